@@ -1,0 +1,84 @@
+"""The error tree. Every error prints as one line; `--debug` adds the traceback.
+
+    SweeperError              exit code 1
+    ├── InputError            exit code 2: a file, option, URL or name that the user gave
+    │   ├── SpecError         the study file; carries every problem of the file at once
+    │   ├── DigestError       another study file under the name of a registered sweep
+    │   ├── DataError         a dataset that is missing or damaged
+    │   ├── PluginError       a `package.module:name` that cannot be used
+    │   └── UnknownSweepError a sweep that the storage does not hold
+    ├── StorageError          the database cannot be reached or refuses
+    │   ├── SchemaError       its schema is older or newer than this program
+    │   └── LeaseLost         this worker's lease ran out; its slots belong to others now
+    ├── TrainingError         training cannot go on (not a diverged trial: that is a fact)
+    └── Interrupted           asked to stop; slots are given back
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class SweeperError(Exception):
+    """Any error that sweeper raises on purpose. Its text is one line for the user."""
+
+    exit_code = 1
+
+
+class InputError(SweeperError):
+    """Something that the user gave is wrong; the text names it, its value and what is allowed."""
+
+    exit_code = 2
+
+
+class SpecError(InputError):
+    """A study file is wrong. `problems` holds one line for each thing to mend."""
+
+    def __init__(self, problems: Iterable[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(self.problems))
+
+
+class DigestError(InputError):
+    """A sweep of this name is registered from another study file; the text says what differs."""
+
+
+class DataError(InputError):
+    """A dataset is missing or damaged; the text says which files are expected where."""
+
+
+class PluginError(InputError):
+    """A `package.module:name` cannot be imported or does not do what is asked of it."""
+
+
+class UnknownSweepError(InputError):
+    """The storage holds no sweep of this name."""
+
+
+class StorageError(SweeperError):
+    """The database cannot be reached, or refused. The text never holds a password."""
+
+
+class SchemaError(StorageError):
+    """The schema of the database does not fit this program; the text says what to run."""
+
+
+class LeaseLost(StorageError):
+    """The worker's lease ran out and its slots may have been given away: drop them."""
+
+
+class TrainingError(SweeperError):
+    """Training cannot go on, for a reason that is not the trial's own."""
+
+
+class Interrupted(SweeperError):
+    """The worker was asked to stop (SIGTERM, Ctrl-C, `sweeper stop`)."""
+
+    exit_code = 130
+
+
+def choices(value: object, allowed: Iterable[str]) -> str:
+    """Return `got 'x'; allowed: a, b, c; did you mean 'a'?` for the end of an error line."""
+    names = sorted(allowed)
+    near = get_close_matches(str(value), names, n=1)
+    hint = f"; did you mean {near[0]!r}?" if near else ""
+    return f"got {value!r}; allowed: {', '.join(names)}{hint}"

@@ -1,0 +1,245 @@
+"""The values that everything exchanges: `TrialConfig` in, `TrialResult` out, `Fact` on record.
+
+All are frozen and made of numbers, strings and tuples, so that they can be compared, hashed and
+written to a database or another process without loss. Accuracies lie in [0, 1], times are in
+seconds, counts are whole numbers of parameters.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+Scalar = float | int | str | bool
+Options = tuple[tuple[str, "Scalar | tuple[int, ...]"], ...]
+
+TrialState = Literal["complete", "diverged", "collapsed"]
+"""`diverged`: NaN or infinity in the loss or weights. `collapsed`: accuracy under the floor."""
+
+Track = Literal["pruned", "as_trained"]
+"""Which network of a trial is judged: after pruning and fine-tuning, or with its own zeros."""
+
+Accuracy = Literal["val_accuracy", "test_accuracy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What all networks of one pack share. Two trials fit one pack if their recipes are equal."""
+
+    model: str
+    model_options: Options
+    dataset: str
+    batch_size: int
+    epochs: int
+    finetune_epochs: int
+    optimizer: str
+    schedule: str
+    repeat: int
+    order_seed: int
+    """Seed of the data order: equal for all arms of a repeat (paired randomness)."""
+    curve: tuple[float, ...]
+    """Densities at which the trained network is judged without fine-tuning."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodConfig:
+    """A penalty, the way it is applied, its strength and its further hyperparameters."""
+
+    penalty: str
+    """Name in the catalogue; `none` for plain training."""
+    apply: str
+    """`loss`, `decoupled`, `prox` or `shrink`; for `none` it is `loss` and has no effect."""
+    strength: float
+    hyper: tuple[tuple[str, Scalar], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrialConfig:
+    """One network to train: everything that its result depends on, data and device apart."""
+
+    recipe: Recipe
+    init_seed: int
+    """Seed of the initial weights: equal for all arms at one (repeat, slot)."""
+    learning_rate: float
+    momentum: float
+    """Momentum of SGD, first beta of Adam."""
+    finetune_learning_rate_factor: float
+    """Learning rate of fine-tuning = this factor x `learning_rate`."""
+    method: MethodConfig
+    density: float
+    """Kept weights / all weights on the pruned track, in (0, 1]."""
+    floor: float
+    """Validation accuracy on the objective's track under which the trial has collapsed."""
+    track: Track
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCount:
+    """Parameters of one layer that are not exactly 0, beside how many there are."""
+
+    name: str
+    shape: tuple[int, ...]
+    weights: int
+    total_weights: int
+    biases: int
+    total_biases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One network: its size and its accuracies, of the very same weights."""
+
+    nonzero: int
+    """Parameters, biases included, that are not exactly 0."""
+    weights: int
+    biases: int
+    effective: int
+    """`nonzero` after removing what cannot reach the output; see `training.counting`."""
+    val_accuracy: float
+    test_accuracy: float
+    layers: tuple[LayerCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The trained network pruned to `density` and judged without fine-tuning."""
+
+    density: float
+    nonzero: int
+    val_accuracy: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """The outcome of one trial. A diverged one has no networks and an empty curve."""
+
+    state: TrialState
+    total: int
+    """All parameters of the network, biases included."""
+    pruned: Judged | None
+    as_trained: Judged | None
+    curve: tuple[CurvePoint, ...]
+    steps: int
+    """Optimizer steps, fine-tuning included."""
+    seconds: float
+    """Wall time of the pack divided by its size: what this trial cost."""
+    pack: int
+    """Number of trials that were trained together."""
+
+    def judged(self, track: Track) -> Judged | None:
+        """Return the network of a track, or None for a diverged trial."""
+        return self.pruned if track == "pruned" else self.as_trained
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Where a result comes from. Equal provenance on one kind of CPU means equal bits."""
+
+    sweeper: str
+    python: str
+    torch: str
+    optuna: str
+    git_commit: str
+    """Commit of the checkout that sweeper runs from, `-dirty` if changed; empty if none."""
+    device: str
+    """`cpu` or `cuda`."""
+    processor: str
+    """Name of the CPU or GPU."""
+    threads: int
+    data_hash: str
+    """sha256 over the tensors and the split, in the order train, validation, test."""
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One trial on record. Facts are never updated."""
+
+    sweep: str
+    arm: str
+    repeat: int
+    slot: int
+    study: str
+    """Name of the Optuna study, `<sweep>/<arm>/<repeat>`."""
+    trial: int
+    """Number of the trial in that study."""
+    params: Mapping[str, Scalar]
+    """The searched parameters only."""
+    config: TrialConfig
+    result: TrialResult
+    provenance: Provenance
+    recorded_at: float
+    """Seconds since 1970 by the database's clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """The right to one trial of an (arm, repeat), as claimed by one worker."""
+
+    sweep: str
+    arm: str
+    repeat: int
+    number: int
+    """0 ... budget - 1 within the (arm, repeat)."""
+    study: str
+    """Name of the Optuna study, `<sweep>/<arm>/<repeat>`."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmProgress:
+    """How far one arm is: what `run` and `status` show."""
+
+    arm: str
+    budget: int
+    done: int
+    claimed: int
+    diverged: int
+    collapsed: int
+    attempts_lost: int
+    """Slots given back because a worker died or was stopped."""
+    best_accuracy: float | None
+    """Best validation accuracy on the objective's track."""
+    smallest_nonzero: int | None
+    """Smallest network of the objective's track over the floor."""
+    seconds: float
+    """Sum of the seconds of its trials."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker that holds or held a lease."""
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    alive: bool
+    slots: int
+    done: int
+    started_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStatus:
+    """Progress of a sweep: the one value behind `run`, `status`, `list` and the dashboard."""
+
+    name: str
+    digest: str
+    state: Literal["open", "stopped"]
+    created_at: float
+    now: float
+    """The database's clock when this was read."""
+    arms: tuple[ArmProgress, ...]
+    workers: tuple[WorkerStatus, ...] = field(default=())
+
+    @property
+    def budget(self) -> int:
+        return sum(arm.budget for arm in self.arms)
+
+    @property
+    def done(self) -> int:
+        return sum(arm.done for arm in self.arms)
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.budget

@@ -1,0 +1,159 @@
+"""Numbers that may be fixed or searched: what stands at `strength:` and its like.
+
+In a study file a domain is a mapping with one key: `{log_uniform: [1e-4, 1e-1]}`,
+`{uniform: [0, 1]}`, `{integer: [1, 9]}` or `{choice: [1, 2, 4]}`.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Annotated, Any, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, model_validator
+
+from sweeper.results import Scalar
+
+
+class Frozen(BaseModel):
+    """A frozen part of a study file; unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
+
+
+class _Range(Frozen):
+    @property
+    def bounds(self) -> tuple[float, float]:
+        raise NotImplementedError
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        low, high = self.bounds
+        if not low < high:
+            raise ValueError(f"low must be < high, got [{low}, {high}]")
+        return self
+
+
+class Uniform(_Range):
+    """Every value in [low, high] is as likely as another."""
+
+    uniform: tuple[float, float]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.uniform
+
+
+class LogUniform(_Range):
+    """The logarithm is uniform: for strengths, learning rates and densities."""
+
+    log_uniform: tuple[float, float]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.log_uniform
+
+    @model_validator(mode="after")
+    def _positive(self) -> Self:
+        if self.log_uniform[0] <= 0:
+            raise ValueError(f"low must be > 0, got {self.log_uniform[0]}")
+        return self
+
+
+class Integer(_Range):
+    """Every whole number from low to high, both included."""
+
+    integer: tuple[int, int]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        return self.integer
+
+
+class Choice(Frozen):
+    """One of the listed values; no order is assumed between them."""
+
+    choice: tuple[Scalar, ...]
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Self:
+        if len(self.choice) < 2 or len(set(self.choice)) < len(self.choice):
+            raise ValueError(f"needs two or more different values, got {list(self.choice)}")
+        return self
+
+
+Domain = Uniform | LogUniform | Integer | Choice
+DOMAIN_KEYS = ("uniform", "log_uniform", "integer", "choice")
+
+
+def _kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next(iter(value)) if len(value) == 1 and next(iter(value)) in DOMAIN_KEYS else None
+    for key in DOMAIN_KEYS:
+        if hasattr(value, key):
+            return key
+    return "fixed"
+
+
+_Tagged = (
+    Annotated[Uniform, Tag("uniform")]
+    | Annotated[LogUniform, Tag("log_uniform")]
+    | Annotated[Integer, Tag("integer")]
+    | Annotated[Choice, Tag("choice")]
+)
+Searched = Annotated[
+    Annotated[float, Tag("fixed")] | _Tagged,
+    Discriminator(_kind, custom_error_type="domain", custom_error_message="not a domain"),
+]
+"""A number, or a domain of numbers."""
+
+SearchedScalar = Annotated[
+    Annotated[bool | int | float | str, Tag("fixed")] | _Tagged,
+    Discriminator(_kind, custom_error_type="domain", custom_error_message="not a domain"),
+]
+"""A number, a word, a truth value, or a domain of such."""
+
+
+def values(searched: "Scalar | Domain") -> tuple[Scalar, ...]:
+    """Return the values that tell a domain's extent: its ends, its choices, or the number."""
+    if isinstance(searched, Choice):
+        return searched.choice
+    if isinstance(searched, _Range):
+        return searched.bounds
+    return (searched,)  # type: ignore[return-value]  # the other members are domains
+
+
+def within(
+    low: float, high: float = math.inf, *, above: bool = False
+) -> Callable[["Scalar | Domain"], "Scalar | Domain"]:
+    """Return a check that all values lie in [low, high], or in (low, high] with `above`."""
+    sign = ">" if above else ">="
+
+    def check(searched: "Scalar | Domain") -> "Scalar | Domain":
+        for value in values(searched):
+            if isinstance(value, str | bool):
+                raise ValueError(f"must be a number, got {value!r}")
+            if value < low or (above and value == low):
+                raise ValueError(f"must be {sign} {low:g}, got {value:g}")
+            if value > high:
+                raise ValueError(f"must be <= {high:g}, got {value:g}")
+        return searched
+
+    return check
+
+
+Positive = Annotated[Searched, AfterValidator(within(0, above=True))]
+NotNegative = Annotated[Searched, AfterValidator(within(0))]
+Fraction = Annotated[Searched, AfterValidator(within(0, 1, above=True))]
+Unit = Annotated[Searched, AfterValidator(within(0, 1))]
+
+
+def grid_size(domains: "dict[str, Domain]") -> int | None:
+    """Return the number of points of a grid, or None if a domain is continuous."""
+    size = 1
+    for domain in domains.values():
+        if isinstance(domain, Choice):
+            size *= len(domain.choice)
+        elif isinstance(domain, Integer):
+            size *= domain.integer[1] - domain.integer[0] + 1
+        else:
+            return None
+    return size
