@@ -6,6 +6,7 @@ row of reference values in the test. Functions are named by `"module:function"` 
 """
 
 import importlib
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -45,6 +46,8 @@ class Formula:
     hyper: Mapping[str, Hyper] = field(default_factory=dict)
     sees_arrangement: bool = False
     scale_invariant: bool = False
+    gives_zeros: bool = True
+    """Whether `prox` or `shrink` sets weights to exactly 0; the other ways never do."""
     why_not: Mapping[str, str] = field(default_factory=dict)
     """Way -> reason, for the ways that do not exist."""
 
@@ -100,6 +103,7 @@ FORMULAS: Mapping[str, Formula] = {
         summary="no penalty",
         value=f"{_REGULARIZERS}.norms:zero",
         default_way="loss",
+        gives_zeros=False,
     ),
     "l1": Formula(
         summary="sum |w|",
@@ -114,6 +118,7 @@ FORMULAS: Mapping[str, Formula] = {
         shrinkage=f"{_REGULARIZERS}.norms:l2_shrinkage",
         prox=f"{_REGULARIZERS}.norms:l2_prox",
         default_way="prox",
+        gives_zeros=False,
     ),
     "joint_entropy": Formula(
         summary="H(P), entropy of the magnitudes of a matrix; blind to their arrangement",
@@ -224,7 +229,7 @@ def load(name: str) -> Any:
 def layer_sizes(widths: tuple[int, ...], dataset: Dataset) -> tuple[tuple[int, int], ...]:
     """Return (inputs, outputs) of each layer of a fully connected network."""
     sizes = (math.prod(dataset.shape), *widths, dataset.classes)
-    return tuple(zip(sizes[:-1], sizes[1:], strict=True))
+    return tuple(itertools.pairwise(sizes))
 
 
 def count_parameters(widths: tuple[int, ...], dataset: Dataset) -> int:

@@ -9,14 +9,13 @@ from sweeper.catalogue import FORMULAS, Formula, Hyper
 from sweeper.errors import choices
 from sweeper.results import MethodConfig, Scalar
 from sweeper.spec.domains import (
-    Choice,
     Domain,
     Frozen,
     Integer,
+    LogUniform,
     NotNegative,
     SearchedScalar,
     Uniform,
-    LogUniform,
     values,
 )
 
@@ -111,7 +110,8 @@ def _hyper_problems(known: Hyper, value: Scalar | Domain) -> list[str]:
     if known.choices:
         if isinstance(value, Uniform | LogUniform | Integer):
             return [f"must be one of {list(known.choices)} or a choice of them"]
-        wrong = [item for item in given if item not in known.choices]
+        # 1 == True in Python, but not in a study file.
+        wrong = [item for item in given if repr(item) not in map(repr, known.choices)]
         return [f"must be one of {list(known.choices)}, got {wrong[0]!r}"] if wrong else []
     for item in given:
         if isinstance(item, str | bool) or not math.isfinite(item):
@@ -119,5 +119,3 @@ def _hyper_problems(known: Hyper, value: Scalar | Domain) -> list[str]:
         if not known.low <= item <= known.high:
             return [f"must lie in [{known.low:g}, {known.high:g}], got {item:g}"]
     return []
-
-

@@ -8,9 +8,22 @@ import math
 from collections.abc import Callable
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Strict,
+    Tag,
+    model_validator,
+)
 
 from sweeper.results import Scalar
+
+Number = Annotated[float, Strict()]
+"""A number; `true` and `'0.1'` are none."""
+
+Whole = Annotated[int, Strict()]
 
 
 class Frozen(BaseModel):
@@ -35,7 +48,7 @@ class _Range(Frozen):
 class Uniform(_Range):
     """Every value in [low, high] is as likely as another."""
 
-    uniform: tuple[float, float]
+    uniform: tuple[Number, Number]
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -45,7 +58,7 @@ class Uniform(_Range):
 class LogUniform(_Range):
     """The logarithm is uniform: for strengths, learning rates and densities."""
 
-    log_uniform: tuple[float, float]
+    log_uniform: tuple[Number, Number]
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -61,7 +74,7 @@ class LogUniform(_Range):
 class Integer(_Range):
     """Every whole number from low to high, both included."""
 
-    integer: tuple[int, int]
+    integer: tuple[Whole, Whole]
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -100,7 +113,7 @@ _Tagged = (
     | Annotated[Choice, Tag("choice")]
 )
 Searched = Annotated[
-    Annotated[float, Tag("fixed")] | _Tagged,
+    Annotated[Number, Tag("fixed")] | _Tagged,
     Discriminator(_kind, custom_error_type="domain", custom_error_message="not a domain"),
 ]
 """A number, or a domain of numbers."""
@@ -118,7 +131,7 @@ def values(searched: "Scalar | Domain") -> tuple[Scalar, ...]:
         return searched.choice
     if isinstance(searched, _Range):
         return searched.bounds
-    return (searched,)  # type: ignore[return-value]  # the other members are domains
+    return (searched,)
 
 
 def within(

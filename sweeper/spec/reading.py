@@ -1,9 +1,8 @@
 """From YAML text to a checked value, with every problem as one line `file: key: what is wrong`."""
 
-import math
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -13,9 +12,30 @@ from sweeper.errors import SpecError, choices
 from sweeper.spec.arms import Problems
 from sweeper.spec.domains import DOMAIN_KEYS
 
-_UNION_TAGS = frozenset({"fixed", *DOMAIN_KEYS})
+_TAGS = frozenset({"fixed", *DOMAIN_KEYS})
+_SCALARS = frozenset({"bool", "int", "float", "str"})
 # PyYAML follows YAML 1.1, where 1e-5 (no dot) is a word; YAML 1.2 and people say it is a number.
 _FLOAT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
+
+
+_NO_MAPPING = "must be a mapping of keys to values"
+_NO_SCALAR = "must be a number, a word, true or false"
+_NOT_FIXED = (
+    "must be one fixed value (trials that differ here could not be trained as one pack or compared)"
+)
+_WANTED = {
+    "dict_type": _NO_MAPPING,
+    "domain": f"must be a number or one of {', '.join(DOMAIN_KEYS)}",
+    "float_type": "must be a number",
+    "int_from_float": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "model_attributes_type": _NO_MAPPING,
+    "model_type": _NO_MAPPING,
+    "string_type": "must be a word (put it in quotes)",
+    "tuple_type": "must be a list",
+}
+"""pydantic's kind of error -> what is wanted there."""
 
 
 class _Loader(yaml.SafeLoader):
@@ -24,9 +44,12 @@ class _Loader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
-            if isinstance(key, list | dict):
-                raise yaml.constructor.ConstructorError(None, None, "a key must be a word")
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                text = f"a key must be a word, got {_shown(key)}; put it in quotes"
+                raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
             if key in seen:
                 text = f"the key {key!r} stands twice"
                 raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
@@ -34,7 +57,7 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(rf"^{_FLOAT.pattern}$"), list("-+0123456789.")
 )
 
@@ -60,57 +83,93 @@ def parse(path: Path) -> Any:
 def build(model: type[BaseModel], raw: Any, *, place: str) -> BaseModel:
     """Validate parsed YAML. Raises SpecError with all problems, in the order of the keys."""
     if not isinstance(raw, dict):
-        kind = "empty" if raw is None else type(raw).__name__
-        raise SpecError([f"{place}: must be a mapping of keys to values, got {kind}"])
+        raise SpecError(
+            [f"{place}: {_NO_MAPPING}, got {'nothing' if raw is None else _shown(raw)}"]
+        )
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [line for item in error.errors() for line in _lines(item, model)]
+        lines = [line for item in error.errors() for line in _lines(item, model, raw)]
         raise SpecError(f"{place}: {line}" for line in dict.fromkeys(lines)) from None
 
 
-def _lines(error: ErrorDetails, model: type[BaseModel]) -> list[str]:
-    path = [str(part) for part in error["loc"] if str(part) not in _UNION_TAGS]
+class _Place(NamedTuple):
+    path: list[str]
+    given: Any
+    """What stands there in the file."""
+    in_range: bool
+    """Whether it stands in the brackets of a domain."""
+
+
+def _lines(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[str]:
+    place = _place(error["loc"], raw)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, Problems):
-        return [_line([*path, key] if key else path, text) for key, text in cause.problems]
-    return [_line(path, _message(error, path, model))]
+        found = [([*place.path, key] if key else place.path, text) for key, text in cause.problems]
+    else:
+        found = [(place.path, _message(error, place, model))]
+    return [f"{'.'.join(path)}: {text}" if path else text for path, text in found]
 
 
-def _line(path: list[str], message: str) -> str:
-    key = ".".join(path)
-    return f"{key}: {message}" if key else message
+def _place(location: tuple[int | str, ...], raw: Any) -> _Place:
+    """Follow pydantic's location through the file, leaving out the names of union members."""
+    path: list[str] = []
+    in_range = False
+    for part in location:
+        if _is_domain(raw) and part in raw:
+            # Once for the union member, which stands for the domain, once for its key.
+            if in_range:
+                raw = raw[part]
+            in_range = True
+        elif isinstance(raw, dict) and part in raw:
+            path.append(str(part))
+            raw = raw[part]
+        elif isinstance(raw, list) and isinstance(part, int) and not in_range:
+            path.append(str(part))
+            raw = raw[part] if part < len(raw) else None
+        elif part not in _TAGS | _SCALARS | {"[key]"} and not in_range:
+            path.append(str(part))
+    return _Place(path, raw, in_range)
 
 
-def _message(error: ErrorDetails, path: list[str], model: type[BaseModel]) -> str:
-    kind, given = error["type"], error["input"]
-    shown = _shown(given)
-    match kind:
-        case "missing":
-            return "required, but not given"
-        case "extra_forbidden":
-            return f"unknown key: {choices(path[-1], _keys_beside(path, model))}"
-        case "domain":
-            return f"must be a number or one of {', '.join(DOMAIN_KEYS)}, got {shown}"
-        case "value_error":
-            return str(error.get("ctx", {}).get("error", error["msg"]))
-        case "literal_error":
-            return f"{error['msg'].replace('Input should be', 'must be')}, got {shown}"
-        case _ if isinstance(given, dict) and set(given) & set(DOMAIN_KEYS):
-            return (
-                f"must be one fixed value, got the domain {shown}; "
-                "trials that differ here could not be trained as one pack or compared"
-            )
-        case _:
-            text = error["msg"].replace("Input should be", "must be")
-            text = text.replace("greater than or equal to", ">=").replace("greater than", ">")
-            text = text.replace("less than or equal to", "<=").replace("less than", "<")
-            return f"{text}, got {shown}"
+def _is_domain(raw: Any) -> bool:
+    if not isinstance(raw, dict) or len(raw) != 1:
+        return False
+    key, value = next(iter(raw.items()))
+    return key in DOMAIN_KEYS and not isinstance(value, dict)
+
+
+def _message(error: ErrorDetails, place: _Place, model: type[BaseModel]) -> str:
+    kind = error["type"]
+    if kind == "missing" and not place.in_range:
+        return "required, but not given"
+    if kind == "extra_forbidden":
+        return f"unknown key: {choices(place.path[-1], _keys_beside(place.path, model))}"
+    if kind == "value_error":
+        return str(error.get("ctx", {}).get("error", error["msg"]))
+    return f"{_wanted(error, place)}, got {_shown(place.given)}"
+
+
+def _wanted(error: ErrorDetails, place: _Place) -> str:
+    kind, scalar = error["type"], str(error["loc"][-1]) in _SCALARS
+    if place.in_range and kind in {"missing", "too_long", "tuple_type"}:
+        return "must be a list of values" if scalar else "must be [low, high]"
+    if place.in_range and scalar:
+        return f"each choice {_NO_SCALAR}"
+    if kind != "domain" and isinstance(place.given, dict) and set(place.given) & set(DOMAIN_KEYS):
+        return _NOT_FIXED
+    if scalar:
+        return _NO_SCALAR
+    if kind in _WANTED:
+        return _WANTED[kind]
+    if kind == "too_short":
+        return f"needs {error['ctx']['min_length']} or more"
+    text = error["msg"].replace("Input should be", "must be")
+    text = text.replace("greater than or equal to", ">=").replace("greater than", ">")
+    return text.replace("less than or equal to", "<=").replace("less than", "<")
 
 
 def _shown(value: Any) -> str:
-    if isinstance(value, float) and math.isfinite(value):
-        return f"{value:g}"
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

@@ -1,0 +1,48 @@
+"""Sweeps that compare sparse regularizers: `from sweeper import Sweep, run, front`.
+
+Names are loaded when they are first used, so that `import sweeper` stays fast and free of torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeper.api import front, run
+    from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
+    from sweeper.fronts import Front
+    from sweeper.spec import Sweep
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Front": "sweeper.fronts",
+    "InputError": "sweeper.errors",
+    "StorageError": "sweeper.errors",
+    "Sweep": "sweeper.spec",
+    "SweeperError": "sweeper.errors",
+    "TrainingError": "sweeper.errors",
+    "front": "sweeper.api",
+    "run": "sweeper.api",
+}
+
+__all__ = [
+    "Front",
+    "InputError",
+    "StorageError",
+    "Sweep",
+    "SweeperError",
+    "TrainingError",
+    "__version__",
+    "front",
+    "run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'sweeper' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

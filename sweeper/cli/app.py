@@ -1,0 +1,64 @@
+"""The commands put together, and how an error looks."""
+
+import shlex
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from sweeper.cli import files, outcomes, running, sweeps
+from sweeper.errors import SweeperError
+
+app = typer.Typer(
+    name="sweeper",
+    help="Compare sparse regularizers: sweeps with exact budgets, fronts of size and accuracy.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    # Plain help: drawing it with rich loads Markdown and Pygments and takes half a second more.
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for module in (running, files, outcomes, sweeps):
+    module.register(app)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from sweeper import __version__
+
+        typer.echo(f"sweeper {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
+) -> None:
+    """Options before the command; `--debug` may stand anywhere and is taken out by `main`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit. A person's own mistake is one line for each thing to mend."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    command = [word for word in words if word != "--debug"]
+    try:
+        app(args=command, prog_name="sweeper")
+    except SweeperError as error:
+        if len(command) < len(words):
+            traceback.print_exc()
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except Exception as error:
+        if len(command) < len(words):
+            raise
+        reason = (str(error).splitlines() or [""])[0]
+        again = shlex.join(["sweeper", "--debug", *command])
+        print(f"error: a bug in sweeper: {type(error).__name__}: {reason}", file=sys.stderr)
+        print(f"       the traceback comes with: {again}", file=sys.stderr)
+        sys.exit(1)

@@ -1,0 +1,124 @@
+"""What the commands share: options, the storage, the terminal, numbers as people read them."""
+
+import os
+import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE, STORAGE_VARIABLE
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from sweeper.store import Store
+
+Storage = Annotated[
+    str,
+    typer.Option(
+        "--storage",
+        envvar=STORAGE_VARIABLE,
+        metavar="URL",
+        help="Database. One with a password belongs into the variable: arguments can be seen.",
+    ),
+]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep.", show_default=False)]
+StudyFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="A study file (YAML).", show_default=False)
+]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
+Pack = Annotated[int, typer.Option(min=1, help="Trials that a worker trains at the same time.")]
+DataFolder = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        envvar="SWEEPER_DATA",
+        metavar="FOLDER",
+        help="Folder of datasets.  [default: the user's cache]",
+        show_default=False,
+    ),
+]
+
+
+@contextmanager
+def opened(storage: str) -> Iterator["Store"]:
+    """Open the storage of a command that needs sweeps to be there. Raises StorageError."""
+    from sweeper.store import Store
+
+    store = Store(storage)
+    try:
+        store.check()
+        yield store
+    finally:
+        store.close()
+
+
+def console() -> "Console":
+    """Return the terminal; 80 columns where there is none."""
+    from rich.console import Console
+
+    terminal = Console(highlight=False)
+    return terminal if terminal.is_terminal else Console(highlight=False, width=80)
+
+
+def table(*columns: str) -> "Table":
+    """Return an empty table; columns that start with '>' are set to the right."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(
+            column.removeprefix(">"),
+            justify="right" if right else "left",
+            no_wrap=right,
+            overflow="ellipsis" if right else "fold",
+        )
+    return made
+
+
+def dashboard_command(store: "Store", given: str) -> str:
+    """Return the command that opens the dashboard on this storage; it never holds a password."""
+    if given in {DEFAULT_STORAGE, os.environ.get(STORAGE_VARIABLE)}:
+        return "sweeper dashboard"
+    if store.shown == store.url:
+        return shlex.join(["sweeper", "dashboard", "--storage", given])
+    return f"{STORAGE_VARIABLE}={shlex.quote(store.shown)} sweeper dashboard"
+
+
+def percent(accuracy: float | None) -> str:
+    """Return 97.25 for 0.9725, '-' for none."""
+    return "-" if accuracy is None else f"{100 * accuracy:.2f}"
+
+
+def count(number: int | None) -> str:
+    """Return 266,610, '-' for none."""
+    return "-" if number is None else f"{number:,}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return a time in the two units that matter, '-' for none.
+
+    >>> duration(42.4), duration(61), duration(7300), duration(200_000)
+    ('42 s', '1 min 01 s', '2 h 01 min', '2 d 07 h')
+    """
+    if seconds is None:
+        return "-"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    if whole < 86_400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+    return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
+
+
+def many(number: int, word: str) -> str:
+    """Return '1 arm' or '3 arms'."""
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -1,0 +1,98 @@
+"""Commands about study files and data: check, schema, init, data."""
+
+from importlib.resources import files as package_files
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.common import DataFolder, StudyFile, console, count, duration, many, table
+from sweeper.errors import InputError
+
+TEMPLATE = "study.yaml"
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (check, schema, init, data):
+        app.command()(command)
+
+
+def template() -> str:
+    """Return the commented study file that `init` writes."""
+    return package_files("sweeper.cli").joinpath(TEMPLATE).read_text(encoding="utf-8")
+
+
+def check(file: StudyFile) -> None:
+    """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
+    from sweeper.checking import plan
+    from sweeper.spec import Sweep
+
+    sweep = Sweep.load(file)
+    found = plan(sweep)
+    terminal = console()
+    total = f", {count(found.parameters)} parameters" if found.parameters else ""
+    terminal.print(f"{sweep.name}: {sweep.model.text} on {sweep.dataset}{total}", soft_wrap=True)
+    shown = table("arm", "penalty", "way", "searched", ">trials")
+    for arm in found.arms:
+        searched = ", ".join(arm.searched) or "nothing"
+        shown.add_row(arm.name, arm.penalty, arm.way, searched, str(arm.trials))
+    terminal.print(shown)
+    search = sweep.search
+    terminal.print(
+        f"{many(len(found.arms), 'arm')} x {many(search.repeats, 'repeat')} x "
+        f"{many(search.trials, 'trial')} = {many(found.trials, 'trial')} ({search.sampler})"
+    )
+    terminal.print(f"{found.trials:,} x {found.steps_per_trial:,} = {found.steps:,} training steps")
+    if found.seconds is None:
+        terminal.print("time: unknown for a network of your own")
+    else:
+        terminal.print(f"time: roughly {duration(found.seconds)} on this machine's CPU")
+    for warning in found.warnings:
+        terminal.print(f"[yellow]warning:[/] {_plain(warning)}", soft_wrap=True)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def schema() -> None:
+    """Print the JSON Schema of study files, for editors that complete and check while typing."""
+    import json
+
+    from sweeper.spec.schema import json_schema
+
+    typer.echo(json.dumps(json_schema(), indent=2))
+
+
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where the file goes.")] = Path(),
+) -> None:
+    """Write a commented study file, study.yaml, that runs as it is."""
+    path = folder / TEMPLATE
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("x", encoding="utf-8") as file:
+            file.write(template())
+    except FileExistsError:
+        raise InputError(f"{path}: is there already, and is left as it is") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    typer.echo(f"wrote {path}; next: sweeper check {path}, then sweeper run {path}")
+
+
+def data(
+    name: Annotated[str, typer.Argument(help="digits, mnist or fashion-mnist.")],
+    folder: DataFolder = None,
+) -> None:
+    """Fetch a dataset, once, however many ask at the same time."""
+    from sweeper.catalogue import DATASETS
+    from sweeper.errors import DataError, choices
+
+    if name not in DATASETS:  # said here: loading torch to say it would take seconds
+        raise DataError(f"no such dataset: {choices(name, DATASETS)}")
+    from sweeper.datasets import fetch
+
+    typer.echo(f"{name}: ready in {fetch(name, folder)}")

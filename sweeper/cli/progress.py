@@ -1,0 +1,106 @@
+"""Progress of a sweep on a terminal: a table that renews itself, or plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sweeper.cli.common import console, count, duration, many, percent, table
+from sweeper.results import ArmProgress, SweepStatus
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+QUIET_SECONDS = 5.0
+"""Between two plain lines."""
+
+
+class Progress:
+    """Shows each status handed to `update`: in place on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self.console = console()
+        self._live = Live(console=self.console, auto_refresh=False, transient=True)
+        self._said: tuple[int, float] = (-1, float("-inf"))
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def update(self, status: SweepStatus) -> None:
+        """Show how far the sweep is now."""
+        if self.console.is_terminal:
+            self._live.update(progress_view(status), refresh=True)
+            return
+        done, when = self._said
+        now = time.monotonic()
+        if status.done != done and (now - when >= QUIET_SECONDS or status.finished):
+            self._said = (status.done, now)
+            self.console.print(progress_line(status), soft_wrap=True)
+
+
+def progress_table(status: SweepStatus) -> "Table":
+    """Return a table with one line for each arm, at most 80 columns wide."""
+    shown = table("arm", ">done", ">failed", ">best val %", ">smallest", ">left")
+    for arm in status.arms:
+        shown.add_row(
+            arm.arm,
+            f"{arm.done}/{arm.budget}",
+            str(arm.diverged + arm.collapsed),
+            percent(arm.best_accuracy),
+            count(arm.smallest_nonzero),
+            duration(seconds_left(status, arm)) if arm.done < arm.budget else "-",
+        )
+    return shown
+
+
+def progress_view(status: SweepStatus) -> "Group":
+    """Return the table with the line below it."""
+    from rich.console import Group
+
+    return Group(progress_table(status), progress_line(status))
+
+
+def progress_line(status: SweepStatus) -> str:
+    """Return one line: done, workers, time left."""
+    alive = sum(worker.alive for worker in status.workers)
+    parts = [f"{status.done} of {status.budget} trials done"]
+    if not status.finished:
+        parts.append(many(alive, "worker"))
+    left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)
+    if left and not status.finished:
+        parts.append(f"about {duration(left)} left")
+    if status.state == "stopped" and not status.finished:
+        parts.append("stopped")
+    lost = sum(arm.attempts_lost for arm in status.arms)
+    if lost:
+        parts.append(f"{many(lost, 'attempt')} lost and tried again")
+    return ", ".join(parts)
+
+
+def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:
+    """Return the estimated time until an arm is done; None before its first trial's end.
+
+    Slots are claimed in turn, so that until then every arm gets as many trials as this one.
+    """
+    alive = sum(worker.alive for worker in status.workers)
+    if not status.done or (not alive and arm.done < arm.budget):
+        return None
+    usual = sum(other.seconds for other in status.arms) / status.done
+    mine = arm.budget - arm.done
+    work = sum(
+        min(other.budget - other.done, mine) * (other.seconds / other.done if other.done else usual)
+        for other in status.arms
+    )
+    return work / max(alive, 1)

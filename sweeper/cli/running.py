@@ -1,0 +1,145 @@
+"""Commands that train: run, worker."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE, PACK
+from sweeper.cli.common import (
+    DataFolder,
+    Device,
+    Name,
+    Pack,
+    Storage,
+    StudyFile,
+    console,
+    dashboard_command,
+    many,
+    opened,
+)
+from sweeper.errors import Interrupted
+
+if TYPE_CHECKING:
+    from sweeper.api import Outcome
+    from sweeper.results import SweepStatus
+    from sweeper.spec import Sweep
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (run, worker):
+        app.command()(command)
+
+
+def run(
+    file: StudyFile,
+    storage: Storage = DEFAULT_STORAGE,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes.  [default: one for each core, at most 8]", show_default=False
+        ),
+    ] = None,
+    device: Device = "auto",
+    pack: Pack = PACK,
+    data: DataFolder = None,
+    extend: Annotated[
+        bool,
+        typer.Option("--extend", help="The file only adds trials, repeats or arms."),
+    ] = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where the report goes.  [default: sweeps/NAME/report.html]",
+            show_default=False,
+        ),
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+) -> None:
+    """Run a study file to its end; the same command goes on where it stopped."""
+    from sweeper import api
+    from sweeper.cli.outcomes import report_path
+    from sweeper.cli.progress import Progress
+    from sweeper.spec import Sweep
+
+    sweep = Sweep.load(file)
+    terminal = console()
+
+    def started(outcome: "Outcome", status: "SweepStatus") -> None:
+        terminal.print(_beginning(sweep, outcome, status), soft_wrap=True)
+
+    try:
+        with Progress() as progress:
+            api.run(
+                sweep,
+                storage,
+                workers=workers,
+                device=device,
+                pack=pack,
+                data=data,
+                extend=extend,
+                on_start=started,
+                on_status=progress.update,
+            )
+    except (KeyboardInterrupt, Interrupted):
+        done = (
+            f"stopped; what is done is on record, and the same command goes on: sweeper run {file}"
+        )
+        terminal.print(done, soft_wrap=True)
+        raise typer.Exit(130) from None
+    _ending(sweep.name, storage, None if no_report else report or report_path(sweep.name))
+
+
+def _beginning(sweep: "Sweep", outcome: "Outcome", status: "SweepStatus") -> str:
+    size = f"{many(len(sweep.arms), 'arm')}, {many(status.budget, 'trial')}"
+    if status.finished:
+        return f"{sweep.name}: all {status.budget} trials are on record, nothing to do"
+    if outcome == "extended":
+        return f"{sweep.name}: extended to {size}: {status.done} of {status.budget} done"
+    if outcome == "resumed":
+        return f"{sweep.name}: goes on: {status.done} of {status.budget} done"
+    return f"{sweep.name}: new sweep, {size}"
+
+
+def _ending(name: str, storage: str, report: Path | None) -> None:
+    from sweeper.cli.outcomes import arms_table, write
+
+    terminal = console()
+    with opened(storage) as store:
+        sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+        terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
+        terminal.print(arms_table(sweep, status, facts))
+        if not status.finished:
+            terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
+        if report:
+            terminal.print(f"report:    {write(report, sweep, status, facts)}", soft_wrap=True)
+        terminal.print(f"dashboard: {dashboard_command(store, storage)}", soft_wrap=True)
+
+
+def worker(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    device: Device = "auto",
+    pack: Pack = PACK,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of a CPU.  [default: torch's]", show_default=False),
+    ] = None,
+    data: DataFolder = None,
+) -> None:
+    """Work on a registered sweep until it is finished or stopped; start as many as you like."""
+    from sweeper.worker import work
+
+    with opened(storage) as store:
+        done = work(
+            name,
+            store,
+            device=device,
+            pack=pack,
+            threads=threads,
+            folder=data,
+            on_event=typer.echo,
+        )
+    typer.echo(f"{name}: {many(done, 'trial')} done by this worker")

@@ -1,0 +1,196 @@
+"""Train, validation and test images as tensors on a device, split the same way for everybody."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from platformdirs import user_cache_dir
+from torch import Tensor
+
+from sweeper import catalogue
+from sweeper.errors import DataError, choices
+
+Array = NDArray[Any]
+
+SPLIT_SEED = 0
+_IDX_FILES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One part of a dataset: images [n, channels, height, width], labels [n].
+
+    Pixels have mean 0 and deviation 1 over the training images. Without taking off the mean,
+    L1 prox at 4,000 weights on MNIST lost 0.1 % of validation accuracy (three of four settings).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """A dataset on a device. `hash` covers images, labels and the split."""
+
+    name: str
+    classes: int
+    train: Part
+    validation: Part
+    test: Part
+    hash: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.images.device
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Images [n, channels, height, width] as whole numbers, and labels [n]; train and test."""
+
+    train_images: Array
+    train_labels: Array
+    test_images: Array
+    test_labels: Array
+
+
+def data_folder(folder: str | Path | None = None) -> Path:
+    """Return the folder of datasets: the one given, else SWEEPER_DATA, else the user's cache."""
+    chosen = folder or os.environ.get("SWEEPER_DATA") or user_cache_dir("sweeper")
+    return Path(chosen).expanduser()
+
+
+def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:
+    """Load a dataset onto a device, downloading it first if need be. Raises DataError."""
+    known = _known(name)
+    raw: Raw = catalogue.load(known.loader)(data_folder(folder))
+    train, validation = split(raw.train_labels, known.validation)
+    mean, deviation = _moments(raw.train_images[train])
+    digest = hashlib.sha256(f"{name} {mean!r} {deviation!r}".encode())
+    parts = []
+    for images, labels in (
+        (raw.train_images[train], raw.train_labels[train]),
+        (raw.train_images[validation], raw.train_labels[validation]),
+        (raw.test_images, raw.test_labels),
+    ):
+        digest.update(np.ascontiguousarray(images).tobytes())
+        digest.update(np.ascontiguousarray(labels, dtype=np.int64).tobytes())
+        centred = images.astype(np.float32) - np.float32(mean)
+        scaled = torch.from_numpy(centred / np.float32(deviation))
+        parts.append(Part(scaled.to(device), torch.from_numpy(labels.astype(np.int64)).to(device)))
+    sizes = tuple(len(part) for part in parts)
+    if sizes != (known.train, known.validation, known.test):
+        wanted = (known.train, known.validation, known.test)
+        raise DataError(f"{name}: has {sizes} images, expected {wanted}: the files are damaged")
+    part_train, part_validation, part_test = parts
+    return Data(
+        name, known.classes, part_train, part_validation, part_test, hash=digest.hexdigest()
+    )
+
+
+def fetch(name: str, folder: str | Path | None = None) -> Path:
+    """Make sure that a dataset is there and whole; returns its folder. Raises DataError."""
+    load(name, folder)
+    return data_folder(folder)
+
+
+def split(labels: Array, validation: int) -> tuple[Array, Array]:
+    """Return indices of the training and validation part, both ascending.
+
+    Stratified: every class gives its share, rounded so that the sizes are exact. NumPy promises
+    that RandomState keeps its stream, so that the split is the same for everybody for good.
+    """
+    random = np.random.RandomState(SPLIT_SEED)
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = counts * validation / len(labels)
+    take = np.floor(exact).astype(int)
+    short = validation - take.sum()
+    take[np.argsort(take - exact, kind="stable")[:short]] += 1
+    chosen = [
+        random.permutation(np.flatnonzero(labels == label))[:share]
+        for label, share in zip(classes, take, strict=True)
+    ]
+    held_out = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(len(labels)), held_out), held_out
+
+
+def _moments(images: Array) -> tuple[float, float]:
+    """Mean and deviation of all pixels, from sums of whole numbers: the same on any machine."""
+    whole = images.astype(np.int64)
+    mean = int(whole.sum()) / images.size
+    return mean, float((int((whole**2).sum()) / images.size - mean**2) ** 0.5)
+
+
+def read_digits(folder: Path) -> Raw:
+    """Read scikit-learn's bundled digits; every fifth image is test. `folder` is not used."""
+    from sklearn.datasets import load_digits  # half a second
+
+    bundle = load_digits()
+    images = bundle.images.astype(np.uint8)[:, None]
+    labels = bundle.target.astype(np.int64)
+    test = np.arange(len(labels)) % 5 == 0
+    return Raw(images[~test], labels[~test], images[test], labels[test])
+
+
+def read_mnist(folder: Path) -> Raw:
+    """Read MNIST through torchvision from `folder`/MNIST/raw."""
+    return _read_torchvision("MNIST", folder)
+
+
+def read_fashion_mnist(folder: Path) -> Raw:
+    """Read Fashion-MNIST through torchvision from `folder`/FashionMNIST/raw."""
+    return _read_torchvision("FashionMNIST", folder)
+
+
+def _read_torchvision(kind: str, folder: Path) -> Raw:
+    from torchvision import datasets  # two seconds
+
+    raw = folder / kind / "raw"
+    dataset = getattr(datasets, kind)
+    try:
+        if not all((raw / file).is_file() for file in _IDX_FILES):
+            folder.mkdir(parents=True, exist_ok=True)
+            # One process downloads; the others wait here and then find the files.
+            with FileLock(folder / f".{kind}.lock"):
+                dataset(str(folder), train=True, download=True)
+        train = dataset(str(folder), train=True, download=False)
+        test = dataset(str(folder), train=False, download=False)
+    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise DataError(
+            f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "
+            f"{', '.join(_IDX_FILES)}; set SWEEPER_DATA or --data to a folder that has them"
+        ) from error
+    return Raw(
+        train.data.numpy()[:, None],
+        train.targets.numpy(),
+        test.data.numpy()[:, None],
+        test.targets.numpy(),
+    )
+
+
+def _known(name: str) -> catalogue.Dataset:
+    try:
+        return catalogue.DATASETS[name]
+    except KeyError:
+        raise DataError(f"no such dataset: {choices(name, catalogue.DATASETS)}") from None

@@ -1,0 +1,1 @@
+"""Starting workers: processes on this machine."""

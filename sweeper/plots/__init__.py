@@ -1,0 +1,18 @@
+"""Fronts as pictures, in two steps: gather plain values (`views`), then draw them (`figures`)."""
+
+from sweeper.plots.figures import density_curves, draw, overlay, packed_javascript
+from sweeper.plots.images import save_figure
+from sweeper.plots.views import Dot, Series, View, curve_view, front_view
+
+__all__ = [
+    "Dot",
+    "Series",
+    "View",
+    "curve_view",
+    "density_curves",
+    "draw",
+    "front_view",
+    "overlay",
+    "packed_javascript",
+    "save_figure",
+]

@@ -1,0 +1,151 @@
+"""Views drawn with plotly. No template is used: it would add 7 kB to every figure."""
+
+import base64
+import gzip
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from sweeper.fronts import Front
+from sweeper.plots.views import Series, View, curve_view, front_view
+from sweeper.results import Fact
+from sweeper.spec import Sweep
+
+INK, GRID = "#222222", "#E4E4E4"
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+
+
+def overlay(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = False) -> go.Figure:
+    """Return the fronts of all arms on one logarithmic axis.
+
+    `small` leaves configurations out of the hover text: for the Optuna dashboard, which sends
+    every figure again at each poll.
+    """
+    return draw(front_view(fronts, sweep), small=small)
+
+
+def density_curves(facts: Iterable[Fact], sweep: Sweep, *, small: bool = False) -> go.Figure:
+    """Return accuracy against size of the trained networks, pruned without fine-tuning."""
+    return draw(curve_view(facts, sweep), small=small)
+
+
+def draw(view: View, *, small: bool = False) -> go.Figure:
+    """Draw a view. Each arm is a line, its markers, and one entry of the legend for both."""
+    traces = [trace for series in view.series for trace in _traces(view, series, small)]
+    figure = go.Figure(data=traces, layout=_layout(view, small))
+    if not any(series.dots for series in view.series):
+        figure.add_annotation(
+            text="no complete trial yet", showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5
+        )
+    return figure
+
+
+@cache
+def packed_javascript() -> str:
+    """Return plotly's own JavaScript as base64 of gzip: 2.0 MB instead of 4.8."""
+    code = str(get_plotlyjs()).encode()
+    return base64.b64encode(gzip.compress(code, compresslevel=9, mtime=0)).decode()
+
+
+def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
+    line = {"color": series.color, "dash": series.dash, "width": 2}
+    marker = {
+        "color": series.color,
+        "symbol": series.symbol,
+        "size": (7 if small else 8) + 2 * series.symbol.startswith("triangle"),
+        "line": {"color": "white", "width": 1},
+    }
+    corners = view.stairs_of(series)
+    shared = {"legendgroup": series.name, "name": series.name}
+    step = {"shape": "hv"} if view.stairs else {}
+    stairs = go.Scatter(
+        x=[round(x, 1) for x, _ in corners],
+        y=[y for _, y in corners],
+        mode="lines",
+        line={**line, **step},
+        hoverinfo="skip",
+        showlegend=False,
+        **shared,
+    )
+    data = [
+        [dot.line, dot.repeat, dot.trial, *([] if small else [dot.label])] for dot in series.dots
+    ]
+    markers = go.Scatter(
+        x=[dot.nonzero for dot in series.dots],
+        y=[dot.mark for dot in series.dots],
+        mode="markers",
+        marker=marker,
+        customdata=data,
+        hovertemplate=f"<b>{series.name}</b><br>%{{x:,}} nonzero<br>{view.line_name} "
+        f"%{{customdata[0]:.2f}} %, {view.mark_name} %{{y:.2f}} %<br>"
+        "repeat %{customdata[1]}, trial %{customdata[2]}"
+        + ("" if small else "<br>%{customdata[3]}")
+        + "<extra></extra>",
+        showlegend=False,
+        **shared,
+    )
+    entry = go.Scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, **shared)
+    return [stairs, markers, entry]
+
+
+def _layout(view: View, small: bool) -> dict[str, Any]:
+    axis = {
+        "showgrid": True,
+        "gridcolor": GRID,
+        "gridwidth": 1,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": INK,
+        "mirror": True,
+        "ticks": "outside",
+        "tickcolor": INK,
+    }
+    ticks = view.ticks(7 if small else 10)
+    # The Optuna dashboard's boxes are 600 wide and 450 high: text does not fit in a line, nor a
+    # legend beside the picture.
+    subtitle = view.subtitle.replace(" · ", "<br>") if small else view.subtitle
+    beside = {"x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 2}
+    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 11}}
+    return {
+        "template": {},
+        "title": {
+            "text": view.title,
+            "subtitle": {"text": subtitle, "font": {"size": 11 if small else 12}},
+            "font": {"size": 14 if small else 17},
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 0.98,
+            "yanchor": "top",
+        },
+        "font": {"family": FONT, "size": 12 if small else 13, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "xaxis": {
+            **axis,
+            "type": "log",
+            "title": {"text": "nonzero parameters", "font": {"size": 13}},
+            "range": _logarithms(view.x_range),
+            "tickvals": [value for value, _ in ticks],
+            "ticktext": [text for _, text in ticks],
+        },
+        "yaxis": {
+            **axis,
+            "title": {"text": "accuracy (%)", "font": {"size": 13}},
+            "range": list(view.y_range),
+            "tickformat": "~g",
+            "nticks": 8,
+        },
+        "legend": below if small else beside,
+        "margin": {"l": 56 if small else 64, "r": 16, "t": 88 if small else 72, "b": 56},
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "font": {"size": 12}},
+    }
+
+
+def _logarithms(ends: tuple[float, float]) -> list[float]:
+    return [round(math.log10(end), 4) for end in ends]

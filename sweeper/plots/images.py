@@ -1,0 +1,49 @@
+"""Figures as image files, drawn by kaleido in a headless Chromium."""
+
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import InputError, SweeperError, choices
+
+FORMATS = ("jpeg", "jpg", "pdf", "png", "svg", "webp")
+INSTALL = "install Chrome or Chromium, or run kaleido_get_chrome"
+
+
+def save_figure(
+    figure: Any, path: str | Path, *, width: int = 960, height: int = 600, scale: float = 2
+) -> Path:
+    """Write a figure as the kind of file that its name ends in; `scale` is for bitmaps.
+
+    Raises InputError for another ending or where no Chromium is found, SweeperError if it fails.
+    """
+    path = Path(path)
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in FORMATS:
+        raise InputError(f"{path}: not a kind of image: {choices(kind, FORMATS)}")
+    image = _drawn(figure, {"format": kind, "width": width, "height": height, "scale": scale})
+    try:
+        path.write_bytes(image)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    return path
+
+
+def _drawn(figure: Any, options: dict[str, Any]) -> bytes:
+    try:
+        import kaleido
+        from kaleido.errors import ChromeNotFoundError
+    except ImportError as error:
+        raise InputError("images need kaleido: pip install 'sweeper[figures]'") from error
+    try:
+        # MathJax would be fetched from the network, and no text of ours needs it. kaleido starts
+        # the browser without its sandbox, so that it works as root and in containers too; what it
+        # opens is our own page alone.
+        image = kaleido.calc_fig_sync(
+            figure.to_plotly_json(), opts=options, kopts={"mathjax": False, "timeout": 60}
+        )
+    except ChromeNotFoundError as error:
+        raise InputError(f"images need a browser: {INSTALL}") from error
+    except Exception as error:  # a browser, its pipe and its page fail in many ways
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise SweeperError(f"the browser could not draw the figure: {reason}") from error
+    return bytes(image)

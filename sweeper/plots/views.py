@@ -1,0 +1,225 @@
+"""What a picture shows, as plain values: whoever draws decides nothing more."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper.fronts import Front, FrontPoint, describe, selection
+from sweeper.results import Accuracy, CurvePoint, Fact
+from sweeper.spec import Sweep
+
+# Okabe and Ito (2008), told apart with any colour vision; their yellow is left out, since a thin
+# line of it cannot be seen on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
+DASHES = ("solid", "dash", "dot", "dashdot")
+SHORT: Mapping[Accuracy, str] = {"val_accuracy": "validation", "test_accuracy": "test"}
+TRACKS = {"pruned": "pruned track", "as_trained": "as-trained track"}
+
+
+@dataclass(frozen=True, slots=True)
+class Dot:
+    """One network: its size and its two accuracies in %."""
+
+    nonzero: int
+    line: float
+    """The accuracy that it was chosen on: a corner of the line."""
+    mark: float
+    """The other accuracy: where its marker stands."""
+    repeat: int
+    trial: int
+    label: str
+    """Its configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One arm. Colour, marker and dashes together are its own; none of them needs to be."""
+
+    name: str
+    color: str
+    symbol: str
+    dash: str
+    dots: tuple[Dot, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything that a picture of accuracy against size says."""
+
+    title: str
+    subtitle: str
+    series: tuple[Series, ...]
+    line_name: str
+    mark_name: str
+    stairs: bool
+    """Whether lines are staircases (a front) or straight from point to point (a curve)."""
+    x_range: tuple[float, float]
+    """Nonzero parameters; the axis is logarithmic."""
+    y_range: tuple[float, float]
+    """Accuracy in %."""
+    hidden: int
+    """Markers that lie outside `y_range`."""
+
+    def ticks(self, most: int = 10) -> tuple[tuple[int, str], ...]:
+        """Return at most `most` round sizes within the picture, with readable labels."""
+        low, high = (math.log10(end) for end in self.x_range)
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        for steps in ((1, 2, 5), (1, 3), (1,)):
+            values = [step * 10**decade for decade in decades if decade >= 0 for step in steps]
+            inside = [value for value in values if low <= math.log10(value) <= high]
+            if len(inside) <= most:
+                break
+        return tuple((value, short_count(value)) for value in inside)
+
+    def stairs_of(self, series: Series) -> tuple[tuple[float, float], ...]:
+        """Return the corners of a line; a staircase goes on to the right edge of the picture.
+
+        What a network of some size reaches, a larger one may too: the last step has no end.
+        """
+        corners = tuple((float(dot.nonzero), dot.line) for dot in series.dots)
+        if not (self.stairs and corners):
+            return corners
+        return (*corners, (self.x_range[1], corners[-1][1]))
+
+
+def front_view(fronts: Mapping[str, Front], sweep: Sweep) -> View:
+    """Return the fronts of the arms in one picture, in the order given."""
+    by, show = selection(sweep)
+    track = next((front.track for front in fronts.values()), sweep.sparsification.track)
+    dots = {
+        name: [_dot(point, by, show) for point in front.points] for name, front in fronts.items()
+    }
+    chosen = f"chosen on {SHORT[by]}, {SHORT[show]} beside"
+    if by == "test_accuracy":
+        chosen = "chosen on TEST accuracy (select_on: test)"
+    return _view(
+        dots,
+        sweep,
+        title=f"{sweep.name}: {TRACKS[track]}, {chosen}",
+        subtitle=f"lines: fronts on {SHORT[by]} accuracy · markers: {SHORT[show]} accuracy of "
+        "the same networks",
+        stairs=True,
+    )
+
+
+def curve_view(facts: Iterable[Fact], sweep: Sweep) -> View:
+    """Return the density curves: at each density the trial that is best on validation."""
+    by, show = selection(sweep)
+    facts = [fact for fact in facts if fact.result.state == "complete"]
+    dots: dict[str, list[Dot]] = {}
+    for arm in sweep.arms:
+        best: dict[float, tuple[CurvePoint, Fact]] = {}
+        for fact in (fact for fact in facts if fact.arm == arm):
+            for point in fact.result.curve:
+                known = best.get(point.density)
+                if known is None or getattr(point, by) > getattr(known[0], by):
+                    best[point.density] = (point, fact)
+        chosen = sorted(best.values(), key=lambda pair: pair[0].nonzero)
+        dots[arm] = [
+            Dot(
+                nonzero=point.nonzero,
+                line=_percent(getattr(point, by)),
+                mark=_percent(getattr(point, show)),
+                repeat=fact.repeat,
+                trial=fact.trial,
+                label=f"pruned to density {point.density:.3g}; {describe(fact.params)}",
+            )
+            for point, fact in chosen
+        ]
+    return _view(
+        dots,
+        sweep,
+        title=f"{sweep.name}: density curves, pruned without fine-tuning",
+        subtitle=f"at each density the trial that is best on {SHORT[by]} accuracy (line) · "
+        f"markers: its {SHORT[show]} accuracy",
+        stairs=False,
+    )
+
+
+def short_count(value: int) -> str:
+    """Return 1000 as 1k and 2000000 as 2M.
+
+    >>> [short_count(value) for value in (500, 1000, 20_000, 3_000_000)]
+    ['500', '1k', '20k', '3M']
+    """
+    for size, letter in ((1_000_000, "M"), (1000, "k")):
+        if value >= size:
+            return f"{value / size:g}{letter}"
+    return str(value)
+
+
+def _dot(point: FrontPoint, by: Accuracy, show: Accuracy) -> Dot:
+    return Dot(
+        nonzero=point.nonzero,
+        line=_percent(point.accuracy(by)),
+        mark=_percent(point.accuracy(show)),
+        repeat=point.repeat,
+        trial=point.trial,
+        label=describe(point.params),
+    )
+
+
+def _percent(accuracy: float) -> float:
+    return round(100 * accuracy, 3)
+
+
+def _view(
+    dots: Mapping[str, Sequence[Dot]], sweep: Sweep, *, title: str, subtitle: str, stairs: bool
+) -> View:
+    by, show = selection(sweep)
+    everything = [dot for arm in dots.values() for dot in arm]
+    heights = [height for dot in everything for height in (dot.line, dot.mark)]
+    low, high = _zoom(heights, sweep)
+    hidden = sum(not low <= dot.mark <= high for dot in everything)
+    if hidden:
+        subtitle += f" · {hidden} of {len(everything)} lie below the picture"
+    return View(
+        title=title,
+        subtitle=subtitle,
+        series=tuple(_series(index, name, dots[name]) for index, name in enumerate(dots)),
+        line_name=SHORT[by],
+        mark_name=SHORT[show],
+        stairs=stairs,
+        x_range=_span([dot.nonzero for dot in everything]),
+        y_range=(low, high),
+        hidden=hidden,
+    )
+
+
+def _series(index: int, name: str, dots: Sequence[Dot]) -> Series:
+    return Series(
+        name=name,
+        color=COLORS[index % len(COLORS)],
+        symbol=SYMBOLS[index % len(SYMBOLS)],
+        dash=DASHES[index // len(COLORS) % len(DASHES)],
+        dots=tuple(dots),
+    )
+
+
+def _zoom(heights: Sequence[float], sweep: Sweep) -> tuple[float, float]:
+    """Return the accuracies worth showing: around the targets of the file.
+
+    Two thirds of the height may lie below the lowest target, but nothing below the reference
+    corner: one collapsed network would squash all others into a line. Where a quarter or more of
+    the accuracies lie lower, they are what there is to see, and the picture reaches down.
+    """
+    if not heights:
+        return 0.0, 100.0
+    top, target = max(heights), 100 * min(sweep.targets.accuracy, default=0.0)
+    floor = 100 * (1 - sweep.reference.error)
+    if top > target:
+        floor = max(floor, target - 2 * (top - target))
+    bottom = max(min(heights), min(floor, float(np.quantile(heights, 0.25))))
+    margin = max(0.06 * (top - bottom), 0.1)
+    return round(bottom - margin, 3), round(min(top + margin, 100.2), 3)
+
+
+def _span(sizes: Sequence[int]) -> tuple[float, float]:
+    if not sizes:
+        return 100.0, 1_000_000.0
+    low, high = max(min(sizes), 1), max(*sizes, 1)
+    margin = max((high / low) ** 0.05, 1.15)
+    return low / margin, high * margin

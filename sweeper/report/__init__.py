@@ -1,0 +1,5 @@
+"""One self-contained HTML file from a sweep: read offline, on screen and on paper."""
+
+from sweeper.report.writing import write_report
+
+__all__ = ["write_report"]

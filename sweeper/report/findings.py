@@ -1,0 +1,135 @@
+"""What the facts of a sweep say, and what forbids to say more."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from sweeper.fronts import Front, FrontPoint, fronts, reference_corner, selection
+from sweeper.results import Fact, Provenance, SweepStatus, Track
+from sweeper.spec import Sweep
+
+# Where these differ, results may differ in the last digits: said, but no reason not to rank.
+_DRIFT: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
+    ("versions of sweeper", lambda origin: origin.sweeper),
+    ("versions of torch", lambda origin: origin.torch),
+    ("commits", lambda origin: origin.git_commit),
+    ("kinds of processor", lambda origin: origin.processor),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One arm on one track: its budget, its failures and what its front reaches."""
+
+    arm: str
+    done: int
+    budget: int
+    diverged: int
+    collapsed: int
+    front: Front
+    at_accuracy: tuple[FrontPoint | None, ...]
+    """The smallest network at each of the file's target accuracies."""
+    at_nonzero: tuple[FrontPoint | None, ...]
+    """The most accurate network within each of the file's target sizes."""
+    hypervolume: float
+
+    @property
+    def best(self) -> FrontPoint | None:
+        return self.front.points[-1] if self.front.points else None
+
+
+def arm_rows(
+    sweep: Sweep, status: SweepStatus, facts: Sequence[Fact], track: Track
+) -> tuple[ArmRow, ...]:
+    """Return a row for each arm in file order."""
+    corner = reference_corner(sweep, facts)
+    progress = {arm.arm: arm for arm in status.arms}
+    return tuple(
+        ArmRow(
+            arm=name,
+            done=progress[name].done,
+            budget=progress[name].budget,
+            diverged=progress[name].diverged,
+            collapsed=progress[name].collapsed,
+            front=front,
+            at_accuracy=tuple(front.at(accuracy=value) for value in sweep.targets.accuracy),
+            at_nonzero=tuple(front.at(nonzero=value) for value in sweep.targets.nonzero),
+            hypervolume=front.hypervolume(corner),
+        )
+        for name, front in fronts(facts, sweep, track).items()
+    )
+
+
+def refusals(status: SweepStatus, facts: Sequence[Fact]) -> tuple[str, ...]:
+    """Return the reasons why these arms must not be ranked, as sentences."""
+    found = []
+    done = {arm.arm: arm.done for arm in status.arms}
+    if len(set(done.values())) > 1:
+        counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
+        found.append(f"The arms have unequal numbers of finished trials: {counts}.")
+    hashes = _distinct(facts, lambda origin: origin.data_hash[:12])
+    if len(hashes) > 1:
+        found.append(f"Trials saw different data; the data hashes are {', '.join(hashes)}.")
+    devices = _distinct(facts, lambda origin: origin.device)
+    if len(devices) > 1:
+        found.append(f"Trials ran on different kinds of device: {', '.join(devices)}.")
+    return tuple(found)
+
+
+def remarks(sweep: Sweep, facts: Sequence[Fact]) -> tuple[str, ...]:
+    """Return what a reader should know before the numbers, as sentences."""
+    found = []
+    if sweep.select_on == "test":
+        found.append(
+            "This study selects on TEST accuracy (select_on: test), as parts of the literature "
+            "do: its accuracies are too good, since the best were picked on the very images "
+            "that they are quoted on."
+        )
+    for what, value in _DRIFT:
+        distinct = _distinct(facts, value)
+        if len(distinct) > 1:
+            shown = ", ".join(text or "unknown" for text in distinct)
+            found.append(f"Trials come from different {what}: {shown}.")
+    return tuple(found)
+
+
+def standing(
+    sweep: Sweep, status: SweepStatus, rows: Sequence[ArmRow], reasons: Sequence[str]
+) -> str:
+    """Return the result so far in one sentence, or why there is none."""
+    if not any(row.front.points for row in rows):
+        return "No finished trial is on record yet."
+    if reasons:
+        return "The arms are not ranked, for the reasons given above."
+    so_far = "" if status.finished else f"After {status.done} of {status.budget} trials: "
+    reached = [
+        (len(points), accuracy, points)
+        for index, accuracy in enumerate(sweep.targets.accuracy)
+        if (points := [point for row in rows if (point := row.at_accuracy[index])])
+    ]
+    split = "validation" if selection(sweep)[0] == "val_accuracy" else "test"
+    if not reached:
+        lowest = min(sweep.targets.accuracy)
+        return f"{so_far}No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
+    # The highest target at which there is something to compare, else the highest one reached.
+    shared = [found for found in reached if found[0] > 1] or reached
+    _, accuracy, points = max(shared, key=lambda found: found[1])
+    first, *others = sorted(points, key=lambda point: point.nonzero)
+    show = selection(sweep)[1]
+    beside = "test" if show == "test_accuracy" else "validation"
+    text = (
+        f"{so_far}At {100 * accuracy:.4g} % {split} accuracy the smallest network is "
+        f"{first.arm}'s with {first.nonzero:,} of {first.total:,} parameters nonzero "
+        f"({beside} {100 * first.accuracy(show):.2f} %)"
+    )
+    if not others:
+        return f"{text}; no other arm reaches that accuracy."
+    second = others[0]
+    ratio = second.nonzero / max(first.nonzero, 1)
+    return (
+        f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "
+        f"({second.nonzero:,}; {beside} {100 * second.accuracy(show):.2f} %)."
+    )
+
+
+def _distinct(facts: Sequence[Fact], value: Callable[[Provenance], str]) -> list[str]:
+    return sorted({value(fact.provenance) for fact in facts})

@@ -1,0 +1,151 @@
+"""The page put together from its template, its tables, its figures and plotly's own code."""
+
+from collections.abc import Sequence
+from html import escape
+from importlib.resources import files
+from string import Template
+
+import yaml
+
+from sweeper import plots
+from sweeper.fronts import fronts, selection
+from sweeper.plots import View
+from sweeper.plots.views import SHORT
+from sweeper.report import tables
+from sweeper.report.findings import arm_rows, refusals, remarks, standing
+from sweeper.report.sketch import sketch
+from sweeper.results import Fact, SweepStatus, Track
+from sweeper.spec import Sweep
+
+_TITLES: dict[Track, str] = {
+    "pruned": "The pruned track beside",
+    "as_trained": "The as-trained track beside",
+}
+_NOTES: dict[Track, str] = {
+    "pruned": "The same trials, pruned by magnitude to their density and fine-tuned.",
+    "as_trained": "The same trials before any pruning: only weights that training itself made "
+    "exactly 0 count as gone.",
+}
+
+
+def page(sweep: Sweep, status: SweepStatus, facts: Sequence[Fact]) -> str:
+    """Return the report as one HTML document that loads nothing from anywhere."""
+    track = sweep.sparsification.track
+    other: Track = "as_trained" if track == "pruned" else "pruned"
+    reasons = refusals(status, facts)
+    rows = arm_rows(sweep, status, facts, track)
+    beside = arm_rows(sweep, status, facts, other)
+    front_view = plots.front_view(fronts(facts, sweep), sweep)
+    curve_view = plots.curve_view(facts, sweep)
+    parts = {
+        "name": escape(sweep.name),
+        "question": escape(_question(sweep)),
+        "progress": escape(_progress(sweep, status)),
+        "warnings": _warnings(reasons, remarks(sweep, facts)),
+        "standing": escape(standing(sweep, status, rows, reasons)),
+        "hedge": escape(_hedge(sweep)),
+        "fronts_figure": _figure(front_view, "fronts-data"),
+        "main_table": tables.accuracy_table(sweep, rows, facts, ranked=not reasons),
+        "sizes_table": tables.sizes_table(sweep, rows, ranked=not reasons),
+        "other_title": _TITLES[other],
+        "other_note": _NOTES[other],
+        "other_table": tables.accuracy_table(sweep, beside, facts, ranked=not reasons),
+        "curves_figure": _figure(curve_view, "curves-data"),
+        "arms": tables.arms_table(sweep, front_view),
+        "protocol": _list(_protocol(sweep)),
+        "provenance": tables.provenance_table(facts),
+        "digest": sweep.digest,
+        "study": escape(study_text(sweep)),
+        "footer": escape(f"Written by sweeper. {len(facts)} trials on record."),
+        "fronts_data": _embedded(front_view),
+        "curves_data": _embedded(curve_view),
+        "plotly": plots.packed_javascript(),
+        "css": _asset("page.css"),
+        "js": _asset("page.js"),
+    }
+    return Template(_asset("page.html")).substitute(parts)
+
+
+def study_text(sweep: Sweep) -> str:
+    """Return the study file with its defaults filled in; reading it gives the same digest."""
+    values = sweep.model_dump(mode="json", exclude_none=True)
+    return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=88)
+
+
+def _question(sweep: Sweep) -> str:
+    network = sweep.model.name
+    if sweep.model.widths:
+        network = f"{network}({', '.join(str(width) for width in sweep.model.widths)})"
+    size = f" ({sweep.parameters:,} parameters)" if sweep.parameters else ""
+    return (
+        f"Which of these {len(sweep.arms)} arms gives the smallest {network}{size} at a given "
+        f"accuracy on {sweep.dataset}: {', '.join(sweep.arms)}?"
+    )
+
+
+def _progress(sweep: Sweep, status: SweepStatus) -> str:
+    search = sweep.search
+    repeats = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
+    return (
+        f"{status.done} of {status.budget} trials finished; {search.trials} trials × {repeats} "
+        f"for each arm, sampler {search.sampler}; {sweep.training.epochs} + "
+        f"{sweep.sparsification.finetune_epochs} epochs."
+    )
+
+
+def _hedge(sweep: Sweep) -> str:
+    repeats = sweep.search.repeats
+    searches = "one search" if repeats == 1 else f"{repeats} searches"
+    return (
+        f"A standing, not a verdict: {searches} per arm, every network trained once, the best "
+        "ones not confirmed with fresh seeds."
+    )
+
+
+def _protocol(sweep: Sweep) -> list[str]:
+    by, _ = selection(sweep)
+    rule = sweep.sparsification
+    epochs = f"{rule.finetune_epochs} epoch{'' if rule.finetune_epochs == 1 else 's'}"
+    text = Template(_asset("protocol.txt")).substitute(
+        train=f"{sweep.data.train:,}",
+        validation=f"{sweep.data.validation:,}",
+        test=f"{sweep.data.test:,}",
+        chosen=f"{SHORT[by]} accuracy",
+        finetune_epochs=epochs,
+        track=rule.track.replace("_", "-"),
+        floor=f"{100 * rule.floor:.4g}",
+    )
+    return [" ".join(part.split()) for part in text.split("\n\n")]
+
+
+def _warnings(reasons: Sequence[str], more: Sequence[str]) -> str:
+    if not (reasons or more):
+        return ""
+    head = "<p><b>These arms are not ranked.</b></p>" if reasons else ""
+    return f'<div class="warnings" role="note">{head}{_list([*reasons, *more])}</div>'
+
+
+def _list(sentences: Sequence[str]) -> str:
+    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
+
+
+def _figure(view: View, data: str) -> str:
+    return (
+        f'<figure data-figure="{data}"><div class="drawn"></div>'
+        f'<div class="sketch">{sketch(view, data)}</div>'
+        f"<figcaption><b>{escape(view.title)}.</b> {escape(_sentence(view.subtitle))}"
+        f'<span class="screen"> Double-click shows everything.</span></figcaption></figure>'
+    )
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].replace(' · ', '; ')}."
+
+
+def _embedded(view: View) -> str:
+    """Return a figure as JSON; plotly escapes `<`, so that no text in it ends the element."""
+    return str(plots.draw(view).to_json())
+
+
+def _asset(name: str) -> str:
+    return files("sweeper.report").joinpath(name).read_text(encoding="utf-8")

@@ -1,0 +1,169 @@
+"""Tables of the report as HTML. Everything that comes from outside is escaped here."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from html import escape
+
+from sweeper.fronts import FrontPoint, reference_corner, selection
+from sweeper.plots import View
+from sweeper.plots.views import SHORT
+from sweeper.report.findings import ArmRow
+from sweeper.results import Accuracy, Fact, Provenance
+from sweeper.spec import Choice, Domain, Integer, LogUniform, Sweep, Uniform
+
+_ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
+    ("sweeper", lambda origin: origin.sweeper),
+    ("commit", lambda origin: origin.git_commit or "unknown"),
+    ("Python", lambda origin: origin.python),
+    ("torch", lambda origin: origin.torch),
+    ("Optuna", lambda origin: origin.optuna),
+    ("device", lambda origin: origin.device),
+    ("processor", lambda origin: origin.processor),
+    ("threads of a worker", lambda origin: str(origin.threads)),
+    ("data (sha256 of tensors and split)", lambda origin: origin.data_hash),
+    ("host", lambda origin: origin.host),
+)
+
+
+def accuracy_table(
+    sweep: Sweep, rows: Sequence[ArmRow], facts: Sequence[Fact], ranked: bool
+) -> str:
+    """Return the table of arms: budget, failures, nonzeros at accuracies, best, hypervolume."""
+    by, show = selection(sweep)
+    head = ["arm", "trials", "diverged", "collapsed"]
+    head += [f"at {100 * value:.4g} %" for value in sweep.targets.accuracy]
+    head += [f"best {SHORT[by]}", "hypervolume"]
+    columns = [[row.at_accuracy[i] for row in rows] for i in range(len(sweep.targets.accuracy))]
+    smallest = [min((p.nonzero for p in column if p), default=None) for column in columns]
+    largest = max((row.hypervolume for row in rows), default=0.0)
+    body = []
+    for row in rows:
+        cells = [
+            _cell(f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"),
+            _cell(str(row.diverged)),
+            _cell(str(row.collapsed)),
+        ]
+        for point, least in zip(row.at_accuracy, smallest, strict=True):
+            best = ranked and point is not None and point.nonzero == least
+            cells.append(_size(point, show, best))
+        top = "–" if row.best is None else _percent(row.best.accuracy(by))
+        beside = None if row.best is None else f"{SHORT[show]} {_percent(row.best.accuracy(show))}"
+        cells.append(_cell(top, beside))
+        leads = ranked and row.hypervolume == largest > 0
+        cells.append(_cell(f"{row.hypervolume:.4f}", best=leads))
+        body.append((row.arm, cells))
+    corner, error = reference_corner(sweep, facts)
+    caption = (
+        f"Nonzero parameters, biases included, of the smallest network that reaches a "
+        f"{SHORT[by]} accuracy; below it the {SHORT[show]} accuracy of that same network; – is "
+        f"not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
+        f"({corner:,}; {100 * error:.4g} %)."
+    )
+    return _numbers(head, body, caption)
+
+
+def sizes_table(sweep: Sweep, rows: Sequence[ArmRow], ranked: bool) -> str:
+    """Return the accuracies that are reached within each of the file's target sizes."""
+    by, show = selection(sweep)
+    head = ["arm", *(f"≤ {value:,}" for value in sweep.targets.nonzero)]
+    body = []
+    highest = [
+        max((p.accuracy(by) for row in rows if (p := row.at_nonzero[index])), default=None)
+        for index in range(len(sweep.targets.nonzero))
+    ]
+    for row in rows:
+        cells = []
+        for point, most in zip(row.at_nonzero, highest, strict=True):
+            if point is None:
+                cells.append(_cell("–"))
+                continue
+            best = ranked and point.accuracy(by) == most
+            beside = f"{SHORT[show]} {_percent(point.accuracy(show))}"
+            cells.append(_cell(_percent(point.accuracy(by)), beside, best))
+        body.append((row.arm, cells))
+    caption = (
+        f"Best {SHORT[by]} accuracy within a number of nonzero parameters; below it the "
+        f"{SHORT[show]} accuracy of that same network."
+    )
+    return _numbers(head, body, caption)
+
+
+def arms_table(sweep: Sweep, view: View) -> str:
+    """Return what each arm is: its penalty, how it is applied, and what was searched."""
+    colors = {series.name: series.color for series in view.series}
+    lines = []
+    for name, arm in sweep.arms.items():
+        color = colors.get(name, "#000000")
+        ink = "var(--ink)" if color == "#000000" else color
+        way = "" if arm.penalty == "none" else arm.way
+        domains = sweep.domains(name)
+        searched = ", ".join(f"{key} {_domain(value)}" for key, value in domains.items())
+        chip = f'<span class="chip" style="background:{ink}"></span>'
+        cells = "".join(
+            f"<td>{escape(text)}</td>" for text in (arm.formula.summary, way, searched or "–")
+        )
+        lines.append(f"<tr><th scope=row>{chip}{escape(name)}</th>{cells}</tr>")
+    head = "<tr><th>arm</th><th>penalty</th><th>applied as</th><th>searched</th></tr>"
+    return f'<div class="wide"><table class="text">{_body(head, lines)}</table></div>'
+
+
+def provenance_table(facts: Sequence[Fact]) -> str:
+    """Return every version, device, host and data hash, with its number of trials if several."""
+    if not facts:
+        return "<p>No trial is on record yet.</p>"
+    lines = []
+    for what, value in _ORIGINS:
+        counts = Counter(value(fact.provenance) for fact in facts)
+        shown = "<br>".join(
+            f'<span class="code">{escape(text)}</span>'
+            + (f" ({count} trials)" if len(counts) > 1 else "")
+            for text, count in counts.most_common()
+        )
+        lines.append(f"<tr><th scope=row>{what}</th><td>{shown}</td></tr>")
+    first, last = (choose(fact.recorded_at for fact in facts) for choose in (min, max))
+    seconds = sum(fact.result.seconds for fact in facts)
+    span = f"{_time(first)} to {_time(last)}"
+    work = f"{seconds / 3600:.2f} hours of training in {len(facts)} trials"
+    lines.append(f"<tr><th scope=row>recorded</th><td>{span}; {work}</td></tr>")
+    return f'<div class="wide"><table class="text">{_body("", lines)}</table></div>'
+
+
+def _numbers(head: Sequence[str], body: Sequence[tuple[str, list[str]]], caption: str) -> str:
+    top = "<tr>" + "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head) + "</tr>"
+    lines = [f"<tr><th scope=row>{escape(name)}</th>{''.join(cells)}</tr>" for name, cells in body]
+    table = f"<caption>{escape(caption)}</caption>{_body(top, lines)}"
+    return f'<div class="wide"><table class="numbers">{table}</table></div>'
+
+
+def _body(head: str, lines: Sequence[str]) -> str:
+    top = f"<thead>{head}</thead>" if head else ""
+    return f"{top}<tbody>{''.join(lines)}</tbody>"
+
+
+def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> str:
+    if point is None:
+        return _cell("–")
+    return _cell(f"{point.nonzero:,}", f"{SHORT[show]} {_percent(point.accuracy(show))}", best)
+
+
+def _cell(text: str, beside: str | None = None, best: bool = False) -> str:
+    small = f"<small>{escape(beside)}</small>" if beside else ""
+    return f"<td{' class=best' if best else ''}>{escape(text)}{small}</td>"
+
+
+def _percent(accuracy: float) -> str:
+    return f"{100 * accuracy:.2f}"
+
+
+def _domain(domain: Domain) -> str:
+    match domain:
+        case Uniform(uniform=ends) | LogUniform(log_uniform=ends) | Integer(integer=ends):
+            log = " (log)" if isinstance(domain, LogUniform) else ""
+            return f"{ends[0]:g} … {ends[1]:g}{log}"
+        case Choice(choice=values):
+            return "one of " + ", ".join(str(value) for value in values)
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -1,0 +1,5 @@
+"""The only Optuna besides the dashboard: studies, samplers, ask and tell."""
+
+from sweeper.search.studies import Search
+
+__all__ = ["Search"]

@@ -1,0 +1,208 @@
+"""What to try next: parameters as a function of the slot and of earlier generations alone.
+
+A worker must not matter. So a sampler never looks at the live study, where trials have the
+numbers that a race gave them and where others are RUNNING: it looks at a copy in memory that
+holds the trials of earlier generations in the order of their slots. The slots of a generation
+are asked one after the other in that copy, so that each sees the earlier ones of its own
+generation as RUNNING (TPE and GP keep a distance to them), and each by a fresh sampler with the
+seed of its slot. qmc, random and grid are the same with one endless generation and no history.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.samplers import (
+    BaseSampler,
+    GPSampler,
+    GridSampler,
+    NSGAIISampler,
+    QMCSampler,
+    RandomSampler,
+    TPESampler,
+)
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeper.catalogue import SAMPLERS
+from sweeper.results import Scalar
+from sweeper.search.quiet import quiet
+from sweeper.spec import Choice, Domain, Integer, LogUniform, Sweep, derive_seed
+
+DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
+Space = dict[str, BaseDistribution]
+Params = dict[str, Scalar]
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One finished trial as a sampler sees it; `values` is None if it was PRUNED."""
+
+    slot: int
+    params: Mapping[str, Scalar]
+    values: tuple[float, float] | None
+
+
+def space_of(sweep: Sweep, arm: str) -> Space:
+    """Return the searched parameters of an arm as Optuna's distributions, in a fixed order."""
+    return {name: _distribution(domain) for name, domain in sweep.domains(arm).items()}
+
+
+def _distribution(domain: Domain) -> BaseDistribution:
+    if isinstance(domain, Choice):
+        return CategoricalDistribution(domain.choice)
+    if isinstance(domain, Integer):
+        return IntDistribution(*domain.integer)
+    return FloatDistribution(*domain.bounds, log=isinstance(domain, LogUniform))
+
+
+class Proposals:
+    """The parameters of every slot of a sweep. Equal on every worker; remembers open batches."""
+
+    def __init__(self, sweep: Sweep) -> None:
+        self._sweep = sweep
+        self._open: dict[tuple[str, int], _Batch] = {}
+
+    def params(
+        self, arm: str, repeat: int, slot: int, told: Callable[[], Iterable[Told]]
+    ) -> Params:
+        """Return the parameters of a slot. All earlier generations must be in `told()`."""
+        space = space_of(self._sweep, arm)
+        if not space:
+            return {}
+        size = self._sweep.search.in_flight
+        start = 0 if self._sweep.by_slot else slot // size * size
+        batch = self._open.get((arm, repeat))
+        if batch is None or batch.start != start:
+            earlier = [one for one in told() if one.slot < start] if start else []
+            sampler = _sampler(self._sweep, arm, repeat, space)
+            native = self._sweep.search.sampler == "tpe"
+            history = _history(earlier, space, worst=None if native else _worst(earlier))
+            batch = _Batch(start, space, sampler, history)
+            self._open[arm, repeat] = batch
+        return batch.params(slot)
+
+
+class _Batch:
+    """The slots from `start` on, asked one after the other beside a fixed history."""
+
+    def __init__(
+        self,
+        start: int,
+        space: Space,
+        sampler: Callable[[int], BaseSampler],
+        history: Sequence[FrozenTrial],
+    ) -> None:
+        self.start = start
+        self._asked: list[Params] = []
+        self._space = space
+        self._sampler = sampler
+        self._study = optuna.create_study(directions=DIRECTIONS, sampler=RandomSampler())
+        self._study.add_trials(history)
+
+    def params(self, slot: int) -> Params:
+        while self.start + len(self._asked) <= slot:
+            self._study.sampler = self._sampler(self.start + len(self._asked))
+            self._asked.append(self._study.ask(self._space).params)
+        return dict(self._asked[slot - self.start])
+
+
+def _history(
+    earlier: Sequence[Told], space: Space, worst: tuple[float, float] | None
+) -> list[FrozenTrial]:
+    trials = []
+    for one in sorted(earlier, key=lambda one: one.slot):
+        values = one.values or worst
+        trials.append(
+            create_trial(
+                state=TrialState.COMPLETE if values else TrialState.PRUNED,
+                values=values,
+                params=dict(one.params),
+                distributions=space,
+                user_attrs={"slot": one.slot},
+            )
+        )
+    return trials
+
+
+def _worst(earlier: Sequence[Told]) -> tuple[float, float]:
+    """GP and NSGA-II do not see PRUNED trials; at the worst values they learn to move away."""
+    known = [one.values for one in earlier if one.values]
+    return (
+        max((nonzero for nonzero, _ in known), default=1.0),
+        min((accuracy for _, accuracy in known), default=0.0),
+    )
+
+
+def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int], BaseSampler]:
+    """Return slot -> sampler; for qmc and grid always the same one, which counts by itself."""
+    name = sweep.search.sampler
+
+    def seed(*slot: int) -> int:
+        return derive_seed(sweep.seed, "search", arm, repeat, *slot)
+
+    with quiet():
+        if name == "qmc":
+            sobol = _Sobol(space, seed())
+            return lambda slot: sobol
+        if name == "grid":
+            grid = GridSampler(
+                {key: _points(distribution) for key, distribution in space.items()}, seed()
+            )
+            return lambda slot: grid
+    size = sweep.search.in_flight
+    fresh: dict[str, Callable[[int], BaseSampler]] = {
+        "random": lambda slot: RandomSampler(seed=seed(slot)),
+        "tpe": lambda slot: TPESampler(
+            seed=seed(slot), n_startup_trials=SAMPLERS["tpe"], constant_liar=True
+        ),
+        "gp": lambda slot: GPSampler(
+            seed=seed(slot), n_startup_trials=SAMPLERS["gp"], warn_independent_sampling=False
+        ),
+        "nsga2": lambda slot: _NSGA2(slot, size, seed(slot)),
+    }
+    return fresh[name]
+
+
+def _points(distribution: BaseDistribution) -> list[Any]:
+    if isinstance(distribution, CategoricalDistribution):
+        return list(distribution.choices)
+    if isinstance(distribution, IntDistribution):
+        return list(range(distribution.low, distribution.high + 1))
+    raise AssertionError("the study file refuses a grid over a continuous domain")
+
+
+class _Sobol(QMCSampler):
+    """Optuna's scrambled Sobol sequence from the first trial on (its own starts at random)."""
+
+    def __init__(self, space: Space, seed: int) -> None:
+        super().__init__(scramble=True, seed=seed)
+        self._whole = space
+
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> Space:
+        return self._whole
+
+
+class _NSGA2(NSGAIISampler):
+    """Optuna's NSGA-II with the population given by the slot, not by what has finished."""
+
+    def __init__(self, slot: int, in_flight: int, seed: int) -> None:
+        population = SAMPLERS["nsga2"]
+        super().__init__(population_size=population, seed=seed)
+        # Whole batches, so that a population is complete before the next one is bred.
+        self._size = -(-population // in_flight) * in_flight
+        self._slot = slot
+
+    def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:
+        return self._slot // self._size
+
+    def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
+        complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return [one for one in complete if one.user_attrs["slot"] // self._size == generation]

@@ -1,0 +1,192 @@
+"""The Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cached_property, partial
+from typing import Any
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage, RDBStorage
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from sweeper.results import Scalar, Slot, TrialResult
+from sweeper.search.publish import changed, figure_chunks, note_chunks
+from sweeper.search.quiet import quiet
+from sweeper.search.retry import retry
+from sweeper.search.samplers import DIRECTIONS, Proposals, Told, space_of
+from sweeper.spec import Sweep
+
+_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class Search:
+    """Ask and tell of one sweep. Raises StorageError if the database stays away."""
+
+    def __init__(self, url: str, sweep: Sweep) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._url = url
+        self._sweep = sweep
+        self._ids: dict[str, int] = {}
+        self._proposals = Proposals(sweep)
+
+    @cached_property
+    def _backend(self) -> RDBStorage:
+        """Connect and create Optuna's tables; when several do it at once, all but one retry."""
+        options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
+        if self._url.startswith("sqlite"):
+            options["connect_args"] = {"timeout": 60}
+        return retry(lambda: RDBStorage(self._url, engine_kwargs=dict(options)))
+
+    @cached_property
+    def _storage(self) -> BaseStorage:
+        return optuna.storages.get_storage(self._backend)
+
+    def prepare(self) -> None:
+        """Load what the sampler needs (scipy: seconds), before any slot is held."""
+        for arm in self._sweep.arms:
+            self._proposals.params(arm, 0, 0, list)
+
+    def extend(self, sweep: Sweep) -> None:
+        """Go on with an extended sweep: what was asked before stays as it was."""
+        self._sweep = sweep
+        self._proposals = Proposals(sweep)
+
+    def create(self) -> None:
+        """Create every study. Idempotent, and safe when several processes do it at once."""
+        for name in self._names():
+            self._study(name)
+
+    def ask(self, slot: Slot) -> tuple[int, dict[str, Scalar]]:
+        """Create the trial of a slot; return its number and its searched parameters.
+
+        The parameters are a function of the sweep, the slot and the told earlier generations.
+        """
+        study = self._study(slot.study)
+        params = self._proposals.params(
+            slot.arm, slot.repeat, slot.number, lambda: self._told(study)
+        )
+        # One transaction for the whole trial; Study.ask takes one more for each parameter.
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=space_of(self._sweep, slot.arm),
+            user_attrs={"arm": slot.arm, "slot": slot.number},
+        )
+        trial = retry(lambda: self._storage.create_new_trial(study, template))
+        return retry(lambda: self._storage.get_trial_number_from_id(trial)), params
+
+    def tell(self, study: str, trial: int, result: TrialResult, device: str) -> None:
+        """Write attributes, then finish the trial; a finished one is left as it is."""
+        judged = result.judged(self._sweep.sparsification.track)
+        if result.state != "complete" or judged is None:
+            self._finish(study, trial, TrialState.PRUNED, None, {"outcome": result.state})
+            return
+        by_test = self._sweep.select_on == "test"
+        accuracy = judged.test_accuracy if by_test else judged.val_accuracy
+        attributes: dict[str, Scalar] = {
+            "val_accuracy" if by_test else "test_accuracy": (
+                judged.val_accuracy if by_test else judged.test_accuracy
+            ),
+            "effective_nonzero": judged.effective,
+            "seconds": round(result.seconds, 3),
+            "device": device,
+        }
+        other = "as_trained" if self._sweep.sparsification.track == "pruned" else "pruned"
+        if beside := (result.as_trained if other == "as_trained" else result.pruned):
+            attributes[f"{other}_nonzero"] = beside.nonzero
+            attributes[f"{other}_val_accuracy"] = beside.val_accuracy
+        values = (float(judged.nonzero), accuracy)
+        self._finish(study, trial, TrialState.COMPLETE, values, attributes)
+
+    def fail(self, study: str, trial: int) -> None:
+        """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""
+        self._finish(study, trial, TrialState.FAIL, None, {})
+
+    def running(self, arm: str, repeat: int) -> tuple[int, ...]:
+        """Return the numbers of the trials that nobody has told yet."""
+        study = self._study(self._sweep.study(arm, repeat))
+        return tuple(one.number for one in self._trials(study) if not one.state.is_finished())
+
+    def publish(self, figures: Mapping[str, str], note: str) -> None:
+        """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep."""
+        study = self._study(self._sweep.name)
+
+        def write() -> None:
+            known = self._storage.get_study_system_attrs(study)
+            chunks = note_chunks(note)
+            for name, figure in figures.items():
+                chunks |= figure_chunks(name, figure)
+            for key, value in changed(known, chunks).items():
+                self._storage.set_study_system_attr(study, key, value)
+
+        retry(write)
+
+    def delete(self) -> None:
+        """Delete every study of the sweep, its trials and figures with it."""
+        for name in self._names():
+            with suppress(KeyError):  # somebody else was faster
+                retry(partial(optuna.delete_study, study_name=name, storage=self._storage))
+        self._ids.clear()
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        if "_backend" in self.__dict__:
+            self._backend.remove_session()
+            self._backend.engine.dispose()
+
+    def _names(self) -> list[str]:
+        repeats = range(self._sweep.search.repeats)
+        pairs = [(arm, repeat) for arm in self._sweep.arms for repeat in repeats]
+        return [self._sweep.name, *(self._sweep.study(*pair) for pair in pairs)]
+
+    def _study(self, name: str) -> int:
+        if name not in self._ids:
+            self._ids[name] = retry(lambda: self._open(name))
+        return self._ids[name]
+
+    def _open(self, name: str) -> int:
+        study = optuna.create_study(
+            storage=self._storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
+        )
+        if study.metric_names is None:
+            accuracy = "val_accuracy" if self._sweep.select_on == "validation" else "test_accuracy"
+            with quiet():
+                study.set_metric_names(["nonzero", accuracy])
+        return self._storage.get_study_id_from_name(name)
+
+    def _trials(self, study: int) -> list[FrozenTrial]:
+        return retry(lambda: self._storage.get_all_trials(study, deepcopy=False))
+
+    def _told(self, study: int) -> list[Told]:
+        return [
+            Told(
+                slot=one.user_attrs["slot"],
+                params=one.params,
+                values=(one.values[0], one.values[1]) if one.values else None,
+            )
+            for one in self._trials(study)
+            if one.state in _FINISHED and "slot" in one.user_attrs
+        ]
+
+    def _finish(
+        self,
+        study: str,
+        trial: int,
+        state: TrialState,
+        values: tuple[float, float] | None,
+        attributes: Mapping[str, Scalar],
+    ) -> None:
+        def write() -> None:
+            try:
+                known = self._storage.get_trial_id_from_study_id_trial_number(id_, trial)
+                if self._storage.get_trial(known).state.is_finished():
+                    return
+                for key, value in attributes.items():
+                    self._storage.set_trial_user_attr(known, key, value)
+                self._storage.set_trial_state_values(known, state, values)
+            except (KeyError, UpdateFinishedTrialError):
+                pass  # deleted in the dashboard, or told by whoever mended it: the fact counts
+
+        id_ = self._study(study)
+        retry(write)

@@ -1,0 +1,132 @@
+"""What is done for a sweep by whoever is alive: registering, mending, publishing, deleting."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Literal
+
+from sweeper.fronts import Front, fronts
+from sweeper.results import Slot, SweepStatus
+from sweeper.search import Search
+from sweeper.spec import Sweep
+from sweeper.store import Store
+
+FIGURE = "sweeper-fronts"
+"""Id of the figure in the study of the sweep."""
+
+
+def register(
+    store: Store, sweep: Sweep, *, extend: bool = False
+) -> Literal["new", "resumed", "extended"]:
+    """Bring schema, sweep and studies into the storage; again after a crash in between."""
+    store.upgrade()
+    # The sweep first: it is what refuses another study file, before any study is touched.
+    outcome = store.register(sweep, extend=extend)
+    with searching(store, sweep) as search:
+        search.create()
+    return outcome
+
+
+@contextmanager
+def searching(store: Store, sweep: Sweep) -> Iterator[Search]:
+    """Search a sweep in a `with` block; connections are closed at its end."""
+    search = Search(store.url, sweep)
+    try:
+        yield search
+    finally:
+        search.close()
+
+
+def mend(store: Store, name: str, search: Search | None = None) -> int:
+    """Free the slots of dead workers, tell what they recorded, fail what they left running.
+
+    Returns how many slots were freed. Never touches what a living worker holds.
+    """
+    sweep = store.sweep(name)
+    if search is None:
+        with searching(store, sweep) as own:
+            return mend(store, name, own)
+    freed = store.reap(name)
+    for fact in store.untold(name):
+        search.tell(fact.study, fact.trial, fact.result, fact.provenance.device)
+        store.told(Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study))
+    for arm in sweep.arms:
+        for repeat in range(sweep.search.repeats):
+            _fail_orphans(store, search, sweep, arm, repeat)
+    return freed
+
+
+def _fail_orphans(store: Store, search: Search, sweep: Sweep, arm: str, repeat: int) -> None:
+    # The order matters. A trial is created before its slot is linked to it: once it was seen
+    # running, its slot is linked, or still unlinked (None), or it was given up.
+    running = search.running(arm, repeat)
+    if not running:
+        return
+    used = store.trials_in_use(sweep.name, arm, repeat)
+    if used is None:
+        return
+    for trial in running:
+        if trial not in used:
+            search.fail(sweep.study(arm, repeat), trial)
+
+
+def publish(
+    store: Store,
+    name: str,
+    *,
+    every: float = 10.0,
+    force: bool = False,
+    search: Search | None = None,
+) -> bool:
+    """Renew the figure and the note in the study of the sweep; at most one caller per `every`."""
+    sweep = store.sweep(name)
+    if search is None:
+        with searching(store, sweep) as own:
+            return publish(store, name, every=every, force=force, search=own)
+    if not store.take_turn(name, "publish", 0.0 if force else every):
+        return False
+    from sweeper.plots import overlay
+
+    found = fronts(store.results(name), sweep)
+    figure = overlay(found, sweep, small=True).to_json()
+    search.publish({FIGURE: figure}, note(sweep, store.status(name), found))
+    return True
+
+
+def note(sweep: Sweep, status: SweepStatus, found: Mapping[str, Front]) -> str:
+    """Return the table of the arms in Markdown: budget, best accuracy, size at the targets."""
+    by = next(iter(found.values())).by.replace("_", " ")
+    targets = sweep.targets.accuracy
+    head = ["arm", "trials", "diverged", "collapsed", f"best {by}"]
+    rows = [[*head, *(f"nonzero at {100 * target:g} %" for target in targets)]]
+    rows.append(["---", *["---:"] * (len(rows[0]) - 1)])
+    for arm in status.arms:
+        front = found[arm.arm]
+        best = f"{front.points[-1].accuracy(front.by):.2%}" if front.points else "–"
+        at = [front.at(accuracy=target) for target in targets]
+        rows.append(
+            [
+                arm.arm,
+                f"{arm.done} / {arm.budget}",
+                str(arm.diverged),
+                str(arm.collapsed),
+                best,
+                *(f"{point.nonzero:,}" if point else "not reached" for point in at),
+            ]
+        )
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
+    size = f" of {sweep.parameters:,}" if sweep.parameters else ""
+    return (
+        f"## {sweep.name}\n\n{status.done} of {status.budget} trials are done.\n\n{table}\n\n"
+        f"Nonzero parameters{size}, biases included, {track}: the smallest network of at least "
+        f"that {by}, over all repeats. Networks were selected on {by}.\n"
+    )
+
+
+def delete(store: Store, name: str) -> None:
+    """Delete a sweep: its studies first, so that a crash in between can be mended by deleting."""
+    sweep = store.sweep(name)
+    store.stop(name)
+    with searching(store, sweep) as search:
+        search.delete()
+    store.delete(name)

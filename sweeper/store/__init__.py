@@ -1,0 +1,168 @@
+"""What counts: sweeps, slots, leases and facts, in the database that Optuna's tables share.
+
+The only SQLAlchemy of the program. `Store` is its door; the modules behind it are functions of one
+open transaction each.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+from uuid import uuid4
+
+from sqlalchemy import Connection
+
+from sweeper.results import (
+    Fact,
+    Provenance,
+    Scalar,
+    Slot,
+    SweepStatus,
+    TrialConfig,
+    TrialResult,
+)
+from sweeper.spec import Sweep
+from sweeper.store import claims, facts, leases, progress, schema, sweeps, tables, turns
+from sweeper.store.database import Database
+from sweeper.store.url import parse
+
+__all__ = ["Store"]
+
+
+class Store:
+    """One storage. May be used by several threads; raises StorageError, in one line."""
+
+    def __init__(self, url: str, *, lease_seconds: float = 60.0) -> None:
+        """Understand a URL; connects to nothing. Raises InputError."""
+        parsed = parse(url)
+        self.url = parsed.full
+        """With the password: for Optuna."""
+        self.shown = parsed.shown
+        """Without any password: for people."""
+        self.lease_seconds = lease_seconds
+        self._database = Database(parsed)
+
+    def upgrade(self) -> None:
+        """Create the schema or bring it up to date; several processes may do so at once."""
+        schema.upgrade(self._database)
+
+    def check(self) -> None:
+        """Raise SchemaError unless the schema is this program's."""
+        schema.check(self._database)
+
+    def register(
+        self, sweep: Sweep, *, extend: bool = False
+    ) -> Literal["new", "resumed", "extended"]:
+        """Register a sweep or open it again. Raises DigestError, which prints what differs."""
+        return self._database.write(lambda c: sweeps.register(c, sweep, extend=extend))
+
+    def sweep(self, name: str) -> Sweep:
+        """Return a registered sweep. Raises UnknownSweepError."""
+        return sweeps.parsed(self._database.read(lambda c: sweeps.get(c, name)).spec)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all sweeps, oldest first."""
+        return self._database.read(sweeps.names)
+
+    def status(self, name: str) -> SweepStatus:
+        """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
+        return self._database.read(lambda c: progress.status(c, name))
+
+    def state(self, name: str) -> Literal["open", "stopped"]:
+        """Return whether slots are given out. Raises UnknownSweepError."""
+        row = self._database.read(lambda c: sweeps.get(c, name))
+        return "open" if row.state == "open" else "stopped"
+
+    def finished(self, name: str) -> bool:
+        """Tell whether every slot has its fact. Raises UnknownSweepError."""
+        return self._database.read(lambda c: sweeps.finished(c, name))
+
+    def stop(self, name: str) -> None:
+        """Give out no more slots until `register`. Raises UnknownSweepError."""
+        self._database.write(lambda c: sweeps.stop(c, name))
+
+    def delete(self, name: str) -> None:
+        """Delete all our rows of a sweep, facts too. Raises UnknownSweepError."""
+        self._database.read(lambda c: sweeps.get(c, name))
+        self._database.write(lambda c: sweeps.remove(c, name))
+
+    def join(self, name: str, *, device: str) -> str:
+        """Begin a lease for this process and return the worker's id. Raises UnknownSweepError."""
+        worker = uuid4().hex
+        seconds = self.lease_seconds
+        self._database.write(lambda c: leases.join(c, name, worker, device, seconds))
+        return worker
+
+    def renew(self, worker: str) -> None:
+        """Extend a lease that still holds. Raises LeaseLost."""
+        self._database.write(lambda c: leases.renew(c, worker, self.lease_seconds))
+
+    def leave(self, worker: str) -> None:
+        """End a lease and give back its claimed slots; may be called twice."""
+        self._database.write(lambda c: leases.leave(c, worker))
+
+    def claim(self, worker: str, limit: int) -> tuple[Slot, ...]:
+        """Claim slots: () if none can be claimed now or the sweep is stopped. Raises LeaseLost."""
+        ticket = uuid4().hex
+        return self._database.write(lambda c: claims.claim(c, worker, limit, ticket))
+
+    def link(self, worker: str, slot: Slot, trial: int) -> None:
+        """Note the trial that was asked for a claimed slot. Raises LeaseLost."""
+        self._database.write(lambda c: claims.link(c, worker, slot, trial))
+
+    def release(self, worker: str, slots: Sequence[Slot]) -> None:
+        """Give claimed slots back; those that are not this worker's any more are left alone."""
+        self._database.write(lambda c: claims.release(c, worker, slots))
+
+    def record(
+        self,
+        worker: str,
+        slot: Slot,
+        trial: int,
+        params: Mapping[str, Scalar],
+        config: TrialConfig,
+        result: TrialResult,
+        provenance: Provenance,
+    ) -> None:
+        """Record one result. Rows are never updated or deleted. Raises LeaseLost."""
+        outcome = facts.Outcome(slot, trial, params, config, result, provenance)
+        self._database.write(lambda c: claims.record(c, worker, [outcome]))
+
+    def told(self, slot: Slot) -> None:
+        """Note that Optuna knows a recorded slot's outcome; may be called twice."""
+        self._database.write(lambda c: claims.told(c, slot))
+
+    def reap(self, name: str) -> int:
+        """Free the slots of workers that are dead or whose lease is over; return how many."""
+        if not self._database.read(lambda c: leases.reapable(c, name)):
+            return 0
+        return self._database.write(lambda c: leases.reap(c, name))
+
+    def untold(self, name: str) -> tuple[Fact, ...]:
+        """Return facts that Optuna was not told and that their worker will not tell."""
+        return self._database.read(lambda c: claims.untold(c, name))
+
+    def trials_in_use(self, name: str, arm: str, repeat: int) -> frozenset[int] | None:
+        """Return the trials that belong to a slot; None while a claimed slot has none yet."""
+        return self._database.read(lambda c: claims.trials_in_use(c, name, arm, repeat))
+
+    def results(self, name: str) -> tuple[Fact, ...]:
+        """Return all facts, by arm in the order of the file, repeat and slot."""
+
+        def work(connection: Connection) -> tuple[Fact, ...]:
+            spec = sweeps.parsed(sweeps.get(connection, name).spec)
+            place = {arm: number for number, arm in enumerate(spec.arms)}
+            found = facts.find(connection, tables.slot.c.sweep == name)
+            return tuple(sorted(found, key=lambda fact: (place[fact.arm], fact.repeat, fact.slot)))
+
+        return self._database.read(work)
+
+    def take_turn(self, name: str, what: str, every: float) -> bool:
+        """Return True to at most one caller in `every` seconds of the database's time."""
+        if every <= 0:
+            return True
+        if not self._database.read(lambda c: turns.due(c, name, what, every)):
+            return False
+        return self._database.write(lambda c: turns.take(c, name, what, every))
+
+    def close(self) -> None:
+        """Close all connections; the next use opens new ones."""
+        self._database.close()

@@ -1,0 +1,151 @@
+"""Leases: one per worker, in the database's time. Whose lease is over owns nothing any more."""
+
+import hashlib
+import os
+import socket
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
+
+from sweeper.errors import LeaseLost, UnknownSweepError
+from sweeper.store import sweeps, tables
+from sweeper.store.clock import now
+
+_worker = tables.worker.c
+_slot = tables.slot.c
+
+
+def join(connection: Connection, name: str, worker: str, device: str, seconds: float) -> None:
+    """Begin a lease. Raises UnknownSweepError."""
+    sweeps.lock(connection, name)
+    if connection.scalar(select(_worker.id).where(_worker.id == worker)) is not None:
+        return  # this is the second attempt of a transaction that was committed
+    connection.execute(
+        insert(tables.worker).values(
+            id=worker,
+            sweep=name,
+            host=socket.gethostname()[:255],
+            machine=machine(),
+            pid=os.getpid(),
+            process_start=process_start(os.getpid()) or "",
+            device=device,
+            joined_at=now(),
+            lease_until=now() + seconds,
+        )
+    )
+
+
+def renew(connection: Connection, worker: str, seconds: float) -> None:
+    """Extend a lease that still holds. Raises LeaseLost: one that is over never lives again."""
+    renewed = connection.execute(
+        update(tables.worker)
+        .where(_worker.id == worker, _worker.lease_until > now())
+        .values(lease_until=now() + seconds)
+    )
+    if renewed.rowcount == 0:
+        raise _lost(worker)
+
+
+def leave(connection: Connection, worker: str) -> None:
+    """End a lease and give back what it held; nothing happens if it is over and reaped."""
+    name = connection.scalar(select(_worker.sweep).where(_worker.id == worker))
+    if name is not None:
+        sweeps.lock(connection, name)
+        _end(connection, _worker.id == worker)
+        free(connection, name, _slot.worker == worker)
+
+
+def lock(connection: Connection, worker: str) -> str:
+    """Lock the sweep of a worker whose lease holds, return its name. Raises LeaseLost."""
+    name = connection.scalar(select(_worker.sweep).where(_worker.id == worker))
+    if name is None:
+        raise _lost(worker)
+    try:
+        sweeps.lock(connection, name)
+    except UnknownSweepError:  # deleted between these two statements
+        raise _lost(worker) from None
+    # Only now: waiting for the lock may have outlasted the lease.
+    alive = select(_worker.id).where(_worker.id == worker, _worker.lease_until > now())
+    if connection.scalar(alive) is None:
+        raise _lost(worker)
+    return str(name)
+
+
+def reap(connection: Connection, name: str) -> int:
+    """Free the slots of workers that are dead or whose lease is over; return how many."""
+    sweeps.lock(connection, name)
+    candidates = connection.execute(
+        select(_worker.id, _worker.machine, _worker.pid, _worker.process_start).where(
+            _worker.sweep == name, _worker.lease_until > 0
+        )
+    ).all()
+    dead = [
+        row.id
+        for row in candidates
+        if row.machine and row.machine == machine() and process_start(row.pid) != row.process_start
+    ]
+    over = or_(_worker.lease_until <= now(), _worker.id.in_(dead))
+    _end(connection, (_worker.sweep == name) & (_worker.lease_until > 0) & over)
+    return free(connection, name, _slot.worker.in_(gone(name)))
+
+
+def reapable(connection: Connection, name: str) -> bool:
+    """Tell, without a lock, whether `reap` may find something."""
+    sweeps.get(connection, name)
+    rows = connection.execute(
+        select(
+            _worker.machine, _worker.pid, _worker.process_start, (_worker.lease_until <= now())
+        ).where(_worker.sweep == name, _worker.lease_until > 0)
+    )
+    here = machine()
+    return any(
+        over or (home and home == here and process_start(pid) != start)
+        for home, pid, start, over in rows
+    )
+
+
+def gone(name: str) -> Select[Any]:
+    """Return the query for the workers of a sweep whose lease is over."""
+    return select(_worker.id).where(_worker.sweep == name, _worker.lease_until <= now())
+
+
+def free(connection: Connection, name: str, whose: ColumnElement[bool]) -> int:
+    """Open claimed slots again, with one more attempt lost; return how many."""
+    freed = connection.execute(
+        update(tables.slot)
+        .where(_slot.sweep == name, _slot.state == "claimed", whose)
+        .values(state="open", worker=None, ticket=None, trial=None, lost=_slot.lost + 1)
+    )
+    return freed.rowcount
+
+
+@cache
+def machine() -> str:
+    """Return where this process's id means something: host, boot and pid namespace; or ''."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        namespace = Path("/proc/self/ns/pid").readlink()
+    except OSError:
+        return ""  # elsewhere than on Linux a dead worker is known by its lease alone
+    text = f"{socket.gethostname()}\n{boot}\n{namespace}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def process_start(pid: int) -> str | None:
+    """Return when a process of this machine was started (a later one may have its id)."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+    state, start = fields[0], fields[19]  # fields 3 and 22 of proc(5)
+    return None if state in (b"Z", b"X") else start.decode()  # a killed child that none waited for
+
+
+def _end(connection: Connection, which: ColumnElement[bool]) -> None:
+    connection.execute(update(tables.worker).where(which).values(lease_until=0.0))
+
+
+def _lost(worker: str) -> LeaseLost:
+    return LeaseLost(f"the lease of worker {worker} is over; its slots belong to others now")

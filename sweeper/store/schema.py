@@ -1,0 +1,92 @@
+"""The schema's version: Alembic's migrations in db/, their version table beside Optuna's."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection, column, inspect, select, table, text
+
+from sweeper.errors import SchemaError
+from sweeper.store.database import Database
+from sweeper.store.tables import VERSION_TABLE
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+
+HEAD = "0001"
+"""The newest version in db/versions; versions are numbers of four digits that only grow."""
+
+_LOCK = 7_237_955  # any number: the advisory lock of whoever migrates
+_version = table(VERSION_TABLE, column("version_num"))
+
+
+def upgrade(database: Database) -> None:
+    """Bring the schema to HEAD. Several processes may do so at once: one works, others wait."""
+    from alembic import command
+
+    def migrate(connection: Connection) -> None:
+        _alone(connection)
+        settings = config()
+        settings.attributes["connection"] = connection
+        command.upgrade(settings, "head")
+
+    current = _current(database)
+    _refuse_newer(database, current)
+    if current != HEAD:
+        database.create(migrate)
+
+
+def check(database: Database) -> None:
+    """Raise SchemaError unless the schema is at HEAD."""
+    current = _current(database)
+    _refuse_newer(database, current)
+    if current != HEAD:
+        found = f"schema {current}, this program needs {HEAD}" if current else "no schema yet"
+        raise SchemaError(f"storage {database.url.shown} has {found}; run: sweeper db upgrade")
+
+
+def _refuse_newer(database: Database, current: str) -> None:
+    if current > HEAD:
+        raise SchemaError(
+            f"storage {database.url.shown} has schema {current}, newer than this program's {HEAD}; "
+            "install a newer sweeper"
+        )
+
+
+def _current(database: Database) -> str:
+    """Return the schema's version, empty if there is none."""
+    if database.url.file is not None and not database.url.file.exists():
+        return ""
+
+    def look(connection: Connection) -> str:
+        if not inspect(connection).has_table(VERSION_TABLE):
+            return ""
+        return str(connection.scalar(select(_version.c.version_num)) or "")
+
+    return database.read(look)
+
+
+def folder() -> Path:
+    """Return where the migrations lie: within an installed package, or beside a checkout's."""
+    package = Path(__file__).resolve().parents[1]
+    installed = package / "_db"
+    return installed if installed.is_dir() else package.parent / "db"
+
+
+def config() -> "Config":
+    """Return Alembic's settings; its caller puts a connection into `attributes`."""
+    from alembic.config import Config
+
+    settings = Config()
+    settings.set_main_option("script_location", str(folder()).replace("%", "%%"))
+    settings.set_main_option("path_separator", "os")
+    return settings
+
+
+def _alone(connection: Connection) -> None:
+    """Wait until nobody else migrates. SQLite's transaction is alone already."""
+    match connection.dialect.name:
+        case "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+        case "mysql" | "mariadb":
+            # Held until the connection is closed, for DDL commits.
+            connection.execute(text("SELECT GET_LOCK('sweeper_schema', 60)"))

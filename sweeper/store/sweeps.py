@@ -1,0 +1,163 @@
+"""Sweeps: registered, extended, stopped, deleted."""
+
+import json
+from collections.abc import Iterable
+from functools import lru_cache
+from typing import Any, Literal
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from sweeper.errors import DigestError, StorageError, UnknownSweepError, choices
+from sweeper.spec import Sweep
+from sweeper.spec.difference import differences
+from sweeper.store import tables
+from sweeper.store.clock import now
+
+Outcome = Literal["new", "resumed", "extended"]
+
+
+def lock(connection: Connection, name: str) -> Row[Any]:
+    """Lock a sweep and return its row. Raises UnknownSweepError.
+
+    Every transaction that changes slots or facts begins with it, so that they come one after
+    another and cannot deadlock. (SQLite locks the whole file when a transaction to write begins.)
+    """
+    query = select(tables.sweep).where(tables.sweep.c.name == name)
+    # FOR NO KEY UPDATE on PostgreSQL: foreign keys may still be checked meanwhile.
+    row = connection.execute(query.with_for_update(key_share=True)).one_or_none()
+    return row if row is not None else _unknown(connection, name)
+
+
+def get(connection: Connection, name: str) -> Row[Any]:
+    """Return the row of a sweep. Raises UnknownSweepError."""
+    row = connection.execute(select(tables.sweep).where(tables.sweep.c.name == name)).one_or_none()
+    return row if row is not None else _unknown(connection, name)
+
+
+@lru_cache(maxsize=16)
+def parsed(spec: str) -> Sweep:
+    """Return the sweep that a row holds; a worker asks for the same one all the time."""
+    try:
+        return Sweep.from_json(spec)
+    except ValueError as error:
+        name = json.loads(spec).get("name")
+        text = f"sweep {name!r} was registered by another version of sweeper and cannot be read"
+        raise StorageError(text) from error
+
+
+def names(connection: Connection) -> tuple[str, ...]:
+    """Return all names, oldest first."""
+    columns = tables.sweep.c
+    query = select(columns.name).order_by(columns.created_at, columns.name)
+    return tuple(connection.scalars(query))
+
+
+def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
+    """Insert a sweep and its slots, or open the registered one again. Raises DigestError."""
+    if _insert(connection, sweep):
+        _add_slots(connection, sweep, ())
+        return "new"
+    row = lock(connection, sweep.name)
+    # Not the stored digest: a newer program may know keys with defaults that it lacks.
+    registered = parsed(row.spec)
+    changed = differences(registered, sweep)
+    if not changed:
+        _set(connection, sweep.name, state="open")
+        return "resumed"
+    if not (extend and all(difference.appends for difference in changed)):
+        advice = (
+            "--extend takes more trials, more repeats and further arms only"
+            if extend
+            else "run with --extend to append"
+            if all(difference.appends for difference in changed)
+            else "give the changed file another name"
+        )
+        head = f"sweep {sweep.name!r} is registered from another study file; {advice}:"
+        raise DigestError("\n  ".join([head, *map(str, changed)]))
+    columns = tables.slot.c
+    existing = connection.execute(
+        select(columns.arm, columns.repeat, columns.number).where(columns.sweep == sweep.name)
+    )
+    _add_slots(connection, sweep, (tuple(slot) for slot in existing))
+    _set(connection, sweep.name, state="open", spec=_text(sweep), digest=sweep.digest)
+    return "extended"
+
+
+def stop(connection: Connection, name: str) -> None:
+    """Set the state in which no slot is claimed."""
+    lock(connection, name)
+    _set(connection, name, state="stopped")
+
+
+def remove(connection: Connection, name: str) -> None:
+    """Delete all rows of a sweep, facts too; nothing happens if there are none."""
+    table = tables.sweep
+    connection.execute(select(table.c.name).where(table.c.name == name).with_for_update())
+    for child in (tables.fact, tables.provenance, tables.slot, tables.worker, tables.turn):
+        connection.execute(delete(child).where(child.c.sweep == name))
+    connection.execute(delete(table).where(table.c.name == name))
+
+
+def finished(connection: Connection, name: str) -> bool:
+    """Tell whether every slot has its fact."""
+    get(connection, name)
+    columns = tables.slot.c
+    left = select(columns.number).where(
+        columns.sweep == name, columns.state.in_(["open", "claimed"])
+    )
+    return connection.execute(left.limit(1)).first() is None
+
+
+def _insert(connection: Connection, sweep: Sweep) -> bool:
+    if sweep.name in names(connection):
+        return False
+    row = insert(tables.sweep).values(
+        name=sweep.name,
+        digest=sweep.digest,
+        spec=_text(sweep),
+        state="open",
+        created_at=now(),
+    )
+    try:
+        with connection.begin_nested():
+            connection.execute(row)
+    except IntegrityError:  # somebody else registered it in this moment
+        return False
+    return True
+
+
+def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[Any, ...]]) -> None:
+    known = set(existing)
+    rows = [
+        {
+            "sweep": sweep.name,
+            "arm": arm,
+            "repeat": repeat,
+            "number": number,
+            # Parameters that do not depend on earlier results need not wait for them.
+            "generation": 0 if sweep.by_slot else number // sweep.search.in_flight,
+            "state": "open",
+            "lost": 0,
+        }
+        for arm in sweep.arms
+        for repeat in range(sweep.search.repeats)
+        for number in range(sweep.search.trials)
+        if (arm, repeat, number) not in known
+    ]
+    connection.execute(insert(tables.slot), rows)
+
+
+def _set(connection: Connection, name: str, **values: str) -> None:
+    connection.execute(update(tables.sweep).where(tables.sweep.c.name == name).values(**values))
+
+
+def _text(sweep: Sweep) -> str:
+    # Not the canonical JSON, whose sorted keys forget the order of the arms.
+    return json.dumps(sweep.model_dump(mode="json"))
+
+
+def _unknown(connection: Connection, name: str) -> Any:
+    known = names(connection)
+    end = choices(name, known) if known else f"got {name!r}; there are none yet"
+    raise UnknownSweepError(f"no such sweep: {end}")

@@ -1,0 +1,89 @@
+"""Storage URLs: what may be given, its full form for drivers, its form for people."""
+
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from sweeper.errors import InputError, choices
+
+# scheme -> driver, its module, what to install for it
+_DRIVERS = {
+    "sqlite": ("sqlite", "sqlite3", ""),
+    "postgresql": ("postgresql+psycopg", "psycopg", "sweeper"),
+    "postgres": ("postgresql+psycopg", "psycopg", "sweeper"),
+    "mysql": ("mysql+pymysql", "pymysql", "'sweeper[mysql]'"),
+    "mariadb": ("mariadb+pymysql", "pymysql", "'sweeper[mysql]'"),
+}
+_FORMS = "sqlite:///file.db, postgresql://user:password@host/database or mysql://..."
+
+
+@dataclass(frozen=True, slots=True)
+class StorageUrl:
+    """A storage URL that has been understood."""
+
+    full: str = field(repr=False)
+    """With the password: for drivers and Optuna only."""
+    shown: str
+    """Without any password: for people."""
+    url: URL = field(repr=False)
+    file: Path | None
+    """The SQLite file, else None."""
+    secrets: tuple[str, ...] = field(repr=False)
+    """What must not appear in any text."""
+
+
+def parse(text: str) -> StorageUrl:
+    """Understand a storage URL. Raises InputError, whose text never holds a password."""
+    if "://" not in text:
+        raise InputError(f"storage: must be a URL such as {_FORMS}{_given(text)}")
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        raise InputError(f"storage: is no URL such as {_FORMS}{_given(text)}") from None
+    if "@" in (url.host or ""):
+        raise InputError("storage: '@' within a password must be written as %40")
+    scheme, _, driver = url.drivername.partition("+")
+    if scheme not in _DRIVERS:
+        raise InputError(f"storage: no such kind of database: {choices(scheme, _DRIVERS)}")
+    full_driver, module, package = _DRIVERS[scheme]
+    if driver and driver not in (full_driver.partition("+")[2], "pysqlite"):
+        raise InputError(f"storage: driver {driver!r} is not supported, leave '+{driver}' out")
+    if find_spec(module) is None:
+        raise InputError(f"storage: {scheme} needs its driver: pip install {package}")
+    if scheme == "sqlite":
+        return _sqlite(url)
+    if not url.database:
+        raise InputError(f"storage: {_hidden(url)} names no database (what follows the host)")
+    return _finished(url.set(drivername=full_driver), None)
+
+
+def _sqlite(url: URL) -> StorageUrl:
+    if url.host:
+        raise InputError(f"storage: a file needs three slashes: sqlite:///{url.host}")
+    if url.query:
+        raise InputError("storage: a SQLite URL takes no options after '?'")
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
+        raise InputError("storage: SQLite needs a file: workers are processes of their own")
+    file = Path(url.database).expanduser().absolute()
+    return _finished(URL.create("sqlite", database=str(file)), file)
+
+
+def _finished(url: URL, file: Path | None) -> StorageUrl:
+    secrets = [str(url.password)] if url.password else []
+    secrets += [str(value) for key, value in url.query.items() if "pass" in key.lower()]
+    full = url.render_as_string(hide_password=False)
+    return StorageUrl(full, _hidden(url), url, file, tuple(filter(None, secrets)))
+
+
+def _hidden(url: URL) -> str:
+    # libpq takes passwords as options too.
+    masked = {key: "***" for key in url.query if "pass" in key.lower()}
+    text = url.update_query_dict(masked).render_as_string(hide_password=True)
+    return text.replace("%2A%2A%2A", "***")
+
+
+def _given(text: str) -> str:
+    return "" if "@" in text or "pass" in text.lower() else f", got {text!r}"

@@ -1,0 +1,145 @@
+"""Train a pack: configurations in, results out. No environment, no database, no Optuna."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import groupby
+
+import torch
+
+from sweeper.datasets import Data
+from sweeper.results import Judged, Recipe, TrialConfig, TrialResult, TrialState
+from sweeper.training import methods, pruning
+from sweeper.training.fitting import Schedule, Slice, Tick, apply_masks, fit
+from sweeper.training.judging import Judge, finite
+from sweeper.training.network import Network
+
+
+def nothing() -> None:
+    """The tick that does nothing."""
+
+
+def train(
+    configs: Sequence[TrialConfig], data: Data, device: str = "cpu", *, tick: Tick = nothing
+) -> list[TrialResult]:
+    """Train and judge configurations of one recipe together; results in the order given.
+
+    On one kind of CPU a configuration's result has the same bits whatever it is packed with and
+    however many threads there are. `data` lies on `device` already. `tick` is called before
+    every step and may raise to end the training. Raises ValueError for an empty pack, mixed
+    recipes or data elsewhere.
+    """
+    if len({config.recipe for config in configs}) != 1:
+        raise ValueError("a pack needs one or more configurations with one and the same recipe")
+    if data.device.type != torch.device(device).type:
+        raise ValueError(f"the data lie on {data.device}, not on {device}")
+    keys = [repr(methods.static_part(config.method)) for config in configs]
+    order = sorted(range(len(configs)), key=lambda k: keys[k])
+    recipe = configs[0].recipe
+    network = Network.of(recipe, data)
+    with _same_bits(network, data.device):
+        results = _train([configs[k] for k in order], recipe, network, data, tick)
+    placed = dict(zip(order, results, strict=True))
+    return [placed[k] for k in range(len(configs))]
+
+
+def _train(
+    configs: list[TrialConfig], recipe: Recipe, network: Network, data: Data, tick: Tick
+) -> list[TrialResult]:
+    began = time.perf_counter()
+    stack = network.init([config.init_seed for config in configs], recipe, data)
+    rate = torch.tensor([config.learning_rate for config in configs], device=data.device)
+    momentum = torch.tensor([config.momentum for config in configs], device=data.device)
+    factor = torch.tensor(
+        [config.finetune_learning_rate_factor for config in configs], device=data.device
+    )
+    density = torch.tensor([c.density for c in configs], device=data.device, dtype=torch.float64)
+    judge = Judge(network, data, tick)
+
+    training = Schedule(
+        recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
+    )
+    slices = _slices(configs, data.device)
+    steps = fit(
+        network,
+        stack,
+        data.train,
+        training,
+        rate=rate,
+        momentum=momentum,
+        slices=slices,
+        tick=tick,
+    )
+    healthy = finite(stack)
+    as_trained = judge.judge(stack)
+    ranked = pruning.magnitudes(network, stack)
+    curves = judge.curve(stack, ranked, recipe.curve)
+
+    masks = pruning.masks(network, stack, ranked, density)
+    apply_masks(stack, masks)
+    tuning = Schedule(
+        recipe.finetune_epochs,
+        recipe.batch_size,
+        recipe.optimizer,
+        recipe.schedule,
+        (recipe.order_seed + 1) % 2**32,
+    )
+    steps += fit(
+        network,
+        stack,
+        data.train,
+        tuning,
+        rate=rate * factor,
+        momentum=momentum,
+        masks=masks,
+        tick=tick,
+    )
+    healthy = [before and after for before, after in zip(healthy, finite(stack), strict=True)]
+    pruned = judge.judge(stack)
+    seconds = (time.perf_counter() - began) / len(configs)
+    results = []
+    for k, config in enumerate(configs):
+        state = _state(config, healthy[k], pruned[k], as_trained[k])
+        diverged = state == "diverged"
+        results.append(
+            TrialResult(
+                state=state,
+                total=network.total,
+                pruned=None if diverged else pruned[k],
+                as_trained=None if diverged else as_trained[k],
+                curve=() if diverged else curves[k],
+                steps=steps,
+                seconds=seconds,
+                pack=len(configs),
+            )
+        )
+    return results
+
+
+def _slices(configs: list[TrialConfig], device: torch.device) -> tuple[Slice, ...]:
+    """Cut a sorted pack into runs of equal methods."""
+    found, start = [], 0
+    for _, group in groupby(configs, key=lambda config: methods.static_part(config.method)):
+        members = [config.method for config in group]
+        found.append(Slice(start, start + len(members), methods.make(members, device)))
+        start += len(members)
+    return tuple(found)
+
+
+def _state(config: TrialConfig, healthy: bool, pruned: Judged, as_trained: Judged) -> TrialState:
+    if not healthy:
+        return "diverged"
+    judged = pruned if config.track == "pruned" else as_trained
+    return "complete" if judged.val_accuracy >= config.floor else "collapsed"
+
+
+@contextmanager
+def _same_bits(network: Network, device: torch.device) -> Iterator[None]:
+    """Hold what bits depend on: one thread for convolutions, whose gradients they share out."""
+    before = torch.get_num_threads()
+    if network.layers is None and device.type == "cpu":
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -1,0 +1,90 @@
+"""Gradients of K fully connected networks at once, written out, into buffers that are kept.
+
+Autograd gives the same numbers, but allocates every gradient anew: for 16 LeNet-300-100 on one
+thread it took 2.6 ms a step and network (best of 40) against 2.2 here.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+Layers = tuple[tuple[str, str], ...]
+Stack = dict[str, Tensor]
+
+
+@dataclass(slots=True)
+class StackedMLP:
+    """Logits and gradients of a stack; buffers are made once for each size of batch."""
+
+    layers: Layers
+    _buffers: Stack = field(default_factory=dict)
+
+    @torch.no_grad()
+    def logits(self, stack: Stack, images: Tensor) -> Tensor:
+        """Return [pack, batch, classes] for images [batch, ...]; overwritten by the next call."""
+        hidden = self._hidden(stack, images.flatten(1))
+        return self._affine(hidden[-1], stack, len(self.layers) - 1)
+
+    @torch.no_grad()
+    def gradients(self, stack: Stack, images: Tensor, labels: Tensor) -> Stack:
+        """Return the gradient of each network's mean cross-entropy, [pack, *shape] by name.
+
+        The tensors are overwritten by the next call.
+        """
+        flat = images.flatten(1)
+        hidden = self._hidden(stack, flat)
+        logits = self._affine(hidden[-1], stack, len(self.layers) - 1)
+        delta = self._delta(logits, labels)
+        found: Stack = {}
+        for index in reversed(range(len(self.layers))):
+            weight, bias = self.layers[index]
+            inputs = hidden[index]
+            found[bias] = delta.sum(1)
+            shape = stack[weight].shape
+            kept = self._buffer(f"gradient {weight}", shape, inputs)
+            found[weight] = torch.bmm(delta.transpose(1, 2), inputs, out=kept)
+            if index:
+                back = self._buffer(f"back {index}", inputs.shape, inputs)
+                torch.bmm(delta, stack[weight], out=back)
+                # Hidden units that are off pass nothing back; `inputs` is their ReLU.
+                delta = torch.ops.aten.threshold_backward.grad_input(
+                    back, inputs, 0, grad_input=back
+                )
+        return found
+
+    def _hidden(self, stack: Stack, flat: Tensor) -> list[Tensor]:
+        """Return what each layer takes in, [pack, batch, in] each."""
+        weight, _ = self.layers[0]
+        pack = stack[weight].shape[0]
+        hidden = [flat.expand(pack, *flat.shape)]
+        for index in range(len(self.layers) - 1):
+            hidden.append(self._affine(hidden[-1], stack, index).clamp_min_(0))
+        return hidden
+
+    def _affine(self, inputs: Tensor, stack: Stack, index: int) -> Tensor:
+        """Return inputs x weight + bias, [pack, batch, out]."""
+        weight, bias = (stack[name] for name in self.layers[index])
+        pack, width, _ = weight.shape
+        batch = inputs.shape[1]
+        if index:
+            out = self._buffer(f"layer {index}", (pack, batch, width), weight)
+            return torch.bmm(inputs, weight.transpose(1, 2), out=out).add_(bias[:, None])
+        # All first layers see the same images: one wide product in place of `pack` narrow ones.
+        wide = self._buffer("layer 0", (batch, pack * width), weight)
+        torch.mm(inputs[0], weight.flatten(0, 1).T, out=wide).add_(bias.flatten())
+        return wide.view(batch, pack, width).transpose(0, 1)
+
+    @staticmethod
+    def _delta(logits: Tensor, labels: Tensor) -> Tensor:
+        """Gradient of mean cross-entropy in the logits: (softmax - one hot) / batch."""
+        delta = logits.softmax(-1)
+        index = labels[None, :, None].expand(logits.shape[0], -1, 1)
+        delta.scatter_add_(2, index, delta.new_full((1, 1, 1), -1.0).expand_as(index))
+        return delta.div_(labels.shape[0])
+
+    def _buffer(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        found = self._buffers.get(name)
+        if found is None or found.shape != shape:
+            self._buffers[name] = found = like.new_empty(shape)
+        return found

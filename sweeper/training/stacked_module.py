@@ -1,0 +1,45 @@
+"""Logits and gradients of K networks of any architecture, through torch.func and autograd."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+from torch.nn import functional
+
+Stack = dict[str, Tensor]
+"""Parameters by name, each [pack, *shape]."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StackedModule:
+    """Runs stacked parameters through a module that is written for one network."""
+
+    template: nn.Module
+
+    def logits(self, stack: Stack, images: Tensor) -> Tensor:
+        """Return [pack, batch, classes] for images [batch, channels, height, width]."""
+        if images.device.type == "cpu":
+            # One by one: on a CPU vmap took 0.56 s for a step of six LeNet-5 against 0.40 s,
+            # and its grouped convolutions gave other bits for another pack.
+            pack = next(iter(stack.values())).shape[0]
+            outputs = [self._one({n: v[k] for n, v in stack.items()}, images) for k in range(pack)]
+            return torch.stack(outputs)
+        together: Tensor = vmap(self._one, in_dims=(0, None))(stack, images)
+        return together
+
+    def gradients(self, stack: Stack, images: Tensor, labels: Tensor) -> Stack:
+        """Return the gradient of each network's mean cross-entropy, [pack, *shape] by name."""
+        leaves = {name: value.detach().requires_grad_() for name, value in stack.items()}
+        logits = self.logits(leaves, images)
+        pack, batch, classes = logits.shape
+        # A sum over networks: the gradient of one does not depend on the others.
+        loss = functional.cross_entropy(
+            logits.reshape(-1, classes), labels.repeat(pack), reduction="sum"
+        )
+        found = torch.autograd.grad(loss / batch, list(leaves.values()))
+        return dict(zip(leaves, found, strict=True))
+
+    def _one(self, parameters: Stack, images: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.template, parameters, (images,))
+        return logits

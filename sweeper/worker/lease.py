@@ -1,0 +1,125 @@
+"""What a worker watches beside its training: its lease, its sweep, signals and its launcher."""
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import Any
+
+from sweeper.errors import Interrupted, LeaseLost, StorageError, UnknownSweepError
+from sweeper.store import Store
+
+PARENT = "SWEEPER_PARENT"
+"""Process id of the launcher: when it is gone, however it went, its workers stop."""
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class Stop:
+    """Why the worker should stop, as a flag that signals and threads set.
+
+    Not an Event: a signal that arrives while its own thread is inside of one locks up.
+    """
+
+    def __init__(self) -> None:
+        self._reason = ""
+
+    def set(self, reason: str) -> None:
+        self._reason = self._reason or reason
+
+    def check(self) -> None:
+        """Raise Interrupted once the worker was asked to stop."""
+        if self._reason:
+            raise Interrupted(self._reason)
+
+    def wait(self, seconds: float) -> None:
+        """Sleep, but not on after a signal."""
+        until = time.monotonic() + seconds
+        while not self._reason and (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, 0.1))
+
+
+@contextmanager
+def signals() -> Iterator[Stop]:
+    """Turn the first SIGTERM or Ctrl-C into a Stop; the second one acts as it did before."""
+    stop = Stop()
+    before: dict[signal.Signals, Any] = {}
+
+    def restore() -> None:
+        while before:
+            signal.signal(*before.popitem())
+
+    def receive(number: int, frame: FrameType | None) -> None:
+        restore()
+        stop.set(f"stopped by {signal.Signals(number).name}")
+
+    if threading.current_thread() is threading.main_thread():
+        for number in _SIGNALS:
+            before[number] = signal.signal(number, receive)
+    try:
+        yield stop
+    finally:
+        restore()
+
+
+class Lease:
+    """A worker's lease, renewed by a thread with connections of its own while training goes on."""
+
+    def __init__(self, store: Store, name: str, device: str, stop: Stop) -> None:
+        self.worker = store.join(name, device=device)
+        self.stopped = threading.Event()
+        """Set once `sweeper stop` was seen."""
+        self._store, self._name, self._stop = store, name, stop
+        self._lost = ""
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="sweeper-lease", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        self._thread.join(timeout=5.0)  # it may be waiting for a database that is away
+        with suppress(StorageError):  # the lease runs out by itself
+            self._store.leave(self.worker)
+
+    def check(self) -> None:
+        """Raise LeaseLost or Interrupted if training should end."""
+        self._stop.check()
+        if self._lost:
+            raise LeaseLost(self._lost)
+        if self.stopped.is_set():
+            raise Interrupted(f"{self._name} was stopped")
+
+    def _watch(self) -> None:
+        own = Store(self._store.url, lease_seconds=self._store.lease_seconds)
+        every = own.lease_seconds / 4
+        waited = 0.0
+        try:
+            while not self._over.wait(min(every, 1.0)):
+                waited += min(every, 1.0)
+                if orphaned():
+                    self._stop.set("the launcher is gone")
+                try:
+                    if waited >= every:
+                        waited = 0.0
+                        own.renew(self.worker)
+                    if own.state(self._name) == "stopped":
+                        self.stopped.set()
+                except (LeaseLost, UnknownSweepError) as error:
+                    self._lost = str(error)
+                    return
+                except StorageError:
+                    continue  # the database decides by its own clock whether that was too long
+        finally:
+            own.close()
+
+
+def orphaned() -> bool:
+    """Tell whether the launcher that started this process has ended."""
+    parent = os.environ.get(PARENT)
+    return parent is not None and os.getppid() != int(parent)

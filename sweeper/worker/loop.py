@@ -1,0 +1,195 @@
+"""The worker's loop: claim -> ask -> link -> train -> record -> tell."""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sweeper import service
+from sweeper.errors import Interrupted, LeaseLost, StorageError, TrainingError
+from sweeper.results import Scalar, Slot, TrialConfig
+from sweeper.search import Search
+from sweeper.store import Store
+from sweeper.worker.lease import Lease, Stop, orphaned, signals
+from sweeper.worker.trainer import Train, Trainer, TrainingFailed
+
+_log = logging.getLogger("sweeper.worker")
+ATTEMPTS = 3
+"""Failures in a row, of the same kind and without a result, after which a worker gives up."""
+
+
+def work(
+    name: str,
+    store: Store,
+    *,
+    device: str = "auto",
+    pack: int = 16,
+    threads: int | None = None,
+    folder: Path | None = None,
+    train: Train | None = None,
+    data: Any = None,
+    on_event: Callable[[str], None] | None = None,
+) -> int:
+    """Work until the sweep is finished or stopped; return how many trials were recorded here.
+
+    Slots that are not finished are given back, whatever happens. Raises Interrupted after a
+    signal, TrainingError, StorageError, UnknownSweepError, and what loading the data raises.
+    """
+    sweep = store.sweep(name)
+    with signals() as stop, service.searching(store, sweep) as search:
+        worker = _Worker(name, store, search, stop, pack, on_event or _log.info)
+        if orphaned():
+            raise Interrupted("the launcher is gone")
+        worker.mend()
+        if worker.anything_left():
+            trainer = Trainer(
+                sweep, device=device, threads=threads, folder=folder, train=train, data=data
+            )
+            search.prepare()
+            worker.run(trainer)
+    return worker.done
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A slot with the trial that was asked for it."""
+
+    slot: Slot
+    trial: int
+    params: dict[str, Scalar]
+    config: TrialConfig
+
+
+class _Worker:
+    def __init__(
+        self,
+        name: str,
+        store: Store,
+        search: Search,
+        stop: Stop,
+        pack: int,
+        on_event: Callable[[str], None],
+    ) -> None:
+        self.done = 0
+        self._name, self._store, self._search = name, store, search
+        self._stop, self._pack, self._tell = stop, pack, on_event
+        self._sweep = store.sweep(name)
+        self._mended = 0.0
+        self._failures: list[str] = []
+
+    def anything_left(self) -> bool:
+        return self._store.state(self._name) == "open" and not self._store.finished(self._name)
+
+    def mend(self) -> None:
+        freed = service.mend(self._store, self._name, self._search)
+        self._mended = time.monotonic()
+        if freed:
+            self._tell(f"freed {freed} slots of workers that are gone")
+
+    def run(self, trainer: Trainer) -> None:
+        """Hold one lease after another until nothing is left to do."""
+        while self.anything_left():
+            try:
+                with Lease(self._store, self._name, trainer.device, self._stop) as lease:
+                    self._tell(f"joined as {lease.worker} on {trainer.device}")
+                    self._loop(trainer, lease)
+            except LeaseLost as error:
+                self._tell(f"lease lost: {error}")
+                if self._third("lease lost"):
+                    raise
+            except Interrupted:
+                self._stop.check()  # a signal goes on as Interrupted; `sweeper stop` ends quietly
+        self.mend()
+        service.publish(self._store, self._name, force=True, search=self._search)
+
+    def _loop(self, trainer: Trainer, lease: Lease) -> None:
+        pause = 0.05
+        while True:
+            lease.check()
+            slots = self._store.claim(lease.worker, self._pack)
+            if slots:
+                pause = 0.05
+                self._do(slots, trainer, lease)
+                service.publish(self._store, self._name, search=self._search)
+            elif self.anything_left():
+                # Others hold the generation that must be told first.
+                if time.monotonic() - self._mended > self._store.lease_seconds / 4:
+                    self.mend()
+                self._stop.wait(pause)
+                pause = min(1.0, pause * 1.5)
+            else:
+                return
+
+    def _do(self, slots: Sequence[Slot], trainer: Trainer, lease: Lease) -> None:
+        """Train the slots, all of them on record afterwards or given back."""
+        left: list[_Asked] = []
+        try:
+            for slot in slots:
+                lease.check()
+                left.append(self._ask(slot))
+                self._store.link(lease.worker, slot, left[-1].trial)
+            recipes = dict.fromkeys(one.config.recipe for one in left)
+            for recipe in recipes:
+                group = [one for one in left if one.config.recipe == recipe]
+                self._train(group, left, trainer, lease)
+        except LeaseLost:
+            self._fail(left)  # nobody else tells them: their slots were given to others unasked
+            raise
+        except StorageError:
+            raise  # what was written is not known; the lease ends here, and who is alive mends
+        except TrainingFailed as error:
+            self._give_back(slots, left, lease)
+            self._tell(f"training failed: {error}")
+            if self._third(str(error)):
+                raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
+        except BaseException:
+            self._give_back(slots, left, lease)
+            raise
+
+    def _ask(self, slot: Slot) -> _Asked:
+        if slot.arm not in self._sweep.arms:  # the sweep was extended meanwhile
+            self._sweep = self._store.sweep(self._name)
+            self._search.extend(self._sweep)
+        trial, params = self._search.ask(slot)
+        config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
+        return _Asked(slot, trial, params, config)
+
+    def _train(
+        self, group: Sequence[_Asked], left: list[_Asked], trainer: Trainer, lease: Lease
+    ) -> None:
+        began = time.monotonic()
+        results = trainer.train([one.config for one in group], lease.check)
+        for one, result in zip(group, results, strict=True):
+            self._store.record(
+                lease.worker,
+                one.slot,
+                one.trial,
+                one.params,
+                one.config,
+                result,
+                trainer.provenance,
+            )
+            left.remove(one)
+            self.done += 1
+            self._failures.clear()
+            self._search.tell(one.slot.study, one.trial, result, trainer.provenance.device)
+            self._store.told(one.slot)
+        self._tell(f"recorded {len(group)} trials after {time.monotonic() - began:.1f} s")
+
+    def _give_back(self, slots: Sequence[Slot], left: Sequence[_Asked], lease: Lease) -> None:
+        self._fail(left)
+        with suppress(StorageError):  # the lease ends anyway
+            self._store.release(lease.worker, slots)
+
+    def _fail(self, left: Sequence[_Asked]) -> None:
+        with suppress(StorageError):
+            for one in left:
+                self._search.fail(one.slot.study, one.trial)
+
+    def _third(self, failure: str) -> bool:
+        """Tell whether the same failure came three times in a row without any result."""
+        self._failures = [*(one for one in self._failures if one == failure), failure]
+        return len(self._failures) >= ATTEMPTS

@@ -1,0 +1,134 @@
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Queue
+
+import pytest
+from browsers import chromium, needs_chromium
+from factories import make_facts, make_sweep
+
+from sweeper import plots
+from sweeper.dashboard import server
+from sweeper.errors import InputError, StorageError
+from sweeper.fronts import fronts
+from sweeper.search import Search
+from sweeper.store import Store
+
+
+@contextmanager
+def running(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Serve on a free port in a thread; give the URL that was announced."""
+    made: list[server._Server] = []
+    usual = server._server
+
+    def remembered(host: str, port: int) -> server._Server:
+        made.append(usual(host, port))
+        return made[-1]
+
+    monkeypatch.setattr(server, "_server", remembered)
+    said: Queue[str] = Queue()
+    thread = threading.Thread(
+        target=server.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put}
+    )
+    thread.start()
+    try:
+        yield said.get(timeout=60)
+    finally:
+        made[0].shutdown()
+        thread.join()
+
+
+def got(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        return bytes(answer.read())
+
+
+@pytest.fixture
+def empty(tmp_path: Path) -> Store:
+    """A storage in which nobody has made any table."""
+    return Store(f"sqlite:///{tmp_path}/empty.db")
+
+
+def test_the_dashboard_starts_on_an_empty_database(
+    empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(empty, monkeypatch) as url:
+        assert b"<title>Optuna Dashboard</title>" in got(f"{url}dashboard")
+        assert json.loads(got(f"{url}api/studies"))["study_summaries"] == []
+
+
+def test_several_requests_are_answered_at_once(
+    empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = threading.Barrier(2, timeout=30)
+
+    def slow(environ: object, start: object) -> list[bytes]:
+        both.wait()  # is passed only if two requests are inside at the same time
+        start("200 OK", [("Content-Type", "text/plain")])  # type: ignore[operator]
+        return [b"done"]
+
+    monkeypatch.setattr(server, "application", lambda _: slow)
+    with running(empty, monkeypatch) as url:
+        answers: Queue[bytes] = Queue()
+        threads = [threading.Thread(target=lambda: answers.put(got(url))) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert [answers.get(), answers.get()] == [b"done", b"done"]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org", ""])
+def test_a_host_that_others_can_reach_is_refused(empty: Store, host: str) -> None:
+    with pytest.raises(InputError, match="no access control"):
+        server.serve(empty, host, 0)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+def test_addresses_of_this_machine_alone_are_loopback(host: str) -> None:
+    assert server.is_loopback(host)
+
+
+def test_a_port_in_use_is_one_line(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(empty, monkeypatch) as url:
+        port = int(url.rsplit(":", 1)[1].strip("/"))
+        with pytest.raises(InputError, match=rf"^127\.0\.0\.1:{port}: cannot listen there: "):
+            server.serve(empty, "127.0.0.1", port)
+
+
+def test_a_database_of_another_optuna_is_one_line(empty: Store) -> None:
+    import sqlite3
+
+    server.application(empty)
+    with sqlite3.connect(empty.url.removeprefix("sqlite:///")) as database:
+        database.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
+    database.close()
+    with pytest.raises(StorageError, match=r"^sqlite:.*empty\.db: .*optuna") as caught:
+        server.application(empty)
+    assert "\n" not in str(caught.value)
+
+
+@needs_chromium
+def test_in_a_browser_the_published_fronts_are_drawn(
+    empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_sweep()
+    figure = plots.overlay(fronts(make_facts(sweep), sweep), sweep, small=True)
+    search = Search(empty.url, sweep)
+    search.create()
+    search.publish({"fronts": figure.to_json()}, "# toy")
+    search.close()
+    with running(empty, monkeypatch) as url, chromium() as browser:
+        summaries = json.loads(got(f"{url}api/studies"))["study_summaries"]
+        (study,) = (one["study_id"] for one in summaries if one["study_name"] == sweep.name)
+        tab = browser.new_page()
+        tab.goto(f"{url}dashboard/studies/{study}")
+        plot = tab.locator("[id='user-defined-plot:fronts']")
+        plot.locator(".main-svg").first.wait_for(timeout=60_000)
+        text = plot.text_content() or ""
+        assert "pruned track, chosen on validation" in text
+        assert "10k" in text
+        assert plot.locator(".scatterlayer .point").count() > 0

@@ -1,0 +1,155 @@
+"""Datasets: one split for everybody, one line when something is missing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sweeper import datasets, models
+from sweeper.catalogue import DATASETS, MODELS
+from sweeper.errors import DataError, PluginError
+
+
+def test_digits_are_split_as_the_catalogue_says() -> None:
+    data = datasets.load("digits")
+    known = DATASETS["digits"]
+    assert (len(data.train), len(data.validation), len(data.test)) == (1137, 300, 360)
+    assert data.shape == known.shape
+    assert data.train.images.dtype == torch.float32
+    assert data.train.images.mean().item() == pytest.approx(0, abs=1e-4)
+    assert data.train.images.std().item() == pytest.approx(1, abs=1e-4)
+
+
+def test_hash_of_the_digits_is_the_published_one() -> None:
+    published = "025e7ad80dfe5853e0e251fb3150a77d003440d24687d4b5faead011d9b4c91b"
+    assert datasets.load("digits").hash == published
+
+
+@pytest.mark.skipif("SWEEPER_DATA" not in os.environ, reason="SWEEPER_DATA names no MNIST folder")
+def test_mnist_is_split_as_published() -> None:
+    data = datasets.load("mnist")
+    published = "31c7780da6a532fd815c23c44a6f4acd6922f36022b7f12e1828d79b0a7a9eb7"
+    assert data.hash == published
+    assert (len(data.train), len(data.validation), len(data.test)) == (50_000, 10_000, 10_000)
+
+
+@given(st.lists(st.integers(0, 4), min_size=10, max_size=200), st.integers(1, 9))
+def test_split_is_stratified_exact_and_fixed(labels: list[int], validation: int) -> None:
+    array = np.array(labels)
+    train, held_out = datasets.split(array, validation)
+    assert len(held_out) == validation
+    assert sorted([*train, *held_out]) == list(range(len(labels)))
+    for label in set(labels):
+        share = (array == label).sum() * validation / len(labels)
+        assert abs((array[held_out] == label).sum() - share) <= 1
+    again = datasets.split(array, validation)
+    assert np.array_equal(again[1], held_out)
+
+
+def test_missing_files_give_one_line_that_says_what_is_expected_where(tmp_path: Path) -> None:
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in datasets._IDX_FILES:
+        (raw / name).write_bytes(b"nothing of use")
+    with pytest.raises(DataError) as caught:
+        datasets.load("mnist", tmp_path)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert str(raw) in text
+    assert "train-images-idx3-ubyte" in text
+
+
+def test_folder_is_the_option_then_the_environment_then_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPER_DATA", str(tmp_path / "environment"))
+    assert datasets.data_folder(tmp_path / "option") == tmp_path / "option"
+    assert datasets.data_folder() == tmp_path / "environment"
+    monkeypatch.delenv("SWEEPER_DATA")
+    assert datasets.data_folder().name == "sweeper"
+
+
+def test_unknown_dataset_suggests_the_near_miss() -> None:
+    with pytest.raises(DataError, match="did you mean 'mnist'"):
+        datasets.load("minst")
+
+
+def test_several_processes_ask_for_data_at_once_and_one_downloads(tmp_path: Path) -> None:
+    # The download itself is replaced: it writes real files slowly, and counts itself.
+    program = f"""
+import struct, sys, time
+from pathlib import Path
+import torchvision.datasets as tv
+root = Path({str(tmp_path)!r})
+
+def download(self):
+    if self._check_exists():
+        return
+    with open(root / "downloads", "a") as log:
+        log.write("x")
+    time.sleep(0.5)
+    raw = Path(self.raw_folder); raw.mkdir(parents=True, exist_ok=True)
+    for stem, n in (("train", 60000), ("t10k", 10000)):
+        head = struct.pack(">4B3I", 0, 0, 8, 3, n, 28, 28)
+        (raw / f"{{stem}}-images-idx3-ubyte").write_bytes(head + bytes(n * 784))
+        labels = bytes(i % 10 for i in range(n))
+        head = struct.pack(">4BI", 0, 0, 8, 1, n)
+        (raw / f"{{stem}}-labels-idx1-ubyte").write_bytes(head + labels)
+
+tv.MNIST.download = download
+from sweeper.datasets import fetch
+fetch("mnist", root)
+"""
+    children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
+    assert [child.wait(timeout=120) for child in children] == [0, 0, 0]
+    assert (tmp_path / "downloads").read_text() == "x"
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_as_large_as_the_catalogue_says(name: str) -> None:
+    known = MODELS[name]
+    options = (("widths", (20,)),) if name == "mlp" else ()
+    module = models.build(name, options, (1, 28, 28), 10, seed=0)
+    total = sum(value.numel() for value in module.parameters())
+    if known.parameters is not None:
+        assert total == known.parameters
+    assert module(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
+
+
+def test_initial_weights_are_a_function_of_the_seed_and_leave_the_generator_alone() -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(1)
+    torch.manual_seed(5)
+    first = models.build("mlp", (("widths", (4,)),), (1, 8, 8), 10, seed=1)
+    assert torch.equal(torch.rand(1), expected)
+    again = models.build("mlp", (("widths", (4,)),), (1, 8, 8), 10, seed=1)
+    other = models.build("mlp", (("widths", (4,)),), (1, 8, 8), 10, seed=2)
+    weights = [dict(m.named_parameters())["1.weight"] for m in (first, again, other)]
+    assert torch.equal(weights[0], weights[1])
+    assert not torch.equal(weights[0], weights[2])
+
+
+@pytest.mark.parametrize(
+    ("factory", "reason"),
+    [
+        ("no_such_module:factory", "No module named 'no_such_module'"),
+        ("math:no_such_name", "no_such_name"),
+        ("math:sqrt", "TypeError"),
+        ("builtins:print", "unexpected keyword|must return a torch.nn.Module"),
+    ],
+)
+def test_a_broken_factory_is_refused_with_one_line(factory: str, reason: str) -> None:
+    with pytest.raises(PluginError, match=reason) as caught:
+        models.build(factory, (), (1, 8, 8), 10, seed=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_anybodys_factory_is_used_with_its_options() -> None:
+    module = models.build("sweeper.models:mlp", (("widths", (3,)),), (1, 8, 8), 10, seed=0)
+    assert models.prunable(module) == ("1.weight", "3.weight")

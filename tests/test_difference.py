@@ -1,0 +1,84 @@
+from typing import Any
+
+import pytest
+
+from sweeper.spec import Sweep
+from sweeper.spec.difference import differences
+
+
+def changed(sweep: Sweep, **changes: Any) -> Sweep:
+    raw = sweep.model_dump(mode="json")
+    for path, value in changes.items():
+        part = raw
+        *parents, last = path.split("__")
+        for key in parents:
+            part = part[key]
+        part[last] = value
+    return Sweep.model_validate(raw)
+
+
+def test_equal_sweeps_do_not_differ_whatever_the_order_of_their_arms(sweep: Sweep) -> None:
+    raw = sweep.model_dump(mode="json")
+    raw["arms"] = dict(reversed(raw["arms"].items()))
+    assert differences(sweep, Sweep.model_validate(raw)) == ()
+
+
+def test_a_sweep_that_went_through_json_does_not_differ(sweep: Sweep) -> None:
+    assert differences(Sweep.from_json(sweep.canonical), sweep) == ()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"search__trials": 7},
+        {"search__repeats": 2},
+        {"arms__l2": {"penalty": "l2", "strength": 0.1}},
+        {"search__trials": 7, "search__repeats": 2, "arms__l2": {"penalty": "l2", "strength": 1}},
+    ],
+)
+def test_more_trials_repeats_and_arms_append(sweep: Sweep, changes: dict[str, Any]) -> None:
+    found = differences(sweep, changed(sweep, **changes))
+    assert len(found) == len(changes)
+    assert all(difference.appends for difference in found)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"search__trials": 5},
+        {"search__in_flight": 4},
+        {"search__sampler": "random"},
+        {"seed": 1},
+        {"training__epochs": 2},
+        {"training__learning_rate": {"uniform": [0.01, 0.1]}},
+        {"arms__l1": {"penalty": "l1", "strength": 0.5}},
+        {"arms__l1__strength": {"log_uniform": [1e-4, 1]}},
+        {"arms": {"none": {}}},
+        {"targets__accuracy": [0.9]},
+    ],
+)
+def test_every_other_change_does_not_append(sweep: Sweep, changes: dict[str, Any]) -> None:
+    (found,) = differences(sweep, changed(sweep, **changes))
+    assert not found.appends
+
+
+def test_a_difference_is_told_with_its_place_and_both_values(sweep: Sweep) -> None:
+    other = changed(
+        sweep,
+        search__trials=7,
+        arms__l1={"penalty": "l1", "strength": {"uniform": [0, 1]}},
+        arms__l2={"penalty": "l2", "strength": 1},
+    )
+    assert [str(difference) for difference in differences(sweep, other)] == [
+        "search.trials: registered 6, now 7",
+        'arms.l1.strength: registered {"log_uniform": [0.0001, 0.1]}, now {"uniform": [0.0, 1.0]}',
+        'arms.l2: registered not there, now {"penalty": "l2", "apply": null, "strength": 1.0}',
+    ]
+
+
+def test_each_key_that_a_method_takes_is_compared_alone(sweep: Sweep) -> None:
+    arm = {"penalty": "l1_marginal_entropy", "strength": 1, "mix": 0.5}
+    old = changed(sweep, arms__mixed=arm)
+    new = changed(sweep, arms__mixed={**arm, "mix": 0.25, "apply": "loss"})
+    paths = [difference.path for difference in differences(old, new)]
+    assert paths == ["arms.mixed.apply", "arms.mixed.mix"]

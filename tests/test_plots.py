@@ -1,0 +1,177 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+from browsers import needs_chromium
+from factories import make_fact, make_facts, make_sweep
+
+from sweeper import plots
+from sweeper.errors import InputError, SweeperError
+from sweeper.fronts import Front, fronts
+from sweeper.plots.views import COLORS, curve_view, front_view, short_count
+from sweeper.results import CurvePoint
+from sweeper.spec import Sweep
+
+EIGHT = {
+    f"arm-{index}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}
+    for index in range(8)
+}
+
+
+def ladder(count: int, arm: str = "l1", **options: Any) -> list[Any]:
+    return [
+        make_fact(arm=arm, slot=step, nonzero=600 + 97 * step, val=0.95 + 0.0005 * step, **options)
+        for step in range(count)
+    ]
+
+
+def overlay(facts: Any, sweep: Sweep, *, small: bool = False) -> dict[str, Any]:
+    figure = plots.overlay(fronts(facts, sweep), sweep, small=small)
+    return dict(json.loads(figure.to_json()))
+
+
+def test_the_axis_of_sizes_is_logarithmic_with_readable_labels() -> None:
+    layout = overlay(ladder(40), make_sweep())["layout"]
+    assert layout["xaxis"]["type"] == "log"
+    assert layout["xaxis"]["ticktext"] == ["1k", "2k", "5k"]
+    low, high = (10**end for end in layout["xaxis"]["range"])
+    assert low < 600 < 600 + 97 * 39 < high
+
+
+@pytest.mark.parametrize("span", [(90, 400), (500, 3000), (1000, 300_000), (1, 10_000_000)])
+def test_ticks_lie_within_the_picture_and_are_never_too_many(span: tuple[int, int]) -> None:
+    facts = [make_fact(slot=0, nonzero=span[0], val=0.9), make_fact(slot=1, nonzero=span[1])]
+    view = front_view(fronts(facts, make_sweep()), make_sweep())
+    ticks = view.ticks()
+    assert 1 <= len(ticks) <= 10
+    assert all(view.x_range[0] <= value <= view.x_range[1] for value, _ in ticks)
+
+
+def test_large_counts_are_written_short() -> None:
+    assert [short_count(n) for n in (200, 1000, 50_000, 2_000_000)] == ["200", "1k", "50k", "2M"]
+
+
+def test_the_line_is_the_validation_staircase_and_markers_are_test_accuracies() -> None:
+    facts = [
+        make_fact(slot=0, nonzero=1000, val=0.96, test=0.955),
+        make_fact(slot=1, nonzero=4000, val=0.98, test=0.983),
+        make_fact(slot=2, nonzero=5000, val=0.97, test=0.99),
+    ]
+    _, _, _, line, markers, _ = overlay(facts, make_sweep())["data"]
+    assert line["line"]["shape"] == "hv"
+    assert line["y"] == [96.0, 98.0, 98.0]  # the last step goes on to the edge
+    assert line["x"][:2] == [1000, 4000]
+    assert (markers["x"], markers["y"]) == ([1000, 4000], [95.5, 98.3])
+    assert markers["mode"] == "markers"
+
+
+def test_hovering_tells_the_configuration_but_not_in_the_small_variant() -> None:
+    facts, sweep = ladder(3, params={"strength": 0.00312}), make_sweep()
+    large, small = overlay(facts, sweep), overlay(facts, sweep, small=True)
+    assert "strength 0.00312" in json.dumps(large)
+    assert "strength 0.00312" not in json.dumps(small)
+    assert small["data"][4]["customdata"][2] == [95.1, 0, 2]  # validation, repeat, trial
+
+
+def test_the_small_variant_for_eight_arms_stays_under_30_kilobytes() -> None:
+    sweep = make_sweep(arms=EIGHT)
+    facts = [fact for arm in EIGHT for fact in ladder(40, arm, sweep=sweep)]
+    figure = plots.overlay(fronts(facts, sweep), sweep, small=True)
+    assert len(figure.to_json()) < 30_000
+    assert len(json.dumps(json.loads(figure.to_json())["layout"]["template"])) < 100
+
+
+def test_no_two_of_twenty_arms_look_alike_and_eight_have_eight_markers() -> None:
+    found = {f"arm-{index}": Front((), 0) for index in range(20)}
+    series = front_view(found, make_sweep()).series
+    assert len({(one.color, one.symbol, one.dash) for one in series}) == 20
+    assert len({one.symbol for one in series[:8]}) == 8
+    assert {one.dash for one in series[: len(COLORS)]} == {"solid"}
+    assert series[len(COLORS)].dash != "solid"
+
+
+def test_the_title_says_which_track_and_which_split() -> None:
+    sweep = make_sweep(sparsification={"track": "as_trained"})
+    assert front_view(fronts([], sweep), sweep).title == (
+        "toy: as-trained track, chosen on validation, test beside"
+    )
+    chosen_on_test = make_sweep(select_on="test")
+    assert "chosen on TEST accuracy" in front_view(fronts([], chosen_on_test), chosen_on_test).title
+
+
+def test_one_collapsed_network_does_not_squash_the_picture() -> None:
+    facts = [*ladder(40), make_fact(slot=99, nonzero=300, val=0.2)]
+    view = front_view(fronts(facts, make_sweep()), make_sweep())
+    assert 89 < view.y_range[0] < 95
+    assert view.hidden == 1
+    assert "1 of 41 lie below the picture" in view.subtitle
+
+
+def test_arms_that_are_all_far_below_the_targets_are_shown() -> None:
+    facts = [make_fact(slot=step, nonzero=500 + step, val=0.60 + 0.01 * step) for step in range(8)]
+    view = front_view(fronts(facts, make_sweep()), make_sweep())
+    assert view.y_range[0] < 63
+    assert view.y_range[1] > 67
+
+
+def test_a_sweep_without_trials_gives_a_figure_that_says_so() -> None:
+    layout = overlay([], make_sweep())["layout"]
+    assert layout["annotations"][0]["text"] == "no complete trial yet"
+
+
+def test_density_curves_choose_on_validation_at_each_density() -> None:
+    curves = [
+        (CurvePoint(0.01, 3000, 0.90, 0.99), CurvePoint(0.1, 27_000, 0.98, 0.97)),
+        (CurvePoint(0.01, 3010, 0.91, 0.90), CurvePoint(0.1, 27_010, 0.97, 0.99)),
+    ]
+    facts = [make_fact(slot=slot, curve=curve) for slot, curve in enumerate(curves)]
+    facts.append(make_fact(slot=2, state="collapsed", curve=[CurvePoint(0.01, 1, 1.0, 1.0)]))
+    _, series = curve_view(facts, make_sweep()).series
+    assert [(dot.nonzero, dot.line, dot.mark) for dot in series.dots] == [
+        (3010, 91.0, 90.0),
+        (27_000, 98.0, 97.0),
+    ]
+
+
+@needs_chromium
+@pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<svg")])
+def test_figures_are_written_as_images(tmp_path: Path, name: str, start: bytes) -> None:
+    sweep = make_sweep()
+    figure = plots.overlay(fronts(make_facts(sweep), sweep), sweep)
+    path = plots.save_figure(figure, tmp_path / name, scale=1)
+    assert path.read_bytes().startswith(start)
+
+
+def test_without_a_browser_one_line_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from choreographer.browsers.chromium import Chromium
+
+    monkeypatch.setattr(Chromium, "find_browser", lambda **_: None)
+    with pytest.raises(InputError, match=r"^images need a browser: install Chrom.*$"):
+        plots.save_figure(plots.overlay({}, make_sweep()), tmp_path / "a.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_browser_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import kaleido
+
+    def fail(*_: object, **__: object) -> bytes:
+        raise RuntimeError("it went\naway")
+
+    monkeypatch.setattr(kaleido, "calc_fig_sync", fail)
+    with pytest.raises(SweeperError, match=r"^the browser could not draw the figure: it went$"):
+        plots.save_figure(plots.overlay({}, make_sweep()), tmp_path / "a.png")
+
+
+def test_another_ending_of_an_image_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.pgn: not a kind of image: .*did you mean 'png'"):
+        plots.save_figure(None, tmp_path / "a.pgn")
+
+
+def test_accuracies_are_percentages_and_sizes_span_the_facts() -> None:
+    view = front_view(fronts(ladder(5), make_sweep()), make_sweep())
+    assert view.x_range[0] < 600
+    assert math.isclose(view.series[1].dots[0].line, 95.0)

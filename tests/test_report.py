@@ -1,0 +1,254 @@
+import errno
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from browsers import chromium, needs_chromium
+from factories import make_fact, make_facts, make_provenance, make_status, make_sweep
+
+from sweeper.errors import InputError, SweeperError
+from sweeper.report import write_report
+from sweeper.report.findings import arm_rows, refusals, remarks, standing
+from sweeper.report.page import page, study_text
+from sweeper.results import Fact
+from sweeper.spec import Sweep
+
+
+def small_study(**changes: Any) -> tuple[Sweep, list[Fact]]:
+    sweep = make_sweep(search={"trials": 2}, **changes)
+    facts = [
+        make_fact(sweep=sweep, arm="none", slot=0, nonzero=20_000, val=0.981, test=0.979),
+        make_fact(sweep=sweep, arm="none", slot=1, nonzero=30_000, val=0.983, test=0.980),
+        make_fact(sweep=sweep, arm="l1", slot=0, nonzero=4000, val=0.976, test=0.975),
+        make_fact(sweep=sweep, arm="l1", slot=1, nonzero=8000, val=0.981, test=0.982),
+    ]
+    return sweep, facts
+
+
+def sentence(sweep: Sweep, facts: list[Fact]) -> str:
+    status = make_status(sweep, facts)
+    rows = arm_rows(sweep, status, facts, "pruned")
+    return standing(sweep, status, rows, refusals(status, facts))
+
+
+def written(sweep: Sweep, facts: list[Fact]) -> str:
+    return page(sweep, make_status(sweep, facts), facts)
+
+
+def readable(text: str) -> str:
+    """What a browser shows: no scripts, no styles, no tags."""
+    without = re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.S)
+    return " ".join(re.sub(r"<[^>]+>", " ", without).split())
+
+
+def test_the_standing_compares_at_the_highest_target_that_two_arms_reach() -> None:
+    assert sentence(*small_study()) == (
+        "At 98 % validation accuracy the smallest network is l1's with 8,000 of 266,610 "
+        "parameters nonzero (test 98.20 %), 2.50 times fewer than the next arm, none "
+        "(20,000; test 97.90 %)."
+    )
+
+
+def test_the_standing_of_an_unfinished_sweep_says_how_far_it_is() -> None:
+    sweep, facts = small_study()
+    assert sentence(sweep, [facts[0], facts[3]]).startswith("After 2 of 4 trials: At 98 % ")
+    assert sentence(sweep, []) == "No finished trial is on record yet."
+
+
+def test_targets_that_nobody_reaches_are_not_reached() -> None:
+    sweep = make_sweep(search={"trials": 1})
+    facts = [make_fact(sweep=sweep, arm=arm, val=0.9) for arm in sweep.arms]
+    assert sentence(sweep, facts) == ("No arm reaches 97 % validation accuracy, the lowest target.")
+
+
+def one_less(facts: list[Fact]) -> list[Fact]:
+    return facts[:-1]
+
+
+def other_data(facts: list[Fact]) -> list[Fact]:
+    odd = make_fact(arm="l1", slot=1, provenance=make_provenance(data_hash="e" * 64))
+    return [*facts[:-1], odd]
+
+
+def other_device(facts: list[Fact]) -> list[Fact]:
+    odd = make_fact(arm="l1", slot=1, provenance=make_provenance(device="cuda"))
+    return [*facts[:-1], odd]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (one_less, "unequal numbers of finished trials: none 2, l1 1"),
+        (other_data, "different data; the data hashes are dddddddddddd, eeeeeeeeeeee"),
+        (other_device, "different kinds of device: cpu, cuda"),
+    ],
+)
+def test_arms_are_not_ranked_if_they_cannot_be_compared(change: Any, reason: str) -> None:
+    sweep, facts = small_study()
+    text = written(sweep, change(facts))
+    assert reason in readable(text)
+    assert "These arms are not ranked." in readable(text)
+    assert "times fewer" not in readable(text)
+    assert "class=best" not in text
+    assert "class=best" in written(sweep, facts)
+
+
+def test_drifting_versions_are_remarked_on_but_do_not_forbid_ranking() -> None:
+    sweep, facts = small_study()
+    odd = make_fact(arm="l1", slot=1, val=0.981, provenance=make_provenance(torch="2.16.0"))
+    text = readable(written(sweep, [*facts[:-1], odd]))
+    assert "different versions of torch: 2.15.0, 2.16.0." in text
+    assert "times fewer" in text
+
+
+def test_a_study_that_selects_on_test_says_so_on_top_and_in_its_tables() -> None:
+    sweep, facts = small_study(select_on="test")
+    text = readable(written(sweep, facts))
+    assert "This study selects on TEST accuracy" in text
+    assert "chosen on TEST accuracy (select_on: test)" in text
+    assert "best test" in text
+    assert not remarks(*small_study())
+
+
+def test_the_table_shows_nonzeros_at_targets_with_test_accuracy_beside() -> None:
+    text = readable(written(*small_study()))
+    assert "at 97 % at 97.5 % at 98 % at 98.2 % best validation hypervolume" in text
+    assert "l1 2 0 0 4,000 test 97.50 4,000 test 97.50 8,000 test 98.20 – 98.10" in text
+
+
+def test_failures_are_counted_and_never_on_a_front() -> None:
+    sweep, facts = small_study()
+    facts[2] = make_fact(sweep=sweep, arm="l1", slot=0, state="diverged")
+    facts[3] = make_fact(sweep=sweep, arm="l1", slot=1, val=0.1, state="collapsed")
+    assert "l1 2 1 1 – – – – – 0.0000" in readable(written(sweep, facts))
+
+
+def test_the_study_file_in_the_report_gives_the_same_sweep(tmp_path: Path) -> None:
+    sweep = make_sweep()
+    path = tmp_path / "again.yaml"
+    path.write_text(study_text(sweep))
+    assert Sweep.load(path).digest == sweep.digest
+    assert yaml.safe_load(study_text(sweep))["name"] == "toy"
+
+
+def test_the_page_is_whole_small_and_names_no_other_place() -> None:
+    class Checker(HTMLParser):
+        attributes: list[tuple[str, str | None]] = []
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            self.attributes += attrs
+
+    text = written(*small_study())
+    assert len(text.encode()) < 4_000_000
+    checker = Checker()
+    checker.feed(text)
+    assert not {name for name, _ in checker.attributes} & {"src", "href"}
+    assert "$" not in readable(text)
+
+
+def test_what_comes_from_outside_is_escaped() -> None:
+    sweep, facts = small_study()
+    evil = "</script><script>alert(1)</script><b>"
+    odd = make_fact(
+        sweep=sweep,
+        arm="l1",
+        slot=1,
+        params={"mix": evil},
+        provenance=make_provenance(host=evil, processor=evil),
+    )
+    text = written(sweep, [*facts[:-1], odd])
+    assert "alert(1)" in text
+    assert "<script>alert" not in text
+
+
+def test_provenance_lists_every_host_and_the_data_hash() -> None:
+    sweep, facts = small_study()
+    facts[0] = make_fact(sweep=sweep, arm="none", provenance=make_provenance(host="node-2"))
+    text = readable(written(sweep, facts))
+    assert "node-1 (3 trials) node-2 (1 trials)" in text
+    assert "d" * 64 in text
+
+
+def test_the_report_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path) -> None:
+    sweep, facts = small_study()
+    path = tmp_path / "reports" / "toy.html"
+    path.parent.mkdir()
+    path.write_text("old")
+    with path.open() as reader:  # a browser that is just reading it
+        assert write_report(path, sweep, make_status(sweep, facts), facts) == path
+        assert reader.read() == "old"
+    assert [found.name for found in path.parent.iterdir()] == ["toy.html"]
+    assert path.read_text(encoding="utf-8").endswith("</html>\n")
+
+
+def test_a_full_disk_is_one_line_and_keeps_the_old_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    sweep, facts = small_study()
+    path = tmp_path / "toy.html"
+    path.write_text("old")
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(SweeperError, match=r"toy\.html: writing failed: No space left on device$"):
+        write_report(path, sweep, make_status(sweep, facts), facts)
+    assert [found.name for found in tmp_path.iterdir()] == ["toy.html"]
+    assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize("place", ["file/toy.html", "folder"])
+def test_a_path_that_cannot_be_written_to_is_the_users_mistake(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    sweep, facts = small_study()
+    with pytest.raises(InputError, match=r"cannot be written: "):
+        write_report(tmp_path / place, sweep, make_status(sweep, facts), facts)
+    assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@needs_chromium
+def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: Path) -> None:
+    sweep = make_sweep(search={"trials": 12})
+    facts = make_facts(sweep)
+    path = write_report(tmp_path / "toy.html", sweep, make_status(sweep, facts), facts)
+    complaints: list[str] = []
+    asked: list[str] = []
+    with chromium() as browser:
+        tab = browser.new_page()
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("request", lambda request: asked.append(request.url))
+        tab.goto(path.as_uri())
+        tab.wait_for_selector("figure.live .main-svg")
+        drawn = tab.locator("figure").first
+        members = tab.evaluate(
+            "document.querySelector('.drawn').data.filter((t) => t.mode === 'markers')"
+            ".map((t) => t.x.length)"
+        )
+        hidden = tab.evaluate("JSON.parse(document.getElementById('fronts-data').textContent)")
+        shown = drawn.locator(".scatterlayer .point").count()
+        assert tab.locator(".sketch >> visible=true").count() == 0
+        tab.emulate_media(media="print")
+        assert tab.locator(".sketch >> visible=true").count() == 2
+    assert complaints == []
+    assert asked == [path.as_uri()]
+    assert hidden["layout"]["xaxis"]["type"] == "log"
+    rows = arm_rows(sweep, make_status(sweep, facts), facts, "pruned")
+    assert members == [len(row.front.points) for row in rows]
+    assert 0 < shown <= sum(members)
+
+
+@needs_chromium
+def test_without_scripts_the_sketches_show_the_same_fronts(tmp_path: Path) -> None:
+    sweep, facts = small_study()
+    path = write_report(tmp_path / "toy.html", sweep, make_status(sweep, facts), facts)
+    with chromium() as browser:
+        tab = browser.new_context(java_script_enabled=False).new_page()
+        tab.goto(path.as_uri())
+        assert tab.locator(".sketch svg >> visible=true").count() == 2
+        # Four members, and a mark in the legend for each arm.
+        assert tab.locator("figure").first.locator(".mark").count() == 4 + 2

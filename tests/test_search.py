@@ -1,0 +1,324 @@
+"""Oracle for the parameters: a slot alone decides; the order of trials and workers does not."""
+
+import json
+import random
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import optuna
+import pytest
+from fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
+
+from sweeper.catalogue import SAMPLERS
+from sweeper.errors import StorageError
+from sweeper.results import Scalar, Slot, TrialResult
+from sweeper.search import Search
+from sweeper.search.publish import changed, figure_chunks, note_chunks
+from sweeper.search.samplers import Proposals, Told, space_of
+from sweeper.spec import Sweep
+
+
+def sweep_for(sampler: str, **search: object) -> Sweep:
+    make = grid_sweep if sampler == "grid" else small_sweep
+    return make(search={"sampler": sampler, **search})
+
+
+def slot_of(sweep: Sweep, number: int, arm: str = "l1", repeat: int = 0) -> Slot:
+    return Slot(sweep.name, arm, repeat, number, sweep.study(arm, repeat))
+
+
+def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> Told:
+    result = fake_result(sweep.config("l1", 0, number, params))
+    judged = result.pruned if result.state == "complete" else None
+    return Told(number, params, (judged.nonzero, judged.val_accuracy) if judged else None)
+
+
+def run_alone(sweep: Sweep, trials: int) -> list[Told]:
+    """Return what one worker that does one slot after the other finds."""
+    proposals, done = Proposals(sweep), list[Told]()
+    for number in range(trials):
+        done.append(told(sweep, number, proposals.params("l1", 0, number, lambda: done)))
+    return done
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'search.db'}"
+
+
+Opened = Callable[..., Search]
+
+
+@pytest.fixture
+def opened(url: str) -> Iterator[Opened]:
+    """Return a function that opens the search of a sweep, as one more worker would."""
+    searches: list[Search] = []
+
+    def open_one(sweep: Sweep | None = None) -> Search:
+        searches.append(Search(url, sweep or small_sweep()))
+        return searches[-1]
+
+    yield open_one
+    for search in searches:
+        search.close()
+
+
+@pytest.fixture
+def search(opened: Opened) -> Search:
+    search = opened()
+    search.create()
+    return search
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_slot_alone_decides_its_parameters(sampler: str) -> None:
+    # More than NSGA-II's population of 50, more than the start-up of the others.
+    trials = {"grid": 6, "nsga2": 70, "gp": 13}.get(sampler, 16)
+    sweep = sweep_for(sampler, trials=trials, in_flight=3)
+    alone = run_alone(sweep, trials)
+    # Oracle: workers that each start afresh and see the trials in any order, the generation's
+    # own among them.
+    for number in random.Random(1).sample(range(trials), 1 if sampler == "gp" else trials):
+        seen = [one for one in alone if one.slot // 3 <= number // 3 and one.slot != number]
+        random.Random(number).shuffle(seen)
+        again = Proposals(sweep).params("l1", 0, number, lambda seen=seen: seen)  # type: ignore[misc]
+        assert again == alone[number].params, number
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_more_trials_append_and_change_nothing(sampler: str) -> None:
+    short = run_alone(sweep_for(sampler, trials=4), 4)
+    long = run_alone(sweep_for(sampler, trials=6), 6)
+    assert long[:4] == short
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_slots_differ_and_so_do_arms_repeats_and_seeds(sampler: str) -> None:
+    sweep = sweep_for(sampler, repeats=2)
+    found = [one.params for one in run_alone(sweep, 6)]
+    assert len({json.dumps(params) for params in found}) == 6
+    assert found[0].keys() == space_of(sweep, "l1").keys()
+    other_repeat = [Proposals(sweep).params("l1", 1, number, list) for number in range(3)]
+    other_seed = [
+        Proposals(sweep.model_copy(update={"seed": 1})).params("l1", 0, number, list)
+        for number in range(3)
+    ]
+    assert found[:3] != other_repeat
+    assert found[:3] != other_seed
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_an_arm_without_searched_parameters_works_with_every_sampler(sampler: str) -> None:
+    sweep = small_sweep(
+        training={"epochs": 1},
+        search={"sampler": "random" if sampler == "grid" else sampler, "trials": 60},
+    )
+    fixed = sweep.model_copy(
+        update={"search": sweep.search.model_copy(update={"sampler": sampler})}
+    )
+    done = [Told(number, {}, (1.0, 0.5)) for number in range(59)]
+    assert Proposals(fixed).params("dense", 0, 59, lambda: done) == {}
+
+
+def test_a_grid_visits_every_point_once() -> None:
+    proposals = Proposals(grid_sweep())  # 2 strengths x 3 learning rates = 6 points
+    points = {json.dumps(proposals.params("l2", 0, number, list)) for number in range(6)}
+    assert len(points) == 6
+
+
+def test_qmc_fills_every_eighth_of_a_range_in_eight_slots() -> None:
+    # Oracle: a scrambled Sobol sequence is a (0, m, 1)-net in each coordinate.
+    sweep = small_sweep(search={"sampler": "qmc", "trials": 8})
+    mixes = [Proposals(sweep).params("mix", 0, number, list)["mix"] for number in range(8)]
+    assert sorted(int(float(mix) * 8) for mix in mixes) == list(range(8))
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp"])
+def test_samplers_move_away_from_where_trials_diverge(sampler: str) -> None:
+    sweep = sweep_for(sampler, trials=140, in_flight=10)
+    history = [
+        told(sweep, number, {"strength": 1e-4 * 1.14**number, "learning_rate": rate})
+        for number, rate in enumerate([0.02, 0.05, 0.19, 0.17] * 13)
+    ]
+    history = [*history, *(Told(52 + n, h.params, h.values) for n, h in enumerate(history[:8]))]
+    number = 60
+    rates = [
+        float(Proposals(sweep).params("l1", 0, slot, lambda: history)["learning_rate"])
+        for slot in range(number, number + (2 if sampler == "gp" else 10))
+    ]
+    assert sum(rate > 0.15 for rate in rates) <= len(rates) // 3
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "gp"])
+def test_samplers_go_on_when_every_trial_diverged(sampler: str) -> None:
+    sweep = sweep_for(sampler, trials=60, in_flight=10)
+    params: dict[str, Scalar] = {"strength": 1e-3, "learning_rate": 0.19}
+    history = [Told(number, params, None) for number in range(60)]
+    assert Proposals(sweep).params("l1", 0, 50, lambda: history)
+
+
+def test_ask_creates_a_running_trial_with_its_slot(search: Search, url: str) -> None:
+    number, params = search.ask(slot_of(small_sweep(), 0))
+    trial = optuna_study(url, "tiny/l1/0").trials[number]
+    assert trial.state.name == "RUNNING"
+    assert trial.params == params
+    assert trial.user_attrs == {"arm": "l1", "slot": 0}
+    assert search.running("l1", 0) == (number,)
+
+
+def result(state: str = "complete") -> TrialResult:
+    rate = {"complete": 0.05, "collapsed": 0.14, "diverged": 0.19}[state]
+    return fake_result(small_sweep().config("l1", 0, 0, {"strength": 1e-3, "learning_rate": rate}))
+
+
+def test_tell_writes_values_names_and_attributes(search: Search, url: str) -> None:
+    number, _ = search.ask(slot_of(small_sweep(), 0))
+    search.tell("tiny/l1/0", number, result(), "cpu")
+    study = optuna_study(url, "tiny/l1/0")
+    judged = result().pruned
+    assert judged
+    assert study.metric_names == ["nonzero", "val_accuracy"]
+    assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
+    assert study.trials[number].values == [judged.nonzero, judged.val_accuracy]
+    attributes = study.trials[number].user_attrs
+    assert attributes["test_accuracy"] == judged.test_accuracy
+    assert attributes["as_trained_nonzero"] == 266_610
+    assert len(attributes) == 8
+
+
+def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
+    sweep = small_sweep(select_on="test")
+    search = opened(sweep)
+    number, _ = search.ask(slot_of(sweep, 0))
+    search.tell("tiny/l1/0", number, result(), "cpu")
+    study = optuna_study(url, "tiny/l1/0")
+    judged = result().pruned
+    assert judged
+    assert study.metric_names == ["nonzero", "test_accuracy"]
+    assert study.trials[number].values[1] == judged.test_accuracy
+
+
+@pytest.mark.parametrize("state", ["diverged", "collapsed"])
+def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
+    search: Search, url: str, state: str
+) -> None:
+    good, _ = search.ask(slot_of(small_sweep(), 0))
+    bad, _ = search.ask(slot_of(small_sweep(), 1))
+    search.tell("tiny/l1/0", good, result(), "cpu")
+    search.tell("tiny/l1/0", bad, result(state), "cpu")
+    study = optuna_study(url, "tiny/l1/0")
+    assert study.trials[bad].state.name == "PRUNED"
+    assert study.trials[bad].user_attrs["outcome"] == state
+    assert [trial.number for trial in study.best_trials] == [good]
+
+
+def test_telling_twice_changes_nothing(search: Search, opened: Opened, url: str) -> None:
+    number, _ = search.ask(slot_of(small_sweep(), 0))
+    search.tell("tiny/l1/0", number, result(), "cpu")
+    before = optuna_study(url, "tiny/l1/0").trials
+    search.fail("tiny/l1/0", number)
+    search.tell("tiny/l1/0", number, result("diverged"), "cpu")
+    opened().tell("tiny/l1/0", number, result("collapsed"), "cpu")
+    assert optuna_study(url, "tiny/l1/0").trials == before
+    search.tell("tiny/l1/0", 99, result(), "cpu")  # deleted in the dashboard: nothing to tell
+
+
+def test_a_failed_trial_is_neither_running_nor_history(search: Search) -> None:
+    number, _ = search.ask(slot_of(small_sweep(), 0))
+    search.fail("tiny/l1/0", number)
+    assert search.running("l1", 0) == ()
+
+
+def test_parameters_survive_the_database(opened: Opened) -> None:
+    # Oracle: the same sweep without a database.
+    sweep = small_sweep(search={"trials": 16})
+    alone = run_alone(sweep, 16)
+    workers = [opened(sweep), opened(sweep)]
+    for start in range(0, 16, 3):
+        numbers = list(range(start, min(start + 3, 16)))
+        asked = {}
+        for number in reversed(numbers):  # trials get their numbers in another order
+            search = workers[number % 2]
+            asked[number], params = search.ask(slot_of(sweep, number))
+            assert params == alone[number].params
+        for number in numbers:
+            outcome = fake_result(sweep.config("l1", 0, number, dict(alone[number].params)))
+            search.tell("tiny/l1/0", asked[number], outcome, "cpu")
+
+
+def test_studies_are_created_once_when_several_create_them_at_once(
+    opened: Opened, url: str
+) -> None:
+    failures: list[BaseException] = []
+    start = threading.Barrier(6)
+
+    def create() -> None:
+        try:
+            start.wait()
+            opened().create()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=create) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    names = study_names(url)
+    assert sorted(names) == ["tiny", "tiny/dense/0", "tiny/l1/0", "tiny/mix/0"]
+
+
+def test_delete_leaves_other_sweeps_alone(search: Search, opened: Opened, url: str) -> None:
+    opened(small_sweep("tin")).create()
+    search.delete()
+    search.delete()
+    assert all(name.startswith("tin") for name in study_names(url))
+    assert "tin/l1/0" in study_names(url)
+    assert "tiny" not in study_names(url)
+
+
+def test_the_dashboard_reads_what_is_published(search: Search, url: str) -> None:
+    from optuna_dashboard import get_note
+    from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+
+    for size in (9000, 100):  # a smaller figure and note leave nothing of the larger ones
+        figure = json.dumps({"data": [], "layout": {"title": "x" * size}})
+        search.publish({"fronts": figure}, "note " * size)
+        study = optuna_study(url, "tiny")
+        # Oracle: the dashboard's own readers.
+        assert get_note(study) == "note " * size
+        assert get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id)) == {
+            "fronts": figure
+        }
+
+
+def test_publishing_the_same_again_writes_nothing() -> None:
+    known = changed({}, figure_chunks("a", "x" * 5000) | note_chunks("text"))
+    assert len(known) == 3 + 1 + 1
+    assert changed(known, figure_chunks("a", "x" * 5000) | note_chunks("text")) == {}
+
+
+def test_a_database_that_stays_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.search.retry._PAUSES", (0.0,))
+    search = Search("sqlite:////nowhere/at/all.db", small_sweep())
+    with pytest.raises(StorageError, match=r"^the database refused: unable to open database file$"):
+        search.create()
+
+
+def test_an_error_of_the_database_is_tried_again(
+    search: Search, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number, _ = search.ask(slot_of(small_sweep(), 0))
+    real, calls = search._storage.set_trial_user_attr, []
+
+    def flaky(*args: object) -> None:
+        calls.append(args)
+        if len(calls) == 2:
+            raise optuna.exceptions.StorageInternalError("locked")
+        real(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(search._storage, "set_trial_user_attr", flaky)
+    search.tell("tiny/l1/0", number, result(), "cpu")
+    assert search.running("l1", 0) == ()

@@ -1,0 +1,116 @@
+"""Registering, mending, publishing and deleting, against real databases."""
+
+import json
+import threading
+
+import pytest
+from fakes import fake_train, optuna_study, small_sweep, study_names
+
+from sweeper import service
+from sweeper.errors import DigestError, StorageError, UnknownSweepError
+from sweeper.fronts import fronts
+from sweeper.search import Search
+from sweeper.search.publish import figure_chunks
+from sweeper.store import Store
+from sweeper.worker import work
+
+
+def attributes(store: Store) -> dict[str, object]:
+    study = optuna_study(store.url, "tiny")
+    return study._storage.get_study_system_attrs(study._study_id)
+
+
+def test_a_crash_between_sweep_and_studies_is_mended_by_registering_again(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+
+        def crash(self: Search) -> None:
+            raise StorageError("gone")
+
+        patch.setattr(Search, "create", crash)
+        with pytest.raises(StorageError):
+            service.register(store, small_sweep())
+    assert service.register(store, small_sweep()) == "resumed"
+    assert len(study_names(store.url)) == 4
+
+
+def test_another_study_file_of_the_same_name_touches_no_study(store: Store) -> None:
+    service.register(store, small_sweep())
+    arms = {**small_sweep().model_dump()["arms"], "l2": {"penalty": "l2", "strength": 0.1}}
+    with pytest.raises(DigestError):
+        service.register(store, small_sweep(arms=arms, seed=3))
+    assert len(study_names(store.url)) == 4
+    assert service.register(store, small_sweep(arms=arms), extend=True) == "extended"
+    assert "tiny/l2/0" in study_names(store.url)
+
+
+def test_several_may_register_the_same_sweep_at_once(storage_url: str) -> None:
+    outcomes: list[object] = []
+    start = threading.Barrier(4)
+
+    def register() -> None:
+        store = Store(storage_url)
+        try:
+            start.wait()
+            outcomes.append(service.register(store, small_sweep()))
+        except BaseException as error:
+            outcomes.append(error)
+        store.close()
+
+    threads = [threading.Thread(target=register) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(str, outcomes)) == ["new", "resumed", "resumed", "resumed"]
+
+
+def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
+    from sweeper.plots import overlay
+
+    sweep = small_sweep()
+    service.register(store, sweep)
+    work("tiny", store, train=fake_train)
+    found = fronts(store.results("tiny"), sweep)
+    figure = overlay(found, sweep, small=True).to_json()
+    published = attributes(store)
+    assert figure_chunks(service.FIGURE, figure).items() <= published.items()
+    assert len(json.loads(figure)["data"]) > 0
+    note = str(published["dashboard:note_str:0"])
+    assert note == service.note(sweep, store.status("tiny"), found)
+    assert "18 of 18 trials are done" in note
+    row = next(line for line in note.splitlines() if line.startswith("| l1 |"))
+    best = max(point.val_accuracy for point in found["l1"].points)
+    assert row.startswith("| l1 | 6 / 6 |")
+    assert f"| {best:.2%} |" in row
+    smallest = found["l1"].at(accuracy=0.97)
+    assert (f"{smallest.nonzero:,}" if smallest else "not reached") in row
+
+
+def test_a_sweep_without_results_has_a_note_too(store: Store) -> None:
+    sweep = small_sweep(select_on="test")
+    service.register(store, sweep)
+    assert service.publish(store, "tiny", force=True)
+    note = str(attributes(store)["dashboard:note_str:0"])
+    assert "| dense | 0 / 6 | 0 | 0 | – | not reached |" in note
+    assert "selected on test accuracy" in note
+
+
+def test_publishing_takes_turns(store: Store) -> None:
+    service.register(store, small_sweep())
+    assert service.publish(store, "tiny", every=60)
+    assert not service.publish(store, "tiny", every=60)
+    assert service.publish(store, "tiny", force=True)
+
+
+def test_a_deleted_sweep_leaves_nothing_and_others_alone(store: Store) -> None:
+    service.register(store, small_sweep())
+    service.register(store, small_sweep("tin"))
+    work("tiny", store, train=fake_train)
+    service.delete(store, "tiny")
+    assert store.names() == ("tin",)
+    assert all(name.split("/")[0] == "tin" for name in study_names(store.url))
+    with pytest.raises(UnknownSweepError):
+        service.delete(store, "tiny")
+    assert service.register(store, small_sweep()) == "new"

@@ -1,0 +1,400 @@
+"""The study file: what it accepts, and that a mistake is one line with key, value and choices."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sweeper.catalogue import DATASETS, FORMULAS, OPTIMIZERS, SAMPLERS, SCHEDULES
+from sweeper.errors import SpecError
+from sweeper.spec import Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
+from sweeper.spec.reading import parse
+from sweeper.spec.schema import json_schema
+
+STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
+SMALL = """\
+name: small
+dataset: digits
+model: mlp(64, 32)
+training: {epochs: 4}
+sparsification: {density: {log_uniform: [0.01, 0.2]}}
+search: {trials: 24}
+arms: {dense: {}}
+"""
+
+
+def load(tmp_path: Path, text: str) -> Sweep:
+    path = tmp_path / "x.yaml"
+    path.write_text(text, encoding="utf-8")
+    return Sweep.load(path)
+
+
+def problems(tmp_path: Path, text: str) -> list[str]:
+    """Return the problems of a study file without the file's name before them."""
+    with pytest.raises(SpecError) as caught:
+        load(tmp_path, text)
+    lines = str(caught.value).splitlines()
+    assert lines == list(caught.value.problems)
+    assert all(line.startswith(f"{tmp_path / 'x.yaml'}: ") for line in lines)
+    return [line.removeprefix(f"{tmp_path / 'x.yaml'}: ") for line in lines]
+
+
+def test_the_defaults_are_filled_in(tmp_path: Path) -> None:
+    sweep = load(tmp_path, SMALL)
+    assert sweep.training.optimizer == "sgd"
+    assert sweep.search.in_flight == 4
+    assert sweep.parameters == 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
+    assert sweep.steps_per_trial == (4 + 1) * (1137 // 128)
+
+
+def test_every_kind_of_domain_is_understood(tmp_path: Path) -> None:
+    arms = """
+  a: {penalty: l1, strength: {log_uniform: [1e-4, 1]}}
+  b: {penalty: l1, strength: {uniform: [0, 1]}}
+  c: {penalty: l1, strength: {integer: [1, 3]}}
+  d: {penalty: l1, strength: {choice: [1, 2.5]}}
+"""
+    sweep = load(tmp_path, SMALL.replace("arms: {dense: {}}", f"arms:{arms}"))
+    found = {name: sweep.domains(name)["strength"] for name in sweep.arms}
+    assert found == {
+        "a": LogUniform(log_uniform=(1e-4, 1)),
+        "b": Uniform(uniform=(0, 1)),
+        "c": Integer(integer=(1, 3)),
+        "d": Choice(choice=(1, 2.5)),
+    }
+
+
+@pytest.mark.parametrize("text", ["1e-5", "1E-5", "1.0e-05", ".00001", "+1e-5", "0.1e-4"])
+def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path, text: str) -> None:
+    edited = SMALL.replace("epochs: 4", f"epochs: 4, learning_rate: {text}")
+    assert load(tmp_path, edited).training.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize("model", ["mlp(64,32)", "mlp( 64, 32 )", "{name: mlp, widths: [64, 32]}"])
+def test_widths_may_be_written_in_any_of_these_ways(tmp_path: Path, model: str) -> None:
+    sweep = load(tmp_path, SMALL.replace("model: mlp(64, 32)", f"model: {model}"))
+    assert sweep.model.arguments == (("widths", (64, 32)),)
+
+
+def test_a_factory_of_ones_own_has_an_unknown_size(tmp_path: Path) -> None:
+    text = "{name: 'my.nets:tiny', options: {width: 3}}"
+    sweep = load(tmp_path, SMALL.replace("mlp(64, 32)", text))
+    assert sweep.parameters is None
+    assert sweep.model.arguments == (("width", 3),)
+
+
+def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
+    arms = """
+  a: &a {penalty: l1, strength: 0.1}
+  b: {<<: *a, apply: loss}
+"""
+    sweep = load(tmp_path, SMALL.replace("arms: {dense: {}}", f"arms:{arms}"))
+    assert (sweep.arms["b"].penalty, sweep.arms["b"].way) == ("l1", "loss")
+
+
+# What replaces which part of SMALL -> the one line that it must give.
+ONE_MISTAKE = {
+    "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, dataset, "
+        "model, name, reference, search, seed, select_on, sparsification, targets, training; "
+        "did you mean 'seed'?"),
+    "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
+        "training.epoch: unknown key: got 'epoch'; allowed: batch_size, epochs, learning_rate, "
+        "momentum, optimizer, schedule; did you mean 'epochs'?"),
+    "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
+        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, penalty, strength"),
+    "missing": ("name: small\n", "", "name: required, but not given"),
+    "dataset": ("digits", "digit", "dataset: no such dataset: got 'digit'; allowed: digits, "
+        "fashion-mnist, mnist; did you mean 'digits'?"),
+    "optimizer": ("epochs: 4", "epochs: 4, optimizer: sdg",
+        "training.optimizer: no such optimizer: got 'sdg'; allowed: adam, sgd; "
+        "did you mean 'sgd'?"),
+    "sampler": ("trials: 24", "trials: 24, sampler: nsga",
+        "search.sampler: no such sampler: got 'nsga'; allowed: gp, grid, nsga2, qmc, random, tpe; "
+        "did you mean 'nsga2'?"),
+    "model": ("mlp(64, 32)", "lenet300", "model: no such model: got 'lenet300'; allowed: "
+        "lenet-300-100, lenet-5, mlp, package.module:factory; did you mean 'lenet-300-100'?"),
+    "mlp": ("mlp(64, 32)", "mlp(64 32)",
+        "model: must list whole numbers, mlp(64, 32), got 'mlp(64 32)'"),
+    "no widths": ("mlp(64, 32)", "mlp",
+        "model.widths: required for mlp, such as mlp(64, 32), and only there"),
+    "width 0": ("mlp(64, 32)", "{name: mlp, widths: [0]}", "model.widths.0: must be >= 1, got 0"),
+    "image size": ("mlp(64, 32)", "lenet-5",
+        "model: lenet-5 takes (1, 28, 28) images, digits has (1, 8, 8)"),
+    "penalty": ("dense: {}", "a: {penalty: L1, strength: 1}", "arms.a.penalty: no such formula: "
+        "got 'L1'; allowed: joint_entropy, l1, l1_marginal_entropy, l2, marginal_entropy, none"),
+    "way": ("dense: {}", "a: {penalty: l1, strength: 1, apply: porx}",
+        "arms.a.apply: no such way for l1: got 'porx'; allowed: decoupled, loss, prox, shrink; "
+        "did you mean 'prox'?"),
+    "way that does not exist": ("dense: {}",
+        "a: {penalty: joint_entropy, strength: 1, apply: prox}",
+        "arms.a.apply: joint_entropy cannot be applied as prox: its proximal operator has no "
+        "closed form; use shrink"),
+    "no strength": ("dense: {}", "a: {penalty: l1}",
+        "arms.a.strength: required: a number or a domain"),
+    "strength of nothing": ("dense: {}", "a: {strength: 1}",
+        "arms.a.strength: has no meaning without a penalty"),
+    "negative strength": ("dense: {}", "a: {penalty: l1, strength: -1}",
+        "arms.a.strength: must be >= 0, got -1"),
+    "log of a negative": ("dense: {}", "a: {penalty: l1, strength: {log_uniform: [-1.0, 1]}}",
+        "arms.a.strength: low must be > 0, got -1.0"),
+    "low above high": ("dense: {}", "a: {penalty: l1, strength: {uniform: [2, 1]}}",
+        "arms.a.strength: low must be < high, got [2.0, 1.0]"),
+    "one end": ("dense: {}", "a: {penalty: l1, strength: {uniform: [2]}}",
+        "arms.a.strength: must be [low, high], got [2]"),
+    "three ends": ("dense: {}", "a: {penalty: l1, strength: {uniform: [1, 2, 3]}}",
+        "arms.a.strength: must be [low, high], got [1, 2, 3]"),
+    "no ends": ("dense: {}", "a: {penalty: l1, strength: {uniform: 2}}",
+        "arms.a.strength: must be [low, high], got 2"),
+    "word as an end": ("dense: {}", "a: {penalty: l1, strength: {uniform: [a, 2]}}",
+        "arms.a.strength: must be a number, got ['a', 2]"),
+    "one choice": ("dense: {}", "a: {penalty: l1, strength: {choice: [1]}}",
+        "arms.a.strength: needs two or more different values, got [1]"),
+    "choice twice": ("dense: {}", "a: {penalty: l1, strength: {choice: [1, 1.0]}}",
+        "arms.a.strength: needs two or more different values, got [1, 1.0]"),
+    "choice of lists": ("dense: {}", "a: {penalty: l1, strength: {choice: [[1], 2]}}",
+        "arms.a.strength: each choice must be a number, a word, true or false, got [[1], 2]"),
+    "unknown domain": ("dense: {}", "a: {penalty: l1, strength: {loguniform: [1, 2]}}",
+        "arms.a.strength: must be a number or one of uniform, log_uniform, integer, choice, "
+        "got {'loguniform': [1, 2]}"),
+    "two domains": ("dense: {}", "a: {penalty: l1, strength: {uniform: [1, 2], choice: [1, 2]}}",
+        "arms.a.strength: must be a number or one of uniform, log_uniform, integer, choice, "
+        "got {'uniform': [1, 2], 'choice': [1, 2]}"),
+    "hyperparameter too large": ("dense: {}",
+        "a: {penalty: l1_marginal_entropy, strength: 1, mix: 11}",
+        "arms.a.mix: must lie in [0, 10], got 11"),
+    "hyperparameter of another kind": ("dense: {}",
+        "a: {penalty: joint_entropy, strength: 1, scaled: 1}",
+        "arms.a.scaled: must be one of [True, False], got 1"),
+    "hyperparameter missing": ("dense: {}",
+        "a: {penalty: l1_marginal_entropy, strength: 1, mix: }",
+        "arms.a.mix: must be a number, a word, true or false, got None"),
+    "domain for the pack": ("epochs: 4", "epochs: {integer: [1, 4]}",
+        "training.epochs: must be one fixed value (trials that differ here could not be trained "
+        "as one pack or compared), got {'integer': [1, 4]}"),
+    "truth value": ("epochs: 4", "epochs: yes",
+        "training.epochs: must be a whole number, got True"),
+    "number in quotes": ("epochs: 4", "epochs: '4'",
+        "training.epochs: must be a whole number, got '4'"),
+    "fraction": ("epochs: 4", "epochs: 4.5", "training.epochs: must be a whole number, got 4.5"),
+    "zero": ("trials: 24", "trials: 0", "search.trials: must be >= 1, got 0"),
+    "not finite": ("epochs: 4", "epochs: 4, learning_rate: .nan",
+        "training.learning_rate: must be a finite number, got nan"),
+    "word": ("epochs: 4", "epochs: 4, learning_rate: fast",
+        "training.learning_rate: must be a number, got 'fast'"),
+    "density above 1": ("[0.01, 0.2]", "[0.01, 2]", "sparsification.density: must be <= 1, got 2"),
+    "batch": ("epochs: 4", "epochs: 4, batch_size: 5000", "training.batch_size: must be <= 1137, "
+        "the training images of digits, got 5000"),
+    "track": ("{density: {log_uniform: [0.01, 0.2]}}", "{track: prunde}",
+        "sparsification.track: must be 'pruned' or 'as_trained', got 'prunde'"),
+    "name": ("name: small", "name: a/b",
+        "name: must be 1-64 letters, digits, '.', '_' or '-', got 'a/b'"),
+    "number as a name": ("name: small", "name: 5",
+        "name: must be a word (put it in quotes), got 5"),
+    "name of an arm": ("dense: {}", "'a b': {}",
+        "arms.a b: must be 1-64 letters, digits, '.', '_' or '-', got 'a b'"),
+    "reserved": ("dense: {}", "confirmed: {}",
+        "arms: 'confirmed' is reserved for confirmed networks; rename the arm"),
+    "no arms": ("{dense: {}}", "{}", "arms: needs 1 or more, got {}"),
+    "empty arms": ("{dense: {}}", "", "arms: must be a mapping of keys to values, got None"),
+    "list of arms": ("{dense: {}}", "[dense]",
+        "arms: must be a mapping of keys to values, got ['dense']"),
+    "empty arm": ("{dense: {}}", "{dense: }",
+        "arms.dense: must be a mapping of keys to values, got None"),
+    "grid too small": ("trials: 24}\narms: {dense: {}}",
+        "trials: 24, sampler: grid}\narms: {a: {penalty: l1, strength: {choice: [1, 2]}}}",
+        "arms.a: the grid sampler needs choice or integer domains only"),
+    "key that is no word": ("dense: {}", "no: {}",
+        "line 7, column 8: a key must be a word, got False; put it in quotes"),
+    "key twice": ("name: small", "name: small\nname: other",
+        "line 2, column 1: the key 'name' stands twice"),
+    "syntax": ("dense: {}", "dense: [", "line 7, column 16: expected the node content, "
+        "but found '}'"),
+    "tag": ("name: small", "name: !!python/object:os.system x", "line 1, column 7: could not "
+        "determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ONE_MISTAKE)
+def test_a_mistake_is_one_line_with_key_value_and_what_is_allowed(
+    tmp_path: Path, kind: str
+) -> None:
+    old, new, line = ONE_MISTAKE[kind]
+    text = SMALL.replace(old, new) if old in SMALL else f"{SMALL}{new}\n"
+    assert problems(tmp_path, text) == [line]
+
+
+@pytest.mark.parametrize(("text", "got"), [("", "nothing"), ("- 1\n", "[1]"), ("5\n", "5")])
+def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, got: str) -> None:
+    assert problems(tmp_path, text) == [f"must be a mapping of keys to values, got {got}"]
+
+
+def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"x\.yaml: cannot be read: No such file or directory"):
+        Sweep.load(tmp_path / "x.yaml")
+
+
+def test_a_file_that_is_not_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_bytes(b"name: \xff")
+    with pytest.raises(SpecError, match=r"x\.yaml: is not UTF-8 text \(byte 6\)"):
+        Sweep.load(tmp_path / "x.yaml")
+
+
+def test_all_mistakes_of_a_file_are_said_at_once(tmp_path: Path) -> None:
+    text = """\
+name: a b
+dataset: minst
+model: lenet300
+training: {epochs: 0, optimizer: sdg}
+search: {}
+arms:
+  a: {penalty: l1, apply: porx, mix: 1}
+  b: {penalty: l1, strength: {uniform: [2, 1]}}
+"""
+    keys = [line.split(": ")[0] for line in problems(tmp_path, text)]
+    assert keys == [
+        "name", "dataset", "model", "training.epochs", "training.optimizer", "search.trials",
+        "arms.a.apply", "arms.a.strength", "arms.a.mix", "arms.b.strength",
+    ]  # fmt: skip
+
+
+def test_an_arm_may_be_named_like_a_domain(tmp_path: Path) -> None:
+    arms = "{uniform: {penalty: l1, strength: -1}, fixed: {penalty: l9}}"
+    lines = problems(tmp_path, SMALL.replace("{dense: {}}", arms))
+    assert [line.split(": ")[0] for line in lines] == [
+        "arms.uniform.strength",
+        "arms.fixed.penalty",
+    ]
+
+
+names = st.from_regex(r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,10}\Z").filter(lambda n: n != "confirmed")
+positive = st.floats(1e-9, 1, allow_subnormal=False)
+ranges = st.tuples(positive, positive).filter(lambda pair: pair[0] != pair[1]).map(sorted)
+searched = positive | st.builds(
+    lambda key, pair: {key: list(pair)}, st.sampled_from(["uniform", "log_uniform"]), ranges
+)
+penalties = st.sampled_from([name for name in FORMULAS if name != "none"])
+pruning = st.fixed_dictionaries({"density": searched})
+no_penalty: st.SearchStrategy[dict[str, Any]] = st.just({})
+arms = no_penalty | st.fixed_dictionaries({"penalty": penalties, "strength": searched})
+specs = st.fixed_dictionaries(
+    {
+        "name": names,
+        "dataset": st.sampled_from(sorted(DATASETS)),
+        "model": st.sampled_from(["lenet-300-100", "mlp(3)", "mlp()", "a.b:c"]),
+        "training": st.fixed_dictionaries(
+            {"epochs": st.integers(1, 99)},
+            optional={
+                "learning_rate": searched,
+                "momentum": searched,
+                "optimizer": st.sampled_from(OPTIMIZERS),
+                "schedule": st.sampled_from(SCHEDULES),
+            },
+        ),
+        "search": st.fixed_dictionaries(
+            {"trials": st.integers(1, 99)},
+            optional={"sampler": st.sampled_from(sorted(set(SAMPLERS) - {"grid"}))},
+        ),
+        "arms": st.dictionaries(names, arms, min_size=1, max_size=4),
+    },
+    optional={
+        "seed": st.integers(),
+        "sparsification": st.fixed_dictionaries({"density": searched}),
+    },
+)
+
+
+def turned(value: Any) -> Any:
+    """Return the same value with the keys of every mapping in the opposite order."""
+    if isinstance(value, dict):
+        return {key: turned(value[key]) for key in reversed(value)}
+    return value
+
+
+@given(specs)
+@settings(max_examples=60, deadline=None)
+def test_a_sweep_comes_back_unchanged_from_its_canonical_json(spec: dict[str, Any]) -> None:
+    sweep = Sweep.model_validate(spec)
+    again = Sweep.from_json(sweep.canonical)
+    assert again == sweep
+    assert again.digest == sweep.digest
+    assert Sweep.model_validate(turned(spec)).digest == sweep.digest
+    assert Sweep.model_validate(yaml.safe_load(yaml.safe_dump(spec))) == sweep
+
+
+def test_the_digest_is_the_same_for_good(tmp_path: Path) -> None:
+    # Sweeps on record are found by it: a change here makes every old sweep a stranger.
+    digest = "08ce17960a5c"
+    assert load(tmp_path, SMALL).digest.startswith(digest)
+
+
+def test_any_change_of_a_value_changes_the_digest(tmp_path: Path) -> None:
+    digests = {load(tmp_path, SMALL).digest}
+    for old, new in [("24", "25"), ("64, 32", "64, 33"), ("0.01", "0.011"), ("dense", "none")]:
+        digests.add(load(tmp_path, SMALL.replace(old, new)).digest)
+    assert len(digests) == 5
+
+
+def test_what_does_not_matter_does_not_change_the_digest(tmp_path: Path) -> None:
+    same = SMALL.replace("epochs: 4", "batch_size: 128, epochs: 4") + "# a remark\nseed: 0\n"
+    assert load(tmp_path, same).digest == load(tmp_path, SMALL).digest
+
+
+def test_initial_weights_are_paired_over_arms_and_differ_over_slots(tmp_path: Path) -> None:
+    arms = "{dense: {}, l1: {penalty: l1, strength: 1}}"
+    sweep = load(tmp_path, SMALL.replace("{dense: {}}", arms))
+    params = {"density": 0.1}
+    seeds = {
+        arm: [sweep.config(arm, 0, slot, dict(params)).init_seed for slot in range(3)]
+        for arm in sweep.arms
+    }
+    assert seeds["dense"] == seeds["l1"]
+    assert len(set(seeds["l1"])) == 3
+    assert sweep.recipe(0).order_seed != sweep.recipe(1).order_seed
+
+
+@given(st.lists(st.integers() | st.text(max_size=5), max_size=3))
+def test_a_derived_seed_is_a_32_bit_number(parts: list[int | str]) -> None:
+    assert 0 <= derive_seed(*parts) < 2**32
+
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+
+
+def test_the_json_schema_is_a_valid_schema() -> None:
+    schema = json_schema()
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    jsonschema.Draft202012Validator.check_schema(schema)
+    json.dumps(schema)
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.name)
+def test_the_json_schema_accepts_every_study_file(path: Path) -> None:
+    Sweep.load(path)
+    assert not list(VALIDATOR.iter_errors(parse(path)))
+
+
+@given(specs)
+@settings(max_examples=30, deadline=None)
+def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, Any]) -> None:
+    Sweep.model_validate(spec)
+    assert not list(VALIDATOR.iter_errors(spec))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "unknown key", "unknown key in a part", "unknown key of a formula", "missing", "dataset",
+        "optimizer", "sampler", "model", "penalty", "way", "way that does not exist",
+        "no strength", "unknown domain", "two domains", "domain for the pack", "zero", "track",
+        "name", "reserved", "no arms", "empty arms",
+    ],
+)  # fmt: skip
+def test_the_json_schema_refuses_mistakes_while_one_types(kind: str) -> None:
+    old, new, _ = ONE_MISTAKE[kind]
+    text = SMALL.replace(old, new) if old in SMALL else f"{SMALL}{new}\n"
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(text)))

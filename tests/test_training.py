@@ -1,0 +1,376 @@
+"""Training packs: same bits in any company, torch.optim as oracle, honest counts."""
+
+import dataclasses
+import itertools
+import math
+from collections.abc import Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from sweeper import models
+from sweeper.catalogue import FORMULAS
+from sweeper.datasets import Data, Part, load
+from sweeper.errors import Interrupted
+from sweeper.results import MethodConfig, Recipe, TrialConfig, TrialResult
+from sweeper.training import methods, train
+from sweeper.training.counting import constant_inputs, effective
+from sweeper.training.fitting import Schedule, Slice, fit
+from sweeper.training.network import Network
+from sweeper.training.pack import nothing
+from sweeper.training.pruning import magnitudes, masks
+
+RECIPE = Recipe(
+    model="mlp",
+    model_options=(("widths", (24, 12)),),
+    dataset="digits",
+    batch_size=32,
+    epochs=3,
+    finetune_epochs=1,
+    optimizer="sgd",
+    schedule="cosine",
+    repeat=0,
+    order_seed=7,
+    curve=(0.02, 0.2, 0.9),
+)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load("digits")
+
+
+def config(k: int = 0, method: MethodConfig | None = None, **changes: object) -> TrialConfig:
+    base = TrialConfig(
+        recipe=RECIPE,
+        init_seed=k,
+        learning_rate=0.05 * (1 + k % 3),
+        momentum=0.9 if k % 2 else 0.8,
+        finetune_learning_rate_factor=0.2,
+        method=method or MethodConfig("none", "loss", 0.0),
+        density=0.05 * (1 + k % 4),
+        floor=0.1,
+        track="pruned",
+    )
+    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
+
+
+def every_method() -> list[MethodConfig]:
+    """Every formula of the catalogue in each of its ways."""
+    return [
+        MethodConfig(
+            penalty=name,
+            apply=way,
+            strength=1e-3,
+            hyper=tuple((key, hyper.default) for key, hyper in formula.hyper.items()),
+        )
+        for name, formula in FORMULAS.items()
+        for way in formula.ways
+    ]
+
+
+def facts(results: Sequence[TrialResult]) -> list[TrialResult]:
+    """Results without what a clock or the company gives."""
+    return [dataclasses.replace(result, seconds=0.0, pack=0) for result in results]
+
+
+def test_result_has_the_same_bits_in_packs_of_1_3_and_16_in_any_order(digits: Data) -> None:
+    methods = every_method()
+    configs = [config(k, methods[k % len(methods)]) for k in range(16)]
+    together = facts(train(configs, digits))
+    for chosen in ([0], [7], [15], [3, 11, 6], list(reversed(range(16)))):
+        assert facts(train([configs[k] for k in chosen], digits)) == [together[k] for k in chosen]
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_result_has_the_same_bits_with_one_thread_and_two(digits: Data, optimizer: str) -> None:
+    recipe = dataclasses.replace(RECIPE, optimizer=optimizer, epochs=1)
+    configs = [config(k, m, recipe=recipe) for k, m in enumerate(every_method())]
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(facts(train(configs, digits)))
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
+def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> None:
+    data = _small_images()
+    recipe = dataclasses.replace(
+        RECIPE, model="lenet-5", model_options=(), dataset="mnist", epochs=1, batch_size=16
+    )
+    configs = [config(k, every_method()[k], recipe=recipe, floor=0.0) for k in range(3)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        together = facts(train(configs, data))
+        assert torch.get_num_threads() == 2
+        torch.set_num_threads(1)
+        assert facts(train(configs[2:], data)) == together[2:]
+    finally:
+        torch.set_num_threads(before)
+
+
+def _small_images() -> Data:
+    generator = torch.Generator().manual_seed(0)
+    part = Part(
+        torch.rand(48, 1, 28, 28, generator=generator),
+        torch.randint(0, 10, (48,), generator=generator),
+    )
+    return Data("mnist", 10, part, part, part, hash="")
+
+
+def test_one_diverged_network_leaves_the_others_alone(digits: Data) -> None:
+    good = config(1)
+    wild = config(2, learning_rate=1e30)
+    alone = facts(train([good], digits))
+    with_wild = train([wild, good], digits)
+    assert with_wild[0].state == "diverged"
+    assert with_wild[0].pruned is None
+    assert with_wild[0].curve == ()
+    assert facts(with_wild[1:]) == alone
+
+
+def test_a_network_under_the_floor_has_collapsed_and_keeps_its_counts(digits: Data) -> None:
+    (result,) = train([config(floor=0.999)], digits)
+    assert result.state == "collapsed"
+    assert result.pruned is not None
+    assert result.pruned.nonzero > 0
+
+
+def test_training_learns(digits: Data) -> None:
+    recipe = dataclasses.replace(RECIPE, epochs=10)
+    (result,) = train([config(1, density=1.0, recipe=recipe)], digits)
+    assert result.as_trained is not None
+    assert result.as_trained.test_accuracy > 0.9
+    assert result.steps == (10 + 1) * (1137 // 32)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), [("sgd", "constant"), ("sgd", "linear"), ("adam", "cosine")]
+)
+def test_training_follows_torch_optim_for_100_steps(
+    digits: Data, optimizer: str, schedule: str
+) -> None:
+    # Oracle: torch.optim on a plain module, one network at a time, batches from the same order.
+    network = Network.of(RECIPE, digits)
+    stack = network.init([3, 4], RECIPE, digits)
+    rates, momenta = [0.05, 0.01], [0.9, 0.5]
+    plan = Schedule(3, 32, optimizer, schedule, order_seed=5)
+    steps = plan.steps(len(digits.train))
+    assert steps >= 100
+    fit(
+        network,
+        stack,
+        digits.train,
+        plan,
+        rate=torch.tensor(rates),
+        momentum=torch.tensor(momenta),
+        tick=nothing,
+    )
+    for k, seed in enumerate((3, 4)):
+        module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=seed)
+        oracle = _torch_optimizer(optimizer, module, rates[k], momenta[k])
+        for step, (images, labels) in enumerate(plan.batches(digits.train)):
+            for group in oracle.param_groups:
+                group["lr"] = rates[k] * _factor(schedule, step, steps)
+            oracle.zero_grad()
+            torch.autograd.backward(nn.functional.cross_entropy(module(images), labels))
+            oracle.step()
+        for name, parameter in module.named_parameters():
+            torch.testing.assert_close(stack[name][k], parameter.detach(), rtol=2e-3, atol=2e-4)
+
+
+def _torch_optimizer(
+    name: str, module: nn.Module, rate: float, momentum: float
+) -> torch.optim.Optimizer:
+    if name == "sgd":
+        return torch.optim.SGD(module.parameters(), lr=rate, momentum=momentum)
+    return torch.optim.Adam(module.parameters(), lr=rate, betas=(momentum, 0.999))
+
+
+def _factor(schedule: str, step: int, steps: int) -> float:
+    if schedule == "cosine":
+        return (1 + math.cos(math.pi * step / steps)) / 2
+    return 1 - step / steps if schedule == "linear" else 1.0
+
+
+def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
+    # Oracle: autograd of cross-entropy + strength x sum |w| on a plain module, one SGD step.
+    recipe = dataclasses.replace(RECIPE, schedule="constant", batch_size=1000, epochs=1)
+    network = Network.of(recipe, digits)
+    stack = network.init([3], recipe, digits)
+    method = methods.make([MethodConfig("l1", "loss", 0.01)], digits.device)
+    plan = Schedule(1, 1000, "sgd", "constant", order_seed=5)
+    fit(
+        network,
+        stack,
+        digits.train,
+        plan,
+        rate=torch.tensor([0.1]),
+        momentum=torch.tensor([0.0]),
+        slices=(Slice(0, 1, method),),
+        tick=nothing,
+    )
+    module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=3)
+    ((images, labels),) = list(plan.batches(digits.train))
+    loss = nn.functional.cross_entropy(module(images), labels)
+    for name in network.weights:
+        loss = loss + 0.01 * module.get_parameter(name).abs().sum()
+    torch.autograd.backward(loss)
+    for name, parameter in module.named_parameters():
+        assert parameter.grad is not None
+        torch.testing.assert_close(stack[name][0], parameter.detach() - 0.1 * parameter.grad)
+
+
+@pytest.mark.parametrize("way", ["prox", "shrink"])
+def test_l1_as_prox_and_as_shrink_are_the_same_and_make_exact_zeros(digits: Data, way: str) -> None:
+    (prox,) = train([config(1, MethodConfig("l1", "prox", 0.01))], digits)
+    (result,) = train([config(1, MethodConfig("l1", way, 0.01))], digits)
+    assert result.as_trained is not None
+    assert prox.as_trained is not None
+    assert result.as_trained.nonzero == prox.as_trained.nonzero < 0.95 * result.total
+
+
+def test_decoupled_and_loss_are_the_same_without_momentum(digits: Data) -> None:
+    found = [
+        train([config(1, MethodConfig("l2", way, 0.01), momentum=0.0)], digits)[0]
+        for way in ("loss", "decoupled")
+    ]
+    # decoupled takes its gradient after the step, loss before: close, not equal.
+    assert found[0].as_trained is not None
+    assert found[1].as_trained is not None
+    assert abs(found[0].as_trained.val_accuracy - found[1].as_trained.val_accuracy) < 0.05
+    assert facts(found[:1]) != facts(train([config(1, momentum=0.0)], digits))
+
+
+def test_pruned_track_keeps_the_wanted_number_of_weights_and_all_counts_agree(
+    digits: Data,
+) -> None:
+    (result,) = train([config(3, density=0.1)], digits)
+    judged = result.pruned
+    assert judged is not None
+    total_weights = sum(layer.total_weights for layer in judged.layers)
+    assert judged.weights == round(0.1 * total_weights)
+    assert judged.nonzero == judged.weights + judged.biases
+    assert judged.weights == sum(layer.weights for layer in judged.layers)
+    assert judged.biases == sum(layer.biases for layer in judged.layers)
+    assert result.total == sum(layer.total_weights + layer.total_biases for layer in judged.layers)
+    assert judged.effective <= judged.nonzero
+    assert [point.density for point in result.curve] == list(RECIPE.curve)
+    assert [p.nonzero for p in result.curve] == sorted(p.nonzero for p in result.curve)
+
+
+def test_curve_at_full_density_is_the_network_as_trained(digits: Data) -> None:
+    recipe = dataclasses.replace(RECIPE, curve=(1.0,))
+    (result,) = train([config(recipe=recipe)], digits)
+    (point,), judged = result.curve, result.as_trained
+    assert judged is not None
+    assert (point.nonzero, point.val_accuracy, point.test_accuracy) == (
+        judged.nonzero,
+        judged.val_accuracy,
+        judged.test_accuracy,
+    )
+
+
+def test_tick_ends_the_training(digits: Data) -> None:
+    calls = 0
+
+    def tick() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 5:
+            raise Interrupted("asked to stop")
+
+    with pytest.raises(Interrupted):
+        train([config()], digits, tick=tick)
+    assert calls == 5
+
+
+def test_a_pack_of_mixed_recipes_is_refused(digits: Data) -> None:
+    other = config(recipe=dataclasses.replace(RECIPE, repeat=1))
+    with pytest.raises(ValueError, match="one and the same recipe"):
+        train([config(), other], digits)
+    with pytest.raises(ValueError, match="recipe"):
+        train([], digits)
+
+
+def test_pruning_never_revives_zeros_and_keeps_the_largest(digits: Data) -> None:
+    network = Network.of(RECIPE, digits)
+    stack = network.init([0, 1], RECIPE, digits)
+    for name in network.weights:
+        stack[name][1].mul_(stack[name][1].abs() > 0.2)
+    ranked = magnitudes(network, stack)
+    found = masks(network, stack, ranked, torch.tensor([0.25, 1.0]))
+    flat = torch.cat([stack[name][0].flatten().abs() for name in network.weights])
+    kept = torch.cat([found[name][0].flatten() for name in network.weights])
+    # Oracle: the definition, by a full sort.
+    assert flat[kept].min() >= flat[~kept].max()
+    assert kept.sum() == round(0.25 * flat.numel())
+    for name in network.weights:
+        assert torch.equal(found[name][1], stack[name][1] != 0)
+
+
+def _chain(widths: Sequence[int], inputs: int, seed: int) -> tuple[Network, dict[str, Tensor]]:
+    module = models.mlp((1, 1, inputs), 3, widths=tuple(widths))
+    layers = tuple((f"{k}.weight", f"{k}.bias") for k in range(1, 2 * len(widths) + 2, 2))
+    network = Network(module, models.prunable(module), layers)
+    generator = torch.Generator().manual_seed(seed)
+    stack = {}
+    for name, value in module.named_parameters():
+        drawn = torch.randn(1, *value.shape, generator=generator)
+        keep = torch.rand(drawn.shape, generator=generator) < 0.25
+        stack[name] = torch.where(keep, drawn, 0)
+    return network, stack
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_effective_network_is_smaller_and_computes_the_same(seed: int) -> None:
+    # Oracle: the definition. A weight is idle if removing it, with what it adds on
+    # constant paths folded forward, changes no output; here found by building that network.
+    network, stack = _chain((6, 5), 8, seed)
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.rand(50, 1, 1, 8, generator=generator)
+    images[:, :, :, 2] = 0.5
+    images[:, :, :, 5] = 0.0
+    constant, level = constant_inputs(images)
+    assert constant.tolist() == [False, False, True, False, False, True, False, False]
+    (count,) = effective(network, stack, constant, level)
+    smaller = _removed_one_by_one(network, stack, images)
+    plain = sum(int(value.count_nonzero()) for value in stack.values())
+    assert count <= plain
+    assert count == smaller
+
+
+def _removed_one_by_one(network: Network, stack: dict[str, Tensor], images: Tensor) -> int:
+    """Fold and remove by unit, in passes until nothing changes; check the outputs each time."""
+    assert network.layers is not None
+    before = network.runner().logits(stack, images).clone()
+    layers = [[stack[w][0].clone(), stack[b][0].clone()] for w, b in network.layers]
+    values = images.flatten(1)
+    fixed = [(values == values[0]).all(0)]
+    levels = [values[0]]
+    for weight, bias in layers:
+        for unit in fixed[-1].nonzero().flatten().tolist():
+            bias.add_(weight[:, unit] * levels[-1][unit])
+            weight[:, unit] = 0
+        fixed.append((weight == 0).all(1))
+        levels.append(bias.clamp_min(0))
+    changed = True
+    while changed:
+        changed = False
+        for (weight, bias), (following, _) in itertools.pairwise(layers):
+            for unit in range(weight.shape[0]):
+                if not following[:, unit].any() and (weight[unit].any() or bias[unit]):
+                    weight[unit], bias[unit], changed = 0, 0, True
+    after = {
+        name: value[None]
+        for (w, b), (weight, bias) in zip(network.layers, layers, strict=True)
+        for name, value in ((w, weight), (b, bias))
+    }
+    torch.testing.assert_close(network.runner().logits(after, images), before)
+    return sum(int(value.count_nonzero()) for value in after.values())

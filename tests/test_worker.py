@@ -1,0 +1,358 @@
+"""Workers against real databases, with training that is a pure function and takes no time."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fakes import fake_train, grid_sweep, optuna_study, small_sweep
+
+from sweeper import service
+from sweeper.errors import DataError, Interrupted, StorageError, TrainingError
+from sweeper.results import TrialConfig, TrialResult
+from sweeper.search import Search
+from sweeper.spec import Sweep
+from sweeper.store import Store
+from sweeper.worker import work
+from sweeper.worker.lease import PARENT
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def worker_process(url: str, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a worker as a process of its own, and leave none behind."""
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "fakes.py"), "tiny", *options],
+        env={**os.environ, "SWEEPER_STORAGE": url, "PYTHONPATH": str(HERE.parent), **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.05)
+
+
+def claimed(store: Store) -> int:
+    return sum(arm.claimed for arm in store.status("tiny").arms)
+
+
+def facts(store: Store) -> list[tuple[Any, ...]]:
+    """What must not depend on who worked: trial numbers and sizes of packs do."""
+    return [
+        (one.arm, one.repeat, one.slot, one.params, one.config, replace(one.result, pack=1))
+        for one in store.results("tiny")
+    ]
+
+
+def states(store: Store, arm: str = "l1") -> dict[str, int]:
+    study = optuna_study(store.url, f"tiny/{arm}/0")
+    found = [trial.state.name for trial in study.trials]
+    return {state: found.count(state) for state in set(found)}
+
+
+def assert_exact(store: Store, sweep: Sweep) -> None:
+    """Every slot has one fact and one told trial; nothing is left running."""
+    assert store.finished("tiny")
+    found = [(one.arm, one.repeat, one.slot) for one in store.results("tiny")]
+    arms = [
+        (arm, repeat, slot)
+        for arm in sweep.arms
+        for repeat in range(sweep.search.repeats)
+        for slot in range(sweep.search.trials)
+    ]
+    assert found == arms
+    assert claimed(store) == 0
+    assert store.untold("tiny") == ()
+    for arm in sweep.arms:
+        counts = states(store, arm)
+        assert counts.get("RUNNING", 0) == 0
+        assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials
+    for one in store.results("tiny"):
+        study = optuna_study(store.url, one.study)
+        told = study.trials[one.trial]
+        assert told.user_attrs["slot"] == one.slot
+        assert told.params == one.params
+        judged = one.result.pruned if one.result.state == "complete" else None
+        assert told.values == ([judged.nonzero, judged.val_accuracy] if judged else None)
+
+
+@pytest.mark.parametrize("sampler", ["qmc", "grid", "random", "tpe", "nsga2"])
+def test_facts_do_not_depend_on_the_number_of_workers(sampler: str, tmp_path: Path) -> None:
+    search = {"sampler": sampler, "trials": {"grid": 6, "tpe": 13}.get(sampler, 5)}
+    arms = small_sweep().model_dump()["arms"]
+    del arms["mix"]
+    sweep = (
+        grid_sweep(search=search) if sampler == "grid" else small_sweep(search=search, arms=arms)
+    )
+    found = []
+    for workers in (1, 3):
+        store = Store(f"sqlite:///{tmp_path}/{workers}.db")
+        service.register(store, sweep)
+        failures: list[BaseException] = []
+
+        def run(store: Store = store, failures: list[BaseException] = failures) -> None:
+            own = Store(store.url)
+            try:
+                work("tiny", own, pack=5, train=partial(fake_train, delay=0.01))
+            except BaseException as error:
+                failures.append(error)
+            own.close()
+
+        threads = [threading.Thread(target=run) for _ in range(workers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        assert_exact(store, sweep)
+        found.append(facts(store))
+        store.close()
+    assert found[0] == found[1]
+
+
+def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    with worker_process(store.url, "--delay", "60") as process:
+        wait_for(lambda: claimed(store) > 0 and "RUNNING" in states(store))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    began = time.monotonic()
+    assert work("tiny", store, pack=4, train=fake_train) == 18
+    assert time.monotonic() - began < 45  # no waiting for the lease of the dead
+    assert_exact(store, sweep)
+    assert states(store)["FAIL"] >= 1
+    assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 2
+
+
+def test_sigterm_gives_slots_back_within_ten_seconds(store: Store) -> None:
+    service.register(store, small_sweep())
+    with worker_process(store.url, "--delay", "60") as process:
+        wait_for(lambda: claimed(store) == 2)
+        process.terminate()
+        output, _ = process.communicate(timeout=10)
+    assert process.returncode == Interrupted.exit_code
+    assert "error: stopped by SIGTERM" in output
+    assert claimed(store) == 0
+    assert "RUNNING" not in states(store)
+
+
+def test_a_worker_stops_when_its_launcher_is_gone(store: Store) -> None:
+    service.register(store, small_sweep())
+    # A shell between us and the worker is its launcher; we kill it with -9.
+    script = f'"{sys.executable}" "{HERE / "fakes.py"}" tiny --delay 60 & echo $!; wait'
+    launcher = subprocess.Popen(
+        ["/bin/sh", "-c", f"export {PARENT}=$$; {script}"],
+        env={**os.environ, "SWEEPER_STORAGE": store.url, "PYTHONPATH": str(HERE.parent)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert launcher.stdout
+    worker = int(launcher.stdout.readline())
+    try:
+        wait_for(lambda: claimed(store) == 2)
+        launcher.kill()
+        wait_for(lambda: claimed(store) == 0, 15)
+        assert "RUNNING" not in states(store)
+        launcher.stdout.read()  # until the worker has closed it, too
+    finally:
+        launcher.wait()
+        launcher.stdout.close()
+        with suppress(ProcessLookupError):
+            os.kill(worker, signal.SIGKILL)
+
+
+def test_a_worker_with_its_own_training_loads_no_torch(sqlite_url: str) -> None:
+    store = Store(sqlite_url)
+    service.register(store, small_sweep(search={"sampler": "qmc", "trials": 1}))
+    with worker_process(store.url) as process:
+        output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert output.splitlines()[-1] == "no torch"
+    assert store.finished("tiny")
+    store.close()
+
+
+def test_a_crash_between_record_and_tell_is_mended_from_the_fact(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    with monkeypatch.context() as patch:
+
+        def crash(*arguments: object) -> None:
+            raise StorageError("gone")
+
+        patch.setattr(Search, "tell", crash)
+        with pytest.raises(StorageError, match="gone"):
+            work("tiny", store, pack=3, train=fake_train)
+    assert len(store.untold("tiny")) == 1
+    assert store.status("tiny").done == 1
+    service.mend(store, "tiny")
+    assert store.untold("tiny") == ()
+    assert work("tiny", store, pack=3, train=fake_train) == 17
+    assert_exact(store, sweep)
+
+
+def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: Store) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    worker = store.join("tiny", device="cpu")
+    search = Search(store.url, sweep)
+    slot = next(one for one in store.claim(worker, 3) if one.arm == "l1")
+    orphan, _ = search.ask(slot)
+    trial, _ = search.ask(slot)
+    service.mend(store, "tiny")
+    assert search.running("l1", 0) == (orphan, trial)  # one of them is about to be linked
+    store.link(worker, slot, trial)
+    for other in store.claim(worker, 9):
+        store.link(worker, other, 99)
+    service.mend(store, "tiny")
+    assert search.running("l1", 0) == (trial,)
+    store.leave(worker)
+    service.mend(store, "tiny")
+    assert search.running("l1", 0) == ()
+    search.close()
+
+
+def test_stop_ends_workers_quietly_and_register_goes_on(store: Store) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+
+    def stop(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
+        store.stop("tiny")
+        return fake_train(configs, data, device, tick=tick, delay=60)
+
+    assert work("tiny", store, train=stop) == 0
+    assert claimed(store) == 0
+    assert work("tiny", store, train=fake_train) == 0  # stopped is stopped
+    assert service.register(store, sweep) == "resumed"
+    assert work("tiny", store, train=fake_train) == 18
+    assert_exact(store, sweep)
+
+
+def test_a_worker_that_lost_its_lease_drops_its_slots_without_harm(
+    storage_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = small_sweep()
+    store = Store(storage_url, lease_seconds=4.0)
+    service.register(store, sweep)
+    frozen: list[str] = []
+
+    def alive() -> list[str]:
+        return [one.id for one in store.status("tiny").workers if one.alive]
+
+    renew = Store.renew
+
+    def blocked(self: Store, worker: str) -> None:
+        if worker in frozen:
+            raise StorageError("the network is away")
+        renew(self, worker)
+
+    def slow_once(
+        configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Callable[[], None]
+    ) -> list[TrialResult]:
+        if not frozen:
+            frozen.extend(alive())
+            wait_for(lambda: not alive())  # frozen: no tick, and no renewal
+            other = Store(storage_url)
+            work("tiny", other, train=fake_train)  # takes over what the lease held
+            other.close()
+        return fake_train(configs, data, device, tick=lambda: None)
+
+    monkeypatch.setattr(Store, "renew", blocked)
+    events: list[str] = []
+    done = work("tiny", store, pack=3, train=slow_once, on_event=events.append)
+    assert done == 0
+    assert any(event.startswith("lease lost") for event in events)
+    assert_exact(store, sweep)
+    store.close()
+
+
+def test_the_same_failure_three_times_ends_the_worker_in_one_line(store: Store) -> None:
+    service.register(store, small_sweep())
+    attempts: list[int] = []
+
+    def broken(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
+        attempts.append(len(configs))
+        raise ValueError("shapes do not fit\nsecond line")
+
+    with pytest.raises(TrainingError) as caught:
+        work("tiny", store, pack=2, train=broken)
+    assert str(caught.value) == "ValueError: shapes do not fit (3 times in a row)"
+    assert len(attempts) == 3
+    assert claimed(store) == 0
+    assert "RUNNING" not in states(store)
+
+
+def test_a_failure_that_passes_is_forgiven(store: Store) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    attempts: list[int] = []
+
+    def flaky(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
+        attempts.append(1)
+        if len(attempts) % 3:
+            raise RuntimeError("out of memory for a moment")
+        return fake_train(configs, data, device, tick=tick)
+
+    assert work("tiny", store, pack=6, train=flaky) == 18
+    assert_exact(store, sweep)
+
+
+def test_a_mistake_of_the_user_is_not_tried_again(store: Store) -> None:
+    service.register(store, small_sweep())
+    attempts: list[int] = []
+
+    def missing(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
+        attempts.append(1)
+        raise DataError("mnist: files are missing")
+
+    with pytest.raises(DataError):
+        work("tiny", store, train=missing)
+    assert len(attempts) == 1
+    assert claimed(store) == 0
+
+
+def test_a_finished_sweep_is_left_as_it_is(store: Store) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    work("tiny", store, train=fake_train)
+    before = facts(store), states(store)
+    assert work("tiny", store, train=fake_train) == 0
+    assert (facts(store), states(store)) == before
+
+
+def test_an_arm_that_is_added_while_a_worker_trains_is_trained_too(store: Store) -> None:
+    sweep = small_sweep()
+    more = small_sweep(
+        arms={**sweep.model_dump()["arms"], "l2": {"penalty": "l2", "strength": 0.1}}
+    )
+    service.register(store, sweep)
+
+    def extend(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
+        service.register(store, more, extend=True)
+        return fake_train(configs, data, device, tick=tick)
+
+    assert work("tiny", store, train=extend) == 24
+    assert_exact(store, more)
