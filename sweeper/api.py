@@ -114,8 +114,12 @@ def cores() -> int:
 
 
 def default_workers(device: str) -> int:
-    """Return one worker for an accelerator, else one for each core, at most 8 (SQLite)."""
-    return 1 if device.startswith("cuda") else min(8, cores())
+    """Return one worker for an accelerator, else one for each core, at most 8 (SQLite).
+
+    For `auto` the accelerator is known by its driver's device file: asking torch takes seconds.
+    """
+    automatic = device == "auto" and Path("/dev/nvidiactl").exists()
+    return 1 if automatic or device.startswith("cuda") else min(8, cores())
 
 
 def _store(storage: str | None) -> "Store":

@@ -1,17 +1,17 @@
 """The error tree. Every error prints as one line; `--debug` adds the traceback.
 
-    SweeperError              exit code 1
-    ├── InputError            exit code 2: a file, option, URL or name that the user gave
-    │   ├── SpecError         the study file; carries every problem of the file at once
-    │   ├── DigestError       another study file under the name of a registered sweep
-    │   ├── DataError         a dataset that is missing or damaged
-    │   ├── PluginError       a `package.module:name` that cannot be used
-    │   └── UnknownSweepError a sweep that the storage does not hold
-    ├── StorageError          the database cannot be reached or refuses
-    │   ├── SchemaError       its schema is older or newer than this program
-    │   └── LeaseLost         this worker's lease ran out; its slots belong to others now
-    ├── TrainingError         training cannot go on (not a diverged trial: that is a fact)
-    └── Interrupted           asked to stop; slots are given back
+SweeperError              exit code 1
+├── InputError            exit code 2: a file, option, URL or name that the user gave
+│   ├── SpecError         the study file; carries every problem of the file at once
+│   ├── DigestError       another study file under the name of a registered sweep
+│   ├── DataError         a dataset that is missing or damaged
+│   ├── PluginError       a `package.module:name` that cannot be used
+│   └── UnknownSweepError a sweep that the storage does not hold
+├── StorageError          the database cannot be reached or refuses
+│   ├── SchemaError       its schema is older or newer than this program
+│   └── LeaseLost         this worker's lease ran out; its slots belong to others now
+├── TrainingError         training cannot go on (not a diverged trial: that is a fact)
+└── Interrupted           asked to stop; slots are given back
 """
 
 from collections.abc import Iterable

@@ -217,6 +217,8 @@ class WorkerStatus:
     slots: int
     done: int
     started_at: float
+    progress: float = 0.0
+    """Share of its present pack that it has trained, in [0, 1]; seconds old."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What processes of their own do with a store in the tests.
 
-`python -m tests.claimer ACTION COUNT ARGUMENTS...` does it COUNT times at once and prints what
+`python claimer.py ACTION COUNT ARGUMENTS...` does it COUNT times at once and prints what
 each returned as JSON.
 """
 
@@ -113,7 +113,7 @@ ACTIONS: dict[str, Callable[..., Any]] = {
 
 def command(action: str, count: int, *arguments: str) -> list[str]:
     """Return the command of `count` processes that do the same at once."""
-    return [sys.executable, "-m", "tests.claimer", action, str(count), *arguments]
+    return [sys.executable, __file__, action, str(count), *arguments]
 
 
 def together(action: str, count: int, *arguments: str) -> list[Any]:

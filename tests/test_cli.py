@@ -518,6 +518,18 @@ def test_the_time_left_follows_from_what_trials_took() -> None:
     assert progress_line(status) == "8 of 20 trials done, 2 workers, about 12 s left"
 
 
+def test_progress_within_packs_is_shown() -> None:
+    status = progress(0)
+    first, second = (
+        replace(one, slots=8, progress=share)
+        for one, share in zip(status.workers, (0.8, 0.124), strict=True)
+    )
+    busy = replace(status, workers=(first, second))
+    assert progress_line(busy) == "0 of 20 trials done, 2 workers (packs at 12 %, 80 %)"
+    many = replace(status, workers=(first, second, first, second, first))
+    assert progress_line(many).endswith("5 workers (packs at 12 % to 80 %)")
+
+
 def test_an_arm_that_is_nearly_done_does_not_wait_for_the_others() -> None:
     status = progress(4)
     slow = replace(status.arms[1], done=8, seconds=24.0)

@@ -173,6 +173,15 @@ def test_a_permutation_of_the_entries_changes_what_sees_arrangement(name: str) -
     assert same != FORMULAS[name].sees_arrangement
 
 
+@pytest.mark.parametrize(
+    ("name", "hyper"), [case for case in CASES if FORMULAS[case[0]].scale_invariant]
+)
+def test_a_row_too_small_to_have_a_mass_is_shrunk(name: str, hyper: dict[str, Any]) -> None:
+    weight = matrices(dtype=torch.float32)
+    weight[:, 2] = 1e-44
+    assert (load(FORMULAS[name].shrinkage or "")(weight, **hyper)[:, 2] > 0).all()
+
+
 def test_hyperparameters_of_the_catalogue_are_the_functions_own() -> None:
     for name, formula in FORMULAS.items():
         for function in (formula.value, formula.shrinkage):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import claimer
 import optuna
 import pytest
 from alembic import command
@@ -18,7 +19,6 @@ from sweeper.spec import Sweep
 from sweeper.store import Store, schema, tables
 from sweeper.store.database import Database
 from sweeper.store.url import parse
-from tests import claimer
 
 
 @pytest.fixture

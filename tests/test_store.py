@@ -8,7 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import claimer
 import pytest
+from conftest import Postgres
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
@@ -32,8 +34,6 @@ from sweeper.store import Store, database, leases, sweeps
 from sweeper.store.clock import now
 from sweeper.store.database import Database
 from sweeper.store.url import parse
-from tests import claimer
-from tests.conftest import Postgres
 
 
 def changed(sweep: Sweep, **changes: Any) -> Sweep:
@@ -361,7 +361,8 @@ def test_a_renewed_lease_holds(impatient: Store, sweep: Sweep) -> None:
     worker = impatient.join(sweep.name, device="cpu")
     for _ in range(4):
         time.sleep(0.35)
-        impatient.renew(worker)
+        impatient.renew(worker, progress=0.5)
+    assert [one.progress for one in impatient.status(sweep.name).workers] == [0.5]
     assert len(impatient.claim(worker, 2)) == 2
     assert impatient.reap(sweep.name) == 0
 

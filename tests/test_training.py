@@ -14,7 +14,7 @@ from sweeper.catalogue import FORMULAS
 from sweeper.datasets import Data, Part, load
 from sweeper.errors import Interrupted
 from sweeper.results import MethodConfig, Recipe, TrialConfig, TrialResult
-from sweeper.training import methods, train
+from sweeper.training import methods, optimizers, train
 from sweeper.training.counting import constant_inputs, effective
 from sweeper.training.fitting import Schedule, Slice, fit
 from sweeper.training.network import Network
@@ -122,6 +122,26 @@ def _small_images() -> Data:
         torch.randint(0, 10, (48,), generator=generator),
     )
     return Data("mnist", 10, part, part, part, hash="")
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam"])
+def test_moments_that_only_decay_end_at_exactly_zero(name: str) -> None:
+    optimizer = optimizers.make(name, torch.tensor([0.9, 0.5]))
+    stack = {"w": torch.ones(2, 3)}
+    still = {"w": torch.zeros(2, 3)}
+    optimizer.step(stack, {"w": torch.full((2, 3), 1e-12)}, torch.tensor([0.1, 0.1]))
+    for _ in range(500):
+        optimizer.step(stack, still, torch.tensor([0.1, 0.1]))
+    kept = vars_of(optimizer)
+    assert kept
+    for moment in kept:
+        assert not moment.any()
+
+
+def vars_of(optimizer: object) -> list[Tensor]:
+    """All moments of an optimizer."""
+    stacks = [getattr(optimizer, name, {}) for name in ("buffers", "first", "second")]
+    return [moment for stack in stacks for moment in stack.values()]
 
 
 def test_one_diverged_network_leaves_the_others_alone(digits: Data) -> None:

@@ -39,6 +39,7 @@ def upgrade() -> None:
         sa.Column("device", sa.String(64), nullable=False),
         sa.Column("joined_at", sa.Double(), nullable=False),
         sa.Column("lease_until", sa.Double(), nullable=False),
+        sa.Column("progress", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_sweeper_worker"),
         sa.ForeignKeyConstraint(["sweep"], ["sweeper_sweep.name"], name="fk_sweeper_worker_sweep"),
         **_OPTIONS,

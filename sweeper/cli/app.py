@@ -4,6 +4,7 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -46,6 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. A person's own mistake is one line for each thing to mend."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = [word for word in words if word != "--debug"]
+    # `package.module:factory` is found in the current folder, as with `python -m`; but last, so
+    # that nothing there takes the place of an installed package.
+    sys.path.append(str(Path.cwd()))
     try:
         app(args=command, prog_name="sweeper")
     except SweeperError as error:

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 QUIET_SECONDS = 5.0
-"""Between two plain lines."""
+"""Between two plain lines that tell of another trial."""
+IDLE_SECONDS = 60.0
+"""Between two plain lines while packs are trained."""
 
 
 class Progress:
@@ -45,7 +47,11 @@ class Progress:
             return
         done, when = self._said
         now = time.monotonic()
-        if status.done != done and (now - when >= QUIET_SECONDS or status.finished):
+        if status.finished:
+            due = status.done != done
+        else:
+            due = now - when >= (QUIET_SECONDS if status.done != done else IDLE_SECONDS)
+        if due:
             self._said = (status.done, now)
             self.console.print(progress_line(status), soft_wrap=True)
 
@@ -77,7 +83,7 @@ def progress_line(status: SweepStatus) -> str:
     alive = sum(worker.alive for worker in status.workers)
     parts = [f"{status.done} of {status.budget} trials done"]
     if not status.finished:
-        parts.append(many(alive, "worker"))
+        parts.append(many(alive, "worker") + _packs(status))
     left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)
     if left and not status.finished:
         parts.append(f"about {duration(left)} left")
@@ -87,6 +93,15 @@ def progress_line(status: SweepStatus) -> str:
     if lost:
         parts.append(f"{many(lost, 'attempt')} lost and tried again")
     return ", ".join(parts)
+
+
+def _packs(status: SweepStatus) -> str:
+    """Return ` (packs at 12 %, 80 %)`, or their range where there are many."""
+    busy = sorted(one.progress for one in status.workers if one.alive and one.slots)
+    if not any(busy):
+        return ""
+    shown = [f"{share:.0%}".replace("%", " %") for share in busy]
+    return f" (packs at {', '.join(shown) if len(shown) <= 4 else f'{shown[0]} to {shown[-1]}'})"
 
 
 def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:

@@ -16,20 +16,22 @@ def total(values: Tensor) -> Tensor:
     return values.sum(-1).sum(-1)
 
 
-def per_network(value: "float | Tensor", like: Tensor) -> "float | Tensor":
-    """Shape a hyperparameter [pack] so that it broadcasts over `like` [pack, ...]."""
-    if isinstance(value, Tensor) and value.ndim == 1:
-        return value.view(-1, *[1] * (like.ndim - 1))
-    return value
+def per_network(value: "float | Tensor", like: Tensor) -> Tensor:
+    """Shape a hyperparameter, [pack] or a number, so that it broadcasts over `like` [pack, ...]."""
+    given = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    return given.view(-1, *[1] * (like.ndim - 1)) if given.ndim else given
 
 
-def shrink_towards_zero(weight: Tensor, amount: "float | Tensor") -> Tensor:
+def shrink_towards_zero(weight: Tensor, amount: Tensor) -> Tensor:
     """Move every weight by `amount` >= 0 towards zero and stop there: exact zeros.
 
-    >>> shrink_towards_zero(torch.tensor([[[3.0, -0.5, -2.0]]]), 1.0)
+    Not differentiable. `amount` broadcasts over `weight` [pack, out, in].
+
+    >>> shrink_towards_zero(torch.tensor([[[3.0, -0.5, -2.0]]]), torch.tensor(1.0))
     tensor([[[ 2.,  0., -1.]]])
     """
-    if isinstance(amount, Tensor):
-        # clamp with tensor bounds is not vectorised: 0.8 ms for 266,200 weights.
-        return weight - torch.maximum(torch.minimum(weight, amount), -amount)
-    return weight - weight.clamp(-amount, amount)
+    # One buffer, three passes. clamp with tensor bounds is not vectorised: 0.8 ms for 266,200
+    # weights on one thread against 0.3.
+    moved = torch.minimum(weight, amount)
+    torch.maximum(moved, -amount, out=moved)
+    return torch.sub(weight, moved, out=moved)

@@ -91,9 +91,9 @@ class Store:
         self._database.write(lambda c: leases.join(c, name, worker, device, seconds))
         return worker
 
-    def renew(self, worker: str) -> None:
-        """Extend a lease that still holds. Raises LeaseLost."""
-        self._database.write(lambda c: leases.renew(c, worker, self.lease_seconds))
+    def renew(self, worker: str, *, progress: float = 0.0) -> None:
+        """Extend a lease that still holds, and show how far its pack is. Raises LeaseLost."""
+        self._database.write(lambda c: leases.renew(c, worker, self.lease_seconds, progress))
 
     def leave(self, worker: str) -> None:
         """End a lease and give back its claimed slots; may be called twice."""

@@ -33,16 +33,17 @@ def join(connection: Connection, name: str, worker: str, device: str, seconds: f
             device=device,
             joined_at=now(),
             lease_until=now() + seconds,
+            progress=0.0,
         )
     )
 
 
-def renew(connection: Connection, worker: str, seconds: float) -> None:
+def renew(connection: Connection, worker: str, seconds: float, progress: float) -> None:
     """Extend a lease that still holds. Raises LeaseLost: one that is over never lives again."""
     renewed = connection.execute(
         update(tables.worker)
         .where(_worker.id == worker, _worker.lease_until > now())
-        .values(lease_until=now() + seconds)
+        .values(lease_until=now() + seconds, progress=progress)
     )
     if renewed.rowcount == 0:
         raise _lost(worker)

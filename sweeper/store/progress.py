@@ -103,6 +103,7 @@ def _workers(connection: Connection, name: str) -> tuple[WorkerStatus, ...]:
             slots=row.held,
             done=row.done,
             started_at=row.joined_at,
+            progress=row.progress,
         )
         for row in rows
     )

@@ -70,6 +70,7 @@ worker = Table(
     Column("joined_at", Double, nullable=False),
     # 0 once it is over: also when the database's clock is set back, no lease comes to life again.
     Column("lease_until", Double, nullable=False),
+    Column("progress", Double, nullable=False),
     **_OPTIONS,
 )
 

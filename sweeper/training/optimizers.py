@@ -26,6 +26,21 @@ def like(value: Tensor, parameter: Tensor) -> Tensor:
     return value.view(-1, *[1] * (parameter.ndim - 1))
 
 
+FORGET_EVERY = 64
+"""Steps between two looks for traces in the moments."""
+
+
+def forget_traces(moments: Stack) -> None:
+    """Set what is too small to matter to exactly 0, in place.
+
+    Where a unit is dead its gradients are 0, and a moment that only decays ends below 1e-38,
+    where processors count a hundred times more slowly. Flushing such numbers in hardware is set
+    for each thread apart, so that bits would depend on their number.
+    """
+    for moment in moments.values():
+        moment.masked_fill_(moment.abs() < 1e-25, 0)
+
+
 @dataclass(slots=True)
 class SGD:
     """Stochastic gradient descent with momentum: b = m b + g, w = w - rate x b.
@@ -35,8 +50,12 @@ class SGD:
 
     momentum: Tensor
     buffers: Stack = field(default_factory=dict)
+    steps: int = 0
 
     def step(self, stack: Stack, gradients: Stack, rate: Tensor) -> None:
+        self.steps += 1
+        if self.steps % FORGET_EVERY == 0:
+            forget_traces(self.buffers)
         for name, parameter in stack.items():
             gradient = gradients[name]
             buffer = self.buffers.get(name)
@@ -63,6 +82,9 @@ class Adam:
 
     def step(self, stack: Stack, gradients: Stack, rate: Tensor) -> None:
         self.steps += 1
+        if self.steps % FORGET_EVERY == 0:
+            forget_traces(self.first)
+            forget_traces(self.second)
         # A beta of 1 never moves; its correction would divide by zero.
         correction1 = (1 - self.momentum**self.steps).clamp_min(torch.finfo(rate.dtype).tiny)
         root2 = (1 - self.beta2**self.steps) ** 0.5

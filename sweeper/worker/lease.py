@@ -15,6 +15,9 @@ from sweeper.store import Store
 PARENT = "SWEEPER_PARENT"
 """Process id of the launcher: when it is gone, however it went, its workers stop."""
 
+PROGRESS_SECONDS = 5.0
+"""Between two renewals at the most: people watch the progress that goes with them."""
+
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -72,6 +75,8 @@ class Lease:
         self.worker = store.join(name, device=device)
         self.stopped = threading.Event()
         """Set once `sweeper stop` was seen."""
+        self.progress = 0.0
+        """Share of the present pack that is trained; shown with every renewal."""
         self._store, self._name, self._stop = store, name, stop
         self._lost = ""
         self._over = threading.Event()
@@ -97,7 +102,7 @@ class Lease:
 
     def _watch(self) -> None:
         own = Store(self._store.url, lease_seconds=self._store.lease_seconds)
-        every = own.lease_seconds / 4
+        every = min(own.lease_seconds / 4, PROGRESS_SECONDS)
         waited = 0.0
         try:
             while not self._over.wait(min(every, 1.0)):
@@ -107,7 +112,7 @@ class Lease:
                 try:
                     if waited >= every:
                         waited = 0.0
-                        own.renew(self.worker)
+                        own.renew(self.worker, progress=self.progress)
                     if own.state(self._name) == "stopped":
                         self.stopped.set()
                 except (LeaseLost, UnknownSweepError) as error:

@@ -161,7 +161,8 @@ class _Worker:
         self, group: Sequence[_Asked], left: list[_Asked], trainer: Trainer, lease: Lease
     ) -> None:
         began = time.monotonic()
-        results = trainer.train([one.config for one in group], lease.check)
+        results = trainer.train([one.config for one in group], self._ticking(lease))
+        lease.progress = 0.0
         for one, result in zip(group, results, strict=True):
             self._store.record(
                 lease.worker,
@@ -178,6 +179,19 @@ class _Worker:
             self._search.tell(one.slot.study, one.trial, result, trainer.provenance.device)
             self._store.told(one.slot)
         self._tell(f"recorded {len(group)} trials after {time.monotonic() - began:.1f} s")
+
+    def _ticking(self, lease: Lease) -> Callable[[], None]:
+        """Return what training calls at every step: it ends it in time, and counts."""
+        steps = 0
+
+        def tick() -> None:
+            nonlocal steps
+            lease.check()
+            steps += 1
+            # Training ticks while it judges, too: the last percents are slow ones.
+            lease.progress = min(steps / self._sweep.steps_per_trial, 0.99)
+
+        return tick
 
     def _give_back(self, slots: Sequence[Slot], left: Sequence[_Asked], lease: Lease) -> None:
         self._fail(left)

@@ -1,0 +1,188 @@
+"""The real commands, with real training, in processes of their own."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sweeper.results import Fact
+from sweeper.store import Store
+
+STUDY = """
+name: tiny
+dataset: digits
+model: {model}
+training: {{epochs: {epochs}, batch_size: 64, learning_rate: {{log_uniform: [0.02, 0.3]}}}}
+sparsification: {{density: {{log_uniform: [0.02, 0.5]}}, finetune_epochs: 1, floor: 0.3}}
+search: {{sampler: {sampler}, trials: {trials}, in_flight: 3}}
+arms:
+  dense: {{}}
+  l1: {{penalty: l1, strength: {{log_uniform: [1e-4, 1e-2]}}}}
+"""
+
+
+def write_study(
+    folder: Path, *, sampler: str = "qmc", trials: int = 6, epochs: int = 2, model: str = "mlp(24)"
+) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    study = folder / "study.yaml"
+    study.write_text(
+        STUDY.format(sampler=sampler, trials=trials, epochs=epochs, model=model), encoding="utf-8"
+    )
+    return study
+
+
+def sweeper(folder: Path, *arguments: str, url: str | None = None) -> "subprocess.Popen[str]":
+    environment = {**os.environ, "SWEEPER_STORAGE": url or f"sqlite:///{folder}/sweeper.db"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "sweeper", *arguments],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(process: "subprocess.Popen[str]") -> str:
+    out, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, out
+    return out
+
+
+def facts(folder: Path, url: str | None = None) -> list[Fact]:
+    """What counts of every fact: not the clock, the company or the number of the trial."""
+    store = Store(url or f"sqlite:///{folder}/sweeper.db")
+    try:
+        found = store.results("tiny")
+    finally:
+        store.close()
+    return [_timeless(fact) for fact in found]
+
+
+def _timeless(fact: Fact) -> Fact:
+    changes: dict[str, Any] = {
+        "result": dataclasses.replace(fact.result, seconds=0.0, pack=0),
+        "provenance": dataclasses.replace(fact.provenance, threads=0),
+        "recorded_at": 0.0,
+        "trial": 0,
+    }
+    return dataclasses.replace(fact, **changes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sampler", "trials"), [("qmc", 6), ("tpe", 14)])
+def test_facts_are_the_same_twice_and_with_other_workers_packs_and_threads(
+    tmp_path: Path, sampler: str, trials: int
+) -> None:
+    found = []
+    for name, options in (
+        ("alone", ["--workers", "1", "--pack", "3"]),
+        ("together", ["--workers", "2", "--pack", "16"]),
+    ):
+        study = write_study(tmp_path / name, sampler=sampler, trials=trials)
+        out = finish(sweeper(study.parent, "run", str(study), "--no-report", *options))
+        assert "new sweep" in out
+        found.append(facts(study.parent))
+    assert len(found[0]) == 2 * trials
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_workers_and_launcher_killed_while_training_cost_no_trial(
+    tmp_path: Path, storage_url: str
+) -> None:
+    study = write_study(tmp_path, trials=4, epochs=150)
+    launcher = sweeper(
+        tmp_path, "run", str(study), "--workers", "2", "--pack", "2", url=storage_url
+    )
+    store = Store(storage_url)
+    try:
+        killed = _kill_busy_workers(store, launcher)
+        launcher.communicate(timeout=30)
+        assert killed == 2
+        before = store.status("tiny")
+        assert not before.finished
+        again = sweeper(tmp_path, "run", str(study), "--workers", "2", url=storage_url)
+        out = finish(again)
+        assert f"goes on: {before.done} of 8 done" in out
+        after = store.status("tiny")
+    finally:
+        store.close()
+    assert (after.done, after.budget) == (8, 8)
+    assert sum(arm.attempts_lost for arm in after.arms) >= 1
+    found = facts(tmp_path, storage_url)
+    assert len({(fact.arm, fact.slot) for fact in found}) == len(found) == 8
+    assert "nothing to do" in finish(sweeper(tmp_path, "run", str(study), url=storage_url))
+    assert facts(tmp_path, storage_url) == found
+
+
+def _kill_busy_workers(store: Store, launcher: "subprocess.Popen[str]") -> int:
+    """Kill -9 the launcher, then its workers, once both train; return how many."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        time.sleep(0.1)
+        assert launcher.poll() is None, launcher.communicate()
+        try:
+            workers = [one for one in store.status("tiny").workers if one.alive and one.slots]
+        except Exception:  # not registered yet
+            continue
+        if len(workers) == 2:
+            launcher.kill()
+            for worker in workers:
+                os.kill(worker.pid, signal.SIGKILL)
+            return len(workers)
+    raise AssertionError("two workers never trained")
+
+
+FACTORY = '''
+from torch import nn
+
+
+def network(shape, classes, *, kernels):
+    """Not a chain of linear layers: trained through torch.func."""
+    return nn.Sequential(
+        nn.Conv2d(shape[0], kernels, 3), nn.Tanh(), nn.Flatten(),
+        nn.Linear(kernels * (shape[1] - 2) * (shape[2] - 2), classes),
+    )
+'''
+
+
+@pytest.mark.slow
+def test_a_network_from_a_module_in_the_current_folder_is_trained(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(FACTORY, encoding="utf-8")
+    study = write_study(tmp_path, trials=2, model="{name: 'mine:network', options: {kernels: 2}}")
+    out = finish(sweeper(tmp_path, "run", str(study), "--workers", "1"))
+    assert "4 of 4 trials done" in out
+    (total,) = {fact.result.total for fact in facts(tmp_path)}
+    assert total == 2 * 9 + 2 + 10 * 72 + 10
+    assert (tmp_path / "sweeps" / "tiny" / "report.html").is_file()
+
+
+def test_a_network_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
+    study = write_study(tmp_path, trials=2, model="nowhere.to_be:found")
+    process = sweeper(tmp_path, "run", str(study), "--workers", "1", "--no-report")
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert out.splitlines()[-1].startswith("error: nowhere.to_be:found: cannot be loaded: ")
+
+
+def test_data_that_cannot_be_had_are_one_line(tmp_path: Path) -> None:
+    raw = tmp_path / "data" / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    (tmp_path / "data").chmod(0o555)
+    for name in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
+        kind = "idx3" if "images" in name else "idx1"
+        (raw / f"{name}-{kind}-ubyte").write_bytes(b"")
+    process = sweeper(tmp_path, "data", "mnist", "--data", str(tmp_path / "data"))
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert len(out.splitlines()) == 1
+    assert out.startswith("error: MNIST: not found")
+    assert "train-images-idx3-ubyte" in out
