@@ -60,13 +60,13 @@ def run(
                 sweep.name,
                 store,
                 workers=count,
-                threads=max(1, cores() // count),
                 device=device,
                 pack=pack,
                 folder=None if data is None else Path(data),
                 logs=logs_folder(sweep.name),
                 on_status=on_status or _ignore,
             )
+        service.mend(store, sweep.name)  # a worker may have died with its last fact untold
         service.publish(store, sweep.name, force=True)
         return fronts(store.results(sweep.name), sweep)
     finally:

@@ -136,9 +136,10 @@ def split(labels: Array, validation: int) -> tuple[Array, Array]:
 
 def _moments(images: Array) -> tuple[float, float]:
     """Mean and deviation of all pixels, from sums of whole numbers: the same on any machine."""
-    whole = images.astype(np.int64)
-    mean = int(whole.sum()) / images.size
-    return mean, float((int((whole**2).sum()) / images.size - mean**2) ** 0.5)
+    counts = np.bincount(images.ravel())
+    values = np.arange(len(counts))
+    mean = int(counts @ values) / images.size
+    return mean, float((int(counts @ values**2) / images.size - mean**2) ** 0.5)
 
 
 def read_digits(folder: Path) -> Raw:

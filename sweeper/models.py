@@ -41,7 +41,7 @@ def lenet_5(shape: Shape, classes: int) -> nn.Sequential:
     431080
     """
     channels, height, width = shape
-    flat = 50 * ((height - 4) // 2 - 4) // 2 * (((width - 4) // 2 - 4) // 2)
+    flat = 50 * (((height - 4) // 2 - 4) // 2) * (((width - 4) // 2 - 4) // 2)
     return nn.Sequential(
         nn.Conv2d(channels, 20, 5),
         nn.ReLU(),
@@ -79,6 +79,8 @@ def build(name: str, options: Options, shape: Shape, classes: int, *, seed: int)
         raise PluginError(f"{name}: the network has no weight of two or more dimensions to prune")
     if any(True for _ in module.buffers()):
         raise PluginError(f"{name}: networks with buffers (batch norm) cannot be packed")
+    if any(isinstance(part, nn.modules.dropout._DropoutNd) for part in module.modules()):
+        raise PluginError(f"{name}: networks with dropout cannot be packed: its noise has no seed")
     return module
 
 

@@ -1,5 +1,6 @@
 """What is done for a sweep by whoever is alive: registering, mending, publishing, deleting."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Literal
@@ -12,6 +13,8 @@ from sweeper.store import Store
 
 FIGURE = "sweeper-fronts"
 """Id of the figure in the study of the sweep."""
+LEAVING_SECONDS = 15.0
+"""How long `delete` waits for workers that were told to stop."""
 
 
 def register(
@@ -100,6 +103,8 @@ def note(sweep: Sweep, status: SweepStatus, found: Mapping[str, Front]) -> str:
     rows = [[*head, *(f"nonzero at {100 * target:g} %" for target in targets)]]
     rows.append(["---", *["---:"] * (len(rows[0]) - 1)])
     for arm in status.arms:
+        if arm.arm not in found:
+            continue  # added by `--extend` after the fronts were read
         front = found[arm.arm]
         best = f"{front.points[-1].accuracy(front.by):.2%}" if front.points else "–"
         at = [front.at(accuracy=target) for target in targets]
@@ -127,6 +132,10 @@ def delete(store: Store, name: str) -> None:
     """Delete a sweep: its studies first, so that a crash in between can be mended by deleting."""
     sweep = store.sweep(name)
     store.stop(name)
+    until = time.monotonic() + LEAVING_SECONDS
+    while any(worker.alive for worker in store.status(name).workers) and time.monotonic() < until:
+        time.sleep(0.2)
+        store.reap(name)
     with searching(store, sweep) as search:
         search.delete()
     store.delete(name)

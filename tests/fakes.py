@@ -140,7 +140,6 @@ def main() -> None:
     parser.add_argument("--lease", type=float, default=60.0)
     parser.add_argument("--fail", default="", help="how training fails: raise, input or kill")
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--threads", type=int)
     options = parser.parse_args()
 
     def train(

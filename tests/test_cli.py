@@ -272,7 +272,6 @@ def test_run_ends_with_table_report_and_dashboard(
     assert max(map(len, out.splitlines())) <= 80
     [asked] = quick_workers
     assert asked["workers"] == api.default_workers("auto")
-    assert asked["workers"] * asked["threads"] <= max(api.cores(), asked["workers"])
 
 
 def test_a_finished_sweep_is_left_as_it_is(
@@ -497,6 +496,20 @@ def test_a_database_that_does_not_answer_is_one_line_without_the_password(
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")
     assert "geheim" not in err
+
+
+def test_a_bug_is_reported_without_the_password(
+    sweeper: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object) -> None:
+        raise KeyError("postgresql://me:geheim@db/x?password=geheim")
+
+    monkeypatch.setattr("sweeper.store.Store.__init__", broken)
+    code, _, err = sweeper("list", "--storage", "postgresql://me:geheim@db/x?password=geheim")
+    assert code == 1
+    assert "a bug in sweeper: KeyError" in err
+    assert "geheim" not in err
+    assert "postgresql://me:***@db/x" in err
 
 
 def progress(done: int, *, alive: int = 2, claimed: int = 0) -> SweepStatus:

@@ -36,7 +36,6 @@ def run(store: Store, tmp_path: Path, *options: str, **changes: Any) -> None:
     """Run the tiny sweep; `options` are those of `fakes.py`."""
     usual: dict[str, Any] = {
         "workers": 2,
-        "threads": 1,
         "pack": 2,
         "logs": tmp_path / "logs",
         "every": 0.1,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from sweeper.catalogue import DATASETS, FORMULAS, OPTIMIZERS, SAMPLERS, SCHEDULES
 from sweeper.errors import SpecError
-from sweeper.spec import Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
+from sweeper.spec import Arm, Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
+from sweeper.spec.parts import ModelChoice
 from sweeper.spec.reading import parse
 from sweeper.spec.schema import json_schema
 
@@ -26,6 +27,25 @@ sparsification: {density: {log_uniform: [0.01, 0.2]}}
 search: {trials: 24}
 arms: {dense: {}}
 """
+
+
+def test_a_date_that_is_none_is_an_error_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "study.yaml"
+    file.write_text("name: 2024-13-45\n", encoding="utf-8")
+    with pytest.raises(SpecError, match=r"study\.yaml: month must be in"):
+        Sweep.load(file)
+
+
+def test_a_whole_number_given_for_a_float_is_a_float(tmp_path: Path) -> None:
+    arm = Arm.model_validate({"penalty": "l1_marginal_entropy", "strength": 1e-3, "mix": 1})
+    assert arm.method({}).hyper == (("mix", 1.0),)
+    assert type(dict(arm.method({}).hyper)["mix"]) is float
+
+
+def test_widths_of_a_factory_tell_nothing_about_its_size() -> None:
+    own = ModelChoice.model_validate({"name": "a.b:c", "widths": [64]})
+    assert own.parameters(DATASETS["digits"]) is None
+    assert ModelChoice.model_validate("mlp()").parameters(DATASETS["digits"]) == 650
 
 
 def load(tmp_path: Path, text: str) -> Sweep:

@@ -98,6 +98,28 @@ def test_result_has_the_same_bits_with_one_thread_and_two(digits: Data, optimize
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("widths", [(64,), (300, 100), (3,)])
+def test_mnist_sized_layers_have_the_same_bits_in_any_pack_and_threads(
+    widths: tuple[int, ...],
+) -> None:
+    # As one wide product, 784 -> 64 gave other bits in a pack of 1 than of 16; with eight threads
+    # (more than the cores here: they are started all the same) LeNet-300-100 did.
+    data = _small_images(256)
+    recipe = dataclasses.replace(
+        RECIPE, model_options=(("widths", widths),), dataset="mnist", epochs=1, batch_size=128
+    )
+    configs = [config(k, every_method()[k], recipe=recipe, floor=0.0) for k in range(16)]
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(8)
+        together = facts(train(configs, data))
+        torch.set_num_threads(1)
+        for chosen in ([0], [15], [4, 9, 2]):
+            assert facts(train([configs[k] for k in chosen], data)) == [together[k] for k in chosen]
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> None:
     data = _small_images()
     recipe = dataclasses.replace(
@@ -115,11 +137,11 @@ def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> 
         torch.set_num_threads(before)
 
 
-def _small_images() -> Data:
+def _small_images(count: int = 48) -> Data:
     generator = torch.Generator().manual_seed(0)
     part = Part(
-        torch.rand(48, 1, 28, 28, generator=generator),
-        torch.randint(0, 10, (48,), generator=generator),
+        torch.rand(count, 1, 28, 28, generator=generator),
+        torch.randint(0, 10, (count,), generator=generator),
     )
     return Data("mnist", 10, part, part, part, hash="")
 
@@ -295,6 +317,28 @@ def test_curve_at_full_density_is_the_network_as_trained(digits: Data) -> None:
         judged.val_accuracy,
         judged.test_accuracy,
     )
+
+
+def two_kinds_of_layers(shape: tuple[int, int, int], classes: int) -> nn.Module:
+    """A network in which one layer has two vectors, and a linear layer is not a plain one."""
+
+    class Halved(nn.Linear):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) / 2
+
+    return nn.Sequential(nn.Flatten(), Halved(64, 6), nn.LayerNorm(6), nn.Linear(6, classes))
+
+
+def test_every_parameter_of_a_network_of_ones_own_is_counted(digits: Data) -> None:
+    recipe = dataclasses.replace(
+        RECIPE, model=f"{__name__}:two_kinds_of_layers", model_options=(), epochs=1
+    )
+    assert Network.of(recipe, digits).layers is None
+    (result,) = train([config(recipe=recipe, density=1.0, floor=0.0)], digits)
+    assert result.as_trained is not None
+    counted = sum(one.total_weights + one.total_biases for one in result.as_trained.layers)
+    assert counted == result.total == 64 * 6 + 6 + 12 + 6 * 10 + 10
+    assert result.as_trained.nonzero > result.total - 6  # a shift of 0 or two at the most
 
 
 def test_tick_ends_the_training(digits: Data) -> None:

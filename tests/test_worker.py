@@ -17,7 +17,13 @@ import pytest
 from fakes import fake_train, grid_sweep, optuna_study, small_sweep
 
 from sweeper import service
-from sweeper.errors import DataError, Interrupted, StorageError, TrainingError
+from sweeper.errors import (
+    DataError,
+    Interrupted,
+    StorageError,
+    TrainingError,
+    UnknownSweepError,
+)
 from sweeper.results import TrialConfig, TrialResult
 from sweeper.search import Search
 from sweeper.spec import Sweep
@@ -214,6 +220,54 @@ def test_a_crash_between_record_and_tell_is_mended_from_the_fact(
     assert_exact(store, sweep)
 
 
+def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
+    store: Store,
+) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+
+    def stop_early(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
+        if store.status("tiny").done >= 6:
+            store.stop("tiny")
+        return fake_train(configs, *arguments, **options)
+
+    work("tiny", store, pack=3, train=stop_early)
+    before = store.results("tiny")
+    assert 6 <= len(before) < 18
+    search = Search(store.url, sweep)
+    search.delete()
+    search.close()
+    service.register(store, sweep)
+    work("tiny", store, pack=3, train=fake_train)
+    after = store.results("tiny")
+    assert len(after) == 18
+    assert set(map(repr, before)) <= set(map(repr, after))
+
+
+def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store: Store) -> None:
+    service.register(store, small_sweep())
+
+    def replaced(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
+        store.delete("tiny")
+        time.sleep(0.01)
+        service.register(store, small_sweep(training={"epochs": 7, "learning_rate": 0.1}))
+        return fake_train(configs, *arguments, **options)
+
+    with pytest.raises(UnknownSweepError, match="registered anew"):
+        work("tiny", store, pack=3, train=replaced)
+    assert store.results("tiny") == ()
+
+
+def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Store) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    search = Search(store.url, sweep)
+    search.delete()
+    with pytest.raises(UnknownSweepError, match="study is gone"):
+        search.running("l1", 0)
+    search.close()
+
+
 def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: Store) -> None:
     sweep = small_sweep()
     service.register(store, sweep)
@@ -264,10 +318,10 @@ def test_a_worker_that_lost_its_lease_drops_its_slots_without_harm(
 
     renew = Store.renew
 
-    def blocked(self: Store, worker: str) -> None:
+    def blocked(self: Store, worker: str, *, progress: float = 0.0) -> None:
         if worker in frozen:
             raise StorageError("the network is away")
-        renew(self, worker)
+        renew(self, worker, progress=progress)
 
     def slow_once(
         configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Callable[[], None]

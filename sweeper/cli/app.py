@@ -1,5 +1,6 @@
 """The commands put together, and how an error looks."""
 
+import re
 import shlex
 import sys
 import traceback
@@ -43,6 +44,12 @@ def _options(
     """Options before the command; `--debug` may stand anywhere and is taken out by `main`."""
 
 
+def _without_secrets(text: str) -> str:
+    """Hide the passwords of URLs."""
+    text = re.sub(r"(://[^\s:/@]*:)[^\s@]*@", r"\1***@", text)
+    return re.sub(r"(?i)([?&]\w*pass\w*=)[^\s&'\"]*", r"\1***", text)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. A person's own mistake is one line for each thing to mend."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -61,8 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if len(command) < len(words):
             raise
-        reason = (str(error).splitlines() or [""])[0]
-        again = shlex.join(["sweeper", "--debug", *command])
+        reason = _without_secrets((str(error).splitlines() or [""])[0])
+        again = _without_secrets(shlex.join(["sweeper", "--debug", *command]))
         print(f"error: a bug in sweeper: {type(error).__name__}: {reason}", file=sys.stderr)
         print(f"       the traceback comes with: {again}", file=sys.stderr)
         sys.exit(1)

@@ -84,10 +84,8 @@ def run(
                 on_status=progress.update,
             )
     except (KeyboardInterrupt, Interrupted):
-        done = (
-            f"stopped; what is done is on record, and the same command goes on: sweeper run {file}"
-        )
-        terminal.print(done, soft_wrap=True)
+        done = "stopped; what is done is on record, and the same command goes on"
+        terminal.print(f"{done}: sweeper run {file}", soft_wrap=True, markup=False)
         raise typer.Exit(130) from None
     _ending(sweep.name, storage, None if no_report else report or report_path(sweep.name))
 
@@ -116,6 +114,8 @@ def _ending(name: str, storage: str, report: Path | None) -> None:
         if report:
             terminal.print(f"report:    {write(report, sweep, status, facts)}", soft_wrap=True)
         terminal.print(f"dashboard: {dashboard_command(store, storage)}", soft_wrap=True)
+        if not status.finished:
+            raise typer.Exit(1)
 
 
 def worker(
@@ -123,10 +123,6 @@ def worker(
     storage: Storage = DEFAULT_STORAGE,
     device: Device = "auto",
     pack: Pack = PACK,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of a CPU.  [default: torch's]", show_default=False),
-    ] = None,
     data: DataFolder = None,
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
@@ -138,7 +134,6 @@ def worker(
             store,
             device=device,
             pack=pack,
-            threads=threads,
             folder=data,
             on_event=typer.echo,
         )

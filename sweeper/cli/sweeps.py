@@ -40,6 +40,8 @@ def status(
             with Progress() as progress:
                 while not (now := store.status(name)).finished:
                     progress.update(now)
+                    if now.state == "stopped" and not any(one.alive for one in now.workers):
+                        break
                     time.sleep(1.0)
         _show(store.status(name))
 

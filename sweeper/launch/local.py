@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
+from sweeper.errors import InputError, StorageError, TrainingError
 from sweeper.results import SweepStatus
 from sweeper.store import Store
 from sweeper.worker.lease import PARENT, signals
@@ -26,14 +26,14 @@ def run_workers(
     store: Store,
     *,
     workers: int,
-    threads: int,
     device: str = "auto",
     pack: int = 16,
     folder: Path | None = None,
     logs: Path,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
     every: float = 0.5,
-    command: Sequence[str] = (sys.executable, "-m", "sweeper", "worker"),
+    # -P: a file of the user's, such as token.py, must not take the place of a library's.
+    command: Sequence[str] = (sys.executable, "-P", "-m", "sweeper", "worker"),
 ) -> None:
     """Run workers until the sweep is finished or stopped, or until they all have left.
 
@@ -41,19 +41,22 @@ def run_workers(
     slots back by themselves. Raises Interrupted after a signal, InputError and TrainingError with
     the last line of a worker that cannot work.
     """
-    options = ["--device", device, "--pack", str(pack), "--threads", str(threads)]
+    options = ["--device", device, "--pack", str(pack)]
     environment = {
         **os.environ,
         # Not in the arguments, which everybody on the machine can read.
         "SWEEPER_STORAGE": store.url,
-        "OMP_NUM_THREADS": str(threads),
-        "MKL_NUM_THREADS": str(threads),
+        "OMP_NUM_THREADS": "1",  # as many processes as cores, see training.pack
+        "MKL_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
         PARENT: str(os.getpid()),
     }
     if folder is not None:
         environment["SWEEPER_DATA"] = str(folder)
-    logs.mkdir(parents=True, exist_ok=True)
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{logs}: cannot be written: {error.strerror}") from error
     crew = [
         _Place([*command, name, *options], environment, logs / f"worker-{number}.log")
         for number in range(workers)
@@ -128,7 +131,7 @@ class _Place:
         """
         code = self.process.returncode if self.process else 0
         self.process = None
-        if code in {0, Interrupted.exit_code} or status.finished or status.state == "stopped":
+        if code == 0 or status.finished or status.state == "stopped":
             return
         self.deaths = 1 if status.done > self.done else self.deaths + 1
         self.done = status.done
@@ -148,7 +151,8 @@ class _Place:
             log.seek(self.offset)
             lines = log.read().decode(errors="replace").split("\n")
         written = [line.strip() for line in lines if line.strip()]
-        return written[-1].removeprefix("error: ") if written else f"exit code {code}"
+        errors = [line for line in written if line.startswith("error: ")]
+        return (errors or written or [f"exit code {code}"])[-1].removeprefix("error: ")
 
 
 def _end(crew: Sequence[_Place]) -> bool:

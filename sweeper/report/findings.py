@@ -125,6 +125,8 @@ def standing(
         return f"{text}; no other arm reaches that accuracy."
     second = others[0]
     ratio = second.nonzero / max(first.nonzero, 1)
+    if second.nonzero == first.nonzero:
+        return f"{text}; {second.arm}'s is as small."
     return (
         f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "
         f"({second.nonzero:,}; {beside} {100 * second.accuracy(show):.2f} %)."

@@ -10,6 +10,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from sweeper.errors import SchemaError, UnknownSweepError
 from sweeper.results import Scalar, Slot, TrialResult
 from sweeper.search.publish import changed, figure_chunks, note_chunks
 from sweeper.search.quiet import quiet
@@ -36,7 +37,10 @@ class Search:
         options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
         if self._url.startswith("sqlite"):
             options["connect_args"] = {"timeout": 60}
-        return retry(lambda: RDBStorage(self._url, engine_kwargs=dict(options)))
+        try:
+            return retry(lambda: RDBStorage(self._url, engine_kwargs=dict(options)))
+        except RuntimeError as error:  # tables of an older or newer Optuna
+            raise SchemaError(str(error).splitlines()[0]) from error
 
     @cached_property
     def _storage(self) -> BaseStorage:
@@ -55,7 +59,7 @@ class Search:
     def create(self) -> None:
         """Create every study. Idempotent, and safe when several processes do it at once."""
         for name in self._names():
-            self._study(name)
+            self._ids[name] = retry(partial(self._open, name))
 
     def ask(self, slot: Slot) -> tuple[int, dict[str, Scalar]]:
         """Create the trial of a slot; return its number and its searched parameters.
@@ -141,8 +145,13 @@ class Search:
         return [self._sweep.name, *(self._sweep.study(*pair) for pair in pairs)]
 
     def _study(self, name: str) -> int:
+        """Return the id of a study. Only `create` creates: a deleted sweep stays deleted."""
         if name not in self._ids:
-            self._ids[name] = retry(lambda: self._open(name))
+            try:
+                self._ids[name] = retry(lambda: self._storage.get_study_id_from_name(name))
+            except KeyError:
+                text = f"{name}: Optuna's study is gone; `sweeper run FILE` makes it again"
+                raise UnknownSweepError(text) from None
         return self._ids[name]
 
     def _open(self, name: str) -> int:

@@ -62,7 +62,13 @@ class Arm(Frozen):
     def method(self, params: dict[str, Scalar]) -> MethodConfig:
         """Return the method with the searched values filled in."""
         strength = params.get("strength", self.strength or 0.0)
-        hyper = tuple((name, params.get(name, value)) for name, value in self.hyper.items())
+        known = self.formula.hyper
+        given = ((name, params.get(name, value)) for name, value in self.hyper.items())
+        # A whole number given for a float stands for a float: floats may differ within a pack.
+        hyper = tuple(
+            (name, value if known[name].choices else float(cast(float, value)))
+            for name, value in given
+        )
         return MethodConfig(
             penalty=self.penalty,
             apply=self.way,

@@ -86,7 +86,9 @@ class ModelChoice(Frozen):
     @property
     def hidden(self) -> tuple[int, ...] | None:
         """Hidden widths of a fully connected network, else None."""
-        return self.widths or (MODELS[self.name].widths if self.name in MODELS else None)
+        if self.name == "mlp":
+            return self.widths
+        return MODELS[self.name].widths if self.name in MODELS else None
 
     def parameters(self, dataset: Dataset) -> int | None:
         """All parameters, biases included, or None where only the code can tell."""
@@ -137,8 +139,20 @@ class Search(Frozen):
 class Targets(Frozen):
     """Where fronts are read off: nonzeros at these accuracies, accuracies at these sizes."""
 
-    accuracy: tuple[Annotated[Number, Field(gt=0, lt=1)], ...] = (0.97, 0.975, 0.98, 0.982)
-    nonzero: tuple[Count, ...] = (600, 1000, 2000, 4000, 8000, 16000)
+    accuracy: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
+        0.97,
+        0.975,
+        0.98,
+        0.982,
+    )
+    nonzero: Annotated[tuple[Count, ...], Field(min_length=1)] = (
+        600,
+        1000,
+        2000,
+        4000,
+        8000,
+        16000,
+    )
 
 
 class Reference(Frozen):

@@ -76,7 +76,7 @@ def parse(path: Path) -> Any:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise SpecError([f"{path}: {place}{error.problem}"]) from error
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:  # a ValueError: such as a date that is none
         raise SpecError([f"{path}: {str(error).splitlines()[0]}"]) from error
 
 

@@ -144,6 +144,10 @@ class Store:
         """Return the trials that belong to a slot; None while a claimed slot has none yet."""
         return self._database.read(lambda c: claims.trials_in_use(c, name, arm, repeat))
 
+    def has_fact(self, study: str, trial: int) -> bool:
+        """Tell whether a trial of an Optuna study is on record."""
+        return self._database.read(lambda c: facts.exists(c, study, trial))
+
     def results(self, name: str) -> tuple[Fact, ...]:
         """Return all facts, by arm in the order of the file, repeat and slot."""
 

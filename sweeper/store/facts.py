@@ -130,6 +130,13 @@ def result_of(row: Mapping[str, Any]) -> TrialResult:
     )
 
 
+def exists(connection: Connection, study: str, trial: int) -> bool:
+    """Tell whether a trial of an Optuna study is on record."""
+    fact = tables.fact.c
+    query = select(fact.trial).where(fact.study == study, fact.trial == trial)
+    return connection.scalar(query) is not None
+
+
 def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[Fact, ...]:
     """Return the facts that fulfil a condition on `fact` and its `slot`."""
     fact, slot, provenance = tables.fact, tables.slot, tables.provenance

@@ -85,7 +85,7 @@ def reap(connection: Connection, name: str) -> int:
     dead = [
         row.id
         for row in candidates
-        if row.machine and row.machine == machine() and process_start(row.pid) != row.process_start
+        if row.machine and row.machine == machine() and is_dead(row.pid, row.process_start)
     ]
     over = or_(_worker.lease_until <= now(), _worker.id.in_(dead))
     _end(connection, (_worker.sweep == name) & (_worker.lease_until > 0) & over)
@@ -102,8 +102,7 @@ def reapable(connection: Connection, name: str) -> bool:
     )
     here = machine()
     return any(
-        over or (home and home == here and process_start(pid) != start)
-        for home, pid, start, over in rows
+        over or (home and home == here and is_dead(pid, start)) for home, pid, start, over in rows
     )
 
 
@@ -132,6 +131,21 @@ def machine() -> str:
         return ""  # elsewhere than on Linux a dead worker is known by its lease alone
     text = f"{socket.gethostname()}\n{boot}\n{namespace}"
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def is_dead(pid: int, start: str) -> bool:
+    """Tell whether the process of this machine that began at `start` is known to be over."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it lives, as another user's
+    found = process_start(pid)
+    if found is None:
+        # A zombie of our own, or one that /proc hides: then the lease decides.
+        return Path(f"/proc/{pid}/stat").exists()
+    return found != start
 
 
 def process_start(pid: int) -> str | None:

@@ -88,5 +88,6 @@ def _alone(connection: Connection) -> None:
         case "postgresql":
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         case "mysql" | "mariadb":
-            # Held until the connection is closed, for DDL commits.
-            connection.execute(text("SELECT GET_LOCK('sweeper_schema', 60)"))
+            # Held until it is released or the connection is closed, for DDL commits.
+            if connection.scalar(text("SELECT GET_LOCK('sweeper_schema', 60)")) != 1:
+                raise SchemaError("another process has been migrating for 60 s; try again")

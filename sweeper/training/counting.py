@@ -10,27 +10,31 @@ from sweeper.training.stacked_module import Stack
 
 def layer_counts(network: Network, stack: Stack) -> list[tuple[LayerCount, ...]]:
     """Return the nonzero counts of each layer for every network of a pack."""
-    groups: dict[str, dict[str, str]] = {}
+    groups: dict[str, dict[str, list[str]]] = {}
     for name in stack:
         layer, _, leaf = name.rpartition(".")
         kind = "weight" if name in network.weights else "bias"
-        groups.setdefault(layer or leaf, {})[kind] = name
+        groups.setdefault(layer or leaf, {}).setdefault(kind, []).append(name)
     counts = {name: _nonzero(value) for name, value in stack.items()}
     pack = next(iter(stack.values())).shape[0]
-    return [
-        tuple(
-            LayerCount(
-                name=layer,
-                shape=tuple(stack[names.get("weight", names.get("bias", ""))].shape[1:]),
-                weights=counts[names["weight"]][k] if "weight" in names else 0,
-                total_weights=stack[names["weight"]][0].numel() if "weight" in names else 0,
-                biases=counts[names["bias"]][k] if "bias" in names else 0,
-                total_biases=stack[names["bias"]][0].numel() if "bias" in names else 0,
+    sizes = {name: value[0].numel() for name, value in stack.items()}
+    found = []
+    for k in range(pack):
+        layers = []
+        for layer, names in groups.items():
+            weights, biases = names.get("weight", []), names.get("bias", [])
+            layers.append(
+                LayerCount(
+                    name=layer,
+                    shape=tuple(stack[(weights or biases)[0]].shape[1:]),
+                    weights=sum(counts[name][k] for name in weights),
+                    total_weights=sum(sizes[name] for name in weights),
+                    biases=sum(counts[name][k] for name in biases),
+                    total_biases=sum(sizes[name] for name in biases),
+                )
             )
-            for layer, names in groups.items()
-        )
-        for k in range(pack)
-    ]
+        found.append(tuple(layers))
+    return found
 
 
 def _nonzero(value: Tensor) -> list[int]:

@@ -62,14 +62,15 @@ class Network:
 
 def _fully_connected(module: nn.Module) -> tuple[tuple[str, str], ...] | None:
     """Return the layers' parameter names if a module is Flatten, Linear, ReLU, ..., Linear."""
-    if not isinstance(module, nn.Sequential) or not len(module):
+    # By exact type: what a subclass computes is its own affair.
+    if type(module) is not nn.Sequential or not len(module):
         return None
     parts: list[tuple[str, nn.Module]] = list(module.named_children())
-    if isinstance(parts[0][1], nn.Flatten):
+    if type(parts[0][1]) is nn.Flatten:
         parts = parts[1:]
     linear, between = parts[::2], parts[1::2]
-    plain = all(isinstance(part, nn.Linear) and part.bias is not None for _, part in linear)
-    if not plain or not all(isinstance(part, nn.ReLU) for _, part in between):
+    plain = all(type(part) is nn.Linear and part.bias is not None for _, part in linear)
+    if not plain or not all(type(part) is nn.ReLU for _, part in between):
         return None
     if len(linear) != len(between) + 1:
         return None

@@ -90,8 +90,10 @@ class Adam:
         root2 = (1 - self.beta2**self.steps) ** 0.5
         for name, parameter in stack.items():
             gradient = gradients[name]
-            first = self.first.setdefault(name, torch.zeros_like(parameter))
-            second = self.second.setdefault(name, torch.zeros_like(parameter))
+            if name not in self.first:
+                self.first[name] = torch.zeros_like(parameter)
+                self.second[name] = torch.zeros_like(parameter)
+            first, second = self.first[name], self.second[name]
             first.lerp_(gradient, like(1 - self.momentum, parameter))
             second.mul_(self.beta2).add_(gradient.square() * (1 - self.beta2))
             scale = like(rate / correction1, parameter)

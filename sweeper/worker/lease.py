@@ -61,6 +61,8 @@ def signals() -> Iterator[Stop]:
 
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
+            if signal.getsignal(number) is signal.SIG_IGN:
+                continue  # started in the background of a script: Ctrl-C is not for it
             before[number] = signal.signal(number, receive)
     try:
         yield stop

@@ -9,7 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from sweeper import service
-from sweeper.errors import Interrupted, LeaseLost, StorageError, TrainingError
+from sweeper.errors import (
+    Interrupted,
+    LeaseLost,
+    StorageError,
+    TrainingError,
+    UnknownSweepError,
+)
 from sweeper.results import Scalar, Slot, TrialConfig
 from sweeper.search import Search
 from sweeper.store import Store
@@ -27,7 +33,6 @@ def work(
     *,
     device: str = "auto",
     pack: int = 16,
-    threads: int | None = None,
     folder: Path | None = None,
     train: Train | None = None,
     data: Any = None,
@@ -43,11 +48,10 @@ def work(
         worker = _Worker(name, store, search, stop, pack, on_event or _log.info)
         if orphaned():
             raise Interrupted("the launcher is gone")
+        search.create()
         worker.mend()
         if worker.anything_left():
-            trainer = Trainer(
-                sweep, device=device, threads=threads, folder=folder, train=train, data=data
-            )
+            trainer = Trainer(sweep, device=device, folder=folder, train=train, data=data)
             search.prepare()
             worker.run(trainer)
     return worker.done
@@ -77,6 +81,7 @@ class _Worker:
         self._name, self._store, self._search = name, store, search
         self._stop, self._pack, self._tell = stop, pack, on_event
         self._sweep = store.sweep(name)
+        self._created_at = store.status(name).created_at
         self._mended = 0.0
         self._failures: list[str] = []
 
@@ -95,6 +100,7 @@ class _Worker:
             try:
                 with Lease(self._store, self._name, trainer.device, self._stop) as lease:
                     self._tell(f"joined as {lease.worker} on {trainer.device}")
+                    self._check_identity()
                     self._loop(trainer, lease)
             except LeaseLost as error:
                 self._tell(f"lease lost: {error}")
@@ -104,6 +110,13 @@ class _Worker:
                 self._stop.check()  # a signal goes on as Interrupted; `sweeper stop` ends quietly
         self.mend()
         service.publish(self._store, self._name, force=True, search=self._search)
+
+    def _check_identity(self) -> None:
+        """Refuse to train an old study file for a new sweep of the same name."""
+        if self._store.status(self._name).created_at != self._created_at:
+            raise UnknownSweepError(
+                f"{self._name} was deleted and registered anew; start this worker again"
+            )
 
     def _loop(self, trainer: Trainer, lease: Lease) -> None:
         pause = 0.05
@@ -154,6 +167,10 @@ class _Worker:
             self._sweep = self._store.sweep(self._name)
             self._search.extend(self._sweep)
         trial, params = self._search.ask(slot)
+        while self._store.has_fact(slot.study, trial):
+            # The study was deleted in the dashboard and counts from 0 again: skip what is taken.
+            self._search.fail(slot.study, trial)
+            trial, params = self._search.ask(slot)
         config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
         return _Asked(slot, trial, params, config)
 
@@ -194,14 +211,17 @@ class _Worker:
         return tick
 
     def _give_back(self, slots: Sequence[Slot], left: Sequence[_Asked], lease: Lease) -> None:
-        self._fail(left)
         with suppress(StorageError):  # the lease ends anyway
             self._store.release(lease.worker, slots)
+        self._fail(left)
 
     def _fail(self, left: Sequence[_Asked]) -> None:
+        """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
         with suppress(StorageError):
             for one in left:
-                self._search.fail(one.slot.study, one.trial)
+                used = self._store.trials_in_use(self._name, one.slot.arm, one.slot.repeat)
+                if used is not None and one.trial not in used:
+                    self._search.fail(one.slot.study, one.trial)
 
     def _third(self, failure: str) -> bool:
         """Tell whether the same failure came three times in a row without any result."""

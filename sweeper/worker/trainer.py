@@ -36,7 +36,6 @@ class Trainer:
         sweep: Sweep,
         *,
         device: str = "auto",
-        threads: int | None = None,
         folder: Path | None = None,
         train: Train | None = None,
         data: Any = None,
@@ -48,9 +47,6 @@ class Trainer:
             from sweeper import datasets, training
 
             train = training.train
-            if threads:
-                torch.set_num_threads(threads)
-            threads = torch.get_num_threads()
             device = _known_device(device)
             if device != "cpu":
                 processor = torch.cuda.get_device_name(device)
@@ -60,7 +56,7 @@ class Trainer:
         self.provenance: Provenance = gather(
             device=self.device,
             processor=processor,
-            threads=threads or 1,
+            threads=1,
             data_hash=getattr(data, "hash", ""),
         )
 
