@@ -81,7 +81,7 @@ def test_unknown_dataset_suggests_the_near_miss() -> None:
         datasets.load("minst")
 
 
-def test_several_processes_ask_for_data_at_once_and_one_downloads(tmp_path: Path) -> None:
+def test_two_processes_ask_for_data_at_once_and_one_downloads(tmp_path: Path) -> None:
     # The download itself is replaced: it writes real files slowly, and counts itself.
     program = f"""
 import struct, sys, time
@@ -107,8 +107,8 @@ tv.MNIST.download = download
 from sweeper.datasets import fetch
 fetch("mnist", root)
 """
-    children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(3)]
-    assert [child.wait(timeout=120) for child in children] == [0, 0, 0]
+    children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
+    assert [child.wait(timeout=120) for child in children] == [0, 0]
     assert (tmp_path / "downloads").read_text() == "x"
 
 

@@ -190,6 +190,7 @@ def test_tell_writes_values_names_and_attributes(search: Search, url: str) -> No
 def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
     sweep = small_sweep(select_on="test")
     search = opened(sweep)
+    search.create()
     number, _ = search.ask(slot_of(sweep, 0))
     search.tell("tiny/l1/0", number, result(), "cpu")
     study = optuna_study(url, "tiny/l1/0")
@@ -235,6 +236,7 @@ def test_parameters_survive_the_database(opened: Opened) -> None:
     sweep = small_sweep(search={"trials": 16})
     alone = run_alone(sweep, 16)
     workers = [opened(sweep), opened(sweep)]
+    workers[0].create()
     for start in range(0, 16, 3):
         numbers = list(range(start, min(start + 3, 16)))
         asked = {}
