@@ -27,7 +27,7 @@ def _surprise(masses: Tensor) -> Tensor:
     """Return -log of masses, a large number where a mass is 0 or too small to be told from it.
 
     So a weight that is almost 0 is shrunk to exactly 0. When it was let be, rows of numbers below
-    1e-38 came to stay, and products with those took five times as long.
+    1e-38 came to stay, and the first layer's product with those took 70 % of a step.
     """
     return -masses.clamp_min(torch.finfo(masses.dtype).tiny).log()
 

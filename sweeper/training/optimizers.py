@@ -34,7 +34,7 @@ def forget_traces(moments: Stack) -> None:
     """Set what is too small to matter to exactly 0, in place.
 
     Where a unit is dead its gradients are 0, and a moment that only decays ends below 1e-38,
-    where processors count a hundred times more slowly. Flushing such numbers in hardware is set
+    where processors count far more slowly. Flushing such numbers in hardware is set
     for each thread apart, so that bits would depend on their number.
     """
     for moment in moments.values():
