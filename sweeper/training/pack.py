@@ -37,7 +37,7 @@ def train(
     order = sorted(range(len(configs)), key=lambda k: keys[k])
     recipe = configs[0].recipe
     network = Network.of(recipe, data)
-    with _same_bits(data.device):
+    with same_bits(data.device):
         results = _train([configs[k] for k in order], recipe, network, data, tick)
     placed = dict(zip(order, results, strict=True))
     return [placed[k] for k in range(len(configs))]
@@ -134,7 +134,7 @@ def _state(config: TrialConfig, healthy: bool, pruned: Judged, as_trained: Judge
 
 
 @contextmanager
-def _same_bits(device: torch.device) -> Iterator[None]:
+def same_bits(device: torch.device) -> Iterator[None]:
     """Hold what bits depend on: one thread, since several share out the sums of a product.
 
     Eight gave other bits than one for LeNet-300-100, two for wider layers. Cores are used by as
