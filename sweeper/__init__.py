@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeper.api import front, run
+    from sweeper.catalogue import Formula, Hyper
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
     from sweeper.fronts import Front
     from sweeper.spec import Sweep
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "Formula": "sweeper.catalogue",
     "Front": "sweeper.fronts",
+    "Hyper": "sweeper.catalogue",
     "InputError": "sweeper.errors",
     "StorageError": "sweeper.errors",
     "Sweep": "sweeper.spec",
@@ -26,7 +29,9 @@ _HOME = {
 }
 
 __all__ = [
+    "Formula",
     "Front",
+    "Hyper",
     "InputError",
     "StorageError",
     "Sweep",

@@ -38,13 +38,16 @@ def run(
     """Run a sweep to its end, or on from where it stopped; returns the front of every arm.
 
     The budget is exact: what is on record already is not run again. Worker processes are started
-    here and ended here. Raises SpecError, DigestError, StorageError, TrainingError.
+    here and ended here. Formulas of your own are tried before anything is registered. Raises
+    SpecError, DigestError, StorageError, TrainingError.
     """
     from sweeper import service
+    from sweeper.checking import try_formulas
     from sweeper.fronts import fronts
     from sweeper.spec import Sweep
 
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
+    try_formulas(sweep, sweep.name if isinstance(study, Sweep) else str(study))
     store = _store(storage)
     try:
         store.upgrade()

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sweeper import brackets
 from sweeper.catalogue import FORMULAS, MODELS, SAMPLERS, layer_sizes
-from sweeper.spec import Domain, Sweep
-
-EXACT_ZEROS = frozenset({"prox", "shrink"})
-"""The ways that set weights to exactly 0 while training."""
+from sweeper.errors import PluginError, SpecError
+from sweeper.spec import Domain, Sweep, probe_key
+from sweeper.spec.terms import hyper_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +21,22 @@ class ArmPlan:
     penalty: str
     way: str
     searched: tuple[str, ...]
+    automatic: tuple[str, ...]
+    """Those of `searched` whose range has to be found first."""
     trials: int
     """Over all repeats."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbePlan:
+    """What is trained before the first trial, to find the ranges of strengths."""
+
+    ranges: int
+    probes: int
+    """Equal ones are trained once."""
+    steps: int
+    """Of one network; all networks of a probe together are one pack."""
+    networks: int = len(brackets.GRID) + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +46,9 @@ class Plan:
     arms: tuple[ArmPlan, ...]
     parameters: int | None
     steps_per_trial: int
+    probe: ProbePlan
     seconds: float | None
-    """Estimate for all trials on this machine's CPU; None for a network of the user's own."""
+    """Estimate for probes and trials on this CPU; None for a network of the user's own."""
     warnings: tuple[str, ...]
 
     @property
@@ -49,17 +64,78 @@ def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
     """Return what the study file would run; `rate` measures flop a second."""
     trials = sweep.search.trials * sweep.search.repeats
     arms = tuple(
-        ArmPlan(name, arm.penalty, arm.way, tuple(sweep.domains(name)), trials)
+        ArmPlan(
+            name=name,
+            penalty=arm.penalty_text,
+            way=arm.way_text,
+            searched=tuple(sweep.domains(name)),
+            automatic=sweep.automatic(name),
+            trials=trials,
+        )
         for name, arm in sweep.arms.items()
     )
-    seconds = seconds_per_trial(sweep, (rate or matmul_rate)())
+    probe = probe_plan(sweep)
+    flops = (rate or matmul_rate)()
+    seconds = seconds_per_trial(sweep, flops)
+    if seconds is not None:
+        seconds *= trials * len(arms)
+        seconds += probe.probes * probe.networks * _training_seconds(sweep, flops, probe.steps)
     return Plan(
         arms=arms,
         parameters=sweep.parameters,
         steps_per_trial=sweep.steps_per_trial,
-        seconds=None if seconds is None else seconds * trials * len(arms),
+        probe=probe,
+        seconds=seconds,
         warnings=tuple(warnings(sweep)),
     )
+
+
+def probe_plan(sweep: Sweep) -> ProbePlan:
+    """Return what is trained to find the ranges of strengths, as if none were on record."""
+    found = [
+        sweep.probe(name, parameter) for name in sweep.arms for parameter in sweep.automatic(name)
+    ]
+    epochs = max((config.recipe.epochs for config in found), default=0)
+    return ProbePlan(
+        ranges=len(found),
+        probes=len({probe_key(config) for config in found}),
+        steps=epochs * (sweep.data.train // sweep.training.batch_size),
+    )
+
+
+def try_formulas(sweep: Sweep, place: str) -> None:
+    """Try each formula from outside the catalogue on small matrices; loads torch if there is one.
+
+    Raises SpecError with a line for each that does not work; `place` is the study file.
+    """
+    own = [
+        (name, term)
+        for name, arm in sweep.arms.items()
+        for term in arm.terms
+        if term.penalty not in FORMULAS
+    ]
+    if not own:
+        return
+    from sweeper.regularizers.own import resolve
+    from sweeper.regularizers.probation import try_out
+
+    problems = []
+    for name, term in own:
+        where = f"{place}: arms.{name}" + (f".sum.{term.penalty}" if term.prefix else "")
+        try:
+            known = resolve(term.penalty).hyper
+            problems += [
+                f"{where}.{key}: {text}"
+                for key, value in term.given.items()
+                if key in known
+                for text in hyper_problems(known[key], value)
+            ]
+            try_out([term.example()])
+        except PluginError as error:
+            key = "" if term.prefix else f".penalty: {term.penalty}"
+            problems.append(f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}")
+    if problems:
+        raise SpecError(problems)
 
 
 def matmul_rate(budget: float = 0.2) -> float:
@@ -84,16 +160,21 @@ _CONVOLUTION_FACTOR = 4.0
 
 def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
     """Return the estimated seconds of one trial, judging included, at `rate` flop a second."""
-    first, multiplications, factor = _work(sweep)
+    _, multiplications, factor = _work(sweep)
     if multiplications is None:
         return None
-    batch = sweep.training.batch_size
-    # Forward, gradient of the weights, gradient of the inputs: the first layer needs no last one.
-    step = 2 * batch * (3 * multiplications - first)
     judged = sweep.data.validation + sweep.data.test
     judging = 2 * multiplications * judged * (2 + len(sweep.sparsification.curve))
-    per_step = _STEP_FACTOR * factor * step / rate + _STEP_SECONDS
-    return sweep.steps_per_trial * per_step + factor * judging / rate
+    return _training_seconds(sweep, rate, sweep.steps_per_trial) + factor * judging / rate
+
+
+def _training_seconds(sweep: Sweep, rate: float, steps: int) -> float:
+    """Return the estimated seconds of some training steps of one network of a pack."""
+    first, multiplications, factor = _work(sweep)
+    batch = sweep.training.batch_size
+    # Forward, gradient of the weights, gradient of the inputs: the first layer needs no last one.
+    step = 2 * batch * (3 * (multiplications or 0) - first)
+    return steps * (_STEP_FACTOR * factor * step / rate + _STEP_SECONDS)
 
 
 def _work(sweep: Sweep) -> tuple[int, int | None, float]:
@@ -145,16 +226,15 @@ def _objective_warnings(sweep: Sweep) -> list[str]:
             return []
         text = f"fixed at {sparsification.density:g} on the pruned track: all networks have about"
         return [f"sparsification.density: {text} the same size; a front needs a domain"]
+    of_density = [name for name in sweep.arms if not _takes_density(sweep, name)]
+    without = {"density": of_density, "finetune_learning_rate_factor": list(sweep.arms)}
     found = [
         f"sparsification.{key}: searched, but it has no influence on the as_trained track"
-        for key in ("density", "finetune_learning_rate_factor")
-        if isinstance(getattr(sparsification, key), Domain)
+        + (f" of {_names(names)}" if len(names) < len(sweep.arms) else "")
+        for key, names in without.items()
+        if names and isinstance(getattr(sparsification, key), Domain)
     ]
-    dense = [
-        name
-        for name, arm in sweep.arms.items()
-        if arm.way not in EXACT_ZEROS or not FORMULAS[arm.penalty].gives_zeros
-    ]
+    dense = [name for name, arm in sweep.arms.items() if not arm.gives_zeros]
     if dense:
         found.append(
             f"sparsification.track: as_trained counts exact zeros, and {_names(dense)} never "
@@ -173,9 +253,41 @@ def _arm_warnings(sweep: Sweep) -> list[str]:
             "their initial weights alone"
         )
     if len(set(sizes.values())) > 1:
-        counts = ", ".join(f"{name} {size}" for name, size in sizes.items())
-        found.append(f"arms: unequal numbers of searched parameters: {counts}")
+        found.append(f"arms: unequal numbers of searched parameters: {_counts(sizes)}")
+    found += [
+        f"arms.{name}: {term.penalty} does not see the arrangement of weights: shuffled it is the "
+        "same penalty"
+        for name, arm in sweep.arms.items()
+        for term in arm.terms
+        if term.shuffle and term.penalty in FORMULAS and not term.formula.sees
+    ]
+    own = [name for name in sweep.arms if _takes_density(sweep, name)]
+    if own and sweep.sparsification.track == "pruned":
+        found.append(
+            f"arms: {_names(own)}: cut to their density while they are trained, so that the "
+            "pruning afterwards finds nothing more to cut"
+        )
     return found
+
+
+def _takes_density(sweep: Sweep, name: str) -> bool:
+    entry = sweep.arms[name].entry
+    return entry is not None and entry.takes_density
+
+
+def _counts(sizes: dict[str, int]) -> str:
+    """Return `l1 3, dense 2`, or where arms are many `2 (dense), 3 (all others)`."""
+    if len(sizes) <= 8:
+        return ", ".join(f"{name} {size}" for name, size in sizes.items())
+    groups: dict[int, list[str]] = {}
+    for name, size in sizes.items():
+        groups.setdefault(size, []).append(name)
+    most = max(groups.values(), key=len)
+    parts = [
+        f"{size} ({'all others' if names is most else _names(names)})"
+        for size, names in sorted(groups.items())
+    ]
+    return ", ".join(parts)
 
 
 def _names(names: list[str]) -> str:

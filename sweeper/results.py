@@ -41,15 +41,35 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class MethodConfig:
+class Term:
     """A penalty, the way it is applied, its strength and its further hyperparameters."""
 
     penalty: str
-    """Name in the catalogue; `none` for plain training."""
+    """Name in the catalogue, or `package.module:function`."""
     apply: str
-    """`loss`, `decoupled`, `prox` or `shrink`; for `none` it is `loss` and has no effect."""
+    """`loss`, `decoupled`, `prox` or `shrink`."""
     strength: float
     hyper: tuple[tuple[str, Scalar], ...] = ()
+    shuffled: bool = False
+    """Evaluated on a fixed random permutation of the entries: a control without arrangement."""
+
+
+@dataclass(frozen=True, slots=True)
+class MethodConfig:
+    """What an arm does to training: a sum of penalties, and one further method or none."""
+
+    terms: tuple[Term, ...] = ()
+    name: str = "plain"
+    """Name of a method in the catalogue; `plain` for training as usual."""
+    own_strength: float = 0.0
+    """Of a method that has one, such as gates."""
+    hyper: tuple[tuple[str, Scalar], ...] = ()
+    """Of the method; those of penalties stand in their terms."""
+
+    @property
+    def strength(self) -> float:
+        """The strength that a table shows: of the first term, else of the method."""
+        return self.terms[0].strength if self.terms else self.own_strength
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +193,60 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
+class ProbePoint:
+    """One network of a probe, judged as trained."""
+
+    strength: float
+    """0 for the first point: training without the penalty."""
+    state: TrialState
+    val_accuracy: float
+    nonzero: int
+    moved: float
+    """Distance of its weights from those of the first point, relative to how far training moved
+    these; 0 for the first, infinite for a diverged one."""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeTask:
+    """A range that has to be found before slots of an arm can be claimed."""
+
+    sweep: str
+    arm: str
+    parameter: str
+    """The searched parameter that is `auto`: `strength`, or `l1.strength` in a sum."""
+    key: str
+    """Equal for probes that would give the same: sha256 of the probe's configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bracket:
+    """The range of a strength, from where it does nothing to where networks collapse."""
+
+    low: float
+    high: float
+    points: tuple[ProbePoint, ...]
+    """Ascending in strength."""
+    open_below: bool
+    """No strength of the probe did nothing: the range may go on below."""
+    open_above: bool
+    """No strength of the probe collapsed: the range may go on above."""
+    seconds: float
+    """Wall time of the probe."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundBracket:
+    """A bracket on record. Like facts they are never updated."""
+
+    arm: str
+    parameter: str
+    bracket: Bracket
+    provenance: Provenance
+    reused: bool
+    """Whether it comes from another sweep, whose probe was the same."""
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """The right to one trial of an (arm, repeat), as claimed by one worker."""
 
@@ -233,6 +307,9 @@ class SweepStatus:
     """The database's clock when this was read."""
     arms: tuple[ArmProgress, ...]
     workers: tuple[WorkerStatus, ...] = field(default=())
+    probes: int = 0
+    """Ranges of strengths that this sweep needs, and those that are found."""
+    probed: int = 0
 
     @property
     def budget(self) -> int:

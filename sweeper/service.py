@@ -1,12 +1,13 @@
 """What is done for a sweep by whoever is alive: registering, mending, publishing, deleting."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
+from sweeper import brackets
 from sweeper.fronts import Front, fronts
-from sweeper.results import Slot, SweepStatus
+from sweeper.results import FoundBracket, Slot, SweepStatus
 from sweeper.search import Search
 from sweeper.spec import Sweep
 from sweeper.store import Store
@@ -91,12 +92,21 @@ def publish(
 
     found = fronts(store.results(name), sweep)
     figure = overlay(found, sweep, small=True).to_json()
-    search.publish({FIGURE: figure}, note(sweep, store.status(name), found))
+    text = note(sweep, store.status(name), found, store.brackets(name))
+    search.publish({FIGURE: figure}, text)
     return True
 
 
-def note(sweep: Sweep, status: SweepStatus, found: Mapping[str, Front]) -> str:
-    """Return the table of the arms in Markdown: budget, best accuracy, size at the targets."""
+def note(
+    sweep: Sweep,
+    status: SweepStatus,
+    found: Mapping[str, Front],
+    ranges: Sequence[FoundBracket] = (),
+) -> str:
+    """Return the table of the arms in Markdown: budget, best accuracy, size at the targets.
+
+    `ranges` are those of the strengths that were found.
+    """
     by = next(iter(found.values())).by.replace("_", " ")
     targets = sweep.targets.accuracy
     head = ["arm", "trials", "diverged", "collapsed", f"best {by}"]
@@ -121,10 +131,14 @@ def note(sweep: Sweep, status: SweepStatus, found: Mapping[str, Front]) -> str:
     table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
     size = f" of {sweep.parameters:,}" if sweep.parameters else ""
+    known = sweep.with_brackets(brackets.ranges(ranges))
+    ends = {arm: [point.params for point in front.points] for arm, front in found.items()}
+    edges = brackets.in_short(brackets.edges(known, ends))
     return (
         f"## {sweep.name}\n\n{status.done} of {status.budget} trials are done.\n\n{table}\n\n"
         f"Nonzero parameters{size}, biases included, {track}: the smallest network of at least "
         f"that {by}, over all repeats. Networks were selected on {by}.\n"
+        + (f"\n{edges}\n" if edges else "")
     )
 
 

@@ -14,7 +14,17 @@ from typing import Any
 
 import alembic.command  # noqa: F401  # before the fork, so that all begin at the same time
 
-from sweeper.results import CurvePoint, Judged, LayerCount, Provenance, Scalar, Slot, TrialResult
+from sweeper.results import (
+    Bracket,
+    CurvePoint,
+    Judged,
+    LayerCount,
+    ProbePoint,
+    Provenance,
+    Scalar,
+    Slot,
+    TrialResult,
+)
 from sweeper.spec import Sweep
 from sweeper.store import Store
 
@@ -49,6 +59,19 @@ RESULT = TrialResult(
     seconds=0.5,
     pack=1,
 )
+BRACKET = Bracket(
+    low=1e-4,
+    high=0.1 + 0.2,
+    points=(
+        ProbePoint(0.0, "complete", 0.95, 650, 0.0),
+        ProbePoint(1e-4, "complete", 0.95, 640, 0.05),
+        ProbePoint(1.0, "collapsed", 0.1, 3, 1.75),
+        ProbePoint(10.0, "diverged", 0.1, 650, float("inf")),
+    ),
+    open_below=False,
+    open_above=True,
+    seconds=3.5,
+)
 
 
 def record(store: Store, worker: str, slot: Slot, sweep: Sweep) -> None:
@@ -78,6 +101,23 @@ def work(url: str, name: str, limit: str) -> list[tuple[str, int, int]]:
     return recorded
 
 
+def probe(url: str, name: str) -> list[tuple[str, str]]:
+    """Find ranges until all are found; return what this process was given."""
+    store = Store(url)
+    worker = store.join(name, device="cpu")
+    given = []
+    while (status := store.status(name)).probed < status.probes:
+        task = store.claim_probe(worker)
+        if task is None:
+            time.sleep(0.01)
+            continue
+        given.append((task.arm, task.parameter))
+        store.record_bracket(worker, task, BRACKET, PROVENANCE)
+    store.leave(worker)
+    store.close()
+    return given
+
+
 def hold(url: str, name: str, limit: str) -> None:
     """Claim slots, print which worker has them, and hold them for ever."""
     store = Store(url)
@@ -105,6 +145,7 @@ def register(url: str, sweep: str) -> str:
 
 ACTIONS: dict[str, Callable[..., Any]] = {
     "work": work,
+    "probe": probe,
     "hold": hold,
     "upgrade": upgrade,
     "register": register,

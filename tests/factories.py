@@ -7,10 +7,13 @@ import numpy as np
 
 from sweeper.results import (
     ArmProgress,
+    Bracket,
     CurvePoint,
     Fact,
+    FoundBracket,
     Judged,
     LayerCount,
+    ProbePoint,
     Provenance,
     Scalar,
     SweepStatus,
@@ -121,6 +124,24 @@ def make_fact(
         provenance=provenance or make_provenance(),
         recorded_at=1_800_000_000.0 + slot,
     )
+
+
+def make_bracket(
+    arm: str = "l1", parameter: str = "strength", *, reused: bool = False, **changes: Any
+) -> FoundBracket:
+    """Return a range from 0.001 to 0.1: 0.0001 does nothing, at 1 the network collapses."""
+    points = (
+        ProbePoint(0.0, "complete", 0.981, TOTAL, 0.0),
+        ProbePoint(1e-4, "complete", 0.981, TOTAL, 0.02),
+        ProbePoint(1e-3, "complete", 0.980, 250_000, 0.1),
+        ProbePoint(1e-2, "complete", 0.975, 60_000, 0.9),
+        ProbePoint(1e-1, "complete", 0.911, 1_234, 1.1),
+        ProbePoint(1e0, "collapsed", 0.113, 12, 1.2),
+    )
+    usual = {"low": 1e-3, "high": 1e-1, "points": points, "seconds": 12.34}
+    open_ends = {"open_below": False, "open_above": False}
+    bracket = Bracket(**{**usual, **open_ends, **changes})
+    return FoundBracket(arm, parameter, bracket, make_provenance(), reused)
 
 
 def make_facts(sweep: Sweep, seed: int = 0) -> tuple[Fact, ...]:

@@ -6,7 +6,7 @@ import pytest
 from fakes import small_sweep
 
 from sweeper.catalogue import SAMPLERS
-from sweeper.checking import matmul_rate, plan, seconds_per_trial, warnings
+from sweeper.checking import matmul_rate, plan, probe_plan, seconds_per_trial, warnings
 from sweeper.spec import Sweep
 
 DENSITY = {"density": {"log_uniform": [0.01, 0.2]}}
@@ -35,6 +35,38 @@ def test_the_plan_multiplies_arms_repeats_trials_and_steps() -> None:
     assert found.steps_per_trial == (4 + 1) * 11
     assert found.steps == 144 * 55
     assert found.arms[0].searched == ("strength", "density")
+
+
+def test_the_plan_counts_the_probes_of_automatic_strengths() -> None:
+    auto: dict[str, Any] = {"strength": "auto"}
+    arms = {
+        "dense": {},
+        "l1": {"penalty": "l1", **auto},
+        "control": {"penalty": "l1", "shuffle": True, **auto},
+        "again": {"method": "gradual_magnitude", "penalty": "l1", **auto},
+        "both": {"sum": {"l1": auto, "l2": auto}},
+        "gates": {"method": "l0_hard_concrete", **auto},
+    }
+    sweep = sweep_with(arms=arms, training={"epochs": 3, "batch_size": 100})
+    found = plan(sweep, rate=lambda: 1e9)
+    # l1 alone, in gradual pruning and in the sum is one probe; digits has 1,137 images.
+    assert found.probe == probe_plan(sweep)
+    assert (found.probe.ranges, found.probe.probes) == (6, 4)
+    assert (found.probe.networks, found.probe.steps) == (16, 3 * 11)
+    assert [arm.automatic for arm in found.arms[:2]] == [(), ("strength",)]
+    assert found.arms[4].automatic == ("l1.strength", "l2.strength")
+    fixed = {**arms, **{name: {"penalty": "l1", "strength": 1} for name in arms if name != "dense"}}
+    without = plan(sweep_with(arms=fixed, training={"epochs": 3, "batch_size": 100}), lambda: 1e9)
+    assert without.probe.ranges == without.probe.probes == without.probe.steps == 0
+    assert found.seconds is not None
+    assert without.seconds is not None
+    assert found.seconds > without.seconds
+
+
+def test_a_probe_is_never_longer_than_a_training_or_much_longer_than_it_must_be() -> None:
+    arms = {"l1": {"penalty": "l1", "strength": "auto"}}
+    assert probe_plan(sweep_with(arms=arms, training={"epochs": 2})).steps == 2 * 8
+    assert 380 <= probe_plan(sweep_with(arms=arms, training={"epochs": 200})).steps < 380 + 8
 
 
 def test_the_estimate_grows_with_the_trials_and_falls_with_the_rate() -> None:
@@ -120,6 +152,43 @@ def test_arms_that_tune_unequally_are_warned_about() -> None:
     arms = {**EQUAL_ARMS, "mixed": {"penalty": "l1_marginal_entropy", "strength": 1, "mix": 1}}
     [text] = warnings(sweep_with(arms=arms))
     assert text == "arms: unequal numbers of searched parameters: l1 3, entropy 3, mixed 2"
+
+
+def test_of_many_arms_only_those_that_tune_otherwise_are_named() -> None:
+    usual = {f"a{n}": EQUAL_ARMS["l1"] for n in range(9)}
+    mixed = {**EQUAL_ARMS["l1"], "penalty": "l1_marginal_entropy", "mix": {"uniform": [0, 1]}}
+    [text] = warnings(sweep_with(arms={**usual, "dense": {}, "b": mixed, "c": mixed}))
+    counts = "2 (dense), 3 (all others), 4 (b, c)"
+    assert text == f"arms: unequal numbers of searched parameters: {counts}"
+
+
+def test_a_shuffled_penalty_that_is_blind_anyway_is_warned_about() -> None:
+    def warned(penalty: str) -> list[str]:
+        strength = {"log_uniform": [1e-4, 1]}
+        arms = {"control": {"penalty": penalty, "strength": strength, "shuffle": True}}
+        return warnings(sweep_with(arms=arms))
+
+    assert warned("marginal_entropy") == []
+    [text] = warned("joint_entropy")
+    assert text.startswith("arms.control: joint_entropy does not see the arrangement")
+
+
+def test_an_arm_that_prunes_by_itself_is_warned_about() -> None:
+    arms = {name: {"method": name} for name in ("gradual_magnitude", "small_dense")}
+    gates = {"method": "l0_hard_concrete", "strength": 1}
+    [text] = warnings(sweep_with(arms={**arms, "gates": gates}))
+    assert text.startswith("arms: gradual_magnitude, small_dense: cut to their density while")
+
+
+def test_a_density_counts_as_trained_for_arms_that_prune_by_themselves() -> None:
+    arms = {"l1": EQUAL_ARMS["l1"], "gradual": {"method": "gradual_magnitude"}}
+    sparsification = {**DENSITY, "track": "as_trained"}
+    found = warnings(sweep_with(arms=arms, sparsification=sparsification))
+    assert (
+        "sparsification.density: searched, but it has no influence on the as_trained track of l1"
+    ) in found
+    only = {"gradual": arms["gradual"]}
+    assert warnings(sweep_with(arms=only, sparsification=sparsification)) == []
 
 
 def test_an_arm_that_searches_nothing_is_warned_about() -> None:

@@ -21,7 +21,7 @@ from sweeper import __version__, api, service
 from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, duration
 from sweeper.cli.files import template
-from sweeper.cli.progress import progress_line, progress_table, seconds_left
+from sweeper.cli.progress import Progress, progress_line, progress_table, seconds_left
 from sweeper.errors import InputError, StorageError
 from sweeper.results import ArmProgress, SweepStatus, WorkerStatus
 from sweeper.spec import Sweep
@@ -113,8 +113,8 @@ def test_help_lists_every_command(sweeper: Command) -> None:
     code, out, _ = sweeper("--help")
     assert code == 0
     for command in (
-        "run", "worker", "check", "schema", "init", "data", "front", "report", "dashboard",
-        "status", "list", "stop", "delete", "db",
+        "run", "worker", "check", "schema", "init", "data", "regularizers", "front", "report",
+        "dashboard", "status", "list", "stop", "delete", "db",
     ):  # fmt: skip
         assert re.search(rf"^  {command}\s+[A-Z]", out, re.MULTILINE), command
 
@@ -145,6 +145,7 @@ print("all of them")
     commands = [
         "--help", "schema", "check tiny.yaml", "data minst", "status tiny", "list", "front tiny",
         "report tiny", "db check", "db upgrade", "run tiny.yaml", "stop tiny", "delete tiny --yes",
+        "regularizers", "regularizers --json", "regularizers mcp", "regularizers small_dense",
     ]  # fmt: skip
     done = python("-c", code, *commands, folder=finished)
     assert done.stdout.endswith("all of them\n"), done.stderr
@@ -154,7 +155,8 @@ def test_importing_sweeper_and_its_names_loads_no_torch(folder: Path) -> None:
     code = """
 import sys, sweeper
 assert not {"torch", "optuna", "sqlalchemy", "pydantic", "numpy"} & set(sys.modules)
-from sweeper import Front, InputError, StorageError, Sweep, SweeperError, TrainingError, front, run
+from sweeper import Formula, Front, Hyper, InputError, StorageError, Sweep, SweeperError
+from sweeper import TrainingError, front, run
 assert set(sweeper.__all__) <= set(dir(sweeper))
 assert "torch" not in sys.modules
 """
@@ -170,11 +172,42 @@ def test_check_says_what_would_be_run(sweeper: Command) -> None:
     code, out, err = sweeper("check", "tiny.yaml")
     assert (code, err) == (0, "")
     assert "tiny: mlp(32) on digits, 2,410 parameters" in out
-    assert re.search(r"l1 +l1 +prox +strength, density, learning_rate +6", out)
+    assert re.search(r"^dense +none +- *$", out, re.MULTILINE)
+    assert re.search(r"^l1 +l1 +prox +strength *$", out, re.MULTILINE)
+    assert "searched in every arm: density, learning_rate\n" in out
     assert "2 arms x 1 repeat x 6 trials = 12 trials (tpe)" in out
     assert "12 x 16 = 192 training steps" in out
     assert re.search(r"^time: roughly \d+ s on this machine's CPU$", out, re.MULTILINE)
     assert "warning: search.trials: 6 trials do not exceed its random start-up of 10" in out
+
+
+ARMS = """\
+arms:
+  l1: {penalty: l1, strength: auto}
+  both: {sum: {l1: {strength: auto}, marginal_entropy: {strength: auto, shuffle: true}}}
+  gradual: {method: gradual_magnitude, penalty: l2, strength: auto}
+  a-name-that-is-longer-than-most-of-them-are: {method: l0_hard_concrete, strength: 1}
+"""
+
+
+def test_check_counts_the_ranges_to_find_and_fits_80_columns(
+    sweeper: Command, folder: Path
+) -> None:
+    (folder / "tiny.yaml").write_text(STUDY.partition("arms:")[0] + ARMS)
+    code, out, err = sweeper("check", "tiny.yaml")
+    assert (code, err) == (0, "")
+    shown = out.partition("\nwarning:")[0]
+    assert max(map(len, shown.splitlines())) <= 80
+    assert re.search(r"^l1 +l1 +prox +strength \(auto\) *$", out, re.MULTILINE)
+    for text in (
+        "l1.strength (auto),",
+        "marginal_entropy.strength",
+        "gradual_magnitude",
+        "shuffled",
+    ):
+        assert text in out
+    # The probe of l1 alone serves the sum as well; one epoch of digits is eight steps.
+    assert "4 ranges to find first: 3 x 16 networks x 8 steps\n" in out
 
 
 def test_every_mistake_of_a_study_file_is_one_line(sweeper: Command, folder: Path) -> None:
@@ -403,6 +436,23 @@ def test_front_shows_each_arm_and_the_targets(sweeper: Command, finished: Path) 
     assert max(map(len, out.splitlines())) <= 80
 
 
+def test_front_and_its_json_warn_of_an_end_on_the_edge_of_a_range(
+    sweeper: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeper import brackets
+
+    monkeypatch.setattr(brackets, "EDGE", 0.0)  # no point lies beyond an end
+    assert "warning" not in sweeper("front", "tiny")[1]
+    monkeypatch.setattr(brackets, "EDGE", 1.0)  # every point lies near one
+    assert (
+        "warning: The front of l1 ends on the edge of a searched strength"
+        in (sweeper("front", "tiny")[1])
+    )
+    found = json.loads(sweeper("front", "tiny", "--json")[1])["warnings"]
+    assert found
+    assert all(line.startswith("l1: an end of its front lies on the ") for line in found)
+
+
 def test_front_as_json_and_csv_hold_the_same_points(sweeper: Command, finished: Path) -> None:
     found = json.loads(sweeper("front", "tiny", "--json")[1])
     rows = list(csv.DictReader(io.StringIO(sweeper("front", "tiny", "--csv")[1])))
@@ -541,6 +591,27 @@ def test_progress_within_packs_is_shown() -> None:
     assert progress_line(busy) == "0 of 20 trials done, 2 workers (packs at 12 %, 80 %)"
     many = replace(status, workers=(first, second, first, second, first))
     assert progress_line(many).endswith("5 workers (packs at 12 % to 80 %)")
+
+
+def test_ranges_that_are_still_to_be_found_come_first() -> None:
+    status = replace(progress(0), probes=27, probed=3)
+    assert progress_line(status) == "3 of 27 ranges found, 0 of 20 trials done, 2 workers"
+    one = replace(progress(0), probes=1)
+    assert progress_line(one).startswith("0 of 1 range found, ")
+    done = replace(progress(4), probes=27, probed=27)
+    assert progress_line(done) == progress_line(progress(4))
+
+
+def test_another_range_is_news_where_there_is_no_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter(range(0, 100, 6))  # more than QUIET_SECONDS, less than IDLE_SECONDS
+    monkeypatch.setattr("sweeper.cli.progress.time.monotonic", lambda: float(next(clock)))
+    with Progress() as shown:
+        for probed in (0, 0, 1, 1, 2):
+            shown.update(replace(progress(0), probes=3, probed=probed))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[0] for line in lines] == ["0", "1", "2"]
 
 
 def test_an_arm_that_is_nearly_done_does_not_wait_for_the_others() -> None:

@@ -88,6 +88,7 @@ def test_the_wheel_works_outside_the_checkout(installed: Path, tmp_path: Path) -
     )
     assert Path(where.stdout.strip()).is_relative_to(installed)
     assert "Usage: sweeper" in sweeper(installed, tmp_path, "--help")
+    assert "gradual_magnitude" in sweeper(installed, tmp_path, "regularizers")
     sweeper(installed, tmp_path, "init", "mine")
     assert "72 trials" in sweeper(installed, tmp_path, "check", "mine/study.yaml")
     assert "up to date" in sweeper(installed, tmp_path, "db", "upgrade")

@@ -83,13 +83,43 @@ def test_the_small_variant_for_eight_arms_stays_under_30_kilobytes() -> None:
     assert len(json.dumps(json.loads(figure.to_json())["layout"]["template"])) < 100
 
 
-def test_no_two_of_twenty_arms_look_alike_and_eight_have_eight_markers() -> None:
-    found = {f"arm-{index}": Front((), 0) for index in range(20)}
+def test_no_two_arms_look_alike() -> None:
+    found = {f"arm-{index}": Front((), 0) for index in range(8)}
     series = front_view(found, make_sweep()).series
-    assert len({(one.color, one.symbol, one.dash) for one in series}) == 20
-    assert len({one.symbol for one in series[:8]}) == 8
+    assert len({(one.color, one.dash) for one in series}) == 8
+    assert len({one.symbol for one in series}) == 8
     assert {one.dash for one in series[: len(COLORS)]} == {"solid"}
     assert series[len(COLORS)].dash != "solid"
+
+
+def test_of_more_than_eight_arms_the_best_are_coloured_and_the_others_share_an_entry() -> None:
+    arms = {f"arm-{index}": {"penalty": "l1", "strength": 1} for index in range(20)}
+    sweep = make_sweep(arms={**arms, "dense": {}})
+    # Oracle: where each arm has one network of the same accuracy, the smaller is worth more.
+    facts = [
+        make_fact(sweep=sweep, arm=arm, nonzero=1000 * (7 * place % 23 + 1))
+        for place, arm in enumerate(sweep.arms)
+    ]
+    smallest = sorted(arms, key=lambda arm: 7 * list(sweep.arms).index(arm) % 23)[:6]
+    view = front_view(fronts(facts, sweep), sweep)
+    assert {one.name for one in view.coloured} == {*smallest, "dense"}
+    assert [one.color for one in view.coloured] == list(COLORS)
+    assert view.series[0].grey  # drawn first, and so beneath
+    data = json.loads(plots.draw(view).to_json())["data"]
+    assert [trace["name"] for trace in data if trace.get("showlegend", True)] == [
+        *(one.name for one in view.coloured),
+        "14 other arms",
+    ]
+    hidden = [trace for trace in data if trace["legendgroup"] == "14 other arms"]
+    assert len(hidden) == 14 + 1
+    assert all(trace["mode"] == "lines" for trace in hidden)
+
+
+def test_a_picture_of_thirty_arms_stays_under_40_kilobytes() -> None:
+    sweep = make_sweep(arms={f"arm-{n}": {"penalty": "l1", "strength": 1} for n in range(30)})
+    facts = [fact for arm in sweep.arms for fact in ladder(40, arm, sweep=sweep)]
+    figure = plots.overlay(fronts(facts, sweep), sweep, small=True)
+    assert len(figure.to_json()) < 40_000
 
 
 def test_the_title_says_which_track_and_which_split() -> None:

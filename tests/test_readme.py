@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 from fakes import fake_train
 
 from sweeper import service
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.catalogue import FORMULAS
+from sweeper.catalogue import FORMULAS, METHODS, Formula, Hyper
 from sweeper.cli import main
 from sweeper.cli.files import template
 from sweeper.spec import Sweep
@@ -53,7 +54,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def shrink(study: Path) -> None:
     """Make the study file that `init` wrote small enough for a test."""
     text = study.read_text(encoding="utf-8")
-    for old, new in [("trials: 24", "trials: 2"), ("epochs: 20", "epochs: 1"), (": 10 ", ": 1 ")]:
+    for old, new in [("trials: 24", "trials: 2"), ("epochs: 20", "epochs: 2"), (": 10 ", ": 1 ")]:
         assert old in text
         text = text.replace(old, new)
     study.write_text(text, encoding="utf-8")
@@ -105,7 +106,22 @@ def test_the_gate_runs_readmes_test_command() -> None:
 
 
 def test_the_study_file_is_the_one_that_init_writes() -> None:
-    assert blocks("yaml") == [template()]
+    assert blocks("yaml")[0] == template()
+
+
+def test_the_arms_that_are_shown_can_be_run() -> None:
+    _, *shown = blocks("yaml")
+    assert len(shown) == 2
+    for text in shown:
+        sweep = yaml.safe_load(template())
+        found = Sweep.model_validate({**sweep, "arms": yaml.safe_load(text)["arms"]})
+        assert all(found.domains(arm) for arm in found.arms)
+
+
+def test_the_line_of_a_new_formula_is_one() -> None:
+    [text] = re.findall(r'^  (  )?("sum_of_roots": Formula\(.*?^  \)),', README, re.M | re.S)
+    made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyper": Hyper})["sum_of_roots"]
+    assert made.ways == ("loss", "decoupled", "shrink")
 
 
 def test_the_table_of_commands_holds_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -117,12 +133,28 @@ def test_the_table_of_commands_holds_every_command(capsys: pytest.CaptureFixture
     assert described == commands
 
 
+def rows(heading: str) -> list[str]:
+    """Return the lines of the table whose head starts so."""
+    _, _, after = README.partition(f"\n{heading}")
+    return [line for line in after.partition("\n\n")[0].splitlines()[2:] if line.startswith("|")]
+
+
 def test_the_table_of_formulas_is_the_catalogue() -> None:
+    expected = []
     for name, formula in FORMULAS.items():
-        ways = "" if name == "none" else ", ".join(formula.ways)
-        summary = formula.summary.replace("|", "&#124;")
-        row = f"| `{name}` | {summary} | {ways} | {', '.join(formula.hyper)} |"
-        assert row in README.splitlines()
+        value = formula.formula.removeprefix("R(W) = ").replace("|", "&#124;")
+        ways = (f"**{way}**" if way == formula.default_way else way for way in formula.ways)
+        row = f"| `{name}` | {value} | {', '.join(ways)} | {', '.join(formula.hyper)} |"
+        if name != "none":
+            expected.append(row)
+    assert rows("| penalty | R(W) |") == expected
+
+
+def test_the_table_of_methods_is_the_catalogue() -> None:
+    assert rows("| method |") == [
+        f"| `{name}` | {entry.summary} | {', '.join(entry.hyper)} |"
+        for name, entry in METHODS.items()
+    ]
 
 
 def test_every_file_that_readme_points_at_is_there() -> None:

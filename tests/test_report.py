@@ -1,5 +1,6 @@
 import errno
 import re
+from collections.abc import Sequence
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -7,13 +8,20 @@ from typing import Any
 import pytest
 import yaml
 from browsers import chromium, needs_chromium
-from factories import make_fact, make_facts, make_provenance, make_status, make_sweep
+from factories import (
+    make_bracket,
+    make_fact,
+    make_facts,
+    make_provenance,
+    make_status,
+    make_sweep,
+)
 
 from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
 from sweeper.report.findings import arm_rows, refusals, remarks, standing
 from sweeper.report.page import page, study_text
-from sweeper.results import Fact
+from sweeper.results import Fact, FoundBracket
 from sweeper.spec import Sweep
 
 
@@ -34,8 +42,8 @@ def sentence(sweep: Sweep, facts: list[Fact]) -> str:
     return standing(sweep, status, rows, refusals(status, facts))
 
 
-def written(sweep: Sweep, facts: list[Fact]) -> str:
-    return page(sweep, make_status(sweep, facts), facts)
+def written(sweep: Sweep, facts: list[Fact], found: Sequence[FoundBracket] = ()) -> str:
+    return page(sweep, make_status(sweep, facts), facts, found)
 
 
 def readable(text: str) -> str:
@@ -117,6 +125,91 @@ def test_the_table_shows_nonzeros_at_targets_with_test_accuracy_beside() -> None
     text = readable(written(*small_study()))
     assert "at 97 % at 97.5 % at 98 % at 98.2 % best validation hypervolume" in text
     assert "l1 2 0 0 4,000 test 97.50 4,000 test 97.50 8,000 test 98.20 – 98.10" in text
+
+
+AUTO = {"none": {}, "l1": {"penalty": "l1", "strength": "auto"}}
+
+
+def test_a_range_is_shown_with_what_its_probe_saw_at_both_ends() -> None:
+    sweep, facts = small_study(arms=AUTO)
+    text = readable(written(sweep, facts, [make_bracket(reused=True)]))
+    assert "Ranges of strengths" in text
+    row = "l1 strength 0.001 0.1 98.0 % 250,000 91.1 % 1,234 collapsed at 1: 11.3 % 12.3 reused"
+    assert row in text
+    assert "strength 0.001 … 0.1 (log)" in text  # in the table of the arms
+    assert "the range may go on" not in text
+    assert "automatic, not known yet" in readable(written(sweep, facts))
+
+
+def test_a_picture_of_a_probe_shades_the_range_that_was_searched() -> None:
+    sweep, facts = small_study(arms=AUTO)
+    text = written(sweep, facts, [make_bracket()])
+    [rect] = re.findall(r'class="probe".*?<rect x="([\d.]+)" y="0" width="([\d.]+)"', text)
+    # Strengths 1e-4 to 1, 162 wide from 3 on: the range is the second and third quarter.
+    assert [float(one) for one in rect] == pytest.approx([3 + 162 / 4, 162 / 2], abs=0.1)
+    [accuracy] = re.findall(r'class="accuracy" d="M([^"]*)"', text)
+    heights = [float(corner.split()[1]) for corner in accuracy.split("L")]
+    assert heights == pytest.approx(
+        [43 - 40 * y for y in (0.981, 0.98, 0.975, 0.911, 0.113)], abs=0.1
+    )
+
+
+def test_open_ends_of_ranges_are_remarked_on() -> None:
+    sweep, facts = small_study(arms=AUTO)
+    found = [make_bracket(open_above=True, open_below=True)]
+    text = readable(written(sweep, facts, found))
+    assert "Even the weakest strength of the probe changes the networks of l1:" in text
+    assert "No strength of the probe makes l1 collapse:" in text
+    assert "0.001 open below 0.1 open above" in text
+
+
+def test_a_front_that_ends_on_the_edge_of_its_range_is_remarked_on() -> None:
+    short = "The front of l1 ends on the edge of a searched strength"
+    whole = "l1: an end of its front lies on the upper edge of strength (0.001 to 0.1)"
+    arms = {"none": {}, "l1": {"penalty": "l1", "strength": {"log_uniform": [1e-3, 1e-1]}}}
+    for given, found in ((AUTO, [make_bracket()]), (arms, [])):
+        sweep, facts = small_study(arms=given)
+        facts[2] = make_fact(sweep=sweep, arm="l1", val=0.97, params={"strength": 0.099})
+        text = readable(written(sweep, facts, found))
+        assert short in text
+        assert whole in text
+        assert readable(written(sweep, facts[:2], found)).count("lies on the") == 0
+
+
+def test_a_sweep_without_ranges_has_no_section_of_them() -> None:
+    assert "Ranges of strengths" not in written(*small_study())
+
+
+MANY = {
+    "none": {},
+    **{f"arm-{n}": {"penalty": "l1", "strength": {"log_uniform": [1e-9, 1]}} for n in range(29)},
+}
+
+
+def test_of_many_arms_the_best_and_the_dense_one_have_a_colour() -> None:
+    sweep = make_sweep(search={"trials": 1}, arms=MANY)
+    facts = [
+        make_fact(sweep=sweep, arm=arm, nonzero=20_000 - 300 * place, params={"strength": 1e-4})
+        for place, arm in enumerate(MANY)
+    ]
+    text = written(sweep, facts)
+    sketch = re.findall(r'<svg viewBox="0 0 960.*?</svg>', text)[0]
+    legend = re.findall(r"<text[^>]*>([^<]+)</text>", sketch)[-8:]
+    assert legend == ["none", *(f"arm-{n}" for n in range(23, 29)), "23 other arms"]
+    assert sketch.count('stroke="var(--faint)"') == 23 + 1
+    assert text.count('class="chip" style="background:var(--faint)"') == 23
+    assert "of 30 arms the 6 of largest hypervolume and none in colour" in text
+    assert "at a given accuracy on mnist?" in readable(text)  # without thirty names
+    # All of them stand in the tables.
+    assert all(f"<th scope=row>{arm}<" in text for arm in MANY)
+
+
+def test_a_long_name_fits_into_the_legend_of_a_sketch() -> None:
+    name = "a" * 30
+    sweep = make_sweep(search={"trials": 1}, arms={name: {}, "b" * 60: {}})
+    text = written(sweep, [make_fact(sweep=sweep, arm=name)])
+    squeezed = re.findall(r'<text x="814" [^>]*textLength="146"[^>]*>([^<]*)<', text)
+    assert squeezed[:2] == [name, "b" * 33 + "…"]
 
 
 def test_failures_are_counted_and_never_on_a_front() -> None:

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from factories import make_bracket, make_fact, make_status, make_sweep
 from fakes import fake_train, optuna_study, small_sweep, study_names
 
 from sweeper import service
@@ -86,6 +87,16 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     assert f"| {best:.2%} |" in row
     smallest = found["l1"].at(accuracy=0.97)
     assert (f"{smallest.nonzero:,}" if smallest else "not reached") in row
+
+
+def test_the_note_says_which_fronts_end_on_the_edge_of_a_range() -> None:
+    sweep = make_sweep(arms={"l1": {"penalty": "l1", "strength": "auto"}})
+    facts = [make_fact(sweep=sweep, params={"strength": strength}) for strength in (0.099, 0.01)]
+    for some, said in ((facts, True), (facts[1:], False)):
+        found = fronts(some, sweep)
+        note = service.note(sweep, make_status(sweep, some), found, [make_bracket()])
+        line = "\nThe front of l1 ends on the edge of a searched strength: better networks may "
+        assert (line in note) == said
 
 
 def test_a_sweep_without_results_has_a_note_too(store: Store) -> None:

@@ -10,9 +10,26 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.catalogue import DATASETS, FORMULAS, OPTIMIZERS, SAMPLERS, SCHEDULES
+from sweeper.catalogue import (
+    DATASETS,
+    FORMULAS,
+    METHODS,
+    OPTIMIZERS,
+    SAMPLERS,
+    SCHEDULES,
+)
 from sweeper.errors import SpecError
-from sweeper.spec import Arm, Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
+from sweeper.results import Term
+from sweeper.spec import (
+    Arm,
+    Choice,
+    Integer,
+    LogUniform,
+    Sweep,
+    Uniform,
+    derive_seed,
+    probe_key,
+)
 from sweeper.spec.parts import ModelChoice
 from sweeper.spec.reading import parse
 from sweeper.spec.schema import json_schema
@@ -38,8 +55,9 @@ def test_a_date_that_is_none_is_an_error_of_the_file(tmp_path: Path) -> None:
 
 def test_a_whole_number_given_for_a_float_is_a_float(tmp_path: Path) -> None:
     arm = Arm.model_validate({"penalty": "l1_marginal_entropy", "strength": 1e-3, "mix": 1})
-    assert arm.method({}).hyper == (("mix", 1.0),)
-    assert type(dict(arm.method({}).hyper)["mix"]) is float
+    (term,) = arm.config({}).terms
+    assert term.hyper == (("mix", 1.0),)
+    assert type(dict(term.hyper)["mix"]) is float
 
 
 def test_widths_of_a_factory_tell_nothing_about_its_size() -> None:
@@ -108,13 +126,115 @@ def test_a_factory_of_ones_own_has_an_unknown_size(tmp_path: Path) -> None:
     assert sweep.model.arguments == (("width", 3),)
 
 
+def test_prox_of_a_concave_penalty_needs_a_small_learning_rate(tmp_path: Path) -> None:
+    arm = "arms: {a: {penalty: mcp, strength: 1, gamma: 1.5}}"
+    text = SMALL.replace("arms: {dense: {}}", arm)
+    assert load(tmp_path, text.replace("epochs: 4", "epochs: 4, learning_rate: 1.4"))
+    wrong = text.replace("epochs: 4", "epochs: 4, learning_rate: {uniform: [0.1, 1.5]}")
+    assert problems(tmp_path, wrong) == [
+        "arms.a.gamma: must be > 1.5 as prox (the largest learning rate is 1.5), got 1.5"
+    ]
+    assert load(tmp_path, wrong.replace("gamma", "apply: shrink, gamma"))
+
+
+def test_small_dense_needs_a_fully_connected_network(tmp_path: Path) -> None:
+    text = SMALL.replace("dense: {}", "a: {method: small_dense}")
+    assert load(tmp_path, text)
+    wrong = text.replace("mlp(64, 32)", "lenet-5").replace("digits", "mnist")
+    assert problems(tmp_path, wrong) == [
+        "arms.a.method: small_dense needs a fully connected network, lenet-5 is none"
+    ]
+
+
+def test_a_sum_searches_each_strength_by_its_own_name(tmp_path: Path) -> None:
+    arm = """a: {sum: {l1: {strength: {uniform: [0, 1]}},
+      renyi_entropy: {strength: auto, order: {uniform: [1, 3]}}}}"""
+    sweep = load(tmp_path, SMALL.replace("dense: {}", arm))
+    assert list(sweep.domains("a")) == [
+        "l1.strength", "renyi_entropy.strength", "renyi_entropy.order", "density",
+    ]  # fmt: skip
+    params = {
+        "l1.strength": 0.5, "renyi_entropy.strength": 2.0, "renyi_entropy.order": 1.5,
+        "density": 0.1,
+    }  # fmt: skip
+    config = sweep.config("a", 0, 0, dict(params))
+    assert config.method.terms == (
+        Term("l1", "prox", 0.5),
+        Term("renyi_entropy", "shrink", 2.0, (("order", 1.5), ("scaled", True))),
+    )
+    assert config.density == 0.1
+
+
+def test_l1_groups_and_l2_may_be_proximal_together(tmp_path: Path) -> None:
+    arm = "a: {sum: {l2: {strength: 1}, group_lasso: {strength: 1}, l1: {strength: 1}}}"
+    sweep = load(tmp_path, SMALL.replace("dense: {}", arm))
+    assert sweep.arms["a"].way_text == "prox + prox + prox"
+
+
+def test_an_arm_of_each_kind_says_what_it_is(tmp_path: Path) -> None:
+    def arm(**keys: Any) -> Arm:
+        return Arm.model_validate(keys)
+
+    control = arm(penalty="marginal_entropy", strength="auto", shuffle=True)
+    both = arm(method="gradual_magnitude", penalty="l2", strength=1e-4)
+    assert (arm().penalty_text, arm().way_text) == ("none", "")
+    assert control.penalty_text == "marginal_entropy, shuffled"
+    assert (both.penalty_text, both.way_text) == ("gradual_magnitude + l2", "prox")
+    assert [one.gives_zeros for one in (arm(), control, both)] == [False, True, True]
+    assert not arm(penalty="l1", strength=1, apply="loss").gives_zeros
+
+
+def test_a_range_takes_the_place_of_auto_and_nothing_else_changes(tmp_path: Path) -> None:
+    arms = """
+  a: {penalty: l1, strength: auto}
+  b: {sum: {l1: {strength: auto}, l2: {strength: auto}}}
+"""
+    sweep = load(tmp_path, SMALL.replace("arms: {dense: {}}", f"arms:{arms}"))
+    assert [sweep.automatic(arm) for arm in "ab"] == [
+        ("strength",), ("l1.strength", "l2.strength"),
+    ]  # fmt: skip
+    known = sweep.with_brackets({("a", "strength"): (1e-3, 1.0), ("b", "l2.strength"): (0.1, 2.0)})
+    assert known.domains("a")["strength"] == LogUniform(log_uniform=(1e-3, 1.0))
+    assert known.automatic("b") == ("l1.strength",)
+
+
+def test_probes_of_the_same_penalty_are_the_same_whatever_the_sweep(tmp_path: Path) -> None:
+    arms = """
+  a: {penalty: l1, strength: auto}
+  b: {sum: {l1: {strength: auto}, l2: {strength: auto}}}
+  c: {method: gradual_magnitude, penalty: l1, strength: auto}
+  d: {penalty: l1, strength: auto, apply: loss}
+  e: {penalty: l1, strength: auto, shuffle: true}
+"""
+    text = SMALL.replace("arms: {dense: {}}", f"arms:{arms}")
+
+    def key(arm: str, parameter: str = "strength", text: str = text) -> str:
+        return probe_key(load(tmp_path, text).probe(arm, parameter))
+
+    assert key("a") == key("b", "l1.strength") == key("c")
+    other = text.replace("name: small", "name: big\nseed: 7").replace("[0.01, 0.2]", "[0.1, 0.3]")
+    assert key("a", text=other) == key("a")
+    assert len({key("a"), key("b", "l2.strength"), key("d"), key("e")}) == 4
+    assert key("a", text=text.replace("mlp(64, 32)", "mlp(64)")) != key("a")
+    assert key("a", text=text.replace("epochs: 4", "epochs: 4, momentum: 0.5")) != key("a")
+
+
+def test_a_formula_of_ones_own_is_taken_by_name_and_read_without_importing_it() -> None:
+    keys = {"penalty": "nowhere.to_be_found:formula", "strength": "auto", "width": 2.5, "on": True}
+    arm = Arm.model_validate({**keys, "apply": "shrink"})
+    (term,) = arm.config({"strength": 0.5}).terms
+    hyper = (("width", 2.5), ("on", True))
+    assert term == Term("nowhere.to_be_found:formula", "shrink", 0.5, hyper)
+    assert Arm.model_validate_json(arm.model_dump_json()) == arm
+
+
 def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
     arms = """
   a: &a {penalty: l1, strength: 0.1}
   b: {<<: *a, apply: loss}
 """
     sweep = load(tmp_path, SMALL.replace("arms: {dense: {}}", f"arms:{arms}"))
-    assert (sweep.arms["b"].penalty, sweep.arms["b"].way) == ("l1", "loss")
+    assert (sweep.arms["b"].penalty, sweep.arms["b"].way_text) == ("l1", "loss")
 
 
 # What replaces which part of SMALL -> the one line that it must give.
@@ -126,7 +246,8 @@ ONE_MISTAKE = {
         "training.epoch: unknown key: got 'epoch'; allowed: batch_size, epochs, learning_rate, "
         "momentum, optimizer, schedule; did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
-        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, penalty, strength"),
+        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, method, penalty, shuffle, "
+        "strength, sum"),
     "missing": ("name: small\n", "", "name: required, but not given"),
     "dataset": ("digits", "digit", "dataset: no such dataset: got 'digit'; allowed: digits, "
         "fashion-mnist, mnist; did you mean 'digits'?"),
@@ -146,7 +267,7 @@ ONE_MISTAKE = {
     "image size": ("mlp(64, 32)", "lenet-5",
         "model: lenet-5 takes (1, 28, 28) images, digits has (1, 8, 8)"),
     "penalty": ("dense: {}", "a: {penalty: L1, strength: 1}", "arms.a.penalty: no such formula: "
-        "got 'L1'; allowed: joint_entropy, l1, l1_marginal_entropy, l2, marginal_entropy, none"),
+        f"got 'L1'; allowed: {', '.join(sorted([*FORMULAS, 'package.module:function']))}"),
     "way": ("dense: {}", "a: {penalty: l1, strength: 1, apply: porx}",
         "arms.a.apply: no such way for l1: got 'porx'; allowed: decoupled, loss, prox, shrink; "
         "did you mean 'prox'?"),
@@ -154,8 +275,47 @@ ONE_MISTAKE = {
         "a: {penalty: joint_entropy, strength: 1, apply: prox}",
         "arms.a.apply: joint_entropy cannot be applied as prox: its proximal operator has no "
         "closed form; use shrink"),
+    "method": ("dense: {}", "a: {method: gradual}", "arms.a.method: no such method: "
+        f"got 'gradual'; allowed: {', '.join(sorted(METHODS))}"),
+    "key of another method": ("dense: {}", "a: {method: gradual_magnitude, at: 1}",
+        "arms.a.at: unknown key: got 'at'; allowed: apply, begin, end, method, penalty, shuffle, "
+        "strength, sum"),
+    "end before begin": ("dense: {}", "a: {method: gradual_magnitude, end: 0.1}",
+        "arms.a.begin: must be < end 0.1, got 0.2"),
+    "gates and a penalty": ("dense: {}",
+        "a: {method: l0_hard_concrete, penalty: l1, strength: 1}",
+        "arms.a.method: l0_hard_concrete stands by itself, without penalties"),
+    "gates without strength": ("dense: {}", "a: {method: l0_hard_concrete}",
+        "arms.a.strength: required: a number, a domain or auto"),
+    "way without a penalty": ("dense: {}", "a: {apply: prox}",
+        "arms.a.apply: has no meaning without a penalty"),
+    "control without a penalty": ("dense: {}", "a: {shuffle: true}",
+        "arms.a.shuffle: has no meaning without a penalty"),
+    "shuffle is no switch": ("dense: {}", "a: {penalty: l1, strength: 1, shuffle: 1}",
+        "arms.a.shuffle: must be true or false, got 1"),
+    "sum of one": ("dense: {}", "a: {sum: {l1: {strength: 1}}}",
+        "arms.a.sum: needs two or more penalties; for one say `penalty:`"),
+    "sum and penalty": ("dense: {}",
+        "a: {penalty: l1, strength: 1, sum: {l2: {strength: 1}, hoyer: {strength: 1}}}",
+        "arms.a.sum: an arm has either a penalty or a sum of several"),
+    "two proximal terms": ("dense: {}", "a: {sum: {l1: {strength: 1}, mcp: {strength: 1}}}",
+        "arms.a.sum: l1, mcp cannot all be prox: the operator of a sum is exact for l1, l2 and "
+        "group_lasso together only; apply others as shrink"),
+    "key of a summand": ("dense: {}",
+        "a: {sum: {l1: {strength: 1, mix: 1}, l2: {strength: 1}}}",
+        "arms.a.sum.l1.mix: unknown key: got 'mix'; allowed: apply, shuffle, strength"),
+    "strength of a summand": ("dense: {}", "a: {sum: {l1: {strength: 1}, l2: {}}}",
+        "arms.a.sum.l2.strength: required: a number, a domain or auto"),
+    "value of a summand": ("dense: {}", "a: {sum: {l1: {strength: -1}, l2: {strength: 1}}}",
+        "arms.a.sum.l1.strength: must be >= 0, got -1"),
+    "order as a loss": ("dense: {}",
+        "a: {penalty: renyi_entropy, strength: 1, order: 0.5, apply: loss}",
+        "arms.a.order: must be >= 1 as loss: below it the gradient is infinite at a weight of 0; "
+        "use shrink"),
+    "letter out of range": ("dense: {}", "a: {penalty: scad, strength: 1, a: 2}",
+        "arms.a.a: must lie in (2, 10000], got 2"),
     "no strength": ("dense: {}", "a: {penalty: l1}",
-        "arms.a.strength: required: a number or a domain"),
+        "arms.a.strength: required: a number, a domain or auto"),
     "strength of nothing": ("dense: {}", "a: {strength: 1}",
         "arms.a.strength: has no meaning without a penalty"),
     "negative strength": ("dense: {}", "a: {penalty: l1, strength: -1}",
@@ -179,10 +339,10 @@ ONE_MISTAKE = {
     "choice of lists": ("dense: {}", "a: {penalty: l1, strength: {choice: [[1], 2]}}",
         "arms.a.strength: each choice must be a number, a word, true or false, got [[1], 2]"),
     "unknown domain": ("dense: {}", "a: {penalty: l1, strength: {loguniform: [1, 2]}}",
-        "arms.a.strength: must be a number or one of uniform, log_uniform, integer, choice, "
+        "arms.a.strength: must be a number, auto or one of uniform, log_uniform, integer, choice, "
         "got {'loguniform': [1, 2]}"),
     "two domains": ("dense: {}", "a: {penalty: l1, strength: {uniform: [1, 2], choice: [1, 2]}}",
-        "arms.a.strength: must be a number or one of uniform, log_uniform, integer, choice, "
+        "arms.a.strength: must be a number, auto or one of uniform, log_uniform, integer, choice, "
         "got {'uniform': [1, 2], 'choice': [1, 2]}"),
     "hyperparameter too large": ("dense: {}",
         "a: {penalty: l1_marginal_entropy, strength: 1, mix: 11}",
@@ -300,7 +460,34 @@ searched = positive | st.builds(
 penalties = st.sampled_from([name for name in FORMULAS if name != "none"])
 pruning = st.fixed_dictionaries({"density": searched})
 no_penalty: st.SearchStrategy[dict[str, Any]] = st.just({})
-arms = no_penalty | st.fixed_dictionaries({"penalty": penalties, "strength": searched})
+strengths = searched | st.just("auto")
+one_penalty = st.fixed_dictionaries(
+    {"penalty": penalties, "strength": strengths}, optional={"shuffle": st.booleans()}
+)
+summand = st.fixed_dictionaries({"strength": strengths}, optional={"shuffle": st.booleans()})
+sums = st.fixed_dictionaries(
+    {
+        "sum": st.dictionaries(
+            st.sampled_from(
+                [n for n, f in FORMULAS.items() if f.default_way != "prox" and n != "none"]
+            ),
+            summand,
+            min_size=2,
+            max_size=3,
+        )
+    }
+)
+methods = (
+    st.sampled_from(sorted(METHODS))
+    .map(
+        lambda name: {
+            "method": name,
+            **({"strength": "auto"} if METHODS[name].has_strength else {}),
+        }
+    )
+    .filter(lambda arm: arm["method"] != "small_dense")
+)
+arms = no_penalty | one_penalty | sums | methods
 specs = st.fixed_dictionaries(
     {
         "name": names,
@@ -410,7 +597,9 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
     [
         "unknown key", "unknown key in a part", "unknown key of a formula", "missing", "dataset",
         "optimizer", "sampler", "model", "penalty", "way", "way that does not exist",
-        "no strength", "unknown domain", "two domains", "domain for the pack", "zero", "track",
+        "method", "key of another method", "gates without strength", "shuffle is no switch",
+        "key of a summand", "strength of a summand", "no strength", "unknown domain",
+        "two domains", "domain for the pack", "zero", "track",
         "name", "reserved", "no arms", "empty arms",
     ],
 )  # fmt: skip

@@ -26,6 +26,7 @@ from sweeper.results import (
     Recipe,
     Scalar,
     Slot,
+    Term,
     TrialConfig,
     TrialResult,
 )
@@ -179,6 +180,7 @@ def test_an_unknown_sweep_is_answered_with_the_nearest_name(store: Store, sweep:
         store.reap,
         store.untold,
         store.results,
+        store.brackets,
         lambda name: store.join(name, device="cpu"),
         lambda name: store.take_turn(name, "publish", 1),
     ]
@@ -540,6 +542,7 @@ def tuples(elements: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...
     return st.lists(elements, max_size=3).map(tuple)
 
 
+pairs = tuples(st.tuples(words, scalars))
 configs = st.builds(
     TrialConfig,
     recipe=st.builds(
@@ -561,7 +564,11 @@ configs = st.builds(
     momentum=reals,
     finetune_learning_rate_factor=reals,
     method=st.builds(
-        MethodConfig, words, words, strength=reals, hyper=tuples(st.tuples(words, scalars))
+        MethodConfig,
+        terms=tuples(st.builds(Term, words, words, reals, pairs, st.booleans())),
+        name=words,
+        own_strength=reals,
+        hyper=pairs,
     ),
     density=reals,
     floor=reals,
@@ -750,12 +757,14 @@ class locked:  # noqa: N801  # reads as a state
 def test_looking_waits_for_no_lock(store: Store, storage_url: str, sweep: Sweep) -> None:
     store.register(sweep)
     store.take_turn("tiny", "publish", 60)
+    worker = store.join("tiny", device="cpu")
     with locked(storage_url, sweep.name, seconds=1.5):
         begin = time.monotonic()
         store.status("tiny")
         store.results("tiny")
         store.finished("tiny")
         store.reap("tiny")
+        store.claim_probe(worker)
         store.take_turn("tiny", "publish", 60)
         assert time.monotonic() - begin < 1
 
@@ -814,8 +823,9 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
         assert lost
         return result
 
-    once(lambda: store.register(sweep))
-    assert store.status("tiny").budget == 12
+    once(lambda: store.register(changed(sweep, arms={"l2": {"penalty": "l2", "strength": "auto"}})))
+    assert store.status("tiny").budget == 18
+    assert store.status("tiny").probes == 1
     worker = once(lambda: store.join("tiny", device="cpu"))
     assert [one.id for one in store.status("tiny").workers] == [worker]
     slots = once(lambda: store.claim(worker, 4))
@@ -829,6 +839,11 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     once(lambda: store.told(slots[0]))
     once(lambda: store.release(worker, slots[1:2]))
     assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 1
+    task = once(lambda: store.claim_probe(worker))
+    once(lambda: store.release_probe(worker, task))
+    assert once(lambda: store.claim_probe(worker)) == task
+    once(lambda: store.record_bracket(worker, task, claimer.BRACKET, claimer.PROVENANCE))
+    assert len(store.brackets("tiny")) == 1
     once(lambda: store.renew(worker))
     once(lambda: store.leave(worker))
     assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 3

@@ -7,33 +7,19 @@ from collections.abc import Sequence
 
 import pytest
 import torch
+from packs import RECIPE, config, every_method, facts, penalty, small_images
 from torch import Tensor, nn
 
 from sweeper import models
-from sweeper.catalogue import FORMULAS
-from sweeper.datasets import Data, Part, load
+from sweeper.datasets import Data, load
 from sweeper.errors import Interrupted
-from sweeper.results import MethodConfig, Recipe, TrialConfig, TrialResult
 from sweeper.training import methods, optimizers, train
 from sweeper.training.counting import constant_inputs, effective
 from sweeper.training.fitting import Schedule, Slice, fit
+from sweeper.training.methods import Setting
 from sweeper.training.network import Network
 from sweeper.training.pack import nothing, same_bits
 from sweeper.training.pruning import magnitudes, masks
-
-RECIPE = Recipe(
-    model="mlp",
-    model_options=(("widths", (24, 12)),),
-    dataset="digits",
-    batch_size=32,
-    epochs=3,
-    finetune_epochs=1,
-    optimizer="sgd",
-    schedule="cosine",
-    repeat=0,
-    order_seed=7,
-    curve=(0.02, 0.2, 0.9),
-)
 
 
 @pytest.fixture(scope="module")
@@ -41,46 +27,20 @@ def digits() -> Data:
     return load("digits")
 
 
-def config(k: int = 0, method: MethodConfig | None = None, **changes: object) -> TrialConfig:
-    base = TrialConfig(
-        recipe=RECIPE,
-        init_seed=k,
-        learning_rate=0.05 * (1 + k % 3),
-        momentum=0.9 if k % 2 else 0.8,
-        finetune_learning_rate_factor=0.2,
-        method=method or MethodConfig("none", "loss", 0.0),
-        density=0.05 * (1 + k % 4),
-        floor=0.1,
-        track="pruned",
-    )
-    return dataclasses.replace(base, **changes)  # type: ignore[arg-type]
-
-
-def every_method() -> list[MethodConfig]:
-    """Every formula of the catalogue in each of its ways."""
-    return [
-        MethodConfig(
-            penalty=name,
-            apply=way,
-            strength=1e-3,
-            hyper=tuple((key, hyper.default) for key, hyper in formula.hyper.items()),
-        )
-        for name, formula in FORMULAS.items()
-        for way in formula.ways
-    ]
-
-
-def facts(results: Sequence[TrialResult]) -> list[TrialResult]:
-    """Results without what a clock or the company gives."""
-    return [dataclasses.replace(result, seconds=0.0, pack=0) for result in results]
-
-
 def test_result_has_the_same_bits_in_packs_of_1_3_and_16_in_any_order(digits: Data) -> None:
     methods = every_method()
-    configs = [config(k, methods[k % len(methods)]) for k in range(16)]
+    count = len(methods)
+    assert count > 60
+    recipe = dataclasses.replace(RECIPE, epochs=1, curve=())
+    configs = [config(k, methods[k], recipe=recipe) for k in range(count)]
     together = facts(train(configs, digits))
-    for chosen in ([0], [7], [15], [3, 11, 6], list(reversed(range(16)))):
-        assert facts(train([configs[k] for k in chosen], digits)) == [together[k] for k in chosen]
+    order = list(range(count))
+    for size in (1, 3, 16):
+        # Neighbours of all kinds, and every method alone, with two others and with fifteen.
+        for begin in range(0, count, size):
+            chosen = order[begin : begin + size][::-1]
+            found = facts(train([configs[k] for k in chosen], digits))
+            assert found == [together[k] for k in chosen], [methods[k] for k in chosen]
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -103,7 +63,7 @@ def test_gradients_have_the_same_bits_in_any_pack_and_threads(
     widths: tuple[int, ...], batch: int
 ) -> None:
     # Gradients, not facts: accuracies on few images hide the last bits.
-    data = _small_images(batch)
+    data = small_images(batch)
     recipe = dataclasses.replace(RECIPE, model_options=(("widths", widths),))
     network = Network.of(recipe, data)
     stack = network.init(range(16), recipe, data)
@@ -125,11 +85,11 @@ def test_gradients_have_the_same_bits_in_any_pack_and_threads(
 
 
 def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> None:
-    data = _small_images()
+    data = small_images()
     recipe = dataclasses.replace(
         RECIPE, model="lenet-5", model_options=(), dataset="mnist", epochs=1, batch_size=16
     )
-    configs = [config(k, every_method()[k], recipe=recipe, floor=0.0) for k in range(3)]
+    configs = [config(k, every_method()[k], recipe=recipe, floor=0.0) for k in (0, 1, 60)]
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -139,15 +99,6 @@ def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> 
         assert facts(train(configs[2:], data)) == together[2:]
     finally:
         torch.set_num_threads(before)
-
-
-def _small_images(count: int = 48) -> Data:
-    generator = torch.Generator().manual_seed(0)
-    part = Part(
-        torch.rand(count, 1, 28, 28, generator=generator),
-        torch.randint(0, 10, (count,), generator=generator),
-    )
-    return Data("mnist", 10, part, part, part, hash="")
 
 
 @pytest.mark.parametrize("name", ["sgd", "adam"])
@@ -250,7 +201,7 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, schedule="constant", batch_size=1000, epochs=1)
     network = Network.of(recipe, digits)
     stack = network.init([3], recipe, digits)
-    method = methods.make([MethodConfig("l1", "loss", 0.01)], digits.device)
+    method = methods.make([config(method=penalty("l1", "loss", 0.01))], digits.device)
     plan = Schedule(1, 1000, "sgd", "constant", order_seed=5)
     fit(
         network,
@@ -260,6 +211,7 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
         rate=torch.tensor([0.1]),
         momentum=torch.tensor([0.0]),
         slices=(Slice(0, 1, method),),
+        setting=Setting((3,), 5, torch.tensor([1.0]), 1),
         tick=nothing,
     )
     module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=3)
@@ -275,8 +227,8 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
 
 @pytest.mark.parametrize("way", ["prox", "shrink"])
 def test_l1_as_prox_and_as_shrink_are_the_same_and_make_exact_zeros(digits: Data, way: str) -> None:
-    (prox,) = train([config(1, MethodConfig("l1", "prox", 0.01))], digits)
-    (result,) = train([config(1, MethodConfig("l1", way, 0.01))], digits)
+    (prox,) = train([config(1, penalty("l1", "prox", 0.01))], digits)
+    (result,) = train([config(1, penalty("l1", way, 0.01))], digits)
     assert result.as_trained is not None
     assert prox.as_trained is not None
     assert result.as_trained.nonzero == prox.as_trained.nonzero < 0.95 * result.total
@@ -284,7 +236,7 @@ def test_l1_as_prox_and_as_shrink_are_the_same_and_make_exact_zeros(digits: Data
 
 def test_decoupled_and_loss_are_the_same_without_momentum(digits: Data) -> None:
     found = [
-        train([config(1, MethodConfig("l2", way, 0.01), momentum=0.0)], digits)[0]
+        train([config(1, penalty("l2", way, 0.01), momentum=0.0)], digits)[0]
         for way in ("loss", "decoupled")
     ]
     # decoupled takes its gradient after the step, loss before: close, not equal.
@@ -372,8 +324,9 @@ def test_pruning_never_revives_zeros_and_keeps_the_largest(digits: Data) -> None
     stack = network.init([0, 1], RECIPE, digits)
     for name in network.weights:
         stack[name][1].mul_(stack[name][1].abs() > 0.2)
-    ranked = magnitudes(network, stack)
-    found = masks(network, stack, ranked, torch.tensor([0.25, 1.0]))
+    prunable = {name: stack[name] for name in network.weights}
+    ranked = magnitudes(prunable)
+    found = masks(prunable, ranked, torch.tensor([0.25, 1.0]))
     flat = torch.cat([stack[name][0].flatten().abs() for name in network.weights])
     kept = torch.cat([found[name][0].flatten() for name in network.weights])
     # Oracle: the definition, by a full sort.

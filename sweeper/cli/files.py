@@ -10,6 +10,8 @@ from sweeper.cli.common import DataFolder, StudyFile, console, count, duration, 
 from sweeper.errors import InputError
 
 TEMPLATE = "study.yaml"
+WIDEST = 29
+"""Columns for `conditional_entropy.strength,`: whatever else is long, that is not broken."""
 
 
 def register(app: typer.Typer) -> None:
@@ -25,24 +27,43 @@ def template() -> str:
 
 def check(file: StudyFile) -> None:
     """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
-    from sweeper.checking import plan
+    from sweeper.checking import plan, try_formulas
     from sweeper.spec import Sweep
 
     sweep = Sweep.load(file)
+    try_formulas(sweep, str(file))
     found = plan(sweep)
     terminal = console()
     total = f", {count(found.parameters)} parameters" if found.parameters else ""
     terminal.print(f"{sweep.name}: {sweep.model.text} on {sweep.dataset}{total}", soft_wrap=True)
-    shown = table("arm", "penalty", "way", "searched", ">trials")
+    shared = set(sweep.common())
+    rows = []
     for arm in found.arms:
-        searched = ", ".join(arm.searched) or "nothing"
-        shown.add_row(arm.name, arm.penalty, arm.way, searched, str(arm.trials))
+        own = [key for key in arm.searched if key not in shared]
+        named = [f"{key} (auto)" if key in arm.automatic else key for key in own]
+        rows.append((arm.name, arm.penalty, arm.way, ", ".join(named) or "-"))
+    shown = table("arm", "penalty", "way", "searched")
+    for row in rows:
+        shown.add_row(*row)
+    # Where it is narrow a long name of an arm is broken, but not a formula's or a parameter's.
+    word = max(len(word) for row in rows for word in row[1].split())
+    shown.columns[1].width = min(max(len(row[1]) for row in rows), word + 5, WIDEST)
+    shown.columns[3].width = min(max(len(row[3]) for row in rows), WIDEST)
     terminal.print(shown)
+    common = [key for key in found.arms[0].searched if key in shared]
+    terminal.print(f"searched in every arm: {', '.join(common) or 'nothing'}", soft_wrap=True)
     search = sweep.search
     terminal.print(
         f"{many(len(found.arms), 'arm')} x {many(search.repeats, 'repeat')} x "
         f"{many(search.trials, 'trial')} = {many(found.trials, 'trial')} ({search.sampler})"
     )
+    if found.probe.ranges:
+        probe = found.probe
+        terminal.print(
+            f"{many(probe.ranges, 'range')} to find first: {probe.probes} x {probe.networks} "
+            f"networks x {probe.steps:,} steps",
+            soft_wrap=True,
+        )
     terminal.print(f"{found.trials:,} x {found.steps_per_trial:,} = {found.steps:,} training steps")
     if found.seconds is None:
         terminal.print("time: unknown for a network of your own")

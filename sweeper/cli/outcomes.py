@@ -20,7 +20,7 @@ from sweeper.cli.common import (
     table,
 )
 from sweeper.errors import InputError, choices
-from sweeper.results import Accuracy, Fact, SweepStatus, Track
+from sweeper.results import Accuracy, Fact, FoundBracket, SweepStatus, Track
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -53,6 +53,7 @@ def front(
     ] = None,
 ) -> None:
     """Show each arm's front: the networks that no other one of the arm beats in both respects."""
+    from sweeper import brackets
     from sweeper.fronts import Front, selection
 
     if as_json and as_csv:
@@ -61,6 +62,7 @@ def front(
     chosen_by = _chosen("--by", by, BY)
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+        found = store.brackets(name)
     chosen_track = chosen_track or sweep.sparsification.track
     chosen_by = chosen_by or selection(sweep)[0]
     show: Accuracy = "test_accuracy" if chosen_by == "val_accuracy" else "val_accuracy"
@@ -68,8 +70,11 @@ def front(
         arm: Front.of(facts, track=chosen_track, by=chosen_by, show=show, arm=arm)
         for arm in sweep.arms
     }
+    known = sweep.with_brackets(brackets.ranges(found))
+    params = {arm: [point.params for point in made.points] for arm, made in fronts.items()}
+    ends = brackets.edges(known, params)
     if as_json:
-        typer.echo(json.dumps(_plain(sweep, status, fronts), indent=2))
+        typer.echo(json.dumps(_plain(sweep, status, fronts, ends), indent=2))
     elif as_csv:
         _write_csv(fronts)
     else:
@@ -82,6 +87,8 @@ def front(
         which = "validation" if chosen_by == "val_accuracy" else "test"
         terminal.print(f"nonzero parameters of the smallest network at a {which} accuracy:")
         terminal.print(target_table(sweep, fronts))
+        if ends:
+            terminal.print(f"[yellow]warning:[/] {brackets.in_short(ends)}", soft_wrap=True)
 
 
 def _chosen(option: str, given: str | None, allowed: Mapping[str, T]) -> T | None:
@@ -141,12 +148,15 @@ def arms_table(sweep: "Sweep", status: SweepStatus, facts: Sequence[Fact]) -> "T
     return shown
 
 
-def _plain(sweep: "Sweep", status: SweepStatus, fronts: "Mapping[str, Front]") -> dict[str, Any]:
+def _plain(
+    sweep: "Sweep", status: SweepStatus, fronts: "Mapping[str, Front]", ends: Sequence[str]
+) -> dict[str, Any]:
     return {
         "sweep": sweep.name,
         "digest": sweep.digest,
         "done": status.done,
         "budget": status.budget,
+        "warnings": list(ends),
         "fronts": {
             arm: {
                 "track": front.track,
@@ -211,13 +221,14 @@ def report(
     """Write one HTML file that says what a sweep found; it works offline."""
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+        found = store.brackets(name)
     if figure:
         from sweeper.fronts import fronts
         from sweeper.plots import overlay, save_figure
 
         typer.echo(f"figure: {save_figure(overlay(fronts(facts, sweep), sweep), figure)}")
     if out or not figure:
-        typer.echo(f"report: {write(out or report_path(name), sweep, status, facts)}")
+        typer.echo(f"report: {write(out or report_path(name), sweep, status, facts, found)}")
 
 
 def report_path(name: str) -> Path:
@@ -225,11 +236,17 @@ def report_path(name: str) -> Path:
     return Path("sweeps") / name / "report.html"
 
 
-def write(path: Path, sweep: "Sweep", status: SweepStatus, facts: Sequence[Fact]) -> Path:
+def write(
+    path: Path,
+    sweep: "Sweep",
+    status: SweepStatus,
+    facts: Sequence[Fact],
+    found: Sequence[FoundBracket],
+) -> Path:
     """Write the report of a sweep."""
     from sweeper.report import write_report
 
-    return write_report(path, sweep, status, facts)
+    return write_report(path, sweep, status, facts, found)
 
 
 def dashboard(

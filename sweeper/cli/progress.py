@@ -26,6 +26,7 @@ class Progress:
         self.console = console()
         self._live = Live(console=self.console, auto_refresh=False, transient=True)
         self._said: tuple[int, float] = (-1, float("-inf"))
+        """How many ranges and trials were done at the last plain line, and when it was."""
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -47,12 +48,13 @@ class Progress:
             return
         done, when = self._said
         now = time.monotonic()
+        further = status.probed + status.done != done
         if status.finished:
-            due = status.done != done
+            due = further
         else:
-            due = now - when >= (QUIET_SECONDS if status.done != done else IDLE_SECONDS)
+            due = now - when >= (QUIET_SECONDS if further else IDLE_SECONDS)
         if due:
-            self._said = (status.done, now)
+            self._said = (status.probed + status.done, now)
             self.console.print(progress_line(status), soft_wrap=True)
 
 
@@ -79,9 +81,11 @@ def progress_view(status: SweepStatus) -> "Group":
 
 
 def progress_line(status: SweepStatus) -> str:
-    """Return one line: done, workers, time left."""
+    """Return one line: ranges, trials, workers, time left."""
     alive = sum(worker.alive for worker in status.workers)
     parts = [f"{status.done} of {status.budget} trials done"]
+    if status.probed < status.probes:
+        parts.insert(0, f"{status.probed} of {many(status.probes, 'range')} found")
     if not status.finished:
         parts.append(many(alive, "worker") + _packs(status))
     left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)

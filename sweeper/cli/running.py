@@ -23,7 +23,6 @@ from sweeper.errors import Interrupted
 if TYPE_CHECKING:
     from sweeper.api import Outcome
     from sweeper.results import SweepStatus
-    from sweeper.spec import Sweep
 
 
 def register(app: typer.Typer) -> None:
@@ -62,18 +61,19 @@ def run(
     from sweeper import api
     from sweeper.cli.outcomes import report_path
     from sweeper.cli.progress import Progress
-    from sweeper.spec import Sweep
 
-    sweep = Sweep.load(file)
     terminal = console()
+    name = ""
 
     def started(outcome: "Outcome", status: "SweepStatus") -> None:
-        terminal.print(_beginning(sweep, outcome, status), soft_wrap=True)
+        nonlocal name
+        name = status.name
+        terminal.print(_beginning(outcome, status), soft_wrap=True)
 
     try:
         with Progress() as progress:
             api.run(
-                sweep,
+                file,
                 storage,
                 workers=workers,
                 device=device,
@@ -87,18 +87,18 @@ def run(
         done = "stopped; what is done is on record, and the same command goes on"
         terminal.print(f"{done}: sweeper run {file}", soft_wrap=True, markup=False)
         raise typer.Exit(130) from None
-    _ending(sweep.name, storage, None if no_report else report or report_path(sweep.name))
+    _ending(name, storage, None if no_report else report or report_path(name))
 
 
-def _beginning(sweep: "Sweep", outcome: "Outcome", status: "SweepStatus") -> str:
-    size = f"{many(len(sweep.arms), 'arm')}, {many(status.budget, 'trial')}"
+def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
+    size = f"{many(len(status.arms), 'arm')}, {many(status.budget, 'trial')}"
     if status.finished:
-        return f"{sweep.name}: all {status.budget} trials are on record, nothing to do"
+        return f"{status.name}: all {status.budget} trials are on record, nothing to do"
     if outcome == "extended":
-        return f"{sweep.name}: extended to {size}: {status.done} of {status.budget} done"
+        return f"{status.name}: extended to {size}: {status.done} of {status.budget} done"
     if outcome == "resumed":
-        return f"{sweep.name}: goes on: {status.done} of {status.budget} done"
-    return f"{sweep.name}: new sweep, {size}"
+        return f"{status.name}: goes on: {status.done} of {status.budget} done"
+    return f"{status.name}: new sweep, {size}"
 
 
 def _ending(name: str, storage: str, report: Path | None) -> None:
@@ -107,12 +107,14 @@ def _ending(name: str, storage: str, report: Path | None) -> None:
     terminal = console()
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+        found = store.brackets(name)
         terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
         terminal.print(arms_table(sweep, status, facts))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         if report:
-            terminal.print(f"report:    {write(report, sweep, status, facts)}", soft_wrap=True)
+            written = write(report, sweep, status, facts, found)
+            terminal.print(f"report:    {written}", soft_wrap=True)
         terminal.print(f"dashboard: {dashboard_command(store, storage)}", soft_wrap=True)
         if not status.finished:
             raise typer.Exit(1)

@@ -35,7 +35,10 @@ def density_curves(facts: Iterable[Fact], sweep: Sweep, *, small: bool = False) 
 
 def draw(view: View, *, small: bool = False) -> go.Figure:
     """Draw a view. Each arm is a line, its markers, and one entry of the legend for both."""
-    traces = [trace for series in view.series for trace in _traces(view, series, small)]
+    traces = [_grey_line(view, series) for series in view.grey]
+    traces += [trace for series in view.coloured for trace in _traces(view, series, small)]
+    if view.grey:
+        traces.append(_entry_of_others(view))
     figure = go.Figure(data=traces, layout=_layout(view, small))
     if not any(series.dots for series in view.series):
         figure.add_annotation(
@@ -90,6 +93,28 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     )
     entry = go.Scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, **shared)
     return [stairs, markers, entry]
+
+
+def _grey_line(view: View, series: Series) -> go.Scatter:
+    """Return one of many arms: which one it is, hovering tells."""
+    corners = view.stairs_of(series)
+    return go.Scatter(
+        x=[round(x, 1) for x, _ in corners],
+        y=[y for _, y in corners],
+        mode="lines",
+        line={"color": series.color, "width": 1, **({"shape": "hv"} if view.stairs else {})},
+        hovertemplate=f"<b>{series.name}</b><br>%{{x:,}} nonzero<br>{view.line_name} %{{y:.2f}} %"
+        "<extra></extra>",
+        legendgroup=view.others,
+        name=series.name,
+        showlegend=False,
+    )
+
+
+def _entry_of_others(view: View) -> go.Scatter:
+    line = {"color": view.grey[0].color, "width": 1}
+    name = view.others
+    return go.Scatter(x=[None], y=[None], mode="lines", line=line, legendgroup=name, name=name)
 
 
 def _layout(view: View, small: bool) -> dict[str, Any]:

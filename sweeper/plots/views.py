@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeper.fronts import Front, FrontPoint, describe, selection
+from sweeper.fronts import Front, FrontPoint, describe, fronts, selection
 from sweeper.results import Accuracy, CurvePoint, Fact
 from sweeper.spec import Sweep
 
@@ -15,6 +15,9 @@ from sweeper.spec import Sweep
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot")
+GREY = "#A3A8AE"
+MOST = 8
+"""With more arms than this, most are grey: nobody tells thirty lines apart by their look."""
 SHORT: Mapping[Accuracy, str] = {"val_accuracy": "validation", "test_accuracy": "test"}
 TRACKS = {"pruned": "pruned track", "as_trained": "as-trained track"}
 
@@ -43,6 +46,8 @@ class Series:
     symbol: str
     dash: str
     dots: tuple[Dot, ...]
+    grey: bool = False
+    """One of many: a thin line without markers, and no entry of its own in the legend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,21 @@ class View:
     """Accuracy in %."""
     hidden: int
     """Markers that lie outside `y_range`."""
+
+    @property
+    def coloured(self) -> tuple[Series, ...]:
+        """The arms with a look of their own."""
+        return tuple(series for series in self.series if not series.grey)
+
+    @property
+    def grey(self) -> tuple[Series, ...]:
+        """The other arms, which share one entry of the legend."""
+        return tuple(series for series in self.series if series.grey)
+
+    @property
+    def others(self) -> str:
+        """What the legend says of the grey arms."""
+        return f"{len(self.grey)} other arms"
 
     def ticks(self, most: int = 10) -> tuple[tuple[int, str], ...]:
         """Return at most `most` round sizes within the picture, with readable labels."""
@@ -85,12 +105,12 @@ class View:
         return (*corners, (self.x_range[1], corners[-1][1]))
 
 
-def front_view(fronts: Mapping[str, Front], sweep: Sweep) -> View:
+def front_view(found: Mapping[str, Front], sweep: Sweep) -> View:
     """Return the fronts of the arms in one picture, in the order given."""
     by, show = selection(sweep)
-    track = next((front.track for front in fronts.values()), sweep.sparsification.track)
+    track = next((front.track for front in found.values()), sweep.sparsification.track)
     dots = {
-        name: [_dot(point, by, show) for point in front.points] for name, front in fronts.items()
+        name: [_dot(point, by, show) for point in front.points] for name, front in found.items()
     }
     chosen = f"chosen on {SHORT[by]}, {SHORT[show]} beside"
     if by == "test_accuracy":
@@ -98,6 +118,7 @@ def front_view(fronts: Mapping[str, Front], sweep: Sweep) -> View:
     return _view(
         dots,
         sweep,
+        leading(found, sweep),
         title=f"{sweep.name}: {TRACKS[track]}, {chosen}",
         subtitle=f"lines: fronts on {SHORT[by]} accuracy · markers: {SHORT[show]} accuracy of "
         "the same networks",
@@ -132,11 +153,35 @@ def curve_view(facts: Iterable[Fact], sweep: Sweep) -> View:
     return _view(
         dots,
         sweep,
+        leading(fronts(facts, sweep), sweep),
         title=f"{sweep.name}: density curves, pruned without fine-tuning",
         subtitle=f"at each density the trial that is best on {SHORT[by]} accuracy (line) · "
         f"markers: its {SHORT[show]} accuracy",
         stairs=False,
     )
+
+
+def leading(found: Mapping[str, Front], sweep: Sweep) -> tuple[str, ...]:
+    """Return the arms that are drawn in colour, in the order given.
+
+    All of them if they are few. Else as many as there are colours: the first arm that neither has
+    a penalty nor a method, to compare with, and those of the largest hypervolume.
+    """
+    if len(found) <= MOST:
+        return tuple(found)
+    sizes = [point.total for front in found.values() for point in front.points]
+    size = sweep.reference.nonzero or sweep.parameters or max(sizes, default=1)
+    corner = (size, sweep.reference.error)
+    worth = {name: front.hypervolume(corner) for name, front in found.items()}
+    plain = [name for name in found if _is_plain(sweep, name)][:1]
+    ranked = sorted((name for name in found if name not in plain), key=lambda name: -worth[name])
+    chosen = {*plain, *ranked[: len(COLORS) - len(plain)]}
+    return tuple(name for name in found if name in chosen)
+
+
+def _is_plain(sweep: Sweep, name: str) -> bool:
+    arm = sweep.arms.get(name)
+    return arm is not None and not arm.terms and arm.method is None
 
 
 def short_count(value: int) -> str:
@@ -167,19 +212,36 @@ def _percent(accuracy: float) -> float:
 
 
 def _view(
-    dots: Mapping[str, Sequence[Dot]], sweep: Sweep, *, title: str, subtitle: str, stairs: bool
+    dots: Mapping[str, Sequence[Dot]],
+    sweep: Sweep,
+    chosen: Sequence[str],
+    *,
+    title: str,
+    subtitle: str,
+    stairs: bool,
 ) -> View:
     by, show = selection(sweep)
     everything = [dot for arm in dots.values() for dot in arm]
+    marked = [dot for name in chosen for dot in dots[name]]
     heights = [height for dot in everything for height in (dot.line, dot.mark)]
     low, high = _zoom(heights, sweep)
-    hidden = sum(not low <= dot.mark <= high for dot in everything)
+    hidden = sum(not low <= dot.mark <= high for dot in marked)
     if hidden:
-        subtitle += f" · {hidden} of {len(everything)} lie below the picture"
+        subtitle += f" · {hidden} of {len(marked)} lie below the picture"
+    if len(chosen) < len(dots):
+        plain = [name for name in chosen if _is_plain(sweep, name)][:1]
+        beside = f" and {plain[0]}" if plain else ""
+        subtitle += (
+            f" · of {len(dots)} arms the {len(chosen) - len(plain)} of largest hypervolume{beside} "
+            "in colour"
+        )
     return View(
         title=title,
         subtitle=subtitle,
-        series=tuple(_series(index, name, dots[name]) for index, name in enumerate(dots)),
+        series=(
+            *(_grey(name, dots[name]) for name in dots if name not in chosen),
+            *(_series(index, name, dots[name]) for index, name in enumerate(chosen)),
+        ),
         line_name=SHORT[by],
         mark_name=SHORT[show],
         stairs=stairs,
@@ -197,6 +259,10 @@ def _series(index: int, name: str, dots: Sequence[Dot]) -> Series:
         dash=DASHES[index // len(COLORS) % len(DASHES)],
         dots=tuple(dots),
     )
+
+
+def _grey(name: str, dots: Sequence[Dot]) -> Series:
+    return Series(name, GREY, SYMBOLS[0], DASHES[0], tuple(dots), grey=True)
 
 
 def _zoom(heights: Sequence[float], sweep: Sweep) -> tuple[float, float]:

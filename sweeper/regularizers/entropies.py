@@ -1,64 +1,23 @@
-"""Entropies of the magnitudes of a weight matrix, in the family that arXiv 2301.07285 describes.
+"""Entropies of the magnitudes of a weight matrix that are blind to their arrangement: controls.
 
-Its abstract speaks of an entropy of the weights that sees their spatial arrangement; the formula
-itself is not at hand, so these are named by what they compute and none is called the paper's own.
+The abstract of arXiv 2301.07285 speaks of an entropy of the weights that sees their spatial
+arrangement; the formula itself is not at hand, so all entropies are named by what they compute
+and none is called the paper's own.
 
-With A = |W|, S = sum A, P = A / S, r and c the row and column sums of P, and
-H(q) = -sum q log q in nats, where 0 log 0 = 0. An entropy does not change when W is scaled, so
-its gradient is orthogonal to W: alone it moves mass from one weight to another and shrinks
-nothing. `scaled` multiplies it by S held constant in the gradient; without it the gradient falls
-as 1/S while the matrix grows.
+An entropy does not change when W is scaled, so its gradient is orthogonal to W: alone it moves
+mass from one weight to another and shrinks nothing. `scaled` multiplies it by S = sum |w| held
+constant in the gradient; without it the gradient falls as 1/S while the matrix grows.
 """
 
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import per_network, total
-
-Hyper = float | Tensor
-
-
-def _log(values: Tensor) -> Tensor:
-    """Logarithm that is 0, with gradient 0, where a value is exactly 0."""
-    return _nonzero(values).log()
-
-
-def _surprise(masses: Tensor) -> Tensor:
-    """Return -log of masses, a large number where a mass is 0 or too small to be told from it.
-
-    So a weight that is almost 0 is shrunk to exactly 0. When it was let be, rows of numbers below
-    1e-38 came to stay, and the first layer's product with those took 70 % of a step.
-    """
-    return -masses.clamp_min(torch.finfo(masses.dtype).tiny).log()
-
-
-def _masses(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return P [pack, out, in] and S [pack]; P is all 0 for an all-zero matrix."""
-    magnitudes = weight.abs()
-    summed = total(magnitudes)
-    return magnitudes / _nonzero(summed)[:, None, None], summed.detach()
-
-
-def _marginals(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return r [pack, out], c [pack, in] and S [pack], without a copy of the matrix."""
-    rows = torch.linalg.vector_norm(weight, 1, dim=-1)
-    columns = torch.linalg.vector_norm(weight, 1, dim=-2)
-    summed = rows.sum(-1)
-    safe = _nonzero(summed)[:, None]
-    return rows / safe, columns / safe, summed.detach()
-
-
-def _nonzero(value: Tensor) -> Tensor:
-    return torch.where(value > 0, value, 1.0)
-
-
-def _entropy(masses: Tensor) -> Tensor:
-    """H along the last axis, [..., n] -> [...]."""
-    return -(masses * _log(masses)).sum(-1)
+from sweeper.regularizers.masses import entropy, log, log_masses, masses, over
+from sweeper.regularizers.sums import Hyper, nonzero, per_network, total
 
 
 def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
-    """Entropy of all magnitudes: R(W) = H(P), times S if scaled. Blind to arrangement (control).
+    """Entropy of all magnitudes: R(W) = H(P), times S if scaled. Blind to arrangement.
 
     Shapes: [pack, out, in] -> [pack]. Gives exact zeros by shrink only.
     Reference: Shannon 1948, A mathematical theory of communication.
@@ -66,76 +25,104 @@ def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     >>> joint_entropy(torch.ones(1, 2, 4), scaled=False)  # log 8
     tensor([2.0794])
     """
-    masses, scale = _masses(weight)
-    entropy = _entropy(masses).sum(-1)
-    return scale * entropy if scaled else entropy
+    parts, scale = masses(weight)
+    found = entropy(parts).sum(-1)
+    return scale * found if scaled else found
 
 
 def joint_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """dR/d|w| = -(log P + H(P)), over S if not scaled. Shapes: [pack, out, in] -> the same."""
-    masses, scale = _masses(weight)
-    surprise = _surprise(masses)
-    entropy = (masses * surprise).sum(-1).sum(-1)
-    return _over(surprise - entropy[:, None, None], scale, scaled)
+    logs, mean, scale = log_masses(weight)
+    return over(torch.sub(mean, logs, out=logs), scale, scaled)
 
 
-def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
-    """Entropies of row and column sums: R(W) = H(r) + H(c), times S if scaled.
+def l1_joint_entropy(weight: Tensor, *, mix: Hyper = 0.3) -> Tensor:
+    """L1 with an entropy: R(W) = S + mix x S x H(P). Blind to arrangement.
 
-    It is the same for a dense uniform matrix and for the identity: it asks for few rows and
-    columns, not for few weights.
+    S before the entropy is held constant in the gradient. At mix 0 this is L1.
 
-    Shapes: [pack, out, in] -> [pack]. Gives exact zeros by shrink only.
-    Reference: in the family of the abstract of arXiv 2301.07285.
+    Shapes: [pack, out, in], mix [pack] or a number -> [pack]. Gives exact zeros by shrink only.
+    Reference: Shannon 1948, A mathematical theory of communication.
 
-    >>> uniform, identity = torch.ones(1, 4, 4), torch.eye(4)[None]
-    >>> marginal_entropy(uniform, scaled=False), marginal_entropy(identity, scaled=False)
-    (tensor([2.7726]), tensor([2.7726]))
+    >>> l1_joint_entropy(torch.ones(1, 2, 4), mix=0.5)  # 8 + 0.5 x 8 x log 8
+    tensor([16.3178])
     """
-    rows, columns, scale = _marginals(weight)
-    entropy = _entropy(rows) + _entropy(columns)
-    return scale * entropy if scaled else entropy
+    return total(weight.abs()) + mix * joint_entropy(weight)
 
 
-def marginal_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
-    """dR/d|w| = -(log r + H(r) + log c + H(c)), over S if not scaled."""
-    rows, columns, scale = _excess(weight)
-    return _over(rows + columns, scale, scaled)
-
-
-def l1_marginal_entropy(weight: Tensor, *, mix: Hyper = 0.5) -> Tensor:
-    """L1 with an entropy of arrangement: R(W) = S + mix x S x (H(r) + H(c)).
-
-    S before the entropies is held constant in the gradient. At mix 0 this is L1.
-
-    Shapes: [pack, out, in], mix [pack] or a number -> [pack]. Exact zeros by shrink only.
-    Reference: in the family of the abstract of arXiv 2301.07285.
-
-    >>> l1_marginal_entropy(torch.ones(1, 4, 4), mix=0.0)
-    tensor([16.])
-    """
-    return total(weight.abs()) + mix * marginal_entropy(weight)
-
-
-def l1_marginal_entropy_shrinkage(weight: Tensor, *, mix: Hyper = 0.5) -> Tensor:
-    """dR/d|w| = 1 - mix (log r + H(r) + log c + H(c)). Shapes: [pack, out, in] -> the same."""
-    rows, columns, _ = _excess(weight)
+def l1_joint_entropy_shrinkage(weight: Tensor, *, mix: Hyper = 0.3) -> Tensor:
+    """dR/d|w| = 1 - mix (log P + H(P)). Shapes: [pack, out, in] -> the same."""
     mix = per_network(mix, weight)
-    # Small things first: the sum over rows and columns is the only pass over the matrix.
-    return (1 + mix * rows) + mix * columns
+    logs, mean, _ = log_masses(weight)
+    return logs.mul_(-mix).add_(1 + mix * mean)
 
 
-def _excess(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return -(log r + H(r)) [pack, out, 1], -(log c + H(c)) [pack, 1, in] and S [pack]."""
-    rows, columns, scale = _marginals(weight)
-    return (
-        (_surprise(rows) - _entropy(rows)[:, None])[:, :, None],
-        (_surprise(columns) - _entropy(columns)[:, None])[:, None, :],
-        scale,
+def renyi_entropy(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) -> Tensor:
+    """Rényi entropy: R(W) = log(sum P^order) / (1 - order), times S if scaled; H(P) at order 1.
+
+    Order 2 is the logarithm of hoyer_square; order 0 would be that of the number of weights that
+    are not 0. Below order 1 the gradient is infinite at a weight of 0. Blind to arrangement.
+
+    Shapes: [pack, out, in], order > 0 [pack] or a number -> [pack]. Exact zeros by shrink only.
+    Reference: Rényi 1961, On measures of entropy and information.
+
+    >>> renyi_entropy(torch.tensor([[[3.0, 1.0]]]), order=2.0, scaled=False)  # log 1.6
+    tensor([0.4700])
+    """
+    unit, largest, excess = _unit(weight, order)
+    exponents = log(unit) * excess
+    summed = total(unit)[:, None, None]
+    log_moment = _log_moment(
+        total(unit * exponents.expm1())[:, None, None] / nonzero(summed),
+        total(unit * exponents.exp())[:, None, None] / nonzero(summed),
+        excess,
     )
+    found = (nonzero(summed).log() - log_moment / excess)[:, 0, 0]
+    return (summed * largest)[:, 0, 0].detach() * found if scaled else found
 
 
-def _over(derivative: Tensor, scale: Tensor, scaled: bool) -> Tensor:
-    if scaled:
-        return derivative
-    return derivative / _nonzero(scale)[:, None, None]
+def renyi_entropy_shrinkage(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) -> Tensor:
+    """dR/d|w| = (order / (1 - order)) (P^(order - 1) / sum P^order - 1), over S if not scaled.
+
+    At a weight of 0 it is that of the smallest normal number, which is finite below order 1 too.
+
+    Shapes: [pack, out, in] -> the same.
+    """
+    unit, largest, excess = _unit(weight, order)
+    near = (excess.abs() < _NEAR).to(weight.dtype)
+    # Powers far from order 1 and powers - 1 near it. expm1(z) = tanh(z/2) (exp(z) + 1): 0.4 ms
+    # for 266,200 weights with the choice between the two, where expm1 itself and `where` took 1.4.
+    exponents = log(unit).mul_(excess)
+    powers = exponents.exp().add_(near)
+    powers.mul_(exponents.mul_(0.5).tanh_().mul_(near).add_(1 - near))
+    summed = total(unit)[:, None, None]
+    moment = total(unit.mul_(powers))[:, None, None] / nonzero(summed)
+    log_moment = _log_moment(moment, moment, excess)
+    factor = -(1 + excess) / excess
+    rest = torch.where(near > 0, (-log_moment).expm1(), -1.0)
+    powers.mul_(factor * (-log_moment).exp()).add_(factor * rest)
+    return over(powers, (summed * largest)[:, 0, 0], scaled)
+
+
+# With q = P over its largest, l = log q <= 0 and e = order - 1, all follows from the moment
+# M = sum q exp(e l) / sum q: log sum P^order = log M - e log sum q, and
+# P^e / sum P^order = exp(e l) / M. Nothing underflows, as the largest q is 1. Next to order 1
+# M and exp(e l) are next to 1, and what counts is how far: there they are held as M - 1 and
+# expm1(e l), so that dividing by e loses nothing; for e = 0 a number that is as good is taken.
+_NEAR = 0.1
+
+
+def _unit(weight: Tensor, order: Hyper) -> tuple[Tensor, Tensor, Tensor]:
+    """Return q [pack, out, in], the largest magnitude and e, [pack, 1, 1] or a number."""
+    magnitudes = weight.abs()
+    largest = nonzero(magnitudes.detach().amax((-2, -1), keepdim=True))
+    excess = per_network(order, weight) - 1
+    least = torch.finfo(weight.dtype).eps / 16  # tanh of less takes ten times as long
+    return magnitudes.div_(largest), largest, torch.where(excess == 0, least, excess)
+
+
+def _log_moment(minus_one: Tensor, moment: Tensor, excess: Tensor) -> Tensor:
+    """Return log M, from M - 1 near order 1 and from M elsewhere; 0 for an all-zero matrix."""
+    near = excess.abs() < _NEAR
+    close = torch.where(near, minus_one, 0.0).log1p()
+    return close + nonzero(torch.where(near, 1.0, moment)).log()

@@ -1,11 +1,9 @@
-"""Penalties that see each weight by itself: nothing, L1, L2."""
+"""Convex penalties that see each weight by itself: nothing, L1, L2, both."""
 
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import per_network, shrink_towards_zero, total
-
-Hyper = float | Tensor
+from sweeper.regularizers.sums import Hyper, per_network, shrink_towards_zero, total
 
 
 def zero(weight: Tensor) -> Tensor:
@@ -32,8 +30,8 @@ def l1(weight: Tensor) -> Tensor:
 
 
 def l1_shrinkage(weight: Tensor) -> Tensor:
-    """dR/d|w| = 1. Shapes: [pack, out, in] -> [pack, out, in]."""
-    return torch.ones_like(weight)
+    """dR/d|w| = 1. Shapes: [pack, out, in] -> [pack, 1, 1]."""
+    return torch.ones_like(weight[:, :1, :1])
 
 
 def l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
@@ -51,7 +49,7 @@ def l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
 def l2(weight: Tensor) -> Tensor:
     """Sum of squares: R(W) = sum w^2.
 
-    Shapes: [pack, out, in] -> [pack]. Gives no exact zeros.
+    Shapes: [pack, out, in] -> [pack]. Gives no exact zeros: its slope vanishes with the weight.
     Reference: Krogh and Hertz 1991, A simple weight decay can improve generalization.
 
     >>> l2(torch.tensor([[[3.0, -4.0]]]))
@@ -62,7 +60,7 @@ def l2(weight: Tensor) -> Tensor:
 
 def l2_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = 2 |w|. Shapes: [pack, out, in] -> [pack, out, in]."""
-    return 2 * weight.abs()
+    return weight.abs().mul_(2)
 
 
 def l2_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
@@ -75,3 +73,36 @@ def l2_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
     tensor([[[1.5000]]])
     """
     return weight / (1 + 2 * per_network(step * strength, weight))
+
+
+def elastic_net(weight: Tensor, *, ridge: Hyper = 1.0) -> Tensor:
+    """L1 and L2 together: R(W) = sum |w| + ridge sum w^2.
+
+    Shapes: [pack, out, in], ridge [pack] or a number -> [pack]. Gives exact zeros by prox or
+    shrink, none by its gradient.
+    Reference: Zou and Hastie 2005, Regularization and variable selection via the elastic net.
+
+    >>> elastic_net(torch.tensor([[[3.0, -4.0]]]), ridge=0.5)
+    tensor([19.5000])
+    """
+    magnitudes = weight.abs()
+    # Not ridge x sum w^2: at ridge 0 that is 0 x infinity for weights of 1e20.
+    return total(magnitudes * (1 + per_network(ridge, weight) * magnitudes))
+
+
+def elastic_net_shrinkage(weight: Tensor, *, ridge: Hyper = 1.0) -> Tensor:
+    """dR/d|w| = 1 + 2 ridge |w|. Shapes: [pack, out, in] -> [pack, out, in]."""
+    return weight.abs().mul_(2 * per_network(ridge, weight)).add_(1)
+
+
+def elastic_net_prox(weight: Tensor, *, step: Hyper, strength: Hyper, ridge: Hyper = 1.0) -> Tensor:
+    """S(v, t) / (1 + 2 t ridge), t = step x strength, S the soft threshold of L1.
+
+    Shapes: weight [pack, out, in], the others [pack] or numbers. Gives exact zeros.
+    Reference: Parikh and Boyd 2014, Proximal algorithms, section 6.5.3.
+
+    >>> elastic_net_prox(torch.tensor([[[4.0, -0.5]]]), step=1.0, strength=1.0, ridge=1.0)
+    tensor([[[1., 0.]]])
+    """
+    t = per_network(step * strength, weight)
+    return shrink_towards_zero(weight, t).div_(1 + 2 * t * per_network(ridge, weight))

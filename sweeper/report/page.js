@@ -12,6 +12,7 @@
   const inked = (trace, ink, paper) => {
     for (const part of [trace.line, trace.marker]) {
       if (part && part.color === "#000000") part.color = ink;
+      if (part && part.color === "#A3A8AE") part.color = color("--faint");
     }
     if (trace.marker) trace.marker.line.color = paper;
     return trace;

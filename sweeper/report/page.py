@@ -7,14 +7,14 @@ from string import Template
 
 import yaml
 
-from sweeper import plots
+from sweeper import brackets, plots
 from sweeper.fronts import fronts, selection
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
-from sweeper.report import tables
+from sweeper.report import ranges, tables
 from sweeper.report.findings import arm_rows, refusals, remarks, standing
 from sweeper.report.sketch import sketch
-from sweeper.results import Fact, SweepStatus, Track
+from sweeper.results import Fact, FoundBracket, SweepStatus, Track
 from sweeper.spec import Sweep
 
 _TITLES: dict[Track, str] = {
@@ -28,20 +28,35 @@ _NOTES: dict[Track, str] = {
 }
 
 
-def page(sweep: Sweep, status: SweepStatus, facts: Sequence[Fact]) -> str:
-    """Return the report as one HTML document that loads nothing from anywhere."""
+MOST_NAMES = 8
+"""With more arms than this the question does not list them."""
+
+
+def page(
+    sweep: Sweep,
+    status: SweepStatus,
+    facts: Sequence[Fact],
+    found: Sequence[FoundBracket] = (),
+) -> str:
+    """Return the report as one HTML document that loads nothing from anywhere.
+
+    `found` are the ranges of strengths that probes found.
+    """
     track = sweep.sparsification.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
     reasons = refusals(status, facts)
     rows = arm_rows(sweep, status, facts, track)
     beside = arm_rows(sweep, status, facts, other)
-    front_view = plots.front_view(fronts(facts, sweep), sweep)
+    made = fronts(facts, sweep)
+    known = sweep.with_brackets(brackets.ranges(found))
+    ends = ranges.edges(known, made)
+    front_view = plots.front_view(made, sweep)
     curve_view = plots.curve_view(facts, sweep)
     parts = {
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),
         "progress": escape(_progress(sweep, status)),
-        "warnings": _warnings(reasons, remarks(sweep, facts)),
+        "warnings": _warnings(reasons, [*remarks(sweep, facts), *ranges.remarks(found, ends)]),
         "standing": escape(standing(sweep, status, rows, reasons)),
         "hedge": escape(_hedge(sweep)),
         "fronts_figure": _figure(front_view, "fronts-data"),
@@ -51,7 +66,8 @@ def page(sweep: Sweep, status: SweepStatus, facts: Sequence[Fact]) -> str:
         "other_note": _NOTES[other],
         "other_table": tables.accuracy_table(sweep, beside, facts, ranked=not reasons),
         "curves_figure": _figure(curve_view, "curves-data"),
-        "arms": tables.arms_table(sweep, front_view),
+        "arms": tables.arms_table(known, front_view),
+        "ranges": ranges.section(found, ends, sweep.parameters),
         "protocol": _list(_protocol(sweep)),
         "provenance": tables.provenance_table(facts),
         "digest": sweep.digest,
@@ -77,9 +93,10 @@ def _question(sweep: Sweep) -> str:
     if sweep.model.widths:
         network = f"{network}({', '.join(str(width) for width in sweep.model.widths)})"
     size = f" ({sweep.parameters:,} parameters)" if sweep.parameters else ""
+    names = f": {', '.join(sweep.arms)}" if len(sweep.arms) <= MOST_NAMES else ""
     return (
         f"Which of these {len(sweep.arms)} arms gives the smallest {network}{size} at a given "
-        f"accuracy on {sweep.dataset}: {', '.join(sweep.arms)}?"
+        f"accuracy on {sweep.dataset}{names}?"
     )
 
 

@@ -7,6 +7,8 @@ from sweeper.plots import Series, View
 
 WIDTH, HEIGHT = 960, 480
 LEFT, RIGHT, TOP, BOTTOM = 62, 760, 12, 424
+LETTERS, MOST_LETTERS = 20, 34
+"""How many fit beside the picture at full size, and squeezed."""
 _DASHES = {"solid": "", "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
 _SHAPES = {
     "square": "M-4-4H4V4H-4Z",
@@ -24,7 +26,7 @@ def sketch(view: View, name: str) -> str:
     parts = [_axes(view), f'<clipPath id="{name}-clip">', _box(), "</clipPath>"]
     parts.append(f'<g clip-path="url(#{name}-clip)">')
     parts += [_line(view, series) for series in view.series]
-    parts += [_marks(view, series) for series in view.series]
+    parts += [_marks(view, series) for series in view.coloured]
     parts.append("</g>")
     parts.append(_legend(view))
     if not any(series.dots for series in view.series):
@@ -81,7 +83,8 @@ def _line(view: View, series: Series) -> str:
     path = f"M{x} {y}" + "".join(f"H{x}V{y}" if view.stairs else f"L{x} {y}" for x, y in rest)
     dash = _DASHES[series.dash]
     dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="2"{dashes}/>'
+    width = 1 if series.grey else 2
+    return f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="{width}"{dashes}/>'
 
 
 def _marks(view: View, series: Series) -> str:
@@ -100,18 +103,33 @@ def _mark(series: Series, x: float, y: float) -> str:
 
 def _legend(view: View) -> str:
     parts = []
-    for index, series in enumerate(view.series):
+    for index, series in enumerate(view.coloured):
         y = TOP + 12 + 22 * index
         dash = f' stroke-dasharray="{_DASHES[series.dash]}"' if _DASHES[series.dash] else ""
         ink = _ink(series)
         parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{ink}" stroke-width="2"{dash}/>')
         parts.append(_mark(series, RIGHT + 31, y))
-        parts.append(_text(RIGHT + 54, y + 4, series.name, "start"))
+        parts.append(_name(RIGHT + 54, y + 4, series.name))
+    if view.grey:
+        y = TOP + 12 + 22 * len(view.coloured)
+        parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{_ink(view.grey[0])}"/>')
+        parts.append(_text(RIGHT + 54, y + 4, view.others, "start"))
     return "".join(parts)
 
 
+def _name(x: float, y: float, name: str) -> str:
+    """Return an entry of the legend; a long one is squeezed into the space that is left."""
+    shown = name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
+    if len(shown) <= LETTERS:
+        return _text(x, y, shown, "start")
+    squeezed = f'textLength="{WIDTH - x}" lengthAdjust="spacingAndGlyphs"'
+    return f'<text x="{x}" y="{y}" {squeezed}>{escape(shown)}</text>'
+
+
 def _ink(series: Series) -> str:
-    """Black is the paper's ink: white on a dark page."""
+    """Black is the paper's ink: white on a dark page. Grey is darker there."""
+    if series.grey:
+        return "var(--faint)"
     return "currentColor" if series.color == "#000000" else series.color
 
 

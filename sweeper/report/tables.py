@@ -10,7 +10,7 @@ from sweeper.plots import View
 from sweeper.plots.views import SHORT
 from sweeper.report.findings import ArmRow
 from sweeper.results import Accuracy, Fact, Provenance
-from sweeper.spec import Choice, Domain, Integer, LogUniform, Sweep, Uniform
+from sweeper.spec import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 
 _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
     ("sweeper", lambda origin: origin.sweeper),
@@ -40,19 +40,19 @@ def accuracy_table(
     body = []
     for row in rows:
         cells = [
-            _cell(f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"),
-            _cell(str(row.diverged)),
-            _cell(str(row.collapsed)),
+            cell(f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"),
+            cell(str(row.diverged)),
+            cell(str(row.collapsed)),
         ]
         for point, least in zip(row.at_accuracy, smallest, strict=True):
             best = ranked and point is not None and point.nonzero == least
             cells.append(_size(point, show, best))
         top = "–" if row.best is None else _percent(row.best.accuracy(by))
         beside = None if row.best is None else f"{SHORT[show]} {_percent(row.best.accuracy(show))}"
-        cells.append(_cell(top, beside))
+        cells.append(cell(top, beside))
         leads = ranked and row.hypervolume == largest > 0
-        cells.append(_cell(f"{row.hypervolume:.4f}", best=leads))
-        body.append((row.arm, cells))
+        cells.append(cell(f"{row.hypervolume:.4f}", best=leads))
+        body.append((row.arm, cells, ""))
     corner, error = reference_corner(sweep, facts)
     caption = (
         f"Nonzero parameters, biases included, of the smallest network that reaches a "
@@ -60,7 +60,7 @@ def accuracy_table(
         f"not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
         f"({corner:,}; {100 * error:.4g} %)."
     )
-    return _numbers(head, body, caption)
+    return numbers(head, body, caption)
 
 
 def sizes_table(sweep: Sweep, rows: Sequence[ArmRow], ranked: bool) -> str:
@@ -76,32 +76,31 @@ def sizes_table(sweep: Sweep, rows: Sequence[ArmRow], ranked: bool) -> str:
         cells = []
         for point, most in zip(row.at_nonzero, highest, strict=True):
             if point is None:
-                cells.append(_cell("–"))
+                cells.append(cell("–"))
                 continue
             best = ranked and point.accuracy(by) == most
             beside = f"{SHORT[show]} {_percent(point.accuracy(show))}"
-            cells.append(_cell(_percent(point.accuracy(by)), beside, best))
-        body.append((row.arm, cells))
+            cells.append(cell(_percent(point.accuracy(by)), beside, best))
+        body.append((row.arm, cells, ""))
     caption = (
         f"Best {SHORT[by]} accuracy within a number of nonzero parameters; below it the "
         f"{SHORT[show]} accuracy of that same network."
     )
-    return _numbers(head, body, caption)
+    return numbers(head, body, caption)
 
 
 def arms_table(sweep: Sweep, view: View) -> str:
     """Return what each arm is: its penalty, how it is applied, and what was searched."""
-    colors = {series.name: series.color for series in view.series}
+    colors = {one.name: "var(--faint)" if one.grey else one.color for one in view.series}
     lines = []
     for name, arm in sweep.arms.items():
         color = colors.get(name, "#000000")
         ink = "var(--ink)" if color == "#000000" else color
-        way = "" if arm.penalty == "none" else arm.way
         domains = sweep.domains(name)
         searched = ", ".join(f"{key} {_domain(value)}" for key, value in domains.items())
         chip = f'<span class="chip" style="background:{ink}"></span>'
         cells = "".join(
-            f"<td>{escape(text)}</td>" for text in (arm.formula.summary, way, searched or "–")
+            f"<td>{escape(text)}</td>" for text in (arm.summary, arm.way_text, searched or "–")
         )
         lines.append(f"<tr><th scope=row>{chip}{escape(name)}</th>{cells}</tr>")
     head = "<tr><th>arm</th><th>penalty</th><th>applied as</th><th>searched</th></tr>"
@@ -129,11 +128,19 @@ def provenance_table(facts: Sequence[Fact]) -> str:
     return f'<div class="wide"><table class="text">{_body("", lines)}</table></div>'
 
 
-def _numbers(head: Sequence[str], body: Sequence[tuple[str, list[str]]], caption: str) -> str:
-    top = "<tr>" + "".join(f"<th scope=col>{escape(cell)}</th>" for cell in head) + "</tr>"
-    lines = [f"<tr><th scope=row>{escape(name)}</th>{''.join(cells)}</tr>" for name, cells in body]
+def numbers(head: Sequence[str], body: Sequence[tuple[str, list[str], str]], caption: str) -> str:
+    """Return a table of numbers: of each row a name, cells in HTML, and what is below the name."""
+    top = "<tr>" + "".join(f"<th scope=col>{escape(text)}</th>" for text in head) + "</tr>"
+    lines = [
+        f"<tr><th scope=row>{_named(name, below)}</th>{''.join(cells)}</tr>"
+        for name, cells, below in body
+    ]
     table = f"<caption>{escape(caption)}</caption>{_body(top, lines)}"
     return f'<div class="wide"><table class="numbers">{table}</table></div>'
+
+
+def _named(name: str, below: str) -> str:
+    return escape(name) + (f"<small>{escape(below)}</small>" if below else "")
 
 
 def _body(head: str, lines: Sequence[str]) -> str:
@@ -143,11 +150,12 @@ def _body(head: str, lines: Sequence[str]) -> str:
 
 def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> str:
     if point is None:
-        return _cell("–")
-    return _cell(f"{point.nonzero:,}", f"{SHORT[show]} {_percent(point.accuracy(show))}", best)
+        return cell("–")
+    return cell(f"{point.nonzero:,}", f"{SHORT[show]} {_percent(point.accuracy(show))}", best)
 
 
-def _cell(text: str, beside: str | None = None, best: bool = False) -> str:
+def cell(text: str, beside: str | None = None, best: bool = False) -> str:
+    """Return a cell; `beside` stands below in small letters."""
     small = f"<small>{escape(beside)}</small>" if beside else ""
     return f"<td{' class=best' if best else ''}>{escape(text)}{small}</td>"
 
@@ -158,9 +166,14 @@ def _percent(accuracy: float) -> str:
 
 def _domain(domain: Domain) -> str:
     match domain:
-        case Uniform(uniform=ends) | LogUniform(log_uniform=ends) | Integer(integer=ends):
-            log = " (log)" if isinstance(domain, LogUniform) else ""
-            return f"{ends[0]:g} … {ends[1]:g}{log}"
+        case Integer(integer=ends):
+            return f"{ends[0]} … {ends[1]}"
+        case Uniform(uniform=ends):
+            return f"{ends[0]:.4g} … {ends[1]:.4g}"
+        case LogUniform(log_uniform=ends):
+            return f"{ends[0]:.4g} … {ends[1]:.4g} (log)"
+        case Auto():
+            return "automatic, not known yet"
         case Choice(choice=values):
             return "one of " + ", ".join(str(value) for value in values)
 

@@ -6,19 +6,23 @@ from pathlib import Path
 
 from sweeper.errors import InputError, SweeperError
 from sweeper.report.page import page
-from sweeper.results import Fact, SweepStatus
+from sweeper.results import Fact, FoundBracket, SweepStatus
 from sweeper.spec import Sweep
 
 
 def write_report(
-    path: str | Path, sweep: Sweep, status: SweepStatus, facts: Sequence[Fact]
+    path: str | Path,
+    sweep: Sweep,
+    status: SweepStatus,
+    facts: Sequence[Fact],
+    found: Sequence[FoundBracket] = (),
 ) -> Path:
     """Write the report of a sweep and return its path. A reader sees the old file or the new one.
 
     Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
     path = Path(path)
-    text = page(sweep, status, facts)
+    text = page(sweep, status, facts, found)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeper.catalogue import SAMPLERS
 from sweeper.results import Scalar
 from sweeper.search.quiet import quiet
-from sweeper.spec import Choice, Domain, Integer, LogUniform, Sweep, derive_seed
+from sweeper.spec import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
 
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
 Space = dict[str, BaseDistribution]
@@ -60,6 +60,8 @@ def _distribution(domain: Domain) -> BaseDistribution:
         return CategoricalDistribution(domain.choice)
     if isinstance(domain, Integer):
         return IntDistribution(*domain.integer)
+    if isinstance(domain, Auto):
+        raise AssertionError("a slot is claimable only once the range of its strength is known")
     return FloatDistribution(*domain.bounds, log=isinstance(domain, LogUniform))
 
 

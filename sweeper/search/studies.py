@@ -48,7 +48,7 @@ class Search:
 
     def prepare(self) -> None:
         """Load what the sampler needs (scipy: seconds), before any slot is held."""
-        for arm in self._sweep.arms:
+        for arm in (arm for arm in self._sweep.arms if not self._sweep.automatic(arm)):
             self._proposals.params(arm, 0, 0, list)
 
     def extend(self, sweep: Sweep) -> None:

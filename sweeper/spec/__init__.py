@@ -1,11 +1,12 @@
 """The study file: `Sweep.load(path)` gives one frozen, validated value."""
 
 from sweeper.spec.arms import Arm
-from sweeper.spec.domains import Choice, Domain, Integer, LogUniform, Uniform
-from sweeper.spec.sweep import Sweep, derive_seed
+from sweeper.spec.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform
+from sweeper.spec.sweep import Sweep, derive_seed, probe_key
 
 __all__ = [
     "Arm",
+    "Auto",
     "Choice",
     "Domain",
     "Integer",
@@ -13,4 +14,5 @@ __all__ = [
     "Sweep",
     "Uniform",
     "derive_seed",
+    "probe_key",
 ]

@@ -1,127 +1,274 @@
 """An arm of a study file: one method under comparison."""
 
-import math
-from typing import Any, Self, cast
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
-from sweeper.catalogue import FORMULAS, Formula, Hyper
+from sweeper.catalogue import EXACT_ZEROS, METHODS, MethodEntry, plugins
 from sweeper.errors import choices
 from sweeper.results import MethodConfig, Scalar
 from sweeper.spec.domains import (
     Domain,
     Frozen,
-    Integer,
     LogUniform,
-    NotNegative,
     SearchedScalar,
-    Uniform,
-    values,
+    Strength,
+    Switch,
+)
+from sweeper.spec.terms import (
+    PLAIN_KEYS,
+    Penalised,
+    Problem,
+    filled,
+    hyper_problems,
+    is_domain,
+    largest,
+    middle,
+    settled,
+    smallest,
 )
 
 
 class Problems(ValueError):
     """Several problems of one part, each with the key below that part ('' for the part)."""
 
-    def __init__(self, problems: list[tuple[str, str]]) -> None:
+    def __init__(self, problems: list[Problem]) -> None:
         self.problems = problems
         super().__init__("; ".join(message for _, message in problems))
 
 
-class Arm(Frozen):
-    """One method: a penalty, how it is applied, its strength, and the formula's own keys."""
+def _written_out(penalty: Any) -> Any:
+    """Turn the name of an installed plugin into its `module:function`.
+
+    What is registered can then be read where the plugin is not installed.
+    """
+    return plugins().get(penalty, penalty) if isinstance(penalty, str) else penalty
+
+
+def _keys_written_out(terms: Any) -> Any:
+    return (
+        {_written_out(key): term for key, term in terms.items()}
+        if isinstance(terms, Mapping)
+        else terms
+    )
+
+
+def _sparse(written: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what most arms do not use: a digest does not change with keys to come."""
+    unused = {key for key in ("sum", "method", "shuffle") if not written.get(key)}
+    return {key: value for key, value in written.items() if key not in unused}
+
+
+class Summand(Frozen):
+    """One penalty of a sum; its formula is the key that it stands under."""
 
     model_config = ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, SearchedScalar]
 
-    penalty: str = "none"
     apply: str | None = None
-    strength: NotNegative | None = None
+    strength: Strength | None = None
+    shuffle: Switch = False
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _sparse(write(self))
+
+
+class Arm(Frozen):
+    """One method: a penalty or a sum of some, and what else it does to training."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, SearchedScalar]
+
+    penalty: Annotated[str, BeforeValidator(_written_out)] = "none"
+    apply: str | None = None
+    strength: Strength | None = None
+    shuffle: Switch = False
+    sum: Annotated[dict[str, Summand], BeforeValidator(_keys_written_out)] = {}
+    method: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return _sparse(write(self))
 
     @property
-    def formula(self) -> Formula:
-        return FORMULAS[self.penalty]
+    def terms(self) -> tuple[Penalised, ...]:
+        """The penalties, in the order of the file."""
+        found = []
+        if self.penalty != "none":
+            known = METHODS[self.method].hyper if self.method in METHODS else {}
+            own = {key: value for key, value in self._extra.items() if key not in known}
+            found.append(Penalised(self.penalty, self.apply, self.strength, self.shuffle, own))
+        for name, term in self.sum.items():
+            given = term.__pydantic_extra__ or {}
+            found.append(
+                Penalised(name, term.apply, term.strength, term.shuffle, given, f"{name}.")
+            )
+        return tuple(found)
 
     @property
-    def way(self) -> str:
-        """How the penalty is applied: the file's choice, or the formula's usual way."""
-        return self.apply or self.formula.default_way
+    def entry(self) -> MethodEntry | None:
+        """What is known of the method, or None for training as usual."""
+        return METHODS[self.method] if self.method else None
 
     @property
-    def hyper(self) -> dict[str, Scalar | Domain]:
-        """The formula's hyperparameters, defaults filled in."""
-        given = self.__pydantic_extra__ or {}
-        return {name: given.get(name, known.default) for name, known in self.formula.hyper.items()}
+    def method_hyper(self) -> dict[str, Scalar | Domain]:
+        """The method's hyperparameters, defaults filled in."""
+        return filled(self.entry.hyper, self._extra) if self.entry else {}
 
     @property
     def domains(self) -> dict[str, Domain]:
-        """The searched keys of this arm in a fixed order: strength, then the formula's own."""
-        everything = {"strength": self.strength, **self.hyper}
-        return {key: value for key, value in everything.items() if isinstance(value, Domain)}
+        """The searched keys in a fixed order: those of the penalties, then of the method."""
+        own: dict[str, Any] = dict(self.method_hyper)
+        if self.entry and self.entry.has_strength:
+            own = {"strength": self.strength, **own}
+        found = [term.domains for term in self.terms]
+        found.append({key: value for key, value in own.items() if is_domain(value)})
+        return {key: value for part in found for key, value in part.items()}
 
-    def method(self, params: dict[str, Scalar]) -> MethodConfig:
+    def config(self, params: Mapping[str, Scalar]) -> MethodConfig:
         """Return the method with the searched values filled in."""
-        strength = params.get("strength", self.strength or 0.0)
-        known = self.formula.hyper
-        given = ((name, params.get(name, value)) for name, value in self.hyper.items())
-        # A whole number given for a float stands for a float: floats may differ within a pack.
-        hyper = tuple(
-            (name, value if known[name].choices else float(cast(float, value)))
-            for name, value in given
-        )
+        strength: Any = params.get("strength", self.strength)  # type: ignore[arg-type]
         return MethodConfig(
-            penalty=self.penalty,
-            apply=self.way,
-            strength=float(cast(float, strength)),
-            hyper=cast(tuple[tuple[str, Scalar], ...], hyper),
+            terms=tuple(term.term(params) for term in self.terms),
+            name=self.method or "plain",
+            own_strength=float(strength) if self.entry and self.entry.has_strength else 0.0,
+            hyper=settled(self.entry.hyper, self.method_hyper, params) if self.entry else (),
         )
+
+    def with_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> Self:
+        """Return the arm with `auto` replaced by ranges, by the name of the parameter."""
+        changes: dict[str, Any] = {}
+        if "strength" in ranges:
+            changes["strength"] = LogUniform(log_uniform=ranges["strength"])
+        terms = {}
+        for name, term in self.sum.items():
+            found = ranges.get(f"{name}.strength")
+            update = {"strength": LogUniform(log_uniform=found)} if found else {}
+            terms[name] = term.model_copy(update=update)
+        return self.model_copy(update={**changes, "sum": terms})
+
+    def probed(self, parameter: str) -> MethodConfig:
+        """Return the method with that strength 1, one penalty alone, its other keys as usual."""
+        for term in self.terms:
+            if f"{term.prefix}strength" == parameter:
+                return MethodConfig(terms=(term.example(),))
+        params = {key: middle(value) for key, value in self.method_hyper.items()}
+        return self.config({**params, parameter: 1.0})
+
+    @property
+    def penalty_text(self) -> str:
+        """What it is in a few words, such as `gradual_magnitude + l2`."""
+        names = [self.method] if self.method else []
+        names += [f"{t.penalty}, shuffled" if t.shuffle else t.penalty for t in self.terms]
+        return " + ".join(names) or "none"
+
+    @property
+    def summary(self) -> str:
+        """What it is, for a table of a report."""
+        parts = [self.entry.summary] if self.entry else []
+        for term in self.terms:
+            control = ", entries in a fixed random order" if term.shuffle else ""
+            parts.append(term.formula.summary + control)
+        return "; ".join(parts) or "no penalty"
+
+    @property
+    def way_text(self) -> str:
+        """How its penalties are applied, such as `prox + shrink`."""
+        return " + ".join(term.way for term in self.terms)
+
+    @property
+    def gives_zeros(self) -> bool:
+        """Whether training itself sets weights to exactly 0."""
+        zeros = (term.way in EXACT_ZEROS and term.formula.gives_zeros for term in self.terms)
+        return self.method is not None or any(zeros)
+
+    @property
+    def _extra(self) -> dict[str, Any]:
+        return self.__pydantic_extra__ or {}
 
     @model_validator(mode="after")
     def _fits_the_catalogue(self) -> Self:
-        formula = FORMULAS.get(self.penalty)
-        if formula is None:
-            raise Problems([("penalty", f"no such formula: {choices(self.penalty, FORMULAS)}")])
-        found = [*_way_problems(self, formula), *_strength_problems(self)]
-        given: dict[str, Any] = self.__pydantic_extra__ or {}
-        for name, value in given.items():
-            if name in formula.hyper:
-                found += [(name, text) for text in _hyper_problems(formula.hyper[name], value)]
-            else:
-                allowed = ["penalty", "apply", "strength", *formula.hyper]
-                found.append((name, f"unknown key: {choices(name, allowed)}"))
-        if found:
+        if self.method is not None and self.method not in METHODS:
+            allowed = choices(self.method, METHODS)
+            raise Problems([("method", f"no such method: {allowed}")])
+        found = [
+            *self._combination_problems(),
+            *(
+                (f"sum.{term.penalty}.{key}" if term.prefix else key, text)
+                for term in self.terms
+                for key, text in term.problems()
+            ),
+            *self._key_problems(),
+        ]
+        if found := found or self._schedule_problems():
             raise Problems(found)
         return self
 
+    def _combination_problems(self) -> list[Problem]:
+        own = self.entry is not None and self.entry.has_strength
+        found: list[Problem] = []
+        if self.penalty != "none" and self.sum:
+            found.append(("sum", "an arm has either a penalty or a sum of several"))
+        if own and self.terms:
+            found.append(("method", f"{self.method} stands by itself, without penalties"))
+        if own and self.strength is None:
+            found.append(("strength", "required: a number, a domain or auto"))
+        if self.penalty == "none" and not own:
+            found += [
+                (key, "has no meaning without a penalty")
+                for key in PLAIN_KEYS[1:]
+                if getattr(self, key)
+            ]
+        if len(self.sum) == 1:
+            found.append(("sum", "needs two or more penalties; for one say `penalty:`"))
+        return found + self._prox_problems()
 
-def _way_problems(arm: Arm, formula: Formula) -> list[tuple[str, str]]:
-    if arm.apply is None or arm.apply in formula.ways:
-        return []
-    reason = formula.why_not.get(arm.apply)
-    if reason:
-        return [("apply", f"{arm.penalty} cannot be applied as {arm.apply}: {reason}")]
-    return [("apply", f"no such way for {arm.penalty}: {choices(arm.apply, formula.ways)}")]
+    def _schedule_problems(self) -> list[Problem]:
+        hyper = self.method_hyper
+        if not {"begin", "end"} <= set(hyper):
+            return []
+        begin, end = largest(hyper["begin"]), smallest(hyper["end"])
+        return [] if begin < end else [("begin", f"must be < end {end:g}, got {begin:g}")]
 
+    def _prox_problems(self) -> list[Problem]:
+        """One exact proximal step: of one formula, or of l1, then a group lasso, then l2."""
+        proximal = [term.penalty for term in self.terms if term.way == "prox"]
+        others = [name for name in proximal if name not in {"l1", "l2", "group_lasso"}]
+        shuffled = [t.penalty for t in self.terms if t.way == "prox" and t.shuffle]
+        if len(proximal) < 2 or not (others or shuffled):
+            return []
+        text = (
+            f"{', '.join(proximal)} cannot all be prox: the operator of a sum is exact for l1, l2 "
+            "and group_lasso together only; apply others as shrink"
+        )
+        return [("sum", text)]
 
-def _strength_problems(arm: Arm) -> list[tuple[str, str]]:
-    if arm.penalty == "none":
-        return [("strength", "has no meaning without a penalty")] if arm.strength else []
-    if arm.strength is None:
-        return [("strength", "required: a number or a domain")]
-    return []
-
-
-def _hyper_problems(known: Hyper, value: Scalar | Domain) -> list[str]:
-    given = values(value)
-    if known.choices:
-        if isinstance(value, Uniform | LogUniform | Integer):
-            return [f"must be one of {list(known.choices)} or a choice of them"]
-        # 1 == True in Python, but not in a study file.
-        wrong = [item for item in given if repr(item) not in map(repr, known.choices)]
-        return [f"must be one of {list(known.choices)}, got {wrong[0]!r}"] if wrong else []
-    for item in given:
-        if isinstance(item, str | bool) or not math.isfinite(item):
-            return [f"must be a number, got {item!r}"]
-        if not known.low <= item <= known.high:
-            return [f"must lie in [{known.low:g}, {known.high:g}], got {item:g}"]
-    return []
+    def _key_problems(self) -> list[Problem]:
+        if any(":" in term.penalty for term in self.terms if not term.prefix):
+            return []  # a plugin's keys are known once it is imported: see `plugins`
+        own = self.entry.hyper if self.entry else {}
+        formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}
+        found: list[Problem] = []
+        for name, value in self._extra.items():
+            if name in own:
+                found += [(name, text) for text in hyper_problems(own[name], value)]
+            elif name not in formula:
+                allowed = ["method", "sum", *PLAIN_KEYS, *own, *formula]
+                found.append((name, f"unknown key: {choices(name, allowed)}"))
+        for term in self.terms:
+            if term.prefix and ":" not in term.penalty:
+                allowed = [*PLAIN_KEYS[1:], *term.formula.hyper]
+                found += [
+                    (f"sum.{term.penalty}.{name}", f"unknown key: {choices(name, allowed)}")
+                    for name in term.given
+                    if name not in term.formula.hyper
+                ]
+        return found

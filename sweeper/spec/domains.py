@@ -6,13 +6,14 @@ In a study file a domain is a mapping with one key: `{log_uniform: [1e-4, 1e-1]}
 
 import math
 from collections.abc import Callable
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
     Discriminator,
+    RootModel,
     Strict,
     Tag,
     model_validator,
@@ -24,6 +25,8 @@ Number = Annotated[float, Strict()]
 """A number; `true` and `'0.1'` are none."""
 
 Whole = Annotated[int, Strict()]
+
+Switch = Annotated[bool, Strict()]
 
 
 class Frozen(BaseModel):
@@ -93,7 +96,14 @@ class Choice(Frozen):
         return self
 
 
-Domain = Uniform | LogUniform | Integer | Choice
+class Auto(RootModel[Literal["auto"]]):
+    """Searched in a range that is found by a probe before the first trial: see `brackets`."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+AUTO = Auto("auto")
+Domain = Uniform | LogUniform | Integer | Choice | Auto
 DOMAIN_KEYS = ("uniform", "log_uniform", "integer", "choice")
 
 
@@ -125,13 +135,25 @@ SearchedScalar = Annotated[
 """A number, a word, a truth value, or a domain of such."""
 
 
+def _kind_or_auto(value: Any) -> str | None:
+    return "auto" if isinstance(value, Auto) or value == "auto" else _kind(value)
+
+
+_SearchedOrAuto = Annotated[
+    Annotated[Number, Tag("fixed")] | _Tagged | Annotated[Auto, Tag("auto")],
+    Discriminator(
+        _kind_or_auto, custom_error_type="strength", custom_error_message="not a strength"
+    ),
+]
+
+
 def values(searched: "Scalar | Domain") -> tuple[Scalar, ...]:
-    """Return the values that tell a domain's extent: its ends, its choices, or the number."""
+    """Return the values that tell a domain's extent: ends, choices, the number; none for auto."""
     if isinstance(searched, Choice):
         return searched.choice
     if isinstance(searched, _Range):
         return searched.bounds
-    return (searched,)
+    return () if isinstance(searched, Auto) else (searched,)
 
 
 def within(
@@ -154,7 +176,7 @@ def within(
 
 
 Positive = Annotated[Searched, AfterValidator(within(0, above=True))]
-NotNegative = Annotated[Searched, AfterValidator(within(0))]
+Strength = Annotated[_SearchedOrAuto, AfterValidator(within(0))]
 Fraction = Annotated[Searched, AfterValidator(within(0, 1, above=True))]
 Unit = Annotated[Searched, AfterValidator(within(0, 1))]
 

@@ -24,8 +24,10 @@ _NOT_FIXED = (
     "must be one fixed value (trials that differ here could not be trained as one pack or compared)"
 )
 _WANTED = {
+    "bool_type": "must be true or false",
     "dict_type": _NO_MAPPING,
     "domain": f"must be a number or one of {', '.join(DOMAIN_KEYS)}",
+    "strength": f"must be a number, auto or one of {', '.join(DOMAIN_KEYS)}",
     "float_type": "must be a number",
     "int_from_float": "must be a whole number",
     "int_type": "must be a whole number",
@@ -156,7 +158,11 @@ def _wanted(error: ErrorDetails, place: _Place) -> str:
         return "must be a list of values" if scalar else "must be [low, high]"
     if place.in_range and scalar:
         return f"each choice {_NO_SCALAR}"
-    if kind != "domain" and isinstance(place.given, dict) and set(place.given) & set(DOMAIN_KEYS):
+    if (
+        kind not in {"domain", "strength"}
+        and isinstance(place.given, dict)
+        and set(place.given) & set(DOMAIN_KEYS)
+    ):
         return _NOT_FIXED
     if scalar:
         return _NO_SCALAR

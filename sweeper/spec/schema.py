@@ -5,17 +5,22 @@ from typing import Any
 from sweeper.catalogue import (
     DATASETS,
     FORMULAS,
+    METHODS,
     MODELS,
     OPTIMIZERS,
+    PLUGIN,
     SAMPLERS,
     SCHEDULES,
     Formula,
     Hyper,
+    MethodEntry,
+    plugins,
 )
 from sweeper.spec.parts import NAME
 from sweeper.spec.sweep import Sweep
 
 _DOMAINS = [{"$ref": f"#/$defs/{name}"} for name in ("Uniform", "LogUniform", "Integer", "Choice")]
+_OUTSIDE = f"^{PLUGIN.pattern}$"
 _MODEL_TEXT = r"^\s*(mlp\([\d\s,]*\)|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)\s*$"
 
 
@@ -37,32 +42,77 @@ def json_schema() -> dict[str, Any]:
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
     parts["Search"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
     top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
-    parts["Arm"] = _arm(parts["Arm"])
+    parts["Arm"] = _arm(parts["Arm"], parts.pop("Summand")["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _arm(base: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of an arm: its further keys depend on the penalty."""
+def _arm(base: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an arm: its further keys depend on the penalty and the method.
+
+    `shared` are the keys of every penalty in a sum.
+    """
     arm = {key: value for key, value in base.items() if key != "additionalProperties"}
-    arm["properties"]["penalty"]["enum"] = sorted(FORMULAS)
+    outside = {"anyOf": [{"enum": sorted(plugins())}, {"type": "string", "pattern": _OUTSIDE}]}
+    properties = arm["properties"]
+    properties["penalty"] = {
+        "anyOf": [{"enum": sorted(FORMULAS)}, outside],
+        "default": "none",
+        "description": "A formula: see `sweeper regularizers`.",
+    }
+    properties["method"] = {
+        "enum": [*METHODS, None],
+        "default": None,
+        "description": "What else the arm does to training: see `sweeper regularizers`.",
+    }
+    properties["sum"] = {
+        "type": "object",
+        "description": "Two or more formulas in place of `penalty`, each with its own strength.",
+        "properties": {
+            name: _summand(shared, formula) for name, formula in FORMULAS.items() if name != "none"
+        },
+        "patternProperties": {_OUTSIDE: {"type": "object"}},
+        "additionalProperties": False,
+    }
+    for name in plugins():
+        properties["sum"]["properties"][name] = {"type": "object"}
+    of_its_own = {"properties": {"penalty": outside}, "required": ["penalty"]}
     arm["allOf"] = [
-        {
-            "if": {"properties": {"penalty": {"const": name}}, "required": ["penalty"]},
-            "then": _further(name, formula),
-        }
-        for name, formula in FORMULAS.items()
+        *(_when("penalty", name, _further(formula)) for name, formula in FORMULAS.items()),
+        *(_when("method", name, _method(entry)) for name, entry in METHODS.items()),
+        # What keys it takes, only its code can tell.
+        {"if": of_its_own, "then": {"unevaluatedProperties": True}},
     ]
     arm["unevaluatedProperties"] = False
     return arm
 
 
-def _further(name: str, formula: Formula) -> dict[str, Any]:
+def _summand(shared: dict[str, Any], formula: Formula) -> dict[str, Any]:
+    further = _further(formula)
+    return {
+        **further,
+        "type": "object",
+        "properties": {**shared, **further["properties"]},
+        "additionalProperties": False,
+    }
+
+
+def _when(key: str, name: str, then: dict[str, Any]) -> dict[str, Any]:
+    return {"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": then}
+
+
+def _further(formula: Formula) -> dict[str, Any]:
+    required = {} if formula is FORMULAS["none"] else {"required": ["strength"]}
     properties = {
         "apply": {"enum": [*formula.ways, None], "description": "How the penalty is applied."},
         **{key: _hyper(hyper) for key, hyper in formula.hyper.items()},
     }
-    required = {} if name == "none" else {"required": ["strength"]}
     return {"description": formula.summary, "properties": properties, **required}
+
+
+def _method(entry: MethodEntry) -> dict[str, Any]:
+    properties = {key: _hyper(hyper) for key, hyper in entry.hyper.items()}
+    required = {"required": ["strength"]} if entry.has_strength else {}
+    return {"description": entry.summary, "properties": properties, **required}
 
 
 def _hyper(hyper: Hyper) -> dict[str, Any]:
@@ -70,4 +120,4 @@ def _hyper(hyper: Hyper) -> dict[str, Any]:
         allowed: list[dict[str, Any]] = [{"enum": list(hyper.choices)}, {"$ref": "#/$defs/Choice"}]
     else:
         allowed = [{"type": "number"}, *_DOMAINS]
-    return {"anyOf": allowed, "default": hyper.default}
+    return {"anyOf": allowed, "default": hyper.default, "description": hyper.summary}

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -9,9 +11,9 @@ from typing import Annotated, Any, Literal, Self, cast
 from pydantic import Field, field_validator, model_validator
 
 from sweeper.catalogue import DATASETS, MODELS, SLOT_SAMPLERS, Dataset
-from sweeper.results import Recipe, Scalar, TrialConfig
+from sweeper.results import Recipe, Scalar, Term, TrialConfig
 from sweeper.spec.arms import Arm, Problems
-from sweeper.spec.domains import Domain, Frozen, Whole, grid_size
+from sweeper.spec.domains import Auto, Domain, Frozen, Whole, grid_size
 from sweeper.spec.parts import (
     ModelChoice,
     Name,
@@ -23,6 +25,10 @@ from sweeper.spec.parts import (
     named,
 )
 from sweeper.spec.reading import build, parse
+from sweeper.spec.terms import Problem, largest, middle, smallest
+
+PROBE_STEPS = 380
+"""Training steps that the probe of a strength takes at least, whole epochs."""
 
 
 class Sweep(Frozen):
@@ -79,9 +85,33 @@ class Sweep(Frozen):
             problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
         if self.search.sampler == "grid":
             problems += self._grid_problems()
+        for name, arm in self.arms.items():
+            problems += [
+                (f"arms.{name}.{key}" if key else f"arms.{name}", text)
+                for key, text in self._arm_problems(arm)
+            ]
         if problems:
             raise Problems(problems)
         return self
+
+    def _arm_problems(self, arm: Arm) -> list[Problem]:
+        """What an arm asks of the network and of the learning rate."""
+        found: list[Problem] = []
+        if arm.entry and arm.entry.layered and self.model.hidden is None:
+            text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
+            found.append(("method", text))
+        rate = largest(self.training.learning_rate)
+        for term in arm.terms:
+            if term.way != "prox":
+                continue
+            for key, known in term.formula.hyper.items():
+                if known.over_rate is None or smallest(term.hyper[key]) > rate + known.over_rate:
+                    continue
+                place = f"sum.{term.penalty}.{key}" if term.prefix else key
+                least = f"{rate + known.over_rate:g}"
+                text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
+                found.append((place, f"{text}, got {smallest(term.hyper[key]):g}"))
+        return found
 
     def _grid_problems(self) -> list[tuple[str, str]]:
         found = []
@@ -129,10 +159,25 @@ class Sweep(Frozen):
             "finetune_learning_rate_factor": self.sparsification.finetune_learning_rate_factor,
         }
 
+    def automatic(self, arm: str) -> tuple[str, ...]:
+        """Return the searched parameters whose range a probe has to find."""
+        return tuple(key for key, value in self.domains(arm).items() if isinstance(value, Auto))
+
     def domains(self, arm: str) -> dict[str, Domain]:
         """Return the searched parameters of an arm, in a fixed order."""
         shared = {key: value for key, value in self.common().items() if isinstance(value, Domain)}
         return {**self.arms[arm].domains, **shared}
+
+    def with_brackets(self, ranges: Mapping[tuple[str, str], tuple[float, float]]) -> Self:
+        """Return the sweep with `auto` replaced where a range is known, by (arm, parameter).
+
+        It has another digest: it is for searching and showing, never for registering.
+        """
+        arms = {
+            name: arm.with_ranges({key: r for (of, key), r in ranges.items() if of == name})
+            for name, arm in self.arms.items()
+        }
+        return self.model_copy(update={"arms": arms})
 
     def config(self, arm: str, repeat: int, slot: int, params: dict[str, Scalar]) -> TrialConfig:
         """Return the trial of a slot with the searched values filled in."""
@@ -140,10 +185,35 @@ class Sweep(Frozen):
         return TrialConfig(
             recipe=self.recipe(repeat),
             init_seed=derive_seed(self.seed, "init", repeat, slot),
-            method=self.arms[arm].method(params),
+            method=self.arms[arm].config(params),
             floor=self.sparsification.floor,
             track=self.sparsification.track,
             **shared,
+        )
+
+    def examples(self) -> tuple[Term, ...]:
+        """Return each penalty of each arm with values from its domains, to try it out."""
+        return tuple(term.example() for arm in self.arms.values() for term in arm.terms)
+
+    def probe(self, arm: str, parameter: str) -> TrialConfig:
+        """Return what a probe of a strength trains, at strength 1 and with nothing else searched.
+
+        It is the same for every sweep that asks the same of it: seeds and density do not enter.
+        """
+        usual = {
+            key: float(middle(value)) for key, value in self.common().items() if key != "density"
+        }
+        steps = self.data.train // self.training.batch_size
+        epochs = min(self.training.epochs, -(-PROBE_STEPS // steps))
+        recipe = replace(self.recipe(0), epochs=epochs, finetune_epochs=0, order_seed=0, curve=())
+        return TrialConfig(
+            recipe=recipe,
+            init_seed=0,
+            method=self.arms[arm].probed(parameter),
+            floor=self.sparsification.floor,
+            track="as_trained",
+            density=1.0,
+            **{**usual, "finetune_learning_rate_factor": 1.0},
         )
 
     def recipe(self, repeat: int) -> Recipe:
@@ -161,6 +231,12 @@ class Sweep(Frozen):
             order_seed=derive_seed(self.seed, "order", repeat),
             curve=self.sparsification.curve,
         )
+
+
+def probe_key(config: TrialConfig) -> str:
+    """Return the sha256 of what a probe trains: equal for probes that give the same."""
+    text = json.dumps(asdict(config), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def derive_seed(*parts: int | str) -> int:

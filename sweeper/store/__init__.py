@@ -11,7 +11,10 @@ from uuid import uuid4
 from sqlalchemy import Connection
 
 from sweeper.results import (
+    Bracket,
     Fact,
+    FoundBracket,
+    ProbeTask,
     Provenance,
     Scalar,
     Slot,
@@ -20,7 +23,7 @@ from sweeper.results import (
     TrialResult,
 )
 from sweeper.spec import Sweep
-from sweeper.store import claims, facts, leases, progress, schema, sweeps, tables, turns
+from sweeper.store import brackets, claims, facts, leases, progress, schema, sweeps, tables, turns
 from sweeper.store.database import Database
 from sweeper.store.url import parse
 
@@ -76,7 +79,7 @@ class Store:
         return self._database.read(lambda c: sweeps.finished(c, name))
 
     def stop(self, name: str) -> None:
-        """Give out no more slots until `register`. Raises UnknownSweepError."""
+        """Give out no more slots and probes until `register`. Raises UnknownSweepError."""
         self._database.write(lambda c: sweeps.stop(c, name))
 
     def delete(self, name: str) -> None:
@@ -96,7 +99,7 @@ class Store:
         self._database.write(lambda c: leases.renew(c, worker, self.lease_seconds, progress))
 
     def leave(self, worker: str) -> None:
-        """End a lease and give back its claimed slots; may be called twice."""
+        """End a lease and give back its claimed slots and probe; may be called twice."""
         self._database.write(lambda c: leases.leave(c, worker))
 
     def claim(self, worker: str, limit: int) -> tuple[Slot, ...]:
@@ -126,12 +129,36 @@ class Store:
         outcome = facts.Outcome(slot, trial, params, config, result, provenance)
         self._database.write(lambda c: claims.record(c, worker, [outcome]))
 
+    def claim_probe(self, worker: str) -> ProbeTask | None:
+        """Claim one probe, or the one already held; None if none is left. Raises LeaseLost.
+
+        One that is known from an equal probe is done at once and not given out; nor is one whose
+        equal another worker of the sweep is at, for it will be known soon.
+        """
+        if not self._database.read(lambda c: brackets.claimable(c, worker)):
+            return None
+        return self._database.write(lambda c: brackets.claim(c, worker))
+
+    def record_bracket(
+        self, worker: str, task: ProbeTask, bracket: Bracket, provenance: Provenance
+    ) -> None:
+        """Record the range that a probe found. It is never updated. Raises LeaseLost."""
+        self._database.write(lambda c: brackets.record(c, worker, task, bracket, provenance))
+
+    def release_probe(self, worker: str, task: ProbeTask) -> None:
+        """Give a claimed probe back; one that is not this worker's any more is left alone."""
+        self._database.write(lambda c: brackets.release(c, worker, task))
+
+    def brackets(self, name: str) -> tuple[FoundBracket, ...]:
+        """Return the ranges that are found, by arm and parameter in the order of the file."""
+        return self._database.read(lambda c: brackets.find(c, name))
+
     def told(self, slot: Slot) -> None:
         """Note that Optuna knows a recorded slot's outcome; may be called twice."""
         self._database.write(lambda c: claims.told(c, slot))
 
     def reap(self, name: str) -> int:
-        """Free the slots of workers that are dead or whose lease is over; return how many."""
+        """Free slots and probes of workers that are dead or past their lease; count the slots."""
         if not self._database.read(lambda c: leases.reapable(c, name)):
             return 0
         return self._database.write(lambda c: leases.reap(c, name))

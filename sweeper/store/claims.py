@@ -13,12 +13,14 @@ from sweeper.store.facts import Outcome
 
 _worker = tables.worker.c
 _slot = tables.slot.c
+_bracket = tables.bracket.c
 _KEY = (_slot.arm, _slot.repeat, _slot.number)
 
 
 def claim(connection: Connection, worker: str, limit: int, ticket: str) -> tuple[Slot, ...]:
     """Claim up to `limit` slots, no more than a fair share. Raises LeaseLost.
 
+    An arm gives out none before all its probes are done.
     `ticket` names the call: tried again after a lost answer, it returns the same slots.
     """
     name = leases.lock(connection, worker)
@@ -40,6 +42,7 @@ def _take(connection: Connection, name: str, worker: str, limit: int, ticket: st
         .group_by(_slot.arm, _slot.repeat)
         .subquery()
     )
+    unprobed = select(_bracket.arm).where(_bracket.sweep == name, _bracket.state != "done")
     query = (
         select(*_KEY)
         .join(
@@ -50,7 +53,7 @@ def _take(connection: Connection, name: str, worker: str, limit: int, ticket: st
                 _slot.generation == waited_for.c.generation,
             ),
         )
-        .where(_slot.sweep == name, _slot.state == "open")
+        .where(_slot.sweep == name, _slot.state == "open", _slot.arm.not_in(unprobed))
         .order_by(_slot.repeat, _slot.number, _slot.arm)
     )
     living = select(func.count()).where(_worker.sweep == name, _worker.lease_until > now())

@@ -19,6 +19,7 @@ from sweeper.results import (
     Recipe,
     Scalar,
     Slot,
+    Term,
     Track,
     TrialConfig,
     TrialResult,
@@ -29,6 +30,8 @@ from sweeper.store.clock import now
 _TRACKS: tuple[Track, ...] = ("pruned", "as_trained")
 _JUDGED = ("nonzero", "weights", "biases", "effective", "val_accuracy", "test_accuracy")
 _PROVENANCE = tuple(Provenance.__dataclass_fields__)
+FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVENANCE)
+"""Columns of a query that `provenance_of` reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ def add(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> Non
             "study": outcome.slot.study,
             "trial": outcome.trial,
             "worker": worker,
-            "provenance": _add_provenance(connection, outcome.slot.sweep, outcome.provenance),
+            "provenance": add_provenance(connection, outcome.slot.sweep, outcome.provenance),
             "recorded_at": recorded_at,
             "params": dict(outcome.params),
             **config_row(outcome.config),
@@ -90,7 +93,13 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                 }
             ),
             "method": MethodConfig(
-                **{**method, "hyper": tuple((name, value) for name, value in method["hyper"])}
+                **{
+                    **method,
+                    "hyper": _pairs(method["hyper"]),
+                    "terms": tuple(
+                        Term(**{**term, "hyper": _pairs(term["hyper"])}) for term in method["terms"]
+                    ),
+                }
             ),
         }
     )
@@ -141,7 +150,7 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[Fact, 
     """Return the facts that fulfil a condition on `fact` and its `slot`."""
     fact, slot, provenance = tables.fact, tables.slot, tables.provenance
     query = (
-        select(fact, *(provenance.c[name].label(f"from_{name}") for name in _PROVENANCE))
+        select(fact, *FROM)
         .join(
             provenance,
             and_(fact.c.sweep == provenance.c.sweep, fact.c.provenance == provenance.c.digest),
@@ -160,6 +169,22 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[Fact, 
     return tuple(_fact(row) for row in connection.execute(query))
 
 
+def add_provenance(connection: Connection, sweep: str, provenance: Provenance) -> str:
+    """Return the digest of a provenance, inserted if the sweep has none like it."""
+    values = asdict(provenance)
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    table = tables.provenance
+    known = select(table.c.digest).where(table.c.sweep == sweep, table.c.digest == digest)
+    if connection.scalar(known) is None:
+        connection.execute(insert(table).values(sweep=sweep, digest=digest, **values))
+    return digest
+
+
+def provenance_of(row: Mapping[Any, Any]) -> Provenance:
+    """Return the provenance in the `FROM` columns of a row."""
+    return Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE})
+
+
 def _fact(found: Row[Any]) -> Fact:
     row = found._mapping
     return Fact(
@@ -172,7 +197,7 @@ def _fact(found: Row[Any]) -> Fact:
         params=row["params"],
         config=config_of(row["config"]),
         result=result_of(dict(row)),
-        provenance=Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE}),
+        provenance=provenance_of(row),
         recorded_at=row["recorded_at"],
     )
 
@@ -186,16 +211,9 @@ def _judged(row: Mapping[str, Any], track: Track) -> Judged | None:
     return Judged(**{name: row[f"{track}_{name}"] for name in _JUDGED}, layers=layers)
 
 
+def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:
+    return tuple((name, value) for name, value in raw)
+
+
 def _options(raw: list[list[Any]]) -> Options:
     return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in raw)
-
-
-def _add_provenance(connection: Connection, sweep: str, provenance: Provenance) -> str:
-    """Return the digest of a provenance, inserted if the sweep has none like it."""
-    values = asdict(provenance)
-    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
-    table = tables.provenance
-    known = select(table.c.digest).where(table.c.sweep == sweep, table.c.digest == digest)
-    if connection.scalar(known) is None:
-        connection.execute(insert(table).values(sweep=sweep, digest=digest, **values))
-    return digest

@@ -15,6 +15,7 @@ from sweeper.store.clock import now
 
 _worker = tables.worker.c
 _slot = tables.slot.c
+_bracket = tables.bracket.c
 
 
 def join(connection: Connection, name: str, worker: str, device: str, seconds: float) -> None:
@@ -56,6 +57,7 @@ def leave(connection: Connection, worker: str) -> None:
         sweeps.lock(connection, name)
         _end(connection, _worker.id == worker)
         free(connection, name, _slot.worker == worker)
+        free_probes(connection, name, _bracket.worker == worker)
 
 
 def lock(connection: Connection, worker: str) -> str:
@@ -75,7 +77,10 @@ def lock(connection: Connection, worker: str) -> str:
 
 
 def reap(connection: Connection, name: str) -> int:
-    """Free the slots of workers that are dead or whose lease is over; return how many."""
+    """Free the slots of workers that are dead or whose lease is over; return how many.
+
+    So with the probes that they have claimed, which are not counted.
+    """
     sweeps.lock(connection, name)
     candidates = connection.execute(
         select(_worker.id, _worker.machine, _worker.pid, _worker.process_start).where(
@@ -89,6 +94,7 @@ def reap(connection: Connection, name: str) -> int:
     ]
     over = or_(_worker.lease_until <= now(), _worker.id.in_(dead))
     _end(connection, (_worker.sweep == name) & (_worker.lease_until > 0) & over)
+    free_probes(connection, name, _bracket.worker.in_(gone(name)))
     return free(connection, name, _slot.worker.in_(gone(name)))
 
 
@@ -119,6 +125,15 @@ def free(connection: Connection, name: str, whose: ColumnElement[bool]) -> int:
         .values(state="open", worker=None, ticket=None, trial=None, lost=_slot.lost + 1)
     )
     return freed.rowcount
+
+
+def free_probes(connection: Connection, name: str, whose: ColumnElement[bool]) -> None:
+    """Open claimed probes again."""
+    connection.execute(
+        update(tables.bracket)
+        .where(_bracket.sweep == name, _bracket.state == "claimed", whose)
+        .values(state="open", worker=None)
+    )
 
 
 @cache

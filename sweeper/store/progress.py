@@ -14,6 +14,7 @@ def status(connection: Connection, name: str) -> SweepStatus:
     """Return the progress of a sweep, as of one moment."""
     row = sweeps.get(connection, name)
     sweep = sweeps.parsed(row.spec)
+    probes, probed = _probes(connection, name)
     return SweepStatus(
         name=name,
         digest=row.digest,
@@ -22,7 +23,16 @@ def status(connection: Connection, name: str) -> SweepStatus:
         now=float(connection.scalar(select(now())) or 0.0),
         arms=_arms(connection, sweep),
         workers=_workers(connection, name),
+        probes=probes,
+        probed=probed,
     )
+
+
+def _probes(connection: Connection, name: str) -> tuple[int, int]:
+    """Return how many ranges the sweep needs, and how many are found."""
+    bracket = tables.bracket.c
+    states = connection.scalars(select(bracket.state).where(bracket.sweep == name)).all()
+    return len(states), states.count("done")
 
 
 def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.errors import DigestError, StorageError, UnknownSweepError, choices
-from sweeper.spec import Sweep
+from sweeper.spec import Sweep, probe_key
 from sweeper.spec.difference import differences
 from sweeper.store import tables
 from sweeper.store.clock import now
@@ -54,9 +54,10 @@ def names(connection: Connection) -> tuple[str, ...]:
 
 
 def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
-    """Insert a sweep and its slots, or open the registered one again. Raises DigestError."""
+    """Insert a sweep, its slots and probes, or open it again. Raises DigestError."""
     if _insert(connection, sweep):
         _add_slots(connection, sweep, ())
+        _add_probes(connection, sweep)
         return "new"
     row = lock(connection, sweep.name)
     # Not the stored digest: a newer program may know keys with defaults that it lacks.
@@ -80,6 +81,7 @@ def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
         select(columns.arm, columns.repeat, columns.number).where(columns.sweep == sweep.name)
     )
     _add_slots(connection, sweep, (tuple(slot) for slot in existing))
+    _add_probes(connection, sweep)
     _set(connection, sweep.name, state="open", spec=_text(sweep), digest=sweep.digest)
     return "extended"
 
@@ -94,7 +96,14 @@ def remove(connection: Connection, name: str) -> None:
     """Delete all rows of a sweep, facts too; nothing happens if there are none."""
     table = tables.sweep
     connection.execute(select(table.c.name).where(table.c.name == name).with_for_update())
-    for child in (tables.fact, tables.provenance, tables.slot, tables.worker, tables.turn):
+    for child in (
+        tables.fact,
+        tables.bracket,
+        tables.provenance,
+        tables.slot,
+        tables.worker,
+        tables.turn,
+    ):
         connection.execute(delete(child).where(child.c.sweep == name))
     connection.execute(delete(table).where(table.c.name == name))
 
@@ -146,6 +155,29 @@ def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[An
         if (arm, repeat, number) not in known
     ]
     connection.execute(insert(tables.slot), rows)
+
+
+def _add_probes(connection: Connection, sweep: Sweep) -> None:
+    columns = tables.bracket.c
+    existing = connection.execute(
+        select(columns.arm, columns.parameter).where(columns.sweep == sweep.name)
+    )
+    known = {tuple(row) for row in existing}
+    rows = [
+        {
+            "sweep": sweep.name,
+            "arm": arm,
+            "parameter": parameter,
+            "key": probe_key(sweep.probe(arm, parameter)),
+            "state": "open",
+            "reused": False,
+        }
+        for arm in sweep.arms
+        for parameter in sweep.automatic(arm)
+        if (arm, parameter) not in known
+    ]
+    if rows:
+        connection.execute(insert(tables.bracket), rows)
 
 
 def _set(connection: Connection, name: str, **values: str) -> None:

@@ -1,6 +1,7 @@
 """The tables of our own: what counts. Optuna's tables lie beside them and are never touched.
 
     sweep ──< slot ──o fact >── provenance
+      ├──< bracket >── provenance
       └──< worker, turn
 
 Types and lengths are those that SQLite, PostgreSQL and MySQL share. Times are seconds since 1970
@@ -12,6 +13,7 @@ from typing import Any
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -156,6 +158,32 @@ fact = Table(
     ),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
     UniqueConstraint("study", "trial"),
+    **_OPTIONS,
+)
+
+# A searched strength whose range a probe has to find before slots of its arm are claimed.
+bracket = Table(
+    "sweeper_bracket",
+    metadata,
+    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("arm", String(64), primary_key=True),
+    Column("parameter", String(255), primary_key=True),
+    # Equal for equal probes, whichever sweep asks for them.
+    Column("key", String(64), nullable=False, index=True),
+    # open -> claimed -> done; claimed -> open when it is given back. What follows is NULL until
+    # it is done; `worker` stays, so that a retried call finds what it has recorded.
+    Column("state", String(8), nullable=False),
+    Column("worker", String(32), ForeignKey(worker.c.id), nullable=True, index=True),
+    Column("reused", Boolean, nullable=False),
+    Column("low", Double, nullable=True),
+    Column("high", Double, nullable=True),
+    Column("open_below", Boolean, nullable=True),
+    Column("open_above", Boolean, nullable=True),
+    Column("seconds", Double, nullable=True),
+    Column("provenance", String(64), nullable=True),
+    Column("points", JSON, nullable=True),
+    Column("recorded_at", Double, nullable=True),
+    ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
     **_OPTIONS,
 )
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from sweeper.datasets import Part
 from sweeper.training import optimizers
-from sweeper.training.methods import Method
-from sweeper.training.network import Network, Runner
+from sweeper.training.methods import Method, Setting
+from sweeper.training.network import Network
 from sweeper.training.stacked_module import Stack
 
 Tick = Callable[[], None]
@@ -61,6 +61,80 @@ class Slice:
         """Return views [pack, out, in] of the slice's prunable parameters."""
         return {name: _matrix(stack[name][self.start : self.stop]) for name in network.weights}
 
+    def biases(self, stack: Stack, network: Network) -> Stack:
+        """Return views of the slice's other parameters."""
+        others = (name for name in stack if name not in network.weights)
+        return {name: stack[name][self.start : self.stop] for name in others}
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """A slice while it trains: its method's state, and the optimizer of what the method owns."""
+
+    piece: Slice
+    weights: Stack
+    state: Any
+    optimizer: optimizers.Optimizer | None = None
+
+
+class Stepper:
+    """A stack in training, one step at a time."""
+
+    def __init__(
+        self,
+        network: Network,
+        stack: Stack,
+        optimizer: optimizers.Optimizer,
+        slices: tuple[Slice, ...] = (),
+        setting: Setting | None = None,
+    ) -> None:
+        """Start the methods of the slices; `setting` is of the whole pack, and they need it."""
+        self._network, self._stack, self._optimizer = network, stack, optimizer
+        self._runner = network.runner()
+        self._members = [self._member(piece, setting) for piece in slices]
+
+    def step(
+        self, images: Tensor, labels: Tensor, *, rate: Tensor, factor: float, number: int
+    ) -> None:
+        """Take the step `number`, 0 is the first, with learning rates `rate` [pack] x `factor`."""
+        now = rate * factor
+        gradients = self._gradients(images, labels)
+        self._optimizer.step(self._stack, gradients, now)
+        for member in self._members:
+            piece = member.piece
+            _train_own(member, factor)
+            own = now[piece.start : piece.stop]
+            piece.method.after(member.weights, member.state, own, number)
+
+    def finish(self) -> None:
+        """Turn the networks into their deterministic ones."""
+        for member in self._members:
+            member.piece.method.finish(member.weights, member.state)
+
+    def _member(self, piece: Slice, setting: Setting | None) -> _Member:
+        if setting is None:
+            raise ValueError("methods need a setting")
+        # Optimizers and methods change parameters in place: views stay what they are.
+        views = piece.weights(self._stack, self._network)
+        own = setting.part(piece.start, piece.stop)
+        biases = piece.biases(self._stack, self._network)
+        return _Member(piece, views, piece.method.start(views, biases, own))
+
+    def _gradients(self, images: Tensor, labels: Tensor) -> Stack:
+        """Gradients of cross-entropy and loss terms in the parameters of each network."""
+        used = dict(self._stack)
+        members = self._members
+        inside = [member.piece.method.forward(member.weights, member.state) for member in members]
+        if any(one is not member.weights for one, member in zip(inside, members, strict=True)):
+            for name in self._network.weights:
+                joined = torch.cat([one[name] for one in inside])
+                used[name] = joined.view_as(self._stack[name])
+        found = self._runner.gradients(used, images, labels)
+        for member in members:
+            own = member.piece.weights(found, self._network)
+            member.piece.method.pull_back(member.weights, own, member.state)
+        return found
+
 
 def fit(
     network: Network,
@@ -71,6 +145,7 @@ def fit(
     rate: Tensor,
     momentum: Tensor,
     slices: tuple[Slice, ...] = (),
+    setting: Setting | None = None,
     masks: Stack | None = None,
     tick: Tick,
 ) -> int:
@@ -81,22 +156,26 @@ def fit(
     """
     steps = schedule.steps(len(part))
     optimizer = optimizers.make(schedule.optimizer, momentum)
-    runner = network.runner()
-    states: list[Any] = [piece.method.init(piece.weights(stack, network)) for piece in slices]
-    for step, (images, labels) in enumerate(schedule.batches(part)):
+    stepper = Stepper(network, stack, optimizer, slices, setting)
+    for number, (images, labels) in enumerate(schedule.batches(part)):
         tick()
-        now = rate * schedule.factor(step, steps)
-        found = _gradients(network, runner, stack, images, labels, slices, states)
-        optimizer.step(stack, found, now)
-        for index, piece in enumerate(slices):
-            own = now[piece.start : piece.stop]
-            views = piece.weights(stack, network)
-            states[index] = piece.method.after(views, states[index], own, step)
+        factor = schedule.factor(number, steps)
+        stepper.step(images, labels, rate=rate, factor=factor, number=number)
         if masks is not None:
             apply_masks(stack, masks)
-    for piece, state in zip(slices, states, strict=True):
-        piece.method.finish(piece.weights(stack, network), state)
+    stepper.finish()
     return steps
+
+
+def _train_own(member: _Member, factor: float) -> None:
+    """Take a step with the parameters that a method owns, such as gates."""
+    owned = member.piece.method.own(member.state)
+    if owned is None:
+        return
+    parameters, gradients, rate = owned
+    if member.optimizer is None:
+        member.optimizer = optimizers.make("adam", torch.full_like(rate, 0.9))
+    member.optimizer.step(parameters, gradients, rate * factor)
 
 
 def apply_masks(stack: Stack, masks: Stack) -> None:
@@ -108,51 +187,3 @@ def apply_masks(stack: Stack, masks: Stack) -> None:
 def _matrix(value: Tensor) -> Tensor:
     """View [pack, out, ...] as [pack, out, in]; a copy would not be trained."""
     return value.view(*value.shape[:2], -1)
-
-
-def _gradients(
-    network: Network,
-    runner: Runner,
-    stack: Stack,
-    images: Tensor,
-    labels: Tensor,
-    slices: tuple[Slice, ...],
-    states: list[Any],
-) -> Stack:
-    """Return the gradients of cross-entropy and loss terms in the parameters of each network.
-
-    Methods see leaves of their own: what they make of them (gates, penalties) is differentiated
-    by autograd, the network itself by the runner.
-    """
-    used = dict(stack)
-    parts = []
-    for piece, state in zip(slices, states, strict=True):
-        views = piece.weights(stack, network)
-        leaves = {name: view.detach().requires_grad_() for name, view in views.items()}
-        with torch.enable_grad():
-            parts.append((leaves, piece.method.forward(leaves, state)))
-    gated = any(inside is not leaves for leaves, inside in parts)
-    if gated:
-        for name in network.weights:
-            joined = torch.cat([inside[name].detach() for _, inside in parts])
-            used[name] = joined.view_as(stack[name])
-    found = runner.gradients(used, images, labels)
-    for piece, state, (leaves, inside) in zip(slices, states, parts, strict=True):
-        own = piece.weights(found, network)
-        if inside is not leaves:
-            _pull_back(own, leaves, inside)
-        with torch.enable_grad():
-            term = piece.method.loss(leaves, state)
-        if term is not None:
-            extra = torch.autograd.grad(term.sum(), list(leaves.values()))
-            for view, gradient in zip(own.values(), extra, strict=True):
-                view.add_(gradient)
-    return found
-
-
-def _pull_back(gradients: Stack, leaves: Stack, inside: Stack) -> None:
-    """Turn gradients in what the network computes with into gradients in the leaves, in place."""
-    outer = [gradients[name].clone() for name in inside]
-    found = torch.autograd.grad(list(inside.values()), list(leaves.values()), outer)
-    for view, gradient in zip(gradients.values(), found, strict=True):
-        view.copy_(gradient)

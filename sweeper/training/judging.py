@@ -63,10 +63,11 @@ class Judge:
         self, stack: Stack, ranked: Tensor, densities: tuple[float, ...]
     ) -> list[tuple[CurvePoint, ...]]:
         """Judge every network at each density, pruned by magnitude, without fine-tuning."""
+        prunable = {name: stack[name] for name in self.network.weights}
         points: list[list[CurvePoint]] = [[] for _ in range(ranked.shape[0])]
         for density in densities:
             wanted = torch.full((ranked.shape[0],), density, device=ranked.device)
-            masks = pruning.masks(self.network, stack, ranked, wanted)
+            masks = pruning.masks(prunable, ranked, wanted)
             pruned = {
                 name: torch.where(masks[name], value, 0) if name in masks else value
                 for name, value in stack.items()

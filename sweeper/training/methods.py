@@ -1,111 +1,130 @@
-"""What an arm does to training: small objects of pure steps, each on its slice of a pack."""
+"""What an arm does to training: small objects of a few steps, each on its slice of a pack."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from sweeper.catalogue import FORMULAS, load
-from sweeper.regularizers.sums import per_network, shrink_towards_zero
-from sweeper.results import MethodConfig
+from sweeper.catalogue import METHODS, load
+from sweeper.results import MethodConfig, Scalar, TrialConfig
 from sweeper.training.stacked_module import Stack
 
-Function = Callable[..., Tensor]
+Hyper = dict[str, Any]
+"""Hyperparameters: floats as [pack] tensors, others as they are."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Setting:
+    """What a method may know of the training that it takes part in."""
+
+    seeds: tuple[int, ...]
+    """Seed of each network's initial weights."""
+    order_seed: int
+    """Seed that all networks of a repeat share, whatever their arm."""
+    density: Tensor
+    """The trial's density, [pack] in float64."""
+    steps: int
+
+    def part(self, start: int, stop: int) -> "Setting":
+        """Return the setting of the networks start ... stop - 1."""
+        seeds, density = self.seeds[start:stop], self.density[start:stop]
+        return replace(self, seeds=seeds, density=density)
 
 
 class Method:
-    """Plain training. A subclass overrides the steps that its arm needs.
+    """Training as usual. A subclass overrides the steps that its arm needs.
 
-    `weights` are the prunable parameters of the slice, [pack, out, in] each, by name.
+    `weights` are the prunable parameters of the slice, [pack, out, in] each, by name; they are
+    views, and what is said to happen in place happens to the network.
     """
 
-    def init(self, weights: Stack, generator: torch.Generator | None = None) -> Any:
-        """Return the method's own state at the start."""
+    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
+        """Return the method's own state; may change the initial network in place."""
         return None
 
     def forward(self, weights: Stack, state: Any) -> Stack:
-        """Return the weights that the network computes with (gates and masks act here)."""
+        """Return the weights that the network computes with at this step (gates act here)."""
         return weights
 
-    def loss(self, weights: Stack, state: Any) -> Tensor | None:
-        """Return the term [pack] added to the loss, or None."""
+    def pull_back(self, weights: Stack, gradients: Stack, state: Any) -> None:
+        """Turn gradients in what `forward` gave into those in the weights, in place.
+
+        Terms of the loss add theirs here.
+        """
+
+    def own(self, state: Any) -> tuple[Stack, Stack, Tensor] | None:
+        """Return parameters of its own, their gradients and their learning rate [pack].
+
+        They are trained by Adam whatever trains the weights, on the same schedule.
+        """
         return None
 
-    def after(self, weights: Stack, state: Any, rate: Tensor, step: int) -> Any:
-        """Act on the weights in place after the optimizer's step; returns the new state."""
-        return state
+    def after(self, weights: Stack, state: Any, rate: Tensor, step: int) -> None:
+        """Act on the weights in place after the optimizer's step; `rate` [pack]."""
 
     def finish(self, weights: Stack, state: Any) -> None:
         """Turn the weights, in place, into those of the deterministic network."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Penalty(Method):
-    """strength x the sum over weight matrices of R(W), applied in one of four ways.
+class Chain(Method):
+    """Penalties, then a method that changes neither gradients nor the forward pass."""
 
-    loss: a term of the loss, through autograd. decoupled: a step of rate x strength along its
-    gradient, outside the optimizer's moments. prox: its exact proximal operator with
-    t = rate x strength. shrink: a step of rate x strength x max(0, dR/d|w|) towards zero that
-    stops there. Under Adam too the step is the plain learning rate, for every arm alike.
-    """
+    first: Method
+    then: Method
 
-    way: str
-    strength: Tensor
-    function: Function
-    hyper: dict[str, Any]
+    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
+        then = self.then.start(weights, biases, setting)
+        return self.first.start(weights, biases, setting), then
 
-    def loss(self, weights: Stack, state: Any) -> Tensor | None:
-        return self._value(weights) if self.way == "loss" else None
+    def pull_back(self, weights: Stack, gradients: Stack, state: Any) -> None:
+        self.first.pull_back(weights, gradients, state[0])
 
-    @torch.no_grad()
-    def after(self, weights: Stack, state: Any, rate: Tensor, step: int) -> Any:
-        if self.way == "decoupled":
-            self._descend(weights, rate)
-        elif self.way == "prox":
-            for weight in weights.values():
-                weight.copy_(self.function(weight, step=rate, strength=self.strength, **self.hyper))
-        elif self.way == "shrink":
-            amount = rate * self.strength
-            for weight in weights.values():
-                slope = self.function(weight, **self.hyper).clamp_min_(0)
-                step_size = slope.mul_(per_network(amount, weight))
-                weight.copy_(shrink_towards_zero(weight, step_size))
-        return state
+    def after(self, weights: Stack, state: Any, rate: Tensor, step: int) -> None:
+        self.first.after(weights, state[0], rate, step)
+        self.then.after(weights, state[1], rate, step)
 
-    def _value(self, weights: Stack) -> Tensor:
-        terms = [self.function(weight, **self.hyper) for weight in weights.values()]
-        return self.strength * torch.stack(terms).sum(0)
-
-    def _descend(self, weights: Stack, rate: Tensor) -> None:
-        with torch.enable_grad():
-            copies = {name: weight.detach().requires_grad_() for name, weight in weights.items()}
-            value = self._value(copies).sum()
-            gradients = torch.autograd.grad(value, list(copies.values()))
-        for weight, gradient in zip(weights.values(), gradients, strict=True):
-            weight.sub_(gradient * per_network(rate, weight))
+    def finish(self, weights: Stack, state: Any) -> None:
+        self.then.finish(weights, state[1])
 
 
 def static_part(config: MethodConfig) -> tuple[Any, ...]:
     """Return what must be equal for two trials to share a slice: all but the floats."""
-    fixed = tuple((name, value) for name, value in config.hyper if not isinstance(value, float))
-    floats = tuple(name for name, value in config.hyper if isinstance(value, float))
-    return config.penalty, config.apply, fixed, floats
+    terms = tuple(
+        (term.penalty, term.apply, term.shuffled, _static(term.hyper)) for term in config.terms
+    )
+    return config.name, _static(config.hyper), terms
 
 
-def make(configs: Sequence[MethodConfig], device: torch.device) -> Method:
-    """Return the method of a slice whose configurations have equal static parts."""
-    first = configs[0]
-    if first.penalty == "none":
-        return Method()
-    formula = FORMULAS[first.penalty]
-    name = {"prox": formula.prox, "shrink": formula.shrinkage}.get(first.apply, formula.value)
-    if name is None:
-        raise ValueError(f"{first.penalty} has no {first.apply}")
-    hyper: dict[str, Any] = dict(first.hyper)
-    for key, value in first.hyper:
+def _static(hyper: Sequence[tuple[str, Scalar]]) -> tuple[Any, ...]:
+    return tuple((name, None if isinstance(value, float) else value) for name, value in hyper)
+
+
+def batched(many: Sequence[Sequence[tuple[str, Scalar]]], device: torch.device) -> Hyper:
+    """Return the hyperparameters of a slice: floats as [pack] tensors, others as they are."""
+    found: Hyper = {}
+    for index, (name, value) in enumerate(many[0]):
+        found[name] = value
         if isinstance(value, float):
-            hyper[key] = torch.tensor([dict(c.hyper)[key] for c in configs], device=device)
-    strength = torch.tensor([config.strength for config in configs], device=device)
-    return Penalty(way=first.apply, strength=strength, function=load(name), hyper=hyper)
+            found[name] = torch.tensor([hyper[index][1] for hyper in many], device=device)
+    return found
+
+
+def make(configs: Sequence[TrialConfig], device: torch.device) -> Method:
+    """Return the method of a slice whose configurations have equal static parts."""
+    from sweeper.training.penalties import penalties  # which needs the names above
+
+    chosen = [config.method for config in configs]
+    first = chosen[0]
+    penalty = penalties([method.terms for method in chosen], device) if first.terms else None
+    if first.name == "plain":
+        return penalty or Method()
+    hyper = batched([method.hyper for method in chosen], device)
+    entry = METHODS[first.name]
+    if entry.has_strength:
+        strengths = [method.own_strength for method in chosen]
+        hyper["strength"] = torch.tensor(strengths, device=device)
+    method: Method = load(entry.factory)(**hyper)
+    return Chain(penalty, method) if penalty else method

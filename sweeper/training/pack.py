@@ -6,12 +6,15 @@ from contextlib import contextmanager
 from itertools import groupby
 
 import torch
+from torch import Tensor
 
+from sweeper.catalogue import METHODS
 from sweeper.datasets import Data
 from sweeper.results import Judged, Recipe, TrialConfig, TrialResult, TrialState
 from sweeper.training import methods, pruning
 from sweeper.training.fitting import Schedule, Slice, Tick, apply_masks, fit
 from sweeper.training.judging import Judge, finite
+from sweeper.training.methods import Setting
 from sweeper.training.network import Network
 
 
@@ -60,6 +63,12 @@ def _train(
         recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
     )
     slices = _slices(configs, data.device)
+    setting = Setting(
+        seeds=tuple(config.init_seed for config in configs),
+        order_seed=recipe.order_seed,
+        density=density,
+        steps=training.steps(len(data.train)),
+    )
     steps = fit(
         network,
         stack,
@@ -68,14 +77,16 @@ def _train(
         rate=rate,
         momentum=momentum,
         slices=slices,
+        setting=setting,
         tick=tick,
     )
     healthy = finite(stack)
     as_trained = judge.judge(stack)
-    ranked = pruning.magnitudes(network, stack)
+    prunable = {name: stack[name] for name in network.weights}
+    ranked = pruning.magnitudes(prunable)
     curves = judge.curve(stack, ranked, recipe.curve)
 
-    masks = pruning.masks(network, stack, ranked, density)
+    masks = pruning.masks(prunable, ranked, _left(configs, density))
     apply_masks(stack, masks)
     tuning = Schedule(
         recipe.finetune_epochs,
@@ -116,11 +127,17 @@ def _train(
     return results
 
 
+def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:
+    """Return the densities to prune to: 1 where a method has brought its network there itself."""
+    own = [c.method.name in METHODS and METHODS[c.method.name].takes_density for c in configs]
+    return torch.where(torch.tensor(own, device=density.device), 1.0, density)
+
+
 def _slices(configs: list[TrialConfig], device: torch.device) -> tuple[Slice, ...]:
     """Cut a sorted pack into runs of equal methods."""
     found, start = [], 0
     for _, group in groupby(configs, key=lambda config: methods.static_part(config.method)):
-        members = [config.method for config in group]
+        members = list(group)
         found.append(Slice(start, start + len(members), methods.make(members, device)))
         start += len(members)
     return tuple(found)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sweeper import service
+from sweeper import brackets, service
 from sweeper.errors import (
+    InputError,
     Interrupted,
     LeaseLost,
     StorageError,
@@ -20,7 +21,7 @@ from sweeper.results import Scalar, Slot, TrialConfig
 from sweeper.search import Search
 from sweeper.store import Store
 from sweeper.worker.lease import Lease, Stop, orphaned, signals
-from sweeper.worker.trainer import Train, Trainer, TrainingFailed
+from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3
@@ -35,6 +36,7 @@ def work(
     pack: int = 16,
     folder: Path | None = None,
     train: Train | None = None,
+    probe: Probe | None = None,
     data: Any = None,
     on_event: Callable[[str], None] | None = None,
 ) -> int:
@@ -51,7 +53,9 @@ def work(
         search.create()
         worker.mend()
         if worker.anything_left():
-            trainer = Trainer(sweep, device=device, folder=folder, train=train, data=data)
+            trainer = Trainer(
+                sweep, device=device, folder=folder, train=train, probe=probe, data=data
+            )
             search.prepare()
             worker.run(trainer)
     return worker.done
@@ -122,6 +126,8 @@ class _Worker:
         pause = 0.05
         while True:
             lease.check()
+            if self._probe(trainer, lease):
+                continue
             slots = self._store.claim(lease.worker, self._pack)
             if slots:
                 pause = 0.05
@@ -135,6 +141,31 @@ class _Worker:
                 pause = min(1.0, pause * 1.5)
             else:
                 return
+
+    def _probe(self, trainer: Trainer, lease: Lease) -> bool:
+        """Find the range of one strength, if one is still to be found; tell whether one was."""
+        task = self._store.claim_probe(lease.worker)
+        if task is None:
+            return False
+        sweep = self._store.sweep(self._name)
+        config = sweep.probe(task.arm, task.parameter)
+        ticks = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
+        try:
+            points, seconds = trainer.probe(config, self._ticking(lease, ticks))
+            bracket = brackets.read(points, seconds)
+            self._store.record_bracket(lease.worker, task, bracket, trainer.provenance)
+        except InputError as error:
+            raise InputError(f"arms.{task.arm}.{task.parameter}: auto: {error}") from error
+        except TrainingFailed as error:
+            self._store.release_probe(lease.worker, task)
+            self._tell(f"the probe of {task.arm} failed: {error}")
+            if self._third(str(error)):
+                raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
+            return True
+        self._failures.clear()
+        found = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
+        self._tell(f"{task.arm}: {found}, by a probe of {seconds:.1f} s")
+        return True
 
     def _do(self, slots: Sequence[Slot], trainer: Trainer, lease: Lease) -> None:
         """Train the slots, all of them on record afterwards or given back."""
@@ -163,8 +194,10 @@ class _Worker:
             raise
 
     def _ask(self, slot: Slot) -> _Asked:
-        if slot.arm not in self._sweep.arms:  # the sweep was extended meanwhile
-            self._sweep = self._store.sweep(self._name)
+        # The sweep was extended, or the range of a strength was found meanwhile.
+        if slot.arm not in self._sweep.arms or self._sweep.automatic(slot.arm):
+            found = brackets.ranges(self._store.brackets(self._name))
+            self._sweep = self._store.sweep(self._name).with_brackets(found)
             self._search.extend(self._sweep)
         trial, params = self._search.ask(slot)
         while self._store.has_fact(slot.study, trial):
@@ -178,7 +211,8 @@ class _Worker:
         self, group: Sequence[_Asked], left: list[_Asked], trainer: Trainer, lease: Lease
     ) -> None:
         began = time.monotonic()
-        results = trainer.train([one.config for one in group], self._ticking(lease))
+        ticks = self._sweep.steps_per_trial
+        results = trainer.train([one.config for one in group], self._ticking(lease, ticks))
         lease.progress = 0.0
         for one, result in zip(group, results, strict=True):
             self._store.record(
@@ -197,7 +231,7 @@ class _Worker:
             self._store.told(one.slot)
         self._tell(f"recorded {len(group)} trials after {time.monotonic() - began:.1f} s")
 
-    def _ticking(self, lease: Lease) -> Callable[[], None]:
+    def _ticking(self, lease: Lease, ticks: int) -> Callable[[], None]:
         """Return what training calls at every step: it ends it in time, and counts."""
         steps = 0
 
@@ -206,7 +240,7 @@ class _Worker:
             lease.check()
             steps += 1
             # Training ticks while it judges, too: the last percents are slow ones.
-            lease.progress = min(steps / self._sweep.steps_per_trial, 0.99)
+            lease.progress = min(steps / ticks, 0.99)
 
         return tick
 

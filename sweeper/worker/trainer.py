@@ -1,11 +1,12 @@
 """What trains: the real thing on a device, or a function that a test passes in."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from sweeper.errors import InputError, SweeperError, TrainingError
-from sweeper.results import Provenance, TrialConfig, TrialResult
+from sweeper.results import ProbePoint, Provenance, TrialConfig, TrialResult
 from sweeper.spec import Sweep
 from sweeper.worker.provenance import gather
 
@@ -24,6 +25,14 @@ class Train(Protocol):
     ) -> list[TrialResult]: ...
 
 
+class Probe(Protocol):
+    """The networks of a probe, and the seconds it took. `tick` may raise."""
+
+    def __call__(
+        self, config: TrialConfig, data: Any, /, *, tick: Callable[[], None]
+    ) -> tuple[tuple[ProbePoint, ...], float]: ...
+
+
 class TrainingFailed(Exception):
     """Training raised; the worker decides whether to try again."""
 
@@ -38,6 +47,7 @@ class Trainer:
         device: str = "auto",
         folder: Path | None = None,
         train: Train | None = None,
+        probe: Probe | None = None,
         data: Any = None,
     ) -> None:
         processor = ""
@@ -45,14 +55,16 @@ class Trainer:
             import torch
 
             from sweeper import datasets, training
+            from sweeper.regularizers.probation import try_out
 
-            train = training.train
+            try_out(sweep.examples())
+            train, probe = training.train, training.probe
             device = _known_device(device)
             if device != "cpu":
                 processor = torch.cuda.get_device_name(device)
             data = datasets.load(sweep.dataset, folder, device) if data is None else data
         self.device = "cpu" if device == "auto" else device
-        self._train, self._data = train, data
+        self._train, self._probe, self._data = train, probe, data
         self.provenance: Provenance = gather(
             device=self.device,
             processor=processor,
@@ -62,15 +74,31 @@ class Trainer:
 
     def train(self, configs: Sequence[TrialConfig], tick: Callable[[], None]) -> list[TrialResult]:
         """Train one pack. Raises TrainingFailed for what is not an error of our own tree."""
-        try:
+        with _told_apart():
             results = self._train(configs, self._data, self.device, tick=tick)
-        except SweeperError:
-            raise
-        except Exception as error:
-            raise TrainingFailed(_line(error)) from error
         if len(results) != len(configs):
             raise TrainingError(f"training gave {len(results)} results for {len(configs)} trials")
         return results
+
+    def probe(
+        self, config: TrialConfig, tick: Callable[[], None]
+    ) -> tuple[tuple[ProbePoint, ...], float]:
+        """Train the probe of a strength. Raises TrainingFailed like `train`."""
+        if self._probe is None:
+            raise TrainingError("strength: auto needs a probe, and none was given")
+        with _told_apart():
+            return self._probe(config, self._data, tick=tick)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Turn what is not an error of our own tree into TrainingFailed."""
+    try:
+        yield
+    except SweeperError:
+        raise
+    except Exception as error:
+        raise TrainingFailed(_line(error)) from error
 
 
 def _known_device(name: str) -> str:

@@ -1,0 +1,71 @@
+"""Models and datasets by name."""
+
+import itertools
+import math
+from collections.abc import Mapping
+
+from sweeper.catalogue.kinds import Dataset, Model
+
+MODELS: Mapping[str, Model] = {
+    "lenet-300-100": Model(
+        summary="fully connected, hidden layers of 300 and 100",
+        factory="sweeper.models:lenet_300_100",
+        widths=(300, 100),
+    ),
+    "mlp": Model(
+        summary="fully connected with ReLU; option widths, such as mlp(64, 32)",
+        factory="sweeper.models:mlp",
+    ),
+    "lenet-5": Model(
+        summary="the Caffe LeNet-5: two convolutions of 20 and 50 kernels, a hidden layer of 500",
+        factory="sweeper.models:lenet_5",
+        parameters=431_080,
+        multiplications=2_293_000,
+        shape=(1, 28, 28),
+    ),
+}
+
+DATASETS: Mapping[str, Dataset] = {
+    "digits": Dataset(
+        summary="8x8 digits, bundled with scikit-learn",
+        loader="sweeper.datasets:read_digits",
+        shape=(1, 8, 8),
+        classes=10,
+        train=1137,
+        validation=300,
+        test=360,
+    ),
+    "mnist": Dataset(
+        summary="28x28 handwritten digits (LeCun et al. 1998), through torchvision",
+        loader="sweeper.datasets:read_mnist",
+        shape=(1, 28, 28),
+        classes=10,
+        train=50_000,
+        validation=10_000,
+        test=10_000,
+    ),
+    "fashion-mnist": Dataset(
+        summary="28x28 pictures of clothes (Xiao et al. 2017), through torchvision",
+        loader="sweeper.datasets:read_fashion_mnist",
+        shape=(1, 28, 28),
+        classes=10,
+        train=50_000,
+        validation=10_000,
+        test=10_000,
+    ),
+}
+
+
+def layer_sizes(widths: tuple[int, ...], dataset: Dataset) -> tuple[tuple[int, int], ...]:
+    """Return (inputs, outputs) of each layer of a fully connected network."""
+    sizes = (math.prod(dataset.shape), *widths, dataset.classes)
+    return tuple(itertools.pairwise(sizes))
+
+
+def count_parameters(widths: tuple[int, ...], dataset: Dataset) -> int:
+    """Return all parameters of a fully connected network, biases included.
+
+    >>> count_parameters((300, 100), DATASETS["mnist"])
+    266610
+    """
+    return sum((inputs + 1) * outputs for inputs, outputs in layer_sizes(widths, dataset))

@@ -1,0 +1,131 @@
+"""Slopes that are affine in |w|, and proximal operators that threshold and scale: small tensors.
+
+Each is the `shrinkage` or the `prox` of the same formula, written without a matrix, so that one
+pass over the weights applies it to a whole stack. Shapes: weight [pack, out, in],
+hyperparameters, step and strength [pack] or numbers.
+"""
+
+from torch import Tensor
+
+from sweeper.regularizers import reductions
+from sweeper.regularizers.groups import By, root_of_size
+from sweeper.regularizers.masses import entropy, log
+from sweeper.regularizers.slopes import Affine, Scaled
+from sweeper.regularizers.sums import Hyper, nonzero, per_network
+
+
+def l1(weight: Tensor) -> Affine:
+    """1."""
+    return Affine.of(weight, rows=1.0)
+
+
+def l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Scaled:
+    """S(v, t)."""
+    return Scaled.of(weight, per_network(step * strength, weight))
+
+
+def l2(weight: Tensor) -> Affine:
+    """2 |w|."""
+    return Affine.of(weight, column_factors=2.0)
+
+
+def l2_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Scaled:
+    """v / (1 + 2t)."""
+    return Scaled.of(weight, 0.0, rows=1 / (1 + 2 * per_network(step * strength, weight)))
+
+
+def elastic_net(weight: Tensor, *, ridge: Hyper = 1.0) -> Affine:
+    """1 + 2 ridge |w|."""
+    return Affine.of(weight, rows=1.0, column_factors=2 * per_network(ridge, weight))
+
+
+def elastic_net_prox(weight: Tensor, *, step: Hyper, strength: Hyper, ridge: Hyper = 1.0) -> Scaled:
+    """S(v, t) / (1 + 2 t ridge)."""
+    t = per_network(step * strength, weight)
+    return Scaled.of(weight, t, rows=1 / (1 + 2 * t * per_network(ridge, weight)))
+
+
+def group_lasso(weight: Tensor, *, by: By = "input") -> Affine:
+    """sqrt(d) |w| / |w_g|_2."""
+    return sparse_group_lasso(weight, by=by, l1_ratio=0.0)
+
+
+def group_lasso_prox(weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input") -> Scaled:
+    """w_g max(0, 1 - t sqrt(d) / |w_g|_2)."""
+    return sparse_group_lasso_prox(weight, step=step, strength=strength, by=by, l1_ratio=0.0)
+
+
+def sparse_group_lasso(weight: Tensor, *, by: By = "input", l1_ratio: Hyper = 0.5) -> Affine:
+    """l1_ratio + (1 - l1_ratio) sqrt(d) |w| / |w_g|_2."""
+    share = per_network(l1_ratio, weight)
+    # Squares of groups below 1e-19 are 0: such a group is taken for one of zeros.
+    norms = nonzero(_norms(reductions.squares(weight), by))
+    factors = (1 - share) * root_of_size(weight, by) / norms
+    if by == "input":
+        return Affine.of(weight, rows=share, column_factors=factors)
+    return Affine.of(weight, rows=share, row_factors=factors, column_factors=1.0)
+
+
+def sparse_group_lasso_prox(
+    weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input", l1_ratio: Hyper = 0.5
+) -> Scaled:
+    """Soft threshold by l1_ratio t, then the prox of group lasso for (1 - l1_ratio) t."""
+    t, share = per_network(step * strength, weight), per_network(l1_ratio, weight)
+    norms = _norms(reductions.squares(weight, amount=t * share), by)
+    part = t * (1 - share) * root_of_size(weight, by)
+    kept = (1 - part / norms.clamp_min(1e-30)).clamp_min(0)
+    if by == "input":
+        return Scaled.of(weight, t * share, columns=kept)
+    return Scaled.of(weight, t * share, rows=kept)
+
+
+def _norms(squares: reductions.Sums, by: By) -> Tensor:
+    return (squares.columns if by == "input" else squares.rows).sqrt()
+
+
+def hoyer(weight: Tensor) -> Affine:
+    """1 / n2 - n1 |w| / n2^3."""
+    n1, n2, largest = _both_norms(weight)
+    at_zero = 1 / (n2 * largest)
+    return Affine.of(weight, rows=at_zero, column_factors=-at_zero * n1 / (n2.square() * largest))
+
+
+def hoyer_square(weight: Tensor) -> Affine:
+    """2 (n1 / n2^4) (n2^2 - |w| n1)."""
+    n1, n2, largest = _both_norms(weight)
+    at_zero = 2 * n1 / (n2.square() * largest)
+    return Affine.of(weight, rows=at_zero, column_factors=-at_zero * n1 / (n2.square() * largest))
+
+
+def _both_norms(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return n1 and n2 of W over its largest magnitude, and that, [pack, 1, 1] each."""
+    largest = nonzero(reductions.largest(weight))
+    n1 = (reductions.magnitudes(weight).rows / largest).sum(-2, keepdim=True)
+    squares = reductions.squares(weight, factor=1 / largest).rows.sum(-2, keepdim=True)
+    return n1, nonzero(squares).sqrt(), largest
+
+
+def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Affine:
+    """-(log r + H(r) + log c + H(c)), over S if not scaled."""
+    rows, columns, scale = _excess(weight)
+    found = Affine.of(weight, rows=rows, columns=columns)
+    return found if scaled else found.times(1 / nonzero(scale))
+
+
+def l1_marginal_entropy(weight: Tensor, *, mix: Hyper = 0.5) -> Affine:
+    """1 - mix (log r + H(r) + log c + H(c))."""
+    rows, columns, _ = _excess(weight)
+    share = per_network(mix, weight)
+    return Affine.of(weight, rows=1 + share * rows, columns=share * columns)
+
+
+def _excess(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return -(log r + H(r)) [pack, out, 1], -(log c + H(c)) [pack, 1, in] and S [pack]."""
+    sums = reductions.magnitudes(weight)
+    scale = sums.rows.sum(-2, keepdim=True)
+    rows, columns = (part / nonzero(scale) for part in sums)
+    return (
+        -(log(rows) + entropy(rows.flatten(1))[:, None, None]),
+        -(log(columns) + entropy(columns.flatten(1))[:, None, None]),
+        scale.flatten(),
+    )
