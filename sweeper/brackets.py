@@ -16,9 +16,14 @@ of R differ by a factor of 10^6.
 
 UNMOVED = 0.2
 """A network that ends nearer than this to the one without penalty has not been touched."""
-NOISE = 1.3
-"""Or nearer than this times the distance that the weakest strength of the probe makes: training
-is chaotic, and on MNIST the smallest change moves a network by 0.3 within an epoch."""
+NOISE = 1.2
+"""Or nearer than this times the largest distance that the weakest strengths of the probe make:
+training is chaotic, and on MNIST the smallest change moves a network by 0.2 to 0.4 in an epoch."""
+TOUCHED = 0.7
+"""Beyond this no chaos is an excuse."""
+WEAKEST = 4
+"""How many of the strengths those are: up to a push of 1e-5, which adds up to less than a hundredth
+of a usual weight."""
 
 EDGE = 0.05
 """How near to an end of its range, as a share of it, a strength counts as lying on the edge."""
@@ -42,7 +47,8 @@ def read(points: Sequence[ProbePoint], seconds: float) -> Bracket:
     if not healthy:
         worst, least = tried[0].state, tried[0].strength
         raise InputError(f"{worst} at {least:.3g} already, the weakest strength of the probe")
-    bound = max(UNMOVED, NOISE * healthy[0].moved)
+    chaos = NOISE * max(point.moved for point in healthy[:WEAKEST])
+    bound = min(max(UNMOVED, chaos), TOUCHED)
     untouched = []
     for point in healthy[:-1]:
         if point.moved > bound:

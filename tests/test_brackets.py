@@ -26,24 +26,30 @@ def points(states: str, moved: Sequence[float]) -> tuple[ProbePoint, ...]:
 
 
 def test_a_range_goes_from_the_last_that_does_nothing_to_the_last_that_holds() -> None:
-    found = read(points("ccccccxx", [0.01, 0.1, 0.15, 0.5, 0.9, 1.2, 1.3]), 2.5)
-    assert (found.low, found.high, found.seconds) == (3.0, 5.0, 2.5)
+    found = read(points("ccccccccxx", [0.01, 0.1, 0.12, 0.1, 0.15, 0.5, 0.9, 1.2, 1.3]), 2.5)
+    assert (found.low, found.high, found.seconds) == (5.0, 7.0, 2.5)
     assert not found.open_below
     assert not found.open_above
-    assert len(found.points) == 8
+    assert len(found.points) == 10
 
 
 def test_what_chaos_alone_moves_counts_as_nothing() -> None:
-    # The weakest strength moves the network by 0.3: up to 1.3 times that is nothing.
-    found = read(points("ccccccx", [0.3, 0.33, 0.38, 0.6, 0.9, 1.2]), 0.0)
-    assert (found.low, found.high) == (3.0, 5.0)
+    # The four weakest strengths move the network by up to 0.35: 1.2 times that is nothing.
+    found = read(points("cccccccccx", [0.1, 0.35, 0.3, 0.2, 0.4, 0.6, 0.9, 1.2, 1.3]), 0.0)
+    assert (found.low, found.high) == (5.0, 8.0)
 
 
 def test_a_range_that_is_not_closed_says_so() -> None:
-    found = read(points("ccccc", [0.5, 0.8, 1.0, 1.1]), 0.0)
-    assert (found.low, found.high) == (1.0, 4.0)
+    found = read(points("cccccc", [0.1, 0.1, 0.1, 0.1, 1.1]), 0.0)
+    assert (found.low, found.high) == (3.0, 5.0)
     assert found.open_above
-    assert not found.open_below  # 0.5 is taken for the chaos of this network
+    assert not found.open_below
+
+
+def test_a_strength_that_always_does_something_is_open_below() -> None:
+    found = read(points("ccccccx", [0.8, 0.9, 1.0, 1.1, 1.2, 1.3]), 0.0)
+    assert (found.low, found.high) == (1.0, 5.0)
+    assert found.open_below
 
 
 def test_a_strength_that_never_does_anything_still_has_a_range() -> None:
