@@ -1,7 +1,7 @@
 """How functions over whole stacks of weights are compiled, by numba, for a CPU."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numba
 import numpy as np
@@ -20,9 +20,9 @@ def compiled(function: F) -> F:
     meaning. What comes out is the same for the same processor.
     """
     try:
-        return numba.njit(cache=True, fastmath={"reassoc"})(function)  # type: ignore[no-any-return]
+        return cast(F, numba.njit(cache=True, fastmath={"reassoc"})(function))
     except RuntimeError:  # no folder for the cache, as in a read-only container
-        return numba.njit(fastmath={"reassoc"})(function)  # type: ignore[no-any-return]
+        return cast(F, numba.njit(fastmath={"reassoc"})(function))
 
 
 def by_hand(weight: Tensor) -> bool:

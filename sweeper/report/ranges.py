@@ -47,9 +47,9 @@ def section(found: Sequence[FoundBracket], ends: Sequence[str], total: int | Non
     parts = ["<h2>Ranges of strengths</h2>"]
     if found:
         parts.append(
-            f"<p>Where the study file says <code>strength: auto</code>, one short training of "
-            f"{len(brackets.GRID)} strengths and none found the range that was then searched: "
-            "from the largest that does not move the weights more than chance does, to the "
+            "<p>Where the study file says <code>strength: auto</code>, one short training with "
+            f"{len(brackets.GRID)} strengths and without the penalty found the range that was then "
+            "searched: from the largest that moves the weights no more than chance does, to the "
             "largest at which the network does not collapse.</p>"
         )
         parts.append(_table(found, total))

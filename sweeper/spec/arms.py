@@ -103,7 +103,9 @@ class Arm(Frozen):
         """The penalties, in the order of the file."""
         found = []
         if self.penalty != "none":
-            known = METHODS[self.method].hyper if self.method in METHODS else {}
+            # A method that does not exist is told of later.
+            method = METHODS.get(self.method or "")
+            known = method.hyper if method else {}
             own = {key: value for key, value in self._extra.items() if key not in known}
             found.append(Penalised(self.penalty, self.apply, self.strength, self.shuffle, own))
         for name, term in self.sum.items():
@@ -135,7 +137,7 @@ class Arm(Frozen):
 
     def config(self, params: Mapping[str, Scalar]) -> MethodConfig:
         """Return the method with the searched values filled in."""
-        strength: Any = params.get("strength", self.strength)  # type: ignore[arg-type]
+        strength: Any = params.get("strength", self.strength)
         return MethodConfig(
             terms=tuple(term.term(params) for term in self.terms),
             name=self.method or "plain",

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeGuard, cast
 
 from sweeper.catalogue import FORMULAS, PLUGIN, Formula, Hyper, formula_of, plugins
 from sweeper.errors import choices
@@ -114,7 +114,7 @@ class Penalised:
         ]
 
 
-def is_domain(value: Any) -> bool:
+def is_domain(value: Any) -> TypeGuard[Domain]:
     """Tell a domain from a fixed value."""
     return isinstance(value, Domain)
 

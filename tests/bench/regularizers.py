@@ -73,7 +73,7 @@ class Measured:
 
 def every(names: Sequence[str], shuffled: bool) -> dict[tuple[str, str], MethodConfig]:
     """Return each penalty in each of its ways and each method, of those names or all."""
-    found = {}
+    found: dict[tuple[str, str], MethodConfig] = {}
     for name, formula in FORMULAS.items():
         hyper = tuple((key, known.default) for key, known in formula.hyper.items())
         for way in formula.ways:
