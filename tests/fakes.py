@@ -19,7 +19,15 @@ from optuna.storages import RDBStorage
 from sqlalchemy.pool import NullPool
 
 from sweeper.errors import DataError, SweeperError
-from sweeper.results import CurvePoint, Judged, LayerCount, TrialConfig, TrialResult
+from sweeper.results import (
+    CurvePoint,
+    Judged,
+    LayerCount,
+    ProbePoint,
+    TrialConfig,
+    TrialResult,
+    TrialState,
+)
 from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.worker import work
@@ -116,6 +124,31 @@ def fake_train(
     return [fake_result(config, len(configs)) for config in configs]
 
 
+def fake_probe(
+    config: TrialConfig, data: object = None, *, tick: Callable[[], None] = lambda: None
+) -> tuple[tuple[ProbePoint, ...], float]:
+    """Return a probe of 15 strengths: below 1e-4 they do nothing, beyond 0.3 they collapse."""
+    tick()
+    found = [ProbePoint(0.0, "complete", 0.98, TOTAL, 0.0)]
+    for exponent in range(-13, 2):
+        strength = 10 ** (exponent / 2)
+        state: TrialState = "complete" if strength < 0.3 else "collapsed"
+        found.append(
+            ProbePoint(strength, state, 0.9, TOTAL // 2, 0.1 if strength < 1.1e-4 else 1.0)
+        )
+    return tuple(found), 0.5
+
+
+def auto_sweep(name: str = "tiny", **changes: Any) -> Sweep:
+    """Return a sweep in which two arms need a range for their strengths."""
+    arms = {
+        "dense": {},
+        "l1": {"penalty": "l1", "strength": "auto"},
+        "both": {"sum": {"l1": {"strength": "auto"}, "marginal_entropy": {"strength": "auto"}}},
+    }
+    return small_sweep(name, arms=arms, **changes)
+
+
 def optuna_storage(url: str) -> RDBStorage:
     """Return Optuna's own view of a database; it keeps no connection open."""
     return RDBStorage(url, engine_kwargs={"poolclass": NullPool})
@@ -156,7 +189,14 @@ def main() -> None:
 
     store = Store(os.environ["SWEEPER_STORAGE"], lease_seconds=options.lease)
     try:
-        work(options.name, store, pack=options.pack, train=train, on_event=print)
+        work(
+            options.name,
+            store,
+            pack=options.pack,
+            train=train,
+            probe=fake_probe,
+            on_event=print,
+        )
     except SweeperError as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)

@@ -23,7 +23,7 @@ sparsification: {{density: {{log_uniform: [0.02, 0.5]}}, finetune_epochs: 1, flo
 search: {{sampler: qmc, trials: {trials}}}
 arms:
   dense: {{}}
-  l1: {{penalty: l1, strength: {{log_uniform: [1e-4, 1e-2]}}}}
+  l1: {{penalty: l1, strength: auto}}
 """
 
 
