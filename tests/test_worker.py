@@ -508,7 +508,7 @@ def test_a_probe_that_fails_three_times_ends_the_worker(store: Store) -> None:
 
 
 def test_an_arm_that_is_added_later_gets_its_probe_too(store: Store) -> None:
-    arms = {"dense": {}}
+    arms: dict[str, Any] = {"dense": {}}
     first = small_sweep(arms=arms)
     service.register(store, first)
     work("tiny", store, train=fake_train, probe=fake_probe)
