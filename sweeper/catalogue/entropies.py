@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from sweeper.catalogue.kinds import Formula, Hyper, Way
 
 _AFFINE = "sweeper.regularizers.affine"
+_LOGARITHMIC = "sweeper.regularizers.logarithmic"
 _ENTROPIES = "sweeper.regularizers.entropies"
 _ARRANGEMENT = "sweeper.regularizers.arrangement"
 _WINDOWS = "sweeper.regularizers.windows"
@@ -30,6 +31,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference="Shannon 1948, A mathematical theory of communication",
         value=f"{_ENTROPIES}:joint_entropy",
         shrinkage=f"{_ENTROPIES}:joint_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:joint_entropy",
         default_way="shrink",
         hyper={"scaled": _SCALED},
         scale_invariant=True,
@@ -41,6 +43,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference="Rényi 1961, On measures of entropy and information",
         value=f"{_ENTROPIES}:renyi_entropy",
         shrinkage=f"{_ENTROPIES}:renyi_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:renyi_entropy",
         default_way="shrink",
         hyper={
             "order": Hyper(
@@ -62,7 +65,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:marginal_entropy_shrinkage",
-        affine=f"{_AFFINE}:marginal_entropy",
+        slope=f"{_AFFINE}:marginal_entropy",
         default_way="shrink",
         hyper={"scaled": _SCALED},
         sees="rows and columns",
@@ -75,6 +78,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:conditional_entropy",
         shrinkage=f"{_ARRANGEMENT}:conditional_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:conditional_entropy",
         default_way="shrink",
         hyper={
             "given": Hyper(
@@ -94,6 +98,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:mutual_information",
         shrinkage=f"{_ARRANGEMENT}:mutual_information_shrinkage",
+        slope=f"{_LOGARITHMIC}:mutual_information",
         default_way="shrink",
         hyper={"scaled": _SCALED},
         sees="rows and columns",
@@ -123,7 +128,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:l1_marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:l1_marginal_entropy_shrinkage",
-        affine=f"{_AFFINE}:l1_marginal_entropy",
+        slope=f"{_AFFINE}:l1_marginal_entropy",
         default_way="shrink",
         hyper={"mix": Hyper(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
         sees="rows and columns",
@@ -135,6 +140,7 @@ ENTROPIES: Mapping[str, Formula] = {
         reference="Shannon 1948, A mathematical theory of communication",
         value=f"{_ENTROPIES}:l1_joint_entropy",
         shrinkage=f"{_ENTROPIES}:l1_joint_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:l1_joint_entropy",
         default_way="shrink",
         hyper={"mix": Hyper(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
         why_not=_WHY_NOT,

@@ -57,12 +57,12 @@ class Formula:
     default_way: Way
     shrinkage: str | None = None
     """`module:function`, (weight, **hyper) -> dR/d|w|, broadcastable over [pack, out, in]."""
-    affine: str | None = None
-    """`module:function`, as `shrinkage`, but an `Affine`, for a slope that is affine in |w|."""
+    slope: str | None = None
+    """`module:function`, as `shrinkage`, but small tensors for one pass: an `Affine` and others."""
     prox: str | None = None
     """`module:function`, (weight, *, step, strength, **hyper) -> weight."""
-    scaled_prox: str | None = None
-    """`module:function`, as `prox`, but a `Scaled`, for one that thresholds and scales."""
+    prox_in_place: str | None = None
+    """`module:function`, as `prox`, but over a whole stack in place, in a pass or two."""
     hyper: Mapping[str, Hyper] = field(default_factory=dict)
     sees: str = ""
     """Which arrangement of the weights it sees, such as `rows and columns`; empty: none."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from sweeper.catalogue.kinds import Formula, Hyper, Way
 
 _AFFINE = "sweeper.regularizers.affine"
+_THRESHOLDS = "sweeper.regularizers.thresholds"
 _NORMS = "sweeper.regularizers.norms"
 _POWERS = "sweeper.regularizers.powers"
 _CONCAVE = "sweeper.regularizers.concave"
@@ -45,9 +46,9 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Tibshirani 1996, Regression shrinkage and selection via the lasso",
         value=f"{_NORMS}:l1",
         shrinkage=f"{_NORMS}:l1_shrinkage",
-        affine=f"{_AFFINE}:l1",
+        slope=f"{_AFFINE}:l1",
         prox=f"{_NORMS}:l1_prox",
-        scaled_prox=f"{_AFFINE}:l1_prox",
+        prox_in_place=f"{_THRESHOLDS}:l1",
         default_way="prox",
     ),
     "l2": Formula(
@@ -56,9 +57,9 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Krogh and Hertz 1991, A simple weight decay can improve generalization",
         value=f"{_NORMS}:l2",
         shrinkage=f"{_NORMS}:l2_shrinkage",
-        affine=f"{_AFFINE}:l2",
+        slope=f"{_AFFINE}:l2",
         prox=f"{_NORMS}:l2_prox",
-        scaled_prox=f"{_AFFINE}:l2_prox",
+        prox_in_place=f"{_THRESHOLDS}:l2",
         default_way="prox",
         gives_zeros=False,
         why_not={"shrink": f"{_VANISHING}; use prox"},
@@ -69,9 +70,9 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Zou and Hastie 2005, Regularization and variable selection via the elastic net",
         value=f"{_NORMS}:elastic_net",
         shrinkage=f"{_NORMS}:elastic_net_shrinkage",
-        affine=f"{_AFFINE}:elastic_net",
+        slope=f"{_AFFINE}:elastic_net",
         prox=f"{_NORMS}:elastic_net_prox",
-        scaled_prox=f"{_AFFINE}:elastic_net_prox",
+        prox_in_place=f"{_THRESHOLDS}:elastic_net",
         default_way="prox",
         hyper={"ridge": Hyper(default=1.0, low=0.0, high=1e4, summary="factor of L2; 0 is L1")},
     ),
@@ -83,6 +84,7 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_POWERS}:l_half",
         shrinkage=f"{_POWERS}:l_half_shrinkage",
         prox=f"{_POWERS}:l_half_prox",
+        prox_in_place=f"{_THRESHOLDS}:l_half",
         default_way="prox",
         why_not={"loss": _INFINITE, "decoupled": _INFINITE},
     ),
@@ -111,6 +113,7 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_CONCAVE}:log_sum",
         shrinkage=f"{_CONCAVE}:log_sum_shrinkage",
         prox=f"{_CONCAVE}:log_sum_prox",
+        prox_in_place=f"{_THRESHOLDS}:log_sum",
         default_way="prox",
         hyper={"eps": _EPS},
     ),
@@ -122,6 +125,7 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_CONCAVE}:transformed_l1",
         shrinkage=f"{_CONCAVE}:transformed_l1_shrinkage",
         prox=f"{_CONCAVE}:transformed_l1_prox",
+        prox_in_place=f"{_THRESHOLDS}:transformed_l1",
         default_way="prox",
         hyper={
             "a": Hyper(default=1.0, low=1e-3, high=1e3, summary="where it has half of its slope")
@@ -134,7 +138,9 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Zhang 2010, Nearly unbiased variable selection under minimax concave penalty",
         value=f"{_CLIPPED}:mcp",
         shrinkage=f"{_CLIPPED}:mcp_shrinkage",
+        slope=f"{_AFFINE}:mcp",
         prox=f"{_CLIPPED}:mcp_prox",
+        prox_in_place=f"{_THRESHOLDS}:mcp",
         default_way="prox",
         hyper={
             "gamma": Hyper(
@@ -156,7 +162,9 @@ PENALTIES: Mapping[str, Formula] = {
         "oracle properties",
         value=f"{_CLIPPED}:scad",
         shrinkage=f"{_CLIPPED}:scad_shrinkage",
+        slope=f"{_AFFINE}:scad",
         prox=f"{_CLIPPED}:scad_prox",
+        prox_in_place=f"{_THRESHOLDS}:scad",
         default_way="prox",
         hyper={
             "a": Hyper(
@@ -176,7 +184,7 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Hoyer 2004, Non-negative matrix factorization with sparseness constraints",
         value=f"{_HOYER}:hoyer",
         shrinkage=f"{_HOYER}:hoyer_shrinkage",
-        affine=f"{_AFFINE}:hoyer",
+        slope=f"{_AFFINE}:hoyer",
         default_way="shrink",
         scale_invariant=True,
         why_not=_RATIO,
@@ -188,7 +196,7 @@ PENALTIES: Mapping[str, Formula] = {
         "differentiable scale-invariant sparsity measures",
         value=f"{_HOYER}:hoyer_square",
         shrinkage=f"{_HOYER}:hoyer_square_shrinkage",
-        affine=f"{_AFFINE}:hoyer_square",
+        slope=f"{_AFFINE}:hoyer_square",
         default_way="shrink",
         scale_invariant=True,
         why_not=_RATIO,
@@ -200,9 +208,9 @@ PENALTIES: Mapping[str, Formula] = {
         "variables",
         value=f"{_GROUPS}:group_lasso",
         shrinkage=f"{_GROUPS}:group_lasso_shrinkage",
-        affine=f"{_AFFINE}:group_lasso",
+        slope=f"{_AFFINE}:group_lasso",
         prox=f"{_GROUPS}:group_lasso_prox",
-        scaled_prox=f"{_AFFINE}:group_lasso_prox",
+        prox_in_place=f"{_THRESHOLDS}:group_lasso",
         default_way="prox",
         hyper={"by": _BY},
         sees="inputs or neurons",
@@ -215,9 +223,9 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Simon et al. 2013, A sparse-group lasso",
         value=f"{_GROUPS}:sparse_group_lasso",
         shrinkage=f"{_GROUPS}:sparse_group_lasso_shrinkage",
-        affine=f"{_AFFINE}:sparse_group_lasso",
+        slope=f"{_AFFINE}:sparse_group_lasso",
         prox=f"{_GROUPS}:sparse_group_lasso_prox",
-        scaled_prox=f"{_AFFINE}:sparse_group_lasso_prox",
+        prox_in_place=f"{_THRESHOLDS}:sparse_group_lasso",
         default_way="prox",
         hyper={
             "by": _BY,

@@ -83,6 +83,19 @@ def _norms(squares: reductions.Sums, by: By) -> Tensor:
     return (squares.columns if by == "input" else squares.rows).sqrt()
 
 
+def mcp(weight: Tensor, *, strength: Hyper, gamma: Hyper = 3.0) -> Affine:
+    """max(lambda - |w| / gamma, 0)."""
+    strength, gamma = per_network(strength, weight), per_network(gamma, weight)
+    return Affine.of(weight, rows=strength, column_factors=-1 / gamma, least=0.0)
+
+
+def scad(weight: Tensor, *, strength: Hyper, a: Hyper = 3.7) -> Affine:
+    """min(lambda, max(a lambda - |w|, 0) / (a - 1))."""
+    strength, a = per_network(strength, weight), per_network(a, weight)
+    rows, factors = a * strength / (a - 1), -1 / (a - 1)
+    return Affine.of(weight, rows=rows, column_factors=factors, least=0.0, most=strength)
+
+
 def hoyer(weight: Tensor) -> Affine:
     """1 / n2 - n1 |w| / n2^3."""
     n1, n2, largest = _both_norms(weight)

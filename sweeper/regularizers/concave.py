@@ -38,7 +38,7 @@ def log_sum_prox(weight: Tensor, *, step: Hyper, strength: Hyper, eps: Hyper = 1
     tensor([[[2.7321, 0.0000]]])
     """
     t, eps = per_network(step * strength, weight), per_network(eps, weight)
-    threshold = _log_sum_threshold(t.double(), eps.double()).to(weight.dtype)
+    threshold = log_sum_threshold(t, eps)
     magnitudes = weight.abs()
     moved = magnitudes + eps
     # a - u = 2t / (a + eps + sqrt(...)) loses no digits and bears weights of 1e20.
@@ -48,13 +48,14 @@ def log_sum_prox(weight: Tensor, *, step: Hyper, strength: Hyper, eps: Hyper = 1
     return shrink_in_place(weight, amount, threshold)
 
 
-def _log_sum_threshold(t: Tensor, eps: Tensor) -> Tensor:
+def log_sum_threshold(t: Tensor, eps: Tensor) -> Tensor:
     """Return the magnitude at which 0 and the other minimum are equally good.
 
     With T = t / eps^2 and the other minimum at x eps, both cost the same where
     x^2 / 2 = T (log(1 + x) - x / (1 + x)). The start is within 1.5 % of that x for T from 1 to
     1e14, and exact for T to 1; two steps of Newton's method make the threshold exact to 2e-8.
     """
+    dtype, t, eps = t.dtype, t.double(), eps.double()
     # Below T = 1 there is no such x: x = 0, and the threshold is t / eps.
     ratio = (t / eps.square()).clamp_min(1)
     log = ratio.log()
@@ -65,7 +66,7 @@ def _log_sum_threshold(t: Tensor, eps: Tensor) -> Tensor:
         excess = x.square() / 2 - ratio * (x.log1p() - x / beyond)
         slope = x * (1 - ratio / beyond.square())
         x = x - excess / slope.clamp_min(1e-300)
-    return x * eps + t / (eps * (1 + x))
+    return (x * eps + t / (eps * (1 + x))).to(dtype)
 
 
 def transformed_l1(weight: Tensor, *, a: Hyper = 1.0) -> Tensor:
@@ -106,8 +107,7 @@ def transformed_l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hype
     tensor([[[2.8662, 0.0000]]])
     """
     t, a = per_network(step * strength, weight), per_network(a, weight)
-    product = t * (a + 1)
-    threshold = torch.where(product <= a.square() / 2, product / a, (2 * product).sqrt() - a / 2)
+    product, threshold = t * (a + 1), transformed_l1_threshold(t, a)
     magnitudes = weight.abs()
     moved = magnitudes + a
     angle = moved.sqrt().mul_(moved).reciprocal_().mul_((6.75 * a * product).sqrt())
@@ -115,3 +115,9 @@ def transformed_l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hype
     angle.clamp_max_(1).asin_().mul_(1 / 3)
     amount = angle.sin_().square_().mul_(moved).mul_(4 / 3)
     return shrink_in_place(weight, amount, threshold)
+
+
+def transformed_l1_threshold(t: Tensor, a: Tensor) -> Tensor:
+    """Return h, the magnitude up to which 0 is the better one."""
+    product = t * (a + 1)
+    return torch.where(product <= a.square() / 2, product / a, (2 * product).sqrt() - a / 2)

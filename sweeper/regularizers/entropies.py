@@ -72,12 +72,12 @@ def renyi_entropy(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) ->
     unit, largest, excess = _unit(weight, order)
     exponents = log(unit) * excess
     summed = total(unit)[:, None, None]
-    log_moment = _log_moment(
+    moment = log_moment(
         total(unit * exponents.expm1())[:, None, None] / nonzero(summed),
         total(unit * exponents.exp())[:, None, None] / nonzero(summed),
         excess,
     )
-    found = (nonzero(summed).log() - log_moment / excess)[:, 0, 0]
+    found = (nonzero(summed).log() - moment / excess)[:, 0, 0]
     return (summed * largest)[:, 0, 0].detach() * found if scaled else found
 
 
@@ -89,7 +89,7 @@ def renyi_entropy_shrinkage(weight: Tensor, *, order: Hyper = 2.0, scaled: bool 
     Shapes: [pack, out, in] -> the same.
     """
     unit, largest, excess = _unit(weight, order)
-    near = (excess.abs() < _NEAR).to(weight.dtype)
+    near = _is_near(excess).to(weight.dtype)
     # Powers far from order 1 and powers - 1 near it. expm1(z) = tanh(z/2) (exp(z) + 1): 0.4 ms
     # for 266,200 weights with the choice between the two, where expm1 itself and `where` took 1.4.
     exponents = log(unit).mul_(excess)
@@ -97,10 +97,10 @@ def renyi_entropy_shrinkage(weight: Tensor, *, order: Hyper = 2.0, scaled: bool 
     powers.mul_(exponents.mul_(0.5).tanh_().mul_(near).add_(1 - near))
     summed = total(unit)[:, None, None]
     moment = total(unit.mul_(powers))[:, None, None] / nonzero(summed)
-    log_moment = _log_moment(moment, moment, excess)
+    of_all = log_moment(moment, moment, excess)
     factor = -(1 + excess) / excess
-    rest = torch.where(near > 0, (-log_moment).expm1(), -1.0)
-    powers.mul_(factor * (-log_moment).exp()).add_(factor * rest)
+    rest = torch.where(near > 0, (-of_all).expm1(), -1.0)
+    powers.mul_(factor * (-of_all).exp()).add_(factor * rest)
     return over(powers, (summed * largest)[:, 0, 0], scaled)
 
 
@@ -116,13 +116,23 @@ def _unit(weight: Tensor, order: Hyper) -> tuple[Tensor, Tensor, Tensor]:
     """Return q [pack, out, in], the largest magnitude and e, [pack, 1, 1] or a number."""
     magnitudes = weight.abs()
     largest = nonzero(magnitudes.detach().amax((-2, -1), keepdim=True))
+    return magnitudes.div_(largest), largest, step_from_one(weight, order)[0]
+
+
+def step_from_one(weight: Tensor, order: Hyper) -> tuple[Tensor, Tensor]:
+    """Return e, [pack, 1, 1] or a number, and 1 where it is near 0, else 0."""
     excess = per_network(order, weight) - 1
     least = torch.finfo(weight.dtype).eps / 16  # tanh of less takes ten times as long
-    return magnitudes.div_(largest), largest, torch.where(excess == 0, least, excess)
+    excess = torch.where(excess == 0, least, excess)
+    return excess, _is_near(excess).to(weight.dtype)
 
 
-def _log_moment(minus_one: Tensor, moment: Tensor, excess: Tensor) -> Tensor:
+def _is_near(excess: Tensor) -> Tensor:
+    return excess.abs() < _NEAR
+
+
+def log_moment(minus_one: Tensor, moment: Tensor, excess: Tensor) -> Tensor:
     """Return log M, from M - 1 near order 1 and from M elsewhere; 0 for an all-zero matrix."""
-    near = excess.abs() < _NEAR
+    near = _is_near(excess)
     close = torch.where(near, minus_one, 0.0).log1p()
     return close + nonzero(torch.where(near, 1.0, moment)).log()

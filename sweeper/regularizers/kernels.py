@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sweeper.regularizers import log_loops
 from sweeper.regularizers.compiled import Array, by_hand, compiled, flat
-from sweeper.regularizers.slopes import Affine, Scaled, spread
+from sweeper.regularizers.slopes import Affine, Logarithmic, Scaled, Slope, spread
 
 
 @compiled
@@ -62,45 +63,59 @@ def _add_affine(
     columns: Array,
     row_factors: Array,
     column_factors: Array,
+    bounds: Array,
 ) -> None:
     for k in range(weight.shape[0]):
-        for i in range(weight.shape[1]):
-            row, factor = rows[k, i], row_factors[k, i]
-            for j in range(weight.shape[2]):
-                value = weight[k, i, j]
-                step = row + columns[k, j]
-                gradient[k, i, j] += factor * column_factors[k, j] * value + (
-                    step if value > 0 else (-step if value < 0 else np.float32(0))
-                )
-
-
-@compiled
-def _descend_affine(
-    weight: Array, rows: Array, columns: Array, row_factors: Array, column_factors: Array
-) -> None:
-    for k in range(weight.shape[0]):
-        for i in range(weight.shape[1]):
-            row, factor = rows[k, i], row_factors[k, i]
-            for j in range(weight.shape[2]):
-                value = weight[k, i, j]
-                step = row + columns[k, j]
-                weight[k, i, j] = value - (
-                    factor * column_factors[k, j] * value
-                    + (step if value > 0 else (-step if value < 0 else np.float32(0)))
-                )
-
-
-@compiled
-def _shrink_affine(
-    weight: Array, rows: Array, columns: Array, row_factors: Array, column_factors: Array
-) -> None:
-    zero = np.float32(0)
-    for k in range(weight.shape[0]):
+        least, most = bounds[0, k], bounds[1, k]
         for i in range(weight.shape[1]):
             row, factor = rows[k, i], row_factors[k, i]
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = row + columns[k, j] + factor * column_factors[k, j] * abs(value)
+                step = least if step < least else (most if step > most else step)
+                gradient[k, i, j] += step if value > 0 else (-step if value < 0 else np.float32(0))
+
+
+@compiled
+def _descend_affine(
+    weight: Array,
+    rows: Array,
+    columns: Array,
+    row_factors: Array,
+    column_factors: Array,
+    bounds: Array,
+) -> None:
+    for k in range(weight.shape[0]):
+        least, most = bounds[0, k], bounds[1, k]
+        for i in range(weight.shape[1]):
+            row, factor = rows[k, i], row_factors[k, i]
+            for j in range(weight.shape[2]):
+                value = weight[k, i, j]
+                step = row + columns[k, j] + factor * column_factors[k, j] * abs(value)
+                step = least if step < least else (most if step > most else step)
+                weight[k, i, j] = value - (
+                    step if value > 0 else (-step if value < 0 else np.float32(0))
+                )
+
+
+@compiled
+def _shrink_affine(
+    weight: Array,
+    rows: Array,
+    columns: Array,
+    row_factors: Array,
+    column_factors: Array,
+    bounds: Array,
+) -> None:
+    zero = np.float32(0)
+    for k in range(weight.shape[0]):
+        least, most = bounds[0, k], bounds[1, k]
+        for i in range(weight.shape[1]):
+            row, factor = rows[k, i], row_factors[k, i]
+            for j in range(weight.shape[2]):
+                value = weight[k, i, j]
+                step = row + columns[k, j] + factor * column_factors[k, j] * abs(value)
+                step = least if step < least else (most if step > most else step)
                 step = zero if step < zero else step
                 weight[k, i, j] = value - (value if abs(value) < step else np.copysign(step, value))
 
@@ -139,6 +154,17 @@ def _scale(weight: Array, amount: Array, rows: Array, columns: Array) -> None:
                 weight[k, i, j] = moved * (row * columns[k, j])
 
 
+Loop = Callable[..., None]
+ADDING: tuple[Loop, ...] = (_add, _add_affine, log_loops.add_log, log_loops.add_power)
+DESCENDING: tuple[Loop, ...] = (
+    _descend, _descend_affine, log_loops.descend_log, log_loops.descend_power,
+)  # fmt: skip
+SHRINKING: tuple[Loop, ...] = (
+    _shrink, _shrink_affine, log_loops.shrink_log, log_loops.shrink_power,
+)  # fmt: skip
+"""For a slope for each weight, and for each kind of small one."""
+
+
 def scale_(weight: Tensor, scaled: Scaled) -> None:
     """Move weights towards zero and multiply them by a factor of their row and column, in place."""
     if by_hand(weight):
@@ -174,49 +200,55 @@ def shrink_beyond(weight: Tensor, amount: Tensor, threshold: Tensor) -> Tensor:
     return torch.copysign(kept, weight)
 
 
-def add_(gradient: Tensor, weight: Tensor, slope: Tensor | Affine, factor: Tensor) -> None:
+def add_(gradient: Tensor, weight: Tensor, slope: Slope, factor: Tensor) -> None:
     """Add factor x sign(w) x slope to a gradient in place: a term of the loss.
 
     All [pack, out, in], factor [pack]; the slope broadcasts.
     """
     if by_hand(weight):
-        _run(_add, _add_affine, (gradient, weight), slope, factor)
+        _run(ADDING, (gradient, weight), slope, factor)
         return
     step = weight.sign().mul_(spread(slope, weight))
     gradient.addcmul_(step, factor.view(-1, 1, 1))
 
 
-def descend_(weight: Tensor, slope: Tensor | Affine, factor: Tensor) -> None:
+def descend_(weight: Tensor, slope: Slope, factor: Tensor) -> None:
     """Take factor x sign(w) x slope from the weights in place; shapes as in `add_`."""
     if by_hand(weight):
-        _run(_descend, _descend_affine, (weight,), slope, factor)
+        _run(DESCENDING, (weight,), slope, factor)
         return
     step = weight.sign().mul_(spread(slope, weight))
     weight.addcmul_(step, factor.view(-1, 1, 1), value=-1)
 
 
-def shrink_(weight: Tensor, slope: Tensor | Affine, factor: Tensor) -> None:
+def shrink_(weight: Tensor, slope: Slope, factor: Tensor) -> None:
     """Move weights by factor x max(0, slope) towards zero in place, and stop there."""
     if by_hand(weight):
-        _run(_shrink, _shrink_affine, (weight,), slope, factor)
+        _run(SHRINKING, (weight,), slope, factor)
         return
     amount = (spread(slope, weight) * factor.view(-1, 1, 1)).clamp_min_(0)
     weight.sub_(torch.maximum(torch.minimum(weight, amount), -amount))
 
 
 def _run(
-    full: Callable[..., None],
-    affine: Callable[..., None],
-    tensors: tuple[Tensor, ...],
-    slope: Tensor | Affine,
-    factor: Tensor,
+    loops: tuple[Loop, ...], tensors: tuple[Tensor, ...], slope: Slope, factor: Tensor
 ) -> None:
+    """Run the loop for the slope's kind over the tensors, the last of which are the weights."""
+    full, affine, log, power = loops
     arrays = [tensor.numpy() for tensor in tensors]
-    if isinstance(slope, Affine):
-        scaled = slope.times(factor)
-        small = (scaled.rows, scaled.columns, scaled.row_factors, scaled.column_factors)
-        # Contiguous, so that there is one compiled version only.
-        affine(*arrays, *(part.flatten(1).contiguous().numpy() for part in small))
+    if isinstance(slope, Tensor):
+        spread = slope.expand_as(tensors[0]).contiguous()
+        full(*arrays, spread.numpy(), factor.contiguous().numpy())
         return
-    spread = slope.expand_as(tensors[0]).contiguous()
-    full(*arrays, spread.numpy(), factor.contiguous().numpy())
+    own = slope.times(factor)
+    # Contiguous, so that there is one compiled version only.
+    if isinstance(own, Affine):
+        small = (own.rows, own.columns, own.row_factors, own.column_factors)
+        bounds = torch.stack((own.least, own.most))
+        affine(*arrays, *(part.flatten(1).contiguous().numpy() for part in (*small, bounds)))
+    elif isinstance(own, Logarithmic):
+        sides = [part.flatten(1).contiguous().numpy() for part in (own.rows, own.columns)]
+        log(*arrays, *sides, own.factor.contiguous().numpy(), own.scale.contiguous().numpy())
+    else:
+        numbers = (own.constant, own.factor, own.scale, own.exponent, own.near)
+        power(*arrays, *(part.contiguous().numpy() for part in numbers))

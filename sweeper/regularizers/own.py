@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sweeper.catalogue import FORMULAS, Formula, load
 from sweeper.errors import PluginError
-from sweeper.regularizers.slopes import Affine
+from sweeper.regularizers.slopes import Slope
 
 _NO_PROX = "it names no proximal operator; use shrink"
 
@@ -37,10 +37,10 @@ def resolve(name: str) -> Formula:
     )
 
 
-def slope_of(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tensor | Affine:
+def slope_of(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Slope:
     """Return dR/d|w|, broadcastable over `weight`; by autograd where a formula names none."""
-    if formula.affine:
-        small: Affine = load(formula.affine)(weight, **letters)
+    if formula.slope:
+        small: Slope = load(formula.slope)(weight, **letters)
         return small
     if formula.shrinkage:
         written: Tensor = load(formula.shrinkage)(weight, **letters)

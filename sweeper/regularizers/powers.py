@@ -54,7 +54,7 @@ def l_half_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
     tensor([[[3.6875, 0.0000]]])
     """
     t = per_network(step * strength, weight)
-    threshold = 1.5 * t ** (2 / 3)
+    threshold = l_half_threshold(t)
     magnitudes = weight.abs()
     # Below the threshold the formula has no root; 1e-20 keeps t = 0 from 0 / 0.
     held = torch.maximum(magnitudes, threshold.clamp_min(1e-20))
@@ -62,6 +62,11 @@ def l_half_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
     cosine = angle.mul_(2 / 3).add_(math.pi / 3).cos_()
     amount = torch.sub(0.5, cosine, out=cosine).mul_(held).mul_(2 / 3)
     return shrink_in_place(weight, amount, threshold)
+
+
+def l_half_threshold(t: Tensor) -> Tensor:
+    """Return the magnitude up to which 0 is the better one."""
+    return 1.5 * t ** (2 / 3)
 
 
 def smoothed_lp(weight: Tensor, *, p: Hyper = 0.5, eps: Hyper = 1e-2) -> Tensor:

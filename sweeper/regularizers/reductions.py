@@ -4,9 +4,12 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from sweeper.regularizers import log_loops
 from sweeper.regularizers.compiled import Array, by_hand, compiled, flat
+from sweeper.regularizers.slopes import Power, log_of
 
 
 class Sums(NamedTuple):
@@ -82,6 +85,31 @@ def largest(weight: Tensor) -> Tensor:
         _largest(weight.numpy(), columns.numpy())
         return columns.amax(-1)[:, None, None]
     return weight.abs().amax((-2, -1), keepdim=True)
+
+
+def with_logs(weight: Tensor) -> tuple[Sums, Tensor]:
+    """Return the sums of |w|, and those of |w| log |w| by row, [pack, out, 1]."""
+    if by_hand(weight):
+        logs = weight.new_empty(weight.shape[:2])
+        sums = _summed(
+            weight,
+            lambda rows, columns: log_loops.sum_logs(weight.numpy(), rows, columns, logs.numpy()),
+        )
+        return sums, logs[:, :, None]
+    products = log_of(weight, weight.new_ones(1)).mul_(weight.abs())
+    return magnitudes(weight), products.sum(-1, keepdim=True)
+
+
+def powers(weight: Tensor, *, scale: Tensor, exponent: Tensor, near: Tensor) -> Tensor:
+    """Return the sum of q (q^exponent - near), q = scale x |w|; all [pack]."""
+    if by_hand(weight):
+        sums = weight.new_empty(weight.shape[:2])
+        own, power, less = (flat(part, len(weight)) for part in (scale, exponent, near))
+        log_loops.sum_powers(weight.numpy(), own, power, less, sums.numpy())
+        return sums.sum(-1)
+    unit = weight.abs().mul_(scale.view(-1, 1, 1))
+    found = Power(torch.zeros_like(scale), torch.ones_like(scale), scale, exponent, near)
+    return unit.mul_(found.over(weight)).sum(-1).sum(-1)
 
 
 def _summed(weight: Tensor, run: Callable[[Array, Array], None]) -> Sums:

@@ -5,8 +5,10 @@ arXiv 2301.07285 describes; the formula of that paper is not at hand, and this i
 import torch
 from torch import Tensor
 
+from sweeper.regularizers.compiled import by_hand
 from sweeper.regularizers.masses import entropy, log
 from sweeper.regularizers.sums import nonzero, total
+from sweeper.regularizers.window_loops import window_slopes
 
 
 def local_entropy(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Tensor:
@@ -36,6 +38,8 @@ def local_entropy_shrinkage(weight: Tensor, *, window: int = 3, scaled: bool = T
     Times S if scaled. Shapes: [pack, out, in] -> the same.
     """
     height, width = _sides(weight, window)
+    if by_hand(weight):
+        return window_slopes(weight, height, width, scaled=scaled)
     # A weight lies in the windows that start up to height - 1 rows above and width - 1 columns
     # to the left of it: sliding sums once more, over slopes in a frame of zeros.
     return _sliding_sums(_framed_slopes(weight, height, width, scaled), height, width)

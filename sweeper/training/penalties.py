@@ -20,7 +20,7 @@ from torch import Tensor
 from sweeper.catalogue import Formula, load
 from sweeper.regularizers import kernels
 from sweeper.regularizers.own import resolve, slope_of
-from sweeper.regularizers.slopes import Affine
+from sweeper.regularizers.slopes import Slope, spread
 from sweeper.results import Term
 from sweeper.training.methods import Hyper, Method, Setting, batched
 from sweeper.training.stacked_module import Stack
@@ -51,7 +51,7 @@ class PenaltyTerm:
             self.penalty, self.way, self.shuffled, self.formula, self.strength[where], hyper
         )
 
-    def slope(self, weight: Tensor) -> Tensor | Affine:
+    def slope(self, weight: Tensor) -> Slope:
         """Return dR/d|w|, or strength x it where the strength is a letter of R."""
         return slope_of(self.formula, weight, self._letters)
 
@@ -62,15 +62,15 @@ class PenaltyTerm:
     def prox_(self, weight: Tensor, rate: Tensor) -> None:
         """Apply the proximal operator with t = rate x strength in place."""
         letters = {"step": rate, "strength": self.strength, **self.hyper}
-        if self.formula.scaled_prox:
-            kernels.scale_(weight, load(self.formula.scaled_prox)(weight, **letters))
+        if self.formula.prox_in_place:
+            load(self.formula.prox_in_place)(weight, **letters)
         else:
             weight.copy_(load(self.formula.prox or "")(weight, **letters))
 
     @property
     def in_one_pass(self) -> bool:
         """Whether all that it does to a stack takes a pass or two: no need to cut it up."""
-        small = self.formula.scaled_prox if self.way == "prox" else self.formula.affine
+        small = self.formula.prox_in_place if self.way == "prox" else self.formula.slope
         return bool(small) and not self.shuffled
 
     @property
@@ -148,12 +148,11 @@ class Penalties(Method):
                 _act(term, weight, rate[piece.where], piece.order)
 
 
-def _slope(term: PenaltyTerm, weight: Tensor, order: Order | None) -> Tensor | Affine:
+def _slope(term: PenaltyTerm, weight: Tensor, order: Order | None) -> Slope:
     if not term.shuffled or order is None:
         return term.slope(weight)
     moved = order.shuffle(weight)
-    slope = term.slope(moved)
-    return order.restore(slope.over(moved) if isinstance(slope, Affine) else slope, weight)
+    return order.restore(spread(term.slope(moved), moved), weight)
 
 
 def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Order | None) -> None:
