@@ -42,8 +42,8 @@ def read(points: Sequence[ProbePoint], seconds: float) -> Bracket:
             break
         healthy.append(point)
     if points[0].state != "complete":
-        text = f"collapses without any penalty ({100 * points[0].val_accuracy:.1f} % accuracy)"
-        raise InputError(f"{text}; train longer or set sparsification.floor lower")
+        text = f"nothing is learnt without any penalty ({100 * points[0].val_accuracy:.1f} %"
+        raise InputError(f"{text} accuracy after the probe); look at training.learning_rate")
     if not healthy:
         worst, least = tried[0].state, tried[0].strength
         raise InputError(f"{worst} at {least:.3g} already, the weakest strength of the probe")

@@ -9,7 +9,7 @@ import numpy as np
 from sweeper import brackets
 from sweeper.catalogue import FORMULAS, MODELS, SAMPLERS, layer_sizes
 from sweeper.errors import PluginError, SpecError
-from sweeper.spec import Domain, Sweep, probe_key
+from sweeper.spec import Domain, Sweep
 from sweeper.spec.terms import hyper_problems
 
 
@@ -92,13 +92,11 @@ def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
 
 def probe_plan(sweep: Sweep) -> ProbePlan:
     """Return what is trained to find the ranges of strengths, as if none were on record."""
-    found = [
-        sweep.probe(name, parameter) for name in sweep.arms for parameter in sweep.automatic(name)
-    ]
-    epochs = max((config.recipe.epochs for config in found), default=0)
+    found = [(name, parameter) for name in sweep.arms for parameter in sweep.automatic(name)]
+    epochs = max((sweep.probe(*one).recipe.epochs for one in found), default=0)
     return ProbePlan(
         ranges=len(found),
-        probes=len({probe_key(config) for config in found}),
+        probes=len({sweep.probe_key(*one) for one in found}),
         steps=epochs * (sweep.data.train // sweep.training.batch_size),
     )
 
@@ -123,14 +121,18 @@ def try_formulas(sweep: Sweep, place: str) -> None:
     for name, term in own:
         where = f"{place}: arms.{name}" + (f".sum.{term.penalty}" if term.prefix else "")
         try:
-            known = resolve(term.penalty).hyper
+            formula = resolve(term.penalty)
+            known = formula.hyper
             problems += [
                 f"{where}.{key}: {text}"
                 for key, value in term.given.items()
                 if key in known
                 for text in hyper_problems(known[key], value)
             ]
-            try_out([term.example()])
+            if term.apply is None and formula.default_way != term.way:
+                usual = f"{formula.default_way} is its usual way, {term.way} that of the file"
+                problems.append(f"{where}.apply: required: {usual}")
+            try_out(term.examples())
         except PluginError as error:
             key = "" if term.prefix else f".penalty: {term.penalty}"
             problems.append(f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}")

@@ -71,8 +71,8 @@ def test_a_collapse_in_between_ends_the_range() -> None:
 @pytest.mark.parametrize(
     ("states", "text"),
     [
-        ("xccc", "collapses without any penalty (90.0 % accuracy); train longer or set "
-            "sparsification.floor lower"),
+        ("xccc", "nothing is learnt without any penalty (90.0 % accuracy after the probe); look "
+            "at training.learning_rate"),
         ("cnnn", "diverged at 1 already, the weakest strength of the probe"),
     ],
 )  # fmt: skip

@@ -17,6 +17,7 @@ from sweeper.catalogue import METHODS, count_parameters
 from sweeper.catalogue.networks import DATASETS
 from sweeper.datasets import Data, Part, load
 from sweeper.results import MethodConfig, Term, TrialResult
+from sweeper.spec import derive_seed
 from sweeper.training import methods, optimizers, train
 from sweeper.training.fitting import Slice, Stepper
 from sweeper.training.gates import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
@@ -130,6 +131,21 @@ def test_a_single_cut_may_come_at_any_time(digits: Data, at: float) -> None:
     (result,) = train([config(1, method("one_shot_magnitude", at=at), recipe=recipe)], digits)
     assert result.as_trained is not None
     assert result.as_trained.weights == round(config(1).density * WEIGHTS)
+
+
+def test_random_pruning_does_not_look_at_the_weights(digits: Data) -> None:
+    network = Network.of(RECIPE, digits)
+    for seed in range(3):
+        stack = network.init([seed], RECIPE, digits)
+        weights = {name: stack[name] for name in network.weights}
+        made = methods.make([config(seed, method("random_pruning"))], digits.device)
+        assert isinstance(made, Pruner)
+        own = dataclasses.replace(setting(1), seeds=(seed,))
+        scores = made.scores(weights, own)
+        assert scores is not None
+        for name, weight in weights.items():
+            both = torch.stack([scores[name].flatten(), weight.flatten()])
+            assert abs(torch.corrcoef(both)[0, 1]) < 5 / math.sqrt(weight.numel())
 
 
 # Small dense networks
@@ -319,7 +335,7 @@ def test_terms_of_the_loss_add_up_in_the_gradient() -> None:
 def test_the_control_is_the_penalty_in_another_order_of_the_entries(way: str) -> None:
     # Oracle: shuffle, apply the penalty as usual, put back.
     weight = stack_of(2, 6, 5)
-    order = Order.draw(weight, 3)  # the seed of `setting`, the first matrix
+    order = Order.draw(weight, derive_seed(3, "shuffle", 0))  # 3 is the seed of `setting`
     assert not torch.equal(order.shuffle(weight), weight)
     assert torch.equal(order.restore(order.shuffle(weight), weight), weight)
     plain = [penalty("marginal_entropy", way, 0.5)] * 2
@@ -353,7 +369,7 @@ def test_the_control_has_one_order_for_all_steps_and_trials_of_a_repeat(digits: 
     )
     assert torch.equal(first[0].order.there, again[0].order.there)
     assert isinstance(methods.make([config(0, control)], digits.device), Penalties)
-    other = Order.draw(torch.ones(1, 6, 5), 4)
+    other = Order.draw(torch.ones(1, 6, 5), derive_seed(4, "shuffle", 0))
     assert not torch.equal(other.there, first[0].order.there)
 
 

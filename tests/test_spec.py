@@ -28,7 +28,6 @@ from sweeper.spec import (
     Sweep,
     Uniform,
     derive_seed,
-    probe_key,
 )
 from sweeper.spec.parts import ModelChoice
 from sweeper.spec.reading import parse
@@ -165,6 +164,17 @@ def test_a_sum_searches_each_strength_by_its_own_name(tmp_path: Path) -> None:
     assert config.density == 0.1
 
 
+def test_the_order_of_a_sum_does_not_matter(tmp_path: Path) -> None:
+    terms = ["l1: {strength: 1}", "hoyer: {strength: 2}"]
+    one, other = (
+        load(tmp_path, SMALL.replace("dense: {}", f"a: {{sum: {{{', '.join(order)}}}}}"))
+        for order in (terms, terms[::-1])
+    )
+    assert one.digest == other.digest
+    params: dict[str, Any] = {"density": 0.1}
+    assert one.config("a", 0, 0, params) == other.config("a", 0, 0, params)
+
+
 def test_l1_groups_and_l2_may_be_proximal_together(tmp_path: Path) -> None:
     arm = "a: {sum: {l2: {strength: 1}, group_lasso: {strength: 1}, l1: {strength: 1}}}"
     sweep = load(tmp_path, SMALL.replace("dense: {}", arm))
@@ -196,6 +206,7 @@ def test_a_range_takes_the_place_of_auto_and_nothing_else_changes(tmp_path: Path
     known = sweep.with_brackets({("a", "strength"): (1e-3, 1.0), ("b", "l2.strength"): (0.1, 2.0)})
     assert known.domains("a")["strength"] == LogUniform(log_uniform=(1e-3, 1.0))
     assert known.automatic("b") == ("l1.strength",)
+    assert known.digest != sweep.digest
 
 
 def test_probes_of_the_same_penalty_are_the_same_whatever_the_sweep(tmp_path: Path) -> None:
@@ -209,7 +220,7 @@ def test_probes_of_the_same_penalty_are_the_same_whatever_the_sweep(tmp_path: Pa
     text = SMALL.replace("arms: {dense: {}}", f"arms:{arms}")
 
     def key(arm: str, parameter: str = "strength", text: str = text) -> str:
-        return probe_key(load(tmp_path, text).probe(arm, parameter))
+        return load(tmp_path, text).probe_key(arm, parameter)
 
     assert key("a") == key("b", "l1.strength") == key("c")
     other = text.replace("name: small", "name: big\nseed: 7").replace("[0.01, 0.2]", "[0.1, 0.3]")
@@ -308,6 +319,20 @@ ONE_MISTAKE = {
         "arms.a.sum.l2.strength: required: a number, a domain or auto"),
     "value of a summand": ("dense: {}", "a: {sum: {l1: {strength: -1}, l2: {strength: 1}}}",
         "arms.a.sum.l1.strength: must be >= 0, got -1"),
+    "nothing in a sum": ("dense: {}", "a: {sum: {none: {strength: 1}, l1: {strength: 1}}}",
+        "arms.a.sum.none: is no penalty, and adds nothing"),
+    "no such summand": ("dense: {}", "a: {sum: {l9: {strength: 1}, l1: {strength: 1}}}",
+        "arms.a.sum.l9: no such formula: got 'l9'; allowed: "
+        f"{', '.join(sorted([*FORMULAS, 'package.module:function']))}"),
+    "shuffled gates": ("dense: {}", "a: {method: l0_hard_concrete, strength: 1, shuffle: true}",
+        "arms.a.shuffle: has no meaning without a penalty"),
+    "key of a method beside a plugin": ("dense: {}",
+        "a: {penalty: 'a.b:c', strength: 1, method: one_shot_magnitude, at: 7}",
+        "arms.a.at: must lie in [0, 1], got 7"),
+    "common key for a plugin": ("dense: {}",
+        "a: {penalty: 'a.b:c', strength: 1, learning_rate: 5}",
+        "arms.a.learning_rate: learning_rate stands for all arms in its own part of the file, and "
+        "cannot be a formula's"),
     "order as a loss": ("dense: {}",
         "a: {penalty: renyi_entropy, strength: 1, order: 0.5, apply: loss}",
         "arms.a.order: must be >= 1 as loss: below it the gradient is infinite at a weight of 0; "

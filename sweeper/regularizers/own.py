@@ -9,6 +9,9 @@ from torch import Tensor
 from sweeper.catalogue import FORMULAS, Formula, load
 from sweeper.errors import PluginError
 from sweeper.regularizers.slopes import Slope
+from sweeper.results import Scalar
+
+Pairs = tuple[tuple[str, Scalar], ...]
 
 _NO_PROX = "it names no proximal operator; use shrink"
 
@@ -35,6 +38,18 @@ def resolve(name: str) -> Formula:
         default_way="loss",
         why_not={"prox": _NO_PROX},
     )
+
+
+def completed(formula: Formula, given: Pairs) -> Pairs:
+    """Return hyperparameters with the defaults of a `Formula` from outside, numbers as floats."""
+    known = formula.hyper
+    found = [
+        (name, float(value) if name in known and not known[name].choices else value)
+        for name, value in given
+    ]
+    names = dict(found)
+    missing = [(name, one.default) for name, one in known.items() if name not in names]
+    return (*found, *missing)
 
 
 def slope_of(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Slope:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sweeper.catalogue import FORMULAS, Formula, load
 from sweeper.errors import PluginError, choices
-from sweeper.regularizers.own import resolve, slope_of
+from sweeper.regularizers.own import completed, resolve, slope_of
 from sweeper.regularizers.slopes import spread
 from sweeper.results import Term
 
@@ -64,7 +64,7 @@ def _letters(term: Term) -> dict[str, Any]:
     """Return the hyperparameters as training gives them: floats as [pack]."""
     return {
         name: torch.full((_PACK,), value) if isinstance(value, float) else value
-        for name, value in term.hyper
+        for name, value in completed(resolve(term.penalty), term.hyper)
     }
 
 

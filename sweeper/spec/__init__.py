@@ -2,7 +2,7 @@
 
 from sweeper.spec.arms import Arm
 from sweeper.spec.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform
-from sweeper.spec.sweep import Sweep, derive_seed, probe_key
+from sweeper.spec.sweep import Sweep, derive_seed
 
 __all__ = [
     "Arm",
@@ -14,5 +14,4 @@ __all__ = [
     "Sweep",
     "Uniform",
     "derive_seed",
-    "probe_key",
 ]

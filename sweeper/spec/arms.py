@@ -100,7 +100,7 @@ class Arm(Frozen):
 
     @property
     def terms(self) -> tuple[Penalised, ...]:
-        """The penalties, in the order of the file."""
+        """The penalties; those of a sum by name."""
         found = []
         if self.penalty != "none":
             # A method that does not exist is told of later.
@@ -108,7 +108,8 @@ class Arm(Frozen):
             known = method.hyper if method else {}
             own = {key: value for key, value in self._extra.items() if key not in known}
             found.append(Penalised(self.penalty, self.apply, self.strength, self.shuffle, own))
-        for name, term in self.sum.items():
+        # Sorted, as in the digest: the file's order must not decide a result.
+        for name, term in sorted(self.sum.items()):
             given = term.__pydantic_extra__ or {}
             found.append(
                 Penalised(name, term.apply, term.strength, term.shuffle, given, f"{name}.")
@@ -204,7 +205,7 @@ class Arm(Frozen):
         found = [
             *self._combination_problems(),
             *(
-                (f"sum.{term.penalty}.{key}" if term.prefix else key, text)
+                (self._place(term, key), text)
                 for term in self.terms
                 for key, text in term.problems()
             ),
@@ -223,15 +224,23 @@ class Arm(Frozen):
             found.append(("method", f"{self.method} stands by itself, without penalties"))
         if own and self.strength is None:
             found.append(("strength", "required: a number, a domain or auto"))
-        if self.penalty == "none" and not own:
+        if self.penalty == "none":
             found += [
                 (key, "has no meaning without a penalty")
                 for key in PLAIN_KEYS[1:]
-                if getattr(self, key)
+                if getattr(self, key) and not (own and key == "strength")
             ]
+        if "none" in self.sum:
+            found.append(("sum.none", "is no penalty, and adds nothing"))
         if len(self.sum) == 1:
             found.append(("sum", "needs two or more penalties; for one say `penalty:`"))
         return found + self._prox_problems()
+
+    @staticmethod
+    def _place(term: Penalised, key: str) -> str:
+        if not term.prefix:
+            return key
+        return f"sum.{term.penalty}" if key == "penalty" else f"sum.{term.penalty}.{key}"
 
     def _schedule_problems(self) -> list[Problem]:
         hyper = self.method_hyper
@@ -254,15 +263,15 @@ class Arm(Frozen):
         return [("sum", text)]
 
     def _key_problems(self) -> list[Problem]:
-        if any(":" in term.penalty for term in self.terms if not term.prefix):
-            return []  # a plugin's keys are known once it is imported: see `plugins`
+        # A plugin's keys are known once it is imported: see `checking.try_formulas`.
+        outside = any(":" in term.penalty for term in self.terms if not term.prefix)
         own = self.entry.hyper if self.entry else {}
         formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}
         found: list[Problem] = []
         for name, value in self._extra.items():
             if name in own:
                 found += [(name, text) for text in hyper_problems(own[name], value)]
-            elif name not in formula:
+            elif name not in formula and not outside:
                 allowed = ["method", "sum", *PLAIN_KEYS, *own, *formula]
                 found.append((name, f"unknown key: {choices(name, allowed)}"))
         for term in self.terms:

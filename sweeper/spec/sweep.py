@@ -27,6 +27,8 @@ from sweeper.spec.parts import (
 from sweeper.spec.reading import build, parse
 from sweeper.spec.terms import Problem, largest, middle, smallest
 
+PROBE_VERSION = 2
+"""To be raised with any change of what a probe trains or how its range is read."""
 PROBE_STEPS = 380
 """Training steps that the probe of a strength takes at least, whole epochs."""
 
@@ -97,6 +99,10 @@ class Sweep(Frozen):
     def _arm_problems(self, arm: Arm) -> list[Problem]:
         """What an arm asks of the network and of the learning rate."""
         found: list[Problem] = []
+        for term in arm.terms:
+            if ":" in term.penalty and not term.prefix:
+                text = "stands for all arms in its own part of the file, and cannot be a formula's"
+                found += [(key, f"{key} {text}") for key in term.given if key in self.common()]
         if arm.entry and arm.entry.layered and self.model.hidden is None:
             text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
             found.append(("method", text))
@@ -177,7 +183,10 @@ class Sweep(Frozen):
             name: arm.with_ranges({key: r for (of, key), r in ranges.items() if of == name})
             for name, arm in self.arms.items()
         }
-        return self.model_copy(update={"arms": arms})
+        found = self.model_copy(update={"arms": arms})
+        for cached in ("canonical", "digest"):
+            found.__dict__.pop(cached, None)
+        return found
 
     def config(self, arm: str, repeat: int, slot: int, params: dict[str, Scalar]) -> TrialConfig:
         """Return the trial of a slot with the searched values filled in."""
@@ -193,7 +202,8 @@ class Sweep(Frozen):
 
     def examples(self) -> tuple[Term, ...]:
         """Return each penalty of each arm with values from its domains, to try it out."""
-        return tuple(term.example() for arm in self.arms.values() for term in arm.terms)
+        terms = [term for arm in self.arms.values() for term in arm.terms]
+        return tuple(one for term in terms for one in term.examples())
 
     def probe(self, arm: str, parameter: str) -> TrialConfig:
         """Return what a probe of a strength trains, at strength 1 and with nothing else searched.
@@ -216,6 +226,17 @@ class Sweep(Frozen):
             **{**usual, "finetune_learning_rate_factor": 1.0},
         )
 
+    def probe_key(self, arm: str, parameter: str) -> str:
+        """Return the sha256 of what a probe trains: equal for probes that give the same.
+
+        What a formula from outside computes may change: its ranges stay with their sweep.
+        """
+        config = self.probe(arm, parameter)
+        outside = any(":" in term.penalty for term in config.method.terms)
+        parts = [PROBE_VERSION, self.name if outside else "", asdict(config)]
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
     def recipe(self, repeat: int) -> Recipe:
         """Return what all trials of a repeat share."""
         return Recipe(
@@ -231,12 +252,6 @@ class Sweep(Frozen):
             order_seed=derive_seed(self.seed, "order", repeat),
             curve=self.sparsification.curve,
         )
-
-
-def probe_key(config: TrialConfig) -> str:
-    """Return the sha256 of what a probe trains: equal for probes that give the same."""
-    text = json.dumps(asdict(config), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def derive_seed(*parts: int | str) -> int:

@@ -74,6 +74,18 @@ class Penalised:
         params = {self.prefix + key: middle(value) for key, value in self.hyper.items()}
         return self.term({**params, f"{self.prefix}strength": 1.0})
 
+    def examples(self) -> tuple[Term, ...]:
+        """Return the term with each value that tells the extent of a searched key."""
+        usual = {self.prefix + key: middle(value) for key, value in self.hyper.items()}
+        usual[f"{self.prefix}strength"] = 1.0
+        ends = [
+            self.term({**usual, self.prefix + key: value})
+            for key, domain in self.hyper.items()
+            if is_domain(domain)
+            for value in values(domain)
+        ]
+        return (self.example(), *ends)
+
     def problems(self) -> list[Problem]:
         """Return what does not fit the catalogue, unknown keys apart."""
         if not self._known and not PLUGIN.fullmatch(self.penalty):
@@ -132,13 +144,16 @@ def settled(
 ) -> tuple[tuple[str, Scalar], ...]:
     """Return hyperparameters with the searched values filled in.
 
-    A whole number given for a float stands for a float: floats may differ within a pack.
+    A whole number given for a float stands for a float: floats may differ within a pack. So does
+    one beside floats in a choice, where the formula comes from outside.
     """
     found = []
     for name, value in hyper.items():
         scalar = params.get(prefix + name, cast(Scalar, value))
-        whole = name in known and not known[name].choices
-        found.append((name, float(scalar) if whole else scalar))
+        mixed = isinstance(value, Choice) and any(isinstance(one, float) for one in value.choice)
+        number = mixed and isinstance(scalar, int) and not isinstance(scalar, bool)
+        is_float = not known[name].choices if name in known else number
+        found.append((name, float(scalar) if is_float else scalar))
     return tuple(found)
 
 

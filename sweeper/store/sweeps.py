@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.errors import DigestError, StorageError, UnknownSweepError, choices
-from sweeper.spec import Sweep, probe_key
+from sweeper.spec import Sweep
 from sweeper.spec.difference import differences
 from sweeper.store import tables
 from sweeper.store.clock import now
@@ -168,7 +168,7 @@ def _add_probes(connection: Connection, sweep: Sweep) -> None:
             "sweep": sweep.name,
             "arm": arm,
             "parameter": parameter,
-            "key": probe_key(sweep.probe(arm, parameter)),
+            "key": sweep.probe_key(arm, parameter),
             "state": "open",
             "reused": False,
         }

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.sums import per_network
+from sweeper.spec import derive_seed
 from sweeper.training.methods import Method, Setting
 from sweeper.training.stacked_module import Stack
 
@@ -51,7 +52,7 @@ class HardConcrete(Method):
             pack, out, inputs = weight.shape
             shape = (pack, out if self.per == "weight" else 1, inputs)
             alphas[name] = per_network(begin, weight).expand(shape).clone()
-        generator = torch.Generator().manual_seed(setting.order_seed)
+        generator = torch.Generator().manual_seed(derive_seed(setting.order_seed, "gates"))
         return Gates(generator, alphas, {n: torch.zeros_like(a) for n, a in alphas.items()})
 
     @torch.no_grad()

@@ -136,7 +136,7 @@ def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:
 def _slices(configs: list[TrialConfig], device: torch.device) -> tuple[Slice, ...]:
     """Cut a sorted pack into runs of equal methods."""
     found, start = [], 0
-    for _, group in groupby(configs, key=lambda config: methods.static_part(config.method)):
+    for _, group in groupby(configs, key=lambda config: repr(methods.static_part(config.method))):
         members = list(group)
         found.append(Slice(start, start + len(members), methods.make(members, device)))
         start += len(members)

@@ -19,9 +19,10 @@ from torch import Tensor
 
 from sweeper.catalogue import Formula, load
 from sweeper.regularizers import kernels
-from sweeper.regularizers.own import resolve, slope_of
+from sweeper.regularizers.own import completed, resolve, slope_of
 from sweeper.regularizers.slopes import Slope, spread
 from sweeper.results import Term
+from sweeper.spec import derive_seed
 from sweeper.training.methods import Hyper, Method, Setting, batched
 from sweeper.training.stacked_module import Stack
 
@@ -120,7 +121,11 @@ class Penalties(Method):
         pieces = []
         shuffled = any(term.shuffled for term in self.terms)
         for index, (name, weight) in enumerate(weights.items()):
-            order = Order.draw(weight, setting.order_seed + index) if shuffled else None
+            order = (
+                Order.draw(weight, derive_seed(setting.order_seed, "shuffle", index))
+                if shuffled
+                else None
+            )
             pack = weight.shape[0]
             size = pack
             if weight.device.type == "cpu" and not all(term.in_one_pass for term in self.terms):
@@ -175,14 +180,15 @@ def penalties(many: Sequence[Sequence[Term]], device: torch.device) -> Penalties
     found = []
     for index, first in enumerate(many[0]):
         same = [terms[index] for terms in many]
+        formula = resolve(first.penalty)
         found.append(
             PenaltyTerm(
                 penalty=first.penalty,
                 way=first.apply,
                 shuffled=first.shuffled,
-                formula=resolve(first.penalty),
+                formula=formula,
                 strength=torch.tensor([term.strength for term in same], device=device),
-                hyper=batched([term.hyper for term in same], device),
+                hyper=batched([completed(formula, term.hyper) for term in same], device),
             )
         )
     place = [(_ORDER[term.way], _PROX_ORDER.get(term.penalty, 0)) for term in found]

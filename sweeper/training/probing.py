@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sweeper.brackets import GRID
 from sweeper.datasets import Data
-from sweeper.regularizers.own import resolve, slope_of
+from sweeper.regularizers.own import completed, resolve, slope_of
 from sweeper.regularizers.slopes import spread
 from sweeper.results import MethodConfig, ProbePoint, TrialConfig, TrialState
 from sweeper.training.fitting import Schedule, Slice, Tick, fit
@@ -17,6 +17,10 @@ from sweeper.training.methods import Setting, make
 from sweeper.training.network import Network
 from sweeper.training.pack import nothing, same_bits
 from sweeper.training.stacked_module import Stack
+
+COLLAPSE = 0.05
+"""A network of a probe has collapsed if it is under the file's floor, and has lost this share of
+what the network without penalty has learnt."""
 
 
 def probe(
@@ -67,7 +71,8 @@ def push(method: MethodConfig, network: Network, stack: Stack) -> float:
         return 1.0
     (term,) = method.terms
     formula = resolve(term.penalty)
-    letters = {k: torch.tensor([v]) if isinstance(v, float) else v for k, v in term.hyper}
+    hyper = completed(formula, term.hyper)
+    letters = {k: torch.tensor([v]) if isinstance(v, float) else v for k, v in hyper}
     if formula.inner_strength:
         letters["strength"] = torch.ones(1)
     summed, count = 0.0, 0
@@ -100,11 +105,14 @@ def _points(
     start = torch.cat([alone[name].flatten(1) for name in network.weights], 1)
     ends = torch.cat([stack[name].flatten(1) for name in network.weights], 1)
     nonzero = torch.stack([value.flatten(1).count_nonzero(1) for value in stack.values()]).sum(0)
+    # A probe is short: what the file's floor asks of a whole training may be out of reach.
+    chance = 1 / data.classes
+    bound = min(floor, reached[0] - COLLAPSE * (reached[0] - chance))
     moved = (ends - ends[:1]).norm(dim=1) / (ends[:1] - start).norm()
     return tuple(
         ProbePoint(
             strength=strength,
-            state="diverged" if not healthy[k] else _state(reached[k], floor),
+            state="diverged" if not healthy[k] else _state(reached[k], max(bound, chance)),
             val_accuracy=reached[k],
             nonzero=int(nonzero[k]),
             moved=float(moved[k]) if healthy[k] else float("inf"),
@@ -114,4 +122,4 @@ def _points(
 
 
 def _state(reached: float, floor: float) -> TrialState:
-    return "complete" if reached >= floor else "collapsed"
+    return "complete" if reached > floor else "collapsed"

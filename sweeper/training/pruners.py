@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from sweeper.spec import derive_seed
 from sweeper.training import pruning
 from sweeper.training.methods import Method, Setting
 from sweeper.training.stacked_module import Stack
@@ -78,7 +79,7 @@ class OneShotMagnitude(Pruner):
     at: Tensor
 
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
-        return [Cut(int(self.at[network] * steps), density)]
+        return [Cut(_step(float(self.at[network]), steps), density)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,10 +89,12 @@ class RandomPruning(Pruner):
     at: Tensor
 
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
-        return [Cut(int(self.at[network] * steps), density)]
+        return [Cut(_step(float(self.at[network]), steps), density)]
 
     def scores(self, weights: Stack, setting: Setting) -> Stack:
-        generators = [torch.Generator().manual_seed(seed) for seed in setting.seeds]
+        # A seed of its own: that of the initial weights would rank them by their very values.
+        seeds = [derive_seed(seed, "random_pruning") for seed in setting.seeds]
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         return {
             name: torch.stack(
                 # Never 0, which `cut` takes for a weight that is gone.
@@ -113,7 +116,7 @@ class IterativeMagnitude(Pruner):
         begin, end = float(self.begin[network]), float(self.end[network])
         return [
             Cut(
-                int(steps * (begin + (end - begin) * n / (self.rounds - 1))),
+                _step(begin + (end - begin) * n / (self.rounds - 1), steps),
                 density ** ((n + 1) / self.rounds),
             )
             for n in range(self.rounds)
@@ -131,8 +134,13 @@ class GradualMagnitude(Pruner):
         begin, end = float(self.begin[network]), float(self.end[network])
         return [
             Cut(
-                int(steps * (begin + (end - begin) * n / CUTS)),
+                _step(begin + (end - begin) * n / CUTS, steps),
                 density + (1 - density) * (1 - n / CUTS) ** 3,
             )
             for n in range(CUTS + 1)
         ]
+
+
+def _step(share: float, steps: int) -> int:
+    """Return the step at a share of the training; 0.7 in float32 is a little less than 0.7."""
+    return int(share * steps + 1e-4)

@@ -155,7 +155,8 @@ class _Worker:
             bracket = brackets.read(points, seconds)
             self._store.record_bracket(lease.worker, task, bracket, trainer.provenance)
         except InputError as error:
-            raise InputError(f"arms.{task.arm}.{task.parameter}: auto: {error}") from error
+            key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
+            raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
         except TrainingFailed as error:
             self._store.release_probe(lease.worker, task)
             self._tell(f"the probe of {task.arm} failed: {error}")
