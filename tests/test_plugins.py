@@ -171,6 +171,10 @@ def with_key(weight, *, eps):
     return total(weight)
 
 
+def mode(weight, *, how):
+    return {"a": 1.0}[how] * total(weight)
+
+
 def number(weight):
     return 3.0
 
@@ -226,6 +230,7 @@ MIXING = made(prox="broken:mixing_prox")
 LOST = made(shrinkage="broken:lost")
 STATED = made(why_not={"loss": "too steep"})
 KEYED = made(value="broken:with_key", hyper={"eps": Hyper(1.0, "a key", low=0.0, high=1.0)})
+USUALLY = made(prox="broken:mixing_prox", default_way="prox")
 INNER = made(value="broken:inner", prox="broken:inner_prox", inner_strength=True)
 NUMBER = made(value="broken:CONSTANT")
 CONSTANT = 3
@@ -236,6 +241,7 @@ CASES = {
     "nowhere_to_be_found:f": f"{LOADED}ModuleNotFoundError: No module named 'nowhere_to_be_found'",
     "broken:CONSTANT": "must be a function or a sweeper.Formula, is a int",
     "broken:number": "must return a tensor, returned float",
+    "broken:mode, how: {choice: [a, b]}": "KeyError: 'b'",
     "broken:whole": "must return [pack], here [2], returned []",
     "broken:logarithm": "is not finite where a weight is 0",
     "broken:root": "its gradient is not finite where a weight is 0",
@@ -263,20 +269,26 @@ def test_every_broken_formula_is_refused_in_its_own_line(command: Command, tmp_p
         for place, text in enumerate(CASES)
     ]
     lines.append("  keyed: {penalty: broken:KEYED, strength: auto, eps: {uniform: [0.5, 2]}}")
+    lines.append("  usual: {penalty: broken:USUALLY, strength: auto}")
     lines.append("  sum: {sum: {l1: {strength: auto}, broken:whole: {strength: auto}}}")
     # Those that work are not named.
     lines.append("  fine: {penalty: broken:KEYED, strength: auto, eps: 0.5}")
+    lines.append("  usual-value: {penalty: broken:KEYED, strength: auto}")
+    lines.append("  whole: {penalty: broken:KEYED, strength: auto, eps: {choice: [0, 0.5, 1]}}")
     lines.append("  inner: {penalty: broken:INNER, strength: auto, apply: shrink}")
     lines.append("  inner-prox: {penalty: broken:INNER, strength: auto, apply: prox}")
     (tmp_path / "s.yaml").write_text("\n".join([STUDY, "arms:", *lines]))
     for words in (("check", "s.yaml"), ("run", "s.yaml")):
         code, out, err = command(*words)
         assert (code, out) == (2, "")
-        *found, keyed, summed = err.splitlines()
+        *found, keyed, usual, summed = err.splitlines()
         for line, (place, (text, expected)) in zip(found, enumerate(CASES.items()), strict=True):
             name = text.partition(",")[0]
             assert line.startswith(f"error: s.yaml: arms.a{place}.penalty: {name}: {expected}")
         assert keyed == f"error: s.yaml: arms.keyed.eps: {KEYED}"
+        assert usual == (
+            "error: s.yaml: arms.usual.apply: required: prox is its usual way, loss that of the file"
+        )
         assert summed == (f"error: s.yaml: arms.sum.sum.broken:whole: {CASES['broken:whole']}")
         # Nothing was registered and nothing trained.
         assert sorted(path.name for path in tmp_path.iterdir() if path.suffix != "") == [
