@@ -19,9 +19,9 @@ from sweeper.store.url import parse
 ARMS: dict[str, Any] = {
     "none": {},
     "l1": {"penalty": "l1", "strength": "auto"},
-    "both": {"sum": {"l2": {"strength": "auto"}, "hoyer": {"strength": "auto"}}},
+    "both": {"sum": {"l2": {"strength": "auto"}, "renyi_entropy": {"strength": "auto"}}},
 }
-PROBES = [("l1", "strength"), ("both", "l2.strength"), ("both", "hoyer.strength")]
+PROBES = [("l1", "strength"), ("both", "l2.strength"), ("both", "renyi_entropy.strength")]
 
 
 def automatic(name: str = "tiny", arms: dict[str, Any] = ARMS, **changes: Any) -> Sweep:
@@ -109,7 +109,7 @@ def test_a_bracket_comes_back_as_it_was_recorded_in_the_order_of_the_file(store:
         0.1,
         True,
     )
-    assert (third.parameter, third.provenance.threads) == ("hoyer.strength", 3)
+    assert (third.parameter, third.provenance.threads) == ("renyi_entropy.strength", 3)
 
 
 def test_a_bracket_is_never_updated(store: Store, storage_url: str) -> None:
@@ -142,7 +142,16 @@ def test_a_bracket_that_is_not_a_number_is_refused_and_its_probe_stays_claimed(
 
 
 def test_many_processes_are_given_each_probe_once(store: Store, storage_url: str) -> None:
-    penalties = ["l1", "l2", "log_sum", "mcp", "scad", "hoyer", "hoyer_square", "group_lasso"]
+    penalties = [
+        "l1",
+        "l2",
+        "log_sum",
+        "mcp",
+        "scad",
+        "hoyer",
+        "hoyer_square",
+        "group_lasso",
+    ]
     arms = {name: {"penalty": name, "strength": "auto"} for name in penalties}
     store.register(automatic(arms=arms))
     given = claimer.together("probe", 4, storage_url, "tiny")

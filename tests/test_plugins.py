@@ -287,7 +287,8 @@ def test_every_broken_formula_is_refused_in_its_own_line(command: Command, tmp_p
             assert line.startswith(f"error: s.yaml: arms.a{place}.penalty: {name}: {expected}")
         assert keyed == f"error: s.yaml: arms.keyed.eps: {KEYED}"
         assert usual == (
-            "error: s.yaml: arms.usual.apply: required: prox is its usual way, loss that of the file"
+            "error: s.yaml: arms.usual.apply: required: prox is its usual way, loss that of the "
+            "file"
         )
         assert summed == (f"error: s.yaml: arms.sum.sum.broken:whole: {CASES['broken:whole']}")
         # Nothing was registered and nothing trained.

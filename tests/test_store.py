@@ -532,7 +532,8 @@ def test_the_facts_of_a_worker_that_left_without_telling_are_found(
 # Facts
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
-reals = st.floats(allow_nan=False, allow_infinity=False)
+# Without -0.0, whose sign SQLite does not keep; no figure of a trial has one.
+reals = st.floats(allow_nan=False, allow_infinity=False).map(lambda value: value + 0.0)
 counts = st.integers(0, 2**40)
 scalars: st.SearchStrategy[Scalar] = st.one_of(st.booleans(), st.integers(), reals, words)
 shapes = st.lists(st.integers(1, 2**31), max_size=4).map(tuple)
@@ -628,7 +629,7 @@ def test_a_fact_comes_back_as_it_was_recorded(
     result: TrialResult,
     provenance: Provenance,
 ) -> None:
-    store.register(free(sweep, 200))
+    store.register(free(sweep, 500))
     worker = store.join(sweep.name, device="cpu")
     (slot,) = store.claim(worker, 1)
     store.record(worker, slot, slot.number, params, config, result, provenance)

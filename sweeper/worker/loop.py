@@ -17,7 +17,7 @@ from sweeper.errors import (
     TrainingError,
     UnknownSweepError,
 )
-from sweeper.results import Scalar, Slot, TrialConfig
+from sweeper.results import Bracket, ProbePoint, ProbeTask, Scalar, Slot, TrialConfig
 from sweeper.search import Search
 from sweeper.store import Store
 from sweeper.worker.lease import Lease, Stop, orphaned, signals
@@ -152,11 +152,8 @@ class _Worker:
         ticks = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
         try:
             points, seconds = trainer.probe(config, self._ticking(lease, ticks))
-            bracket = brackets.read(points, seconds)
+            bracket = self._range(task, points, seconds)
             self._store.record_bracket(lease.worker, task, bracket, trainer.provenance)
-        except InputError as error:
-            key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
-            raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
         except TrainingFailed as error:
             self._store.release_probe(lease.worker, task)
             self._tell(f"the probe of {task.arm} failed: {error}")
@@ -167,6 +164,13 @@ class _Worker:
         found = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
         self._tell(f"{task.arm}: {found}, by a probe of {seconds:.1f} s")
         return True
+
+    def _range(self, task: ProbeTask, points: tuple[ProbePoint, ...], seconds: float) -> Bracket:
+        try:
+            return brackets.read(points, seconds)
+        except InputError as error:
+            key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
+            raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
 
     def _do(self, slots: Sequence[Slot], trainer: Trainer, lease: Lease) -> None:
         """Train the slots, all of them on record afterwards or given back."""
