@@ -16,6 +16,7 @@ from torch import Tensor
 from sweeper.regularizers import log_loops
 from sweeper.regularizers.compiled import Array, by_hand, compiled, flat
 from sweeper.regularizers.slopes import Affine, Logarithmic, Scaled, Slope, spread
+from sweeper.regularizers.steps import shrunk, signed
 
 
 @compiled
@@ -26,7 +27,7 @@ def _add(gradient: Array, weight: Array, slope: Array, factor: Array) -> None:
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = own * slope[k, i, j]
-                gradient[k, i, j] += step if value > 0 else (-step if value < 0 else np.float32(0))
+                gradient[k, i, j] += signed(step, value)
 
 
 @compiled
@@ -37,22 +38,18 @@ def _descend(weight: Array, slope: Array, factor: Array) -> None:
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = own * slope[k, i, j]
-                weight[k, i, j] = value - (
-                    step if value > 0 else (-step if value < 0 else np.float32(0))
-                )
+                weight[k, i, j] = value - signed(step, value)
 
 
 @compiled
 def _shrink(weight: Array, slope: Array, factor: Array) -> None:
-    zero = np.float32(0)
     for k in range(weight.shape[0]):
         own = factor[k]
         for i in range(weight.shape[1]):
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = own * slope[k, i, j]
-                step = zero if step < zero else step
-                weight[k, i, j] = value - (value if abs(value) < step else np.copysign(step, value))
+                weight[k, i, j] = shrunk(value, step)
 
 
 @compiled
@@ -73,7 +70,7 @@ def _add_affine(
                 value = weight[k, i, j]
                 step = row + columns[k, j] + factor * column_factors[k, j] * abs(value)
                 step = least if step < least else (most if step > most else step)
-                gradient[k, i, j] += step if value > 0 else (-step if value < 0 else np.float32(0))
+                gradient[k, i, j] += signed(step, value)
 
 
 @compiled
@@ -93,9 +90,7 @@ def _descend_affine(
                 value = weight[k, i, j]
                 step = row + columns[k, j] + factor * column_factors[k, j] * abs(value)
                 step = least if step < least else (most if step > most else step)
-                weight[k, i, j] = value - (
-                    step if value > 0 else (-step if value < 0 else np.float32(0))
-                )
+                weight[k, i, j] = value - signed(step, value)
 
 
 @compiled
@@ -107,7 +102,6 @@ def _shrink_affine(
     column_factors: Array,
     bounds: Array,
 ) -> None:
-    zero = np.float32(0)
     for k in range(weight.shape[0]):
         least, most = bounds[0, k], bounds[1, k]
         for i in range(weight.shape[1]):
@@ -116,8 +110,7 @@ def _shrink_affine(
                 value = weight[k, i, j]
                 step = row + columns[k, j] + factor * column_factors[k, j] * abs(value)
                 step = least if step < least else (most if step > most else step)
-                step = zero if step < zero else step
-                weight[k, i, j] = value - (value if abs(value) < step else np.copysign(step, value))
+                weight[k, i, j] = shrunk(value, step)
 
 
 @compiled
@@ -127,7 +120,7 @@ def _soft(result: Array, weight: Array, amount: Array) -> None:
         for i in range(weight.shape[1]):
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
-                result[k, i, j] = value - (value if abs(value) < step else np.copysign(step, value))
+                result[k, i, j] = shrunk(value, step)
 
 
 @compiled
@@ -138,7 +131,7 @@ def _beyond(result: Array, weight: Array, amount: Array, threshold: Array) -> No
         for i in range(weight.shape[1]):
             for j in range(weight.shape[2]):
                 value, step = weight[k, i, j], amount[k, i, j]
-                moved = value - (value if abs(value) < step else np.copysign(step, value))
+                moved = shrunk(value, step)
                 result[k, i, j] = zero if abs(value) <= least else moved
 
 
@@ -150,7 +143,7 @@ def _scale(weight: Array, amount: Array, rows: Array, columns: Array) -> None:
             row = rows[k, i]
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
-                moved = value - (value if abs(value) < step else np.copysign(step, value))
+                moved = shrunk(value, step)
                 weight[k, i, j] = moved * (row * columns[k, j])
 
 

@@ -2,19 +2,9 @@
 
 import numpy as np
 
-from sweeper.regularizers.compiled import Array, compiled, inlined
+from sweeper.regularizers.compiled import Array, compiled
 from sweeper.regularizers.elementary import exp_less, log_of
-
-
-@inlined
-def _signed(step: np.float32, value: np.float32) -> np.float32:
-    return step if value > 0 else (-step if value < 0 else np.float32(0))
-
-
-@inlined
-def _shrunk(value: np.float32, step: np.float32) -> np.float32:
-    amount = np.float32(0) if step < np.float32(0) else step
-    return value - (value if abs(value) < amount else np.copysign(amount, value))
+from sweeper.regularizers.steps import shrunk, signed
 
 
 @compiled
@@ -56,7 +46,7 @@ def add_log(
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = row + columns[k, j] + own * log_of(abs(value) * size)
-                gradient[k, i, j] += _signed(step, value)
+                gradient[k, i, j] += signed(step, value)
 
 
 @compiled
@@ -68,7 +58,7 @@ def descend_log(weight: Array, rows: Array, columns: Array, factor: Array, scale
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = row + columns[k, j] + own * log_of(abs(value) * size)
-                weight[k, i, j] = value - _signed(step, value)
+                weight[k, i, j] = value - signed(step, value)
 
 
 @compiled
@@ -80,7 +70,7 @@ def shrink_log(weight: Array, rows: Array, columns: Array, factor: Array, scale:
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = row + columns[k, j] + own * log_of(abs(value) * size)
-                weight[k, i, j] = _shrunk(value, step)
+                weight[k, i, j] = shrunk(value, step)
 
 
 @compiled
@@ -99,7 +89,7 @@ def add_power(
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = least + own * exp_less(power * log_of(abs(value) * size), less)
-                gradient[k, i, j] += _signed(step, value)
+                gradient[k, i, j] += signed(step, value)
 
 
 @compiled
@@ -112,7 +102,7 @@ def descend_power(
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = least + own * exp_less(power * log_of(abs(value) * size), less)
-                weight[k, i, j] = value - _signed(step, value)
+                weight[k, i, j] = value - signed(step, value)
 
 
 @compiled
@@ -125,4 +115,4 @@ def shrink_power(
             for j in range(weight.shape[2]):
                 value = weight[k, i, j]
                 step = least + own * exp_less(power * log_of(abs(value) * size), less)
-                weight[k, i, j] = _shrunk(value, step)
+                weight[k, i, j] = shrunk(value, step)

@@ -15,6 +15,7 @@ from torch import Tensor
 from sweeper.regularizers import affine, clipped, concave, kernels, powers
 from sweeper.regularizers.compiled import Array, by_hand, compiled, flat, inlined
 from sweeper.regularizers.groups import By
+from sweeper.regularizers.steps import shrunk
 from sweeper.regularizers.sums import Hyper, per_network
 
 
@@ -51,8 +52,7 @@ def sparse_group_lasso(
 
 @inlined
 def _moved(value: np.float32, amount: np.float32, threshold: np.float32) -> np.float32:
-    left = value - (value if abs(value) < amount else np.copysign(amount, value))
-    return np.float32(0) if abs(value) <= threshold else left
+    return np.float32(0) if abs(value) <= threshold else shrunk(value, amount)
 
 
 @compiled
