@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     from sweeper.results import Accuracy, SweepStatus, Track
     from sweeper.spec import Sweep
     from sweeper.store import Store
+    from sweeper.worker.capacity import PackSize
 
 DEFAULT_STORAGE = "sqlite:///sweeper.db"
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
-PACK = 16
 
 Outcome = Literal["new", "resumed", "extended"]
 
@@ -29,7 +29,7 @@ def run(
     *,
     workers: int | None = None,
     device: str = "auto",
-    pack: int = PACK,
+    pack: "PackSize" = "auto",
     data: str | Path | None = None,
     extend: bool = False,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
@@ -38,13 +38,19 @@ def run(
     """Run a sweep to its end, or on from where it stopped; returns the front of every arm.
 
     The budget is exact: what is on record already is not run again. Worker processes are started
-    here and ended here. Formulas of your own are tried before anything is registered. Raises
-    SpecError, DigestError, StorageError, TrainingError.
+    here and ended here: one for each GPU, else for each core, unless `workers` says how many.
+    Formulas of your own are tried before anything is registered. Raises SpecError, InputError,
+    DigestError, StorageError, TrainingError.
     """
     from sweeper import service
     from sweeper.checking import try_formulas
     from sweeper.fronts import fronts
+    from sweeper.launch.machine import Machine
     from sweeper.spec import Sweep
+    from sweeper.worker import capacity
+
+    pack = capacity.checked(pack)
+    devices = Machine.here().devices(device, workers)
 
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
     try_formulas(sweep, sweep.name if isinstance(study, Sweep) else str(study))
@@ -58,12 +64,10 @@ def run(
         if not status.finished:
             from sweeper.launch.local import run_workers
 
-            count = workers or default_workers(device)
             run_workers(
                 sweep.name,
                 store,
-                workers=count,
-                device=device,
+                devices=devices,
                 pack=pack,
                 folder=None if data is None else Path(data),
                 logs=logs_folder(sweep.name),
@@ -107,22 +111,6 @@ def front(
 def logs_folder(name: str) -> Path:
     """Return where the workers of a sweep write their logs."""
     return Path("sweeps") / name / "logs"
-
-
-def cores() -> int:
-    """Return the number of CPU cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def default_workers(device: str) -> int:
-    """Return one worker for an accelerator, else one for each core, at most 8 (SQLite).
-
-    For `auto` the accelerator is known by its driver's device file: asking torch takes seconds.
-    """
-    automatic = device == "auto" and Path("/dev/nvidiactl").exists()
-    return 1 if automatic or device.startswith("cuda") else min(8, cores())
 
 
 def _store(storage: str | None) -> "Store":

@@ -38,6 +38,8 @@ class Recipe:
     """Seed of the data order: equal for all arms of a repeat (paired randomness)."""
     curve: tuple[float, ...]
     """Densities at which the trained network is judged without fine-tuning."""
+    precision: str = "float32"
+    """How matrices are multiplied: `float32`, or `tf32` on a GPU that has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,8 @@ class TrialConfig:
     floor: float
     """Validation accuracy on the objective's track under which the trial has collapsed."""
     track: Track
+    weight_decay: float = 0.0
+    """Of all parameters: in the loss, or decoupled from the moments with AdamW."""
 
 
 @dataclass(frozen=True, slots=True)

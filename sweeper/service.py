@@ -50,9 +50,13 @@ def mend(store: Store, name: str, search: Search | None = None) -> int:
         with searching(store, sweep) as own:
             return mend(store, name, own)
     freed = store.reap(name)
-    for fact in store.untold(name):
-        search.tell(fact.study, fact.trial, fact.result, fact.provenance.device)
-        store.told(Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study))
+    untold = store.untold(name)
+    for fact in untold:
+        search.tell(fact.study, fact.trial, fact.result)
+    if untold:
+        store.told(
+            [Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study) for fact in untold]
+        )
     for arm in sweep.arms:
         for repeat in range(sweep.search.repeats):
             _fail_orphans(store, search, sweep, arm, repeat)
@@ -61,7 +65,8 @@ def mend(store: Store, name: str, search: Search | None = None) -> int:
 
 def _fail_orphans(store: Store, search: Search, sweep: Sweep, arm: str, repeat: int) -> None:
     # The order matters. A trial is created before its slot is linked to it: once it was seen
-    # running, its slot is linked, or still unlinked (None), or it was given up.
+    # running, its slot is linked, or still unlinked (None), or it was given up. A whole pack is
+    # linked at once: while its slots wait for that, none of their (arm, repeat) is mended.
     running = search.running(arm, repeat)
     if not running:
         return

@@ -26,7 +26,7 @@ from sweeper.results import (
     TrialResult,
 )
 from sweeper.spec import Sweep
-from sweeper.store import Store
+from sweeper.store import Outcome, Store
 
 PROVENANCE = Provenance(
     sweeper="0.1.0",
@@ -78,8 +78,8 @@ def record(store: Store, worker: str, slot: Slot, sweep: Sweep) -> None:
     """Link and record a slot; its trial has the slot's own number."""
     params: dict[str, Scalar] = dict.fromkeys(sweep.domains(slot.arm), 0.01)
     config = sweep.config(slot.arm, slot.repeat, slot.number, params)
-    store.link(worker, slot, slot.number)
-    store.record(worker, slot, slot.number, params, config, RESULT, PROVENANCE)
+    store.link(worker, {slot: slot.number})
+    store.record(worker, [Outcome(slot, slot.number, params, config, RESULT, PROVENANCE)])
 
 
 def work(url: str, name: str, limit: str) -> list[tuple[str, int, int]]:
@@ -93,7 +93,7 @@ def work(url: str, name: str, limit: str) -> list[tuple[str, int, int]]:
         for slot in slots:
             record(store, worker, slot, sweep)
             recorded.append((slot.arm, slot.repeat, slot.number))
-            store.told(slot)
+            store.told([slot])
         if not slots:
             time.sleep(0.01)
     store.leave(worker)

@@ -23,6 +23,7 @@ from sweeper.cli.common import dashboard_command, duration
 from sweeper.cli.files import template
 from sweeper.cli.progress import Progress, progress_line, progress_table, seconds_left
 from sweeper.errors import InputError, StorageError
+from sweeper.launch.machine import Machine
 from sweeper.results import ArmProgress, SweepStatus, WorkerStatus
 from sweeper.spec import Sweep
 from sweeper.store import Store
@@ -304,7 +305,7 @@ def test_run_ends_with_table_report_and_dashboard(
     assert out.endswith("dashboard: sweeper dashboard\n")
     assert max(map(len, out.splitlines())) <= 80
     [asked] = quick_workers
-    assert asked["workers"] == api.default_workers("auto")
+    assert asked["devices"] == Machine.here().devices("auto")
 
 
 def test_a_finished_sweep_is_left_as_it_is(

@@ -9,8 +9,8 @@ from formula_cases import CASES, Letters, degenerate, label, matrices
 from torch import Tensor
 
 from sweeper.catalogue import FORMULAS, load
+from sweeper.compiled import Array, inlined
 from sweeper.regularizers import kernels, reductions, windows
-from sweeper.regularizers.compiled import Array, inlined
 from sweeper.regularizers.elementary import exp_less, log_of
 from sweeper.regularizers.own import slope_of
 from sweeper.regularizers.slopes import Affine, Logarithmic, Power, Slope, spread

@@ -34,6 +34,11 @@ def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> Told:
     return Told(number, params, (judged.nonzero, judged.val_accuracy) if judged else None)
 
 
+def ask(search: Search, slot: Slot) -> tuple[int, dict[str, Scalar]]:
+    asked = search.ask([slot])[slot]
+    return asked.trial, asked.params
+
+
 def run_alone(sweep: Sweep, trials: int) -> list[Told]:
     """Return what one worker that does one slot after the other finds."""
     proposals, done = Proposals(sweep), list[Told]()
@@ -159,11 +164,11 @@ def test_samplers_go_on_when_every_trial_diverged(sampler: str) -> None:
 
 
 def test_ask_creates_a_running_trial_with_its_slot(search: Search, url: str) -> None:
-    number, params = search.ask(slot_of(small_sweep(), 0))
+    number, params = ask(search, slot_of(small_sweep(), 0))
     trial = optuna_study(url, "tiny/l1/0").trials[number]
     assert trial.state.name == "RUNNING"
     assert trial.params == params
-    assert trial.user_attrs == {"arm": "l1", "slot": 0}
+    assert trial.user_attrs == {"arm": "l1", "slot": 0, "device": "cpu"}
     assert search.running("l1", 0) == (number,)
 
 
@@ -173,8 +178,8 @@ def result(state: str = "complete") -> TrialResult:
 
 
 def test_tell_writes_values_names_and_attributes(search: Search, url: str) -> None:
-    number, _ = search.ask(slot_of(small_sweep(), 0))
-    search.tell("tiny/l1/0", number, result(), "cpu")
+    number, _ = ask(search, slot_of(small_sweep(), 0))
+    search.tell("tiny/l1/0", number, result())
     study = optuna_study(url, "tiny/l1/0")
     judged = result().pruned
     assert judged
@@ -182,17 +187,22 @@ def test_tell_writes_values_names_and_attributes(search: Search, url: str) -> No
     assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
     assert study.trials[number].values == [judged.nonzero, judged.val_accuracy]
     attributes = study.trials[number].user_attrs
-    assert attributes["test_accuracy"] == judged.test_accuracy
-    assert attributes["as_trained_nonzero"] == 266_610
-    assert len(attributes) == 8
+    assert attributes.keys() == {"arm", "slot", "device", "measured"}
+    assert attributes["measured"] == {
+        "test_accuracy": judged.test_accuracy,
+        "effective_nonzero": judged.effective,
+        "seconds": 0.5,
+        "as_trained_nonzero": 266_610,
+        "as_trained_val_accuracy": judged.val_accuracy,
+    }
 
 
 def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
     sweep = small_sweep(select_on="test")
     search = opened(sweep)
     search.create()
-    number, _ = search.ask(slot_of(sweep, 0))
-    search.tell("tiny/l1/0", number, result(), "cpu")
+    number, _ = ask(search, slot_of(sweep, 0))
+    search.tell("tiny/l1/0", number, result())
     study = optuna_study(url, "tiny/l1/0")
     judged = result().pruned
     assert judged
@@ -204,10 +214,10 @@ def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
 def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
     search: Search, url: str, state: str
 ) -> None:
-    good, _ = search.ask(slot_of(small_sweep(), 0))
-    bad, _ = search.ask(slot_of(small_sweep(), 1))
-    search.tell("tiny/l1/0", good, result(), "cpu")
-    search.tell("tiny/l1/0", bad, result(state), "cpu")
+    good, _ = ask(search, slot_of(small_sweep(), 0))
+    bad, _ = ask(search, slot_of(small_sweep(), 1))
+    search.tell("tiny/l1/0", good, result())
+    search.tell("tiny/l1/0", bad, result(state))
     study = optuna_study(url, "tiny/l1/0")
     assert study.trials[bad].state.name == "PRUNED"
     assert study.trials[bad].user_attrs["outcome"] == state
@@ -215,18 +225,18 @@ def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
 
 
 def test_telling_twice_changes_nothing(search: Search, opened: Opened, url: str) -> None:
-    number, _ = search.ask(slot_of(small_sweep(), 0))
-    search.tell("tiny/l1/0", number, result(), "cpu")
+    number, _ = ask(search, slot_of(small_sweep(), 0))
+    search.tell("tiny/l1/0", number, result())
     before = optuna_study(url, "tiny/l1/0").trials
     search.fail("tiny/l1/0", number)
-    search.tell("tiny/l1/0", number, result("diverged"), "cpu")
-    opened().tell("tiny/l1/0", number, result("collapsed"), "cpu")
+    search.tell("tiny/l1/0", number, result("diverged"))
+    opened().tell("tiny/l1/0", number, result("collapsed"))
     assert optuna_study(url, "tiny/l1/0").trials == before
-    search.tell("tiny/l1/0", 99, result(), "cpu")  # deleted in the dashboard: nothing to tell
+    search.tell("tiny/l1/0", 99, result())  # deleted in the dashboard: nothing to tell
 
 
 def test_a_failed_trial_is_neither_running_nor_history(search: Search) -> None:
-    number, _ = search.ask(slot_of(small_sweep(), 0))
+    number, _ = ask(search, slot_of(small_sweep(), 0))
     search.fail("tiny/l1/0", number)
     assert search.running("l1", 0) == ()
 
@@ -242,11 +252,11 @@ def test_parameters_survive_the_database(opened: Opened) -> None:
         asked = {}
         for number in reversed(numbers):  # trials get their numbers in another order
             search = workers[number % 2]
-            asked[number], params = search.ask(slot_of(sweep, number))
+            asked[number], params = ask(search, slot_of(sweep, number))
             assert params == alone[number].params
         for number in numbers:
             outcome = fake_result(sweep.config("l1", 0, number, dict(alone[number].params)))
-            search.tell("tiny/l1/0", asked[number], outcome, "cpu")
+            search.tell("tiny/l1/0", asked[number], outcome)
 
 
 def test_studies_are_created_once_when_several_create_them_at_once(
@@ -312,7 +322,7 @@ def test_a_database_that_stays_away_is_one_line(monkeypatch: pytest.MonkeyPatch)
 def test_an_error_of_the_database_is_tried_again(
     search: Search, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    number, _ = search.ask(slot_of(small_sweep(), 0))
+    number, _ = ask(search, slot_of(small_sweep(), 0))
     real, calls = search._storage.set_trial_user_attr, []
 
     def flaky(*args: object) -> None:
@@ -322,5 +332,5 @@ def test_an_error_of_the_database_is_tried_again(
         real(*args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(search._storage, "set_trial_user_attr", flaky)
-    search.tell("tiny/l1/0", number, result(), "cpu")
+    search.tell("tiny/l1/0", number, result())
     assert search.running("l1", 0) == ()

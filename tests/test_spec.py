@@ -15,6 +15,7 @@ from sweeper.catalogue import (
     FORMULAS,
     METHODS,
     OPTIMIZERS,
+    PRECISIONS,
     SAMPLERS,
     SCHEDULES,
 )
@@ -255,15 +256,22 @@ ONE_MISTAKE = {
         "did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
         "training.epoch: unknown key: got 'epoch'; allowed: batch_size, epochs, learning_rate, "
-        "momentum, optimizer, schedule; did you mean 'epochs'?"),
+        "momentum, optimizer, precision, schedule, weight_decay; did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
         "arms.l1.mix: unknown key: got 'mix'; allowed: apply, method, penalty, shuffle, "
         "strength, sum"),
+    "adamw without decay": ("epochs: 4", "epochs: 4, optimizer: adamw",
+        "training.weight_decay: must be > 0 or a domain for adamw, such as 0.01; without it, it "
+        "is adam"),
+    "negative decay": ("epochs: 4", "epochs: 4, weight_decay: -1",
+        "training.weight_decay: must be >= 0, got -1"),
+    "precision": ("epochs: 4", "epochs: 4, precision: fp16",
+        "training.precision: no such precision: got 'fp16'; allowed: float32, tf32"),
     "missing": ("name: small\n", "", "name: required, but not given"),
     "dataset": ("digits", "digit", "dataset: no such dataset: got 'digit'; allowed: digits, "
         "fashion-mnist, mnist; did you mean 'digits'?"),
     "optimizer": ("epochs: 4", "epochs: 4, optimizer: sdg",
-        "training.optimizer: no such optimizer: got 'sdg'; allowed: adam, sgd; "
+        "training.optimizer: no such optimizer: got 'sdg'; allowed: adam, adamw, sgd; "
         "did you mean 'sgd'?"),
     "sampler": ("trials: 24", "trials: 24, sampler: nsga",
         "search.sampler: no such sampler: got 'nsga'; allowed: gp, grid, nsga2, qmc, random, tpe; "
@@ -512,6 +520,15 @@ methods = (
     )
     .filter(lambda arm: arm["method"] != "small_dense")
 )
+
+
+def with_decay(training: dict[str, Any]) -> dict[str, Any]:
+    """AdamW without weight decay is refused."""
+    if training.get("optimizer") == "adamw" and not training.get("weight_decay"):
+        return {**training, "weight_decay": 0.01}
+    return training
+
+
 arms = no_penalty | one_penalty | sums | methods
 specs = st.fixed_dictionaries(
     {
@@ -524,9 +541,11 @@ specs = st.fixed_dictionaries(
                 "learning_rate": searched,
                 "momentum": searched,
                 "optimizer": st.sampled_from(OPTIMIZERS),
+                "weight_decay": searched,
                 "schedule": st.sampled_from(SCHEDULES),
+                "precision": st.sampled_from(PRECISIONS),
             },
-        ),
+        ).map(with_decay),
         "search": st.fixed_dictionaries(
             {"trials": st.integers(1, 99)},
             optional={"sampler": st.sampled_from(sorted(set(SAMPLERS) - {"grid"}))},
@@ -621,7 +640,8 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
     "kind",
     [
         "unknown key", "unknown key in a part", "unknown key of a formula", "missing", "dataset",
-        "optimizer", "sampler", "model", "penalty", "way", "way that does not exist",
+        "optimizer", "adamw without decay", "precision", "sampler", "model", "penalty", "way",
+        "way that does not exist",
         "method", "key of another method", "gates without strength", "shuffle is no switch",
         "key of a summand", "strength of a summand", "no strength", "unknown domain",
         "two domains", "domain for the pack", "zero", "track",

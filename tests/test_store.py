@@ -31,7 +31,7 @@ from sweeper.results import (
     TrialResult,
 )
 from sweeper.spec import Sweep
-from sweeper.store import Store, database, leases, sweeps
+from sweeper.store import Outcome, Store, database, leases, sweeps
 from sweeper.store.clock import now
 from sweeper.store.database import Database
 from sweeper.store.url import parse
@@ -51,7 +51,7 @@ def free(sweep: Sweep, trials: int, **changes: Any) -> Sweep:
 
 def finish(store: Store, worker: str, sweep: Sweep, slot: Slot) -> None:
     claimer.record(store, worker, slot, sweep)
-    store.told(slot)
+    store.told([slot])
 
 
 def execute(url: str, statement: str, **values: object) -> None:
@@ -229,14 +229,14 @@ def test_a_worker_of_a_deleted_sweep_has_lost_its_lease(store: Store, sweep: Swe
     uses: list[Callable[[], object]] = [
         lambda: store.renew(worker),
         lambda: store.claim(worker, 1),
-        lambda: store.link(worker, slot, 0),
+        lambda: store.link(worker, {slot: 0}),
         lambda: claimer.record(store, worker, slot, sweep),
     ]
     for use in uses:
         with pytest.raises(LeaseLost):
             use()
     store.release(worker, [slot])
-    store.told(slot)
+    store.told([slot])
     store.leave(worker)
 
 
@@ -264,7 +264,7 @@ def test_a_generation_waits_until_the_one_before_it_is_told(store: Store, sweep:
         finish(store, worker, sweep, slot)
     claimer.record(store, worker, mine[2], sweep)
     assert store.claim(worker, 99) == ()  # recorded is not told
-    store.told(mine[2])
+    store.told([mine[2]])
     assert [(slot.arm, slot.number) for slot in store.claim(worker, 99)] == [
         ("l1", 3),
         ("l1", 4),
@@ -290,11 +290,89 @@ def test_a_claim_leaves_the_other_workers_their_share(
     assert claimed == [4, 2, 2]  # of ten: a third rounded up, and so on
 
 
+def test_nothing_is_claimed_ahead_while_another_worker_has_nothing_to_do(
+    store: Store, storage_url: str, sweep: Sweep
+) -> None:
+    store.register(free(sweep, 5))
+    gone, busy, idle = (store.join(sweep.name, device="cpu") for _ in range(3))
+    expire(storage_url, gone)
+    first = store.claim(busy, 4)
+    assert len(first) == 4
+    assert store.claim(busy, 99, ahead=True) == ()
+    assert len(store.claim(idle, 2)) == 2
+    assert len(store.claim(busy, 99, ahead=True)) == 2  # of four, half
+    # A worker that has recorded everything, and has not claimed again, has nothing to do either.
+    for slot in first:
+        claimer.record(store, busy, slot, sweep)
+    assert store.claim(idle, 99, ahead=True) != ()
+    store.leave(busy)
+    assert store.claim(idle, 99, ahead=True) != ()
+
+
+def test_a_worker_that_probes_has_something_to_do(store: Store, sweep: Sweep) -> None:
+    arms = {"auto": {"penalty": "l1", "strength": "auto"}}
+    store.register(free(changed(sweep, arms=arms), 5))
+    mine, other = (store.join(sweep.name, device="cpu") for _ in range(2))
+    assert store.claim(mine, 99, ahead=True) == ()
+    assert store.claim_probe(other)
+    assert store.claim(mine, 99, ahead=True) != ()
+
+
+def test_a_pack_is_linked_and_recorded_as_a_whole_or_not_at_all(store: Store, sweep: Sweep) -> None:
+    store.register(free(sweep, 5))
+    worker = store.join(sweep.name, device="cpu")
+    slots = store.claim(worker, 4)
+    config = sweep.config("l1", 0, 0, {"strength": 0.01})
+    outcomes = [
+        Outcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE) for slot in slots
+    ]
+    store.release(worker, slots[2:3])
+    for use in (
+        lambda: store.link(worker, dict.fromkeys(slots, 7)),
+        lambda: store.record(worker, outcomes),
+    ):
+        with pytest.raises(LeaseLost, match="slot 1 of tiny/l1/0 is not held by worker"):
+            use()
+    assert store.trials_in_use(sweep.name, "l1", 0) is None
+    assert store.results(sweep.name) == ()
+    held = [one for one in outcomes if one.slot != slots[2]]
+    store.link(worker, {one.slot: one.trial for one in held})
+    store.record(worker, held[:2])
+    store.record(worker, held)  # what was recorded before is passed over
+    assert len(store.results(sweep.name)) == 3
+    assert store.on_record([(one.slot.study, one.trial) for one in outcomes]) == {
+        (one.slot.study, one.trial) for one in held
+    }
+    store.told([one.slot for one in held])
+    store.leave(worker)
+    assert store.untold(sweep.name) == ()
+
+
+def test_a_pack_of_a_thousand_fits_one_transaction(store: Store, sweep: Sweep) -> None:
+    store.register(free(sweep, 500))
+    worker = store.join(sweep.name, device="cpu")
+    slots = store.claim(worker, 1000)
+    store.link(worker, {slot: slot.number for slot in slots})
+    config = sweep.config("l1", 0, 0, {"strength": 0.01})
+    store.record(
+        worker,
+        [
+            Outcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE)
+            for slot in slots
+        ],
+    )
+    assert len(store.on_record([(slot.study, slot.number) for slot in slots])) == 1000
+    store.told(slots)
+    assert store.finished(sweep.name)
+    store.leave(worker)
+    assert store.untold(sweep.name) == ()
+
+
 def test_given_back_slots_are_open_again_and_counted_as_lost(store: Store, sweep: Sweep) -> None:
     store.register(free(sweep, 4))
     worker = store.join(sweep.name, device="cpu")
     slots = store.claim(worker, 4)
-    store.link(worker, slots[0], 0)
+    store.link(worker, {slots[0]: 0})
     store.release(worker, slots[:1])
     store.release(worker, slots[:1])
     assert store.trials_in_use(sweep.name, slots[0].arm, 0) is None  # a claimed slot is unlinked
@@ -316,7 +394,7 @@ def test_trials_in_use_are_those_of_slots_that_are_not_open(store: Store, sweep:
     slots = [slot for slot in store.claim(worker, 99) if slot.arm == "l1"]
     assert store.trials_in_use(sweep.name, "l1", 0) is None
     for number, slot in enumerate(slots):
-        store.link(worker, slot, 10 + number)
+        store.link(worker, {slot: 10 + number})
     assert store.trials_in_use(sweep.name, "l1", 0) == frozenset({10, 11, 12})
     store.release(worker, slots[:1])
     assert store.trials_in_use(sweep.name, "l1", 0) == frozenset({11, 12})
@@ -379,7 +457,7 @@ def test_whose_lease_is_over_can_do_nothing_even_before_anybody_reaps(
     uses: list[Callable[[], object]] = [
         lambda: impatient.renew(worker),
         lambda: impatient.claim(worker, 1),
-        lambda: impatient.link(worker, slot, 0),
+        lambda: impatient.link(worker, {slot: 0}),
         lambda: claimer.record(impatient, worker, slot, sweep),
     ]
     for use in uses:
@@ -394,7 +472,7 @@ def test_a_slow_worker_whose_slots_were_given_away_records_nothing_twice(
     store.register(sweep)
     slow = store.join(sweep.name, device="cpu")
     slots = store.claim(slow, 3)
-    store.link(slow, slots[0], 5)
+    store.link(slow, {slots[0]: 5})
     expire(storage_url, slow)
     assert store.reap(sweep.name) == 3
     assert store.reap(sweep.name) == 0
@@ -422,11 +500,12 @@ def test_a_worker_cannot_link_or_record_a_slot_that_it_gave_back(
     config = sweep.config(slot.arm, 0, 0, {"strength": 0.01})
 
     def record() -> None:
-        store.record(mine, slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+        outcome = Outcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+        store.record(mine, [outcome])
 
     for _ in range(2):  # first it is open, then it is another's
         with pytest.raises(LeaseLost, match="not held by worker"):
-            store.link(mine, slot, 0)
+            store.link(mine, {slot: 0})
         with pytest.raises(LeaseLost, match="not held by worker"):
             record()
         store.claim(other, 1)
@@ -513,8 +592,8 @@ def test_facts_that_a_dead_worker_did_not_tell_are_found(
     assert store.reap(sweep.name) == 0  # it had no claimed slot
     (fact,) = store.untold(sweep.name)
     assert (fact.arm, fact.slot) == (untold.arm, untold.number)
-    store.told(untold)
-    store.told(untold)
+    store.told([untold])
+    store.told([untold])
     assert store.untold(sweep.name) == ()
 
 
@@ -632,7 +711,7 @@ def test_a_fact_comes_back_as_it_was_recorded(
     store.register(free(sweep, 500))
     worker = store.join(sweep.name, device="cpu")
     (slot,) = store.claim(worker, 1)
-    store.record(worker, slot, slot.number, params, config, result, provenance)
+    store.record(worker, [Outcome(slot, slot.number, params, config, result, provenance)])
     store.leave(worker)
     facts = {(fact.arm, fact.slot): fact for fact in store.results(sweep.name)}
     fact = facts[slot.arm, slot.number]
@@ -660,8 +739,9 @@ def test_a_result_that_is_not_a_number_is_refused_and_leaves_the_slot_claimed(
     (slot,) = store.claim(worker, 1)
     config = sweep.config(slot.arm, 0, 0, {"strength": 0.01})
     bad = {"strength": float("nan")}
+    outcome = Outcome(slot, 0, bad, config, claimer.RESULT, claimer.PROVENANCE)
     with pytest.raises(StorageError, match="JSON"):
-        store.record(worker, slot, 0, bad, config, claimer.RESULT, claimer.PROVENANCE)
+        store.record(worker, [outcome])
     assert store.results(sweep.name) == ()
     claimer.record(store, worker, slot, sweep)
 
@@ -681,8 +761,11 @@ def test_status_sums_up_the_facts(store: Store, sweep: Sweep) -> None:
         replace(claimer.RESULT, state="diverged", pruned=None, as_trained=None),
     ]
     config = sweep.config("l1", 0, 0, {"strength": 0.01})
-    for slot, outcome in zip(mine, outcomes, strict=True):
-        store.record(worker, slot, slot.number, {}, config, outcome, claimer.PROVENANCE)
+    rows = [
+        Outcome(slot, slot.number, {}, config, outcome, claimer.PROVENANCE)
+        for slot, outcome in zip(mine, outcomes, strict=True)
+    ]
+    store.record(worker, rows)
     none, l1 = store.status(sweep.name).arms
     assert (none.claimed, none.done, none.best_accuracy) == (3, 0, None)
     assert (l1.claimed, l1.done, l1.diverged, l1.collapsed) == (0, 3, 1, 1)
@@ -831,13 +914,13 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     assert [one.id for one in store.status("tiny").workers] == [worker]
     slots = once(lambda: store.claim(worker, 4))
     assert sum(arm.claimed for arm in store.status("tiny").arms) == len(slots) == 4
-    once(lambda: store.link(worker, slots[0], 0))
+    once(lambda: store.link(worker, {slots[0]: 0}))
     lost.append("kept")
     config = sweep.config(slots[0].arm, 0, 0, {"strength": 0.01})
-    arguments: Any = (worker, slots[0], 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
-    once(lambda: store.record(*arguments))
+    outcome = Outcome(slots[0], 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+    once(lambda: store.record(worker, [outcome]))
     assert len(store.results("tiny")) == 1
-    once(lambda: store.told(slots[0]))
+    once(lambda: store.told([slots[0]]))
     once(lambda: store.release(worker, slots[1:2]))
     assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 1
     task = once(lambda: store.claim_probe(worker))

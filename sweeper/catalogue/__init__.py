@@ -19,7 +19,13 @@ from sweeper.catalogue.kinds import (
 from sweeper.catalogue.methods import METHODS
 from sweeper.catalogue.networks import DATASETS, MODELS, count_parameters, layer_sizes
 from sweeper.catalogue.plugins import GROUP, PLUGIN, formula_of, load, plugins
-from sweeper.catalogue.recipes import OPTIMIZERS, SAMPLERS, SCHEDULES, SLOT_SAMPLERS
+from sweeper.catalogue.recipes import (
+    OPTIMIZERS,
+    PRECISIONS,
+    SAMPLERS,
+    SCHEDULES,
+    SLOT_SAMPLERS,
+)
 
 __all__ = [
     "DATASETS",
@@ -30,6 +36,7 @@ __all__ = [
     "MODELS",
     "OPTIMIZERS",
     "PLUGIN",
+    "PRECISIONS",
     "SAMPLERS",
     "SCHEDULES",
     "SLOT_SAMPLERS",

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping
 
-OPTIMIZERS = ("sgd", "adam")
+OPTIMIZERS = ("sgd", "adam", "adamw")
+PRECISIONS = ("float32", "tf32")
+"""How matrices are multiplied; tf32 exists on NVIDIA GPUs only and rounds factors to 10 bits."""
 SCHEDULES = ("constant", "cosine", "linear")
 
 SAMPLERS: Mapping[str, int] = {

@@ -30,8 +30,16 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep.", sh
 StudyFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A study file (YAML).", show_default=False)
 ]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:1.")]
-Pack = Annotated[int, typer.Option(min=1, help="Trials that a worker trains at the same time.")]
+Device = Annotated[
+    str, typer.Option(help="auto, cpu, cuda or cuda:1; auto is every GPU, or the CPU.")
+]
+Pack = Annotated[
+    str,
+    typer.Option(
+        metavar="N",
+        help="Trials that a worker trains at the same time; auto measures what is fastest.",
+    ),
+]
 DataFolder = Annotated[
     Path | None,
     typer.Option(

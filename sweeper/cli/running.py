@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE, PACK
+from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
     DataFolder,
     Device,
@@ -37,11 +37,13 @@ def run(
     workers: Annotated[
         int | None,
         typer.Option(
-            min=1, help="Processes.  [default: one for each core, at most 8]", show_default=False
+            min=1,
+            help="Processes.  [default: one for each GPU, or for each core, at most 8]",
+            show_default=False,
         ),
     ] = None,
     device: Device = "auto",
-    pack: Pack = PACK,
+    pack: Pack = "auto",
     data: DataFolder = None,
     extend: Annotated[
         bool,
@@ -61,6 +63,7 @@ def run(
     from sweeper import api
     from sweeper.cli.outcomes import report_path
     from sweeper.cli.progress import Progress
+    from sweeper.worker.capacity import checked
 
     terminal = console()
     name = ""
@@ -77,7 +80,7 @@ def run(
                 storage,
                 workers=workers,
                 device=device,
-                pack=pack,
+                pack=checked(pack),
                 data=data,
                 extend=extend,
                 on_start=started,
@@ -124,18 +127,20 @@ def worker(
     name: Name,
     storage: Storage = DEFAULT_STORAGE,
     device: Device = "auto",
-    pack: Pack = PACK,
+    pack: Pack = "auto",
     data: DataFolder = None,
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
-    from sweeper.worker import work
+    from sweeper.worker import capacity, devices, work
 
+    devices.checked(device)
+    size = capacity.checked(pack)
     with opened(storage) as store:
         done = work(
             name,
             store,
             device=device,
-            pack=pack,
+            pack=size,
             folder=data,
             on_event=typer.echo,
         )

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from pathlib import Path
 from sweeper.errors import InputError, StorageError, TrainingError
 from sweeper.results import SweepStatus
 from sweeper.store import Store
+from sweeper.worker.capacity import SHARED_BY, PackSize
 from sweeper.worker.lease import PARENT, signals
 
 GRACE = 10.0
@@ -25,9 +27,8 @@ def run_workers(
     name: str,
     store: Store,
     *,
-    workers: int,
-    device: str = "auto",
-    pack: int = 16,
+    devices: Sequence[str],
+    pack: PackSize = "auto",
     folder: Path | None = None,
     logs: Path,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
@@ -35,13 +36,12 @@ def run_workers(
     # -P: a file of the user's, such as token.py, must not take the place of a library's.
     command: Sequence[str] = (sys.executable, "-P", "-m", "sweeper", "worker"),
 ) -> None:
-    """Run workers until the sweep is finished or stopped, or until they all have left.
+    """Run a worker on each of `devices` until the sweep is finished or stopped, or all have left.
 
     No process is left behind, however this ends: when this one is killed, its workers give their
     slots back by themselves. Raises Interrupted after a signal, InputError and TrainingError with
     the last line of a worker that cannot work.
     """
-    options = ["--device", device, "--pack", str(pack)]
     environment = {
         **os.environ,
         # Not in the arguments, which everybody on the machine can read.
@@ -57,9 +57,14 @@ def run_workers(
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{logs}: cannot be written: {error.strerror}") from error
+    sharing = Counter(devices)
     crew = [
-        _Place([*command, name, *options], environment, logs / f"worker-{number}.log")
-        for number in range(workers)
+        _Place(
+            [*command, name, "--device", device, "--pack", str(pack)],
+            {**environment, SHARED_BY: str(sharing[device])},
+            logs / f"worker-{number}.log",
+        )
+        for number, device in enumerate(devices)
     ]
     with signals() as stop:
         try:

@@ -9,7 +9,7 @@ them: after a change here touch those files, as numba's cache looks at no other.
 
 import numpy as np
 
-from sweeper.regularizers.compiled import inlined
+from sweeper.compiled import inlined
 
 TINY = np.float32(np.finfo(np.float32).tiny)
 LOG_2 = np.float32(0.6931472)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sweeper.regularizers.compiled import Array, compiled
+from sweeper.compiled import Array, compiled
 from sweeper.regularizers.elementary import exp_less, log_of
 from sweeper.regularizers.steps import shrunk, signed
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sweeper.compiled import Array, by_hand, compiled, flat
 from sweeper.regularizers import log_loops
-from sweeper.regularizers.compiled import Array, by_hand, compiled, flat
 from sweeper.regularizers.slopes import Power, log_of
 
 

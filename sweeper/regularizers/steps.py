@@ -6,7 +6,7 @@ looks at no other.
 
 import numpy as np
 
-from sweeper.regularizers.compiled import inlined
+from sweeper.compiled import inlined
 
 
 @inlined

@@ -23,7 +23,9 @@ def total(values: Tensor) -> Tensor:
 
 def per_network(value: Hyper, like: Tensor) -> Tensor:
     """Shape a hyperparameter, [pack] or a number, so that it broadcasts over `like` [pack, ...]."""
-    given = torch.as_tensor(value, dtype=like.dtype, device=like.device)
+    if not isinstance(value, Tensor):
+        return like.new_full((), value)  # made where it is needed: nothing is sent to a device
+    given = value.to(like.dtype)
     return given.view(-1, *[1] * (like.ndim - 1)) if given.ndim else given
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from sweeper.compiled import Array, by_hand, compiled, flat, inlined
 from sweeper.regularizers import affine, clipped, concave, kernels, powers
-from sweeper.regularizers.compiled import Array, by_hand, compiled, flat, inlined
 from sweeper.regularizers.groups import By
 from sweeper.regularizers.steps import shrunk
 from sweeper.regularizers.sums import Hyper, per_network

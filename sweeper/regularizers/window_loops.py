@@ -6,7 +6,7 @@ Sums of `height` rows first, then of `width` columns of one row, which stay in t
 import numpy as np
 from torch import Tensor
 
-from sweeper.regularizers.compiled import Array, compiled
+from sweeper.compiled import Array, compiled
 from sweeper.regularizers.elementary import log_of
 from sweeper.regularizers.sums import nonzero
 

@@ -5,7 +5,7 @@ arXiv 2301.07285 describes; the formula of that paper is not at hand, and this i
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.compiled import by_hand
+from sweeper.compiled import by_hand
 from sweeper.regularizers.masses import entropy, log
 from sweeper.regularizers.sums import nonzero, total
 from sweeper.regularizers.window_loops import window_slopes

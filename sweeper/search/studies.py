@@ -1,7 +1,8 @@
 """The Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,15 +11,24 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.errors import SchemaError, UnknownSweepError
+from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.results import Scalar, Slot, TrialResult
 from sweeper.search.publish import changed, figure_chunks, note_chunks
 from sweeper.search.quiet import quiet
 from sweeper.search.retry import retry
-from sweeper.search.samplers import DIRECTIONS, Proposals, Told, space_of
+from sweeper.search.samplers import DIRECTIONS, Params, Proposals, Told, space_of
 from sweeper.spec import Sweep
 
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+_UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The trial of a slot: its number in the slot's study, and its searched parameters."""
+
+    trial: int
+    params: Params
 
 
 class Search:
@@ -61,56 +71,66 @@ class Search:
         for name in self._names():
             self._ids[name] = retry(partial(self._open, name))
 
-    def ask(self, slot: Slot) -> tuple[int, dict[str, Scalar]]:
-        """Create the trial of a slot; return its number and its searched parameters.
+    def ask(
+        self,
+        slots: Sequence[Slot],
+        device: str = "cpu",
+        check: Callable[[], None] = lambda: None,
+    ) -> dict[Slot, Asked]:
+        """Create a trial for each slot; none is left RUNNING if `check`, called between, raises.
 
         The parameters are a function of the sweep, the slot and the told earlier generations.
         """
-        study = self._study(slot.study)
-        params = self._proposals.params(
-            slot.arm, slot.repeat, slot.number, lambda: self._told(study)
-        )
-        # One transaction for the whole trial; Study.ask takes one more for each parameter.
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params=params,
-            distributions=space_of(self._sweep, slot.arm),
-            user_attrs={"arm": slot.arm, "slot": slot.number},
-        )
-        trial = retry(lambda: self._storage.create_new_trial(study, template))
-        return retry(lambda: self._storage.get_trial_number_from_id(trial)), params
+        made: dict[Slot, tuple[int, Params]] = {}
+        try:
+            for slot in slots:
+                check()
+                made[slot] = self._create(slot, device)
+            numbers = self._numbers(slots)
+        except BaseException as error:
+            if isinstance(error, LeaseLost) or not isinstance(error, StorageError):
+                with suppress(StorageError):
+                    for trial, _ in made.values():
+                        self._finish(trial, TrialState.FAIL, None, {})
+            raise
+        return {slot: Asked(numbers[slot], params) for slot, (_, params) in made.items()}
 
-    def tell(self, study: str, trial: int, result: TrialResult, device: str) -> None:
-        """Write attributes, then finish the trial; a finished one is left as it is."""
+    def tell(self, study: str, trial: int, result: TrialResult) -> None:
+        """Write what was measured, then finish the trial; a finished one is left as it is."""
+        known = self._known(study, trial)
+        if known is None:
+            return
         judged = result.judged(self._sweep.sparsification.track)
         if result.state != "complete" or judged is None:
-            self._finish(study, trial, TrialState.PRUNED, None, {"outcome": result.state})
+            self._finish(known, TrialState.PRUNED, None, {"outcome": result.state})
             return
         by_test = self._sweep.select_on == "test"
         accuracy = judged.test_accuracy if by_test else judged.val_accuracy
-        attributes: dict[str, Scalar] = {
+        measured: dict[str, Scalar] = {
             "val_accuracy" if by_test else "test_accuracy": (
                 judged.val_accuracy if by_test else judged.test_accuracy
             ),
             "effective_nonzero": judged.effective,
             "seconds": round(result.seconds, 3),
-            "device": device,
         }
         other = "as_trained" if self._sweep.sparsification.track == "pruned" else "pruned"
         if beside := (result.as_trained if other == "as_trained" else result.pruned):
-            attributes[f"{other}_nonzero"] = beside.nonzero
-            attributes[f"{other}_val_accuracy"] = beside.val_accuracy
+            measured[f"{other}_nonzero"] = beside.nonzero
+            measured[f"{other}_val_accuracy"] = beside.val_accuracy
         values = (float(judged.nonzero), accuracy)
-        self._finish(study, trial, TrialState.COMPLETE, values, attributes)
+        # One attribute for all: each is a transaction. The dashboard shows it as its JSON.
+        self._finish(known, TrialState.COMPLETE, values, {"measured": measured})
 
     def fail(self, study: str, trial: int) -> None:
         """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""
-        self._finish(study, trial, TrialState.FAIL, None, {})
+        known = self._known(study, trial)
+        if known is not None:
+            self._finish(known, TrialState.FAIL, None, {})
 
     def running(self, arm: str, repeat: int) -> tuple[int, ...]:
         """Return the numbers of the trials that nobody has told yet."""
         study = self._study(self._sweep.study(arm, repeat))
-        return tuple(one.number for one in self._trials(study) if not one.state.is_finished())
+        return tuple(one.number for one in self._unfinished(study))
 
     def publish(self, figures: Mapping[str, str], note: str) -> None:
         """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep."""
@@ -164,8 +184,50 @@ class Search:
                 study.set_metric_names(["nonzero", accuracy])
         return self._storage.get_study_id_from_name(name)
 
+    def _create(self, slot: Slot, device: str) -> tuple[int, Params]:
+        """Create the trial of a slot; return its id and its searched parameters."""
+        study = self._study(slot.study)
+        params = self._proposals.params(
+            slot.arm, slot.repeat, slot.number, lambda: self._told(study)
+        )
+        # One transaction for the whole trial; Study.ask takes one more for each parameter.
+        template = create_trial(
+            state=TrialState.RUNNING,
+            params=params,
+            distributions=space_of(self._sweep, slot.arm),
+            user_attrs={"arm": slot.arm, "slot": slot.number, "device": device},
+        )
+        return retry(lambda: self._storage.create_new_trial(study, template)), params
+
+    def _numbers(self, slots: Sequence[Slot]) -> dict[Slot, int]:
+        """Return the numbers of trials just created: one transaction for each study."""
+        found: dict[Slot, int] = {}
+        for name in dict.fromkeys(slot.study for slot in slots):
+            # In the order of their numbers: the last one of a slot is the one of its holder, an
+            # earlier one was left by a worker that died. The parameters of both are the same.
+            latest = {
+                one.user_attrs.get("slot"): one.number
+                for one in self._unfinished(self._study(name))
+            }
+            found |= {slot: latest[slot.number] for slot in slots if slot.study == name}
+        return found
+
+    def _known(self, study: str, trial: int) -> int | None:
+        """Return the id of a trial, without asking for those created here; None if deleted."""
+        id_ = self._study(study)
+        try:
+            return retry(lambda: self._storage.get_trial_id_from_study_id_trial_number(id_, trial))
+        except KeyError:
+            return None
+
     def _trials(self, study: int) -> list[FrozenTrial]:
         return retry(lambda: self._storage.get_all_trials(study, deepcopy=False))
+
+    def _unfinished(self, study: int) -> list[FrozenTrial]:
+        # Past Optuna's cache: that would first read every finished trial of the study.
+        return retry(
+            lambda: self._backend.get_all_trials(study, deepcopy=False, states=_UNFINISHED)
+        )
 
     def _told(self, study: int) -> list[Told]:
         return [
@@ -180,22 +242,17 @@ class Search:
 
     def _finish(
         self,
-        study: str,
         trial: int,
         state: TrialState,
         values: tuple[float, float] | None,
-        attributes: Mapping[str, Scalar],
+        attributes: Mapping[str, Any],
     ) -> None:
         def write() -> None:
             try:
-                known = self._storage.get_trial_id_from_study_id_trial_number(id_, trial)
-                if self._storage.get_trial(known).state.is_finished():
-                    return
                 for key, value in attributes.items():
-                    self._storage.set_trial_user_attr(known, key, value)
-                self._storage.set_trial_state_values(known, state, values)
+                    self._storage.set_trial_user_attr(trial, key, value)
+                self._storage.set_trial_state_values(trial, state, values)
             except (KeyError, UpdateFinishedTrialError):
                 pass  # deleted in the dashboard, or told by whoever mended it: the fact counts
 
-        id_ = self._study(study)
         retry(write)

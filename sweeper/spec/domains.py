@@ -116,6 +116,11 @@ def _kind(value: Any) -> str | None:
     return "fixed"
 
 
+def without(written: dict[str, Any], **unused: object) -> dict[str, Any]:
+    """Leave out keys with the values of those who do not use them: digests outlive new keys."""
+    return {k: v for k, v in written.items() if k not in unused or v != unused[k]}
+
+
 _Tagged = (
     Annotated[Uniform, Tag("uniform")]
     | Annotated[LogUniform, Tag("log_uniform")]
@@ -176,6 +181,7 @@ def within(
 
 
 Positive = Annotated[Searched, AfterValidator(within(0, above=True))]
+NotNegative = Annotated[Searched, AfterValidator(within(0))]
 Strength = Annotated[_SearchedOrAuto, AfterValidator(within(0))]
 Fraction = Annotated[Searched, AfterValidator(within(0, 1, above=True))]
 Unit = Annotated[Searched, AfterValidator(within(0, 1))]

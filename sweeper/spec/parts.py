@@ -4,11 +4,18 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from sweeper.catalogue import (
     MODELS,
     OPTIMIZERS,
+    PRECISIONS,
     SAMPLERS,
     SCHEDULES,
     Dataset,
@@ -17,7 +24,16 @@ from sweeper.catalogue import (
 from sweeper.errors import choices
 from sweeper.results import Options, Scalar, Track
 from sweeper.spec.arms import Problems
-from sweeper.spec.domains import Fraction, Frozen, Number, Positive, Unit, Whole
+from sweeper.spec.domains import (
+    Fraction,
+    Frozen,
+    NotNegative,
+    Number,
+    Positive,
+    Unit,
+    Whole,
+    without,
+)
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -104,14 +120,28 @@ class ModelChoice(Frozen):
 
 
 class Training(Frozen):
-    """How every arm is trained. Only the learning rate and momentum may be searched."""
+    """How every arm is trained. Learning rate, momentum and weight decay may be searched."""
 
     epochs: Count
     batch_size: Count = 128
     optimizer: Annotated[str, named("optimizer", OPTIMIZERS)] = "sgd"
     learning_rate: Positive = 0.05
     momentum: Unit = 0.9
+    weight_decay: NotNegative = 0.0
     schedule: Annotated[str, named("schedule", SCHEDULES)] = "cosine"
+    precision: Annotated[str, named("precision", PRECISIONS)] = "float32"
+
+    @model_validator(mode="after")
+    def _decay_is_said(self) -> Self:
+        if self.optimizer == "adamw" and self.weight_decay == 0:
+            text = "must be > 0 or a domain for adamw, such as 0.01; without it, it is adam"
+            raise Problems([("weight_decay", text)])
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what most sweeps do not use: their digests stay as they were without it."""
+        return without(write(self), weight_decay=0.0, precision="float32")
 
 
 class Sparsification(Frozen):

@@ -9,6 +9,7 @@ from sweeper.catalogue import (
     MODELS,
     OPTIMIZERS,
     PLUGIN,
+    PRECISIONS,
     SAMPLERS,
     SCHEDULES,
     Formula,
@@ -39,7 +40,10 @@ def json_schema() -> dict[str, Any]:
         ]
     }
     parts["Training"]["properties"]["optimizer"]["enum"] = sorted(OPTIMIZERS)
+    parts["Training"]["properties"]["precision"]["enum"] = sorted(PRECISIONS)
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
+    decay = {"required": ["weight_decay"], "properties": {"weight_decay": {"not": {"const": 0}}}}
+    parts["Training"]["allOf"] = [_when("optimizer", "adamw", decay)]
     parts["Search"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
     top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
     parts["Arm"] = _arm(parts["Arm"], parts.pop("Summand")["properties"])

@@ -162,6 +162,7 @@ class Sweep(Frozen):
             "density": self.sparsification.density,
             "learning_rate": self.training.learning_rate,
             "momentum": self.training.momentum,
+            "weight_decay": self.training.weight_decay,
             "finetune_learning_rate_factor": self.sparsification.finetune_learning_rate_factor,
         }
 
@@ -251,6 +252,7 @@ class Sweep(Frozen):
             repeat=repeat,
             order_seed=derive_seed(self.seed, "order", repeat),
             curve=self.sparsification.curve,
+            precision=self.training.precision,
         )
 
 

@@ -4,7 +4,7 @@ The only SQLAlchemy of the program. `Store` is its door; the modules behind it a
 open transaction each.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 from uuid import uuid4
 
@@ -16,18 +16,16 @@ from sweeper.results import (
     FoundBracket,
     ProbeTask,
     Provenance,
-    Scalar,
     Slot,
     SweepStatus,
-    TrialConfig,
-    TrialResult,
 )
 from sweeper.spec import Sweep
 from sweeper.store import brackets, claims, facts, leases, progress, schema, sweeps, tables, turns
 from sweeper.store.database import Database
+from sweeper.store.facts import Outcome
 from sweeper.store.url import parse
 
-__all__ = ["Store"]
+__all__ = ["Outcome", "Store"]
 
 
 class Store:
@@ -102,32 +100,25 @@ class Store:
         """End a lease and give back its claimed slots and probe; may be called twice."""
         self._database.write(lambda c: leases.leave(c, worker))
 
-    def claim(self, worker: str, limit: int) -> tuple[Slot, ...]:
-        """Claim slots: () if none can be claimed now or the sweep is stopped. Raises LeaseLost."""
-        ticket = uuid4().hex
-        return self._database.write(lambda c: claims.claim(c, worker, limit, ticket))
+    def claim(self, worker: str, limit: int, *, ahead: bool = False) -> tuple[Slot, ...]:
+        """Claim slots: () if none can be claimed now or the sweep is stopped. Raises LeaseLost.
 
-    def link(self, worker: str, slot: Slot, trial: int) -> None:
-        """Note the trial that was asked for a claimed slot. Raises LeaseLost."""
-        self._database.write(lambda c: claims.link(c, worker, slot, trial))
+        `ahead`: for later; () also while another living worker has nothing to do.
+        """
+        ticket = uuid4().hex
+        return self._database.write(lambda c: claims.claim(c, worker, limit, ticket, ahead=ahead))
+
+    def link(self, worker: str, trials: Mapping[Slot, int]) -> None:
+        """Note the trials that were asked for claimed slots: all, or none. Raises LeaseLost."""
+        self._database.write(lambda c: claims.link(c, worker, trials))
 
     def release(self, worker: str, slots: Sequence[Slot]) -> None:
         """Give claimed slots back; those that are not this worker's any more are left alone."""
         self._database.write(lambda c: claims.release(c, worker, slots))
 
-    def record(
-        self,
-        worker: str,
-        slot: Slot,
-        trial: int,
-        params: Mapping[str, Scalar],
-        config: TrialConfig,
-        result: TrialResult,
-        provenance: Provenance,
-    ) -> None:
-        """Record one result. Rows are never updated or deleted. Raises LeaseLost."""
-        outcome = facts.Outcome(slot, trial, params, config, result, provenance)
-        self._database.write(lambda c: claims.record(c, worker, [outcome]))
+    def record(self, worker: str, outcomes: Sequence[Outcome]) -> None:
+        """Record results: all, or none. Rows are never updated or deleted. Raises LeaseLost."""
+        self._database.write(lambda c: claims.record(c, worker, outcomes))
 
     def claim_probe(self, worker: str) -> ProbeTask | None:
         """Claim one probe, or the one already held; None if none is left. Raises LeaseLost.
@@ -153,9 +144,9 @@ class Store:
         """Return the ranges that are found, by arm and parameter in the order of the file."""
         return self._database.read(lambda c: brackets.find(c, name))
 
-    def told(self, slot: Slot) -> None:
-        """Note that Optuna knows a recorded slot's outcome; may be called twice."""
-        self._database.write(lambda c: claims.told(c, slot))
+    def told(self, slots: Sequence[Slot]) -> None:
+        """Note that Optuna knows the outcomes of recorded slots; may be called twice."""
+        self._database.write(lambda c: claims.told(c, slots))
 
     def reap(self, name: str) -> int:
         """Free slots and probes of workers that are dead or past their lease; count the slots."""
@@ -171,9 +162,10 @@ class Store:
         """Return the trials that belong to a slot; None while a claimed slot has none yet."""
         return self._database.read(lambda c: claims.trials_in_use(c, name, arm, repeat))
 
-    def has_fact(self, study: str, trial: int) -> bool:
-        """Tell whether a trial of an Optuna study is on record."""
-        return self._database.read(lambda c: facts.exists(c, study, trial))
+    def on_record(self, trials: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Return those trials, (study, number), of Optuna's that have a fact already."""
+        wanted = list(trials)
+        return self._database.read(lambda c: claims.on_record(c, wanted))
 
     def results(self, name: str) -> tuple[Fact, ...]:
         """Return all facts, by arm in the order of the file, repeat and slot."""

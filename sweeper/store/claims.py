@@ -1,9 +1,21 @@
-"""Slots: claimed, linked, given back, recorded, told. Exact with any number of workers."""
+"""Slots: claimed, linked, given back, recorded, told. Exact with any number of workers.
 
-from collections.abc import Sequence
+Each function takes a whole pack: a transaction costs more than what is written in it.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, select, tuple_, update
+from sqlalchemy import (
+    Connection,
+    Update,
+    and_,
+    bindparam,
+    func,
+    select,
+    tuple_,
+    update,
+)
 
 from sweeper.errors import LeaseLost
 from sweeper.results import Fact, Slot
@@ -15,19 +27,24 @@ _worker = tables.worker.c
 _slot = tables.slot.c
 _bracket = tables.bracket.c
 _KEY = (_slot.arm, _slot.repeat, _slot.number)
+Key = tuple[str, int, int]
 
 
-def claim(connection: Connection, worker: str, limit: int, ticket: str) -> tuple[Slot, ...]:
+def claim(
+    connection: Connection, worker: str, limit: int, ticket: str, *, ahead: bool = False
+) -> tuple[Slot, ...]:
     """Claim up to `limit` slots, no more than a fair share. Raises LeaseLost.
 
     An arm gives out none before all its probes are done.
+    `ahead`: for later; none are given out while another living worker has nothing to do.
     `ticket` names the call: tried again after a lost answer, it returns the same slots.
     """
     name = leases.lock(connection, worker)
     row = sweeps.get(connection, name)
     mine = and_(_slot.sweep == name, _slot.worker == worker, _slot.ticket == ticket)
     taken = connection.execute(select(*_KEY).where(mine, _slot.state == "claimed")).all()
-    if not taken and row.state == "open":
+    free = not ahead or not _another_waits(connection, name, worker)
+    if not taken and row.state == "open" and free:
         taken = _take(connection, name, worker, limit, ticket)
     sweep = sweeps.parsed(row.spec)
     return tuple(
@@ -70,18 +87,16 @@ def _take(connection: Connection, name: str, worker: str, limit: int, ticket: st
     return chosen
 
 
-def link(connection: Connection, worker: str, slot: Slot, trial: int) -> None:
-    """Note the trial of a claimed slot. Raises LeaseLost if it is not this worker's any more."""
+def link(connection: Connection, worker: str, trials: Mapping[Slot, int]) -> None:
+    """Note the trials of claimed slots: all, or none with LeaseLost if one is not held."""
     leases.lock(connection, worker)
-    held = and_(_at(slot), _slot.worker == worker, _slot.state == "claimed")
-    if connection.execute(update(tables.slot).where(held).values(trial=trial)).rowcount == 0:
-        raise _not_held(worker, slot)
+    _check_held(connection, worker, trials)
+    _set(connection, update(tables.slot).values(trial=bindparam("its_trial")), trials)
 
 
 def release(connection: Connection, worker: str, slots: Sequence[Slot]) -> None:
     """Give claimed slots back; those that are not this worker's any more are left alone."""
-    for name in sorted({slot.sweep for slot in slots}):
-        keys = [(slot.arm, slot.repeat, slot.number) for slot in slots if slot.sweep == name]
+    for name, keys in _by_sweep(slots):
         connection.execute(
             select(tables.sweep.c.name).where(tables.sweep.c.name == name).with_for_update()
         )
@@ -93,26 +108,32 @@ def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> 
 
     One that this worker has recorded before is passed over: then it was the answer that got lost.
     """
-    new = [outcome for outcome in outcomes if not _is_recorded(connection, worker, outcome)]
+    recorded = _recorded(connection, worker, outcomes)
+    new = [one for one in outcomes if recorded.get(_key(one.slot)) != one.trial]
     if not new:
         return
     leases.lock(connection, worker)
-    for outcome in new:
-        changed = connection.execute(
-            update(tables.slot)
-            .where(_at(outcome.slot), _slot.worker == worker, _slot.state == "claimed")
-            .values(state="recorded", trial=outcome.trial)
-        )
-        if changed.rowcount == 0:
-            raise _not_held(worker, outcome.slot)
+    trials = {outcome.slot: outcome.trial for outcome in new}
+    _check_held(connection, worker, trials)
+    done = update(tables.slot).values(state="recorded", trial=bindparam("its_trial"))
+    _set(connection, done, trials)
     facts.add(connection, worker, new)
 
 
-def told(connection: Connection, slot: Slot) -> None:
-    """Note that Optuna knows a recorded slot's outcome."""
-    connection.execute(
-        update(tables.slot).where(_at(slot), _slot.state == "recorded").values(state="told")
-    )
+def told(connection: Connection, slots: Iterable[Slot]) -> None:
+    """Note that Optuna knows the outcomes of recorded slots."""
+    for name, keys in _by_sweep(slots):
+        recorded = and_(_slot.sweep == name, _slot.state == "recorded", tuple_(*_KEY).in_(keys))
+        connection.execute(update(tables.slot).where(recorded).values(state="told"))
+
+
+def on_record(
+    connection: Connection, trials: Collection[tuple[str, int]]
+) -> frozenset[tuple[str, int]]:
+    """Return those trials, (study, number), that have a fact."""
+    fact = tables.fact.c
+    query = select(fact.study, fact.trial).where(tuple_(fact.study, fact.trial).in_(trials))
+    return frozenset((study, trial) for study, trial in connection.execute(query))
 
 
 def untold(connection: Connection, name: str) -> tuple[Fact, ...]:
@@ -145,28 +166,70 @@ def trials_in_use(
     return frozenset(row.trial for row in rows)
 
 
-def _at(slot: Slot) -> ColumnElement[bool]:
-    return and_(
-        _slot.sweep == slot.sweep,
-        _slot.arm == slot.arm,
-        _slot.repeat == slot.repeat,
-        _slot.number == slot.number,
+def _another_waits(connection: Connection, name: str, worker: str) -> bool:
+    """Tell whether another living worker holds neither a slot nor a probe."""
+    held = [
+        select(table.c.worker).where(table.c.sweep == name, table.c.state == "claimed")
+        for table in (tables.slot, tables.bracket)
+    ]
+    others = select(_worker.id).where(
+        _worker.sweep == name,
+        _worker.lease_until > now(),
+        _worker.id != worker,
+        *(_worker.id.not_in(one) for one in held),
     )
+    return connection.scalar(others.limit(1)) is not None
 
 
-def _is_recorded(connection: Connection, worker: str, outcome: Outcome) -> bool:
-    fact, slot = tables.fact.c, outcome.slot
-    trial = connection.scalar(
-        select(fact.trial).where(
-            fact.sweep == slot.sweep,
-            fact.arm == slot.arm,
-            fact.repeat == slot.repeat,
-            fact.slot == slot.number,
+def _check_held(connection: Connection, worker: str, slots: Iterable[Slot]) -> None:
+    """Raise LeaseLost unless this worker holds all the slots. The caller holds the lock."""
+    query = select(_slot.sweep, *_KEY).where(_slot.worker == worker, _slot.state == "claimed")
+    held = {tuple(row) for row in connection.execute(query)}
+    for slot in slots:
+        if (slot.sweep, *_key(slot)) not in held:
+            text = f"slot {slot.number} of {slot.study} is not held by worker {worker} any more"
+            raise LeaseLost(text)
+
+
+def _set(connection: Connection, change: Update, trials: Mapping[Slot, int]) -> None:
+    """Update the rows of slots, each with its trial."""
+    columns = (_slot.sweep, *_KEY)
+    at = and_(*(column == bindparam(f"at_{column.name}") for column in columns))
+    rows = [
+        {
+            "at_sweep": slot.sweep,
+            "at_arm": slot.arm,
+            "at_repeat": slot.repeat,
+            "at_number": slot.number,
+            "its_trial": trial,
+        }
+        for slot, trial in trials.items()
+    ]
+    if rows:
+        connection.execute(change.where(at), rows)
+
+
+def _recorded(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> dict[Key, int]:
+    """Return the trials of those slots that this worker has recorded before."""
+    fact = tables.fact.c
+    found: dict[Key, int] = {}
+    for name, keys in _by_sweep(outcome.slot for outcome in outcomes):
+        query = select(fact.arm, fact.repeat, fact.slot, fact.trial).where(
+            fact.sweep == name,
             fact.worker == worker,
+            tuple_(fact.arm, fact.repeat, fact.slot).in_(keys),
         )
-    )
-    return trial == outcome.trial
+        for arm, repeat, number, trial in connection.execute(query):
+            found[arm, repeat, number] = trial
+    return found
 
 
-def _not_held(worker: str, slot: Slot) -> LeaseLost:
-    return LeaseLost(f"slot {slot.number} of {slot.study} is not held by worker {worker} any more")
+def _by_sweep(slots: Iterable[Slot]) -> list[tuple[str, list[Key]]]:
+    keys: dict[str, list[Key]] = {}
+    for slot in slots:
+        keys.setdefault(slot.sweep, []).append(_key(slot))
+    return sorted(keys.items())
+
+
+def _key(slot: Slot) -> Key:
+    return slot.arm, slot.repeat, slot.number

@@ -8,11 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sweeper.catalogue import WAYS
 from sweeper.datasets import Part
 from sweeper.training import optimizers
+from sweeper.training.graphs import steps_on
 from sweeper.training.methods import Method, Setting
 from sweeper.training.network import Network
-from sweeper.training.stacked_module import Stack
+from sweeper.training.optimizers import Span
+from sweeper.training.stack import Stack
+from sweeper.training.updates import Lines
 
 Tick = Callable[[], None]
 
@@ -39,14 +43,13 @@ class Schedule:
             return 1 - step / steps
         return 1.0
 
-    def batches(self, part: Part) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield images and labels; the order depends on the seed alone, not on the device."""
+    def batches(self, part: Part) -> Iterator[Tensor]:
+        """Yield the indices of each batch; the order depends on the seed alone."""
         generator = torch.Generator().manual_seed(self.order_seed)
         for _ in range(self.epochs):
             order = torch.randperm(len(part), generator=generator).to(part.labels.device)
             for start in range(0, len(part) - self.batch_size + 1, self.batch_size):
-                index = order[start : start + self.batch_size]
-                yield part.images[index], part.labels[index]
+                yield order[start : start + self.batch_size]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,8 +76,10 @@ class _Member:
 
     piece: Slice
     weights: Stack
+    gradients: Stack
+    """Of its weights, where the optimizer collects them."""
     state: Any
-    optimizer: optimizers.Optimizer | None = None
+    optimizer: optimizers.Adam | None = None
 
 
 class Stepper:
@@ -87,24 +92,50 @@ class Stepper:
         optimizer: optimizers.Optimizer,
         slices: tuple[Slice, ...] = (),
         setting: Setting | None = None,
+        outside: Stack | None = None,
     ) -> None:
-        """Start the methods of the slices; `setting` is of the whole pack, and they need it."""
+        """Start the methods of the slices; `setting` is of the whole pack, and they need it.
+
+        Weights that are True in `outside` are set to 0 at every step.
+        """
         self._network, self._stack, self._optimizer = network, stack, optimizer
         self._runner = network.runner()
+        pack = len(next(iter(stack.values())))
+        spans = [Span(piece.start, piece.stop, piece.method.adds) for piece in slices]
+        lines = _lines(slices, pack, network, stack)
+        self._sinks = optimizer.bind(stack, spans or [Span(0, pack)], lines, outside)
         self._members = [self._member(piece, setting) for piece in slices]
+
+    @property
+    def capturable(self) -> bool:
+        """Whether `begin` is the same program of one device at every step."""
+        return all(member.piece.method.capturable for member in self._members)
 
     def step(
         self, images: Tensor, labels: Tensor, *, rate: Tensor, factor: float, number: int
     ) -> None:
         """Take the step `number`, 0 is the first, with learning rates `rate` [pack] x `factor`."""
         now = rate * factor
-        gradients = self._gradients(images, labels)
-        self._optimizer.step(self._stack, gradients, now)
+        self.begin(images, labels, now, factor)
+        self.end(now, number)
+
+    def begin(self, images: Tensor, labels: Tensor, now: Tensor, factor: float) -> None:
+        """Do what is the same at every step: gradients, the optimizer's step, most penalties.
+
+        `now` [pack] are the learning rates of this step.
+        """
+        self._collect_gradients(images, labels)
+        self._optimizer.step(now)
         for member in self._members:
-            piece = member.piece
             _train_own(member, factor)
-            own = now[piece.start : piece.stop]
-            piece.method.after(member.weights, member.state, own, number)
+            if member.piece.method.steady:
+                self._after(member, now, 0)
+
+    def end(self, now: Tensor, number: int) -> None:
+        """Do what depends on the number of the step: schedules of methods."""
+        for member in self._members:
+            if not member.piece.method.steady:
+                self._after(member, now, number)
 
     def finish(self) -> None:
         """Turn the networks into their deterministic ones."""
@@ -118,10 +149,12 @@ class Stepper:
         views = piece.weights(self._stack, self._network)
         own = setting.part(piece.start, piece.stop)
         biases = piece.biases(self._stack, self._network)
-        return _Member(piece, views, piece.method.start(views, biases, own))
+        collected = self._optimizer.gradients(piece.start, piece.stop)
+        gradients = {name: _matrix(collected[name]) for name in self._network.weights}
+        return _Member(piece, views, gradients, piece.method.start(views, biases, own))
 
-    def _gradients(self, images: Tensor, labels: Tensor) -> Stack:
-        """Gradients of cross-entropy and loss terms in the parameters of each network."""
+    def _collect_gradients(self, images: Tensor, labels: Tensor) -> None:
+        """Put the gradients of cross-entropy and loss terms where the optimizer wants them."""
         used = dict(self._stack)
         members = self._members
         inside = [member.piece.method.forward(member.weights, member.state) for member in members]
@@ -129,11 +162,14 @@ class Stepper:
             for name in self._network.weights:
                 joined = torch.cat([one[name] for one in inside])
                 used[name] = joined.view_as(self._stack[name])
-        found = self._runner.gradients(used, images, labels)
+        self._runner.backward(used, images, labels, self._sinks)
         for member in members:
-            own = member.piece.weights(found, self._network)
-            member.piece.method.pull_back(member.weights, own, member.state)
-        return found
+            member.piece.method.pull_back(member.weights, member.gradients, member.state)
+
+    @staticmethod
+    def _after(member: _Member, now: Tensor, number: int) -> None:
+        piece = member.piece
+        piece.method.after(member.weights, member.state, now[piece.start : piece.stop], number)
 
 
 def fit(
@@ -144,27 +180,40 @@ def fit(
     *,
     rate: Tensor,
     momentum: Tensor,
+    decay: Tensor | None = None,
     slices: tuple[Slice, ...] = (),
     setting: Setting | None = None,
     masks: Stack | None = None,
     tick: Tick,
 ) -> int:
-    """Train a stack in place, `rate` and `momentum` [pack]; returns the steps taken.
+    """Train a stack in place; `rate`, `momentum` and weight `decay` [pack]. Returns the steps.
 
     With `masks`, weights outside of them are 0 and stay 0. `tick` is called before every step
     and may raise to end the training.
     """
     steps = schedule.steps(len(part))
-    optimizer = optimizers.make(schedule.optimizer, momentum)
-    stepper = Stepper(network, stack, optimizer, slices, setting)
-    for number, (images, labels) in enumerate(schedule.batches(part)):
+    optimizer = optimizers.make(schedule.optimizer, momentum, decay)
+    outside = None if masks is None else {name: ~mask for name, mask in masks.items()}
+    stepper = Stepper(network, stack, optimizer, slices, setting, outside)
+    take = steps_on(stepper, part, schedule.batch_size, rate)
+    for number, index in enumerate(schedule.batches(part)):
         tick()
-        factor = schedule.factor(number, steps)
-        stepper.step(images, labels, rate=rate, factor=factor, number=number)
-        if masks is not None:
-            apply_masks(stack, masks)
+        take(index, schedule.factor(number, steps), number)
     stepper.finish()
     return steps
+
+
+def _lines(
+    slices: tuple[Slice, ...], pack: int, network: Network, stack: Stack
+) -> dict[str, Lines]:
+    """Return the penalties on single weights, by the names of the prunable parameters."""
+    values = torch.zeros(pack, 2 * len(WAYS))
+    for piece in slices:
+        own = piece.method.lines()
+        if own is not None:
+            values[piece.start : piece.stop] = own
+    device = next(iter(stack.values())).device
+    return dict.fromkeys(network.weights, Lines.of(values).to(device))
 
 
 def _train_own(member: _Member, factor: float) -> None:
@@ -174,8 +223,13 @@ def _train_own(member: _Member, factor: float) -> None:
         return
     parameters, gradients, rate = owned
     if member.optimizer is None:
-        member.optimizer = optimizers.make("adam", torch.full_like(rate, 0.9))
-    member.optimizer.step(parameters, gradients, rate * factor)
+        usual = torch.full_like(rate, 0.9)
+        member.optimizer = optimizers.Adam(usual, torch.zeros_like(rate))
+        member.optimizer.bind(parameters, [Span(0, len(rate))])
+    collected = member.optimizer.gradients(0, len(rate))
+    for name, gradient in gradients.items():
+        collected[name].copy_(gradient)
+    member.optimizer.step(rate * factor)
 
 
 def apply_masks(stack: Stack, masks: Stack) -> None:

@@ -6,6 +6,7 @@ regularization: beta = 2/3, gamma = -0.1, zeta = 1.1.
 
 import math
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -13,7 +14,7 @@ from torch import Tensor
 from sweeper.regularizers.sums import per_network
 from sweeper.spec import derive_seed
 from sweeper.training.methods import Method, Setting
-from sweeper.training.stacked_module import Stack
+from sweeper.training.stack import Stack
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
 SHIFT = BETA * math.log(-GAMMA / ZETA)
@@ -44,6 +45,11 @@ class HardConcrete(Method):
     open: Tensor
     gate_rate: Tensor
     per: str
+    adds: ClassVar[bool] = False
+
+    @property
+    def capturable(self) -> bool:
+        return False  # its noise is drawn on the CPU
 
     def start(self, weights: Stack, biases: Stack, setting: Setting) -> Gates:
         begin = torch.logit(self.open)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from sweeper.catalogue import METHODS, load
 from sweeper.results import MethodConfig, Scalar, TrialConfig
-from sweeper.training.stacked_module import Stack
+from sweeper.training.stack import Stack
 
 Hyper = dict[str, Any]
 """Hyperparameters: floats as [pack] tensors, others as they are."""
@@ -39,6 +39,24 @@ class Method:
     `weights` are the prunable parameters of the slice, [pack, out, in] each, by name; they are
     views, and what is said to happen in place happens to the network.
     """
+
+    adds: ClassVar[bool] = True
+    """Whether `pull_back` does no more than add to gradients: then it may find them in a momentum
+    buffer, with those of earlier steps."""
+    steady: ClassVar[bool] = True
+    """Whether `after` does the same at every step."""
+
+    @property
+    def capturable(self) -> bool:
+        """Whether all but `after` is the same program of one device at every step."""
+        return True
+
+    def lines(self) -> Tensor | None:
+        """Return its penalties on single weights for the optimizer, [pack, 8] on a CPU.
+
+        See `updates.Lines`.
+        """
+        return None
 
     def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
         """Return the method's own state; may change the initial network in place."""
@@ -74,6 +92,14 @@ class Chain(Method):
 
     first: Method
     then: Method
+    steady: ClassVar[bool] = False
+
+    @property
+    def capturable(self) -> bool:
+        return self.first.capturable
+
+    def lines(self) -> Tensor | None:
+        return self.first.lines()
 
     def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
         then = self.then.start(weights, biases, setting)

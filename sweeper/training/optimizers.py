@@ -1,100 +1,234 @@
-"""Optimizers over stacks, each network with its own learning rate; equal to torch.optim's."""
+"""Optimizers over stacks, each network with its own hyperparameters; equal to torch.optim's.
 
-from dataclasses import dataclass, field
+A step has two halves. The gradients are put where the optimizer wants them, its sinks: SGD lets
+the product that makes a gradient add it to the momentum buffer, so that no gradient is ever stored
+(measured: no slower than storing it, and 0.15 ms a step and network less for LeNet-300-100). Then
+one pass over the weights takes the step, together with penalties on single weights.
+
+Tried for that pass, 266,200 weights of 16 networks on one thread: eager PyTorch with L1 0.28 ms a
+network, torch._foreach the same (a stack has six tensors only), torch.optim's fused kernels take
+one learning rate for all, torch.compile needs a C++ compiler and 10 s before the first step.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from sweeper.training.stacked_module import Stack
-
-
-class Optimizer(Protocol):
-    """Updates parameters in place from gradients."""
-
-    def step(self, stack: Stack, gradients: Stack, rate: Tensor) -> None:
-        """Take one step with learning rates `rate` [pack]."""
-
-
-def make(name: str, momentum: Tensor) -> Optimizer:
-    """Return a fresh optimizer, `momentum` [pack]."""
-    return SGD(momentum) if name == "sgd" else Adam(momentum)
-
-
-def like(value: Tensor, parameter: Tensor) -> Tensor:
-    """Shape a value [pack] so that it broadcasts over a parameter [pack, ...]."""
-    return value.view(-1, *[1] * (parameter.ndim - 1))
-
+from sweeper.catalogue import WAYS
+from sweeper.training import updates
+from sweeper.training.stack import Sink, Stack
+from sweeper.training.updates import Beta, Lines
 
 FORGET_EVERY = 64
 """Steps between two looks for traces in the moments."""
+TRACE = 1e-25
+"""Where a unit is dead its gradients are 0, and a moment that only decays ends below 1e-38, where
+processors count far more slowly; so what is too small to matter is set to 0. Flushing such numbers
+in hardware is set for each thread apart, so that bits would depend on their number."""
+MANY = 8
+"""Runs of equal momentum up to which a GPU adds gradients to momentum buffers run by run."""
 
 
-def forget_traces(moments: Stack) -> None:
-    """Set what is too small to matter to exactly 0, in place.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Neighbours in a pack; `adds`: their method only adds to gradients."""
 
-    Where a unit is dead its gradients are 0, and a moment that only decays ends below 1e-38,
-    where processors count far more slowly. Flushing such numbers in hardware is set
-    for each thread apart, so that bits would depend on their number.
-    """
-    for moment in moments.values():
-        moment.masked_fill_(moment.abs() < 1e-25, 0)
+    start: int
+    stop: int
+    adds: bool = True
 
 
-@dataclass(slots=True)
+class Optimizer(Protocol):
+    """Trains one stack."""
+
+    def bind(
+        self,
+        stack: Stack,
+        spans: Sequence[Span],
+        lines: Mapping[str, Lines] | None = None,
+        outside: Stack | None = None,
+    ) -> tuple[Sink, ...]:
+        """Begin with a stack, which is changed in place from now on; return where gradients go.
+
+        `lines` are penalties on single weights by name; `outside` (bool) are weights that are 0.
+        """
+
+    def gradients(self, start: int, stop: int) -> Stack:
+        """Return what sinks hold for the networks of one span, to be changed in place."""
+
+    def step(self, rate: Tensor) -> None:
+        """Take one step with learning rates `rate` [pack] along what the sinks hold."""
+
+
+def make(name: str, momentum: Tensor, decay: Tensor | None = None) -> Optimizer:
+    """Return a fresh optimizer, `momentum` and weight `decay` [pack]."""
+    decay = torch.zeros_like(momentum) if decay is None else decay
+    return SGD(momentum, decay) if name == "sgd" else Adam(momentum, decay, name == "adamw")
+
+
+class _Bound:
+    """What both optimizers know of the stack that they train."""
+
+    def __init__(
+        self, stack: Stack, lines: Mapping[str, Lines] | None, decay: Tensor, outside: Stack | None
+    ) -> None:
+        """`decay` [pack] is added to the loss, as the square of every parameter."""
+        pack = len(decay)
+        values = torch.zeros(pack, 2 * len(WAYS), device=decay.device)
+        values[:, 1] = decay
+        usual = _with_known(values)
+        self.flat = {name: value.view(pack, -1) for name, value in stack.items()}
+        self.lines = dict.fromkeys(stack, usual)
+        for name, own in (lines or {}).items():
+            self.lines[name] = _with_known(own.values + values) if usual.used[0] else own
+        self.outside = {
+            name: cut.view(pack, -1).contiguous() for name, cut in (outside or {}).items()
+        }
+
+
 class SGD:
     """Stochastic gradient descent with momentum: b = m b + g, w = w - rate x b.
 
-    Reference: torch.optim.SGD (dampening 0, no Nesterov).
+    Weight decay adds decay x w to g. Reference: torch.optim.SGD (dampening 0, no Nesterov).
     """
 
-    momentum: Tensor
-    buffers: Stack = field(default_factory=dict)
-    steps: int = 0
+    def __init__(self, momentum: Tensor, decay: Tensor) -> None:
+        self._momentum, self._decay = momentum, decay
+        self._keep: list[float] = momentum.tolist()
+        self._steps = 0
 
-    def step(self, stack: Stack, gradients: Stack, rate: Tensor) -> None:
-        self.steps += 1
-        if self.steps % FORGET_EVERY == 0:
-            forget_traces(self.buffers)
-        for name, parameter in stack.items():
-            gradient = gradients[name]
-            buffer = self.buffers.get(name)
-            if buffer is None:
-                self.buffers[name] = buffer = gradient.clone()
-            else:
-                buffer.mul_(like(self.momentum, buffer)).add_(gradient)
-            parameter.addcmul_(buffer, like(rate, parameter), value=-1)
+    def bind(
+        self,
+        stack: Stack,
+        spans: Sequence[Span],
+        lines: Mapping[str, Lines] | None = None,
+        outside: Stack | None = None,
+    ) -> tuple[Sink, ...]:
+        self._bound = _Bound(stack, lines, self._decay, outside)
+        self._buffers = {name: torch.zeros_like(value) for name, value in stack.items()}
+        self._moments = {n: b.view(len(self._keep), -1) for n, b in self._buffers.items()}
+        self._apart: list[Sink] = []
+        found = []
+        on_cpu = self._momentum.device.type == "cpu"
+        for start, stop, adds in _runs(spans, self._keep):
+            if adds and (on_cpu or len(set(self._keep)) <= MANY):
+                into = _part(self._buffers, start, stop)
+                found.append(Sink(start, stop, into, self._keep[start]))
+                continue
+            own = {n: torch.zeros_like(b) for n, b in _part(self._buffers, start, stop).items()}
+            self._apart.append(Sink(start, stop, own, 0.0))
+        return (*found, *self._apart)
+
+    def gradients(self, start: int, stop: int) -> Stack:
+        for sink in self._apart:
+            if sink.start <= start and stop <= sink.stop:
+                return _part(sink.into, start - sink.start, stop - sink.start)
+        return _part(self._buffers, start, stop)
+
+    def step(self, rate: Tensor) -> None:
+        self._steps += 1
+        for sink in self._apart:
+            own = self._momentum[sink.start : sink.stop]
+            for name, gradient in sink.into.items():
+                moments = self._moments[name][sink.start : sink.stop]
+                updates.fold_(moments, gradient.flatten(1), own)
+        if self._steps % FORGET_EVERY == 0:
+            _forget(self._moments)
+        bound = self._bound
+        for name, weight in bound.flat.items():
+            updates.sgd_(
+                weight, self._moments[name], rate, bound.lines[name], bound.outside.get(name)
+            )
 
 
-@dataclass(slots=True)
 class Adam:
     """Adam (Kingma and Ba 2015) with beta1 = momentum, beta2 = 0.999, eps = 1e-8.
 
-    Reference: torch.optim.Adam.
+    Weight decay adds decay x w to the gradient, or, decoupled, takes rate x decay x w from the
+    weights before the step (Loshchilov and Hutter 2019). Reference: torch.optim.Adam and AdamW.
     """
 
-    momentum: Tensor
-    beta2: float = 0.999
-    eps: float = 1e-8
-    steps: int = 0
-    first: Stack = field(default_factory=dict)
-    second: Stack = field(default_factory=dict)
+    def __init__(self, momentum: Tensor, decay: Tensor, decoupled: bool = False) -> None:
+        self._beta1, self._beta2, self._eps = momentum, 0.999, 1e-8
+        self._coupled = torch.zeros_like(decay) if decoupled else decay
+        self._decoupled = decay if decoupled else torch.zeros_like(decay)
+        # In float64, as 1 - 0.999^step begins with few digits, and on the device, so that a step
+        # is the same program each time.
+        self._powers = torch.ones(2, len(momentum), dtype=torch.float64, device=momentum.device)
+        second = torch.full_like(momentum, self._beta2, dtype=torch.float64)
+        self._factors = torch.stack((momentum.double(), second))
+        self._steps = 0
 
-    def step(self, stack: Stack, gradients: Stack, rate: Tensor) -> None:
-        self.steps += 1
-        if self.steps % FORGET_EVERY == 0:
-            forget_traces(self.first)
-            forget_traces(self.second)
+    def bind(
+        self,
+        stack: Stack,
+        spans: Sequence[Span],
+        lines: Mapping[str, Lines] | None = None,
+        outside: Stack | None = None,
+    ) -> tuple[Sink, ...]:
+        self._bound = _Bound(stack, lines, self._coupled, outside)
+        self._gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
+        flat = self._bound.flat
+        self._first = {name: torch.zeros_like(value) for name, value in flat.items()}
+        self._second = {name: torch.zeros_like(value) for name, value in flat.items()}
+        return (Sink(0, len(self._beta1), self._gradients, 0.0),)
+
+    def gradients(self, start: int, stop: int) -> Stack:
+        return _part(self._gradients, start, stop)
+
+    def step(self, rate: Tensor) -> None:
+        self._steps += 1
+        if self._steps % FORGET_EVERY == 0:
+            _forget(self._first)
+            _forget(self._second)
+        self._powers.mul_(self._factors)
         # A beta of 1 never moves; its correction would divide by zero.
-        correction1 = (1 - self.momentum**self.steps).clamp_min(torch.finfo(rate.dtype).tiny)
-        root2 = (1 - self.beta2**self.steps) ** 0.5
-        for name, parameter in stack.items():
-            gradient = gradients[name]
-            if name not in self.first:
-                self.first[name] = torch.zeros_like(parameter)
-                self.second[name] = torch.zeros_like(parameter)
-            first, second = self.first[name], self.second[name]
-            first.lerp_(gradient, like(1 - self.momentum, parameter))
-            second.mul_(self.beta2).add_(gradient.square() * (1 - self.beta2))
-            scale = like(rate / correction1, parameter)
-            parameter.sub_(first * scale / (second.sqrt() / root2 + self.eps))
+        first, second = (1 - self._powers).clamp_min_(torch.finfo(torch.float32).tiny)
+        scale = (rate / first).to(rate.dtype)
+        beta = Beta(self._beta1, self._beta2, self._eps, scale, second.sqrt().to(rate.dtype))
+        keep = 1 - rate * self._decoupled
+        bound = self._bound
+        for name, weight in bound.flat.items():
+            updates.adam_(
+                weight,
+                self._gradients[name].flatten(1),
+                (self._first[name], self._second[name]),
+                rate,
+                keep,
+                beta,
+                bound.lines[name],
+                bound.outside.get(name),
+            )
+
+
+def _runs(spans: Sequence[Span], momentum: Sequence[float]) -> list[tuple[int, int, bool]]:
+    """Return runs of networks whose gradients can go the same way: start, stop, adds."""
+    each = [
+        (span.adds, momentum[k] if span.adds else span.start)
+        for span in spans
+        for k in range(span.start, span.stop)
+    ]
+    found, start = [], 0
+    for (adds, _), group in groupby(each):
+        stop = start + len(list(group))
+        found.append((start, stop, adds))
+        start = stop
+    return found
+
+
+def _part(stack: Stack, start: int, stop: int) -> Stack:
+    return {name: value[start:stop] for name, value in stack.items()}
+
+
+def _with_known(values: Tensor) -> Lines:
+    return Lines.of(values.cpu()).to(values.device)
+
+
+def _forget(moments: Stack) -> None:
+    for own in moments.values():
+        if own.device.type == "cpu":  # only there does it cost time
+            updates.forget_(own, TRACE)

@@ -7,7 +7,8 @@ plain learning rate, for every arm alike.
 
 Gradients are sign(w) dR/d|w| written out, 0 where a weight is 0; autograd took about three times
 as long. On a CPU what takes several passes is done one matrix at a time, so that it stays in the
-cache from pass to pass.
+cache from pass to pass. What acts on each weight alone (L1, L2 and their sum) is handed to the
+optimizer, whose pass over the weights it shares.
 """
 
 from collections.abc import Sequence
@@ -17,14 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweeper.catalogue import Formula, load
+from sweeper.catalogue import FORMULAS, WAYS, Formula, load
 from sweeper.regularizers import kernels
+from sweeper.regularizers.lines import LINES
 from sweeper.regularizers.own import completed, resolve, slope_of
 from sweeper.regularizers.slopes import Slope, spread
 from sweeper.results import Term
 from sweeper.spec import derive_seed
 from sweeper.training.methods import Hyper, Method, Setting, batched
-from sweeper.training.stacked_module import Stack
+from sweeper.training.stack import Stack
 
 _ORDER = {"loss": 0, "decoupled": 1, "shrink": 2, "prox": 3}
 _PROX_ORDER = {"l1": 0, "group_lasso": 1, "l2": 2}
@@ -116,6 +118,17 @@ class Penalties(Method):
     """The penalties of an arm, all of them while a matrix is at hand."""
 
     terms: tuple[PenaltyTerm, ...]
+    """What the optimizer does not do."""
+    alone: Tensor
+    """`lines`"""
+
+    @property
+    def capturable(self) -> bool:
+        # What a formula from outside does is not known.
+        return all(term.penalty in FORMULAS for term in self.terms)
+
+    def lines(self) -> Tensor:
+        return self.alone
 
     def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
         pieces = []
@@ -193,4 +206,21 @@ def penalties(many: Sequence[Sequence[Term]], device: torch.device) -> Penalties
         )
     place = [(_ORDER[term.way], _PROX_ORDER.get(term.penalty, 0)) for term in found]
     order = sorted(range(len(found)), key=place.__getitem__)
-    return Penalties(tuple(found[index] for index in order))
+    ordered = [found[index] for index in order]
+    lines = torch.zeros(len(many), 2 * len(WAYS))
+    left = [term for term in ordered if not _handed_over(term, ordered)]
+    for term in ordered:
+        if term not in left:
+            column = 2 * WAYS.index(term.way)
+            for part, value in enumerate(LINES[term.penalty](**term.hyper)):
+                lines[:, column + part] += (term.strength * value).cpu()
+    return Penalties(tuple(left), lines)
+
+
+def _handed_over(term: PenaltyTerm, all_terms: Sequence[PenaltyTerm]) -> bool:
+    """Tell whether the optimizer applies a term: what acts after its step must keep its order."""
+    if term.penalty not in LINES:
+        return False
+    return term.way == "loss" or all(
+        other.penalty in LINES or other.way == "loss" for other in all_terms
+    )

@@ -1,7 +1,7 @@
 """Pruning while training: weights are cut at given moments and stay 0."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +9,7 @@ from torch import Tensor
 from sweeper.spec import derive_seed
 from sweeper.training import pruning
 from sweeper.training.methods import Method, Setting
-from sweeper.training.stacked_module import Stack
+from sweeper.training.stack import Stack
 
 CUTS = 40
 """Cuts of gradual pruning. Each ranks all weights: 3 ms for LeNet-300-100 on one thread."""
@@ -35,6 +35,8 @@ class Cutting:
 
 class Pruner(Method):
     """A schedule of cuts. Subclasses say when, and by what the weights are ranked."""
+
+    steady: ClassVar[bool] = False
 
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         """Return the cuts of one network, densities falling to that of the trial."""

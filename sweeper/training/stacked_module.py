@@ -1,11 +1,14 @@
 """Logits and gradients of K networks of any architecture, through torch.func and autograd."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 from torch.nn import functional
+
+from sweeper.training.stack import Sink
 
 Stack = dict[str, Tensor]
 """Parameters by name, each [pack, *shape]."""
@@ -28,16 +31,30 @@ class StackedModule:
         together: Tensor = vmap(self._one, in_dims=(0, None))(stack, images)
         return together
 
-    def gradients(self, stack: Stack, images: Tensor, labels: Tensor) -> Stack:
-        """Return the gradient of each network's mean cross-entropy, [pack, *shape] by name."""
+    def backward(self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[Sink]) -> None:
+        """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
+        if images.device.type == "cpu":
+            # One by one here too, so that the hidden layers of one network are held at a time.
+            for sink in sinks:
+                for k in range(sink.start, sink.stop):
+                    own = {name: value[k : k + 1] for name, value in stack.items()}
+                    found = self._gradients(own, images, labels)
+                    sink.at(k).take_all(found)
+            return
+        together = self._gradients(stack, images, labels)
+        for sink in sinks:
+            sink.take_all({name: value[sink.networks] for name, value in together.items()})
+
+    def _gradients(self, stack: Stack, images: Tensor, labels: Tensor) -> Stack:
         leaves = {name: value.detach().requires_grad_() for name, value in stack.items()}
-        logits = self.logits(leaves, images)
-        pack, batch, classes = logits.shape
-        # A sum over networks: the gradient of one does not depend on the others.
-        loss = functional.cross_entropy(
-            logits.reshape(-1, classes), labels.repeat(pack), reduction="sum"
-        )
-        found = torch.autograd.grad(loss / batch, list(leaves.values()))
+        with torch.enable_grad():
+            logits = self.logits(leaves, images)
+            pack, batch, classes = logits.shape
+            # A sum over networks: the gradient of one does not depend on the others.
+            loss = functional.cross_entropy(
+                logits.reshape(-1, classes), labels.repeat(pack), reduction="sum"
+            )
+            found = torch.autograd.grad(loss / batch, list(leaves.values()))
         return dict(zip(leaves, found, strict=True))
 
     def _one(self, parameters: Stack, images: Tensor) -> Tensor:

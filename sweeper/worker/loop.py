@@ -1,26 +1,30 @@
-"""The worker's loop: claim -> ask -> link -> train -> record -> tell."""
+"""The worker's loop: take a pack, train it, hand it in; the database is dealt with at the desk."""
 
 import logging
+import threading
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sweeper import brackets, service
+from sweeper import brackets
 from sweeper.errors import (
     InputError,
     Interrupted,
     LeaseLost,
-    StorageError,
     TrainingError,
     UnknownSweepError,
 )
-from sweeper.results import Bracket, ProbePoint, ProbeTask, Scalar, Slot, TrialConfig
-from sweeper.search import Search
+from sweeper.results import Bracket, ProbePoint, ProbeTask
 from sweeper.store import Store
+from sweeper.worker.capacity import PackSize
+from sweeper.worker.clerk import Clerk, Pack
+from sweeper.worker.desk import Desk
 from sweeper.worker.lease import Lease, Stop, orphaned, signals
+from sweeper.worker.packs import Packs
+from sweeper.worker.spent import Spent
 from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
 
 _log = logging.getLogger("sweeper.worker")
@@ -33,42 +37,44 @@ def work(
     store: Store,
     *,
     device: str = "auto",
-    pack: int = 16,
+    pack: PackSize = "auto",
     folder: Path | None = None,
     train: Train | None = None,
     probe: Probe | None = None,
     data: Any = None,
     on_event: Callable[[str], None] | None = None,
+    on_spent: Callable[[Spent], None] | None = None,
 ) -> int:
     """Work until the sweep is finished or stopped; return how many trials were recorded here.
 
-    Slots that are not finished are given back, whatever happens. Raises Interrupted after a
-    signal, TrainingError, StorageError, UnknownSweepError, and what loading the data raises.
+    Slots that are not finished are given back, whatever happens. `on_spent` is told at the end
+    what the time went into. Raises Interrupted after a signal, TrainingError, StorageError,
+    UnknownSweepError, and what loading the data raises.
     """
     sweep = store.sweep(name)
-    with signals() as stop, service.searching(store, sweep) as search:
-        worker = _Worker(name, store, search, stop, pack, on_event or _log.info)
+    leaving = threading.Event()
+    clerk = partial(Clerk.open, store.url, sweep, leaving)
+    with signals() as stop, Desk(clerk) as desk:
+        worker = _Worker(name, store, desk, leaving, stop, on_event or _log.info)
         if orphaned():
             raise Interrupted("the launcher is gone")
-        search.create()
+        desk.wait(desk.submit(Clerk.create), stop.check)
         worker.mend()
         if worker.anything_left():
             trainer = Trainer(
-                sweep, device=device, folder=folder, train=train, probe=probe, data=data
+                sweep,
+                device=device,
+                pack=pack,
+                folder=folder,
+                train=train,
+                probe=probe,
+                data=data,
+                on_event=on_event or _log.info,
             )
-            search.prepare()
-            worker.run(trainer)
+            desk.wait(desk.submit(Clerk.prepare), stop.check)
+            with worker.reckoning(on_spent):
+                worker.run(trainer)
     return worker.done
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """A slot with the trial that was asked for it."""
-
-    slot: Slot
-    trial: int
-    params: dict[str, Scalar]
-    config: TrialConfig
 
 
 class _Worker:
@@ -76,27 +82,43 @@ class _Worker:
         self,
         name: str,
         store: Store,
-        search: Search,
+        desk: Desk[Clerk],
+        leaving: threading.Event,
         stop: Stop,
-        pack: int,
         on_event: Callable[[str], None],
     ) -> None:
         self.done = 0
-        self._name, self._store, self._search = name, store, search
-        self._stop, self._pack, self._tell = stop, pack, on_event
+        self._name, self._store = name, store
+        self._desk, self._leaving = desk, leaving
+        self._stop, self._tell = stop, on_event
         self._sweep = store.sweep(name)
         self._created_at = store.status(name).created_at
         self._mended = 0.0
         self._failures: list[str] = []
+        self._trained = 0.0
+        self._waited = 0.0
 
     def anything_left(self) -> bool:
         return self._store.state(self._name) == "open" and not self._store.finished(self._name)
 
     def mend(self) -> None:
-        freed = service.mend(self._store, self._name, self._search)
+        freed = self._desk.wait(self._desk.submit(Clerk.mend), self._stop.check)
         self._mended = time.monotonic()
         if freed:
             self._tell(f"freed {freed} slots of workers that are gone")
+
+    @contextmanager
+    def reckoning(self, on_spent: Callable[[Spent], None] | None) -> Iterator[None]:
+        """Say what the time of the block went into, however it ends."""
+        desk = self._desk
+        self._waited, waited, computed = desk.waited, desk.waited, desk.cpu_seconds
+        try:
+            yield
+        finally:
+            spent = Spent(self._trained, desk.waited - waited, desk.cpu_seconds - computed)
+            self._tell(f"{self.done} trials: {spent}")
+            if on_spent:
+                on_spent(spent)
 
     def run(self, trainer: Trainer) -> None:
         """Hold one lease after another until nothing is left to do."""
@@ -105,7 +127,12 @@ class _Worker:
                 with Lease(self._store, self._name, trainer.device, self._stop) as lease:
                     self._tell(f"joined as {lease.worker} on {trainer.device}")
                     self._check_identity()
-                    self._loop(trainer, lease)
+                    packs = Packs(self._desk, self._leaving, lease, trainer, self._recorded)
+                    try:
+                        self._loop(packs, trainer, lease)
+                    except BaseException as error:
+                        packs.leave(error)
+                        raise
             except LeaseLost as error:
                 self._tell(f"lease lost: {error}")
                 if self._third("lease lost"):
@@ -113,7 +140,8 @@ class _Worker:
             except Interrupted:
                 self._stop.check()  # a signal goes on as Interrupted; `sweeper stop` ends quietly
         self.mend()
-        service.publish(self._store, self._name, force=True, search=self._search)
+        last = self._desk.submit(lambda clerk: clerk.publish(force=True))
+        self._desk.wait(last, self._stop.check)
 
     def _check_identity(self) -> None:
         """Refuse to train an old study file for a new sweep of the same name."""
@@ -122,17 +150,17 @@ class _Worker:
                 f"{self._name} was deleted and registered anew; start this worker again"
             )
 
-    def _loop(self, trainer: Trainer, lease: Lease) -> None:
+    def _loop(self, packs: Packs, trainer: Trainer, lease: Lease) -> None:
         pause = 0.05
         while True:
             lease.check()
-            if self._probe(trainer, lease):
-                continue
-            slots = self._store.claim(lease.worker, self._pack)
-            if slots:
+            found = packs.next()
+            if found is not None:
                 pause = 0.05
-                self._do(slots, trainer, lease)
-                service.publish(self._store, self._name, search=self._search)
+                if isinstance(found, ProbeTask):
+                    self._probe(found, packs, trainer, lease)
+                else:
+                    self._train(found, packs, trainer, lease)
             elif self.anything_left():
                 # Others hold the generation that must be told first.
                 if time.monotonic() - self._mended > self._store.lease_seconds / 4:
@@ -142,28 +170,76 @@ class _Worker:
             else:
                 return
 
-    def _probe(self, trainer: Trainer, lease: Lease) -> bool:
-        """Find the range of one strength, if one is still to be found; tell whether one was."""
-        task = self._store.claim_probe(lease.worker)
-        if task is None:
-            return False
+    def _train(self, pack: Pack, packs: Packs, trainer: Trainer, lease: Lease) -> None:
+        """Train a pack, one recipe after the other; each is handed in at once."""
+        recipes = list(dict.fromkeys(task.config.recipe for task in pack))
+        ticks = self._sweep.steps_per_trial
+        try:
+            for recipe in recipes:
+                group = tuple(task for task in pack if task.config.recipe == recipe)
+                tick = self._ticking(lease, ticks, packs, last=recipe == recipes[-1])
+                began = time.monotonic()
+                try:
+                    results = trainer.train([task.config for task in group], tick)
+                finally:
+                    seconds = time.monotonic() - began
+                    self._trained += seconds
+                lease.progress = 0.0
+                packs.hand_in(group, results, seconds)
+        except TrainingFailed as error:
+            packs.give_back()
+            self._failed(f"training failed: {error}", error)
+
+    def _recorded(self, pack: Pack, seconds: float) -> None:
+        self.done += len(pack)
+        self._failures.clear()
+        waited, self._waited = self._desk.waited - self._waited, self._desk.waited
+        self._tell(
+            f"recorded {len(pack)} trials after {seconds:.1f} s; "
+            f"waited {waited:.1f} s for the database"
+        )
+
+    def _ticking(self, lease: Lease, ticks: int, packs: Packs, *, last: bool) -> Callable[[], None]:
+        """Return what training calls at every step: it ends it in time, and counts."""
+        steps = 0
+        began = 0.0
+
+        def tick() -> None:
+            nonlocal steps, began
+            lease.check()
+            now = time.monotonic()
+            # From the first tick on, for what comes before it is not a step: compiling, moving.
+            began = began or now
+            left = (ticks - steps) * (now - began) / steps if last and steps else float("inf")
+            packs.beside(left)
+            steps += 1
+            # Training ticks while it judges, too: the last percents are slow ones.
+            lease.progress = min(steps / ticks, 0.99)
+
+        return tick
+
+    def _probe(self, task: ProbeTask, packs: Packs, trainer: Trainer, lease: Lease) -> None:
+        """Find the range of one strength."""
         sweep = self._store.sweep(self._name)
         config = sweep.probe(task.arm, task.parameter)
         ticks = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
+        worker = lease.worker
         try:
-            points, seconds = trainer.probe(config, self._ticking(lease, ticks))
-            bracket = self._range(task, points, seconds)
-            self._store.record_bracket(lease.worker, task, bracket, trainer.provenance)
+            tick = self._ticking(lease, ticks, packs, last=False)
+            points, seconds = trainer.probe(config, tick)
         except TrainingFailed as error:
-            self._store.release_probe(lease.worker, task)
-            self._tell(f"the probe of {task.arm} failed: {error}")
-            if self._third(str(error)):
-                raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
-            return True
+            job = self._desk.submit(lambda clerk: clerk.release_probe(worker, task))
+            self._desk.wait(job, lease.check)
+            self._failed(f"the probe of {task.arm} failed: {error}", error)
+            return
+        self._trained += seconds
+        bracket = self._range(task, points, seconds)
+        found = trainer.provenance
+        done = self._desk.submit(lambda clerk: clerk.record_bracket(worker, task, bracket, found))
+        self._desk.wait(done, lease.check)
         self._failures.clear()
-        found = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
-        self._tell(f"{task.arm}: {found}, by a probe of {seconds:.1f} s")
-        return True
+        range_ = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
+        self._tell(f"{task.arm}: {range_}, by a probe of {seconds:.1f} s")
 
     def _range(self, task: ProbeTask, points: tuple[ProbePoint, ...], seconds: float) -> Bracket:
         try:
@@ -172,95 +248,11 @@ class _Worker:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
 
-    def _do(self, slots: Sequence[Slot], trainer: Trainer, lease: Lease) -> None:
-        """Train the slots, all of them on record afterwards or given back."""
-        left: list[_Asked] = []
-        try:
-            for slot in slots:
-                lease.check()
-                left.append(self._ask(slot))
-                self._store.link(lease.worker, slot, left[-1].trial)
-            recipes = dict.fromkeys(one.config.recipe for one in left)
-            for recipe in recipes:
-                group = [one for one in left if one.config.recipe == recipe]
-                self._train(group, left, trainer, lease)
-        except LeaseLost:
-            self._fail(left)  # nobody else tells them: their slots were given to others unasked
-            raise
-        except StorageError:
-            raise  # what was written is not known; the lease ends here, and who is alive mends
-        except TrainingFailed as error:
-            self._give_back(slots, left, lease)
-            self._tell(f"training failed: {error}")
-            if self._third(str(error)):
-                raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
-        except BaseException:
-            self._give_back(slots, left, lease)
-            raise
-
-    def _ask(self, slot: Slot) -> _Asked:
-        # The sweep was extended, or the range of a strength was found meanwhile.
-        if slot.arm not in self._sweep.arms or self._sweep.automatic(slot.arm):
-            found = brackets.ranges(self._store.brackets(self._name))
-            self._sweep = self._store.sweep(self._name).with_brackets(found)
-            self._search.extend(self._sweep)
-        trial, params = self._search.ask(slot)
-        while self._store.has_fact(slot.study, trial):
-            # The study was deleted in the dashboard and counts from 0 again: skip what is taken.
-            self._search.fail(slot.study, trial)
-            trial, params = self._search.ask(slot)
-        config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
-        return _Asked(slot, trial, params, config)
-
-    def _train(
-        self, group: Sequence[_Asked], left: list[_Asked], trainer: Trainer, lease: Lease
-    ) -> None:
-        began = time.monotonic()
-        ticks = self._sweep.steps_per_trial
-        results = trainer.train([one.config for one in group], self._ticking(lease, ticks))
-        lease.progress = 0.0
-        for one, result in zip(group, results, strict=True):
-            self._store.record(
-                lease.worker,
-                one.slot,
-                one.trial,
-                one.params,
-                one.config,
-                result,
-                trainer.provenance,
-            )
-            left.remove(one)
-            self.done += 1
-            self._failures.clear()
-            self._search.tell(one.slot.study, one.trial, result, trainer.provenance.device)
-            self._store.told(one.slot)
-        self._tell(f"recorded {len(group)} trials after {time.monotonic() - began:.1f} s")
-
-    def _ticking(self, lease: Lease, ticks: int) -> Callable[[], None]:
-        """Return what training calls at every step: it ends it in time, and counts."""
-        steps = 0
-
-        def tick() -> None:
-            nonlocal steps
-            lease.check()
-            steps += 1
-            # Training ticks while it judges, too: the last percents are slow ones.
-            lease.progress = min(steps / ticks, 0.99)
-
-        return tick
-
-    def _give_back(self, slots: Sequence[Slot], left: Sequence[_Asked], lease: Lease) -> None:
-        with suppress(StorageError):  # the lease ends anyway
-            self._store.release(lease.worker, slots)
-        self._fail(left)
-
-    def _fail(self, left: Sequence[_Asked]) -> None:
-        """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
-        with suppress(StorageError):
-            for one in left:
-                used = self._store.trials_in_use(self._name, one.slot.arm, one.slot.repeat)
-                if used is not None and one.trial not in used:
-                    self._search.fail(one.slot.study, one.trial)
+    def _failed(self, told: str, error: TrainingFailed) -> None:
+        """Say that training failed. Raises TrainingError the third time in a row."""
+        self._tell(told)
+        if self._third(str(error)):
+            raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
 
     def _third(self, failure: str) -> bool:
         """Tell whether the same failure came three times in a row without any result."""

@@ -1,14 +1,22 @@
 """What trains: the real thing on a device, or a function that a test passes in."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
-from sweeper.errors import InputError, SweeperError, TrainingError
+from sweeper.brackets import GRID
+from sweeper.errors import SweeperError, TrainingError
 from sweeper.results import ProbePoint, Provenance, TrialConfig, TrialResult
 from sweeper.spec import Sweep
+from sweeper.worker import capacity
+from sweeper.worker.capacity import PackSize
+from sweeper.worker.devices import present
+from sweeper.worker.exhaustion import ran_out, set_free
 from sweeper.worker.provenance import gather
+
+_log = logging.getLogger("sweeper.worker")
+T = TypeVar("T")
 
 
 class Train(Protocol):
@@ -37,6 +45,10 @@ class TrainingFailed(Exception):
     """Training raised; the worker decides whether to try again."""
 
 
+class _MemoryRanOut(Exception):
+    """Its text is what the allocator said."""
+
+
 class Trainer:
     """A training function with its data on a device. Loads torch only if no function is given."""
 
@@ -45,12 +57,15 @@ class Trainer:
         sweep: Sweep,
         *,
         device: str = "auto",
+        pack: PackSize = "auto",
         folder: Path | None = None,
         train: Train | None = None,
         probe: Probe | None = None,
         data: Any = None,
+        on_event: Callable[[str], None] = _log.info,
     ) -> None:
-        processor = ""
+        self._tell = on_event
+        processor, measured = "", train is None
         if train is None:
             import torch
 
@@ -59,12 +74,16 @@ class Trainer:
 
             try_out(sweep.examples())
             train, probe = training.train, training.probe
-            device = _known_device(device)
+            device = present(device)
             if device != "cpu":
                 processor = torch.cuda.get_device_name(device)
             data = datasets.load(sweep.dataset, folder, device) if data is None else data
         self.device = "cpu" if device == "auto" else device
         self._train, self._probe, self._data = train, probe, data
+        self.pack = capacity.USUAL if pack == "auto" else pack
+        """Trials that are trained together at the most; fewer once memory has run out."""
+        if pack == "auto" and measured:
+            self._find_pack(sweep)
         self.provenance: Provenance = gather(
             device=self.device,
             processor=processor,
@@ -73,43 +92,79 @@ class Trainer:
         )
 
     def train(self, configs: Sequence[TrialConfig], tick: Callable[[], None]) -> list[TrialResult]:
-        """Train one pack. Raises TrainingFailed for what is not an error of our own tree."""
-        with _told_apart():
-            results = self._train(configs, self._data, self.device, tick=tick)
-        if len(results) != len(configs):
-            raise TrainingError(f"training gave {len(results)} results for {len(configs)} trials")
+        """Train configurations, in smaller packs if memory runs out; results in their order.
+
+        Raises TrainingFailed for what is not an error of our own tree.
+        """
+        results: list[TrialResult] = []
+        while len(results) < len(configs):
+            part = configs[len(results) :][: self.pack]
+            try:
+                results += self._together(part, tick)
+                continue
+            except _MemoryRanOut as error:
+                said = str(error)
+            # Here, where nothing holds the error any more: its frames hold the pack.
+            set_free()
+            if len(part) == 1:
+                raise TrainingFailed(self._too_little("a single network", said))
+            self.pack = -(-len(part) // 2)
+            text = f"out of memory with a pack of {len(part)}: packs of {self.pack} from now on"
+            self._tell(f"{self.device}: {text}")
         return results
 
     def probe(
         self, config: TrialConfig, tick: Callable[[], None]
     ) -> tuple[tuple[ProbePoint, ...], float]:
         """Train the probe of a strength. Raises TrainingFailed like `train`."""
-        if self._probe is None:
+        probe = self._probe
+        if probe is None:
             raise TrainingError("strength: auto needs a probe, and none was given")
-        with _told_apart():
-            return self._probe(config, self._data, tick=tick)
+        try:
+            return _told_apart(lambda: probe(config, self._data, tick=tick))
+        except _MemoryRanOut as error:
+            said = str(error)
+        set_free()
+        what = f"the {len(GRID) + 1} networks of a probe, which finds the range of strength: auto"
+        raise TrainingFailed(self._too_little(what, said))
+
+    def _together(
+        self, configs: Sequence[TrialConfig], tick: Callable[[], None]
+    ) -> list[TrialResult]:
+        results = _told_apart(lambda: self._train(configs, self._data, self.device, tick=tick))
+        if len(results) != len(configs):
+            raise TrainingError(f"training gave {len(results)} results for {len(configs)} trials")
+        return results
+
+    def _find_pack(self, sweep: Sweep) -> None:
+        """Measure how large packs should be. What fails here counts when it fails in training."""
+        try:
+            found = _told_apart(lambda: capacity.find(sweep, self._data, self.device))
+        except (TrainingFailed, _MemoryRanOut) as error:
+            self._tell(f"packs of {self.pack}: no other size could be measured: {error}")
+        else:
+            self.pack = found.pack
+            self._tell(str(found))
+        set_free()
+
+    def _too_little(self, what: str, said: str) -> str:
+        return (
+            f"out of memory on {self.device} with {what} ({said}); fewer workers on it, a smaller "
+            "batch_size or a smaller model may help"
+        )
 
 
-@contextmanager
-def _told_apart() -> Iterator[None]:
-    """Turn what is not an error of our own tree into TrainingFailed."""
+def _told_apart(training: Callable[[], T]) -> T:
+    """Turn what is not an error of our own tree into TrainingFailed or _MemoryRanOut."""
     try:
-        yield
+        return training()
     except SweeperError:
         raise
     except Exception as error:
-        raise TrainingFailed(_line(error)) from error
-
-
-def _known_device(name: str) -> str:
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    known = ["cpu", *(f"cuda:{number}" for number in range(torch.cuda.device_count()))]
-    if name not in known and not (name == "cuda" and len(known) > 1):
-        raise InputError(f"no such device: got {name!r}; here: auto, {', '.join(known)}")
-    return name
+        if not ran_out(error):
+            raise TrainingFailed(_line(error)) from error
+        said = _line(error)
+    raise _MemoryRanOut(said)
 
 
 def _line(error: Exception) -> str:

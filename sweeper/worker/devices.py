@@ -1,0 +1,50 @@
+"""Names of devices: `auto`, `cpu`, `cuda`, `cuda:1`."""
+
+import re
+
+from sweeper.errors import InputError
+
+
+def checked(name: str) -> str:
+    """Return a name that is one of a device, be it here or not. Raises InputError."""
+    if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
+        raise InputError(
+            f"no such device: got {name!r}; allowed: auto, cpu, cuda, cuda:0, cuda:1, "
+            f"...{_hint(name)}"
+        )
+    return name
+
+
+def choose(name: str, gpus: int, *, without_cuda: bool = False) -> str:
+    """Return `cpu` or `cuda:N`, whichever `name` stands for among so many GPUs.
+
+    Raises InputError with a list of what is here.
+    """
+    present = [f"cuda:{number}" for number in range(gpus)]
+    if name in {"auto", "cuda"} and present:
+        return present[0]
+    if name == "auto":
+        return "cpu"
+    if name not in {"cpu", *present}:
+        here = ["auto", "cpu", *(["cuda"] if present else []), *present]
+        reason = " (this torch is built without CUDA)" if without_cuda else ""
+        raise InputError(
+            f"no such device: got {name!r}; here: {', '.join(here)}{reason}{_hint(name)}"
+        )
+    return name
+
+
+def present(name: str) -> str:
+    """Return the device of this machine that `name` stands for. Loads torch; raises InputError."""
+    import torch
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return choose(name, gpus, without_cuda=torch.version.cuda is None)
+
+
+def _hint(name: str) -> str:
+    near = re.fullmatch(r"(?:gpu|nvidia):?(\d*)|cuda(\d+)", name.lower())
+    if near is None:
+        return ""
+    number = near[1] or near[2]
+    return f"; did you mean {'cuda:' + number if number else 'cuda'!r}?"

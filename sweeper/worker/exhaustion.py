@@ -1,0 +1,30 @@
+"""Memory that ran out: told apart from other failures, and set free again."""
+
+import gc
+import re
+import sys
+
+_CPU = re.compile(
+    # PyTorch's allocator on Linux, then elsewhere; C++ itself.
+    r"DefaultCPUAllocator: (can't allocate memory|not enough memory)|^std::bad_alloc$"
+)
+_CUDA = re.compile(r"CUBLAS_STATUS_ALLOC_FAILED|^CUDA error: out of memory")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Tell whether an error says that there was no memory left, on the CPU or the GPU."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # without it nothing was trained with it
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    text = str(error)
+    return isinstance(error, RuntimeError) and bool(_CPU.search(text) or _CUDA.search(text))
+
+
+def set_free() -> None:
+    """Give back what nobody holds any more, cycles and a GPU's cache too."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -1,0 +1,84 @@
+"""What this process may use of its machine, a container's limits included; Linux tells by files.
+
+`root` is the folder in which these files lie: another one in tests.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+ROOT = Path("/")
+
+
+def memory(root: Path = ROOT) -> int | None:
+    """Return the bytes that may still be taken; None where the system does not tell."""
+    known = [_left(group) for group in _groups(root, "memory")]
+    known.append(_available(root / "proc/meminfo"))
+    return min((max(0, left) for left in known if left is not None), default=None)
+
+
+def processors(root: Path = ROOT) -> float | None:
+    """Return how many processors' time a container may use at most; None where it may use all."""
+    quotas = [_quota(group) for group in _groups(root, "cpu")]
+    return min((quota for quota in quotas if quota is not None), default=None)
+
+
+def _groups(root: Path, controller: str) -> Iterator[Path]:
+    """Yield the folders of this process's control group and of those around it, v2 and v1.
+
+    Inside of a container the group's own path is often not there, but its outermost folder is.
+    """
+    base = root / "sys/fs/cgroup"
+    for line in _text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = line.split(":", 2)
+        if controllers and controller not in controllers.split(","):
+            continue
+        inside = PurePosixPath(path.lstrip("/"))
+        for part in (inside, *inside.parents):
+            yield base / (controller if controllers else "") / part
+
+
+def _left(group: Path) -> int | None:
+    """Return what a group's limit leaves; a cache of files gives way and does not count."""
+    limit = _number(group / "memory.max")
+    used = _number(group / "memory.current")
+    cache = "inactive_file"
+    if limit is None:
+        limit = _number(group / "memory.limit_in_bytes")
+        used = _number(group / "memory.usage_in_bytes")
+        cache = "total_inactive_file"
+    if limit is None or used is None:
+        return None
+    return limit - used + _entry(group / "memory.stat", cache)
+
+
+def _quota(group: Path) -> float | None:
+    words = _text(group / "cpu.max").split()
+    if not words:
+        names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+        words = [_text(group / name).strip() for name in names]
+    quota, period = words
+    # No limit is `max` in v2 and -1 in v1.
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
+
+
+def _available(meminfo: Path) -> int | None:
+    kibibytes = _entry(meminfo, "MemAvailable:")
+    return 1024 * kibibytes if kibibytes else None
+
+
+def _entry(path: Path, name: str) -> int:
+    """Return the number beside a name at the beginning of a line, 0 if there is none."""
+    lines = (line.split() for line in _text(path).splitlines())
+    return next((int(words[1]) for words in lines if words and words[0] == name), 0)
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path).strip()
+    return int(text) if text.isdecimal() else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

@@ -1,0 +1,222 @@
+"""The floor: what the matrix products of a training step alone take, beside the step itself."""
+
+import itertools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from handwritten import Step, weights_of
+from torch import Tensor, nn
+
+from sweeper.datasets import Data, Part
+from sweeper.results import MethodConfig, Recipe, Term, TrialConfig
+from sweeper.training import optimizers
+from sweeper.training.fitting import Slice, Stepper
+from sweeper.training.graphs import steps_on
+from sweeper.training.methods import Setting, make
+from sweeper.training.network import Network
+
+SQUARES = (1024, 2048)
+PACKS = {"cpu": (1, 2, 4, 8, 16, 32), "cuda": (1, 4, 16, 64, 256)}
+L1 = MethodConfig((Term("l1", "prox", 1e-4),))
+Program = Callable[[], None]
+K = TypeVar("K")
+
+
+def flops(widths: Sequence[int], batch: int) -> int:
+    """Return the operations of a step's matrix products for one network.
+
+    2 x batch x weights forwards, as many for the gradients of the weights, and as many for the
+    gradients of what each layer but the first takes in.
+
+    >>> flops((784, 300, 100, 10), 128)
+    144230400
+    """
+    weights = [inputs * outputs for inputs, outputs in itertools.pairwise(widths)]
+    return 2 * batch * (sum(weights) + sum(weights) + sum(weights[1:]))
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A step of one size of pack, per network."""
+
+    pack: int
+    plain: float
+    """Milliseconds of a step without penalty, the least of all rounds."""
+    l1: float
+    """The same with L1 as a proximal step."""
+    products: float
+    """The same for its matrix products alone."""
+    rate: float
+    """Operations a second of these products."""
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Steps beside what limits them; rates are operations a second on one thread or GPU."""
+
+    flops: int
+    """Of a step, for one network."""
+    square_rate: float
+    """The best of large square products."""
+    packs: tuple[Packed, ...]
+    handwritten: float
+    """Milliseconds of a step of the hand-written loop, with L1."""
+
+    @property
+    def milliseconds(self) -> float:
+        """Of a step's products at the best rate of large square ones."""
+        return 1e3 * self.flops / self.square_rate
+
+    @property
+    def best(self) -> Packed:
+        """The size of pack whose step with L1 is the fastest."""
+        return min(self.packs, key=lambda packed: packed.l1)
+
+
+def measure(
+    widths: Sequence[int], batch: int, packs: Sequence[int], rounds: int, device: str
+) -> Floor:
+    """Measure all in turns, so that each sees the same machine; the least time counts."""
+    programs: dict[tuple[str, int], tuple[Program, int]] = {}
+    for size in SQUARES:
+        programs["square", size] = square(size, device), 1
+    programs["hand", 1] = by_hand(widths, batch, device), 1
+    for pack in packs:
+        programs["plain", pack] = step(MethodConfig(), pack, widths, batch, device), pack
+        programs["l1", pack] = step(L1, pack, widths, batch, device), pack
+        programs["stacked", pack] = products(pack, widths, batch, device, stacked=True), pack
+        programs["single", pack] = products(pack, widths, batch, device, stacked=False), pack
+    least = least_milliseconds(
+        {key: program for key, (program, _) in programs.items()}, rounds, device
+    )
+    per = {key: least[key] / pack for key, (_, pack) in programs.items()}
+    work = flops(widths, batch)
+    found = []
+    for pack in packs:
+        fastest = min(per["stacked", pack], per["single", pack])
+        found.append(
+            Packed(pack, per["plain", pack], per["l1", pack], fastest, 1e3 * work / fastest)
+        )
+    best = max(2e3 * size**3 / least["square", size] for size in SQUARES)
+    return Floor(work, best, tuple(found), least["hand", 1])
+
+
+def least_milliseconds(programs: Mapping[K, Program], rounds: int, device: str) -> dict[K, float]:
+    """Run all programs in turns; return the least time of each."""
+    least = dict.fromkeys(programs, float("inf"))
+    for number in range(rounds + 2):
+        for key, program in programs.items():
+            taken = timed(program, device)
+            if number > 1:
+                least[key] = min(least[key], taken)
+    return least
+
+
+def timed(program: Program, device: str) -> float:
+    """Return the milliseconds that a program takes, on a GPU by its own clock."""
+    if device == "cpu":
+        began = time.perf_counter()
+        program()
+        return 1e3 * (time.perf_counter() - began)
+    torch.cuda.synchronize()
+    began_at, ended_at = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+    began_at.record()
+    program()
+    ended_at.record()
+    torch.cuda.synchronize()
+    return float(began_at.elapsed_time(ended_at))
+
+
+def square(size: int, device: str) -> Program:
+    """Return a product of two square matrices."""
+    left, right, out = (torch.rand(size, size, device=device) for _ in range(3))
+    return partial(_multiply, [(left, right, out)], torch.mm)
+
+
+def products(
+    pack: int, widths: Sequence[int], batch: int, device: str, *, stacked: bool
+) -> Program:
+    """Return the matrix products of a step: of all networks at once, or one after the other."""
+    calls = []
+    for layer, (inputs, outputs) in enumerate(itertools.pairwise(widths)):
+        weight = torch.rand(pack, outputs, inputs, device=device)
+        gradient = torch.empty_like(weight)
+        hidden = torch.rand(pack if layer else 1, batch, inputs, device=device)
+        hidden = hidden.expand(pack, batch, inputs)
+        delta = torch.rand(pack, batch, outputs, device=device)
+        calls.append((hidden, weight.transpose(1, 2), torch.empty_like(delta)))
+        calls.append((delta.transpose(1, 2), hidden, gradient))
+        if layer:
+            calls.append((delta, weight, torch.empty(pack, batch, inputs, device=device)))
+    if stacked:
+        return partial(_multiply, calls, torch.bmm)
+    alone = [(a[k], b[k], out[k]) for k in range(pack) for a, b, out in calls]
+    return partial(_multiply, alone, torch.mm)
+
+
+def step(
+    method: MethodConfig, pack: int, widths: Sequence[int], batch: int, device: str
+) -> Program:
+    """Return a step of a pack with one method."""
+    return mixed_step([method] * pack, widths, batch, device)
+
+
+def mixed_step(
+    methods: Sequence[MethodConfig],
+    widths: Sequence[int],
+    batch: int,
+    device: str,
+    optimizer: str = "sgd",
+) -> Program:
+    """Return a step of a pack with a method for each network, equal ones being neighbours."""
+    pack = len(methods)
+    side = round(widths[0] ** 0.5)
+    images = torch.rand(batch, 1, side, side, device=device)
+    part = Part(images, torch.randint(widths[-1], (batch,), device=device))
+    data = Data("random", widths[-1], part, part, part, "")
+    recipe = Recipe("lenet-300-100", (), "mnist", batch, 1, 0, "sgd", "constant", 0, 0, curve=())
+    network = Network.of(recipe, data)
+    stack = network.init(range(pack), recipe, data)
+    configs = [
+        TrialConfig(recipe, k, 0.05, 0.9, 1.0, method, 0.05, 0.5, "pruned")
+        for k, method in enumerate(methods)
+    ]
+    slices, start = [], 0
+    for _, group in itertools.groupby(configs, key=lambda config: config.method):
+        own = list(group)
+        slices.append(Slice(start, start + len(own), make(own, data.device)))
+        start += len(own)
+    density = torch.full((pack,), 0.05, dtype=torch.float64, device=device)
+    setting = Setting(tuple(range(pack)), 0, density, 100_000)
+    taking = optimizers.make(optimizer, torch.full((pack,), 0.9, device=device))
+    stepper = Stepper(network, stack, taking, tuple(slices), setting)
+    rate = torch.full((pack,), 0.05, device=device)
+    numbers = itertools.count()
+    if device == "cpu":
+        return lambda: stepper.step(
+            images, part.labels, rate=rate, factor=1.0, number=next(numbers)
+        )
+    take, index = steps_on(stepper, part, batch, rate), torch.arange(batch, device=device)
+    return lambda: take(index, 1.0, next(numbers))
+
+
+def by_hand(widths: Sequence[int], batch: int, device: str) -> Program:
+    """Return a step of the hand-written loop."""
+    layers: list[nn.Module] = []
+    for inputs, outputs in itertools.pairwise(widths):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1]).to(device)
+    assert len(weights_of(model)) == len(widths) - 1
+    taking = Step(model, 0.05, 0.9)
+    images = torch.rand(batch, widths[0], device=device)
+    labels = torch.randint(widths[-1], (batch,), device=device)
+    return lambda: taking.take(images, labels, 0.05, 5e-6)
+
+
+def _multiply(calls: Sequence[tuple[Tensor, Tensor, Tensor]], multiply: Any) -> None:
+    for left, right, out in calls:
+        multiply(left, right, out=out)

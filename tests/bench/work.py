@@ -1,0 +1,88 @@
+"""The work that every contestant does: which trials, on which data, judged how."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from sweeper.datasets import Data, Part
+from sweeper.results import TrialConfig
+from sweeper.search.samplers import Proposals
+from sweeper.spec import Sweep
+
+ARM = "l1"
+USUAL_CURVE = Sweep.model_fields["sparsification"].default.curve
+
+
+@dataclass(frozen=True)
+class Work:
+    """Trials of LeNet-300-100: SGD, cosine, an L1 proximal step, pruning, masked fine-tuning."""
+
+    dataset: str = "mnist"
+    epochs: int = 5
+    finetune_epochs: int = 1
+    batch_size: int = 128
+
+    def sweep(self, trials: int, curve: Sequence[float] = ()) -> Sweep:
+        """Return the work as a sweep; its first trials do not depend on their number."""
+        training = {
+            "epochs": self.epochs,
+            "batch_size": self.batch_size,
+            "optimizer": "sgd",
+            "learning_rate": {"log_uniform": [0.03, 0.12]},
+            "momentum": 0.9,
+            "schedule": "cosine",
+        }
+        sparsification = {
+            "density": {"log_uniform": [0.02, 0.08]},
+            "finetune_epochs": self.finetune_epochs,
+            "finetune_learning_rate_factor": 0.5,
+            "floor": 0.0,
+            "curve": list(curve),
+        }
+        # Weak enough that more weights stay than pruning leaves: then all contestants cut alike.
+        strength = {"log_uniform": [1e-5, 2e-4]}
+        return Sweep.model_validate(
+            {
+                "name": "throughput",
+                "dataset": self.dataset,
+                "model": "lenet-300-100",
+                "training": training,
+                "sparsification": sparsification,
+                "search": {"sampler": "qmc", "trials": trials},
+                "arms": {ARM: {"penalty": "l1", "apply": "prox", "strength": strength}},
+            }
+        )
+
+    def configs(self, trials: int) -> list[TrialConfig]:
+        """Return what the slots 0 ... trials - 1 of the sweep train."""
+        sweep = self.sweep(trials)
+        proposals = Proposals(sweep)
+        return [
+            sweep.config(ARM, 0, slot, proposals.params(ARM, 0, slot, list))
+            for slot in range(trials)
+        ]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of a trial, fine-tuning included."""
+        return self.sweep(1).steps_per_trial
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Widths of the network, inputs and classes included."""
+        data = self.sweep(1).data
+        channels, height, width = data.shape
+        return (channels * height * width, 300, 100, data.classes)
+
+
+def part_of(data: Data, train: int, judged: int) -> Data:
+    """Return the first images of each part, for measurements that need no accuracy."""
+
+    def first(part: Part, count: int) -> Part:
+        return Part(part.images[:count], part.labels[:count])
+
+    return replace(
+        data,
+        train=first(data.train, train),
+        validation=first(data.validation, judged),
+        test=first(data.test, judged),
+    )

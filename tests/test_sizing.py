@@ -1,0 +1,163 @@
+"""How large packs should be, and what memory a network of one takes."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from packs import RECIPE, config, every_method, facts, method, penalty, small_images
+
+from sweeper.results import MethodConfig, Recipe, TrialConfig
+from sweeper.training import sizing, train
+from sweeper.training.footprint import estimated, needed
+from sweeper.training.network import Network
+
+MIB = 2**20
+
+
+def recipe(model: str = "mlp", optimizer: str = "sgd") -> Recipe:
+    """Return a recipe for random images of MNIST's size."""
+    options = RECIPE.model_options if model == "mlp" else ()
+    return dataclasses.replace(
+        RECIPE, model=model, model_options=options, dataset="mnist", optimizer=optimizer
+    )
+
+
+def trials(*methods: MethodConfig | None, **changes: str) -> list[TrialConfig]:
+    return [config(0, one, recipe=recipe(**changes)) for one in methods]
+
+
+@pytest.mark.parametrize(
+    ("times", "size"),
+    [
+        ({1: 3.0}, 1),
+        ({1: 3.0, 2: 2.0, 4: 1.02, 8: 1.0, 16: 1.0}, 4),
+        ({1: 3.0, 2: 2.0, 4: 1.04, 8: 1.0, 16: 1.0}, 8),
+        ({1: 1.0, 2: 1.1, 4: 0.98, 8: 1.5}, 1),
+    ],
+)
+def test_the_smallest_pack_within_three_percent_of_the_best_is_taken(
+    times: dict[int, float], size: int
+) -> None:
+    assert sizing.fastest(times) == size
+
+
+def test_a_pack_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "fastest", max)  # whatever is tried
+    data, configs = small_images(), trials(penalty("l1", "prox"))
+    each = needed(configs, data)
+    for room, size in ((0, 1), (each, 1), (2 * each, 2), (4 * each - 1, 2), (9 * each, 8)):
+        found = sizing.choose(configs, data, room)
+        assert (found.pack, found.memory) == (size, each)
+
+
+def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, [one] = small_images(), trials(penalty("l1", "prox"))
+    network = Network.of(one.recipe, data)
+    monkeypatch.setattr(sizing, "MOST_ROUNDS", 1)
+    for seconds, sizes in ((0.0, [1]), (1e9, [1, 2, 4, 8])):
+        monkeypatch.setattr(sizing, "SECONDS", seconds)
+        times = sizing.step_times(one, network, data, (1, 2, 4, 8))
+        assert list(times) == sizes
+        assert all(seconds > 0 for seconds in times.values())
+
+
+def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:
+    data, configs = small_images(), trials(penalty("l1", "prox"))
+    before = facts(train(configs, data))
+    threads, random = torch.get_num_threads(), torch.get_rng_state()
+    chosen = sizing.choose(configs, data, 2**40)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), random)
+    assert facts(train(configs, data)) == before
+    assert re.fullmatch(r"packs of \d+: \S+ ms a step and network, \d+ MB", str(chosen))
+
+
+@pytest.mark.parametrize("model", ["mlp", "lenet-5"])
+def test_steps_of_every_method_can_be_timed(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sizing, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(sizing, "MOST_STEPS", 1)
+    data = small_images()
+    kinds = every_method() if model == "mlp" else [None, penalty("l1", "loss")]
+    for one in trials(*kinds, model=model):
+        network = Network.of(one.recipe, data)
+        assert set(sizing.step_times(one, network, data, (1, 2))) >= {1}
+
+
+def test_the_memory_of_the_most_demanding_arm_counts() -> None:
+    data = small_images()
+    plain, gates = trials(None, method("l0_hard_concrete", 1e-4))
+    assert estimated([plain, gates], data) == estimated([gates, plain], data)
+    assert estimated([plain, gates], data) > 2 * estimated([plain], data)
+    [adam] = trials(None, optimizer="adam")
+    assert estimated([adam], data) > estimated([plain], data)
+
+
+GROWTH = """
+import resource, sys
+from packs import small_images
+from sweeper.training import train
+from sweeper.training.footprint import estimated
+from test_sizing import COUNT, CASES, trials
+
+case = CASES[sys.argv[1]]
+data = small_images(1000)
+def run(count):
+    train(trials(*[case[0]] * count, model=case[1], optimizer=case[2]), data)
+run(1)  # compiles, and loads what is loaded once
+with open("/proc/self/statm") as file:
+    before = int(file.read().split()[1]) * resource.getpagesize()
+run(COUNT)
+most = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+said = estimated(trials(case[0], model=case[1], optimizer=case[2]), data)
+print((most - before) / COUNT, said)
+"""
+COUNT = 24
+CASES: dict[str, tuple[MethodConfig, str, str]] = {
+    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd"),
+    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam"),
+    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd"),
+    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("case", CASES)
+def test_a_pack_takes_no_more_memory_than_estimated(case: str) -> None:
+    # Oracle: the growth of a process that trains and judges a pack.
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH, case],
+        cwd=Path(__file__).parent,
+        env={"PYTHONPATH": f"{Path(__file__).parents[1]}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    taken, said = map(float, done.stdout.split())
+    assert said / 3 < taken <= said, f"{taken / MIB:.1f} MiB taken, {said / MIB:.1f} MiB estimated"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_memory_is_measured_on_a_gpu() -> None:
+    data = small_images()
+    moved = dataclasses.replace(
+        data,
+        **{
+            name: dataclasses.replace(
+                getattr(data, name),
+                images=getattr(data, name).images.cuda(),
+                labels=getattr(data, name).labels.cuda(),
+            )
+            for name in ("train", "validation", "test")
+        },
+    )
+    configs = trials(penalty("l1", "prox"))
+    found = sizing.choose(configs, moved, 2**33)
+    assert found.memory > 4 * Network.of(configs[0].recipe, moved).total
+    assert found.pack * found.memory <= 2**33
