@@ -327,10 +327,11 @@ def test_a_pack_is_linked_and_recorded_as_a_whole_or_not_at_all(store: Store, sw
         Outcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE) for slot in slots
     ]
     store.release(worker, slots[2:3])
-    for use in (
+    uses: list[Callable[[], object]] = [
         lambda: store.link(worker, dict.fromkeys(slots, 7)),
         lambda: store.record(worker, outcomes),
-    ):
+    ]
+    for use in uses:
         with pytest.raises(LeaseLost, match="slot 1 of tiny/l1/0 is not held by worker"):
             use()
     assert store.trials_in_use(sweep.name, "l1", 0) is None

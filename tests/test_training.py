@@ -18,7 +18,8 @@ from sweeper.training.counting import constant_inputs, effective
 from sweeper.training.fitting import Schedule, Slice, fit
 from sweeper.training.methods import Setting
 from sweeper.training.network import Network
-from sweeper.training.pack import nothing, same_bits
+from sweeper.training.numerics import numerics
+from sweeper.training.pack import nothing
 from sweeper.training.pruning import magnitudes, masks
 from sweeper.training.stack import Sink
 
@@ -74,7 +75,7 @@ def test_gradients_have_the_same_bits_in_any_pack_and_threads(
         part = {name: value[chosen].clone() for name, value in stack.items()}
         kept = {name: torch.full_like(value, 0.01) for name, value in part.items()}
         sinks = [Sink(0, len(chosen), kept, 0.9)]
-        with same_bits(data.device):
+        with numerics(data.device):
             network.runner().backward(part, data.train.images, data.train.labels, sinks)
         return kept
 

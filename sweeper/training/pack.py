@@ -1,8 +1,7 @@
 """Train a pack: configurations in, results out. No environment, no database, no Optuna."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from itertools import groupby
 
 import torch
@@ -16,6 +15,7 @@ from sweeper.training.fitting import Schedule, Slice, Tick, apply_masks, fit
 from sweeper.training.judging import Judge, finite
 from sweeper.training.methods import Setting
 from sweeper.training.network import Network
+from sweeper.training.numerics import numerics
 
 
 def nothing() -> None:
@@ -30,7 +30,7 @@ def train(
     On one kind of CPU a configuration's result has the same bits whatever it is packed with and
     however many threads there are. `data` lies on `device` already. `tick` is called before
     every step and may raise to end the training. Raises ValueError for an empty pack, mixed
-    recipes or data elsewhere.
+    recipes or data elsewhere, InputError for a precision that the device does not have.
     """
     if len({config.recipe for config in configs}) != 1:
         raise ValueError("a pack needs one or more configurations with one and the same recipe")
@@ -40,7 +40,7 @@ def train(
     order = sorted(range(len(configs)), key=lambda k: keys[k])
     recipe = configs[0].recipe
     network = Network.of(recipe, data)
-    with same_bits(data.device):
+    with numerics(data.device, recipe.precision):
         results = _train([configs[k] for k in order], recipe, network, data, tick)
     placed = dict(zip(order, results, strict=True))
     return [placed[k] for k in range(len(configs))]
@@ -53,6 +53,7 @@ def _train(
     stack = network.init([config.init_seed for config in configs], recipe, data)
     rate = torch.tensor([config.learning_rate for config in configs], device=data.device)
     momentum = torch.tensor([config.momentum for config in configs], device=data.device)
+    decay = torch.tensor([config.weight_decay for config in configs], device=data.device)
     factor = torch.tensor(
         [config.finetune_learning_rate_factor for config in configs], device=data.device
     )
@@ -76,6 +77,7 @@ def _train(
         training,
         rate=rate,
         momentum=momentum,
+        decay=decay,
         slices=slices,
         setting=setting,
         tick=tick,
@@ -102,6 +104,7 @@ def _train(
         tuning,
         rate=rate * factor,
         momentum=momentum,
+        decay=decay,
         masks=masks,
         tick=tick,
     )
@@ -148,19 +151,3 @@ def _state(config: TrialConfig, healthy: bool, pruned: Judged, as_trained: Judge
         return "diverged"
     judged = pruned if config.track == "pruned" else as_trained
     return "complete" if judged.val_accuracy >= config.floor else "collapsed"
-
-
-@contextmanager
-def same_bits(device: torch.device) -> Iterator[None]:
-    """Hold what bits depend on: one thread, since several share out the sums of a product.
-
-    Eight gave other bits than one for LeNet-300-100, two for wider layers. Cores are used by as
-    many processes; two threads took 2.5 ms a step and network where one took 2.2.
-    """
-    before = torch.get_num_threads()
-    if device.type == "cpu":
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

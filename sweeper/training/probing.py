@@ -15,7 +15,8 @@ from sweeper.training.fitting import Schedule, Slice, Tick, fit
 from sweeper.training.judging import accuracy, finite
 from sweeper.training.methods import Setting, make
 from sweeper.training.network import Network
-from sweeper.training.pack import nothing, same_bits
+from sweeper.training.numerics import numerics
+from sweeper.training.pack import nothing
 from sweeper.training.stacked_module import Stack
 
 COLLAPSE = 0.05
@@ -34,7 +35,7 @@ def probe(
     began = time.perf_counter()
     recipe = config.recipe
     network = Network.of(recipe, data)
-    with same_bits(data.device):
+    with numerics(data.device, recipe.precision):
         alone = network.init([config.init_seed], recipe, data)
         unit = push(config.method, network, alone)
         strengths = (0.0, *(step / unit for step in GRID))
@@ -57,6 +58,7 @@ def probe(
             schedule,
             rate=torch.full((pack,), config.learning_rate, device=data.device),
             momentum=torch.full((pack,), config.momentum, device=data.device),
+            decay=torch.full((pack,), config.weight_decay, device=data.device),
             slices=(Slice(0, pack, make(configs, data.device)),),
             setting=setting,
             tick=tick,

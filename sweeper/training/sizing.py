@@ -18,7 +18,7 @@ from sweeper.training.footprint import needed
 from sweeper.training.graphs import WARM_UP, steps_on
 from sweeper.training.methods import Setting
 from sweeper.training.network import Network
-from sweeper.training.pack import same_bits
+from sweeper.training.numerics import numerics
 from sweeper.training.stack import Stack
 
 SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
@@ -58,7 +58,7 @@ def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> Size:
     """
     timed = next((config for config in configs if config.method.terms), configs[0])
     network = Network.of(timed.recipe, data)
-    with same_bits(data.device):
+    with numerics(data.device, timed.recipe.precision):
         memory = needed(configs, data)
         sizes = [size for size in SIZES[data.device.type] if size == 1 or size * memory <= room]
         times = step_times(timed, network, data, sizes)
@@ -139,7 +139,9 @@ def _stepper(config: TrialConfig, network: Network, alone: Stack, data: Data, si
         steps=recipe.epochs * (len(data.train) // recipe.batch_size),
     )
     optimizer = optimizers.make(
-        recipe.optimizer, torch.full((size,), config.momentum, device=device)
+        recipe.optimizer,
+        torch.full((size,), config.momentum, device=device),
+        torch.full((size,), config.weight_decay, device=device),
     )
     piece = Slice(0, size, methods.make([config] * size, device))
     return Stepper(network, stack, optimizer, (piece,), setting)

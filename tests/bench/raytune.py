@@ -94,12 +94,12 @@ def train(config: dict[str, Any], configs: Any, arrays: Any, classes: int) -> di
     torch.set_num_threads(1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the arrays are read-only, and nobody writes
-        parts = [
+        fit, validation, test = (
             Part(torch.from_numpy(images), torch.from_numpy(labels))
             for images, labels in arrays.values()
-        ]
+        )
     slot = config["slot"]
-    trial = Loop(Data("", classes, *parts, "")).run(slot, configs[slot])
+    trial = Loop(Data("", classes, fit, validation, test, "")).run(slot, configs[slot])
     return {
         "nonzero": trial.pruned.nonzero,
         "val_accuracy": trial.pruned.validation,

@@ -22,7 +22,7 @@ from sweeper.training import optimizers
 from sweeper.training.fitting import Slice, Stepper
 from sweeper.training.methods import Setting, make
 from sweeper.training.network import Network
-from sweeper.training.pack import same_bits
+from sweeper.training.numerics import numerics
 
 RECIPE = Recipe(
     model="lenet-300-100",
@@ -142,7 +142,7 @@ def main() -> None:
     parser.add_argument("--shuffle", action="store_true", help="measure the control instead")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with same_bits(torch.device(options.device)):
+    with numerics(torch.device(options.device)):
         found = measure(
             every(options.names, options.shuffle), options.pack, options.rounds, options.device
         )

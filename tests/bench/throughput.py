@@ -35,7 +35,7 @@ from work import Work
 
 from sweeper.errors import SweeperError
 from sweeper.launch.machine import cores
-from sweeper.training.pack import same_bits
+from sweeper.training.numerics import numerics
 
 PARTS = ("rates", "step", "growth", "memory")
 
@@ -71,7 +71,7 @@ def measure(options: Options) -> tuple[dict[str, Any], list[str]]:
     if options.has("step"):
         say("step: matrix products and steps in turns")
         packs = (1, 16) if options.quick else floor.PACKS[device]
-        with same_bits(torch.device(device)):
+        with numerics(torch.device(device)):
             limits = floor.measure(work.widths, work.batch_size, packs, step_rounds, device)
         measured["step"] = {**asdict(limits), "best": limits.best.pack}
     if options.has("rates"):
@@ -86,7 +86,7 @@ def measure(options: Options) -> tuple[dict[str, Any], list[str]]:
     if options.has("growth"):
         say("growth: arms in a pack")
         sizes = (0, 20) if options.quick else growth.TRIALS
-        with same_bits(torch.device(device)):
+        with numerics(torch.device(device)):
             arms = growth.mixed(work.widths, work.batch_size, step_rounds // 3, device)
             seconds = growth.training_seconds(work, step_rounds, device)
         trials = growth.bookkeeping(work, sizes, seconds, say)
