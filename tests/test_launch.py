@@ -35,7 +35,7 @@ def store(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 def run(store: Store, tmp_path: Path, *options: str, **changes: Any) -> None:
     """Run the tiny sweep; `options` are those of `fakes.py`."""
     usual: dict[str, Any] = {
-        "workers": 2,
+        "devices": ("cpu", "cpu"),
         "pack": 2,
         "logs": tmp_path / "logs",
         "every": 0.1,
@@ -83,7 +83,7 @@ def test_a_dead_worker_is_replaced_and_costs_no_trial(store: Store, tmp_path: Pa
             killed.append(busy[0].pid)
             os.kill(busy[0].pid, signal.SIGKILL)
 
-    run(store, tmp_path, "--delay", "0.3", workers=1, on_status=kill_one)
+    run(store, tmp_path, "--delay", "0.3", devices=("cpu",), on_status=kill_one)
     assert killed
     assert store.finished("tiny")
     assert len(store.results("tiny")) == 9
@@ -116,7 +116,7 @@ def test_a_worker_that_does_not_end_is_killed(
         run(
             store,
             tmp_path,
-            workers=1,
+            devices=("cpu",),
             on_status=interrupt,
             command=[sys.executable, "-uc", deaf],
         )
@@ -141,7 +141,7 @@ def test_a_sweep_that_cannot_be_trained_ends_with_the_workers_last_line(
 ) -> None:
     monkeypatch.setattr(local, "DEATHS", 2)
     with pytest.raises(error, match=text) as caught:
-        run(store, tmp_path, "--fail", how, workers=1)
+        run(store, tmp_path, "--fail", how, devices=("cpu",))
     assert len(str(caught.value).splitlines()) == 1
     assert claimed(store.status("tiny")) == 0
 
@@ -151,7 +151,7 @@ def test_a_stopped_sweep_ends_the_run_quietly(store: Store, tmp_path: Path) -> N
         if claimed(status) and status.state == "open":
             store.stop("tiny")
 
-    run(store, tmp_path, "--delay", "60", workers=1, on_status=stop)
+    run(store, tmp_path, "--delay", "60", devices=("cpu",), on_status=stop)
     assert store.status("tiny").done == 0
     assert claimed(store.status("tiny")) == 0
 
@@ -162,13 +162,13 @@ def test_secrets_and_the_storage_are_not_among_the_arguments(store: Store, tmp_p
     def look(status: SweepStatus) -> None:
         seen.extend(Path(f"/proc/{child}/cmdline").read_text() for child in children())
 
-    run(store, tmp_path, workers=1, on_status=look)
+    run(store, tmp_path, devices=("cpu",), on_status=look)
     assert any("fakes.py" in line for line in seen)
     assert not any("sqlite" in line for line in seen)
 
 
 def test_a_launcher_outside_the_main_thread_works_too(store: Store, tmp_path: Path) -> None:
-    thread = threading.Thread(target=run, args=(store, tmp_path), kwargs={"workers": 1})
+    thread = threading.Thread(target=run, args=(store, tmp_path), kwargs={"devices": ("cpu",)})
     thread.start()
     thread.join()
     assert store.finished("tiny")

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 
 from sweeper.datasets import Data, Part
-from sweeper.results import CurvePoint, Judged
-from sweeper.training import counting, pruning
+from sweeper.results import Judged
+from sweeper.training import counting
 from sweeper.training.fitting import Tick
 from sweeper.training.network import Network
 from sweeper.training.stacked_module import Stack
@@ -42,7 +41,7 @@ class Judge:
     @torch.no_grad()
     def judge(self, stack: Stack) -> list[Judged]:
         """Count and evaluate every network: the very same weights."""
-        val, test = self._accuracies(stack)
+        val, test = self.accuracies(stack)
         constant, level = counting.constant_inputs(self.data.train.images)
         effective = counting.effective(self.network, stack, constant, level)
         return [
@@ -58,27 +57,8 @@ class Judge:
             for k, layers in enumerate(counting.layer_counts(self.network, stack))
         ]
 
-    @torch.no_grad()
-    def curve(
-        self, stack: Stack, ranked: Tensor, densities: tuple[float, ...]
-    ) -> list[tuple[CurvePoint, ...]]:
-        """Judge every network at each density, pruned by magnitude, without fine-tuning."""
-        prunable = {name: stack[name] for name in self.network.weights}
-        points: list[list[CurvePoint]] = [[] for _ in range(ranked.shape[0])]
-        for density in densities:
-            wanted = torch.full((ranked.shape[0],), density, device=ranked.device)
-            masks = pruning.masks(prunable, ranked, wanted)
-            pruned = {
-                name: torch.where(masks[name], value, 0) if name in masks else value
-                for name, value in stack.items()
-            }
-            val, test = self._accuracies(pruned)
-            nonzero = torch.stack([v.flatten(1).count_nonzero(1) for v in pruned.values()]).sum(0)
-            for k, count in enumerate(nonzero.tolist()):
-                points[k].append(CurvePoint(density, count, val[k], test[k]))
-        return [tuple(row) for row in points]
-
-    def _accuracies(self, stack: Stack) -> tuple[list[float], list[float]]:
+    def accuracies(self, stack: Stack) -> tuple[list[float], list[float]]:
+        """Return the validation and test accuracy of every network."""
         val = accuracy(self.network, stack, self.data.validation, self.tick)
         return val, accuracy(self.network, stack, self.data.test, self.tick)
 

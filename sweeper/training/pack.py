@@ -11,6 +11,7 @@ from sweeper.catalogue import METHODS
 from sweeper.datasets import Data
 from sweeper.results import Judged, Recipe, TrialConfig, TrialResult, TrialState
 from sweeper.training import methods, pruning
+from sweeper.training.curves import density_curves
 from sweeper.training.fitting import Schedule, Slice, Tick, apply_masks, fit
 from sweeper.training.judging import Judge, finite
 from sweeper.training.methods import Setting
@@ -86,7 +87,7 @@ def _train(
     as_trained = judge.judge(stack)
     prunable = {name: stack[name] for name in network.weights}
     ranked = pruning.magnitudes(prunable)
-    curves = judge.curve(stack, ranked, recipe.curve)
+    curves = density_curves(judge, stack, ranked, recipe.curve)
 
     masks = pruning.masks(prunable, ranked, _left(configs, density))
     apply_masks(stack, masks)

@@ -8,20 +8,29 @@ from sweeper.training.stacked_module import Stack
 
 def magnitudes(weights: Stack) -> Tensor:
     """Return |w| of all prunable weights, sorted descending, [pack, weights]."""
-    flat = torch.cat([weight.flatten(1).abs() for weight in weights.values()], dim=1)
-    return flat.sort(dim=1, descending=True).values
+    flat = torch.cat([weight.flatten(1) for weight in weights.values()], dim=1).abs_()
+    for own in flat:  # one by one: a sort also makes indices, which take twice the room
+        own.copy_(own.sort(descending=True).values)
+    return flat
 
 
-def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
-    """Return which weights stay: the largest round(density x weights), zeros never.
+def thresholds(ranked: Tensor, density: Tensor) -> Tensor:
+    """Return the least magnitude that stays, [pack]: of the largest round(density x weights).
 
-    `ranked` comes from `magnitudes`, `density` [pack] lies in (0, 1]. Weights as large as the
-    last one that stays, stay too, so that the choice does not depend on a sorting order.
+    `ranked` comes from `magnitudes`, `density` [pack] lies in (0, 1].
     """
     count = ranked.shape[1]
     keep = (density.double() * count).round().long().clamp(1, count)
-    threshold = ranked.gather(1, (keep - 1)[:, None])[:, 0]  # [pack]
-    return _at_least(weights, threshold)
+    return ranked.gather(1, (keep - 1)[:, None])[:, 0]
+
+
+def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
+    """Return which weights stay: those of at least their network's threshold, zeros never.
+
+    Weights as large as the last one that stays, stay too, so that the choice does not depend on a
+    sorting order.
+    """
+    return at_least(weights, thresholds(ranked, density))
 
 
 def cut(scores: Stack, density: float) -> Stack:
@@ -29,10 +38,11 @@ def cut(scores: Stack, density: float) -> Stack:
     flat = torch.cat([score.flatten().abs() for score in scores.values()])
     count = flat.numel()
     keep = min(max(1, round(density * count)), count)
-    return _at_least(scores, flat.kthvalue(count - keep + 1).values[None])
+    return at_least(scores, flat.kthvalue(count - keep + 1).values[None])
 
 
-def _at_least(weights: Stack, threshold: Tensor) -> Stack:
+def at_least(weights: Stack, threshold: Tensor) -> Stack:
+    """Return which weights have at least a magnitude, [pack]; zeros never."""
     found = {}
     for name, weight in weights.items():
         magnitude = weight.abs()
