@@ -45,7 +45,7 @@ class Plan:
 
     arms: tuple[ArmPlan, ...]
     parameters: int | None
-    steps_per_trial: int
+    steps_in_all: int
     probe: ProbePlan
     seconds: float | None
     """Estimate for probes and trials on this CPU; None for a network of the user's own."""
@@ -57,7 +57,7 @@ class Plan:
 
     @property
     def steps(self) -> int:
-        return self.trials * self.steps_per_trial
+        return self.trials * self.steps_in_all
 
 
 def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
@@ -83,7 +83,7 @@ def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
     return Plan(
         arms=arms,
         parameters=sweep.parameters,
-        steps_per_trial=sweep.steps_per_trial,
+        steps_in_all=sweep.steps_in_all,
         probe=probe,
         seconds=seconds,
         warnings=tuple(warnings(sweep)),
@@ -167,7 +167,7 @@ def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
         return None
     judged = sweep.data.validation + sweep.data.test
     judging = 2 * multiplications * judged * (2 + len(sweep.sparsification.curve))
-    return _training_seconds(sweep, rate, sweep.steps_per_trial) + factor * judging / rate
+    return _training_seconds(sweep, rate, sweep.steps_in_all) + factor * judging / rate
 
 
 def _training_seconds(sweep: Sweep, rate: float, steps: int) -> float:

@@ -40,6 +40,8 @@ class Recipe:
     """Densities at which the trained network is judged without fine-tuning."""
     precision: str = "float32"
     """How matrices are multiplied: `float32`, or `tf32` on a GPU that has it."""
+    finetuned_curve: tuple[float, ...] = ()
+    """Further densities at which the trained network is fine-tuned, and judged then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +127,7 @@ class Judged:
 
 @dataclass(frozen=True, slots=True)
 class CurvePoint:
-    """The trained network pruned to `density` and judged without fine-tuning."""
+    """The trained network pruned to `density`, and fine-tuned or not before it is judged."""
 
     density: float
     nonzero: int
@@ -135,7 +137,7 @@ class CurvePoint:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """The outcome of one trial. A diverged one has no networks and an empty curve."""
+    """The outcome of one trial. A diverged one has no networks and empty curves."""
 
     state: TrialState
     total: int
@@ -143,12 +145,16 @@ class TrialResult:
     pruned: Judged | None
     as_trained: Judged | None
     curve: tuple[CurvePoint, ...]
+    """Without fine-tuning, at the densities of `Recipe.curve`."""
     steps: int
-    """Optimizer steps, fine-tuning included."""
+    """Optimizer steps behind each of the two networks, fine-tuning included."""
     seconds: float
     """Wall time of the pack divided by its size: what this trial cost."""
     pack: int
     """Number of trials that were trained together."""
+    finetuned: tuple[CurvePoint, ...] = ()
+    """With fine-tuning, at the densities of `Recipe.finetuned_curve`. One that diverged in its
+    fine-tuning labels nothing rightly: its accuracies are 0."""
 
     def judged(self, track: Track) -> Judged | None:
         """Return the network of a track, or None for a diverged trial."""

@@ -74,12 +74,14 @@ BRACKET = Bracket(
 )
 
 
-def record(store: Store, worker: str, slot: Slot, sweep: Sweep) -> None:
+def record(
+    store: Store, worker: str, slot: Slot, sweep: Sweep, result: TrialResult = RESULT
+) -> None:
     """Link and record a slot; its trial has the slot's own number."""
     params: dict[str, Scalar] = dict.fromkeys(sweep.domains(slot.arm), 0.01)
     config = sweep.config(slot.arm, slot.repeat, slot.number, params)
     store.link(worker, {slot: slot.number})
-    store.record(worker, [Outcome(slot, slot.number, params, config, RESULT, PROVENANCE)])
+    store.record(worker, [Outcome(slot, slot.number, params, config, result, PROVENANCE)])
 
 
 def work(url: str, name: str, limit: str) -> list[tuple[str, int, int]]:

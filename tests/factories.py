@@ -91,6 +91,7 @@ def make_fact(
     state: TrialState = "complete",
     params: Mapping[str, Scalar] | None = None,
     curve: Sequence[CurvePoint] = (),
+    finetuned: Sequence[CurvePoint] = (),
     provenance: Provenance | None = None,
     seconds: float = 10.0,
 ) -> Fact:
@@ -110,6 +111,7 @@ def make_fact(
         steps=780,
         seconds=seconds,
         pack=4,
+        finetuned=() if diverged else tuple(finetuned),
     )
     return Fact(
         sweep=sweep.name,
@@ -191,6 +193,10 @@ def make_facts(sweep: Sweep, seed: int = 0) -> tuple[Fact, ...]:
                             "learning_rate": float(np.exp(rng.uniform(-4, -2))),
                         },
                         curve=curve,
+                        finetuned=[
+                            CurvePoint(d, round(d * (TOTAL - 410)) + 380, val, val - 0.002)
+                            for d in sweep.sparsification.finetuned_curve
+                        ],
                     )
                 )
     return tuple(facts)

@@ -32,7 +32,7 @@ def test_the_plan_multiplies_arms_repeats_trials_and_steps() -> None:
     found = plan(sweep, rate=lambda: 1e9)
     assert [arm.trials for arm in found.arms] == [72, 72]
     assert found.trials == 144
-    assert found.steps_per_trial == (4 + 1) * 11
+    assert found.steps_in_all == (4 + 1) * 11
     assert found.steps == 144 * 55
     assert found.arms[0].searched == ("strength", "density")
 

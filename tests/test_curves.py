@@ -2,6 +2,7 @@
 
 import dataclasses
 from itertools import pairwise
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from packs import RECIPE, config, facts, penalty, small_images
 from torch import Tensor, nn
 
 from sweeper.datasets import Data, load
-from sweeper.training import pruning, sparse, train
+from sweeper.training import pruning, sparse, train, tuning
 from sweeper.training.curves import TOGETHER, density_curves
+from sweeper.training.fitting import fit
 from sweeper.training.judging import Judge
 from sweeper.training.network import Network
 from sweeper.training.pack import nothing
@@ -151,3 +153,57 @@ def test_logits_that_are_not_finite_are_wrong(bad: float) -> None:
     for label in (0, 1):
         labels = torch.tensor([label]).numpy()
         assert net.right(sparse.upright(torch.ones(1, 1)), labels) == 0
+
+
+FURTHER = (0.3, 0.05, 0.1)
+
+
+def test_a_finetuned_point_is_the_trial_of_that_density(digits: Data) -> None:
+    # Oracle: the same configuration with that density as its own.
+    recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
+    methods = (penalty("l1", "prox"), penalty("marginal_entropy", "shrink"), None)
+    configs = [config(k, chosen, recipe=recipe) for k, chosen in enumerate(methods)]
+    found = train(configs, digits)
+    for density in FURTHER:
+        alone = train([dataclasses.replace(c, density=density) for c in configs], digits)
+        for one, other in zip(found, alone, strict=True):
+            assert other.pruned is not None
+            (point,) = (point for point in one.finetuned if point.density == density)
+            assert (point.nonzero, point.val_accuracy, point.test_accuracy) == (
+                other.pruned.nonzero,
+                other.pruned.val_accuracy,
+                other.pruned.test_accuracy,
+            )
+    plain = dataclasses.replace(recipe, finetuned_curve=())
+    without = train([dataclasses.replace(c, recipe=plain) for c in configs], digits)
+    assert facts(without) == facts([dataclasses.replace(one, finetuned=()) for one in found])
+
+
+def test_densities_of_one_network_are_finetuned_as_one_pack(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def seen(*arguments: Any, **options: Any) -> int:
+        sizes.append(len(options["rate"]))
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(tuning, "fit", seen)
+    recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
+    train([config(recipe=recipe)], digits)
+    assert sizes == [len(FURTHER), 1]
+    sizes.clear()
+    train([config(k, recipe=recipe) for k in range(tuning.TOGETHER + 1)], digits)
+    assert sizes == [tuning.TOGETHER + 1] * (len(FURTHER) + 1)
+
+
+def test_a_network_that_diverges_in_one_finetuning_keeps_the_others(digits: Data) -> None:
+    recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=(0.3, 0.002))
+    # Two weights that are left do no harm; many diverge.
+    (wild,) = train(
+        [config(recipe=recipe, density=0.002, finetune_learning_rate_factor=1e4)], digits
+    )
+    assert wild.state != "diverged"
+    accuracies = {point.density: point.val_accuracy for point in wild.finetuned}
+    assert accuracies[0.3] == 0.0
+    assert accuracies[0.002] > 0.0

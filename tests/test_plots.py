@@ -165,6 +165,17 @@ def test_density_curves_choose_on_validation_at_each_density() -> None:
     ]
 
 
+def test_finetuned_curves_are_a_view_of_their_own() -> None:
+    plain, tuned = CurvePoint(0.01, 3000, 0.90, 0.91), CurvePoint(0.02, 6000, 0.95, 0.94)
+    facts = [make_fact(curve=[plain], finetuned=[tuned])]
+    seen = {}
+    for finetuned in (False, True):
+        view = curve_view(facts, make_sweep(), finetuned=finetuned)
+        seen[view.title] = [dot.nonzero for one in view.series for dot in one.dots]
+    assert list(seen.values()) == [[3000], [6000]]
+    assert all("pruned" in title for title in seen)
+
+
 @needs_chromium
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<svg")])
 def test_figures_are_written_as_images(tmp_path: Path, name: str, start: bytes) -> None:

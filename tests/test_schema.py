@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import subprocess
 import sys
@@ -16,7 +17,15 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
 from sweeper.errors import SchemaError
-from sweeper.results import MethodConfig, Recipe, Term, TrialConfig
+from sweeper.results import (
+    CurvePoint,
+    Fact,
+    MethodConfig,
+    Recipe,
+    Term,
+    TrialConfig,
+    TrialResult,
+)
 from sweeper.spec import Sweep
 from sweeper.store import Store, schema, tables
 from sweeper.store.database import Database
@@ -81,9 +90,17 @@ def build_old(database: Database, copies: int = 0) -> None:
 
 
 def fact_rows(database: Database) -> list[Any]:
-    """Return all columns of all facts."""
-    query = select(tables.fact).order_by(*tables.fact.primary_key)
-    return database.read(lambda connection: list(connection.execute(query)))
+    """Return all columns of all facts, whichever there are."""
+    order = ", ".join(f"sweeper_fact.{key.name}" for key in tables.fact.primary_key)
+
+    def read(connection: Connection) -> list[Any]:
+        there = inspect(connection).get_columns("sweeper_fact")
+        names = {column["name"] for column in there}
+        columns = [column for column in tables.fact.c if column.name in names]
+        assert len(columns) == len(names)
+        return list(connection.execute(select(*columns).order_by(text(order))))
+
+    return database.read(read)
 
 
 def table_names(database: Database) -> set[str]:
@@ -228,6 +245,60 @@ def test_a_fact_that_the_first_schema_cannot_hold_forbids_the_way_back(
         alembic(database, lambda config: command.downgrade(config, "0001"))
     store.check()
     assert store.results(sweep.name) == facts
+    database.close()
+    store.close()
+
+
+def _recorded(store: Store, sweep: Sweep, result: TrialResult = claimer.RESULT) -> list[Fact]:
+    """Put a fact of each of two slots on record."""
+    store.register(sweep)
+    worker = store.join(sweep.name, device="cpu")
+    for slot in store.claim(worker, 2):
+        claimer.record(store, worker, slot, sweep, result)
+    return list(store.results(sweep.name))
+
+
+def test_facts_that_use_nothing_new_go_back_to_the_second_schema(
+    storage_url: str, database: Database, sweep: Sweep
+) -> None:
+    store = Store(storage_url)
+    store.upgrade()
+    facts = _recorded(store, sweep)
+    assert len(facts) == 2
+    alembic(database, lambda config: command.downgrade(config, "0002"))
+    for row in fact_rows(database):
+        assert not {"weight_decay", "precision", "finetuned_curve"} & {
+            *row.config,
+            *row.config["recipe"],
+        }
+    store.upgrade()
+    assert list(store.results(sweep.name)) == facts
+    store.close()
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "key"),
+    [
+        ("training", {"weight_decay": 0.1}, "weight_decay"),
+        ("training", {"precision": "tf32"}, "precision"),
+        ("sparsification", {"finetuned_curve": [0.1, 0.5]}, "finetuned_curve"),
+    ],
+)
+def test_a_fact_that_the_second_schema_cannot_hold_forbids_the_way_back(
+    sqlite_url: str, sweep: Sweep, part: str, changes: dict[str, Any], key: str
+) -> None:
+    store = Store(sqlite_url)
+    store.upgrade()
+    spec = sweep.model_dump(mode="json")
+    changed = Sweep.model_validate({**spec, part: {**spec[part], **changes}})
+    points = (CurvePoint(0.1, 75, 0.5, 0.25), CurvePoint(0.5, 325, 0.75, 0.7))
+    facts = _recorded(store, changed, dataclasses.replace(claimer.RESULT, finetuned=points))
+    assert facts[0].result.finetuned == points
+    database = Database(parse(sqlite_url))
+    with pytest.raises(SchemaError, match=f"schema 0002 cannot hold facts with {key} "):
+        alembic(database, lambda config: command.downgrade(config, "0002"))
+    store.check()
+    assert list(store.results(sweep.name)) == facts
     database.close()
     store.close()
 

@@ -87,7 +87,23 @@ def test_the_defaults_are_filled_in(tmp_path: Path) -> None:
     assert sweep.training.optimizer == "sgd"
     assert sweep.search.in_flight == 4
     assert sweep.parameters == 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
-    assert sweep.steps_per_trial == (4 + 1) * (1137 // 128)
+    assert sweep.steps_per_trial == sweep.steps_in_all == (4 + 1) * (1137 // 128)
+
+
+def test_finetuning_at_further_densities_counts_as_work_and_only_where_it_is(
+    tmp_path: Path,
+) -> None:
+    plain = load(tmp_path, SMALL)
+
+    def curve(densities: str) -> Sweep:
+        text = SMALL.replace("{density:", f"{{finetuned_curve: {densities}, density:")
+        return load(tmp_path, text)
+
+    further = curve("[0.1, 0.2]")
+    assert further.steps_per_trial == plain.steps_per_trial
+    assert further.steps_in_all == plain.steps_in_all + 2 * (1137 // 128)
+    assert further.recipe(0).finetuned_curve == (0.1, 0.2)
+    assert curve("[]").digest == plain.digest != further.digest
 
 
 def test_every_kind_of_domain_is_understood(tmp_path: Path) -> None:
@@ -267,6 +283,8 @@ ONE_MISTAKE = {
         "training.weight_decay: must be >= 0, got -1"),
     "precision": ("epochs: 4", "epochs: 4, precision: fp16",
         "training.precision: no such precision: got 'fp16'; allowed: float32, tf32"),
+    "a curve without epochs": ("{density:", "{finetune_epochs: 0, finetuned_curve: [0.1], density:",
+        "sparsification.finetuned_curve: needs finetune_epochs of 1 or more"),
     "missing": ("name: small\n", "", "name: required, but not given"),
     "dataset": ("digits", "digit", "dataset: no such dataset: got 'digit'; allowed: digits, "
         "fashion-mnist, mnist; did you mean 'digits'?"),
@@ -554,7 +572,10 @@ specs = st.fixed_dictionaries(
     },
     optional={
         "seed": st.integers(),
-        "sparsification": st.fixed_dictionaries({"density": searched}),
+        "sparsification": st.fixed_dictionaries(
+            {"density": searched},
+            optional={"finetuned_curve": st.lists(st.floats(0.001, 1.0), max_size=3)},
+        ),
     },
 )
 

@@ -639,6 +639,8 @@ configs = st.builds(
         repeat=counts,
         order_seed=counts,
         curve=tuples(reals),
+        precision=words,
+        finetuned_curve=tuples(reals),
     ),
     init_seed=counts,
     learning_rate=reals,
@@ -674,6 +676,7 @@ results = st.builds(
     steps=counts,
     seconds=reals,
     pack=st.integers(1, 2**20),
+    finetuned=tuples(st.builds(CurvePoint, reals, counts, reals, reals)),
 ) | st.builds(
     TrialResult,
     state=st.just("diverged"),

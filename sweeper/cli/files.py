@@ -64,7 +64,7 @@ def check(file: StudyFile) -> None:
             f"networks x {probe.steps:,} steps",
             soft_wrap=True,
         )
-    terminal.print(f"{found.trials:,} x {found.steps_per_trial:,} = {found.steps:,} training steps")
+    terminal.print(f"{found.trials:,} x {found.steps_in_all:,} = {found.steps:,} training steps")
     if found.seconds is None:
         terminal.print("time: unknown for a network of your own")
     else:

@@ -126,15 +126,18 @@ def front_view(found: Mapping[str, Front], sweep: Sweep) -> View:
     )
 
 
-def curve_view(facts: Iterable[Fact], sweep: Sweep) -> View:
-    """Return the density curves: at each density the trial that is best on validation."""
+def curve_view(facts: Iterable[Fact], sweep: Sweep, *, finetuned: bool = False) -> View:
+    """Return the density curves: at each density the trial that is best on validation.
+
+    Pruned without fine-tuning, or at the densities at which all were fine-tuned.
+    """
     by, show = selection(sweep)
     facts = [fact for fact in facts if fact.result.state == "complete"]
     dots: dict[str, list[Dot]] = {}
     for arm in sweep.arms:
         best: dict[float, tuple[CurvePoint, Fact]] = {}
         for fact in (fact for fact in facts if fact.arm == arm):
-            for point in fact.result.curve:
+            for point in fact.result.finetuned if finetuned else fact.result.curve:
                 known = best.get(point.density)
                 if known is None or getattr(point, by) > getattr(known[0], by):
                     best[point.density] = (point, fact)
@@ -154,7 +157,8 @@ def curve_view(facts: Iterable[Fact], sweep: Sweep) -> View:
         dots,
         sweep,
         leading(fronts(facts, sweep), sweep),
-        title=f"{sweep.name}: density curves, pruned without fine-tuning",
+        title=f"{sweep.name}: density curves, pruned {'and' if finetuned else 'without'} "
+        f"fine-tun{'ed' if finetuned else 'ing'}",
         subtitle=f"at each density the trial that is best on {SHORT[by]} accuracy (line) · "
         f"markers: its {SHORT[show]} accuracy",
         stairs=False,

@@ -52,6 +52,8 @@ def page(
     ends = ranges.edges(known, made)
     front_view = plots.front_view(made, sweep)
     curve_view = plots.curve_view(facts, sweep)
+    further = bool(sweep.sparsification.finetuned_curve)
+    finetuned = plots.curve_view(facts, sweep, finetuned=True)
     parts = {
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),
@@ -66,6 +68,7 @@ def page(
         "other_note": _NOTES[other],
         "other_table": tables.accuracy_table(sweep, beside, facts, ranked=not reasons),
         "curves_figure": _figure(curve_view, "curves-data"),
+        "finetuned_figure": _figure(finetuned, "finetuned-data") if further else "",
         "arms": tables.arms_table(known, front_view),
         "ranges": ranges.section(found, ends, sweep.parameters),
         "protocol": _list(_protocol(sweep)),
@@ -75,6 +78,7 @@ def page(
         "footer": escape(f"Written by sweeper. {len(facts)} trials on record."),
         "fronts_data": _embedded(front_view),
         "curves_data": _embedded(curve_view),
+        "finetuned_data": _embedded(finetuned) if further else "null",
         "plotly": plots.packed_javascript(),
         "css": _asset("page.css"),
         "js": _asset("page.js"),

@@ -55,6 +55,7 @@ def _plain_name(value: str) -> str:
 
 Name = Annotated[str, AfterValidator(_plain_name)]
 Count = Annotated[Whole, Field(ge=1)]
+Density = Annotated[Number, Field(gt=0, le=1)]
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
@@ -152,9 +153,22 @@ class Sparsification(Frozen):
     finetune_epochs: Annotated[Whole, Field(ge=0)] = 1
     finetune_learning_rate_factor: Positive = 0.2
     floor: Annotated[Number, Field(ge=0, lt=1)] = 0.5
-    curve: tuple[Annotated[Number, Field(gt=0, le=1)], ...] = tuple(
+    curve: tuple[Density, ...] = tuple(
         float(f"{0.0015 * (0.9 / 0.0015) ** (step / 19):.3g}") for step in range(20)
     )
+    finetuned_curve: tuple[Density, ...] = ()
+
+    @model_validator(mode="after")
+    def _curve_is_finetuned(self) -> Self:
+        if self.finetuned_curve and not self.finetune_epochs:
+            raise Problems([("finetuned_curve", "needs finetune_epochs of 1 or more")])
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        empty = type(written["finetuned_curve"])()
+        return without(written, finetuned_curve=empty)
 
 
 class Search(Frozen):

@@ -143,9 +143,16 @@ class Sweep(Frozen):
 
     @property
     def steps_per_trial(self) -> int:
-        """Optimizer steps, fine-tuning included; an incomplete last batch is left out."""
+        """Optimizer steps behind a pruned network; an incomplete last batch is left out."""
         epochs = self.training.epochs + self.sparsification.finetune_epochs
         return epochs * (self.data.train // self.training.batch_size)
+
+    @property
+    def steps_in_all(self) -> int:
+        """Optimizer steps of a trial with the fine-tuning at further densities."""
+        rule = self.sparsification
+        further = rule.finetune_epochs * (self.data.train // self.training.batch_size)
+        return self.steps_per_trial + len(rule.finetuned_curve) * further
 
     @property
     def by_slot(self) -> bool:
@@ -216,7 +223,14 @@ class Sweep(Frozen):
         }
         steps = self.data.train // self.training.batch_size
         epochs = min(self.training.epochs, -(-PROBE_STEPS // steps))
-        recipe = replace(self.recipe(0), epochs=epochs, finetune_epochs=0, order_seed=0, curve=())
+        recipe = replace(
+            self.recipe(0),
+            epochs=epochs,
+            finetune_epochs=0,
+            order_seed=0,
+            curve=(),
+            finetuned_curve=(),
+        )
         return TrialConfig(
             recipe=recipe,
             init_seed=0,
@@ -253,6 +267,7 @@ class Sweep(Frozen):
             order_seed=derive_seed(self.seed, "order", repeat),
             curve=self.sparsification.curve,
             precision=self.training.precision,
+            finetuned_curve=self.sparsification.finetuned_curve,
         )
 
 

@@ -90,6 +90,7 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     **recipe,
                     "model_options": _options(recipe["model_options"]),
                     "curve": tuple(recipe["curve"]),
+                    "finetuned_curve": tuple(recipe.get("finetuned_curve", ())),
                 }
             ),
             "method": MethodConfig(
@@ -114,6 +115,7 @@ def result_row(result: TrialResult) -> dict[str, Any]:
         "seconds": result.seconds,
         "pack": result.pack,
         "curve": [astuple(point) for point in result.curve],
+        "finetuned": [astuple(point) for point in result.finetuned],
         "layers": {},
     }
     for track in _TRACKS:
@@ -133,6 +135,7 @@ def result_of(row: Mapping[str, Any]) -> TrialResult:
         pruned=_judged(row, "pruned"),
         as_trained=_judged(row, "as_trained"),
         curve=tuple(CurvePoint(*point) for point in row["curve"]),
+        finetuned=tuple(CurvePoint(*point) for point in row["finetuned"] or ()),
         steps=row["steps"],
         seconds=row["seconds"],
         pack=row["pack"],

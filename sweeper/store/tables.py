@@ -152,6 +152,7 @@ fact = Table(
     Column("config", JSON, nullable=False),
     Column("layers", JSON, nullable=False),
     Column("curve", JSON, nullable=False),
+    Column("finetuned", JSON, nullable=True),  # NULL in facts from before there was one
     ForeignKeyConstraint(
         ["sweep", "arm", "repeat", "slot"],
         [slot.c.sweep, slot.c.arm, slot.c.repeat, slot.c.number],

@@ -19,7 +19,7 @@ from sweeper.training.stack import Stack
 # Bytes for each parameter at the worst moment of a pack, activations apart. Measured as growth of
 # the process: 32 LeNet-300-100 took 26 to 27 a parameter with any penalty, the 6 of their
 # activations among them; with gates, which are trained as well, 66, and 81 with Adam.
-PLAIN, ADAM, GATES = 24, 8, 48
+PLAIN, ADAM, GATES, FURTHER = 24, 8, 48, 8
 
 
 def needed(configs: Sequence[TrialConfig], data: Data) -> int:
@@ -36,6 +36,7 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
         for config in configs
     )
     each = PLAIN + (ADAM if recipe.optimizer.startswith("adam") else 0) + (GATES if gates else 0)
+    each += FURTHER if recipe.finetuned_curve else 0
     alone = network.init([configs[0].init_seed], recipe, data)
     kept = _kept(network, alone, data.train.images[:1])
     # What flows forward, and back again; fully connected networks are judged all at once.
@@ -77,7 +78,11 @@ def measured(configs: Sequence[TrialConfig], data: Data) -> int:
 
 
 def _short(config: TrialConfig) -> Recipe:
-    return replace(config.recipe, epochs=1, finetune_epochs=1, curve=config.recipe.curve[:1])
+    recipe = config.recipe
+    further = recipe.finetuned_curve[:1]
+    return replace(
+        recipe, epochs=1, finetune_epochs=1, curve=recipe.curve[:1], finetuned_curve=further
+    )
 
 
 def _first(part: Part, count: int) -> Part:

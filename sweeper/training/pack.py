@@ -12,11 +12,12 @@ from sweeper.datasets import Data
 from sweeper.results import Judged, Recipe, TrialConfig, TrialResult, TrialState
 from sweeper.training import methods, pruning
 from sweeper.training.curves import density_curves
-from sweeper.training.fitting import Schedule, Slice, Tick, apply_masks, fit
+from sweeper.training.fitting import Schedule, Slice, Tick, fit
 from sweeper.training.judging import Judge, finite
 from sweeper.training.methods import Setting
 from sweeper.training.network import Network
 from sweeper.training.numerics import numerics
+from sweeper.training.tuning import Rates, Tuning
 
 
 def nothing() -> None:
@@ -85,30 +86,13 @@ def _train(
     )
     healthy = finite(stack)
     as_trained = judge.judge(stack)
-    prunable = {name: stack[name] for name in network.weights}
-    ranked = pruning.magnitudes(prunable)
+    ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     curves = density_curves(judge, stack, ranked, recipe.curve)
 
-    masks = pruning.masks(prunable, ranked, _left(configs, density))
-    apply_masks(stack, masks)
-    tuning = Schedule(
-        recipe.finetune_epochs,
-        recipe.batch_size,
-        recipe.optimizer,
-        recipe.schedule,
-        (recipe.order_seed + 1) % 2**32,
-    )
-    steps += fit(
-        network,
-        stack,
-        data.train,
-        tuning,
-        rate=rate * factor,
-        momentum=momentum,
-        decay=decay,
-        masks=masks,
-        tick=tick,
-    )
+    tuning = Tuning(network, recipe, data.train, tick)
+    slower = Rates(rate * factor, momentum, decay)
+    finetuned = tuning.curves(judge, stack, ranked, recipe.finetuned_curve, slower)
+    steps += tuning.prune(stack, ranked, _left(configs, density), slower)
     healthy = [before and after for before, after in zip(healthy, finite(stack), strict=True)]
     pruned = judge.judge(stack)
     seconds = (time.perf_counter() - began) / len(configs)
@@ -126,6 +110,7 @@ def _train(
                 steps=steps,
                 seconds=seconds,
                 pack=len(configs),
+                finetuned=() if diverged else finetuned[k],
             )
         )
     return results

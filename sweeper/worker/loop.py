@@ -173,7 +173,7 @@ class _Worker:
     def _train(self, pack: Pack, packs: Packs, trainer: Trainer, lease: Lease) -> None:
         """Train a pack, one recipe after the other; each is handed in at once."""
         recipes = list(dict.fromkeys(task.config.recipe for task in pack))
-        ticks = self._sweep.steps_per_trial
+        ticks = self._sweep.steps_in_all
         try:
             for recipe in recipes:
                 group = tuple(task for task in pack if task.config.recipe == recipe)
@@ -251,7 +251,8 @@ class _Worker:
     def _failed(self, told: str, error: TrainingFailed) -> None:
         """Say that training failed. Raises TrainingError the third time in a row."""
         self._tell(told)
-        if self._third(str(error)):
+        # The kind alone: what follows may differ each time, as the bytes that were asked for do.
+        if self._third(str(error).partition(":")[0]):
             raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
 
     def _third(self, failure: str) -> bool:
