@@ -192,10 +192,18 @@ def _work(sweep: Sweep) -> tuple[int, int | None, float]:
 def warnings(sweep: Sweep) -> list[str]:
     """Return what is allowed, but seldom meant; each names the key to look at."""
     return [
+        *_training_warnings(sweep),
         *_search_warnings(sweep),
         *_objective_warnings(sweep),
         *_arm_warnings(sweep),
     ]
+
+
+def _training_warnings(sweep: Sweep) -> list[str]:
+    if sweep.training.precision == "float32":
+        return []
+    text = "exists on NVIDIA GPUs only: workers elsewhere refuse it, and times below are a CPU's"
+    return [f"training.precision: {sweep.training.precision} {text}"]
 
 
 def _search_warnings(sweep: Sweep) -> list[str]:

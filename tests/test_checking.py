@@ -191,6 +191,11 @@ def test_a_density_counts_as_trained_for_arms_that_prune_by_themselves() -> None
     assert warnings(sweep_with(arms=only, sparsification=sparsification)) == []
 
 
+def test_a_precision_of_gpus_is_warned_about() -> None:
+    [text] = warnings(sweep_with(training={"epochs": 4, "precision": "tf32"}))
+    assert text.startswith("training.precision: tf32 exists on NVIDIA GPUs only")
+
+
 def test_an_arm_that_searches_nothing_is_warned_about() -> None:
     sweep = sweep_with(
         training={"epochs": 1}, arms={"dense": {}}, sparsification={"track": "pruned"}

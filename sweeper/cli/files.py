@@ -46,8 +46,9 @@ def check(file: StudyFile) -> None:
     for row in rows:
         shown.add_row(*row)
     # Where it is narrow a long name of an arm is broken, but not a formula's or a parameter's.
-    word = max(len(word) for row in rows for word in row[1].split())
-    shown.columns[1].width = min(max(len(row[1]) for row in rows), word + 5, WIDEST)
+    penalties = ["penalty", *(row[1] for row in rows)]
+    word = max(len(word) for text in penalties for word in text.split())
+    shown.columns[1].width = min(max(map(len, penalties)), word + 5, WIDEST)
     shown.columns[3].width = min(max(len(row[3]) for row in rows), WIDEST)
     terminal.print(shown)
     common = [key for key in found.arms[0].searched if key in shared]

@@ -2,11 +2,14 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
+from sweeper.errors import InputError
 from sweeper.worker import limits
 from sweeper.worker.devices import checked
 
@@ -27,13 +30,15 @@ class Machine:
         return cls(cores(), gpus() if _torch_knows_gpus() else 0)
 
     def devices(self, device: str, workers: int | None = None) -> tuple[str, ...]:
-        """Return the device of each worker. Raises InputError for what names no device.
+        """Return the device of each worker. Raises InputError for a wrong name or number.
 
         `auto` and `cuda` stand for all GPUs, in turns. Unless told otherwise there is one worker
         for each of them, or one for each core. Whether a device that is named is there at all
         only torch can tell, which the worker asks.
         """
         each = [checked(device)]
+        if workers is not None and workers < 1:
+            raise InputError(f"workers: must be >= 1, got {workers}")
         if device in {"auto", "cuda"} and self.gpus:
             each = [f"cuda:{number}" for number in range(self.gpus)]
         usual = len(each) if each[0].startswith("cuda") else min(MOST, self.cores)
@@ -52,21 +57,27 @@ def cores(root: Path = limits.ROOT) -> int:
 def gpus(root: Path = limits.ROOT, environment: Mapping[str, str] = os.environ) -> int:
     """Return how many NVIDIA GPUs torch would find, as the driver's files tell.
 
-    CUDA_VISIBLE_DEVICES is read as CUDA reads it: up to the first entry that names none.
+    CUDA_VISIBLE_DEVICES is read as CUDA reads it: up to the first entry that names none, and as
+    if nothing stood there if one is named twice.
     """
     found = len(list(root.glob("dev/nvidia[0-9]*")))
     found = found or len(list(root.glob("proc/driver/nvidia/gpus/*")))
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
         return found
-    visible = 0
-    for entry in chosen.split(","):
-        word = entry.strip()
-        by_number = word.isdecimal() and int(word) < found
-        if not by_number and not word.startswith(("GPU-", "MIG-")):
+    words = [word.strip() for word in chosen.split(",")]
+    by_name = words[0].startswith(("GPU-", "MIG-"))
+    named: list[str | int] = []
+    for word in words:
+        # All are names of one kind, or all are numbers, whatever stands behind these.
+        match = re.match(f"{words[0][:4]}.*" if by_name else r"\d+", word)
+        if match is None:
             break
-        visible += 1
-    return min(visible, found)
+        named.append(match[0] if by_name else int(match[0]))
+    if len(set(named)) < len(named):
+        return 0
+    there = takewhile(lambda entry: isinstance(entry, str) or entry < found, named)
+    return min(len(list(there)), found)
 
 
 def _torch_knows_gpus() -> bool:

@@ -30,7 +30,8 @@ TRACE = 1e-25
 processors count far more slowly; so what is too small to matter is set to 0. Flushing such numbers
 in hardware is set for each thread apart, so that bits would depend on their number."""
 MANY = 8
-"""Runs of equal momentum up to which a GPU adds gradients to momentum buffers run by run."""
+"""Runs of equal momentum up to which a GPU adds gradients to momentum buffers run by run; more of
+them are collected apart, all at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +114,11 @@ class SGD:
         self._moments = {n: b.view(len(self._keep), -1) for n, b in self._buffers.items()}
         self._apart: list[Sink] = []
         found = []
-        on_cpu = self._momentum.device.type == "cpu"
-        for start, stop, adds in _runs(spans, self._keep):
-            if adds and (on_cpu or len(set(self._keep)) <= MANY):
+        runs = _runs(spans, self._keep)
+        if self._momentum.device.type != "cpu" and len(runs) > MANY:
+            runs = [(0, len(self._keep), False)]
+        for start, stop, adds in runs:
+            if adds:
                 into = _part(self._buffers, start, stop)
                 found.append(Sink(start, stop, into, self._keep[start]))
                 continue

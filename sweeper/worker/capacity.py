@@ -61,11 +61,19 @@ def examples(sweep: Sweep) -> list[TrialConfig]:
 
 
 def room(device: str, root: Path = limits.ROOT) -> int:
-    """Return the bytes that packs of this worker may take on its device."""
-    workers = int(os.environ.get(SHARED_BY, "1"))
+    """Return the bytes that packs of this worker may take on its device. Raises InputError."""
+    workers = _sharing()
     if device == "cpu":
-        return int(SHARE * (limits.memory(root) or UNKNOWN) / workers)
+        left = limits.memory(root)
+        return int(SHARE * (UNKNOWN if left is None else left) / workers)
     import torch
 
     free, _ = torch.cuda.mem_get_info(device)
     return max(0, int(SHARE * free / workers) - RESERVE)
+
+
+def _sharing() -> int:
+    text = os.environ.get(SHARED_BY) or "1"
+    if not text.isdecimal() or int(text) < 1:
+        raise InputError(f"{SHARED_BY}: must be a whole number >= 1, got {text!r}")
+    return int(text)

@@ -8,11 +8,18 @@ _CPU = re.compile(
     # PyTorch's allocator on Linux, then elsewhere; C++ itself.
     r"DefaultCPUAllocator: (can't allocate memory|not enough memory)|^std::bad_alloc$"
 )
-_CUDA = re.compile(r"CUBLAS_STATUS_ALLOC_FAILED|^CUDA error: out of memory")
+_CUDA = re.compile(r"CU(BLAS|DNN)_STATUS_ALLOC_FAILED|^CUDA error: out of memory")
 
 
 def ran_out(error: BaseException) -> bool:
-    """Tell whether an error says that there was no memory left, on the CPU or the GPU."""
+    """Tell whether an error says that there was no memory left, on the CPU or the GPU.
+
+    It may hide behind another one: the end of a CUDA graph whose capture it broke off fails too.
+    """
+    return _says(error) or (error.__context__ is not None and ran_out(error.__context__))
+
+
+def _says(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     torch = sys.modules.get("torch")  # without it nothing was trained with it

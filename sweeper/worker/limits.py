@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 ROOT = Path("/")
+ENDLESS = 2**62
+"""Bytes from which on a limit of cgroup v1 is none: it has no word for that."""
 
 
 def memory(root: Path = ROOT) -> int | None:
@@ -29,8 +31,8 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
     """
     base = root / "sys/fs/cgroup"
     for line in _text(root / "proc/self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
-        if controllers and controller not in controllers.split(","):
+        _, controllers, path = (*line.split(":", 2), "", "")[:3]
+        if not path or (controllers and controller not in controllers.split(",")):
             continue
         inside = PurePosixPath(path.lstrip("/"))
         for part in (inside, *inside.parents):
@@ -46,9 +48,9 @@ def _left(group: Path) -> int | None:
         limit = _number(group / "memory.limit_in_bytes")
         used = _number(group / "memory.usage_in_bytes")
         cache = "total_inactive_file"
-    if limit is None or used is None:
+    if limit is None or used is None or limit >= ENDLESS:
         return None
-    return limit - used + _entry(group / "memory.stat", cache)
+    return limit - used + (_entry(group / "memory.stat", cache) or 0)
 
 
 def _quota(group: Path) -> float | None:
@@ -56,29 +58,32 @@ def _quota(group: Path) -> float | None:
     if not words:
         names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
         words = [_text(group / name).strip() for name in names]
-    quota, period = words
     # No limit is `max` in v2 and -1 in v1.
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
+    quota, period = map(_whole, words) if len(words) == 2 else (None, None)
+    return quota / period if quota and period else None
 
 
 def _available(meminfo: Path) -> int | None:
     kibibytes = _entry(meminfo, "MemAvailable:")
-    return 1024 * kibibytes if kibibytes else None
+    return None if kibibytes is None else 1024 * kibibytes
 
 
-def _entry(path: Path, name: str) -> int:
-    """Return the number beside a name at the beginning of a line, 0 if there is none."""
+def _entry(path: Path, name: str) -> int | None:
+    """Return the number beside a name at the beginning of a line, None if there is none."""
     lines = (line.split() for line in _text(path).splitlines())
-    return next((int(words[1]) for words in lines if words and words[0] == name), 0)
+    return next((_whole(words[1]) for words in lines if len(words) > 1 and words[0] == name), None)
 
 
 def _number(path: Path) -> int | None:
-    text = _text(path).strip()
+    return _whole(_text(path).strip())
+
+
+def _whole(text: str) -> int | None:
     return int(text) if text.isdecimal() else None
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return ""
