@@ -93,6 +93,7 @@ class Contest:
     trials: int
     pack: int | None
     say: Say
+    ours: int | None = None
 
     def rates(self, names: Sequence[str], rounds: int) -> list[Rate]:
         """Run all contestants, every other round backwards; the best run of each counts."""
@@ -115,12 +116,16 @@ class Contest:
 
     def count(self, name: str) -> int:
         """Return the trials of a contestant: as many for each process."""
+        if self.ours and name in {"ours", "curve"}:
+            return self.ours
         share = round(SHARES[name] * self.trials / self.processes)
         return max(1, share) * self.processes
 
     def _why_not(self, name: str) -> str:
-        if name == "ray" and importlib.util.find_spec("ray") is None:
-            return "not installed: pip install 'sweeper[ray]'"
+        if name == "ray" and not all(
+            map(importlib.util.find_spec, ("ray", "tensorboardX", "pyarrow"))
+        ):
+            return "not installed: pip install 'sweeper[bench]'"
         if self.device != "cpu" and name in {"optuna", "ray"}:
             return "measured on CPUs only"
         return ""

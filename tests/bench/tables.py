@@ -47,6 +47,10 @@ def rates(
             lines.append(
                 f"{name:<24}{'':>7}{an_hour:>9.0f}{'':>9}{_times(ours, an_hour):>9}{least:>9.2f}"
             )
+    own = next((one for one in found if one.name == "ours" and not one.skipped), None)
+    if own:
+        took = f"Ours took {own.seconds:.1f} s for {own.trials} trials"
+        lines.append(f"{took}, {own.total_seconds:.1f} s with the start of processes.")
     best = "" if rounds == 1 else f" Best of {rounds} rounds in alternating order."
     lines += [
         "Every trial is the same work; slow contestants run fewer of them." + best,

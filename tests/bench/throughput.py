@@ -2,7 +2,10 @@
 
     python tests/bench/throughput.py [--part all] [--only ours,loop,...] [--trials 8] [--rounds 2]
         [--epochs 5] [--finetune-epochs 1] [--pack N] [--json] [--quick]
-        [--device cuda [--gpu-full]]
+    python tests/bench/throughput.py --device cuda [--gpu-full]
+
+The second measures a GPU: packs there, the loop on that GPU, steps beside the products they hold;
+`--gpu-full` 1,000 trials of 20 epochs, those of fine-tuning among them.
 
 Contestants do the same work one after the other, each with all cores, one thread a process:
 
@@ -52,6 +55,8 @@ class Options:
     pack: int | None
     device: str
     quick: bool
+    ours: int | None
+    """Trials that ours runs, if not a multiple of `trials`."""
 
     @property
     def processes(self) -> int:
@@ -76,7 +81,7 @@ def measure(options: Options) -> tuple[dict[str, Any], list[str]]:
         measured["step"] = {**asdict(limits), "best": limits.best.pack}
     if options.has("rates"):
         contest = contests.Contest(
-            work, device, options.processes, options.trials, options.pack, say
+            work, device, options.processes, options.trials, options.pack, say, options.ours
         )
         found = contest.rates(options.only, options.rounds)
         measured["rates"] = [described(one, options) for one in found]
@@ -161,18 +166,21 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
     work = Work("mnist", given.epochs, given.finetune_epochs)
     if given.quick:
         work = Work("digits", epochs=20, finetune_epochs=5)
-    pack = given.pack
+    if given.gpu_full:
+        work = Work("mnist", epochs=19, finetune_epochs=1)
+    ours = None
     if given.device == "cuda":
-        pack = pack or 256
+        ours = 1000 if given.gpu_full else 1024
     options = Options(
         given.part,
         only,
         work,
         2 if given.quick else given.trials,
         1 if given.quick else given.rounds,
-        pack,
+        given.pack,
         given.device,
         given.quick,
+        ours,
     )
     return options, given.json
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import optuna
+
 from sweeper.datasets import Data, Part
 from sweeper.results import TrialConfig
 from sweeper.search.samplers import Proposals
@@ -54,6 +56,7 @@ class Work:
 
     def configs(self, trials: int) -> list[TrialConfig]:
         """Return what the slots 0 ... trials - 1 of the sweep train."""
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
         sweep = self.sweep(trials)
         proposals = Proposals(sweep)
         return [
