@@ -1,6 +1,6 @@
 """Training without torch: a pure function of the configuration, as the real one is.
 
-`python tests/fakes.py NAME [--delay SECONDS] [--pack K]` is a worker that trains so; storage by
+`python tests/fakes.py NAME [--delay SECONDS...] [--pack K]` is a worker that trains so; storage by
 SWEEPER_STORAGE, as for the real command.
 """
 
@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import optuna
@@ -28,6 +29,7 @@ from sweeper.results import (
     TrialResult,
     TrialState,
 )
+from sweeper.search import Search
 from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.worker import work
@@ -149,6 +151,7 @@ def auto_sweep(name: str = "tiny", **changes: Any) -> Sweep:
     return small_sweep(name, arms=arms, **changes)
 
 
+@lru_cache(maxsize=1)  # to make one takes longer than to read a small study
 def optuna_storage(url: str) -> RDBStorage:
     """Return Optuna's own view of a database; it keeps no connection open."""
     return RDBStorage(url, engine_kwargs={"poolclass": NullPool})
@@ -168,7 +171,8 @@ def main() -> None:
     """Work on a sweep as a process of its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
-    parser.add_argument("--delay", type=float, default=0.0)
+    parser.add_argument("--delay", type=float, nargs="+", default=[0.0], help="of each pack")
+    parser.add_argument("--tell", type=float, default=0.0, help="seconds to tell one trial")
     parser.add_argument("--pack", type=int, default=2)
     parser.add_argument("--lease", type=float, default=60.0)
     parser.add_argument("--fail", default="", help="how training fails: raise, input or kill")
@@ -185,8 +189,16 @@ def main() -> None:
                 raise DataError("mnist: files are missing")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-        return fake_train(configs, data, device, tick=tick, delay=options.delay)
+        delay = options.delay.pop(0) if len(options.delay) > 1 else options.delay[0]
+        return fake_train(configs, data, device, tick=tick, delay=delay)
 
+    tell = Search.tell
+
+    def slowly(*arguments: Any) -> None:
+        time.sleep(options.tell)
+        tell(*arguments)
+
+    Search.tell = slowly  # type: ignore[method-assign]
     store = Store(os.environ["SWEEPER_STORAGE"], lease_seconds=options.lease)
     try:
         work(

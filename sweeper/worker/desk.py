@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent import futures
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from queue import SimpleQueue
 from typing import Any, Generic, TypeVar
 
@@ -21,6 +21,7 @@ class Desk(Generic[C]):
     """A thread that opens a clerk and lets it do the jobs, in their order.
 
     What a job raises is raised by `result` and `wait`; the jobs after it are done all the same.
+    If the clerk cannot be opened, every job raises why.
     """
 
     def __init__(self, clerk: Callable[[], AbstractContextManager[C]]) -> None:
@@ -63,11 +64,20 @@ class Desk(Generic[C]):
         return not futures.wait(jobs, timeout=seconds).not_done
 
     def _work(self) -> None:
-        with self._clerk() as clerk:
+        closed: BaseException | None = None
+        with ExitStack() as stack:
+            try:
+                clerk = stack.enter_context(self._clerk())
+            except BaseException as error:
+                closed = error  # every job raises it: who waits for one must hear of it
             while (item := self._jobs.get()) is not None:
                 job, work = item
-                if job.set_running_or_notify_cancel():
+                if not job.set_running_or_notify_cancel():
+                    continue
+                if closed is None:
                     self._do(job, work, clerk)
+                else:
+                    job.set_exception(closed)
 
     def _do(self, job: Job[Any], work: Callable[[C], Any], clerk: C) -> None:
         result, failure = None, None

@@ -105,10 +105,10 @@ class Packs:
             self._coming = None  # nothing can be claimed ahead; it is tried again a little later
 
     def give_back(self) -> None:
-        """Give back what is in training and not handed in."""
+        """Give back what is in training and not handed in. Raises what the lease does."""
         worker, held = self._lease.worker, self._held
         job = self._desk.submit(lambda clerk: clerk.give_back(worker, held))
-        self._desk.wait(job, lambda: None)
+        self._desk.wait(job, self._lease.check)
         self._held = ()
         self.settle()
 
