@@ -198,7 +198,7 @@ def main() -> None:
         time.sleep(options.tell)
         tell(*arguments)
 
-    Search.tell = slowly  # type: ignore[method-assign]
+    Search.tell = slowly  # type: ignore[method-assign, assignment]
     store = Store(os.environ["SWEEPER_STORAGE"], lease_seconds=options.lease)
     try:
         work(

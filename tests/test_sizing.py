@@ -101,7 +101,7 @@ import re, sys
 from packs import small_images
 from sweeper.training import train
 from sweeper.training.footprint import estimated
-from test_sizing import COUNT, CASES, trials
+from test_sizing import CASES, trials
 
 case = CASES[sys.argv[1]]
 data = small_images(1000)
@@ -113,17 +113,17 @@ run(1)  # compiles, and loads what is loaded once
 before = held("VmRSS")
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # forget the peak so far; that of the process that started this one counts too
-run(COUNT)
+run(case[3])
 said = estimated(trials(case[0], model=case[1], optimizer=case[2]), data)
-print((held("VmHWM") - before) / COUNT, said)
+print((held("VmHWM") - before) / case[3], said)
 """
-COUNT = 24
-CASES: dict[str, tuple[MethodConfig, str, str]] = {
-    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd"),
-    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam"),
-    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd"),
-    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd"),
+CASES: dict[str, tuple[MethodConfig, str, str, int]] = {
+    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd", 24),
+    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam", 24),
+    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd", 24),
+    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd", 8),
 }
+"""The arm, the model, the optimizer, and the size of the pack."""
 
 
 @pytest.mark.slow

@@ -105,7 +105,7 @@ class _Study:
         spec = work.sweep(trials).model_dump(mode="json")
         spec["search"] = {**spec["search"], "sampler": sampler}
         self._sweep = Sweep.model_validate(spec)
-        self._store = Store(url)
+        self._store = Store(url, lease_seconds=3600)
         self._store.upgrade()
         self._store.register(self._sweep)
         self._search = Search(url, self._sweep)

@@ -24,6 +24,7 @@ import platform
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
@@ -66,12 +67,11 @@ class Options:
         return self.part in {part, "all"}
 
 
-def measure(options: Options) -> tuple[dict[str, Any], list[str]]:
-    """Return what was measured, for JSON, and as tables."""
+def measure(options: Options, show: Callable[[str], None]) -> dict[str, Any]:
+    """Return what was measured, for JSON; `show` is given each table as soon as it is known."""
     work, device = options.work, options.device
     step_rounds = 5 if options.quick else 40
     measured: dict[str, Any] = {"machine": machine(options), "work": asdict(work)}
-    texts = []
     limits = None
     if options.has("step"):
         say("step: matrix products and steps in turns")
@@ -85,9 +85,9 @@ def measure(options: Options) -> tuple[dict[str, Any], list[str]]:
         )
         found = contest.rates(options.only, options.rounds)
         measured["rates"] = [described(one, options) for one in found]
-        texts.append(tables.rates(found, work, options.processes, options.rounds, limits))
+        show(tables.rates(found, work, options.processes, options.rounds, limits))
     if limits:
-        texts.append(tables.steps(limits))
+        show(tables.steps(limits))
     if options.has("growth"):
         say("growth: arms in a pack")
         sizes = (0, 20) if options.quick else growth.TRIALS
@@ -100,12 +100,12 @@ def measure(options: Options) -> tuple[dict[str, Any], list[str]]:
             "training_seconds": seconds,
             "bookkeeping": [asdict(one) for one in trials],
         }
-        texts.append(tables.growth(arms, trials, seconds))
+        show(tables.growth(arms, trials, seconds))
     if options.has("memory") and device == "cpu":
         peaks = memory.measure(work.dataset, say)
         measured["memory"] = [asdict(one) for one in peaks]
-        texts.append(tables.memory(peaks))
-    return measured, texts
+        show(tables.memory(peaks))
+    return measured
 
 
 def described(one: contests.Rate, options: Options) -> dict[str, Any]:
@@ -189,12 +189,21 @@ def main() -> None:
     options, as_json = parse()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        measured, texts = measure(options)
+        measured = measure(options, _nothing if as_json else _print)
     except KeyboardInterrupt:
         sys.exit("stopped")
     except (SweeperError, RuntimeError) as error:
         sys.exit(f"error: {error}")
-    print(json.dumps(measured, indent=2) if as_json else "\n\n".join(texts))
+    if as_json:
+        print(json.dumps(measured, indent=2))
+
+
+def _print(table: str) -> None:
+    print(f"{table}\n", flush=True)
+
+
+def _nothing(table: str) -> None:
+    pass
 
 
 def _leave(number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,65 @@
+"""The benchmark of throughput runs, and its contestants do the same work. No time is tested."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).parent / "bench" / "throughput.py"
+
+
+def run(*options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(PROGRAM), *options],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def measured(*options: str) -> dict[str, Any]:
+    done = run("--quick", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+@pytest.mark.slow
+def test_ours_and_the_hand_written_loop_train_the_same_networks() -> None:
+    found = measured("--part", "rates", "--only", "ours,loop")["rates"]
+    ours, loop = found
+    assert (ours["name"], loop["name"]) == ("ours", "loop")
+    assert ours["trials"] == 4 * loop["trials"] > 0
+    assert not loop["differs"]
+    assert abs(loop["difference"]) < 0.005  # sums in another order, on trials of equal slots
+    for one in found:
+        assert 0 < one["seconds"] <= one["total_seconds"]
+        assert one["as_trained"] > 0.9
+
+
+@pytest.mark.slow
+def test_the_other_parts_give_every_figure() -> None:
+    step = measured("--part", "step")["step"]
+    assert [one["pack"] for one in step["packs"]] == [1, 16]
+    assert all(one[key] > 0 for one in step["packs"] for key in ("plain", "l1", "products"))
+    growth = measured("--part", "growth")["growth"]
+    assert [one["arms"] for one in growth["arms"]] == [1, 4, 16]
+    assert {one["sampler"] for one in growth["bookkeeping"]} == {"qmc", "tpe"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--only", "ours,lop"), "--only: no such contestant: lop"),
+        (("--gpu-full",), "--gpu-full: needs --device cuda"),
+        (("--part", "all of it"), "invalid choice"),
+    ],
+)
+def test_a_wrong_option_is_said(options: tuple[str, ...], said: str) -> None:
+    done = run(*options)
+    assert done.returncode == 2
+    assert said in done.stderr
