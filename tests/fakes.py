@@ -1,6 +1,6 @@
 """Training without torch: a pure function of the configuration, as the real one is.
 
-`python tests/fakes.py NAME [--delay SECONDS...] [--pack K]` is a worker that trains so; storage by
+`python tests/fakes.py NAME [--delay SECONDS,...] [--pack K]` is a worker that trains so; storage by
 SWEEPER_STORAGE, as for the real command.
 """
 
@@ -171,13 +171,14 @@ def main() -> None:
     """Work on a sweep as a process of its own."""
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
-    parser.add_argument("--delay", type=float, nargs="+", default=[0.0], help="of each pack")
+    parser.add_argument("--delay", default="0", help="seconds of each pack, by comma")
     parser.add_argument("--tell", type=float, default=0.0, help="seconds to tell one trial")
     parser.add_argument("--pack", type=int, default=2)
     parser.add_argument("--lease", type=float, default=60.0)
     parser.add_argument("--fail", default="", help="how training fails: raise, input or kill")
     parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
+    delays = [float(delay) for delay in options.delay.split(",")]
 
     def train(
         configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Callable[[], None]
@@ -189,7 +190,7 @@ def main() -> None:
                 raise DataError("mnist: files are missing")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-        delay = options.delay.pop(0) if len(options.delay) > 1 else options.delay[0]
+        delay = delays.pop(0) if len(delays) > 1 else delays[0]
         return fake_train(configs, data, device, tick=tick, delay=delay)
 
     tell = Search.tell

@@ -368,7 +368,7 @@ def test_sigterm_gives_back_what_trains_and_what_is_claimed_ahead_within_ten_sec
     store: Store,
 ) -> None:
     service.register(store, free())
-    with worker_process(store.url, "--delay", "0", "60") as process:
+    with worker_process(store.url, "--delay", "0,60") as process:
         wait_for(lambda: (store.status("tiny").done, claimed(store)) == (2, 4))
         process.terminate()
         output, _ = process.communicate(timeout=10)
@@ -440,7 +440,7 @@ def test_sigterm_is_obeyed_while_a_failed_pack_waits_to_be_given_back(
 
 def test_kill_while_a_pack_is_claimed_ahead_costs_no_trial_and_doubles_none(store: Store) -> None:
     service.register(store, free())
-    with worker_process(store.url, "--delay", "0", "60") as process:
+    with worker_process(store.url, "--delay", "0,60") as process:
         wait_for(lambda: (store.status("tiny").done, running(store, free())) == (2, 4))
         process.kill()
         process.wait()
@@ -451,7 +451,7 @@ def test_kill_while_a_pack_is_claimed_ahead_costs_no_trial_and_doubles_none(stor
 
 
 def test_kill_between_record_and_tell_beside_training_doubles_no_trial(own_store: Store) -> None:
-    with worker_process(own_store.url, "--delay", "1.5", "60", "--tell", "600") as process:
+    with worker_process(own_store.url, "--delay", "1.5,60", "--tell", "600") as process:
         wait_for(lambda: own_store.status("tiny").done == 2)
         wait_for(lambda: claimed(own_store) == 2)
         process.kill()

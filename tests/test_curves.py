@@ -21,7 +21,7 @@ from sweeper.training.pack import nothing
 from sweeper.training.sparse import Sparse
 from sweeper.training.stack import Stack
 
-DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35)
+DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35, 0.17, 0.18)
 
 
 @pytest.fixture(scope="module")

@@ -104,7 +104,7 @@ from sweeper.training.footprint import estimated
 from test_sizing import CASES, trials
 
 case = CASES[sys.argv[1]]
-data = small_images(1000)
+data = small_images(case[4])
 def run(count):
     train(trials(*[case[0]] * count, model=case[1], optimizer=case[2]), data)
 def held(key):
@@ -117,13 +117,13 @@ run(case[3])
 said = estimated(trials(case[0], model=case[1], optimizer=case[2]), data)
 print((held("VmHWM") - before) / case[3], said)
 """
-CASES: dict[str, tuple[MethodConfig, str, str, int]] = {
-    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd", 24),
-    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam", 24),
-    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd", 24),
-    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd", 8),
+CASES: dict[str, tuple[MethodConfig, str, str, int, int]] = {
+    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd", 24, 1000),
+    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam", 24, 1000),
+    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd", 24, 1000),
+    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd", 24, 200),
 }
-"""The arm, the model, the optimizer, and the size of the pack."""
+"""The arm, the model, the optimizer, the size of the pack and the number of images."""
 
 
 @pytest.mark.slow

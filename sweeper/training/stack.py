@@ -1,11 +1,14 @@
-"""Stacked parameters, and where the gradients of a stack go."""
+"""Stacked parameters, and where the gradients of a stack come from and go to."""
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 Stack = dict[str, Tensor]
 """Parameters by name, each [pack, *shape]."""
+Layers = tuple[tuple[str, str], ...]
+"""The names of weight [pack, out, in] and bias [pack, out] of each layer of an MLP."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,9 +27,12 @@ class Sink:
 
     def take(self, name: str, gradient: Tensor) -> None:
         """Let in a gradient [stop - start, *shape]."""
-        into = self.into[name]
+        self.put(self.into[name], gradient)
+
+    def put(self, into: Tensor, gradient: Tensor) -> None:
+        """Let a gradient into a part of the sink, of the same shape."""
         if self.keep:
-            into.mul_(self.keep).add_(gradient)
+            torch.add(gradient, into, alpha=self.keep, out=into)
         else:  # without reading what was there: it may be NaN
             into.copy_(gradient)
 
@@ -40,3 +46,14 @@ class Sink:
         place = network - self.start
         into = {name: value[place : place + 1] for name, value in self.into.items()}
         return Sink(network, network + 1, into, self.keep)
+
+
+def delta(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the gradient of mean cross-entropy in logits [pack, batch, classes].
+
+    (softmax - one hot) / batch.
+    """
+    found = logits.softmax(-1)
+    index = labels[None, :, None].expand(logits.shape[0], -1, 1)
+    found.scatter_add_(2, index, found.new_full((1, 1, 1), -1.0).expand_as(index))
+    return found.div_(labels.shape[0])

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sweeper.training.stack import Sink, Stack
-
-Layers = tuple[tuple[str, str], ...]
+from sweeper.training import products, separate_mlp
+from sweeper.training.stack import Layers, Sink, Stack
+from sweeper.training.stack import delta as gradient_of
 
 
 @dataclass(slots=True)
@@ -25,15 +25,20 @@ class StackedMLP:
     @torch.no_grad()
     def logits(self, stack: Stack, images: Tensor) -> Tensor:
         """Return [pack, batch, classes] for images [batch, ...]; overwritten by the next call."""
+        if products.serves(images):
+            return separate_mlp.logits(self.layers, stack, images)
         hidden = self._hidden(stack, images.flatten(1))
         return self._affine(hidden[-1], stack, len(self.layers) - 1)
 
     @torch.no_grad()
     def backward(self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[Sink]) -> None:
         """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
+        if products.serves(images):
+            separate_mlp.backward(self.layers, stack, images, labels, sinks)
+            return
         hidden = self._hidden(stack, images.flatten(1))
         logits = self._affine(hidden[-1], stack, len(self.layers) - 1)
-        delta = self._delta(logits, labels)
+        delta = gradient_of(logits, labels)
         for index in reversed(range(len(self.layers))):
             weight, bias = self.layers[index]
             inputs = hidden[index]
@@ -75,14 +80,6 @@ class StackedMLP:
         wide = self._buffer("layer 0", (batch, pack * width), weight)
         torch.mm(inputs[0], weight.flatten(0, 1).T, out=wide).add_(bias.flatten())
         return wide.view(batch, pack, width).transpose(0, 1)
-
-    @staticmethod
-    def _delta(logits: Tensor, labels: Tensor) -> Tensor:
-        """Gradient of mean cross-entropy in the logits: (softmax - one hot) / batch."""
-        delta = logits.softmax(-1)
-        index = labels[None, :, None].expand(logits.shape[0], -1, 1)
-        delta.scatter_add_(2, index, delta.new_full((1, 1, 1), -1.0).expand_as(index))
-        return delta.div_(labels.shape[0])
 
     def _buffer(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
         found = self._buffers.get(name)
