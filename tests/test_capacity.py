@@ -183,6 +183,18 @@ def refuse(error: Exception) -> Callable[[], object]:
     return act
 
 
+@pytest.mark.parametrize(
+    ("free", "workers", "left"),
+    [(80, 1, 64), (80, 4, 16), (20, 4, 16), (10, 4, 8), (1, 4, 0)],
+)
+def test_workers_of_one_gpu_have_equal_parts_whoever_was_first(
+    monkeypatch: pytest.MonkeyPatch, free: int, workers: int, left: int
+) -> None:
+    monkeypatch.setenv(capacity.SHARED_BY, str(workers))
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * GIB, 80 * GIB))
+    assert capacity.room("cuda:0") == max(0, left * GIB - capacity.RESERVE)
+
+
 def capturing() -> None:
     """Fail as the end of a capture does after memory ran out within."""
     try:

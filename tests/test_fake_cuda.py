@@ -121,7 +121,16 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Again]:
         return found[-1]
 
     monkeypatch.setattr(graphs, "_CudaGraph", capture)
+    monkeypatch.setattr(torch.cuda, "Event", Event)
     return found
+
+
+class Event:
+    """An event of a device that has always done all it was given."""
+
+    def record(self) -> None: ...
+
+    def synchronize(self) -> None: ...
 
 
 @contextmanager
@@ -335,7 +344,7 @@ def test_a_probe_on_a_gpu_finds_what_it_finds_on_a_cpu(
         found, _ = probe(one, moved(digits))
     assert [point.strength for point in found] == pytest.approx([p.strength for p in expected])
     middle = [p.moved for p in expected[:8]]
-    assert [point.moved for point in found[:8]] == pytest.approx(middle, rel=0.02)
+    assert [point.moved for point in found[:8]] == pytest.approx(middle, rel=0.02, abs=1e-6)
 
 
 @pytest.mark.parametrize("chosen", [penalty("l1", "prox"), method("l0_hard_concrete", 1e-3)])
@@ -343,15 +352,13 @@ def test_packs_are_measured_on_a_gpu_with_nothing_left_on_the_host(
     captured: list[Again], digits: Data, monkeypatch: pytest.MonkeyPatch, chosen: MethodConfig
 ) -> None:
     # What only a driver can tell; the rest is real.
-    for name, told in (
-        ("synchronize", None),
-        ("reset_peak_memory_stats", None),
-        ("memory_allocated", 1000),
-        ("max_memory_allocated", 161_000),
-    ):
-        monkeypatch.setattr(torch.cuda, name, lambda device, told=told: told)
+    for name in ("synchronize", "reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *device: None)
+    # Of packs of 16 and of 32 networks; 50,000 are the libraries' own.
+    peaks = iter((50_000 + 160_000, 50_000 + 320_000))
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: next(peaks))
     configs = [config(k, one, weight_decay=1e-3) for k, one in enumerate((None, chosen))]
     with gpu():
         found = sizing.choose(configs, moved(digits), 80_000)
     assert found.memory == 10_000
-    assert found.pack in {1, 2, 4, 8}
+    assert found.pack in {1, 2, 4}  # all of them together fit into 80,000 bytes

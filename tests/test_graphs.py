@@ -4,7 +4,8 @@ No GPU is needed: what a graph asks of a step is held on the CPU.
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from sweeper.errors import InputError
 from sweeper.results import MethodConfig, Recipe
 from sweeper.training import optimizers
 from sweeper.training.fitting import Schedule, Slice, Stepper
-from sweeper.training.graphs import WARM_UP, Captured, one_by_one
+from sweeper.training.graphs import WARM_UP, Captured, one_by_one, paced
 from sweeper.training.methods import Setting, make
 from sweeper.training.network import Network
 from sweeper.training.numerics import numerics
@@ -154,6 +155,48 @@ def test_steps_through_a_graph_are_those_one_by_one(digits: Data, optimizer: str
     for name in found[0]:
         assert torch.equal(found[0][name], found[1][name]), name
     assert (found[0]["1.weight"][3] == 0).any()
+
+
+def test_the_host_is_never_more_than_sixteen_steps_ahead_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = 0
+    waited_for: list[tuple[int, int]] = []
+
+    class Event:
+        def record(self) -> None:
+            self.steps = started
+
+        def synchronize(self) -> None:
+            waited_for.append((self.steps, started))
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+
+    def take(index: torch.Tensor, factor: float, number: int) -> None:
+        nonlocal started
+        started = number + 1
+
+    step = paced(take)
+    for number in range(40):
+        step(torch.zeros(1), 1.0, number)
+    # The GPU still has the later eight to do while the host waits for the earlier ones.
+    assert waited_for == [(8, 16), (16, 24), (24, 32), (32, 40)]
+
+
+def test_training_on_a_gpu_makes_it_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[torch.device] = []
+
+    @contextmanager
+    def device(chosen: torch.device) -> Iterator[None]:
+        entered.append(chosen)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", device)
+    with numerics(torch.device("cpu")):
+        assert not entered
+    with numerics(torch.device("cuda:1")):
+        assert entered == [torch.device("cuda:1")]
 
 
 def test_noise_and_formulas_from_outside_are_not_captured(digits: Data) -> None:

@@ -11,7 +11,7 @@ import pytest
 from fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
 
 from sweeper.catalogue import SAMPLERS
-from sweeper.errors import StorageError
+from sweeper.errors import LeaseLost, StorageError
 from sweeper.results import Scalar, Slot, TrialResult
 from sweeper.search import Search
 from sweeper.search.publish import changed, figure_chunks, note_chunks
@@ -238,6 +238,22 @@ def test_telling_twice_changes_nothing(search: Search, opened: Opened, url: str)
 def test_a_failed_trial_is_neither_running_nor_history(search: Search) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
     search.fail("tiny/l1/0", number)
+    assert search.running("l1", 0) == ()
+
+
+def test_a_trial_that_others_gave_up_during_a_long_ask_is_a_lost_lease(search: Search) -> None:
+    sweep = small_sweep()
+    slots = [slot_of(sweep, number) for number in range(2)]
+    calls = 0
+
+    def check() -> None:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            search.fail(slots[0].study, 0)
+
+    with pytest.raises(LeaseLost, match="the trial of slot 0 of tiny/l1/0 was given up"):
+        search.ask(slots, check=check)
     assert search.running("l1", 0) == ()
 
 

@@ -209,7 +209,10 @@ class Search:
                 one.user_attrs.get("slot"): one.number
                 for one in self._unfinished(self._study(name))
             }
-            found |= {slot: latest[slot.number] for slot in slots if slot.study == name}
+            for slot in (slot for slot in slots if slot.study == name):
+                if slot.number not in latest:  # told FAIL by others, or deleted with its study
+                    raise LeaseLost(f"the trial of slot {slot.number} of {name} was given up")
+                found[slot] = latest[slot.number]
         return found
 
     def _known(self, study: str, trial: int) -> int | None:

@@ -34,11 +34,13 @@ def density_curves(
     kind of network and device alone, so that its bits do not depend on the pack.
     """
     bounds = {
-        density: pruning.thresholds(ranked, ranked.new_full((len(ranked),), density))
+        density: pruning.thresholds(
+            ranked, ranked.new_full((len(ranked),), density, dtype=torch.float64)
+        )
         for density in densities
     }
     thin = sparse.runs(judge.network.layers, stack)
-    few = {density: bound for density, bound in bounds.items() if thin and density <= sparse.MOST}
+    few = {density: bound for density, bound in bounds.items() if thin and density <= sparse.most()}
     many = {density: bound for density, bound in bounds.items() if density not in few}
     points = _dense(judge, stack, many) | _sparse(judge, stack, few)
     return [tuple(points[density][k] for density in densities) for k in range(len(ranked))]

@@ -65,16 +65,19 @@ def _kept(network: Network, alone: Stack, image: Tensor) -> int:
 def measured(configs: Sequence[TrialConfig], data: Data) -> int:
     """Return the bytes on the GPU that a network takes at most, trained and judged in a pack."""
     count = max(16, len(configs))
-    few = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), count)]
     batch = configs[0].recipe.batch_size
     part = _first(data.train, 4 * batch)
     short = replace(
         data, train=part, validation=_first(data.validation, CHUNK), test=_first(data.test, CHUNK)
     )
-    before = torch.cuda.memory_allocated(data.device)
-    torch.cuda.reset_peak_memory_stats(data.device)
-    train(few, short, str(data.device))
-    return (torch.cuda.max_memory_allocated(data.device) - before) // count
+    peaks = []
+    for size in (count, 2 * count):  # what libraries take for themselves is no network's
+        some = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
+        torch.cuda.reset_peak_memory_stats(data.device)
+        train(some, short, str(data.device))
+        peaks.append(torch.cuda.max_memory_reserved(data.device))
+        torch.cuda.empty_cache()
+    return max(1, peaks[1] - peaks[0]) // count
 
 
 def _short(config: TrialConfig) -> Recipe:

@@ -1,10 +1,12 @@
 """How the steps of a training run are started: one by one, or on CUDA as one captured graph.
 
 A step of a pack is some hundred small kernels; started from Python one by one they would leave the
-device idle. A graph starts them all at once, and nothing waits for the device within an epoch.
+device idle. A graph starts them all at once; within an epoch the host waits for nothing but steps
+that lie well behind those it has started.
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -14,6 +16,8 @@ from sweeper.datasets import Part
 
 Take = Callable[[Tensor, float, int], None]
 """Takes a step: indices of the batch [batch], factor on the learning rates, number of the step."""
+AHEAD = 8
+"""Steps of which at most twice as many are started before they are done on a GPU."""
 WARM_UP = 3
 """Steps that are taken as they come before one is captured, as libraries set themselves up."""
 
@@ -31,9 +35,31 @@ class Steps(Protocol):
 
 def steps_on(steps: Steps, part: Part, batch_size: int, rate: Tensor) -> Take:
     """Return what takes steps on a part of the data with learning rates `rate` [pack]."""
-    if part.labels.device.type == "cuda" and steps.capturable:
-        return Captured(steps, part, batch_size, rate, _CudaGraph())
-    return one_by_one(steps, part, rate)
+    if part.labels.device.type != "cuda":
+        return one_by_one(steps, part, rate)
+    if steps.capturable:
+        return paced(Captured(steps, part, batch_size, rate, _CudaGraph()))
+    return paced(one_by_one(steps, part, rate))
+
+
+def paced(take: Take) -> Take:
+    """Keep the host from running far ahead of a GPU: only a little, so that the GPU never waits.
+
+    Else it would start an epoch of steps at once and then be deaf: to signals, to a lost lease.
+    """
+    before: Any = None
+
+    def wait(index: Tensor, factor: float, number: int) -> None:
+        nonlocal before
+        take(index, factor, number)
+        if number % AHEAD == AHEAD - 1:
+            now: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            now.record()
+            if before is not None:
+                before.synchronize()
+            before = now
+
+    return wait
 
 
 def one_by_one(steps: Steps, part: Part, rate: Tensor) -> Take:
@@ -60,12 +86,18 @@ class Graph(Protocol):
         """Run the program that was kept."""
 
 
+@cache
+def _stream(device: int) -> Any:
+    """Return the stream of all graphs of a GPU: libraries keep a workspace for each stream."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
 class _CudaGraph:
     """A CUDA graph. Reference: torch.cuda.CUDAGraph."""
 
     def __init__(self) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        self._stream: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
+        self._stream = _stream(torch.cuda.current_device())
 
     def apart(self, program: Callable[[], None]) -> None:
         self._stream.wait_stream(torch.cuda.current_stream())

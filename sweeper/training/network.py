@@ -35,18 +35,17 @@ class Network:
 
     def init(self, seeds: Sequence[int], recipe: Recipe, data: Data) -> Stack:
         """Return fresh parameters, those of network k drawn from seeds[k] alone."""
-        drawn = [
-            dict(
-                models.build(
-                    recipe.model, recipe.model_options, data.shape, data.classes, seed=seed
-                ).named_parameters()
-            )
-            for seed in seeds
-        ]
-        return {
-            name: torch.stack([network[name].detach() for network in drawn]).to(data.device)
-            for name in drawn[0]
+        stack = {
+            name: torch.empty(len(seeds), *value.shape, dtype=value.dtype, device=data.device)
+            for name, value in self.template.named_parameters()
         }
+        for k, seed in enumerate(seeds):  # one by one: thousands may not fit beside a GPU
+            built = models.build(
+                recipe.model, recipe.model_options, data.shape, data.classes, seed=seed
+            )
+            for name, value in built.named_parameters():
+                stack[name][k].copy_(value.detach())
+        return stack
 
     def runner(self) -> Runner:
         """Return what computes logits and gradients of stacks; it keeps buffers between calls."""

@@ -1,7 +1,7 @@
 """What the bits of a result depend on beside the code: threads, and how matrices are multiplied."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -22,7 +22,8 @@ def numerics(device: torch.device, precision: str = "float32") -> Iterator[None]
 
     One thread on a CPU, since several share out the sums of a product: eight gave other bits than
     one for LeNet-300-100, two for wider layers. Cores are used by as many processes; two threads
-    took 2.5 ms a step and network where one took 2.2. On CUDA float32 means float32.
+    took 2.5 ms a step and network where one took 2.2. On CUDA float32 means float32, and streams
+    and graphs are those of this GPU: else they would be those of the first one.
     """
     check_precision(precision, device)
     threads = torch.get_num_threads()
@@ -34,8 +35,11 @@ def numerics(device: torch.device, precision: str = "float32") -> Iterator[None]
         torch.set_num_threads(1)
     else:
         products.fp32_precision = convolutions.fp32_precision = wanted
+    started: Any = torch.cuda.is_initialized  # untyped
+    first = device.type == "cpu" or not started()
     try:
-        yield
+        with nullcontext() if first else torch.cuda.device(device):
+            yield
     finally:
         torch.set_num_threads(threads)
         products.fp32_precision, convolutions.fp32_precision = before

@@ -97,13 +97,12 @@ class RandomPruning(Pruner):
         # A seed of its own: that of the initial weights would rank them by their very values.
         seeds = [derive_seed(seed, "random_pruning") for seed in setting.seeds]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return {
-            name: torch.stack(
+        found = {name: torch.empty_like(weight) for name, weight in weights.items()}
+        for score in found.values():
+            for own, generator in zip(score, generators, strict=True):
                 # Never 0, which `cut` takes for a weight that is gone.
-                [1 - torch.rand(weight.shape[1:], generator=generator) for generator in generators]
-            ).to(weight.device)
-            for name, weight in weights.items()
-        }
+                own.copy_(1 - torch.rand(own.shape, generator=generator))
+        return found
 
 
 @dataclass(frozen=True, slots=True, eq=False)

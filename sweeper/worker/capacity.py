@@ -68,8 +68,9 @@ def room(device: str, root: Path = limits.ROOT) -> int:
         return int(SHARE * (UNKNOWN if left is None else left) / workers)
     import torch
 
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(0, int(SHARE * free / workers) - RESERVE)
+    # Of what is free the others may have taken their part already, or not yet.
+    free, whole = torch.cuda.mem_get_info(device)
+    return max(0, int(SHARE * min(free, whole / workers)) - RESERVE)
 
 
 def _sharing() -> int:

@@ -75,7 +75,8 @@ class Packs:
         worker, provenance = self._lease.worker, self._trainer.provenance
         job = self._desk.submit(lambda clerk: clerk.record(worker, pack, results, provenance))
         self._handed_in.append(HandedIn(pack, seconds, job))
-        self._held = tuple(task for task in self._held if task not in pack)
+        done = {task.slot for task in pack}
+        self._held = tuple(task for task in self._held if task.slot not in done)
 
     def beside(self, left: float) -> None:
         """Do what is due while training goes on, which ends in some `left` seconds.

@@ -76,6 +76,7 @@ class Trainer:
             train, probe = training.train, training.probe
             device = present(device)
             if device != "cpu":
+                torch.cuda.set_device(device)  # else libraries would take room on the first GPU
                 processor = torch.cuda.get_device_name(device)
             data = datasets.load(sweep.dataset, folder, device) if data is None else data
         self.device = "cpu" if device == "auto" else device
