@@ -70,7 +70,7 @@ class Options:
 def measure(options: Options, show: Callable[[str], None]) -> dict[str, Any]:
     """Return what was measured, for JSON; `show` is given each table as soon as it is known."""
     work, device = options.work, options.device
-    step_rounds = 5 if options.quick else 40
+    step_rounds = 3 if options.quick else 20
     measured: dict[str, Any] = {"machine": machine(options), "work": asdict(work)}
     limits = None
     if options.has("step"):
