@@ -269,6 +269,22 @@ class Slot:
     """Name of the Optuna study, `<sweep>/<arm>/<repeat>`."""
 
 
+FailureKind = Literal["killed", "lease over", "given back", "memory", "error"]
+"""Classes of attempts that came to nothing, see `store.failures`."""
+
+
+SweepState = Literal["open", "stopped", "failed"]
+"""Slots are given out only while it is open. `failed`: the same error came again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """What training said when it failed, and when (seconds since 1970, the database's clock)."""
+
+    text: str
+    at: float
+
+
 @dataclass(frozen=True, slots=True)
 class ArmProgress:
     """How far one arm is: what `run` and `status` show."""
@@ -279,8 +295,10 @@ class ArmProgress:
     claimed: int
     diverged: int
     collapsed: int
-    attempts_lost: int
-    """Slots given back because a worker died or was stopped."""
+    failures: Mapping[FailureKind, int]
+    """Attempts that came to nothing, by class; classes that never came up are left out."""
+    last_error: LastError | None
+    """What training said when it failed last."""
     best_accuracy: float | None
     """Best validation accuracy on the objective's track."""
     smallest_nonzero: int | None
@@ -311,7 +329,7 @@ class SweepStatus:
 
     name: str
     digest: str
-    state: Literal["open", "stopped"]
+    state: SweepState
     created_at: float
     now: float
     """The database's clock when this was read."""
@@ -320,6 +338,17 @@ class SweepStatus:
     probes: int = 0
     """Ranges of strengths that this sweep needs, and those that are found."""
     probed: int = 0
+    error: str = ""
+    """Why a failed sweep was given up."""
+
+    @property
+    def failures(self) -> dict[FailureKind, int]:
+        """Attempts that came to nothing, of all arms."""
+        found: dict[FailureKind, int] = {}
+        for arm in self.arms:
+            for kind, number in arm.failures.items():
+                found[kind] = found.get(kind, 0) + number
+        return found
 
     @property
     def budget(self) -> int:

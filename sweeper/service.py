@@ -33,7 +33,7 @@ def register(
 @contextmanager
 def searching(store: Store, sweep: Sweep) -> Iterator[Search]:
     """Search a sweep in a `with` block; connections are closed at its end."""
-    search = Search(store.url, sweep)
+    search = Search(store.url, sweep, engine_options=store.engine_options, patience=store.patience)
     try:
         yield search
     finally:

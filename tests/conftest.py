@@ -3,23 +3,36 @@
 import importlib.util
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import psycopg
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
 
 from sweeper.spec import Sweep
 from sweeper.store import Store
 
 # Ends the server when its standard input is closed: also when pytest is killed with -9.
 _GUARD = '"$@" & server=$!; cat; kill -QUIT $server; wait $server; rm -rf "$FOLDER"'
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
+    """Wait until a condition holds; an AssertionError after too long."""
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited for too long"
+        time.sleep(0.02)
 
 
 class Postgres:
@@ -68,9 +81,10 @@ class Postgres:
         rules = "local all locked scram-sha-256\nlocal all all trust\n"
         (self.data / "pg_hba.conf").write_text(rules)
         server: list[str | Path] = [programs / "bin" / "postgres", "-D", self.data, "-k", self.home]
-        for setting in ("listen_addresses=", "fsync=off", "max_connections=60"):
+        for setting in ("listen_addresses=", "fsync=off", "max_connections=200"):
             server += ["-c", setting]
-        self.process: subprocess.Popen[bytes] = subprocess.Popen(
+        self.serve = partial(
+            subprocess.Popen[bytes],
             ["/bin/sh", "-c", _GUARD, "guard", *server],
             stdin=subprocess.PIPE,
             env={**os.environ, "FOLDER": str(self.home)},
@@ -78,6 +92,19 @@ class Postgres:
             **quiet,
             **account,
         )
+        self.process = self.serve()
+        self._wait()
+
+    def restart_immediately(self) -> None:
+        """Shut the server down in immediate mode, as in a crash, and start it again."""
+        self.process.kill()  # the guard alone
+        self.process.wait()
+        postmaster = int((self.data / "postmaster.pid").read_text().split()[0])
+        os.kill(postmaster, signal.SIGQUIT)
+        wait_for(lambda: not Path(f"/proc/{postmaster}").exists())
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process = self.serve()
         self._wait()
 
     def url(self, database: str, user: str = "postgres") -> str:
@@ -146,6 +173,26 @@ def postgres_url(postgres: Postgres) -> Iterator[str]:
     """The URL of an empty PostgreSQL database."""
     with postgres.database() as url:
         yield url
+
+
+@pytest.fixture
+def mariadb_url() -> Iterator[str]:
+    """The URL of an empty database on this machine's MariaDB or MySQL; skipped where none answers.
+
+    SWEEPER_TEST_MYSQL is the URL of another server, whose user may create databases.
+    """
+    server = os.environ.get("SWEEPER_TEST_MYSQL", "mysql+pymysql://root@127.0.0.1:3306")
+    engine = create_engine(server)
+    name = f"sweeper_test_{uuid4().hex[:12]}"
+    try:
+        with engine.connect() as connection:
+            connection.execute(text(f"CREATE DATABASE {name}"))
+    except OperationalError as error:
+        pytest.skip(f"no MariaDB or MySQL answers: {error.orig}")
+    yield f"{server}/{name}"
+    with engine.connect() as connection:
+        connection.execute(text(f"DROP DATABASE {name}"))
+    engine.dispose()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)])

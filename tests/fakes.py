@@ -5,6 +5,7 @@ SWEEPER_STORAGE, as for the real command.
 """
 
 import argparse
+import datetime
 import hashlib
 import math
 import os
@@ -167,6 +168,40 @@ def study_names(url: str) -> list[str]:
     return optuna.get_all_study_names(optuna_storage(url))
 
 
+def die(when: str, method: str, times: str = "1") -> None:
+    """Have this process killed before or after the so-manieth call of a method."""
+    owner: Any = Store if hasattr(Store, method) else Search
+    wrapped, calls = getattr(owner, method), 0
+
+    def call(*arguments: Any, **named: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if when == "before" and calls == int(times):
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = wrapped(*arguments, **named)
+        if when == "after" and calls == int(times):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+
+    setattr(owner, method, call)
+
+
+def set_clock(seconds: float) -> None:
+    """Have this process believe that it is later, or earlier."""
+    right, real = time.time, datetime.datetime
+
+    class Wrong(datetime.datetime):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> datetime.datetime:  # type: ignore[override]
+            return real.now(tz) + datetime.timedelta(seconds=seconds)
+
+    time.time = lambda: right() + seconds
+    datetime.datetime = Wrong  # type: ignore[misc]
+    for module in list(sys.modules.values()):
+        if module.__name__.startswith("optuna.") and getattr(module, "datetime", None) is real:
+            module.datetime = Wrong  # type: ignore[attr-defined]
+
+
 def main() -> None:
     """Work on a sweep as a process of its own."""
     parser = argparse.ArgumentParser()
@@ -177,6 +212,8 @@ def main() -> None:
     parser.add_argument("--lease", type=float, default=60.0)
     parser.add_argument("--fail", default="", help="how training fails: raise, input or kill")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--die", default="", help="method, before or after which it is killed")
+    parser.add_argument("--clock", type=float, default=0.0, help="seconds that its clock is off")
     options = parser.parse_args()
     delays = [float(delay) for delay in options.delay.split(",")]
 
@@ -193,6 +230,10 @@ def main() -> None:
         delay = delays.pop(0) if len(delays) > 1 else delays[0]
         return fake_train(configs, data, device, tick=tick, delay=delay)
 
+    if options.die:
+        die(*options.die.split(","))
+    if options.clock:
+        set_clock(options.clock)
     tell = Search.tell
 
     def slowly(*arguments: Any) -> None:

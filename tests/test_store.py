@@ -17,6 +17,7 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
 from sweeper.errors import DigestError, InputError, LeaseLost, StorageError, UnknownSweepError
+from sweeper.patience import Patience
 from sweeper.results import (
     CurvePoint,
     Judged,
@@ -377,11 +378,11 @@ def test_given_back_slots_are_open_again_and_counted_as_lost(store: Store, sweep
     store.release(worker, slots[:1])
     store.release(worker, slots[:1])
     assert store.trials_in_use(sweep.name, slots[0].arm, 0) is None  # a claimed slot is unlinked
-    assert sum(arm.attempts_lost for arm in store.status(sweep.name).arms) == 1
+    assert sum(store.status(sweep.name).failures.values()) == 1
     store.leave(worker)
     store.leave(worker)
     status = store.status(sweep.name)
-    assert sum(arm.attempts_lost for arm in status.arms) == 4
+    assert sum(status.failures.values()) == 4
     assert sum(arm.claimed for arm in status.arms) == 0
     other = store.join(sweep.name, device="cpu")
     assert len(store.claim(other, 99)) == 8
@@ -402,11 +403,16 @@ def test_trials_in_use_are_those_of_slots_that_are_not_open(store: Store, sweep:
     assert store.trials_in_use(sweep.name, "l1", 1) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("fixture", "processes"), [("sqlite_url", 8), ("postgres_url", 16), ("mariadb_url", 16)]
+)
 def test_many_processes_record_the_budget_exactly(
-    store: Store, storage_url: str, sweep: Sweep
+    fixture: str, processes: int, request: pytest.FixtureRequest, sweep: Sweep
 ) -> None:
+    storage_url = str(request.getfixturevalue(fixture))
+    store = Store(storage_url)
+    store.upgrade()
     store.register(changed(sweep, search={"trials": 30, "in_flight": 8}))
-    processes = 4 if store.url.startswith("sqlite") else 6
     recorded = [
         slot
         for one in claimer.together("work", processes, storage_url, "tiny", "3")
@@ -422,9 +428,10 @@ def test_many_processes_record_the_budget_exactly(
     status = store.status("tiny")
     assert status.finished
     assert store.finished("tiny")
-    assert sum(arm.attempts_lost for arm in status.arms) == 0
+    assert sum(status.failures.values()) == 0
     assert not any(worker.alive for worker in status.workers)
     assert sum(worker.done for worker in status.workers) == 60
+    store.close()
 
 
 # Leases
@@ -448,13 +455,19 @@ def test_a_renewed_lease_holds(impatient: Store, sweep: Sweep) -> None:
     assert impatient.reap(sweep.name) == 0
 
 
-def test_whose_lease_is_over_can_do_nothing_even_before_anybody_reaps(
-    impatient: Store, sweep: Sweep
-) -> None:
+def test_whose_lease_is_over_goes_on_until_somebody_ends_it(impatient: Store, sweep: Sweep) -> None:
     impatient.register(sweep)
     worker = impatient.join(sweep.name, device="cpu")
-    (slot,) = impatient.claim(worker, 1)
+    first, slot = impatient.claim(worker, 2)
     time.sleep(1.05)
+    assert not impatient.status(sweep.name).workers[0].alive
+    claimer.record(impatient, worker, first, sweep)
+    impatient.renew(worker)
+    assert impatient.status(sweep.name).workers[0].alive
+    assert impatient.reap(sweep.name) == 0
+    time.sleep(1.05)
+    assert impatient.reap(sweep.name) == 1
+    assert impatient.status(sweep.name).failures == {"lease over": 1}
     uses: list[Callable[[], object]] = [
         lambda: impatient.renew(worker),
         lambda: impatient.claim(worker, 1),
@@ -464,7 +477,7 @@ def test_whose_lease_is_over_can_do_nothing_even_before_anybody_reaps(
     for use in uses:
         with pytest.raises(LeaseLost):
             use()
-    assert impatient.results(sweep.name) == ()
+    assert len(impatient.results(sweep.name)) == 1
 
 
 def test_a_slow_worker_whose_slots_were_given_away_records_nothing_twice(
@@ -513,14 +526,18 @@ def test_a_worker_cannot_link_or_record_a_slot_that_it_gave_back(
     assert store.results(sweep.name) == ()
 
 
-def test_a_lease_that_runs_out_while_its_transaction_waits_is_lost(
+def test_a_lease_that_is_ended_while_its_transaction_waits_is_lost(
     store: Store, impatient: Store, storage_url: str, sweep: Sweep
 ) -> None:
     store.register(sweep)
     worker = impatient.join(sweep.name, device="cpu")
     (slot,) = impatient.claim(worker, 1)
-    with locked(storage_url, sweep.name, seconds=1.5), pytest.raises(LeaseLost):
-        claimer.record(impatient, worker, slot, sweep)
+    impatient.link(worker, {slot: 0})
+    ended = f"UPDATE sweeper_worker SET lease_until = 0 WHERE id = '{worker}'"
+    config = sweep.config(slot.arm, 0, slot.number, dict.fromkeys(sweep.domains(slot.arm), 0.01))
+    outcome = Outcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+    with locked(storage_url, sweep.name, seconds=0.5, then=ended), pytest.raises(LeaseLost):
+        impatient.record(worker, [outcome])
     assert store.results(sweep.name) == ()
 
 
@@ -820,7 +837,8 @@ def test_only_one_of_many_gets_the_turn(store: Store, sweep: Sweep) -> None:
 class locked:  # noqa: N801  # reads as a state
     """Hold the lock of a sweep in another connection while the block begins."""
 
-    def __init__(self, url: str, name: str, seconds: float) -> None:
+    def __init__(self, url: str, name: str, seconds: float, *, then: str = "") -> None:
+        self.then = then
         self.database = Database(parse(url))
         self.holds = threading.Event()
         self.thread = threading.Thread(target=self._hold, args=(name, seconds))
@@ -830,6 +848,8 @@ class locked:  # noqa: N801  # reads as a state
             sweeps.lock(connection, name)
             self.holds.set()
             time.sleep(seconds)
+            if self.then:
+                connection.execute(text(self.then))
 
         self.database.write(work)
 
@@ -878,9 +898,8 @@ def test_a_lock_that_is_never_given_free_ends_in_one_line(
     if not store.url.startswith("sqlite"):
         pytest.skip("a server has no time limit for locks")
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
-    monkeypatch.setattr(database, "PATIENCE", 0.1)
     store.register(sweep)
-    other = Store(storage_url)
+    other = Store(storage_url, patience=Patience(0.1))
     with locked(storage_url, sweep.name, seconds=1):
         with pytest.raises(StorageError, match="database is locked") as caught:
             other.stop("tiny")
@@ -926,7 +945,7 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     assert len(store.results("tiny")) == 1
     once(lambda: store.told([slots[0]]))
     once(lambda: store.release(worker, slots[1:2]))
-    assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 1
+    assert sum(store.status("tiny").failures.values()) == 1
     task = once(lambda: store.claim_probe(worker))
     once(lambda: store.release_probe(worker, task))
     assert once(lambda: store.claim_probe(worker)) == task
@@ -934,7 +953,7 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     assert len(store.brackets("tiny")) == 1
     once(lambda: store.renew(worker))
     once(lambda: store.leave(worker))
-    assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 3
+    assert sum(store.status("tiny").failures.values()) == 3
     once(lambda: store.stop("tiny"))
     once(lambda: store.delete("tiny"))
     assert store.names() == ()

@@ -1,6 +1,7 @@
 """Workers against real databases, with training that is a pure function and takes no time."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -156,7 +157,7 @@ def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
     assert time.monotonic() - began < 45  # no waiting for the lease of the dead
     assert_exact(store, sweep)
     assert states(store)["FAIL"] >= 1
-    assert sum(arm.attempts_lost for arm in store.status("tiny").arms) == 2
+    assert sum(store.status("tiny").failures.values()) == 2
 
 
 def test_sigterm_gives_slots_back_within_ten_seconds(store: Store) -> None:
@@ -360,8 +361,15 @@ def test_the_same_failure_three_times_ends_the_worker_in_one_line(store: Store) 
 
     with pytest.raises(TrainingError) as caught:
         work("tiny", store, pack=2, train=broken)
-    assert str(caught.value) == "ValueError: shapes do not fit (3 times in a row)"
-    assert len(attempts) == 3
+    assert re.fullmatch(r"arm \w+: ValueError: shapes do not fit \(3 times\)", str(caught.value))
+    # Three packs of two arms, and each arm of them alone.
+    assert attempts == [2, 1, 1] * 3
+    status = store.status("tiny")
+    assert (status.state, status.error) == ("failed", str(caught.value))
+    assert status.failures["error"] >= 5
+    assert {arm.last_error.text for arm in status.arms if arm.last_error} == {
+        "ValueError: shapes do not fit"
+    }
     assert claimed(store) == 0
     assert "RUNNING" not in states(store)
 
@@ -508,7 +516,7 @@ def test_a_probe_that_fails_three_times_ends_the_worker(own_store: Store) -> Non
         calls.append(1)
         raise ValueError("no such thing")
 
-    with pytest.raises(TrainingError, match=r"ValueError: no such thing \(3 times in a row\)"):
+    with pytest.raises(TrainingError, match=r"arm \w+: .*ValueError: no such thing \(3 times\)"):
         work("tiny", own_store, train=fake_train, probe=failing)
     assert len(calls) == 3
 

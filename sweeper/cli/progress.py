@@ -91,11 +91,12 @@ def progress_line(status: SweepStatus) -> str:
     left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)
     if left and not status.finished:
         parts.append(f"about {duration(left)} left")
-    if status.state == "stopped" and not status.finished:
-        parts.append("stopped")
-    lost = sum(arm.attempts_lost for arm in status.arms)
+    if status.state != "open" and not status.finished:
+        parts.append(status.state)
+    lost = sum(status.failures.values())
     if lost:
-        parts.append(f"{many(lost, 'attempt')} lost and tried again")
+        kinds = ", ".join(f"{number} {kind}" for kind, number in status.failures.items())
+        parts.append(f"{many(lost, 'attempt')} lost and tried again ({kinds})")
     return ", ".join(parts)
 
 

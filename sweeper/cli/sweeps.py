@@ -2,6 +2,7 @@
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 
 from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Name, Storage, console, many, opened, table
+from sweeper.errors import StorageError
 from sweeper.results import SweepStatus
 
 db = typer.Typer(help="Create, renew or check the tables.", no_args_is_help=True)
@@ -40,8 +42,10 @@ def status(
             with Progress() as progress:
                 while not (now := store.status(name)).finished:
                     progress.update(now)
-                    if now.state == "stopped" and not any(one.alive for one in now.workers):
+                    if now.state != "open" and not any(one.alive for one in now.workers):
                         break
+                    with suppress(StorageError):  # who may only read can look all the same
+                        store.reap(name)
                     time.sleep(1.0)
         _show(store.status(name))
 
@@ -65,11 +69,29 @@ def _show(status: SweepStatus) -> None:
                 str(worker.done),
             )
         terminal.print(shown)
+    _show_failures(status)
+
+
+def _show_failures(status: SweepStatus) -> None:
+    """Show what attempts were lost, by arm and class, and what training said when it failed."""
+    if not status.failures:
+        return
+    terminal = console()
+    kinds = list(status.failures)
+    shown = table("attempts lost", *(f">{kind}" for kind in kinds))
+    for arm in (arm for arm in status.arms if arm.failures):
+        shown.add_row(arm.arm, *(str(arm.failures.get(kind, 0)) for kind in kinds))
+    terminal.print(shown)
+    for arm in status.arms:
+        if arm.last_error:
+            terminal.print(f"{arm.arm}: {arm.last_error.text}", soft_wrap=True, markup=False)
 
 
 def _state(status: SweepStatus) -> str:
     if status.finished:
         return "finished"
+    if status.state == "failed":
+        return f"failed: {status.error}"
     if status.state == "stopped":
         return "stopped"
     return "running" if any(worker.alive for worker in status.workers) else "waiting for workers"

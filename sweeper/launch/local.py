@@ -1,5 +1,6 @@
 """Workers as processes of this machine: started, started again when they die, ended for sure."""
 
+import logging
 import os
 import signal
 import subprocess
@@ -7,18 +8,22 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweeper.errors import InputError, StorageError, TrainingError
+from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
 from sweeper.results import SweepStatus
 from sweeper.store import Store
 from sweeper.worker.capacity import SHARED_BY, PackSize
 from sweeper.worker.lease import PARENT, signals
+from sweeper.worker.outage import patience
 
+_log = logging.getLogger("sweeper.launch")
 GRACE = 10.0
 """Seconds that a worker has after SIGTERM to give its slots back."""
+LAST_LINES = 5
+"""Of a worker that ended without a word of why, which are shown."""
 DEATHS = 3
 """Deaths without any progress of the sweep in between, after which it is given up."""
 
@@ -66,19 +71,21 @@ def run_workers(
         )
         for number, device in enumerate(devices)
     ]
-    with signals() as stop:
+    with signals() as stop, closing(store.another(patience(stop, _log.warning))) as own:
         try:
             for place in crew:
                 place.start()
             while True:
                 ended = [place for place in crew if place.has_ended()]
-                status = store.status(name)
+                status = own.status(name)
                 on_status(status)
                 if ended:
-                    store.reap(name)  # others need not wait for their leases
+                    own.reap(name)  # others need not wait for their leases
                 for place in ended:
                     place.settle(status)
                 if all(place.is_free for place in crew):
+                    if status.state == "failed":
+                        raise TrainingError(status.error)
                     return
                 for place in crew:
                     place.restart_when_due()
@@ -86,8 +93,8 @@ def run_workers(
                 stop.wait(every)
         finally:
             if _end(crew):
-                with suppress(StorageError):
-                    store.reap(name)
+                with suppress(StorageError, Interrupted):
+                    own.reap(name)
 
 
 @dataclass
@@ -136,28 +143,30 @@ class _Place:
         """
         code = self.process.returncode if self.process else 0
         self.process = None
-        if code == 0 or status.finished or status.state == "stopped":
+        if code == 0 or status.finished or status.state != "open":
             return
         self.deaths = 1 if status.done > self.done else self.deaths + 1
         self.done = status.done
         if code == InputError.exit_code:
-            raise InputError(self._last_line(code))
+            raise InputError(self._last_lines(code))
         if self.deaths >= DEATHS:
             raise TrainingError(
-                f"a worker ended {DEATHS} times without a result: {self._last_line(code)} "
-                f"(log: {self.log})"
+                f"a worker ended {DEATHS} times without a result (log: {self.log}): "
+                f"{self._last_lines(code)}"
             )
         self.restart_at = time.monotonic() + 2.0 ** (self.deaths - 1)
 
-    def _last_line(self, code: int) -> str:
-        if code < 0:
-            return f"killed by {signal.Signals(-code).name}"
+    def _last_lines(self, code: int) -> str:
+        """Return the error that a worker ended with, or else what it wrote last."""
         with self.log.open("rb") as log:
             log.seek(self.offset)
             lines = log.read().decode(errors="replace").split("\n")
         written = [line.strip() for line in lines if line.strip()]
         errors = [line for line in written if line.startswith("error: ")]
-        return (errors or written or [f"exit code {code}"])[-1].removeprefix("error: ")
+        if errors and code > 0:
+            return errors[-1].removeprefix("error: ")
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return "\n  ".join([how, *written[-LAST_LINES:]])
 
 
 def _end(crew: Sequence[_Place]) -> bool:

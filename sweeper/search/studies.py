@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -12,6 +12,7 @@ from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
+from sweeper.patience import Patience
 from sweeper.results import Scalar, Slot, TrialResult
 from sweeper.search.publish import changed, figure_chunks, note_chunks
 from sweeper.search.quiet import quiet
@@ -19,6 +20,7 @@ from sweeper.search.retry import retry
 from sweeper.search.samplers import DIRECTIONS, Params, Proposals, Told, space_of
 from sweeper.spec import Sweep
 
+T = TypeVar("T")
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
@@ -34,9 +36,18 @@ class Asked:
 class Search:
     """Ask and tell of one sweep. Raises StorageError if the database stays away."""
 
-    def __init__(self, url: str, sweep: Sweep) -> None:
+    def __init__(
+        self,
+        url: str,
+        sweep: Sweep,
+        *,
+        engine_options: Mapping[str, Any] | None = None,
+        patience: Patience | None = None,
+    ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._url = url
+        self._engine_options = engine_options or {}
+        self._patience = patience or Patience()
         self._sweep = sweep
         self._ids: dict[str, int] = {}
         self._proposals = Proposals(sweep)
@@ -44,11 +55,9 @@ class Search:
     @cached_property
     def _backend(self) -> RDBStorage:
         """Connect and create Optuna's tables; when several do it at once, all but one retry."""
-        options: dict[str, Any] = {"pool_pre_ping": True, "pool_size": 1, "max_overflow": 2}
-        if self._url.startswith("sqlite"):
-            options["connect_args"] = {"timeout": 60}
+        options = self._engine_options
         try:
-            return retry(lambda: RDBStorage(self._url, engine_kwargs=dict(options)))
+            return self._retry(lambda: RDBStorage(self._url, engine_kwargs=dict(options)))
         except RuntimeError as error:  # tables of an older or newer Optuna
             raise SchemaError(str(error).splitlines()[0]) from error
 
@@ -69,7 +78,7 @@ class Search:
     def create(self) -> None:
         """Create every study. Idempotent, and safe when several processes do it at once."""
         for name in self._names():
-            self._ids[name] = retry(partial(self._open, name))
+            self._ids[name] = self._retry(partial(self._open, name))
 
     def ask(
         self,
@@ -144,13 +153,13 @@ class Search:
             for key, value in changed(known, chunks).items():
                 self._storage.set_study_system_attr(study, key, value)
 
-        retry(write)
+        self._retry(write)
 
     def delete(self) -> None:
         """Delete every study of the sweep, its trials and figures with it."""
         for name in self._names():
             with suppress(KeyError):  # somebody else was faster
-                retry(partial(optuna.delete_study, study_name=name, storage=self._storage))
+                self._retry(partial(optuna.delete_study, study_name=name, storage=self._storage))
         self._ids.clear()
 
     def close(self) -> None:
@@ -168,7 +177,7 @@ class Search:
         """Return the id of a study. Only `create` creates: a deleted sweep stays deleted."""
         if name not in self._ids:
             try:
-                self._ids[name] = retry(lambda: self._storage.get_study_id_from_name(name))
+                self._ids[name] = self._retry(lambda: self._storage.get_study_id_from_name(name))
             except KeyError:
                 text = f"{name}: Optuna's study is gone; `sweeper run FILE` makes it again"
                 raise UnknownSweepError(text) from None
@@ -197,7 +206,7 @@ class Search:
             distributions=space_of(self._sweep, slot.arm),
             user_attrs={"arm": slot.arm, "slot": slot.number, "device": device},
         )
-        return retry(lambda: self._storage.create_new_trial(study, template)), params
+        return self._retry(lambda: self._storage.create_new_trial(study, template)), params
 
     def _numbers(self, slots: Sequence[Slot]) -> dict[Slot, int]:
         """Return the numbers of trials just created: one transaction for each study."""
@@ -215,20 +224,25 @@ class Search:
                 found[slot] = latest[slot.number]
         return found
 
+    def _retry(self, action: Callable[[], T]) -> T:
+        return retry(action, self._patience)
+
     def _known(self, study: str, trial: int) -> int | None:
         """Return the id of a trial, without asking for those created here; None if deleted."""
         id_ = self._study(study)
         try:
-            return retry(lambda: self._storage.get_trial_id_from_study_id_trial_number(id_, trial))
+            return self._retry(
+                lambda: self._storage.get_trial_id_from_study_id_trial_number(id_, trial)
+            )
         except KeyError:
             return None
 
     def _trials(self, study: int) -> list[FrozenTrial]:
-        return retry(lambda: self._storage.get_all_trials(study, deepcopy=False))
+        return self._retry(lambda: self._storage.get_all_trials(study, deepcopy=False))
 
     def _unfinished(self, study: int) -> list[FrozenTrial]:
         # Past Optuna's cache: that would first read every finished trial of the study.
-        return retry(
+        return self._retry(
             lambda: self._backend.get_all_trials(study, deepcopy=False, states=_UNFINISHED)
         )
 
@@ -258,4 +272,4 @@ class Search:
             except (KeyError, UpdateFinishedTrialError):
                 pass  # deleted in the dashboard, or told by whoever mended it: the fact counts
 
-        retry(write)
+        self._retry(write)

@@ -10,6 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection
 
+from sweeper.patience import Patience
 from sweeper.results import (
     Bracket,
     Fact,
@@ -17,12 +18,26 @@ from sweeper.results import (
     ProbeTask,
     Provenance,
     Slot,
+    SweepState,
     SweepStatus,
 )
 from sweeper.spec import Sweep
-from sweeper.store import brackets, claims, facts, leases, progress, schema, sweeps, tables, turns
-from sweeper.store.database import Database
+from sweeper.store import (
+    brackets,
+    claims,
+    facts,
+    failures,
+    leases,
+    place,
+    progress,
+    schema,
+    sweeps,
+    tables,
+    turns,
+)
+from sweeper.store.database import Database, engine_options
 from sweeper.store.facts import Outcome
+from sweeper.store.health import Health
 from sweeper.store.url import parse
 
 __all__ = ["Outcome", "Store"]
@@ -31,23 +46,44 @@ __all__ = ["Outcome", "Store"]
 class Store:
     """One storage. May be used by several threads; raises StorageError, in one line."""
 
-    def __init__(self, url: str, *, lease_seconds: float = 60.0) -> None:
-        """Understand a URL; connects to nothing. Raises InputError."""
+    def __init__(
+        self, url: str, *, lease_seconds: float = 60.0, patience: Patience | None = None
+    ) -> None:
+        """Understand a URL; connects to nothing. Raises InputError.
+
+        `patience`: with a database that answered once and is away now; 30 s unless given.
+        """
         parsed = parse(url)
         self.url = parsed.full
         """With the password: for Optuna."""
         self.shown = parsed.shown
         """Without any password: for people."""
         self.lease_seconds = lease_seconds
-        self._database = Database(parsed)
+        self.patience = _discreet(patience or Patience(), parsed.secrets)
+        self.engine_options = engine_options(parsed)
+        """For engines of others, Optuna's."""
+        self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
+        """How many may work on it at the same time; None for any number."""
+        self._database = Database(parsed, self.patience)
+
+    def another(self, patience: Patience | None = None) -> "Store":
+        """Return the same storage with connections of its own."""
+        patience = patience or self.patience
+        return Store(self.url, lease_seconds=self.lease_seconds, patience=patience)
 
     def upgrade(self) -> None:
         """Create the schema or bring it up to date; several processes may do so at once."""
+        place.refuse_network(self._database.url.file)
         schema.upgrade(self._database)
 
     def check(self) -> None:
         """Raise SchemaError unless the schema is this program's."""
+        place.refuse_network(self._database.url.file)
         schema.check(self._database)
+
+    def health(self) -> Health:
+        """Return what can be asked about the database itself."""
+        return Health(self._database)
 
     def register(
         self, sweep: Sweep, *, extend: bool = False
@@ -67,10 +103,10 @@ class Store:
         """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
         return self._database.read(lambda c: progress.status(c, name))
 
-    def state(self, name: str) -> Literal["open", "stopped"]:
+    def state(self, name: str) -> SweepState:
         """Return whether slots are given out. Raises UnknownSweepError."""
-        row = self._database.read(lambda c: sweeps.get(c, name))
-        return "open" if row.state == "open" else "stopped"
+        state: SweepState = self._database.read(lambda c: sweeps.get(c, name)).state
+        return state
 
     def finished(self, name: str) -> bool:
         """Tell whether every slot has its fact. Raises UnknownSweepError."""
@@ -86,7 +122,10 @@ class Store:
         self._database.write(lambda c: sweeps.remove(c, name))
 
     def join(self, name: str, *, device: str) -> str:
-        """Begin a lease for this process and return the worker's id. Raises UnknownSweepError."""
+        """Begin a lease for this process and return the worker's id. Raises UnknownSweepError.
+
+        Raises InputError if as many work already as SQLite is for.
+        """
         worker = uuid4().hex
         seconds = self.lease_seconds
         self._database.write(lambda c: leases.join(c, name, worker, device, seconds))
@@ -112,9 +151,23 @@ class Store:
         """Note the trials that were asked for claimed slots: all, or none. Raises LeaseLost."""
         self._database.write(lambda c: claims.link(c, worker, trials))
 
-    def release(self, worker: str, slots: Sequence[Slot]) -> None:
-        """Give claimed slots back; those that are not this worker's any more are left alone."""
-        self._database.write(lambda c: claims.release(c, worker, slots))
+    def release(self, worker: str, slots: Sequence[Slot], *, error: str = "") -> None:
+        """Give claimed slots back; those that are not this worker's any more are left alone.
+
+        `error`: what training them raised; the same again and again ends the sweep.
+        """
+        self._database.write(lambda c: claims.release(c, worker, slots, error))
+
+    def note_memory(self, worker: str, slots: Sequence[Slot], said: str) -> None:
+        """Note that the pack of these slots did not fit into memory."""
+        attempt = uuid4().hex
+        for name in {slot.sweep for slot in slots}:
+            arms = list(dict.fromkeys(slot.arm for slot in slots if slot.sweep == name))
+            self._database.write(
+                lambda c, name=name, arms=arms: failures.note(  # type: ignore[misc]
+                    c, name, worker, attempt, arms, "memory", said
+                )
+            )
 
     def record(self, worker: str, outcomes: Sequence[Outcome]) -> None:
         """Record results: all, or none. Rows are never updated or deleted. Raises LeaseLost."""
@@ -136,9 +189,13 @@ class Store:
         """Record the range that a probe found. It is never updated. Raises LeaseLost."""
         self._database.write(lambda c: brackets.record(c, worker, task, bracket, provenance))
 
-    def release_probe(self, worker: str, task: ProbeTask) -> None:
-        """Give a claimed probe back; one that is not this worker's any more is left alone."""
-        self._database.write(lambda c: brackets.release(c, worker, task))
+    def release_probe(self, worker: str, task: ProbeTask, *, error: str = "") -> None:
+        """Give a claimed probe back; one that is not this worker's any more is left alone.
+
+        `error`: what training it raised; the same again and again ends the sweep.
+        """
+        attempt = uuid4().hex
+        self._database.write(lambda c: brackets.release(c, worker, task, attempt, error))
 
     def brackets(self, name: str) -> tuple[FoundBracket, ...]:
         """Return the ranges that are found, by arm and parameter in the order of the file."""
@@ -149,8 +206,13 @@ class Store:
         self._database.write(lambda c: claims.told(c, slots))
 
     def reap(self, name: str) -> int:
-        """Free slots and probes of workers that are dead or past their lease; count the slots."""
-        if not self._database.read(lambda c: leases.reapable(c, name)):
+        """Free slots and probes of workers that are dead or past their lease; count the slots.
+
+        Not right after an outage, in which nobody could renew.
+        """
+        if self._database.is_recovering or not self._database.read(
+            lambda c: leases.reapable(c, name)
+        ):
             return 0
         return self._database.write(lambda c: leases.reap(c, name))
 
@@ -189,3 +251,14 @@ class Store:
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
         self._database.close()
+
+
+def _discreet(patience: Patience, secrets: Iterable[str]) -> Patience:
+    """Return the same patience, which tells no secret of what the database says."""
+
+    def waiting(line: str, seconds: float) -> None:
+        for secret in secrets:
+            line = line.replace(secret, "***")
+        patience.waiting(line, seconds)
+
+    return Patience(patience.seconds, waiting)

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, update
 
 from sweeper.errors import LeaseLost
 from sweeper.results import Bracket, FoundBracket, ProbePoint, ProbeTask, Provenance
-from sweeper.store import facts, leases, sweeps, tables
+from sweeper.store import facts, failures, leases, sweeps, tables
 from sweeper.store.clock import now
 
 _worker = tables.worker.c
@@ -18,7 +18,7 @@ _bracket = tables.bracket.c
 
 def claimable(connection: Connection, worker: str) -> bool:
     """Tell, without a lock, whether `claim` may find a probe or has to raise LeaseLost."""
-    living = select(_worker.sweep).where(_worker.id == worker, _worker.lease_until > now())
+    living = select(_worker.sweep).where(_worker.id == worker, _worker.lease_until > 0)
     name = connection.scalar(living)
     if name is None:
         return True
@@ -83,12 +83,20 @@ def record(
     _finish(connection, task, bracket, provenance, reused=False)
 
 
-def release(connection: Connection, worker: str, task: ProbeTask) -> None:
-    """Give a claimed probe back; one that is not this worker's any more is left alone."""
+def release(
+    connection: Connection, worker: str, task: ProbeTask, attempt: str, error: str = ""
+) -> None:
+    """Give a claimed probe back; one that is not this worker's any more is left alone.
+
+    `error`: what training it raised; the same again and again ends the sweep.
+    """
     connection.execute(
         select(tables.sweep.c.name).where(tables.sweep.c.name == task.sweep).with_for_update()
     )
     leases.free_probes(connection, task.sweep, and_(_at(task), _bracket.worker == worker))
+    if error:
+        failures.note(connection, task.sweep, worker, attempt, [task.arm], "error", error)
+        failures.give_up(connection, task.sweep, [task.arm])
 
 
 def find(connection: Connection, name: str) -> tuple[FoundBracket, ...]:

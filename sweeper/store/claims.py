@@ -18,8 +18,8 @@ from sqlalchemy import (
 )
 
 from sweeper.errors import LeaseLost
-from sweeper.results import Fact, Slot
-from sweeper.store import facts, leases, sweeps, tables
+from sweeper.results import Fact, FailureKind, Slot
+from sweeper.store import facts, failures, leases, sweeps, tables
 from sweeper.store.clock import now
 from sweeper.store.facts import Outcome
 
@@ -94,13 +94,24 @@ def link(connection: Connection, worker: str, trials: Mapping[Slot, int]) -> Non
     _set(connection, update(tables.slot).values(trial=bindparam("its_trial")), trials)
 
 
-def release(connection: Connection, worker: str, slots: Sequence[Slot]) -> None:
-    """Give claimed slots back; those that are not this worker's any more are left alone."""
+def release(
+    connection: Connection,
+    worker: str,
+    slots: Sequence[Slot],
+    error: str = "",
+) -> None:
+    """Give claimed slots back; those that are not this worker's any more are left alone.
+
+    `error`: what training them raised; the same again and again ends the sweep.
+    """
+    kind: FailureKind = "error" if error else "given back"
     for name, keys in _by_sweep(slots):
         connection.execute(
             select(tables.sweep.c.name).where(tables.sweep.c.name == name).with_for_update()
         )
-        leases.free(connection, name, and_(_slot.worker == worker, tuple_(*_KEY).in_(keys)))
+        held = and_(_slot.worker == worker, tuple_(*_KEY).in_(keys))
+        if failures.free(connection, name, held, kind, error) and error:
+            failures.give_up(connection, name, [arm for arm, _, _ in keys])
 
 
 def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> None:

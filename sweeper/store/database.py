@@ -1,8 +1,6 @@
 """Transactions: whole, tried again when the database asks for it, with errors of one line."""
 
-import itertools
 import json
-import random
 import sqlite3
 import time
 from collections.abc import Callable
@@ -14,23 +12,23 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sweeper.errors import SchemaError, StorageError
+from sweeper.patience import Patience, code, is_unreachable, of_driver, passes_by_itself
 from sweeper.store.url import StorageUrl
 
 T = TypeVar("T")
 
-PATIENCE = 30.0
-"""Seconds for which a transaction is tried again before its error is raised."""
 BUSY_TIMEOUT = 10.0
 """Seconds for which SQLite itself waits for a lock."""
 CONNECT_TIMEOUT = 10
 """Seconds for which a server may take to answer."""
+HOLD = 20
+"""Seconds for which a session may hold locks and say nothing: its process may be stopped, or its
+network cut, and everybody else waits for it."""
+LOCK_TIMEOUT = 30
+"""Seconds for which a server lets a statement wait for a lock before it is tried again."""
+RECOVERY = 10.0
+"""Seconds after an outage in which others are given time to renew their leases."""
 
-# PostgreSQL: connection, serialization and deadlock, shutdown, too many clients, lock timeout.
-_TRANSIENT_STATES = ("08", "40", "57P", "53300", "55P03")
-# MySQL: too many connections, shutdown, lock wait, deadlock, unreachable, gone away, lost.
-_TRANSIENT_CODES = frozenset({1040, 1053, 1205, 1213, 2003, 2006, 2013})
-# PostgreSQL refuses a connection without a state, in words only.
-_TRANSIENT_TEXTS = ("the database system is", "too many clients", "remaining connection slots")
 _NO_TABLE_STATES = ("42P01", "42703", "3F000")
 _NO_TABLE_CODES = frozenset({1054, 1146})
 _NO_TABLE_TEXTS = ("no such table", "no such column")
@@ -39,10 +37,18 @@ _NO_TABLE_TEXTS = ("no such table", "no such column")
 class Database:
     """An engine with a small pool, and the two kinds of transaction."""
 
-    def __init__(self, url: StorageUrl) -> None:
+    def __init__(self, url: StorageUrl, patience: Patience | None = None) -> None:
         self.url = url
+        self._patience = patience or Patience()
         self._engine = _engine(url)
         self._reached = False
+        self._away = False
+        self._back_at = float("-inf")
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether it was away until a moment ago."""
+        return time.monotonic() - self._back_at < RECOVERY
 
     def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on one consistent snapshot, without any lock for writing."""
@@ -98,37 +104,33 @@ class Database:
                 return work(connection)
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
-        deadline = time.monotonic() + PATIENCE
-        for number in itertools.count():
-            try:
-                result = attempt()
-                self._reached = True
-                return result
-            except PoolTimeout as error:
-                raise StorageError(self._line(str(error))) from error
-            except sqlite3.Error as error:  # from the driver itself
-                if not _is_transient(error) or time.monotonic() > deadline:
-                    raise StorageError(self._line(str(error))) from error
-            except DBAPIError as error:
-                if not self._may_pass(error) or time.monotonic() > deadline:
-                    raise self._translated(error) from error
-            except (StatementError, ValueError) as error:
-                # A value that cannot be written, such as NaN in JSON.
-                text = str(getattr(error, "orig", error))
-                raise StorageError(self._line(text)) from error
-            longest = min(2.0, 0.02 * 2.0 ** min(number, 10))
-            # Jitter: those who met in a deadlock should not meet again.
-            time.sleep(random.uniform(0.5, 1.0) * longest)  # noqa: S311
-        raise AssertionError("unreachable: the loop has no end")
+        try:
+            result = self._patience.retry(attempt, self._may_pass)
+        except PoolTimeout as error:
+            raise StorageError(self._line(str(error))) from error
+        except sqlite3.Error as error:  # from the driver itself
+            raise StorageError(self._line(str(error))) from error
+        except DBAPIError as error:
+            raise self._translated(error) from error
+        except (StatementError, ValueError) as error:
+            # A value that cannot be written, such as NaN in JSON.
+            text = str(getattr(error, "orig", error))
+            raise StorageError(self._line(text)) from error
+        self._reached = True
+        if self._away:
+            self._away, self._back_at = False, time.monotonic()
+        return result
 
-    def _may_pass(self, error: DBAPIError) -> bool:
+    def _may_pass(self, error: Exception, seconds: float) -> bool:
         """A server that once answered will again; a wrong address should fail at once."""
-        original = error.orig
-        lost = error.connection_invalidated or _is_connection_failure(original)
-        return (lost and self._reached) or _is_transient(original)
+        if not isinstance(error, DBAPIError | sqlite3.Error):
+            return False
+        away = is_unreachable(error)
+        self._away = self._away or away
+        return (away and self._reached) or passes_by_itself(error)
 
     def _translated(self, error: DBAPIError) -> StorageError:
-        original = error.orig
+        original = of_driver(error)
         if _has_no_table(original):
             return SchemaError(
                 f"storage {self.url.shown} holds no tables of sweeper, or older ones; "
@@ -143,29 +145,60 @@ class Database:
         return f"storage {self.url.shown}: {line[:400]}"
 
 
+def engine_options(url: StorageUrl) -> dict[str, Any]:
+    """Return what every engine on this storage is made with, Optuna's too.
+
+    Small pools, for there are many workers; connections that are tried before they are used; and
+    sessions that do not hold locks for ever when their process is stopped or its network is cut.
+    """
+    if url.file is not None:
+        return {"pool_size": 2, "connect_args": {"timeout": BUSY_TIMEOUT}}
+    backend = url.url.get_backend_name()
+    usual = _POSTGRESQL if backend == "postgresql" else _MYSQL
+    given = {key: value for key, value in usual.items() if key not in url.url.query}
+    return {
+        "pool_size": 2,
+        "max_overflow": 2,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "connect_args": given,
+    }
+
+
+_POSTGRESQL = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "application_name": "sweeper",
+    # A peer that is gone without a word is noticed in half a minute, at both ends.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+    "options": (
+        "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
+        f"-c idle_in_transaction_session_timeout={HOLD}s -c lock_timeout={LOCK_TIMEOUT}s"
+    ),
+}
+_MYSQL = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "read_timeout": 3 * LOCK_TIMEOUT,
+    "write_timeout": 3 * LOCK_TIMEOUT,
+    # It knows no timeout for open transactions alone.
+    "init_command": f"SET SESSION wait_timeout={2 * HOLD}, innodb_lock_wait_timeout={LOCK_TIMEOUT}",
+}
+
+
 def _engine(url: StorageUrl) -> Engine:
+    options = engine_options(url)
     encode = partial(json.dumps, allow_nan=False, separators=(",", ":"))
     if url.file is not None:
-        engine = create_engine(
-            url.url,
-            json_serializer=encode,
-            pool_size=2,
-            connect_args={"timeout": BUSY_TIMEOUT, "check_same_thread": False},
-        )
+        options["connect_args"]["check_same_thread"] = False
+        engine = create_engine(url.url, json_serializer=encode, **options)
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begins)
         return engine
-    given = {} if "connect_timeout" in url.url.query else {"connect_timeout": CONNECT_TIMEOUT}
+    # Locks are taken first, and what is read after must be what the last holder left.
     return create_engine(
-        url.url,
-        json_serializer=encode,
-        # Locks are taken first, and what is read after must be what the last holder left.
-        isolation_level="READ COMMITTED",
-        pool_size=2,
-        max_overflow=2,
-        pool_pre_ping=True,
-        pool_recycle=1800,
-        connect_args=given,
+        url.url, json_serializer=encode, isolation_level="READ COMMITTED", **options
     )
 
 
@@ -180,28 +213,9 @@ def _sqlite_begins(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _is_transient(error: BaseException | None) -> bool:
-    if isinstance(error, sqlite3.Error):
-        # The low byte is SQLITE_BUSY or SQLITE_LOCKED, whatever the extended code.
-        return getattr(error, "sqlite_errorcode", 0) & 0xFF in (5, 6)
-    return (
-        str(getattr(error, "sqlstate", None) or "").startswith(_TRANSIENT_STATES)
-        or _code(error) in _TRANSIENT_CODES - {2003}
-        or any(text in str(error) for text in _TRANSIENT_TEXTS)
-    )
-
-
-def _is_connection_failure(error: BaseException | None) -> bool:
-    return "connection failed" in str(error) or _code(error) == 2003
-
-
-def _has_no_table(error: BaseException | None) -> bool:
+def _has_no_table(error: BaseException) -> bool:
     return (
         getattr(error, "sqlstate", None) in _NO_TABLE_STATES
-        or _code(error) in _NO_TABLE_CODES
+        or code(error) in _NO_TABLE_CODES
         or (isinstance(error, sqlite3.Error) and str(error).startswith(_NO_TABLE_TEXTS))
     )
-
-
-def _code(error: BaseException | None) -> object:
-    return error.args[0] if error is not None and error.args else None

@@ -1,4 +1,9 @@
-"""Leases: one per worker, in the database's time. Whose lease is over owns nothing any more."""
+"""Leases: one per worker, in the database's time.
+
+Whose lease is over may be ended by anybody, and then owns nothing any more. Until somebody has done
+so, under the lock of the sweep, it still owns what it holds and may renew: after an outage in which
+nobody could, workers go on with what they have trained.
+"""
 
 import hashlib
 import os
@@ -7,11 +12,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, select, update
 
-from sweeper.errors import LeaseLost, UnknownSweepError
-from sweeper.store import sweeps, tables
+from sweeper.errors import InputError, LeaseLost, UnknownSweepError
+from sweeper.store import failures, sweeps, tables
 from sweeper.store.clock import now
+
+MOST_ON_SQLITE = 8
+"""Workers that may live on a SQLite file: it lets one write at a time, and others wait for it."""
 
 _worker = tables.worker.c
 _slot = tables.slot.c
@@ -19,10 +27,18 @@ _bracket = tables.bracket.c
 
 
 def join(connection: Connection, name: str, worker: str, device: str, seconds: float) -> None:
-    """Begin a lease. Raises UnknownSweepError."""
+    """Begin a lease. Raises UnknownSweepError, and InputError for one too many on SQLite."""
     sweeps.lock(connection, name)
     if connection.scalar(select(_worker.id).where(_worker.id == worker)) is not None:
         return  # this is the second attempt of a transaction that was committed
+    if connection.dialect.name == "sqlite":
+        columns = (_worker.machine, _worker.pid, _worker.process_start)
+        rows = connection.execute(select(*columns).where(_worker.lease_until > now())).all()
+        if sum(not _is_dead_here(row) for row in rows) >= MOST_ON_SQLITE:
+            raise InputError(
+                f"workers: SQLite is for at most {MOST_ON_SQLITE}, and so many are at work: "
+                "use PostgreSQL for more"
+            )
     connection.execute(
         insert(tables.worker).values(
             id=worker,
@@ -40,10 +56,10 @@ def join(connection: Connection, name: str, worker: str, device: str, seconds: f
 
 
 def renew(connection: Connection, worker: str, seconds: float, progress: float) -> None:
-    """Extend a lease that still holds. Raises LeaseLost: one that is over never lives again."""
+    """Extend a lease that nobody has ended. Raises LeaseLost: one that was never lives again."""
     renewed = connection.execute(
         update(tables.worker)
-        .where(_worker.id == worker, _worker.lease_until > now())
+        .where(_worker.id == worker, _worker.lease_until > 0)
         .values(lease_until=now() + seconds, progress=progress)
     )
     if renewed.rowcount == 0:
@@ -56,12 +72,12 @@ def leave(connection: Connection, worker: str) -> None:
     if name is not None:
         sweeps.lock(connection, name)
         _end(connection, _worker.id == worker)
-        free(connection, name, _slot.worker == worker)
+        failures.free(connection, name, _slot.worker == worker, "given back")
         free_probes(connection, name, _bracket.worker == worker)
 
 
 def lock(connection: Connection, worker: str) -> str:
-    """Lock the sweep of a worker whose lease holds, return its name. Raises LeaseLost."""
+    """Lock the sweep of a worker whose lease was not ended, return its name. Raises LeaseLost."""
     name = connection.scalar(select(_worker.sweep).where(_worker.id == worker))
     if name is None:
         raise _lost(worker)
@@ -69,33 +85,36 @@ def lock(connection: Connection, worker: str) -> str:
         sweeps.lock(connection, name)
     except UnknownSweepError:  # deleted between these two statements
         raise _lost(worker) from None
-    # Only now: waiting for the lock may have outlasted the lease.
-    alive = select(_worker.id).where(_worker.id == worker, _worker.lease_until > now())
+    # Only now: somebody may have ended the lease while this waited for the lock.
+    alive = select(_worker.id).where(_worker.id == worker, _worker.lease_until > 0)
     if connection.scalar(alive) is None:
         raise _lost(worker)
     return str(name)
 
 
 def reap(connection: Connection, name: str) -> int:
-    """Free the slots of workers that are dead or whose lease is over; return how many.
+    """End the leases of workers that are dead or past them, free their slots; return how many.
 
     So with the probes that they have claimed, which are not counted.
     """
     sweeps.lock(connection, name)
     candidates = connection.execute(
-        select(_worker.id, _worker.machine, _worker.pid, _worker.process_start).where(
-            _worker.sweep == name, _worker.lease_until > 0
-        )
+        select(
+            _worker.id,
+            _worker.machine,
+            _worker.pid,
+            _worker.process_start,
+            (_worker.lease_until <= now()).label("over"),
+        ).where(_worker.sweep == name, _worker.lease_until > 0)
     ).all()
-    dead = [
-        row.id
-        for row in candidates
-        if row.machine and row.machine == machine() and is_dead(row.pid, row.process_start)
-    ]
-    over = or_(_worker.lease_until <= now(), _worker.id.in_(dead))
-    _end(connection, (_worker.sweep == name) & (_worker.lease_until > 0) & over)
+    dead = [row.id for row in candidates if _is_dead_here(row)]
+    late = [row.id for row in candidates if row.over and row.id not in dead]
+    _end(connection, _worker.id.in_(dead))
+    # One that renews in this moment keeps its lease.
+    _end(connection, and_(_worker.id.in_(late), _worker.lease_until <= now()))
     free_probes(connection, name, _bracket.worker.in_(gone(name)))
-    return free(connection, name, _slot.worker.in_(gone(name)))
+    killed = failures.free(connection, name, _slot.worker.in_(dead), "killed")
+    return killed + failures.free(connection, name, _slot.worker.in_(gone(name)), "lease over")
 
 
 def reapable(connection: Connection, name: str) -> bool:
@@ -103,28 +122,18 @@ def reapable(connection: Connection, name: str) -> bool:
     sweeps.get(connection, name)
     rows = connection.execute(
         select(
-            _worker.machine, _worker.pid, _worker.process_start, (_worker.lease_until <= now())
+            _worker.machine,
+            _worker.pid,
+            _worker.process_start,
+            (_worker.lease_until <= now()).label("over"),
         ).where(_worker.sweep == name, _worker.lease_until > 0)
     )
-    here = machine()
-    return any(
-        over or (home and home == here and is_dead(pid, start)) for home, pid, start, over in rows
-    )
+    return any(row.over or _is_dead_here(row) for row in rows)
 
 
 def gone(name: str) -> Select[Any]:
-    """Return the query for the workers of a sweep whose lease is over."""
-    return select(_worker.id).where(_worker.sweep == name, _worker.lease_until <= now())
-
-
-def free(connection: Connection, name: str, whose: ColumnElement[bool]) -> int:
-    """Open claimed slots again, with one more attempt lost; return how many."""
-    freed = connection.execute(
-        update(tables.slot)
-        .where(_slot.sweep == name, _slot.state == "claimed", whose)
-        .values(state="open", worker=None, ticket=None, trial=None, lost=_slot.lost + 1)
-    )
-    return freed.rowcount
+    """Return the query for the workers of a sweep whose lease was ended."""
+    return select(_worker.id).where(_worker.sweep == name, _worker.lease_until <= 0)
 
 
 def free_probes(connection: Connection, name: str, whose: ColumnElement[bool]) -> None:
@@ -161,6 +170,11 @@ def is_dead(pid: int, start: str) -> bool:
         # A zombie of our own, or one that /proc hides: then the lease decides.
         return Path(f"/proc/{pid}/stat").exists()
     return found != start
+
+
+def _is_dead_here(row: Any) -> bool:
+    at_home = bool(row.machine) and row.machine == machine()
+    return at_home and is_dead(row.pid, row.process_start)
 
 
 def process_start(pid: int) -> str | None:

@@ -1,12 +1,13 @@
 """What a sweep looks like from outside: the numbers behind `run`, `status` and the dashboard."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
-from sweeper.results import ArmProgress, SweepStatus, WorkerStatus
+from sweeper.results import ArmProgress, FailureKind, LastError, SweepStatus, WorkerStatus
 from sweeper.spec import Sweep
-from sweeper.store import sweeps, tables
+from sweeper.store import failures, sweeps, tables
 from sweeper.store.clock import now
 
 
@@ -25,6 +26,7 @@ def status(connection: Connection, name: str) -> SweepStatus:
         workers=_workers(connection, name),
         probes=probes,
         probed=probed,
+        error=row.error or "",
     )
 
 
@@ -49,7 +51,6 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
             func.count().label("budget"),
             count(slot.state.in_(["recorded", "told"])).label("done"),
             count(slot.state == "claimed").label("claimed"),
-            func.sum(slot.lost).label("attempts_lost"),
         )
         .where(slot.sweep == sweep.name)
         .group_by(slot.arm)
@@ -68,17 +69,29 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
     )
     budgets = {row.arm: row for row in slots}
     outcomes = {row.arm: row for row in facts}
-    return tuple(_arm(arm, budgets[arm], outcomes.get(arm)) for arm in sweep.arms)
+    failed = failures.counts(connection, sweep.name)
+    errors = failures.last_errors(connection, sweep.name) if failed else {}
+    return tuple(
+        _arm(arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm))
+        for arm in sweep.arms
+    )
 
 
-def _arm(arm: str, slots: Any, facts: Any) -> ArmProgress:
+def _arm(
+    arm: str,
+    slots: Any,
+    facts: Any,
+    failed: Mapping[FailureKind, int],
+    last_error: LastError | None,
+) -> ArmProgress:
     # int(): sums are Decimal on MySQL and PostgreSQL.
     return ArmProgress(
         arm=arm,
         budget=slots.budget,
         done=int(slots.done),
         claimed=int(slots.claimed),
-        attempts_lost=int(slots.attempts_lost),
+        failures=failed,
+        last_error=last_error,
         diverged=int(facts.diverged) if facts else 0,
         collapsed=int(facts.collapsed) if facts else 0,
         best_accuracy=facts.best_accuracy if facts else None,

@@ -64,7 +64,7 @@ def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
     registered = parsed(row.spec)
     changed = differences(registered, sweep)
     if not changed:
-        _set(connection, sweep.name, state="open")
+        _open(connection, sweep.name)
         return "resumed"
     if not (extend and all(difference.appends for difference in changed)):
         advice = (
@@ -82,14 +82,14 @@ def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
     )
     _add_slots(connection, sweep, (tuple(slot) for slot in existing))
     _add_probes(connection, sweep)
-    _set(connection, sweep.name, state="open", spec=_text(sweep), digest=sweep.digest)
+    _open(connection, sweep.name, spec=_text(sweep), digest=sweep.digest)
     return "extended"
 
 
 def stop(connection: Connection, name: str) -> None:
-    """Set the state in which no slot is claimed."""
-    lock(connection, name)
-    _set(connection, name, state="stopped")
+    """Set the state in which no slot is claimed; a failed sweep stays so."""
+    if lock(connection, name).state == "open":
+        _set(connection, name, state="stopped")
 
 
 def remove(connection: Connection, name: str) -> None:
@@ -102,6 +102,7 @@ def remove(connection: Connection, name: str) -> None:
         tables.provenance,
         tables.slot,
         tables.worker,
+        tables.failure,
         tables.turn,
     ):
         connection.execute(delete(child).where(child.c.sweep == name))
@@ -127,6 +128,7 @@ def _insert(connection: Connection, sweep: Sweep) -> bool:
         spec=_text(sweep),
         state="open",
         created_at=now(),
+        opened_at=now(),
     )
     try:
         with connection.begin_nested():
@@ -147,7 +149,6 @@ def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[An
             # Parameters that do not depend on earlier results need not wait for them.
             "generation": 0 if sweep.by_slot else number // sweep.search.in_flight,
             "state": "open",
-            "lost": 0,
         }
         for arm in sweep.arms
         for repeat in range(sweep.search.repeats)
@@ -180,7 +181,12 @@ def _add_probes(connection: Connection, sweep: Sweep) -> None:
         connection.execute(insert(tables.bracket), rows)
 
 
-def _set(connection: Connection, name: str, **values: str) -> None:
+def _open(connection: Connection, name: str, **values: str) -> None:
+    """Give out slots from now on; what failed before does not count any more."""
+    _set(connection, name, state="open", error=None, opened_at=now(), **values)
+
+
+def _set(connection: Connection, name: str, **values: Any) -> None:
     connection.execute(update(tables.sweep).where(tables.sweep.c.name == name).values(**values))
 
 

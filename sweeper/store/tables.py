@@ -2,7 +2,7 @@
 
     sweep ──< slot ──o fact >── provenance
       ├──< bracket >── provenance
-      └──< worker, turn
+      └──< worker, failure, turn
 
 Types and lengths are those that SQLite, PostgreSQL and MySQL share. Times are seconds since 1970
 by the database's clock. A change here needs a new file in db/versions.
@@ -53,8 +53,12 @@ sweep = Table(
     Column("digest", String(64), nullable=False),
     # JSON in the order of the file: the order of the arms is shown, though not in the digest.
     Column("spec", Text, nullable=False),
+    # open | stopped | failed, which `error` says why
     Column("state", String(8), nullable=False),
     Column("created_at", Double, nullable=False),
+    # When it was opened last: errors from before then do not count any more.
+    Column("opened_at", Double, nullable=False, server_default="0"),
+    Column("error", Text, nullable=True),
     **_OPTIONS,
 )
 
@@ -91,8 +95,27 @@ slot = Table(
     # Names the call that claimed it, so that a retried call finds what it got the first time.
     Column("ticket", String(32), nullable=True),
     Column("trial", Integer, nullable=True),
-    Column("lost", Integer, nullable=False),
     Index("ix_sweeper_slot_claim", "sweep", "state", "repeat", "number"),
+    **_OPTIONS,
+)
+
+# An attempt that came to nothing, see `failures`. Rows are never updated.
+failure = Table(
+    "sweeper_failure",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("sweep", String(64), ForeignKey(sweep.c.name), nullable=False),
+    Column("arm", String(64), nullable=False),
+    # NULL where no slot was lost.
+    Column("repeat", Integer, nullable=True),
+    Column("slot", Integer, nullable=True),
+    Column("worker", String(32), nullable=False),
+    # Names the attempt: the slots of a pack that failed together share it.
+    Column("attempt", String(32), nullable=False, index=True),
+    Column("kind", String(16), nullable=False),
+    Column("error", Text, nullable=False),
+    Column("at", Double, nullable=False),
+    Index("ix_sweeper_failure_sweep", "sweep", "arm"),
     **_OPTIONS,
 )
 

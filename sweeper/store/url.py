@@ -1,8 +1,11 @@
 """Storage URLs: what may be given, its full form for drivers, its form for people."""
 
+import os
+import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -17,6 +20,7 @@ _DRIVERS = {
     "mysql": ("mysql+pymysql", "pymysql", "'sweeper[mysql]'"),
     "mariadb": ("mariadb+pymysql", "pymysql", "'sweeper[mysql]'"),
 }
+PASSWORD_VARIABLE = "SWEEPER_PASSWORD_FILE"  # noqa: S105  # where it is, not what
 _FORMS = "sqlite:///file.db, postgresql://user:password@host/database or mysql://..."
 
 
@@ -57,7 +61,35 @@ def parse(text: str) -> StorageUrl:
         return _sqlite(url)
     if not url.database:
         raise InputError(f"storage: {_hidden(url)} names no database (what follows the host)")
-    return _finished(url.set(drivername=full_driver), None)
+    url = url.set(drivername=full_driver)
+    if url.username and not _secrets(url) and (file := os.environ.get(PASSWORD_VARIABLE)):
+        url = url.set(password=_password_of(Path(file).expanduser()))
+    return _finished(url, None)
+
+
+def holds_password(text: str) -> bool:
+    """Tell whether a text that may be no URL at all holds a password."""
+    query = parse_qsl(text.partition("?")[2])
+    return bool(re.search(r"://[^:/@]*:[^@]+@", text)) or any(map(_is_secret, dict(query)))
+
+
+def _password_of(file: Path) -> str:
+    def refused(what: str) -> InputError:
+        allowed = "must name a file that holds the storage's password in one line"
+        return InputError(f"{PASSWORD_VARIABLE}: {file}: {what}; {allowed}")
+
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise refused(error.strerror or "cannot be read") from error
+    except UnicodeDecodeError:
+        raise refused("is no text in UTF-8") from None
+    password = text.rstrip("\r\n")
+    if not password:
+        raise refused("is empty")
+    if len(password.splitlines()) > 1 or "\0" in password:
+        raise refused("holds more than one line")
+    return password
 
 
 def _sqlite(url: URL) -> StorageUrl:
@@ -72,15 +104,22 @@ def _sqlite(url: URL) -> StorageUrl:
 
 
 def _finished(url: URL, file: Path | None) -> StorageUrl:
-    secrets = [str(url.password)] if url.password else []
-    secrets += [str(value) for key, value in url.query.items() if "pass" in key.lower()]
     full = url.render_as_string(hide_password=False)
-    return StorageUrl(full, _hidden(url), url, file, tuple(filter(None, secrets)))
+    return StorageUrl(full, _hidden(url), url, file, _secrets(url))
+
+
+def _secrets(url: URL) -> tuple[str, ...]:
+    values = [str(value) for key, value in url.query.items() if _is_secret(key)]
+    return tuple(filter(None, [str(url.password or ""), *values]))
+
+
+def _is_secret(key: str) -> bool:
+    return "pass" in key.lower() and key.lower() != "passfile"  # the name of a file is none
 
 
 def _hidden(url: URL) -> str:
     # libpq takes passwords as options too.
-    masked = {key: "***" for key in url.query if "pass" in key.lower()}
+    masked = {key: "***" for key in url.query if _is_secret(key)}
     text = url.update_query_dict(masked).render_as_string(hide_password=True)
     return text.replace("%2A%2A%2A", "***")
 

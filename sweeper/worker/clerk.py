@@ -40,12 +40,12 @@ class Clerk:
 
     @classmethod
     @contextmanager
-    def open(cls, url: str, sweep: Sweep, leaving: threading.Event) -> Iterator["Clerk"]:
-        """Open connections of its own in a `with` block.
+    def open(cls, store: Store, sweep: Sweep, leaving: threading.Event) -> Iterator["Clerk"]:
+        """Open connections of its own to a storage in a `with` block.
 
         `leaving` is set when there is no time left to tell: others do, from what is on record.
         """
-        store = Store(url)
+        store = store.another()
         try:
             with service.searching(store, sweep) as search:
                 yield cls(store, search, sweep, leaving)
@@ -121,11 +121,15 @@ class Clerk:
                 self._search.tell(task.slot.study, task.trial, result)
             self._store.told([task.slot for task in told])
 
-    def give_back(self, worker: str, pack: Pack) -> None:
-        """Give back what is not on record, and tell its trials FAIL."""
+    def give_back(self, worker: str, pack: Pack, *, error: str = "") -> None:
+        """Give back what is not on record, and tell its trials FAIL; `error`: why it failed."""
         with suppress(StorageError):  # the lease ends anyway
-            self._store.release(worker, [task.slot for task in pack])
+            self._store.release(worker, [task.slot for task in pack], error=error)
         self.fail(pack)
+
+    def note_memory(self, worker: str, pack: Pack, said: str) -> None:
+        """Note that a pack did not fit into memory."""
+        self._store.note_memory(worker, [task.slot for task in pack], said)
 
     def fail(self, pack: Pack) -> None:
         """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
@@ -146,9 +150,9 @@ class Clerk:
         """Record the range that a probe found. Raises LeaseLost."""
         self._store.record_bracket(worker, task, bracket, provenance)
 
-    def release_probe(self, worker: str, task: ProbeTask) -> None:
-        """Give a claimed probe back."""
-        self._store.release_probe(worker, task)
+    def release_probe(self, worker: str, task: ProbeTask, error: str) -> None:
+        """Give back a claimed probe that failed."""
+        self._store.release_probe(worker, task, error=error)
 
     def _ask(self, slots: Sequence[Slot], device: str, check: Callable[[], None]) -> Pack:
         arms = dict.fromkeys(slot.arm for slot in slots)

@@ -42,6 +42,26 @@ def present(name: str) -> str:
     return choose(name, gpus, without_cuda=torch.version.cuda is None)
 
 
+def further(device: str) -> list[str]:
+    """Return where else to train when a device has too little memory: other GPUs, then the CPU."""
+    import torch
+
+    if device == "cpu":
+        return []
+    gpus = [f"cuda:{number}" for number in range(torch.cuda.device_count())]
+    return [*(gpu for gpu in gpus if gpu != device), "cpu"]
+
+
+def begin(device: str) -> str:
+    """Have a device ready for this process; return the name of a GPU's processor, else ''."""
+    import torch
+
+    if device == "cpu":
+        return ""
+    torch.cuda.set_device(device)  # else libraries would take room on the first GPU
+    return str(torch.cuda.get_device_name(device))
+
+
 def _hint(name: str) -> str:
     near = re.fullmatch(r"(?:gpu|nvidia):?(\d*)|cuda(\d+)", name.lower())
     if near is None:

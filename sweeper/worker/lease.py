@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from sweeper.errors import Interrupted, LeaseLost, StorageError, UnknownSweepError
+from sweeper.patience import Patience
 from sweeper.store import Store
 
 PARENT = "SWEEPER_PARENT"
@@ -17,6 +18,9 @@ PARENT = "SWEEPER_PARENT"
 
 PROGRESS_SECONDS = 5.0
 """Between two renewals at the most: people watch the progress that goes with them."""
+
+BRIEF_SECONDS = 2.0
+"""For which a renewal is tried again before the launcher and the lease are looked at."""
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
@@ -76,7 +80,7 @@ class Lease:
     def __init__(self, store: Store, name: str, device: str, stop: Stop) -> None:
         self.worker = store.join(name, device=device)
         self.stopped = threading.Event()
-        """Set once `sweeper stop` was seen."""
+        """Set once the sweep was seen to be stopped, or given up."""
         self.progress = 0.0
         """Share of the present pack that is trained; shown with every renewal."""
         self._store, self._name, self._stop = store, name, stop
@@ -91,7 +95,7 @@ class Lease:
     def __exit__(self, *error: object) -> None:
         self._over.set()
         self._thread.join(timeout=5.0)  # it may be waiting for a database that is away
-        with suppress(StorageError):  # the lease runs out by itself
+        with suppress(StorageError, Interrupted):  # the lease runs out by itself
             self._store.leave(self.worker)
 
     def check(self) -> None:
@@ -103,7 +107,7 @@ class Lease:
             raise Interrupted(f"{self._name} was stopped")
 
     def _watch(self) -> None:
-        own = Store(self._store.url, lease_seconds=self._store.lease_seconds)
+        own = self._store.another(Patience(BRIEF_SECONDS))
         every = min(own.lease_seconds / 4, PROGRESS_SECONDS)
         waited = 0.0
         try:
@@ -115,7 +119,7 @@ class Lease:
                     if waited >= every:
                         waited = 0.0
                         own.renew(self.worker, progress=self.progress)
-                    if own.state(self._name) == "stopped":
+                    if own.state(self._name) != "open":
                         self.stopped.set()
                 except (LeaseLost, UnknownSweepError) as error:
                     self._lost = str(error)

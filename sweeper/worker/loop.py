@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,9 @@ from sweeper.errors import (
 )
 from sweeper.results import Bracket, ProbePoint, ProbeTask
 from sweeper.store import Store
+from sweeper.worker import outage
 from sweeper.worker.capacity import PackSize
-from sweeper.worker.clerk import Clerk, Pack
+from sweeper.worker.clerk import Clerk, Pack, Task
 from sweeper.worker.desk import Desk
 from sweeper.worker.lease import Lease, Stop, orphaned, signals
 from sweeper.worker.packs import Packs
@@ -29,7 +30,7 @@ from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3
-"""Failures in a row, of the same kind and without a result, after which a worker gives up."""
+"""Leases lost in a row, without a result, after which a worker gives up."""
 
 
 def work(
@@ -51,11 +52,15 @@ def work(
     what the time went into. Raises Interrupted after a signal, TrainingError, StorageError,
     UnknownSweepError, and what loading the data raises.
     """
+    tell = on_event or _log.info
     sweep = store.sweep(name)
     leaving = threading.Event()
-    clerk = partial(Clerk.open, store.url, sweep, leaving)
-    with signals() as stop, Desk(clerk) as desk:
-        worker = _Worker(name, store, desk, leaving, stop, on_event or _log.info)
+    with (
+        signals() as stop,
+        closing(store.another(outage.patience(stop, tell))) as own,
+        Desk(partial(Clerk.open, own, sweep, leaving)) as desk,
+    ):
+        worker = _Worker(name, own, desk, leaving, stop, tell)
         if orphaned():
             raise Interrupted("the launcher is gone")
         desk.wait(desk.submit(Clerk.create), stop.check)
@@ -69,7 +74,7 @@ def work(
                 train=train,
                 probe=probe,
                 data=data,
-                on_event=on_event or _log.info,
+                on_event=tell,
             )
             desk.wait(desk.submit(Clerk.prepare), stop.check)
             with worker.reckoning(on_spent):
@@ -94,12 +99,16 @@ class _Worker:
         self._sweep = store.sweep(name)
         self._created_at = store.status(name).created_at
         self._mended = 0.0
-        self._failures: list[str] = []
+        self._losses = 0
         self._trained = 0.0
         self._waited = 0.0
 
     def anything_left(self) -> bool:
-        return self._store.state(self._name) == "open" and not self._store.finished(self._name)
+        """Tell whether there is. Raises TrainingError if the sweep was given up."""
+        state = self._store.state(self._name)
+        if state == "failed":
+            raise TrainingError(self._store.status(self._name).error)
+        return state == "open" and not self._store.finished(self._name)
 
     def mend(self) -> None:
         freed = self._desk.wait(self._desk.submit(Clerk.mend), self._stop.check)
@@ -135,10 +144,11 @@ class _Worker:
                         raise
             except LeaseLost as error:
                 self._tell(f"lease lost: {error}")
-                if self._third("lease lost"):
+                self._losses += 1
+                if self._losses >= ATTEMPTS:
                     raise
             except Interrupted:
-                self._stop.check()  # a signal goes on as Interrupted; `sweeper stop` ends quietly
+                self._stop.check()  # a signal goes on; `sweeper stop` ends quietly
         self.mend()
         last = self._desk.submit(lambda clerk: clerk.publish(force=True))
         self._desk.wait(last, self._stop.check)
@@ -172,27 +182,32 @@ class _Worker:
 
     def _train(self, pack: Pack, packs: Packs, trainer: Trainer, lease: Lease) -> None:
         """Train a pack, one recipe after the other; each is handed in at once."""
-        recipes = list(dict.fromkeys(task.config.recipe for task in pack))
-        ticks = self._sweep.steps_in_all
-        try:
-            for recipe in recipes:
-                group = tuple(task for task in pack if task.config.recipe == recipe)
-                tick = self._ticking(lease, ticks, packs, last=recipe == recipes[-1])
-                began = time.monotonic()
-                try:
-                    results = trainer.train([task.config for task in group], tick)
-                finally:
-                    seconds = time.monotonic() - began
-                    self._trained += seconds
+        left = _parts(pack, lambda task: task.config.recipe)
+        while left:
+            group = left.pop(0)
+            tick = self._ticking(lease, self._sweep.steps_in_all, packs, last=not left)
+            noted = partial(packs.note_memory, group)
+            began = time.monotonic()
+            try:
+                results = trainer.train([task.config for task in group], tick, noted)
+            except TrainingFailed as error:
+                arms = _parts(group, lambda task: task.slot.arm)
+                if len(arms) > 1:
+                    # One of them is to blame: the others should neither wait nor be counted.
+                    self._tell(f"training failed, now arm by arm: {error}")
+                    left = arms + left
+                else:
+                    self._tell(f"training {group[0].slot.arm} failed: {error}")
+                    packs.give_back(group, str(error))
+            else:
+                packs.hand_in(group, results, time.monotonic() - began)
+            finally:
+                self._trained += time.monotonic() - began
                 lease.progress = 0.0
-                packs.hand_in(group, results, seconds)
-        except TrainingFailed as error:
-            packs.give_back()
-            self._failed(f"training failed: {error}", error)
 
     def _recorded(self, pack: Pack, seconds: float) -> None:
         self.done += len(pack)
-        self._failures.clear()
+        self._losses = 0
         waited, self._waited = self._desk.waited - self._waited, self._desk.waited
         self._tell(
             f"recorded {len(pack)} trials after {seconds:.1f} s; "
@@ -228,16 +243,17 @@ class _Worker:
             tick = self._ticking(lease, ticks, packs, last=False)
             points, seconds = trainer.probe(config, tick)
         except TrainingFailed as error:
-            job = self._desk.submit(lambda clerk: clerk.release_probe(worker, task))
+            said = f"{task.parameter}: auto: {error}"
+            self._tell(f"the probe of {task.arm} failed: {error}")
+            job = self._desk.submit(lambda clerk: clerk.release_probe(worker, task, said))
             self._desk.wait(job, lease.check)
-            self._failed(f"the probe of {task.arm} failed: {error}", error)
             return
         self._trained += seconds
         bracket = self._range(task, points, seconds)
         found = trainer.provenance
         done = self._desk.submit(lambda clerk: clerk.record_bracket(worker, task, bracket, found))
         self._desk.wait(done, lease.check)
-        self._failures.clear()
+        self._losses = 0
         range_ = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
         self._tell(f"{task.arm}: {range_}, by a probe of {seconds:.1f} s")
 
@@ -248,14 +264,10 @@ class _Worker:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
 
-    def _failed(self, told: str, error: TrainingFailed) -> None:
-        """Say that training failed. Raises TrainingError the third time in a row."""
-        self._tell(told)
-        # The kind alone: what follows may differ each time, as the bytes that were asked for do.
-        if self._third(str(error).partition(":")[0]):
-            raise TrainingError(f"{error} ({ATTEMPTS} times in a row)") from error.__cause__
 
-    def _third(self, failure: str) -> bool:
-        """Tell whether the same failure came three times in a row without any result."""
-        self._failures = [*(one for one in self._failures if one == failure), failure]
-        return len(self._failures) >= ATTEMPTS
+def _parts(pack: Pack, by: Callable[[Task], object]) -> list[Pack]:
+    """Return the tasks of a pack that are equal in `by`, together."""
+    parts: dict[object, Pack] = {}
+    for task in pack:
+        parts[by(task)] = (*parts.get(by(task), ()), task)
+    return list(parts.values())

@@ -105,13 +105,18 @@ class Packs:
         if self._coming and self._coming.done() and self._coming.result() is None:
             self._coming = None  # nothing can be claimed ahead; it is tried again a little later
 
-    def give_back(self) -> None:
-        """Give back what is in training and not handed in. Raises what the lease does."""
-        worker, held = self._lease.worker, self._held
-        job = self._desk.submit(lambda clerk: clerk.give_back(worker, held))
+    def give_back(self, pack: Pack, error: str) -> None:
+        """Give back a part of the pack, whose training failed. Raises what the lease does."""
+        worker = self._lease.worker
+        job = self._desk.submit(lambda clerk: clerk.give_back(worker, pack, error=error))
         self._desk.wait(job, self._lease.check)
-        self._held = ()
+        self._held = tuple(task for task in self._held if task not in pack)
         self.settle()
+
+    def note_memory(self, pack: Pack, said: str) -> None:
+        """Have it noted that a part of the pack did not fit into memory."""
+        worker = self._lease.worker
+        self._desk.submit(lambda clerk: clerk.note_memory(worker, pack, said))
 
     def leave(self, error: BaseException) -> None:
         """Let the desk finish recording, then give the rest back; neither takes for ever.

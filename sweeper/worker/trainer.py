@@ -11,7 +11,7 @@ from sweeper.results import ProbePoint, Provenance, TrialConfig, TrialResult
 from sweeper.spec import Sweep
 from sweeper.worker import capacity
 from sweeper.worker.capacity import PackSize
-from sweeper.worker.devices import present
+from sweeper.worker.devices import begin, further, present
 from sweeper.worker.exhaustion import ran_out, set_free
 from sweeper.worker.provenance import gather
 
@@ -65,37 +65,51 @@ class Trainer:
         on_event: Callable[[str], None] = _log.info,
     ) -> None:
         self._tell = on_event
-        processor, measured = "", train is None
+        self._further: list[str] = []
+        """Devices to go to, one after the other, when a single network does not fit."""
+        self._load: Callable[[str], Any] = lambda device: data
+        self._processor: Callable[[str], str] = lambda device: ""
+        measured = train is None
         if train is None:
-            import torch
-
             from sweeper import datasets, training
             from sweeper.regularizers.probation import try_out
 
             try_out(sweep.examples())
             train, probe = training.train, training.probe
             device = present(device)
-            if device != "cpu":
-                torch.cuda.set_device(device)  # else libraries would take room on the first GPU
-                processor = torch.cuda.get_device_name(device)
-            data = datasets.load(sweep.dataset, folder, device) if data is None else data
-        self.device = "cpu" if device == "auto" else device
-        self._train, self._probe, self._data = train, probe, data
+            self._further, self._processor = further(device), begin
+            if data is None:
+                self._load = lambda device: datasets.load(sweep.dataset, folder, device)
+        self._train, self._probe = train, probe
         self.pack = capacity.USUAL if pack == "auto" else pack
         """Trials that are trained together at the most; fewer once memory has run out."""
+        self._use("cpu" if device == "auto" else device)
         if pack == "auto" and measured:
             self._find_pack(sweep)
+
+    def _use(self, device: str) -> None:
+        """Train on a device from now on."""
+        self.device = device
+        processor = self._processor(device)
+        self._data = self._load(device)
         self.provenance: Provenance = gather(
-            device=self.device,
+            device=device,
             processor=processor,
             threads=1,
-            data_hash=getattr(data, "hash", ""),
+            data_hash=getattr(self._data, "hash", ""),
         )
 
-    def train(self, configs: Sequence[TrialConfig], tick: Callable[[], None]) -> list[TrialResult]:
-        """Train configurations, in smaller packs if memory runs out; results in their order.
+    def train(
+        self,
+        configs: Sequence[TrialConfig],
+        tick: Callable[[], None],
+        on_memory: Callable[[str], None] = lambda said: None,
+    ) -> list[TrialResult]:
+        """Train configurations; results in their order.
 
-        Raises TrainingFailed for what is not an error of our own tree.
+        In smaller packs if memory runs out, and on another device if there is none for a single
+        network; `on_memory` is told of each time. Raises TrainingFailed for what is not an error
+        of our own tree.
         """
         results: list[TrialResult] = []
         while len(results) < len(configs):
@@ -108,7 +122,15 @@ class Trainer:
             # Here, where nothing holds the error any more: its frames hold the pack.
             set_free()
             if len(part) == 1:
-                raise TrainingFailed(self._too_little("a single network", said))
+                failed = self._too_little("a single network", said)
+                on_memory(failed)
+                if not self._further:
+                    raise TrainingFailed(failed)
+                self._use(self._further.pop(0))
+                self._tell(f"{failed}; on {self.device} from now on")
+                results.clear()  # all of them there, for they are recorded with one provenance
+                continue
+            on_memory(f"out of memory with a pack of {len(part)} on {self.device}: {said}")
             self.pack = -(-len(part) // 2)
             text = f"out of memory with a pack of {len(part)}: packs of {self.pack} from now on"
             self._tell(f"{self.device}: {text}")
