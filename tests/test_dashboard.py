@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
+from typing import Any
 
 import pytest
 from browsers import chromium, needs_chromium
@@ -12,6 +13,7 @@ from factories import make_facts, make_sweep
 
 from sweeper import plots
 from sweeper.dashboard import server
+from sweeper.dashboard.access import is_loopback
 from sweeper.errors import InputError, StorageError
 from sweeper.fronts import fronts
 from sweeper.search import Search
@@ -19,7 +21,7 @@ from sweeper.store import Store
 
 
 @contextmanager
-def running(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
     """Serve on a free port in a thread; give the URL that was announced."""
     made: list[server._Server] = []
     usual = server._server
@@ -31,7 +33,7 @@ def running(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     monkeypatch.setattr(server, "_server", remembered)
     said: Queue[str] = Queue()
     thread = threading.Thread(
-        target=server.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put}
+        target=server.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put, **options}
     )
     thread.start()
     try:
@@ -82,14 +84,17 @@ def test_several_requests_are_answered_at_once(
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.2", "example.org", ""])
-def test_a_host_that_others_can_reach_is_refused(empty: Store, host: str) -> None:
-    with pytest.raises(InputError, match="no access control"):
+def test_a_host_that_others_can_reach_is_refused_without_a_token(
+    empty: Store, monkeypatch: pytest.MonkeyPatch, host: str
+) -> None:
+    monkeypatch.setattr(server, "_server", lambda *_: pytest.fail("it listens"))
+    with pytest.raises(InputError, match=r"needs a token: set SWEEPER_DASHBOARD_TOKEN, or"):
         server.serve(empty, host, 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 def test_addresses_of_this_machine_alone_are_loopback(host: str) -> None:
-    assert server.is_loopback(host)
+    assert is_loopback(host)
 
 
 def test_a_port_in_use_is_one_line(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,16 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli import files, outcomes, regularizers, running, sweeps
+from sweeper.cli import (
+    dashboards,
+    doctor,
+    files,
+    launching,
+    outcomes,
+    regularizers,
+    running,
+    sweeps,
+)
 from sweeper.errors import SweeperError
 
 app = typer.Typer(
@@ -22,7 +31,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, files, regularizers, outcomes, sweeps):
+for module in (running, launching, files, regularizers, outcomes, dashboards, sweeps, doctor):
     module.register(app)
 
 

@@ -1,4 +1,4 @@
-"""Commands that show results: front, report, dashboard."""
+"""Commands that show results: front, report."""
 
 import csv
 import json
@@ -35,7 +35,7 @@ BY: dict[str, Accuracy] = {"validation": "val_accuracy", "test": "test_accuracy"
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
-    for command in (front, report, dashboard):
+    for command in (front, report):
         app.command()(command)
 
 
@@ -247,19 +247,3 @@ def write(
     from sweeper.report import write_report
 
     return write_report(path, sweep, status, facts, found)
-
-
-def dashboard(
-    storage: Storage = DEFAULT_STORAGE,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
-) -> None:
-    """Serve the Optuna dashboard with the fronts of all sweeps, until Ctrl-C."""
-    from sweeper.dashboard import serve
-
-    with opened(storage) as store:
-        serve(store, host=host, port=port, announce=_announce)
-
-
-def _announce(url: str) -> None:
-    typer.echo(f"dashboard: {url} (Ctrl-C ends it)")

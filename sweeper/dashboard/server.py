@@ -1,9 +1,9 @@
-"""A small threading server for the Optuna dashboard; it has no access control of its own."""
+"""A small threading server for the Optuna dashboard, behind the access control."""
 
-import ipaddress
 import socket
+import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -11,12 +11,20 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 import optuna
 from optuna.storages import RDBStorage
 
+from sweeper.dashboard.access import guarded, is_loopback
+from sweeper.dashboard.reaping import reaping
+from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.errors import InputError, StorageError
+from sweeper.patience import Patience
 from sweeper.search.retry import retry
 from sweeper.store import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
+
+
+LOOK = 1.0
+"""Seconds of patience with a database that is away, for who asks whether it is."""
 
 
 def application(store: Store) -> "WSGIApplication":
@@ -27,9 +35,8 @@ def application(store: Store) -> "WSGIApplication":
     from optuna_dashboard import wsgi
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    options: dict[str, Any] = {"pool_pre_ping": True}
-    if store.url.startswith("sqlite"):
-        options["connect_args"] = {"timeout": 60}
+    # Not the small pools of workers: many people may look at the same time.
+    options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
     try:
         storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)))
     except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
@@ -42,35 +49,27 @@ def serve(
     host: str = "127.0.0.1",
     port: int = 8080,
     *,
-    allow_remote: bool = False,
+    token: bytes | None = None,
+    allow_edit: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve the dashboard until Ctrl-C; port 0 takes a free one. `announce` gets the URL.
 
-    Raises InputError for a host that others can reach, since whoever reaches the dashboard may
-    delete studies, unless `allow_remote` is set.
+    Raises InputError for a host that others can reach where there is no token to ask them for.
     """
-    if not (allow_remote or is_loopback(host)):
+    if token is None and not is_loopback(host):
         raise InputError(
-            f"host {host}: others could reach the dashboard, which has no access control and "
-            "lets anybody delete studies; allowed: 127.0.0.1, ::1, localhost"
+            f"host {host}: others can reach the dashboard there, so it needs a token: set "
+            f"{VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
         )
-    with _server(host, port) as server:
-        server.set_app(application(store))
+    looking = store.another(Patience(LOOK))
+    with _server(host, port) as server, closing(looking), reaping(store):
+        app = application(store)
+        server.set_app(guarded(app, token, read_only=not allow_edit, check=looking.check))
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/")
         with suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=0.2)
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs of this machine can reach a host's address."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 class _Server(ThreadingMixIn, WSGIServer):
@@ -86,13 +85,20 @@ class _Server(ThreadingMixIn, WSGIServer):
         self.server_name, self.server_port = str(host), int(port)
         self.setup_environ()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A client that went away, or said nothing for long, is no fault of this program.
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
 
 class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
 class _Quiet(WSGIRequestHandler):
-    """No line for every poll."""
+    """No line for every poll, and no thread for ever for a client that says nothing."""
+
+    timeout = 60
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""

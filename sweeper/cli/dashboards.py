@@ -1,0 +1,48 @@
+"""The command that serves the dashboard."""
+
+import signal
+import sys
+from typing import Annotated
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE
+from sweeper.cli.common import Storage, opened
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(dashboard)
+
+
+def dashboard(
+    storage: Storage = DEFAULT_STORAGE,
+    host: Annotated[
+        str,
+        typer.Option(
+            help="Address to listen on. One that others can reach needs a token, in the variable "
+            "SWEEPER_DASHBOARD_TOKEN or in the file that SWEEPER_DASHBOARD_TOKEN_FILE names."
+        ),
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
+    allow_edit: Annotated[
+        bool,
+        typer.Option("--allow-edit", help="Let notes, studies and trials be changed and deleted."),
+    ] = False,
+) -> None:
+    """Serve the Optuna dashboard with the fronts of all sweeps, until Ctrl-C; read-only."""
+    signal.signal(signal.SIGTERM, _end)  # how containers are stopped
+    from sweeper.dashboard import configured, serve
+
+    token = configured()
+    with opened(storage) as store:
+        serve(store, host, port, token=token, allow_edit=allow_edit, announce=_announce)
+
+
+def _end(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one would end it with a traceback
+    sys.exit(0)
+
+
+def _announce(url: str) -> None:
+    typer.echo(f"dashboard: {url} (Ctrl-C ends it)")

@@ -1,0 +1,173 @@
+"""Access control of the dashboard: who may look, who may change anything, what browsers allow."""
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, quote
+
+from sweeper.dashboard import headers, pages
+from sweeper.dashboard.health import Health
+from sweeper.dashboard.pages import Answer
+from sweeper.dashboard.tokens import COOKIE, SESSION_SECONDS, Token
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
+"""No route of Optuna's dashboard changes anything by these; a test holds that."""
+LARGEST_LOGIN = 8192
+"""Bytes of a login form."""
+
+# Renaming copies a study and deletes the old one, whose trials our facts name; the schema of the
+# database is renewed by `sweeper db upgrade` alone.
+_NEVER = re.compile(r"/api/studies/-?[0-9]+/rename/*|/incompatible-rdb-schema/*")
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]*)?", re.IGNORECASE)
+_WITHIN = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
+_CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sweeper dashboard"')
+_LATER = ("Retry-After", "2")
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether only programs of this machine can reach a host's address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def guarded(
+    app: "WSGIApplication",
+    token: bytes | None,
+    *,
+    read_only: bool,
+    check: Callable[[], None],
+) -> "WSGIApplication":
+    """Let in who has the token, and through what only reads unless `read_only` is false.
+
+    Without a token everybody is let in who asks for this machine by a name of its own: for servers
+    on loopback only. `check` raises StorageError while the database does not answer.
+    """
+    door = Token(token) if token is not None else None
+    healthy = Health(check)
+
+    def decide(environ: "WSGIEnvironment") -> Answer | None:
+        """Return the answer, or None: the dashboard itself shall answer."""
+        method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        if path == "/healthz" and method in {"GET", "HEAD"}:
+            return healthy.answer()
+        if door is None and not _names_loopback(environ.get("HTTP_HOST", "")):
+            return pages.refused(
+                HTTPStatus.FORBIDDEN, "this host name is not known here; ask for localhost"
+            )
+        # Browsers tell where a request comes from; another site's pages have no business here.
+        foreign = environ.get("HTTP_SEC_FETCH_SITE") in {"cross-site", "same-site"}
+        if foreign and method not in READING:
+            return pages.refused(HTTPStatus.FORBIDDEN, "asked for by another site")
+        if door is not None:
+            answer = _at_the_door(door, environ, method, path)
+            if answer is not None:
+                return answer
+        return None if method in READING else _change_refused(path, read_only=read_only)
+
+    def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        answer = decide(environ)
+        if answer is None:
+            return app(environ, headers.added(start, headers.OPTUNA))
+        # A connection that is closed on unread bytes is reset, and the client loses the answer.
+        _read(environ, at_most=65_536)
+        return answer.send(
+            headers.added(start, headers.OWN), head=environ["REQUEST_METHOD"] == "HEAD"
+        )
+
+    return application
+
+
+def _at_the_door(door: Token, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
+    """Return what whoever may not go on is told, and the answers of /login and /logout."""
+    if (method, path) == ("POST", "/login"):
+        return _login(door, environ)
+    if (method, path) == ("POST", "/logout"):
+        return pages.moved("/login", ("Set-Cookie", _cookie(environ, "", seconds=0)))
+    scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
+    bearer = scheme.lower() == "bearer"
+    session = door.opened_by(environ.get("HTTP_COOKIE", ""))
+    right = session or (bearer and door.tried(given.strip().encode("latin-1")))
+    if right:
+        return pages.logged_in() if path == "/login" and method in READING else None
+    if right is None:
+        return pages.refused(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens", _LATER)
+    if method in {"GET", "HEAD"} and "text/html" in environ.get("HTTP_ACCEPT", ""):
+        return pages.login(HTTPStatus.UNAUTHORIZED, _asked_for(environ, path), "", _CHALLENGE)
+    reason = "this is not the token" if bearer else "a token is needed"
+    return pages.refused(HTTPStatus.UNAUTHORIZED, reason, _CHALLENGE)
+
+
+def _login(door: Token, environ: "WSGIEnvironment") -> Answer:
+    body = _read(environ, at_most=LARGEST_LOGIN)
+    if body is None:
+        return pages.refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long for a login")
+    try:
+        form = parse_qs(body.decode("latin-1"), max_num_fields=4)
+    except ValueError:
+        form = {}
+    following = _safe(form.get("next", [""])[-1])
+    right = door.tried(form.get("token", [""])[-1].strip().encode())
+    if right:
+        return pages.moved(following, ("Set-Cookie", _cookie(environ, door.session())))
+    if right is None:
+        problem = "Too many wrong tokens. Wait a few seconds, then try again."
+        return pages.login(HTTPStatus.TOO_MANY_REQUESTS, following, problem, _LATER)
+    return pages.login(HTTPStatus.UNAUTHORIZED, following, "This is not the token.", _CHALLENGE)
+
+
+def _change_refused(path: str, *, read_only: bool) -> Answer | None:
+    if read_only:
+        reason = "the dashboard is read-only; its owner may start it with --allow-edit"
+        return pages.refused(HTTPStatus.FORBIDDEN, reason)
+    # Bottle drops bytes that are not UTF-8, and `$` lets a line end pass: odd paths are refused
+    # before they can become one of these.
+    if not (path.isascii() and path.isprintable()) or _NEVER.fullmatch(path):
+        return pages.refused(HTTPStatus.FORBIDDEN, "not done here, also with --allow-edit")
+    return None
+
+
+def _names_loopback(header: str) -> bool:
+    # Against DNS rebinding: a page of evil.example, whose name came to mean 127.0.0.1.
+    found = _HOST.fullmatch(header)
+    return found is not None and is_loopback(found[1].strip("[]"))
+
+
+def _asked_for(environ: "WSGIEnvironment", path: str) -> str:
+    query = environ.get("QUERY_STRING", "")
+    there = quote(path.encode("latin-1")) + (f"?{query}" if query else "")
+    return "/" if path == "/login" else _safe(there)
+
+
+def _safe(following: str) -> str:
+    # Only a path here: //evil.example and /\evil.example are other sites for browsers.
+    return following if _WITHIN.fullmatch(following) else "/"
+
+
+def _cookie(environ: "WSGIEnvironment", value: str, *, seconds: int = SESSION_SECONDS) -> str:
+    # Lax, not Strict: a link from elsewhere should not ask for the token again. It sends the
+    # cookie with GET only, which changes nothing.
+    text = f"{COOKIE}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax"
+    forwarded = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
+    return f"{text}; Secure" if "https" in (environ["wsgi.url_scheme"], forwarded) else text
+
+
+def _read(environ: "WSGIEnvironment", *, at_most: int) -> bytes | None:
+    """Return what is left of the body; None if it is longer, or has not come in time."""
+    text = environ.get("CONTENT_LENGTH") or "0"
+    length = int(text) if re.fullmatch(r"[0-9]{1,15}", text) else 0
+    if length > at_most:
+        return None
+    environ["CONTENT_LENGTH"] = "0"
+    try:
+        return bytes(environ["wsgi.input"].read(length))
+    except TimeoutError:
+        return None
