@@ -5,8 +5,9 @@ Storage is a URL; unless given it is SWEEPER_STORAGE, or sweeper.db in the curre
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.errors import InputError, choices
 
@@ -21,6 +22,7 @@ DEFAULT_STORAGE = "sqlite:///sweeper.db"
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
 
 Outcome = Literal["new", "resumed", "extended"]
+On = Literal["local", "ray"]
 
 
 def run(
@@ -42,35 +44,72 @@ def run(
     Formulas of your own are tried before anything is registered. Raises SpecError, InputError,
     DigestError, StorageError, TrainingError.
     """
+    return launch(
+        study,
+        storage,
+        workers=workers,
+        device=device,
+        pack=pack,
+        data=data,
+        extend=extend,
+        on_start=on_start,
+        on_status=on_status,
+    )
+
+
+def launch(
+    study: "Sweep | str | Path",
+    storage: str | None = None,
+    *,
+    on: On = "local",
+    workers: int | None = None,
+    cpus: float | None = None,
+    gpus: float | None = None,
+    address: str | None = None,
+    device: str = "auto",
+    pack: "PackSize" = "auto",
+    data: str | Path | None = None,
+    extend: bool = False,
+    on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
+    on_status: "Callable[[SweepStatus], None] | None" = None,
+    on_note: "Callable[[str], None] | None" = None,
+) -> "dict[str, Front]":
+    """Run a sweep as `run` does, with workers on this machine or on a cluster of Ray.
+
+    A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
+    there is room for, unless `workers` says how many. `address` is that of a cluster, by which
+    Ray is not started here. `on_note` is told in one line what the workers wait for.
+    """
     from sweeper import service
     from sweeper.checking import try_formulas
     from sweeper.fronts import fronts
-    from sweeper.launch.machine import Machine
     from sweeper.spec import Sweep
     from sweeper.worker import capacity
 
     pack = capacity.checked(pack)
-    devices = Machine.here().devices(device, workers)
-
+    start = _starter(
+        on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
+    )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
     try_formulas(sweep, sweep.name if isinstance(study, Sweep) else str(study))
     store = _store(storage)
     try:
+        most = store.most_workers
+        if workers is not None and most is not None and workers > most:
+            raise InputError(
+                f"workers: SQLite is for at most {most}, got {workers}: use PostgreSQL for more"
+            )
         store.upgrade()
         outcome: Outcome = service.register(store, sweep, extend=extend)
         status = store.status(sweep.name)
         if on_start:
             on_start(outcome, status)
         if not status.finished:
-            from sweeper.launch.local import run_workers
-
-            run_workers(
+            start(
                 sweep.name,
                 store,
-                devices=devices,
                 pack=pack,
                 folder=None if data is None else Path(data),
-                logs=logs_folder(sweep.name),
                 on_status=on_status or _ignore,
             )
         service.mend(store, sweep.name)  # a worker may have died with its last fact untold
@@ -78,6 +117,49 @@ def run(
         return fronts(store.results(sweep.name), sweep)
     finally:
         store.close()
+
+
+def _starter(
+    on: str,
+    *,
+    workers: int | None,
+    cpus: float | None,
+    gpus: float | None,
+    address: str | None,
+    device: str,
+    on_note: "Callable[[str], None] | None",
+) -> "Callable[..., None]":
+    """Return what starts workers, after a look at what was asked for. Raises InputError."""
+    from sweeper.launch.machine import Machine, Share
+
+    if on == "local":
+        if address is not None:
+            raise InputError("address: is that of a cluster, which goes together with ray")
+        from sweeper.launch.local import run_workers
+
+        devices = Machine.here().shared(device, workers, cpus=cpus, gpus=gpus)
+
+        def start(name: str, store: "Store", **options: Any) -> None:
+            few = devices[: store.most_workers]
+            run_workers(name, store, devices=few, logs=logs_folder(name), **options)
+
+        return start
+    if on != "ray":
+        raise InputError(f"on: no such place: {choices(on, ('local', 'ray'))}")
+    if device != "auto":
+        raise InputError(f"device: on ray it follows from gpus, got {device!r}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: must be >= 1, got {workers}")
+    from sweeper.launch import cluster
+
+    cluster.check_installed()
+    return partial(
+        cluster.run_on_ray,
+        share=Share(1.0 if cpus is None else cpus, gpus or 0.0),
+        address=address,
+        workers=workers,
+        on_note=on_note or _ignore,
+    )
 
 
 def front(
@@ -119,5 +201,5 @@ def _store(storage: str | None) -> "Store":
     return Store(storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
 
 
-def _ignore(status: "SweepStatus") -> None:
+def _ignore(told: object) -> None:
     pass

@@ -339,13 +339,13 @@ def test_training_that_fails_gives_its_pack_back_and_goes_on_with_the_one_ahead(
     own_store: Store, log: Log
 ) -> None:
     def fail_once(number: int, tick: Callable[[], None]) -> None:
-        if number == 1:
+        if number <= 3:  # the pack, and then each of its two arms alone
             raise ValueError("no such thing")
 
     assert work(
         "tiny", own_store, pack=2, train=Paced(log, lambda number: ["claimed 2"], fail_once)
     )
-    assert log[:4] == ["claimed 1", "begun 1", "claimed 2", "begun 2"]
+    assert log[:6] == ["claimed 1", "begun 1", "claimed 2", "begun 2", "begun 3", "begun 4"]
     assert lost(own_store) == 2
     assert_exact(own_store, free())
 
@@ -353,11 +353,14 @@ def test_training_that_fails_gives_its_pack_back_and_goes_on_with_the_one_ahead(
 def test_training_that_fails_three_times_gives_back_what_is_claimed_ahead(
     own_store: Store, log: Log
 ) -> None:
-    train = Paced(log, lambda number: [f"claimed {number + 1}"], raising(ValueError("no")))
+    # A pack is trained as a whole, then arm by arm.
+    train = Paced(
+        log, lambda number: [f"claimed {(number + 2) // 3 + 1}"], raising(ValueError("no"))
+    )
     with pytest.raises(TrainingError, match=r"arm \w+: ValueError: no \(3 times\)"):
         work("tiny", own_store, pack=2, train=train)
-    assert (train.packs, log[-1]) == (3, "claimed 4")
-    assert lost(own_store) == 8
+    assert (train.packs, log[-2:]) == (8, ["claimed 4", "begun 8"])
+    assert own_store.status("tiny").failures == {"given back": 3, "error": 5}
     assert_all_given_back(own_store, free())
 
 
@@ -422,9 +425,9 @@ def test_sigterm_is_obeyed_while_a_failed_pack_waits_to_be_given_back(
     answers = threading.Event()
     release = Store.release
 
-    def hanging(*arguments: Any) -> None:
+    def hanging(*arguments: Any, **options: Any) -> None:
         assert answers.wait(20)
-        release(*arguments)
+        release(*arguments, **options)
 
     def train(*_: Any, **__: Any) -> list[TrialResult]:
         os.kill(os.getpid(), signal.SIGTERM)
@@ -532,9 +535,11 @@ def test_a_single_network_that_does_not_fit_ends_the_worker_in_one_line(
     train, events = Cramped(lambda call: 0, RAN_OUT[kind], fake_train), list[str]()
     with pytest.raises(TrainingError) as caught:
         work("tiny", own_store, pack=2, train=train, on_event=events.append)
-    assert train.sizes == [2, 1, 1, 1]
-    failed = [line for line in events if line.startswith("training failed: ")]
-    assert len(failed) == 3
+    # Halved; then each of the two arms alone; then what is claimed one by one from now on.
+    assert train.sizes == [2, 1, 1, 1, 1, 1]
+    assert own_store.status("tiny").failures["memory"] >= 5
+    failed = [line for line in events if line.startswith("training ")]
+    assert len(failed) == 5
     for line in (*failed, str(caught.value)):
         assert "out of memory on cpu with a single network (" in line
         assert "bytes" in line

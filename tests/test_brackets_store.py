@@ -216,12 +216,12 @@ def test_whose_lease_is_over_is_told_even_when_there_is_nothing_to_probe(
     worker = store.join("tiny", device="cpu")
     task = claimed(store, worker)
     execute(storage_url, "UPDATE sweeper_worker SET lease_until = 1")
+    store.reap("tiny")
     for _ in range(2):
         with pytest.raises(LeaseLost):
             store.claim_probe(worker)
         with pytest.raises(LeaseLost):
             store.record_bracket(worker, task, BRACKET, PROVENANCE)
-        store.reap("tiny")
         find_all(store, "tiny")
 
 

@@ -48,7 +48,7 @@ Command = Callable[..., tuple[int, str, str]]
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty current folder with a study file, and an environment without our variables."""
-    for name in ("SWEEPER_STORAGE", "SWEEPER_DATA"):
+    for name in ("SWEEPER_STORAGE", "SWEEPER_PASSWORD_FILE", "SWEEPER_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tiny.yaml").write_text(STUDY)
@@ -540,9 +540,10 @@ def test_the_dashboard_command_never_holds_a_password(
 
 
 def test_a_database_that_does_not_answer_is_one_line_without_the_password(
-    sweeper: Command,
+    sweeper: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    code, out, err = sweeper("list", "--storage", "postgresql://me:geheim@127.0.0.1:1/sweeps")
+    monkeypatch.setenv("SWEEPER_STORAGE", "postgresql://me:geheim@127.0.0.1:1/sweeps")
+    code, out, err = sweeper("list")
     assert (code, out) == (1, "")
     assert len(err.splitlines()) == 1
     assert err.startswith("error: ")
@@ -556,7 +557,8 @@ def test_a_bug_is_reported_without_the_password(
         raise KeyError("postgresql://me:geheim@db/x?password=geheim")
 
     monkeypatch.setattr("sweeper.store.Store.__init__", broken)
-    code, _, err = sweeper("list", "--storage", "postgresql://me:geheim@db/x?password=geheim")
+    monkeypatch.setenv("SWEEPER_STORAGE", "postgresql://me:geheim@db/x?password=geheim")
+    code, _, err = sweeper("list")
     assert code == 1
     assert "a bug in sweeper: KeyError" in err
     assert "geheim" not in err

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sweeper.errors import InputError
-from sweeper.launch.machine import MOST, Machine, cores, gpus
+from sweeper.launch.machine import MOST, Machine, Share, cores, gpus
 from sweeper.worker import devices, limits
 
 Tree = Callable[[dict[str, str]], Path]
@@ -307,6 +307,79 @@ def test_each_worker_has_a_device(
 def test_fewer_than_one_worker_is_refused(workers: int) -> None:
     with pytest.raises(InputError, match=rf"^workers: must be >= 1, got {workers}$"):
         CPUS.devices("cpu", workers)
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "cpus", "gpus", "each"),
+    [
+        (CPUS, "auto", None, None, ("auto",) * 3),
+        (CPUS, "auto", 1, None, ("auto",) * 3),
+        (CPUS, "auto", 2, None, ("auto",)),
+        (CPUS, "cpu", 0.5, None, ("cpu",) * 6),
+        (CPUS, "cpu", 0.1, None, ("cpu",) * MOST),
+        (CPUS, "auto", None, 0, ("cpu",) * 3),
+        (TWO_GPUS, "auto", 1, None, ("cuda:0", "cuda:1")),
+        (TWO_GPUS, "auto", None, 1, ("cuda:0", "cuda:1")),
+        (TWO_GPUS, "auto", None, 0.5, ("cuda:0", "cuda:1") * 2),
+        (TWO_GPUS, "cuda", None, 0.4, ("cuda:0", "cuda:1") * 2),
+        (TWO_GPUS, "auto", None, 0.1, ("cuda:0", "cuda:1") * 10),  # 1 / 0.1 is 10
+        (TWO_GPUS, "cuda:1", None, 0.5, ("cuda:1",) * 2),
+        (TWO_GPUS, "auto", 20, 0.5, ("cuda:0", "cuda:1", "cuda:0")),
+        (TWO_GPUS, "auto", 64, None, ("cuda:0",)),
+        (TWO_GPUS, "auto", None, 0, ("cpu",) * MOST),
+        (TWO_GPUS, "cpu", 32, None, ("cpu",) * 2),
+    ],
+)
+def test_as_many_workers_as_their_shares_leave_room_for(
+    machine: Machine, device: str, cpus: float | None, gpus: float | None, each: tuple[str, ...]
+) -> None:
+    assert machine.shared(device, cpus=cpus, gpus=gpus) == each
+
+
+def test_a_number_of_workers_counts_more_than_their_shares() -> None:
+    assert CPUS.shared("auto", 5, cpus=3) == ("auto",) * 5
+    assert TWO_GPUS.shared("auto", 3, gpus=1) == ("cuda:0", "cuda:1", "cuda:0")
+
+
+@pytest.mark.parametrize(
+    ("machine", "device", "cpus", "gpus", "line"),
+    [
+        (CPUS, "auto", None, 1, "gpus: there are none on this machine, got 1"),
+        (CPUS, "auto", 4, None, "a worker takes 4 CPUs, this machine has 3 CPUs"),
+        (
+            TWO_GPUS, "auto", 65, 0.5,
+            "a worker takes 65 CPUs and 0.5 GPUs, this machine has 64 CPUs and 2 GPUs",
+        ),
+        (TWO_GPUS, "cpu", None, 0.5, "gpus: 0.5 do not go together with device cpu"),
+        (TWO_GPUS, "cuda:1", None, 0, "gpus: 0 do not go together with device cuda:1"),
+        (TWO_GPUS, "auto", None, 2, "gpus: must be from 0 to 1, a worker uses one, got 2"),
+        (TWO_GPUS, "auto", None, -1, "gpus: must be from 0 to 1, a worker uses one, got -1"),
+        (CPUS, "auto", 0, None, "cpus: must be > 0, got 0"),
+        (CPUS, "auto", float("nan"), None, "cpus: must be > 0, got nan"),
+        (CPUS, "auto", float("inf"), None, "cpus: must be > 0, got inf"),
+    ],
+)  # fmt: skip
+def test_shares_that_cannot_be_had_are_refused(
+    machine: Machine, device: str, cpus: float | None, gpus: float | None, line: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        machine.shared(device, cpus=cpus, gpus=gpus)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("share", "cpus", "gpus", "workers"),
+    [
+        (Share(), 2.5, 0, 2),
+        (Share(0.1), 0.3, 0, 3),
+        (Share(1, 0.5), 8, 1.9, 2),  # a worker has its part of one GPU
+        (Share(1, 0.6), 8, 2, 2),
+        (Share(1, 1), 1, 8, 1),
+        (Share(1, 1), 8, 0, 0),
+    ],
+)
+def test_room_of_a_node(share: Share, cpus: float, gpus: float, workers: int) -> None:
+    assert share.fits(cpus, gpus) == workers
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:0", "cuda:17"])

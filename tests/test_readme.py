@@ -110,8 +110,10 @@ def test_the_study_file_is_the_one_that_init_writes() -> None:
 
 
 def test_the_arms_that_are_shown_can_be_run() -> None:
-    _, *shown = blocks("yaml")
+    _, *shown, job = blocks("yaml")
     assert len(shown) == 2
+    [container] = yaml.safe_load(job)["spec"]["template"]["spec"]["containers"]
+    assert container["command"][:2] == ["sweeper", "worker"]
     for text in shown:
         sweep = yaml.safe_load(template())
         found = Sweep.model_validate({**sweep, "arms": yaml.safe_load(text)["arms"]})

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.api import DEFAULT_STORAGE, STORAGE_VARIABLE
+from sweeper.errors import InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,13 +18,30 @@ if TYPE_CHECKING:
 
     from sweeper.store import Store
 
+
+def _discreet(context: typer.Context, storage: str) -> str:
+    """Refuse a password that the whole machine can read. Raises InputError."""
+    source = context.get_parameter_source("storage")
+    if source is not None and source.name == "COMMANDLINE":
+        from sweeper.store.url import PASSWORD_VARIABLE, holds_password
+
+        if holds_password(storage):
+            raise InputError(
+                "--storage: arguments can be seen by everybody on the machine: put a URL with a "
+                f"password into {STORAGE_VARIABLE}, or only the password into a file that "
+                f"{PASSWORD_VARIABLE} names"
+            )
+    return storage
+
+
 Storage = Annotated[
     str,
     typer.Option(
         "--storage",
         envvar=STORAGE_VARIABLE,
         metavar="URL",
-        help="Database. One with a password belongs into the variable: arguments can be seen.",
+        callback=_discreet,
+        help="Database. A password belongs into the variable or into SWEEPER_PASSWORD_FILE.",
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep.", show_default=False)]
@@ -94,7 +112,9 @@ def dashboard_command(store: "Store", given: str) -> str:
     """Return the command that opens the dashboard on this storage; it never holds a password."""
     if given in {DEFAULT_STORAGE, os.environ.get(STORAGE_VARIABLE)}:
         return "sweeper dashboard"
-    if store.shown == store.url:
+    from sweeper.store.url import holds_password
+
+    if not holds_password(given):
         return shlex.join(["sweeper", "dashboard", "--storage", given])
     return f"{STORAGE_VARIABLE}={shlex.quote(store.shown)} sweeper dashboard"
 

@@ -1,7 +1,7 @@
 """Commands that train: run, worker."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from sweeper.api import Outcome
     from sweeper.results import SweepStatus
 
+Extend = Annotated[
+    bool, typer.Option("--extend", help="The file only adds trials, repeats or arms.")
+]
+
 
 def register(app: typer.Typer) -> None:
     """Add these commands to the application."""
@@ -45,10 +49,7 @@ def run(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
-    extend: Annotated[
-        bool,
-        typer.Option("--extend", help="The file only adds trials, repeats or arms."),
-    ] = False,
+    extend: Extend = False,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -60,10 +61,29 @@ def run(
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
     """Run a study file to its end; the same command goes on where it stopped."""
-    from sweeper import api
     from sweeper.cli.outcomes import report_path
-    from sweeper.cli.progress import Progress
     from sweeper.worker.capacity import checked
+
+    name = conduct(
+        file,
+        storage,
+        again=f"sweeper run {file}",
+        workers=workers,
+        device=device,
+        pack=checked(pack),
+        data=data,
+        extend=extend,
+    )
+    ending(name, storage, None if no_report else report or report_path(name))
+
+
+def conduct(file: Path, storage: str, *, again: str, **options: Any) -> str:
+    """Run a sweep as `api.launch` does and show how far it is; returns its name.
+
+    Ctrl-C ends it with the command that goes on.
+    """
+    from sweeper import api
+    from sweeper.cli.progress import Progress
 
     terminal = console()
     name = ""
@@ -73,24 +93,24 @@ def run(
         name = status.name
         terminal.print(_beginning(outcome, status), soft_wrap=True)
 
+    def noted(line: str) -> None:
+        progress.console.print(line, soft_wrap=True, markup=False)
+
     try:
         with Progress() as progress:
-            api.run(
+            api.launch(
                 file,
                 storage,
-                workers=workers,
-                device=device,
-                pack=checked(pack),
-                data=data,
-                extend=extend,
                 on_start=started,
                 on_status=progress.update,
+                on_note=noted,
+                **options,
             )
     except (KeyboardInterrupt, Interrupted):
         done = "stopped; what is done is on record, and the same command goes on"
-        terminal.print(f"{done}: sweeper run {file}", soft_wrap=True, markup=False)
+        terminal.print(f"{done}: {again}", soft_wrap=True, markup=False)
         raise typer.Exit(130) from None
-    _ending(name, storage, None if no_report else report or report_path(name))
+    return name
 
 
 def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
@@ -104,7 +124,8 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
     return f"{status.name}: new sweep, {size}"
 
 
-def _ending(name: str, storage: str, report: Path | None) -> None:
+def ending(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
+    """Show the arms and where to look on; writes a report, or says by which command."""
     from sweeper.cli.outcomes import arms_table, write
 
     terminal = console()
@@ -118,7 +139,11 @@ def _ending(name: str, storage: str, report: Path | None) -> None:
         if report:
             written = write(report, sweep, status, facts, found)
             terminal.print(f"report:    {written}", soft_wrap=True)
-        terminal.print(f"dashboard: {dashboard_command(store, storage)}", soft_wrap=True)
+        dashboard = dashboard_command(store, storage)
+        if say_how:
+            command = dashboard.replace("sweeper dashboard", f"sweeper report {name}", 1)
+            terminal.print(f"report:    {command}", soft_wrap=True)
+        terminal.print(f"dashboard: {dashboard}", soft_wrap=True)
         if not status.finished:
             raise typer.Exit(1)
 

@@ -18,6 +18,33 @@ MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What one worker takes: processor cores and GPUs, numbers or fractions of one."""
+
+    cpus: float = 1.0
+    gpus: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.cpus < math.inf:
+            raise InputError(f"cpus: must be > 0, got {self.cpus:g}")
+        if not 0 <= self.gpus <= 1:
+            raise InputError(f"gpus: must be from 0 to 1, a worker uses one, got {self.gpus:g}")
+
+    def __str__(self) -> str:
+        return amounts(self.cpus, self.gpus)
+
+    @property
+    def of_a_gpu(self) -> int:
+        """How many workers share a GPU."""
+        return _floor(1 / self.gpus) if self.gpus else 0
+
+    def fits(self, cpus: float, gpus: float) -> int:
+        """Return how many workers so much has room for; what is left of a GPU is no part of one."""
+        room = _floor(cpus / self.cpus)
+        return min(room, _floor(gpus) * self.of_a_gpu) if self.gpus else room
+
+
+@dataclass(frozen=True, slots=True)
 class Machine:
     """What there is to work with."""
 
@@ -43,6 +70,51 @@ class Machine:
             each = [f"cuda:{number}" for number in range(self.gpus)]
         usual = len(each) if each[0].startswith("cuda") else min(MOST, self.cores)
         return tuple(each[number % len(each)] for number in range(workers or usual))
+
+    def shared(
+        self,
+        device: str,
+        workers: int | None = None,
+        *,
+        cpus: float | None = None,
+        gpus: float | None = None,
+    ) -> tuple[str, ...]:
+        """Return the device of each worker, of which one takes so much. Raises InputError.
+
+        There are as many as there is room for, unless told otherwise.
+        """
+        share = Share(1.0 if cpus is None else cpus, gpus or 0.0)
+        if gpus is not None and device != "auto" and bool(gpus) != device.startswith("cuda"):
+            raise InputError(f"gpus: {gpus:g} do not go together with device {device}")
+        if gpus and not self.gpus:
+            raise InputError(f"gpus: there are none on this machine, got {gpus:g}")
+        if cpus is not None and not share.fits(self.cores, self.gpus):
+            raise InputError(
+                f"a worker takes {share}, this machine has {amounts(self.cores, self.gpus)}"
+            )
+        if gpus is not None and device == "auto":
+            device = "cuda" if gpus else "cpu"
+        each = self.devices(device, workers)  # as many as usual, be it one for each GPU
+        if workers is not None or (cpus is None and gpus is None):
+            return each
+        on_gpus = each[0].startswith("cuda")
+        most = len(each) * (share.of_a_gpu or 1) if on_gpus else MOST
+        room = share.fits(self.cores, self.gpus) if cpus or not on_gpus else most
+        return tuple(each[number % len(each)] for number in range(min(most, room)))
+
+
+def amounts(cpus: float, gpus: float) -> str:
+    """Return `2 CPUs` or `1 CPU and 0.5 GPUs`."""
+    parts = [
+        f"{number:g} {word}{'' if number == 1 else 's'}"
+        for number, word in ((cpus, "CPU"), (gpus, "GPU"))
+        if number or word == "CPU"
+    ]
+    return " and ".join(parts)
+
+
+def _floor(number: float) -> int:
+    return math.floor(number + 1e-9)  # 0.3 / 0.1 is a little less than 3
 
 
 def cores(root: Path = limits.ROOT) -> int:

@@ -48,7 +48,8 @@ def try_writing(database: Database) -> None:
             if each.name in there:
                 keys = list(each.primary_key)
                 # All that an older version has too, for MySQL asks for each without a default.
-                columns = [each.c[found["name"]] for found in look.get_columns(each.name)]
+                old = {found["name"] for found in look.get_columns(each.name)}
+                columns = [one for one in each.c if one.name in old]
                 nothing = select(*columns).where(false())
                 connection.execute(nothing)
                 connection.execute(insert(each).from_select(columns, nothing))

@@ -199,6 +199,7 @@ class _Worker:
                 else:
                     self._tell(f"training {group[0].slot.arm} failed: {error}")
                     packs.give_back(group, str(error))
+                    self.anything_left()  # raises if that was once too often
             else:
                 packs.hand_in(group, results, time.monotonic() - began)
             finally:
@@ -247,6 +248,7 @@ class _Worker:
             self._tell(f"the probe of {task.arm} failed: {error}")
             job = self._desk.submit(lambda clerk: clerk.release_probe(worker, task, said))
             self._desk.wait(job, lease.check)
+            self.anything_left()  # raises if that was once too often
             return
         self._trained += seconds
         bracket = self._range(task, points, seconds)

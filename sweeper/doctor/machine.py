@@ -1,0 +1,108 @@
+"""What is asked about this machine: processors, GPUs, memory, data, versions. Loads no torch."""
+
+import os
+import platform
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from platformdirs import user_cache_dir
+
+from sweeper import __version__, catalogue
+from sweeper.doctor.findings import GIB, Check, Finding, findings, refusal
+from sweeper.worker import limits
+
+MEMORY = GIB
+"""Bytes under which a worker may find no room."""
+
+# Bytes of each file as the sizes of the dataset give them, after its magic number.
+_FILES = {
+    "train-images-idx3-ubyte": (3, 16 + 60_000 * 784),
+    "train-labels-idx1-ubyte": (1, 8 + 60_000),
+    "t10k-images-idx3-ubyte": (3, 16 + 10_000 * 784),
+    "t10k-labels-idx1-ubyte": (1, 8 + 10_000),
+}
+_FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+
+
+def examine_machine(
+    data: Path | None,
+    *,
+    cores: Callable[[], int],
+    gpus: Callable[[], int],
+    usable: Callable[[], int],
+) -> Iterator[Finding]:
+    """Yield what is found about this machine.
+
+    `gpus` are those that the driver shows, `usable` those that torch is built for.
+    """
+    chosen = data or os.environ.get("SWEEPER_DATA") or user_cache_dir("sweeper")
+    folder = Path(chosen).expanduser()
+    checks: list[Check] = [
+        ("processors", "", lambda: Finding("processors", "ok", f"{cores()} for workers")),
+        ("memory", "", _memory),
+        ("torch", "pip install torch", lambda: _torch(gpus(), usable())),
+        ("data folder", "give another: --data FOLDER, or SWEEPER_DATA", lambda: _folder(folder)),
+        ("datasets", "", lambda: _datasets(folder)),
+        ("versions", "pip install sweeper", _versions),
+    ]
+    return findings(checks)
+
+
+def _memory() -> Finding:
+    free = limits.memory()
+    if free is None:
+        return Finding("memory", "ok", "unknown")
+    result = f"{free / GIB:,.1f} GiB free"
+    if free < MEMORY:
+        return Finding("memory", "warning", result, "fewer workers, or --pack 1")
+    return Finding("memory", "ok", result)
+
+
+def _torch(gpus: int, usable: int) -> Finding:
+    found = version("torch")
+    if gpus and not usable:
+        todo = "install torch with CUDA: https://pytorch.org/get-started"
+        return Finding("torch", "warning", f"{found}, not built for the {gpus} GPUs here", todo)
+    return Finding("torch", "ok", f"{found}, {gpus or 'no'} GPU{'' if gpus == 1 else 's'}")
+
+
+def _folder(folder: Path) -> Finding:
+    if said := refusal(folder):
+        todo = "give another: --data FOLDER, or SWEEPER_DATA"
+        return Finding("data folder", "wrong", f"cannot be written: {said}", todo)
+    if not folder.is_dir():
+        todo = "it is made when data is fetched"
+        return Finding("data folder", "warning", f"{folder} is not there yet", todo)
+    return Finding("data folder", "ok", str(folder))
+
+
+def _datasets(folder: Path) -> Iterator[Finding]:
+    there, missing = [], []
+    for name in catalogue.DATASETS:
+        raw = folder / _FOLDERS.get(name, "") / "raw"
+        if name not in _FOLDERS:
+            there.append(name)  # bundled with a package
+        elif damage := [file for file in _FILES if (raw / file).is_file() and not _fits(raw, file)]:
+            result = f"{name}: {', '.join(damage)}: damaged"
+            yield Finding("datasets", "wrong", result, f"rm -r {raw}; sweeper data {name}")
+        elif all((raw / file).is_file() for file in _FILES):
+            there.append(name)
+        else:
+            missing.append(name)
+    todo = "fetched when needed, or by sweeper data NAME" if missing else ""
+    result = ", ".join(there) + (f"; not there: {', '.join(missing)}" if missing else "")
+    yield Finding("datasets", "ok", result, todo)
+
+
+def _fits(raw: Path, file: str) -> bool:
+    dimensions, size = _FILES[file]
+    with (raw / file).open("rb") as opened:
+        magic = opened.read(4)
+    return magic == bytes((0, 0, 8, dimensions)) and (raw / file).stat().st_size == size
+
+
+def _versions() -> Finding:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("optuna", "sqlalchemy", "numpy"))
+    result = f"sweeper {__version__}, Python {platform.python_version()}, {packages}"
+    return Finding("versions", "ok", result)

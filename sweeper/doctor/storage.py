@@ -1,0 +1,125 @@
+"""What is asked about a storage: reach, rights, versions, speed, clock, who works on it."""
+
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sweeper.doctor import verdicts
+from sweeper.doctor.findings import GIB, Check, Finding, findings, refusal
+from sweeper.errors import SweeperError
+from sweeper.patience import Patience
+from sweeper.store import Store
+from sweeper.store.health import HEAD, Health
+from sweeper.store.place import filesystem, is_between_machines
+
+SLOW = 0.02
+"""Seconds for a question from which on workers wait more than they should."""
+SLOW_WRITE = 0.1
+ROOM = GIB
+GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE on the tables, CREATE on the schema"
+SERVER = "is it running, do address, user and password fit? SWEEPER_STORAGE, SWEEPER_PASSWORD_FILE"
+
+
+def examine_storage(url: str) -> Iterator[Finding]:
+    """Yield what is found about a storage, in which nothing is changed."""
+    try:
+        store = Store(url, patience=Patience(0.0))
+    except Exception as error:
+        known = isinstance(error, SweeperError)  # whose texts hold no password
+        said = str(error) if known else type(error).__name__
+        yield Finding("storage", "wrong", said, "mend SWEEPER_STORAGE or --storage")
+        return
+    health = store.health()
+    try:
+        yield from _examine(store, health)
+    except Exception as error:
+        yield Finding("storage", "wrong", health.hide(f"{type(error).__name__}: {error}"))
+    finally:
+        store.close()
+
+
+def _examine(store: Store, health: Health) -> Iterator[Finding]:
+    def hide(line: str) -> str:
+        return health.hide(line).replace(f"storage {store.shown}: ", "")
+
+    file = health.file
+    yield Finding("storage", "ok", f"{store.shown}{_driver(health.driver)}")
+    if file is not None:
+        local: list[Check] = [
+            ("file system", "use a folder of this machine's own disk", lambda: _place(file)),
+            ("free space", "", lambda: _space(file)),
+            ("folder", "use another folder", lambda: _folder(file)),
+        ]
+        found = list(findings(local, hide))
+        yield from found
+        if found[0].state == "wrong":
+            return  # opening it may harm it
+        if not file.exists():
+            yield Finding("reach", "warning", "there is no such file yet", "sweeper run makes it")
+            return
+    todo = SERVER if file is None else "is it a database of sweeper, and yours to read?"
+    found = list(findings([("reach", todo, lambda: _server(health))], hide))
+    yield from found
+    if found[0].state == "ok":
+        yield from findings(_checks(health), hide)
+
+
+def _checks(health: Health) -> Iterator[Check]:
+    def fits() -> bool:
+        return health.schema() == HEAD  # what is in older tables is not known
+
+    if health.file is None:
+        yield "encryption", "", lambda: verdicts.encryption(health.link())
+    else:
+        yield "journal", "", lambda: verdicts.journal(health.journal())
+    yield "tables", "", lambda: verdicts.schema(health.schema())
+    yield "optuna", "", lambda: verdicts.optuna(health.optuna_schema(), verdicts.optuna_head())
+    yield "rights", GRANT, lambda: verdicts.rights(health)
+    yield "reading", "", lambda: verdicts.speed("reading", health.read_seconds(), SLOW)
+    yield "writing", GRANT, lambda: _writing(health) if fits() else ()
+    yield "clock", "", lambda: verdicts.clock(health.ahead())
+    yield "workers", "", lambda: verdicts.workers(*health.workers()) if fits() else ()
+    yield "sweeps", "", lambda: verdicts.sweeps(health.sweeps()) if fits() else ()
+
+
+def _writing(health: Health) -> Finding:
+    return verdicts.speed("writing", health.write_seconds(), SLOW_WRITE)
+
+
+def _driver(name: str) -> str:
+    package = {"psycopg": "psycopg", "pymysql": "PyMySQL"}.get(name, "")
+    try:
+        return f", driver {package} {version(package)}" if package else ""
+    except PackageNotFoundError:
+        return f", driver {package}"
+
+
+def _place(file: Path) -> Finding:
+    kind = filesystem(file)
+    if is_between_machines(kind):
+        result = f"{kind}: SQLite's locks do not work between machines"
+        return Finding("file system", "wrong", result, "use a disk of this machine, or PostgreSQL")
+    return Finding("file system", "ok", kind or "unknown")
+
+
+def _space(file: Path) -> Finding:
+    nearest = next(each for each in file.parents if each.exists())
+    free = shutil.disk_usage(nearest).free
+    result = f"{free / GIB:,.1f} GiB"
+    if free < ROOM:
+        return Finding("free space", "warning", result, f"make room in {nearest}")
+    return Finding("free space", "ok", result)
+
+
+def _folder(file: Path) -> Finding:
+    if said := refusal(file.parent):
+        # SQLite makes two more files beside its own.
+        return Finding("folder", "wrong", f"cannot be written: {said}", "use another folder")
+    return Finding("folder", "ok", "can be written")
+
+
+def _server(health: Health) -> Iterator[Finding]:
+    found = health.server()
+    yield Finding("reach", "ok", "it answers")
+    yield verdicts.server(found)

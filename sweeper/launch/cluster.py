@@ -1,0 +1,351 @@
+"""Workers on Ray: each is a task, which runs one worker process on the node that it is given.
+
+Ray places the tasks, and starts one again elsewhere when its node dies. How a worker process is
+started, watched and ended is the affair of `launch.local`, on every node as on one machine.
+"""
+
+import ipaddress
+import logging
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import InputError, Interrupted, StorageError, SweeperError, TrainingError
+from sweeper.launch import local
+from sweeper.launch.machine import Machine, Share, amounts
+from sweeper.results import SweepStatus
+from sweeper.store import Store
+from sweeper.worker.capacity import SHARED_BY, PackSize
+from sweeper.worker.lease import signals
+from sweeper.worker.outage import patience
+
+LEAVING = 30.0
+"""Seconds that tasks have to end by themselves once nothing is left to do."""
+PATIENCE = 30.0
+"""Seconds after which it is said that workers have not begun; to start takes some, too."""
+ANSWERS = 5.0
+"""Seconds in which the head of a cluster has to take a connection."""
+COMMAND = (sys.executable, "-P", "-m", "sweeper", "worker")
+
+_ERRORS = {kind.__name__: kind for kind in (InputError, StorageError, TrainingError)}
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a task is to do. It travels as an argument, which Ray shows to nobody."""
+
+    name: str
+    url: str = field(repr=False)
+    share: Share
+    workers: int
+    pack: PackSize
+    data: Path | None
+    folder: Path
+    """In which workers run where a node has it: modules of the user's own are found there."""
+    every: float
+    command: tuple[str, ...] | None
+
+
+def run_on_ray(
+    name: str,
+    store: Store,
+    *,
+    share: Share,
+    address: str | None = None,
+    workers: int | None = None,
+    pack: PackSize = "auto",
+    folder: Path | None = None,
+    on_status: Callable[[SweepStatus], None] = lambda status: None,
+    on_note: Callable[[str], None] = lambda line: None,
+    every: float = 0.5,
+    command: Sequence[str] | None = None,
+) -> None:
+    """Run workers as tasks of Ray until the sweep is finished or stopped.
+
+    Without an address Ray is started for this, on this machine alone, and ended with it. There are
+    as many workers as there is room for, unless told otherwise. Raises what `run_workers` does,
+    and InputError where there is no Ray, no cluster or no room.
+    """
+    machine = Machine.here()
+    if address is None and not share.fits(machine.cores, machine.gpus):
+        raise InputError(_no_room(share, [(machine.cores, machine.gpus)]))
+    # Outside, since Ray has its own way with SIGTERM; inside, for after it has set that.
+    with signals() as early, connected(address, machine) as ray, signals() as stop:
+        early.check()
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        check_storage(store, nodes)
+        room = [share.fits(*_has(node)) for node in nodes]
+        if not any(room):  # of a cluster that grows, perhaps
+            on_note(f"{_no_room(share, map(_has, nodes))}: waiting for one that has")
+        usual = min(sum(room), store.most_workers or sum(room))
+        errand = Errand(
+            name=name,
+            url=store.url,
+            share=share,
+            workers=workers or max(1, usual),
+            pack=pack,
+            data=None if folder is None else folder.absolute(),
+            folder=Path.cwd(),
+            every=every,
+            command=None if command is None else tuple(command),
+        )
+        crew = Crew(ray, errand)
+        own = store.another(patience(stop, on_note))
+        waiting = Waiting(errand.workers)
+        until = None
+        try:
+            crew.start()
+            while True:
+                running = crew.settle()
+                status = own.status(name)
+                on_status(status)
+                now = time.monotonic()
+                if status.finished or status.state != "open":
+                    until = until or now + LEAVING
+                elif line := waiting.line(status, running, now):
+                    on_note(line)
+                if not running or (until and now > until):
+                    return
+                stop.check()
+                stop.wait(every)
+        finally:
+            crew.end()
+            with suppress(StorageError, Interrupted):
+                own.reap(name)
+            own.close()
+
+
+class Crew:
+    """The tasks of a launch."""
+
+    def __init__(self, ray: Any, errand: Errand) -> None:
+        self._ray, self._errand = ray, errand
+        self._tasks: list[Any] = []
+        self._task = ray.remote(work_on_node).options(
+            name=f"sweeper worker {errand.name}",
+            num_cpus=errand.share.cpus,
+            num_gpus=errand.share.gpus,
+            max_retries=-1,
+            scheduling_strategy="SPREAD",
+        )
+
+    def start(self) -> None:
+        for _ in range(self._errand.workers):
+            self._tasks.append(self._task.remote(self._errand))
+
+    def settle(self) -> int:
+        """Return how many tasks have not ended. Raises the error that one of them reports."""
+        for task in self._wait(0.0):
+            self._tasks.remove(task)
+            try:
+                kind, text = self._ray.get(task)
+            except self._ray.exceptions.RayError as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise TrainingError(f"ray: a task cannot be run: {lines[-1].strip()}") from None
+            if kind in _ERRORS:
+                raise _ERRORS[kind](text)
+            if kind:  # Its node is being emptied; another one may have room.
+                self._tasks.append(self._task.remote(self._errand))
+        return len(self._tasks)
+
+    def end(self) -> None:
+        """End what runs. It is as a Ctrl-C for `run_workers`, which ends its worker; then force."""
+        for force in (False, True):
+            for task in self._tasks:
+                with suppress(Exception):  # one that has ended since, or Ray itself has
+                    self._ray.cancel(task, force=force)
+            for task in self._wait(local.GRACE + 5.0):
+                self._tasks.remove(task)
+
+    def _wait(self, seconds: float) -> list[Any]:
+        if not self._tasks:
+            return []
+        count = len(self._tasks)
+        ended, _ = self._ray.wait(list(self._tasks), num_returns=count, timeout=seconds)
+        return list(ended)
+
+
+class Waiting:
+    """Says, now and then, that workers wait for their place."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._said = workers
+        self._since: float | None = None
+
+    def line(self, status: SweepStatus, running: int, now: float) -> str:
+        """Return what to say now, mostly nothing; `running` tasks have not ended."""
+        placed = sum(worker.alive for worker in status.workers)
+        if placed >= running or placed == self._said:
+            self._since = None
+            return ""
+        if self._since is None:
+            self._since = now
+        if now - self._since < PATIENCE:
+            return ""
+        self._said = placed
+        return f"{placed} of {self._workers} workers have begun, the others start or wait for room"
+
+
+@contextmanager
+def connected(address: str | None, machine: Machine) -> Iterator[Any]:
+    """Connect to a cluster, or to a Ray of our own that is ended again. Raises InputError."""
+    check_installed()
+    own = address is None
+    # Read when Ray is loaded. Nothing is sent anywhere, and nothing listens to the network: the
+    # latter is Ray's mode for laptops with a firewall, for it takes no loopback address as it is.
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # else 30 lines when a node dies
+    if own:
+        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+        # When this process is killed, workers see it and give their slots back.
+        os.environ["RAY_kill_child_processes_on_worker_exit"] = "0"  # noqa: SIM112
+    else:
+        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")  # else 14 minutes
+    import ray
+
+    if ray.is_initialized():
+        raise InputError("ray: this process is connected already, call ray.shutdown() first")
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if own:
+        if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
+            raise InputError(
+                "ray: this process has loaded one that is open to the network: start anew"
+            )
+        options |= {
+            "num_cpus": machine.cores,
+            "num_gpus": machine.gpus,
+            "include_dashboard": False,
+            "object_store_memory": 80 * 2**20,  # nearly the least: no data go through it
+        }
+    else:
+        address = _answering(ray, str(address))
+    try:
+        try:
+            ray.init(address or "local", **options)
+        except SystemExit:  # how Ray takes SIGTERM
+            raise Interrupted("stopped by SIGTERM") from None
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            what = f"{address} cannot be used" if address else "cannot be started"
+            raise InputError(f"ray: {what}: {reason}") from error
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def check_installed() -> None:
+    """Raise InputError if there is no Ray."""
+    if find_spec("ray") is None:
+        raise InputError("ray: is not installed: pip install 'sweeper[ray]'")
+
+
+def _answering(ray: Any, address: str) -> str:
+    """Return an address if its head takes connections: Ray would try a dead one for minutes."""
+    if address == "auto":
+        address = os.environ.get("RAY_ADDRESS") or address
+    try:
+        place = address.removeprefix("ray://")
+        if place == address:
+            place = ray._private.services.canonicalize_bootstrap_address_or_die(address)
+        host, _, port = place.rpartition(":")
+        number = int(port)
+    except ConnectionError:
+        raise InputError("ray: no cluster runs on this machine, --address says where") from None
+    except ValueError:
+        allowed = "auto, HOST:PORT or ray://HOST:PORT"
+        raise InputError(f"ray: --address: must be {allowed}, got {address!r}") from None
+    try:
+        socket.create_connection((host.strip("[]"), number), ANSWERS).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"ray: {address}: cannot be reached: {reason}") from None
+    return address
+
+
+def check_storage(store: Store, nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError for a file that not all nodes have."""
+    if not store.url.startswith("sqlite"):
+        return
+    if len(nodes) > 1:
+        what = f"has {len(nodes)} nodes"
+    elif nodes[0]["NodeManagerHostname"] != socket.gethostname():
+        what = "is another"
+    else:
+        return
+    raise InputError(f"storage: SQLite is for one machine, this cluster {what}: use PostgreSQL")
+
+
+def _no_room(share: Share, nodes: Iterable[tuple[float, float]]) -> str:
+    largest = max(nodes, key=lambda has: has[::-1] if share.gpus else has)
+    return f"ray: no node has room for a worker of {share}, the largest has {amounts(*largest)}"
+
+
+def _has(node: Mapping[str, Any]) -> tuple[float, float]:
+    return node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)
+
+
+def work_on_node(errand: Errand) -> tuple[str, str]:
+    """Run one worker on this node until it leaves: the body of a task.
+
+    Returns the name of an error and its text, for errors do not all pickle; else two empty texts.
+    """
+    import ray
+
+    if threading.current_thread() is threading.main_thread():
+        # Cancelling comes as one; it is ignored where the cluster was started by a script with &.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with suppress(OSError):
+        os.chdir(errand.folder)
+    try:
+        store = Store(errand.url)
+        try:
+            if store.finished(errand.name) or store.state(errand.name) == "stopped":
+                return "", ""  # its place came free when the others left
+            local.run_workers(
+                errand.name,
+                store,
+                devices=["cuda" if errand.share.gpus else "cpu"],
+                pack=errand.pack,
+                folder=errand.data,
+                logs=_logs(ray, errand.name),
+                every=errand.every,
+                command=[*environment(ray, errand), *(errand.command or COMMAND)],
+            )
+        finally:
+            store.close()
+    except SweeperError as error:
+        kinds = [kind for kind in _ERRORS if isinstance(error, _ERRORS[kind])]
+        return (kinds or [Interrupted.__name__])[0], str(error)
+    return "", ""
+
+
+def environment(ray: Any, errand: Errand) -> list[str]:
+    """Return the beginning of a command that tells a worker with how many it shares its device."""
+    number = errand.share.of_a_gpu
+    if not number:
+        mine = ray.get_runtime_context().get_node_id()
+        number = max(errand.share.fits(*_has(n)) for n in ray.nodes() if n["NodeID"] == mine)
+    # `run_workers` knows of its own only. env gives its place to the worker: no process between.
+    return ["env", f"{SHARED_BY}={max(1, min(number, errand.workers))}"]
+
+
+def _logs(ray: Any, name: str) -> Path:
+    """Return a folder for this worker's log: beside Ray's own, which its tools show."""
+    context = ray.get_runtime_context()
+    folder = Path(tempfile.gettempdir())
+    with suppress(AttributeError):  # an older Ray does not tell
+        session = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+        folder = session if session.is_dir() else folder
+    return folder / f"sweeper-{name}-{context.get_task_id()[:16]}"
