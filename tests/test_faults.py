@@ -266,3 +266,22 @@ def test_a_node_whose_clock_is_off_changes_nothing(seconds: float, store: Store)
     assert_exact(store, sweep)
     assert store.status("tiny").failures == {}
     assert abs(store.results("tiny")[0].recorded_at - time.time()) < 600
+
+
+def test_a_full_disk_is_waited_for_and_told_in_one_line(tmp_path: Path) -> None:
+    namespace = ["unshare", "--mount"]
+    if os.geteuid() != 0:
+        namespace += ["--user", "--map-root-user"]
+    try:
+        subprocess.run([*namespace, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine lends no mount namespace for a small disk")
+    script = str(FAKES.with_name("full_disk.py"))
+    done = subprocess.run(
+        [*namespace, sys.executable, script, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert (done.returncode, done.stdout) == (0, "exact\n"), done.stderr
