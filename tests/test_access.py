@@ -431,12 +431,12 @@ def test_a_database_that_does_not_answer_is_not_asked_twice_at_once(
     asked = threading.Semaphore(0)
     over = threading.Event()
 
-    def check() -> None:
+    def check(_: Store) -> None:
         asked.release()
         over.wait(30)
         raise StorageError("postgresql://somewhere: no route to host")
 
-    monkeypatch.setattr(kept, "check", check)
+    monkeypatch.setattr(Store, "check", check)
     with running(kept, monkeypatch, token=TOKEN.encode()) as url:
         first: list[Reply] = []
         thread = threading.Thread(target=lambda: first.append(ask(url, "GET", "/healthz")))

@@ -126,9 +126,9 @@ def test_a_worker_that_does_not_end_is_killed(
 @pytest.mark.parametrize(
     ("how", "error", "text"),
     [
-        ("raise", TrainingError, "2 times without a result: ValueError: no such thing"),
+        ("raise", TrainingError, r"^arm dense: ValueError: no such thing \(3 times\)$"),
         ("input", InputError, r"^mnist: files are missing$"),
-        ("kill", TrainingError, "2 times without a result: killed by SIGKILL"),
+        ("kill", TrainingError, r"2 times without a result \(log: .*\): killed by SIGKILL"),
     ],
 )
 def test_a_sweep_that_cannot_be_trained_ends_with_the_workers_last_line(
@@ -142,7 +142,8 @@ def test_a_sweep_that_cannot_be_trained_ends_with_the_workers_last_line(
     monkeypatch.setattr(local, "DEATHS", 2)
     with pytest.raises(error, match=text) as caught:
         run(store, tmp_path, "--fail", how, devices=("cpu",))
-    assert len(str(caught.value).splitlines()) == 1
+    # A worker that was killed said nothing of why: what it wrote last is shown.
+    assert len(str(caught.value).splitlines()) <= (6 if how == "kill" else 1)
     assert claimed(store.status("tiny")) == 0
 
 
