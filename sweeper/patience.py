@@ -29,6 +29,8 @@ _TEXTS = ("the database system is", "too many clients", "remaining connection sl
 # SQLite: busy, locked, disk full; input or output failed, which a full disk looks like, too.
 _SQLITE = frozenset({5, 6, 13})
 _SQLITE_IO = frozenset({10 | kind << 8 for kind in (3, 4, 6, 19)})
+# psycopg says so before there is a connection, with and without an address that it has tried.
+_NO_CONNECTION = ("connection failed", "connection is bad")
 _UNREACHABLE = 2003
 
 
@@ -82,7 +84,7 @@ def is_unreachable(error: BaseException) -> bool:
     driver = of_driver(error)
     return (
         bool(getattr(error, "connection_invalidated", False))
-        or "connection failed" in str(driver)
+        or any(text in str(driver) for text in _NO_CONNECTION)
         or code(driver) == _UNREACHABLE
     )
 

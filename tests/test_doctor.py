@@ -520,7 +520,10 @@ def test_gpus_that_torch_is_not_built_for_are_told(
 ) -> None:
     monkeypatch.setattr("sweeper.launch.machine.gpus", lambda: 2)
     for built, line in (
-        (False, r"warning: .*, not built for the 2 GPUs here -> install torch with CUDA"),
+        (
+            False,
+            r"warning: .*, not built for the 2 GPUs here -> install a build of torch with CUDA",
+        ),
         (True, r"ok: .*, 2 GPUs -> $"),
     ):
         monkeypatch.setattr("sweeper.launch.machine._torch_knows_gpus", lambda built=built: built)

@@ -12,6 +12,7 @@ from fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_name
 
 from sweeper.catalogue import SAMPLERS
 from sweeper.errors import LeaseLost, StorageError
+from sweeper.patience import Patience
 from sweeper.results import Scalar, Slot, TrialResult
 from sweeper.search import Search
 from sweeper.search.publish import changed, figure_chunks, note_chunks
@@ -328,9 +329,8 @@ def test_publishing_the_same_again_writes_nothing() -> None:
     assert changed(known, figure_chunks("a", "x" * 5000) | note_chunks("text")) == {}
 
 
-def test_a_database_that_stays_away_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.search.retry._PAUSES", (0.0,))
-    search = Search("sqlite:////nowhere/at/all.db", small_sweep())
+def test_a_database_that_stays_away_is_one_line() -> None:
+    search = Search("sqlite:////nowhere/at/all.db", small_sweep(), patience=Patience(0.1))
     with pytest.raises(StorageError, match=r"^the database refused: unable to open database file$"):
         search.create()
 

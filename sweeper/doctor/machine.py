@@ -62,7 +62,7 @@ def _memory() -> Finding:
 def _torch(gpus: int, usable: int) -> Finding:
     found = version("torch")
     if gpus and not usable:
-        todo = "install torch with CUDA: https://pytorch.org/get-started"
+        todo = "install a build of torch with CUDA"
         return Finding("torch", "warning", f"{found}, not built for the {gpus} GPUs here", todo)
     return Finding("torch", "ok", f"{found}, {gpus or 'no'} GPU{'' if gpus == 1 else 's'}")
 

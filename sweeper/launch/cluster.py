@@ -115,6 +115,8 @@ def run_on_ray(
                 elif line := waiting.line(status, running, now):
                     on_note(line)
                 if not running or (until and now > until):
+                    if status.state == "failed":
+                        raise TrainingError(status.error)
                     return
                 stop.check()
                 stop.wait(every)
@@ -311,7 +313,7 @@ def work_on_node(errand: Errand) -> tuple[str, str]:
     try:
         store = Store(errand.url)
         try:
-            if store.finished(errand.name) or store.state(errand.name) == "stopped":
+            if store.finished(errand.name) or store.state(errand.name) != "open":
                 return "", ""  # its place came free when the others left
             local.run_workers(
                 errand.name,

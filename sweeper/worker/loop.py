@@ -184,6 +184,7 @@ class _Worker:
         """Train a pack, one recipe after the other; each is handed in at once."""
         left = _parts(pack, lambda task: task.config.recipe)
         while left:
+            lease.check()
             group = left.pop(0)
             tick = self._ticking(lease, self._sweep.steps_in_all, packs, last=not left)
             noted = partial(packs.note_memory, group)
