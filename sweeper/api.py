@@ -150,9 +150,9 @@ def _starter(
         raise InputError(f"device: on ray it follows from gpus, got {device!r}")
     if workers is not None and workers < 1:
         raise InputError(f"workers: must be >= 1, got {workers}")
-    from sweeper.launch import cluster
+    from sweeper.launch import cluster, connection
 
-    cluster.check_installed()
+    connection.check_installed()
     return partial(
         cluster.run_on_ray,
         share=Share(1.0 if cpus is None else cpus, gpus or 0.0),

@@ -1,4 +1,4 @@
-"""The benchmark of throughput runs, and its contestants do the same work. No time is tested."""
+"""The benchmarks run, and their contestants do the same work. No time is tested."""
 
 import json
 import subprocess
@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).parent / "bench" / "throughput.py"
+BENCH = Path(__file__).parent / "bench"
 
 
-def run(*options: str) -> subprocess.CompletedProcess[str]:
+def run(*options: str, program: str = "throughput.py") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, str(PROGRAM), *options],
+        [sys.executable, str(BENCH / program), *options],
         capture_output=True,
         text=True,
         timeout=240,
@@ -21,8 +21,8 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def measured(*options: str) -> dict[str, Any]:
-    done = run("--quick", "--json", *options)
+def measured(*options: str, program: str = "throughput.py") -> dict[str, Any]:
+    done = run("--quick", "--json", *options, program=program)
     assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -49,6 +49,21 @@ def test_the_other_parts_give_every_figure() -> None:
     growth = measured("--part", "growth")["growth"]
     assert [one["arms"] for one in growth["arms"]] == [1, 4, 16]
     assert {one["sampler"] for one in growth["bookkeeping"]} == {"qmc", "tpe"}
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_what_the_database_costs_is_measured_beside_plain_optuna() -> None:
+    found = measured("--part", "phases", "--workers", "2", program="storage.py")["phases"]
+    assert [one["side"] for one in found] == [
+        "plain Optuna",
+        "ours, packs of 1",
+        "ours, packs of 4",
+    ]
+    for one in found:
+        assert (one["workers"], one["trials"]) == (2, 16)
+        assert one["milliseconds"] > 0
+        assert one["phases"]
 
 
 @pytest.mark.parametrize(

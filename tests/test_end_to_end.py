@@ -117,6 +117,22 @@ def test_workers_and_launcher_killed_while_training_cost_no_trial(
     assert facts(tmp_path, storage_url) == found
 
 
+@pytest.mark.slow
+def test_two_runs_of_one_file_at_once_share_its_budget(tmp_path: Path, storage_url: str) -> None:
+    study = write_study(tmp_path, trials=8, epochs=10)
+    runs = [
+        sweeper(tmp_path, "run", str(study), "--workers", "1", "--pack", "2", url=storage_url)
+        for _ in range(2)
+    ]
+    outs = [finish(process) for process in runs]
+    assert sorted("new sweep" in out for out in outs) == [False, True]
+    for out in outs:
+        assert "16 of 16 trials done" in out
+        assert len([line for line in out.splitlines() if line.startswith("report:")]) == 1
+    found = facts(tmp_path, storage_url)
+    assert len({(fact.arm, fact.slot) for fact in found}) == len(found) == 16
+
+
 def _kill_busy_workers(store: Store, launcher: "subprocess.Popen[str]") -> int:
     """Kill -9 the launcher, then its workers, once both train; return how many."""
     deadline = time.monotonic() + 120

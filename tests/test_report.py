@@ -1,6 +1,7 @@
 import errno
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
 from sweeper.report.findings import arm_rows, refusals, remarks, standing
 from sweeper.report.page import page, study_text
-from sweeper.results import Fact, FoundBracket
+from sweeper.results import Fact, FoundBracket, LastError
 from sweeper.spec import Sweep
 
 
@@ -217,6 +218,21 @@ def test_failures_are_counted_and_never_on_a_front() -> None:
     facts[2] = make_fact(sweep=sweep, arm="l1", slot=0, state="diverged")
     facts[3] = make_fact(sweep=sweep, arm="l1", slot=1, val=0.1, state="collapsed")
     assert "l1 2 1 1 – – – – – 0.0000" in readable(written(sweep, facts))
+
+
+def test_attempts_that_were_lost_are_counted_by_arm_and_class() -> None:
+    sweep, facts = small_study()
+    status = make_status(sweep, facts)
+    assert "Attempts that came to nothing" not in readable(page(sweep, status, facts))
+    first, *others = status.arms
+    error = LastError("RuntimeError: <boom>", 0.0)
+    first = replace(first, failures={"killed": 2, "error": 1}, last_error=error)
+    others[0] = replace(others[0], failures={"lease over": 3})
+    status = replace(status, arms=(first, *others))
+    text = page(sweep, status, facts)
+    assert "arm killed error lease over none RuntimeError: &lt;boom&gt; 2 1 0 l1 0 0 3" in readable(
+        text
+    )
 
 
 def test_the_study_file_in_the_report_gives_the_same_sweep(tmp_path: Path) -> None:

@@ -4,8 +4,6 @@ Ray places the tasks, and starts one again elsewhere when its node dies. How a w
 started, watched and ended is the affair of `launch.local`, on every node as on one machine.
 """
 
-import ipaddress
-import logging
 import os
 import signal
 import socket
@@ -13,15 +11,15 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from sweeper.errors import InputError, Interrupted, StorageError, SweeperError, TrainingError
 from sweeper.launch import local
+from sweeper.launch.connection import connected
 from sweeper.launch.machine import Machine, Share, amounts
 from sweeper.results import SweepStatus
 from sweeper.store import Store
@@ -33,8 +31,6 @@ LEAVING = 30.0
 """Seconds that tasks have to end by themselves once nothing is left to do."""
 PATIENCE = 30.0
 """Seconds after which it is said that workers have not begun; to start takes some, too."""
-ANSWERS = 5.0
-"""Seconds in which the head of a cluster has to take a connection."""
 COMMAND = (sys.executable, "-P", "-m", "sweeper", "worker")
 
 _ERRORS = {kind.__name__: kind for kind in (InputError, StorageError, TrainingError)}
@@ -197,83 +193,6 @@ class Waiting:
             return ""
         self._said = placed
         return f"{placed} of {self._workers} workers have begun, the others start or wait for room"
-
-
-@contextmanager
-def connected(address: str | None, machine: Machine) -> Iterator[Any]:
-    """Connect to a cluster, or to a Ray of our own that is ended again. Raises InputError."""
-    check_installed()
-    own = address is None
-    # Read when Ray is loaded. Nothing is sent anywhere, and nothing listens to the network: the
-    # latter is Ray's mode for laptops with a firewall, for it takes no loopback address as it is.
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning
-    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # else 30 lines when a node dies
-    if own:
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        # When this process is killed, workers see it and give their slots back.
-        os.environ["RAY_kill_child_processes_on_worker_exit"] = "0"  # noqa: SIM112
-    else:
-        os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "1")  # else 14 minutes
-    import ray
-
-    if ray.is_initialized():
-        raise InputError("ray: this process is connected already, call ray.shutdown() first")
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if own:
-        if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
-            raise InputError(
-                "ray: this process has loaded one that is open to the network: start anew"
-            )
-        options |= {
-            "num_cpus": machine.cores,
-            "num_gpus": machine.gpus,
-            "include_dashboard": False,
-            "object_store_memory": 80 * 2**20,  # nearly the least: no data go through it
-        }
-    else:
-        address = _answering(ray, str(address))
-    try:
-        try:
-            ray.init(address or "local", **options)
-        except SystemExit:  # how Ray takes SIGTERM
-            raise Interrupted("stopped by SIGTERM") from None
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            what = f"{address} cannot be used" if address else "cannot be started"
-            raise InputError(f"ray: {what}: {reason}") from error
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def check_installed() -> None:
-    """Raise InputError if there is no Ray."""
-    if find_spec("ray") is None:
-        raise InputError("ray: is not installed: pip install 'sweeper[ray]'")
-
-
-def _answering(ray: Any, address: str) -> str:
-    """Return an address if its head takes connections: Ray would try a dead one for minutes."""
-    if address == "auto":
-        address = os.environ.get("RAY_ADDRESS") or address
-    try:
-        place = address.removeprefix("ray://")
-        if place == address:
-            place = ray._private.services.canonicalize_bootstrap_address_or_die(address)
-        host, _, port = place.rpartition(":")
-        number = int(port)
-    except ConnectionError:
-        raise InputError("ray: no cluster runs on this machine, --address says where") from None
-    except ValueError:
-        allowed = "auto, HOST:PORT or ray://HOST:PORT"
-        raise InputError(f"ray: --address: must be {allowed}, got {address!r}") from None
-    try:
-        socket.create_connection((host.strip("[]"), number), ANSWERS).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"ray: {address}: cannot be reached: {reason}") from None
-    return address
 
 
 def check_storage(store: Store, nodes: Sequence[Mapping[str, Any]]) -> None:

@@ -73,6 +73,7 @@ def page(
         "ranges": ranges.section(found, ends, sweep.parameters),
         "protocol": _list(_protocol(sweep)),
         "provenance": tables.provenance_table(facts),
+        "failures": tables.failures_table(status),
         "digest": sweep.digest,
         "study": escape(study_text(sweep)),
         "footer": escape(f"Written by sweeper. {len(facts)} trials on record."),

@@ -9,7 +9,7 @@ from sweeper.fronts import FrontPoint, reference_corner, selection
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
 from sweeper.report.findings import ArmRow
-from sweeper.results import Accuracy, Fact, Provenance
+from sweeper.results import Accuracy, Fact, Provenance, SweepStatus
 from sweeper.spec import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 
 _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
@@ -105,6 +105,22 @@ def arms_table(sweep: Sweep, view: View) -> str:
         lines.append(f"<tr><th scope=row>{chip}{escape(name)}</th>{cells}</tr>")
     head = "<tr><th>arm</th><th>penalty</th><th>applied as</th><th>searched</th></tr>"
     return f'<div class="wide"><table class="text">{_body(head, lines)}</table></div>'
+
+
+def failures_table(status: SweepStatus) -> str:
+    """Return the attempts that were lost and tried again, by arm and class; empty without any."""
+    kinds = tuple(status.failures)
+    if not kinds:
+        return ""
+    body = []
+    for arm in (arm for arm in status.arms if arm.failures):
+        cells = [cell(str(arm.failures.get(kind, 0))) for kind in kinds]
+        body.append((arm.arm, cells, arm.last_error.text if arm.last_error else ""))
+    caption = (
+        "Attempts that came to nothing, each tried again; below an arm's name the last error that "
+        "its training raised. No result was lost, and none counts twice."
+    )
+    return numbers(("arm", *kinds), body, caption)
 
 
 def provenance_table(facts: Sequence[Fact]) -> str:
