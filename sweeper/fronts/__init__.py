@@ -1,0 +1,33 @@
+"""Fronts and their statistics: dominance, attainment, sizes at an accuracy, intervals."""
+
+from sweeper.fronts.attainment import LEVELS, Surface, attainment
+from sweeper.fronts.front import (
+    Front,
+    FrontPoint,
+    describe,
+    fronts,
+    reference_corner,
+    selection,
+    undominated,
+)
+from sweeper.fronts.intervals import FEWEST, Estimate, mean, paired_ratio
+from sweeper.fronts.levels import Curve, Reading
+
+__all__ = [
+    "FEWEST",
+    "LEVELS",
+    "Curve",
+    "Estimate",
+    "Front",
+    "FrontPoint",
+    "Reading",
+    "Surface",
+    "attainment",
+    "describe",
+    "fronts",
+    "mean",
+    "paired_ratio",
+    "reference_corner",
+    "selection",
+    "undominated",
+]
