@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeper.api import front, run
+    from sweeper.api import confirm, front, run
     from sweeper.catalogue import Formula, Hyper
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
     from sweeper.fronts import Front
@@ -24,6 +24,7 @@ _HOME = {
     "Sweep": "sweeper.spec",
     "SweeperError": "sweeper.errors",
     "TrainingError": "sweeper.errors",
+    "confirm": "sweeper.api",
     "front": "sweeper.api",
     "run": "sweeper.api",
 }
@@ -38,6 +39,7 @@ __all__ = [
     "SweeperError",
     "TrainingError",
     "__version__",
+    "confirm",
     "front",
     "run",
 ]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from sweeper.errors import InputError, choices
 
 if TYPE_CHECKING:
+    from sweeper.confirming import Confirmed
     from sweeper.fronts import Front
     from sweeper.results import Accuracy, SweepStatus, Track
     from sweeper.spec import Sweep
@@ -117,6 +118,50 @@ def launch(
         return fronts(store.results(sweep.name), sweep)
     finally:
         store.close()
+
+
+def confirm(
+    name: str,
+    storage: str | None = None,
+    *,
+    seeds: int = 5,
+    **options: Any,
+) -> "list[Confirmed]":
+    """Train the best configurations of a finished sweep again, with fresh seeds.
+
+    Of each repeat of each arm the best on validation within each size of `targets.nonzero`. Goes
+    on where it stopped; more seeds than before are added. `options` are those of `launch`. Raises
+    InputError while the search is not finished, or if it went on since it was confirmed.
+    """
+    from sweeper.confirming import confirmation, confirmed
+
+    store = _store(storage)
+    try:
+        store.check()
+        searched = store.results(name)
+        wanted = confirmation(
+            store.sweep(name), store.status(name), searched, store.brackets(name), seeds=seeds
+        )
+        if wanted.name in store.names():
+            wanted = _continued(store.sweep(wanted.name), wanted)
+        launch(wanted, storage, extend=True, **options)
+        return confirmed(wanted, store.results(wanted.name), searched)
+    finally:
+        store.close()
+
+
+def _continued(known: "Sweep", wanted: "Sweep") -> "Sweep":
+    """Return what is wanted with no fewer seeds than there are. Raises InputError."""
+    before, now = known.confirms, wanted.confirms
+    if before is None or now is None:
+        raise AssertionError("no study file can have the name of a confirmation")
+    if before.chosen != now.chosen:
+        raise InputError(
+            f"{now.of}: the search went on since it was confirmed, and chooses others now: "
+            f"sweeper delete {now.name}, then confirm it again"
+        )
+    more = now.model_copy(update={"seeds": max(before.seeds, now.seeds)})
+    return type(wanted).model_validate(wanted.model_dump() | {"confirms": more.model_dump()})
 
 
 def _starter(

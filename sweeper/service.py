@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from typing import Literal
 
 from sweeper import brackets
+from sweeper.confirming import Confirmed, confirmed, within
 from sweeper.fronts import Front, fronts
 from sweeper.results import FoundBracket, Slot, SweepStatus
 from sweeper.search import Search
-from sweeper.spec import Sweep
+from sweeper.spec import SUFFIX, Sweep
 from sweeper.store import Store
 
 FIGURE = "sweeper-fronts"
@@ -57,25 +58,15 @@ def mend(store: Store, name: str, search: Search | None = None) -> int:
         store.told(
             [Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study) for fact in untold]
         )
-    for arm in sweep.arms:
-        for repeat in range(sweep.search.repeats):
-            _fail_orphans(store, search, sweep, arm, repeat)
+    for study, (arm, repeats) in sweep.studies().items():
+        # The order matters. A trial is created before its slot is linked to it: once it was seen
+        # running, its slot is linked, or still unlinked (None), or it was given up. A whole pack
+        # is linked at once: while its slots wait for that, none of their study is mended.
+        if running := search.running(study):
+            used = store.trials_in_use(name, arm, repeats)
+            for trial in set(running) - used if used is not None else ():
+                search.fail(study, trial)
     return freed
-
-
-def _fail_orphans(store: Store, search: Search, sweep: Sweep, arm: str, repeat: int) -> None:
-    # The order matters. A trial is created before its slot is linked to it: once it was seen
-    # running, its slot is linked, or still unlinked (None), or it was given up. A whole pack is
-    # linked at once: while its slots wait for that, none of their (arm, repeat) is mended.
-    running = search.running(arm, repeat)
-    if not running:
-        return
-    used = store.trials_in_use(sweep.name, arm, repeat)
-    if used is None:
-        return
-    for trial in running:
-        if trial not in used:
-            search.fail(sweep.study(arm, repeat), trial)
 
 
 def publish(
@@ -93,12 +84,17 @@ def publish(
             return publish(store, name, every=every, force=force, search=own)
     if not store.take_turn(name, "publish", 0.0 if force else every):
         return False
-    from sweeper.plots import overlay
+    from sweeper.plots import confirmed_view, draw, overlay
 
-    found = fronts(store.results(name), sweep)
-    figure = overlay(found, sweep, small=True).to_json()
-    text = note(sweep, store.status(name), found, store.brackets(name))
-    search.publish({FIGURE: figure}, text)
+    facts, status = store.results(name), store.status(name)
+    if sweep.confirms:
+        again = confirmed(sweep, facts, store.results(sweep.confirms.of))
+        figure, text = draw(confirmed_view(again, sweep), small=True), confirmed_note(sweep, again)
+    else:
+        found = fronts(facts, sweep)
+        figure = overlay(found, sweep, small=True)
+        text = note(sweep, status, found, store.brackets(name))
+    search.publish({FIGURE: figure.to_json()}, text)
     return True
 
 
@@ -147,9 +143,32 @@ def note(
     )
 
 
+def confirmed_note(sweep: Sweep, found: Sequence[Confirmed]) -> str:
+    """Return test accuracies of confirmed networks at each size, in Markdown."""
+    sizes = sweep.confirms.sizes if sweep.confirms else ()
+    rows = [["arm", *(f"within {size:,}" for size in sizes)]]
+    rows.append(["---", *["---:"] * len(sizes)])
+    for arm in sweep.arms:
+        mine = [one for one in found if one.arm == arm]
+        cells = [within(mine, size, "test_accuracy") for size in sizes]
+        rows.append([arm, *(f"{cell.center:.2%}" if cell else "–" for cell in cells)])
+    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    seeds = sweep.confirms.seeds if sweep.confirms else 0
+    return (
+        f"## {sweep.name}\n\n{table}\n\nTest accuracy of networks trained again with {seeds} "
+        "fresh seeds each, mean over repeats. Chosen by the search on validation accuracy, the "
+        "best within each number of nonzero parameters; nothing was chosen on test.\n"
+    )
+
+
 def delete(store: Store, name: str) -> None:
-    """Delete a sweep: its studies first, so that a crash in between can be mended by deleting."""
+    """Delete a sweep: its studies first, so that a crash in between can be mended by deleting.
+
+    Its confirmation goes before it, which says nothing without it.
+    """
     sweep = store.sweep(name)
+    if name + SUFFIX in store.names():
+        delete(store, name + SUFFIX)
     store.stop(name)
     until = time.monotonic() + LEAVING_SECONDS
     while any(worker.alive for worker in store.status(name).workers) and time.monotonic() < until:

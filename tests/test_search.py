@@ -170,7 +170,7 @@ def test_ask_creates_a_running_trial_with_its_slot(search: Search, url: str) -> 
     assert trial.state.name == "RUNNING"
     assert trial.params == params
     assert trial.user_attrs == {"arm": "l1", "slot": 0, "device": "cpu"}
-    assert search.running("l1", 0) == (number,)
+    assert search.running("tiny/l1/0") == (number,)
 
 
 def result(state: str = "complete") -> TrialResult:
@@ -239,7 +239,7 @@ def test_telling_twice_changes_nothing(search: Search, opened: Opened, url: str)
 def test_a_failed_trial_is_neither_running_nor_history(search: Search) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
     search.fail("tiny/l1/0", number)
-    assert search.running("l1", 0) == ()
+    assert search.running("tiny/l1/0") == ()
 
 
 def test_a_trial_that_others_gave_up_during_a_long_ask_is_a_lost_lease(search: Search) -> None:
@@ -255,7 +255,7 @@ def test_a_trial_that_others_gave_up_during_a_long_ask_is_a_lost_lease(search: S
 
     with pytest.raises(LeaseLost, match="the trial of slot 0 of tiny/l1/0 was given up"):
         search.ask(slots, check=check)
-    assert search.running("l1", 0) == ()
+    assert search.running("tiny/l1/0") == ()
 
 
 def test_parameters_survive_the_database(opened: Opened) -> None:
@@ -349,4 +349,4 @@ def test_an_error_of_the_database_is_tried_again(
 
     monkeypatch.setattr(search._storage, "set_trial_user_attr", flaky)
     search.tell("tiny/l1/0", number, result())
-    assert search.running("l1", 0) == ()
+    assert search.running("tiny/l1/0") == ()

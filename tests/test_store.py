@@ -335,7 +335,7 @@ def test_a_pack_is_linked_and_recorded_as_a_whole_or_not_at_all(store: Store, sw
     for use in uses:
         with pytest.raises(LeaseLost, match="slot 1 of tiny/l1/0 is not held by worker"):
             use()
-    assert store.trials_in_use(sweep.name, "l1", 0) is None
+    assert store.trials_in_use(sweep.name, "l1", [0]) is None
     assert store.results(sweep.name) == ()
     held = [one for one in outcomes if one.slot != slots[2]]
     store.link(worker, {one.slot: one.trial for one in held})
@@ -377,7 +377,7 @@ def test_given_back_slots_are_open_again_and_counted_as_lost(store: Store, sweep
     store.link(worker, {slots[0]: 0})
     store.release(worker, slots[:1])
     store.release(worker, slots[:1])
-    assert store.trials_in_use(sweep.name, slots[0].arm, 0) is None  # a claimed slot is unlinked
+    assert store.trials_in_use(sweep.name, slots[0].arm, [0]) is None  # a claimed slot is unlinked
     assert sum(store.status(sweep.name).failures.values()) == 1
     store.leave(worker)
     store.leave(worker)
@@ -394,13 +394,13 @@ def test_trials_in_use_are_those_of_slots_that_are_not_open(store: Store, sweep:
     store.register(sweep)
     worker = store.join(sweep.name, device="cpu")
     slots = [slot for slot in store.claim(worker, 99) if slot.arm == "l1"]
-    assert store.trials_in_use(sweep.name, "l1", 0) is None
+    assert store.trials_in_use(sweep.name, "l1", [0]) is None
     for number, slot in enumerate(slots):
         store.link(worker, {slot: 10 + number})
-    assert store.trials_in_use(sweep.name, "l1", 0) == frozenset({10, 11, 12})
+    assert store.trials_in_use(sweep.name, "l1", [0]) == frozenset({10, 11, 12})
     store.release(worker, slots[:1])
-    assert store.trials_in_use(sweep.name, "l1", 0) == frozenset({11, 12})
-    assert store.trials_in_use(sweep.name, "l1", 1) == frozenset()
+    assert store.trials_in_use(sweep.name, "l1", [0]) == frozenset({11, 12})
+    assert store.trials_in_use(sweep.name, "l1", [1]) == frozenset()
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,12 @@ HERE = Path(__file__).parent
 
 
 @contextmanager
-def worker_process(url: str, *options: str, **environment: str) -> Iterator[subprocess.Popen[str]]:
+def worker_process(
+    url: str, *options: str, name: str = "tiny", **environment: str
+) -> Iterator[subprocess.Popen[str]]:
     """Run a worker as a process of its own, and leave none behind."""
     process = subprocess.Popen(
-        [sys.executable, str(HERE / "fakes.py"), "tiny", *options],
+        [sys.executable, str(HERE / "fakes.py"), name, *options],
         env={**os.environ, "SWEEPER_STORAGE": url, "PYTHONPATH": str(HERE.parent), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -274,7 +276,7 @@ def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Stor
     search = Search(store.url, sweep)
     search.delete()
     with pytest.raises(UnknownSweepError, match="study is gone"):
-        search.running("l1", 0)
+        search.running("tiny/l1/0")
     search.close()
 
 
@@ -286,15 +288,15 @@ def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: 
     slot = next(one for one in store.claim(worker, 3) if one.arm == "l1")
     orphan, trial = (search.ask([slot])[slot].trial for _ in range(2))
     service.mend(store, "tiny")
-    assert search.running("l1", 0) == (orphan, trial)  # one of them is about to be linked
+    assert search.running("tiny/l1/0") == (orphan, trial)  # one of them is about to be linked
     store.link(worker, {slot: trial})
     for other in store.claim(worker, 9):
         store.link(worker, {other: 99})
     service.mend(store, "tiny")
-    assert search.running("l1", 0) == (trial,)
+    assert search.running("tiny/l1/0") == (trial,)
     store.leave(worker)
     service.mend(store, "tiny")
-    assert search.running("l1", 0) == ()
+    assert search.running("tiny/l1/0") == ()
     search.close()
 
 

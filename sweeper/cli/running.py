@@ -1,7 +1,8 @@
 """Commands that train: run, worker."""
 
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,6 +22,8 @@ from sweeper.cli.common import (
 from sweeper.errors import Interrupted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sweeper.api import Outcome
     from sweeper.results import SweepStatus
 
@@ -61,28 +64,29 @@ def run(
     no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
 ) -> None:
     """Run a study file to its end; the same command goes on where it stopped."""
+    from sweeper import api
     from sweeper.cli.outcomes import report_path
     from sweeper.worker.capacity import checked
 
-    name = conduct(
+    train = partial(
+        api.launch,
         file,
         storage,
-        again=f"sweeper run {file}",
         workers=workers,
         device=device,
         pack=checked(pack),
         data=data,
         extend=extend,
     )
+    name = conduct(train, again=f"sweeper run {file}")
     ending(name, storage, None if no_report else report or report_path(name))
 
 
-def conduct(file: Path, storage: str, *, again: str, **options: Any) -> str:
-    """Run a sweep as `api.launch` does and show how far it is; returns its name.
+def conduct(train: "Callable[..., object]", *, again: str) -> str:
+    """Call what trains a sweep, show how far it is, and return its name.
 
     Ctrl-C ends it with the command that goes on.
     """
-    from sweeper import api
     from sweeper.cli.progress import Progress
 
     terminal = console()
@@ -98,14 +102,7 @@ def conduct(file: Path, storage: str, *, again: str, **options: Any) -> str:
 
     try:
         with Progress() as progress:
-            api.launch(
-                file,
-                storage,
-                on_start=started,
-                on_status=progress.update,
-                on_note=noted,
-                **options,
-            )
+            train(on_start=started, on_status=progress.update, on_note=noted)
     except (KeyboardInterrupt, Interrupted):
         done = "stopped; what is done is on record, and the same command goes on"
         terminal.print(f"{done}: {again}", soft_wrap=True, markup=False)

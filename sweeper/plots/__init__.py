@@ -1,5 +1,6 @@
 """Fronts as pictures, in two steps: gather plain values (`views`), then draw them (`figures`)."""
 
+from sweeper.plots.confirmed import confirmed_view
 from sweeper.plots.figures import density_curves, draw, overlay, packed_javascript
 from sweeper.plots.images import save_figure
 from sweeper.plots.views import Dot, Series, View, curve_view, front_view
@@ -8,6 +9,7 @@ __all__ = [
     "Dot",
     "Series",
     "View",
+    "confirmed_view",
     "curve_view",
     "density_curves",
     "draw",

@@ -48,6 +48,8 @@ class Series:
     dots: tuple[Dot, ...]
     grey: bool = False
     """One of many: a thin line without markers, and no entry of its own in the legend."""
+    corners: tuple[tuple[float, float], ...] | None = None
+    """Where the line runs, (nonzero, accuracy in %), if not through the dots."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,8 @@ class View:
 
         What a network of some size reaches, a larger one may too: the last step has no end.
         """
+        if series.corners is not None:
+            return series.corners
         corners = tuple((float(dot.nonzero), dot.line) for dot in series.dots)
         if not (self.stairs and corners):
             return corners
@@ -115,7 +119,7 @@ def front_view(found: Mapping[str, Front], sweep: Sweep) -> View:
     chosen = f"chosen on {SHORT[by]}, {SHORT[show]} beside"
     if by == "test_accuracy":
         chosen = "chosen on TEST accuracy (select_on: test)"
-    return _view(
+    return make_view(
         dots,
         sweep,
         leading(found, sweep),
@@ -145,15 +149,15 @@ def curve_view(facts: Iterable[Fact], sweep: Sweep, *, finetuned: bool = False) 
         dots[arm] = [
             Dot(
                 nonzero=point.nonzero,
-                line=_percent(getattr(point, by)),
-                mark=_percent(getattr(point, show)),
+                line=percent(getattr(point, by)),
+                mark=percent(getattr(point, show)),
                 repeat=fact.repeat,
                 trial=fact.trial,
                 label=f"pruned to density {point.density:.3g}; {describe(fact.params)}",
             )
             for point, fact in chosen
         ]
-    return _view(
+    return make_view(
         dots,
         sweep,
         leading(fronts(facts, sweep), sweep),
@@ -203,19 +207,20 @@ def short_count(value: int) -> str:
 def _dot(point: FrontPoint, by: Accuracy, show: Accuracy) -> Dot:
     return Dot(
         nonzero=point.nonzero,
-        line=_percent(point.accuracy(by)),
-        mark=_percent(point.accuracy(show)),
+        line=percent(point.accuracy(by)),
+        mark=percent(point.accuracy(show)),
         repeat=point.repeat,
         trial=point.trial,
         label=describe(point.params),
     )
 
 
-def _percent(accuracy: float) -> float:
+def percent(accuracy: float) -> float:
+    """Return an accuracy in %, with three digits."""
     return round(100 * accuracy, 3)
 
 
-def _view(
+def make_view(
     dots: Mapping[str, Sequence[Dot]],
     sweep: Sweep,
     chosen: Sequence[str],
@@ -223,8 +228,11 @@ def _view(
     title: str,
     subtitle: str,
     stairs: bool,
+    corners: Mapping[str, tuple[tuple[float, float], ...]] | None = None,
 ) -> View:
+    """Return the picture of the dots of each arm, those in `chosen` in colour."""
     by, show = selection(sweep)
+    lines = corners or {}
     everything = [dot for arm in dots.values() for dot in arm]
     marked = [dot for name in chosen for dot in dots[name]]
     heights = [height for dot in everything for height in (dot.line, dot.mark)]
@@ -243,8 +251,11 @@ def _view(
         title=title,
         subtitle=subtitle,
         series=(
-            *(_grey(name, dots[name]) for name in dots if name not in chosen),
-            *(_series(index, name, dots[name]) for index, name in enumerate(chosen)),
+            *(_grey(name, dots[name], lines.get(name)) for name in dots if name not in chosen),
+            *(
+                _series(index, name, dots[name], lines.get(name))
+                for index, name in enumerate(chosen)
+            ),
         ),
         line_name=SHORT[by],
         mark_name=SHORT[show],
@@ -255,18 +266,23 @@ def _view(
     )
 
 
-def _series(index: int, name: str, dots: Sequence[Dot]) -> Series:
+def _series(
+    index: int, name: str, dots: Sequence[Dot], corners: tuple[tuple[float, float], ...] | None
+) -> Series:
     return Series(
         name=name,
         color=COLORS[index % len(COLORS)],
         symbol=SYMBOLS[index % len(SYMBOLS)],
         dash=DASHES[index // len(COLORS) % len(DASHES)],
         dots=tuple(dots),
+        corners=corners,
     )
 
 
-def _grey(name: str, dots: Sequence[Dot]) -> Series:
-    return Series(name, GREY, SYMBOLS[0], DASHES[0], tuple(dots), grey=True)
+def _grey(
+    name: str, dots: Sequence[Dot], corners: tuple[tuple[float, float], ...] | None
+) -> Series:
+    return Series(name, GREY, SYMBOLS[0], DASHES[0], tuple(dots), grey=True, corners=corners)
 
 
 def _zoom(heights: Sequence[float], sweep: Sweep) -> tuple[float, float]:

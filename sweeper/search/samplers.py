@@ -76,6 +76,8 @@ class Proposals:
         self, arm: str, repeat: int, slot: int, told: Callable[[], Iterable[Told]]
     ) -> Params:
         """Return the parameters of a slot. All earlier generations must be in `told()`."""
+        if self._sweep.confirms:
+            return dict(self._sweep.confirms.at(arm, repeat, slot)[0].params)
         space = space_of(self._sweep, arm)
         if not space:
             return {}

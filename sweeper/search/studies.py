@@ -67,6 +67,8 @@ class Search:
 
     def prepare(self) -> None:
         """Load what the sampler needs (scipy: seconds), before any slot is held."""
+        if self._sweep.confirms:
+            return
         for arm in (arm for arm in self._sweep.arms if not self._sweep.automatic(arm)):
             self._proposals.params(arm, 0, 0, list)
 
@@ -113,7 +115,7 @@ class Search:
         if result.state != "complete" or judged is None:
             self._finish(known, TrialState.PRUNED, None, {"outcome": result.state})
             return
-        by_test = self._sweep.select_on == "test"
+        by_test = self._by_test
         accuracy = judged.test_accuracy if by_test else judged.val_accuracy
         measured: dict[str, Scalar] = {
             "val_accuracy" if by_test else "test_accuracy": (
@@ -136,10 +138,9 @@ class Search:
         if known is not None:
             self._finish(known, TrialState.FAIL, None, {})
 
-    def running(self, arm: str, repeat: int) -> tuple[int, ...]:
+    def running(self, study: str) -> tuple[int, ...]:
         """Return the numbers of the trials that nobody has told yet."""
-        study = self._study(self._sweep.study(arm, repeat))
-        return tuple(one.number for one in self._unfinished(study))
+        return tuple(one.number for one in self._unfinished(self._study(study)))
 
     def publish(self, figures: Mapping[str, str], note: str) -> None:
         """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep."""
@@ -168,10 +169,16 @@ class Search:
             self._backend.remove_session()
             self._backend.engine.dispose()
 
+    @property
+    def _by_test(self) -> bool:
+        """Whether the second value of a trial is its test accuracy.
+
+        With confirmed networks it is: nothing is selected among them any more.
+        """
+        return self._sweep.confirms is not None or self._sweep.select_on == "test"
+
     def _names(self) -> list[str]:
-        repeats = range(self._sweep.search.repeats)
-        pairs = [(arm, repeat) for arm in self._sweep.arms for repeat in repeats]
-        return [self._sweep.name, *(self._sweep.study(*pair) for pair in pairs)]
+        return [self._sweep.name, *self._sweep.studies()]
 
     def _study(self, name: str) -> int:
         """Return the id of a study. Only `create` creates: a deleted sweep stays deleted."""
@@ -188,7 +195,7 @@ class Search:
             storage=self._storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
         )
         if study.metric_names is None:
-            accuracy = "val_accuracy" if self._sweep.select_on == "validation" else "test_accuracy"
+            accuracy = "test_accuracy" if self._by_test else "val_accuracy"
             with quiet():
                 study.set_metric_names(["nonzero", accuracy])
         return self._storage.get_study_id_from_name(name)
@@ -204,7 +211,13 @@ class Search:
             state=TrialState.RUNNING,
             params=params,
             distributions=space_of(self._sweep, slot.arm),
-            user_attrs={"arm": slot.arm, "slot": slot.number, "device": device},
+            user_attrs={
+                "arm": slot.arm,
+                "slot": slot.number,
+                "device": device,
+                # A study of confirmed networks holds all repeats; elsewhere its name says which.
+                **({"repeat": slot.repeat} if self._sweep.confirms else {}),
+            },
         )
         return self._retry(lambda: self._storage.create_new_trial(study, template)), params
 
@@ -215,13 +228,14 @@ class Search:
             # In the order of their numbers: the last one of a slot is the one of its holder, an
             # earlier one was left by a worker that died. The parameters of both are the same.
             latest = {
-                one.user_attrs.get("slot"): one.number
+                (one.user_attrs.get("repeat"), one.user_attrs.get("slot")): one.number
                 for one in self._unfinished(self._study(name))
             }
             for slot in (slot for slot in slots if slot.study == name):
-                if slot.number not in latest:  # told FAIL by others, or deleted with its study
+                place = (slot.repeat if self._sweep.confirms else None, slot.number)
+                if place not in latest:  # told FAIL by others, or deleted with its study
                     raise LeaseLost(f"the trial of slot {slot.number} of {name} was given up")
-                found[slot] = latest[slot.number]
+                found[slot] = latest[place]
         return found
 
     def _retry(self, action: Callable[[], T]) -> T:

@@ -47,7 +47,7 @@ def _is_part(value: Any) -> bool:
 
 
 def _appends(old: Any, new: Any, path: tuple[str, ...]) -> bool:
-    if path in (("search", "trials"), ("search", "repeats")):
+    if path in (("search", "trials"), ("search", "repeats"), ("confirms", "seeds")):
         return bool(new > old)
     return len(path) == 2 and path[0] == "arms" and old is _MISSING
 

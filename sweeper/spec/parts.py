@@ -35,7 +35,7 @@ from sweeper.spec.domains import (
     without,
 )
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
 
 
 def named(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterValidator:
@@ -47,13 +47,14 @@ def named(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterVa
     return AfterValidator(check)
 
 
-def _plain_name(value: str) -> str:
+def plain_name(value: str) -> str:
+    """Return a name of a sweep or an arm. Raises ValueError."""
     if not NAME.fullmatch(value):
-        raise ValueError(f"must be 1-64 letters, digits, '.', '_' or '-', got {value!r}")
+        raise ValueError(f"must be 1-54 letters, digits, '.', '_' or '-', got {value!r}")
     return value
 
 
-Name = Annotated[str, AfterValidator(_plain_name)]
+Name = Annotated[str, AfterValidator(plain_name)]
 Count = Annotated[Whole, Field(ge=1)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")

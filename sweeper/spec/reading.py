@@ -181,7 +181,10 @@ def _shown(value: Any) -> str:
 
 
 def _keys_beside(path: list[str], model: type[BaseModel]) -> list[str]:
-    """Return the keys that are known where the unknown key of `path` stands."""
+    """Return the keys that are known where the unknown key of `path` stands.
+
+    One with `repr=False` is none of a study file.
+    """
     current = model
     for part in path[:-1]:
         field = current.model_fields.get(part)
@@ -189,4 +192,4 @@ def _keys_beside(path: list[str], model: type[BaseModel]) -> list[str]:
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
         current = inner
-    return list(current.model_fields)
+    return [name for name, field in current.model_fields.items() if field.repr]

@@ -30,6 +30,7 @@ def json_schema() -> dict[str, Any]:
     schema = Sweep.model_json_schema()
     parts, top = schema["$defs"], schema["properties"]
     top["name"]["pattern"] = f"^{NAME.pattern}$"
+    del top["confirms"], parts["Confirmation"], parts["Chosen"]
     top["dataset"]["enum"] = sorted(DATASETS)
     texts = {"enum": sorted(set(MODELS) - {"mlp"}), "title": "Name"}
     top["model"] = {

@@ -8,12 +8,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from sweeper.catalogue import DATASETS, MODELS, SLOT_SAMPLERS, Dataset
+from sweeper.errors import SpecError
 from sweeper.results import Recipe, Scalar, Term, TrialConfig
 from sweeper.spec.arms import Arm, Problems
-from sweeper.spec.domains import Auto, Domain, Frozen, Whole, grid_size
+from sweeper.spec.confirmation import SUFFIX, Confirmation
+from sweeper.spec.domains import Auto, Domain, Frozen, Whole, grid_size, without
 from sweeper.spec.parts import (
     ModelChoice,
     Name,
@@ -23,6 +31,7 @@ from sweeper.spec.parts import (
     Targets,
     Training,
     named,
+    plain_name,
 )
 from sweeper.spec.reading import build, parse
 from sweeper.spec.terms import Problem, largest, middle, smallest
@@ -34,9 +43,9 @@ PROBE_STEPS = 380
 
 
 class Sweep(Frozen):
-    """A study file: one question with a fixed budget."""
+    """A study file: one question with a fixed budget. Or the confirmation of a finished one."""
 
-    name: Name
+    name: str
     dataset: Annotated[str, named("dataset", DATASETS)]
     model: ModelChoice
     seed: Whole = 0
@@ -47,11 +56,16 @@ class Sweep(Frozen):
     reference: Reference = Reference()
     select_on: Literal["validation", "test"] = "validation"
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    confirms: Annotated[Confirmation | None, Field(repr=False)] = None
+    """Set by `sweeper confirm`, never by a study file."""
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a study file. Raises SpecError with every problem of the file."""
-        return cast(Self, build(cls, parse(Path(path)), place=str(path)))
+        raw = parse(Path(path))
+        if isinstance(raw, dict) and "confirms" in raw:
+            raise SpecError([f"{path}: confirms: is for `sweeper confirm NAME`, not for files"])
+        return cast(Self, build(cls, raw, place=str(path)))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -68,6 +82,16 @@ class Sweep(Frozen):
         """sha256 of the canonical JSON, 64 hexadecimal digits."""
         return hashlib.sha256(self.canonical.encode()).hexdigest()
 
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without(write(self), confirms=None)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        plain_name(name.removesuffix(SUFFIX))
+        return name
+
     @field_validator("arms")
     @classmethod
     def _no_reserved_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
@@ -78,6 +102,9 @@ class Sweep(Frozen):
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         problems: list[tuple[str, str]] = []
+        if self.name != (self.confirms.name if self.confirms else self.name.removesuffix(SUFFIX)):
+            text = f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {self.name!r}"
+            problems.append(("name", text))
         needed = MODELS[self.model.name].shape if self.model.name in MODELS else None
         if needed and needed != self.data.shape:
             text = f"{self.model.name} takes {needed} images, {self.dataset} has {self.data.shape}"
@@ -157,11 +184,35 @@ class Sweep(Frozen):
     @property
     def by_slot(self) -> bool:
         """Whether parameters are a function of the slot alone."""
-        return self.search.sampler in SLOT_SAMPLERS
+        return self.confirms is not None or self.search.sampler in SLOT_SAMPLERS
+
+    def slots(self, arm: str) -> tuple[tuple[int, int], ...]:
+        """Return (repeat, number) of every trial of an arm."""
+        if self.confirms:
+            return self.confirms.slots(arm)
+        repeats, trials = range(self.search.repeats), range(self.search.trials)
+        return tuple((repeat, number) for repeat in repeats for number in trials)
+
+    def generation(self, number: int) -> int:
+        """Return which generation a slot belongs to: earlier ones must be told before it."""
+        # Parameters that do not depend on earlier results need not wait for them.
+        return 0 if self.by_slot else number // self.search.in_flight
 
     def study(self, arm: str, repeat: int) -> str:
-        """Return the name of an Optuna study, `<sweep>/<arm>/<repeat>`."""
+        """Return the name of an Optuna study, `<sweep>/<arm>/<repeat>` or `.../confirmed`."""
+        if self.confirms:
+            return f"{self.confirms.of}/{arm}{SUFFIX}"
         return f"{self.name}/{arm}/{repeat}"
+
+    def studies(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return the Optuna studies of the arms: name -> (arm, repeats whose trials it holds)."""
+        found: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for arm in self.arms:
+            repeats = range(self.search.repeats)
+            for repeat in self.confirms.repeats(arm) if self.confirms else repeats:
+                _, known = found.get(study := self.study(arm, repeat), (arm, ()))
+                found[study] = (arm, (*known, repeat))
+        return found
 
     def common(self) -> dict[str, Any]:
         """The keys that every arm shares and that may be searched, in a fixed order."""
@@ -198,10 +249,17 @@ class Sweep(Frozen):
 
     def config(self, arm: str, repeat: int, slot: int, params: dict[str, Scalar]) -> TrialConfig:
         """Return the trial of a slot with the searched values filled in."""
+        recipe, init_seed = self.recipe(repeat), derive_seed(self.seed, "init", repeat, slot)
+        if self.confirms:
+            # Fresh ones; equal for all arms and configurations at one (repeat, seed).
+            fresh = ("confirm", repeat, self.confirms.at(arm, repeat, slot)[1])
+            init_seed = derive_seed(self.seed, "init", *fresh)
+            order = derive_seed(self.seed, "order", *fresh)
+            recipe = replace(recipe, order_seed=order, finetuned_curve=())
         shared = {key: float(params.get(key, value)) for key, value in self.common().items()}
         return TrialConfig(
-            recipe=self.recipe(repeat),
-            init_seed=derive_seed(self.seed, "init", repeat, slot),
+            recipe=recipe,
+            init_seed=init_seed,
             method=self.arms[arm].config(params),
             floor=self.sparsification.floor,
             track=self.sparsification.track,

@@ -4,7 +4,7 @@ The only SQLAlchemy of the program. `Store` is its door; the modules behind it a
 open transaction each.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 from uuid import uuid4
 
@@ -220,9 +220,12 @@ class Store:
         """Return facts that Optuna was not told and that their worker will not tell."""
         return self._database.read(lambda c: claims.untold(c, name))
 
-    def trials_in_use(self, name: str, arm: str, repeat: int) -> frozenset[int] | None:
-        """Return the trials that belong to a slot; None while a claimed slot has none yet."""
-        return self._database.read(lambda c: claims.trials_in_use(c, name, arm, repeat))
+    def trials_in_use(self, name: str, arm: str, repeats: Collection[int]) -> frozenset[int] | None:
+        """Return the trials that belong to a slot; None while a claimed slot has none yet.
+
+        Of those repeats of an arm whose trials lie in one Optuna study.
+        """
+        return self._database.read(lambda c: claims.trials_in_use(c, name, arm, repeats))
 
     def on_record(self, trials: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
         """Return those trials, (study, number), of Optuna's that have a fact already."""

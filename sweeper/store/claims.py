@@ -161,14 +161,14 @@ def untold(connection: Connection, name: str) -> tuple[Fact, ...]:
 
 
 def trials_in_use(
-    connection: Connection, name: str, arm: str, repeat: int
+    connection: Connection, name: str, arm: str, repeats: Collection[int]
 ) -> frozenset[int] | None:
     """Return the trials that belong to a slot; None while a claimed slot has none yet."""
     rows = connection.execute(
         select(_slot.state, _slot.trial).where(
             _slot.sweep == name,
             _slot.arm == arm,
-            _slot.repeat == repeat,
+            _slot.repeat.in_(repeats),
             _slot.state != "open",
         )
     ).all()

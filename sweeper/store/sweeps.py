@@ -146,13 +146,11 @@ def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[An
             "arm": arm,
             "repeat": repeat,
             "number": number,
-            # Parameters that do not depend on earlier results need not wait for them.
-            "generation": 0 if sweep.by_slot else number // sweep.search.in_flight,
+            "generation": sweep.generation(number),
             "state": "open",
         }
         for arm in sweep.arms
-        for repeat in range(sweep.search.repeats)
-        for number in range(sweep.search.trials)
+        for repeat, number in sweep.slots(arm)
         if (arm, repeat, number) not in known
     ]
     connection.execute(insert(tables.slot), rows)

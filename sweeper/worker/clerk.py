@@ -133,16 +133,16 @@ class Clerk:
 
     def fail(self, pack: Pack) -> None:
         """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
-        used: dict[tuple[str, int], frozenset[int] | None] = {}
+        used: dict[str, frozenset[int] | None] = {}
+        studies = self._sweep.studies()
         with suppress(StorageError):
             for task in pack:
-                slot = task.slot
-                place = slot.arm, slot.repeat
-                if place not in used:
-                    used[place] = self._store.trials_in_use(slot.sweep, *place)
-                in_use = used[place]
+                study = task.slot.study
+                if study not in used:
+                    used[study] = self._store.trials_in_use(task.slot.sweep, *studies[study])
+                in_use = used[study]
                 if in_use is not None and task.trial not in in_use:
-                    self._search.fail(slot.study, task.trial)
+                    self._search.fail(study, task.trial)
 
     def record_bracket(
         self, worker: str, task: ProbeTask, bracket: Bracket, provenance: Provenance

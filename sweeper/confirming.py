@@ -1,0 +1,207 @@
+"""The configurations that a search has chosen, trained again: which they are, what they reached.
+
+For each repeat of each arm and each size, the network that is best on validation within that size
+is trained again with fresh seeds. A configuration that is best within several sizes is trained once
+and stands for all of them. Nothing is selected among what comes out.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper import brackets
+from sweeper.errors import InputError
+from sweeper.fronts import Curve, Estimate, Front, Reading, mean, paired_ratio, selection
+from sweeper.results import Accuracy, Fact, FoundBracket, Judged, Scalar, SweepStatus
+from sweeper.spec import Chosen, Confirmation, Sweep
+
+SEEDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """One configuration of a search with what its fresh seeds reached, in their order."""
+
+    arm: str
+    repeat: int
+    slot: int
+    """Of the search."""
+    params: Mapping[str, Scalar]
+    sizes: tuple[int, ...]
+    """The sizes within which the search found it best."""
+    facts: tuple[Fact, ...]
+    searched: Fact
+    """What the search itself saw: too good, for it was chosen by it."""
+
+    @property
+    def nonzero(self) -> float | None:
+        """Geometric mean over the seeds, of networks with a parameter left; None without any."""
+        sizes = [network.nonzero for fact in self.facts if (network := _judged(fact))]
+        return math.exp(float(np.mean(np.log(np.maximum(sizes, 1))))) if sizes else None
+
+    def accuracy(self, name: Accuracy) -> float:
+        """Mean over the seeds. A diverged one has no network, and counts as never right."""
+        return float(np.mean(self.accuracies(name)))
+
+    def accuracies(self, name: Accuracy) -> tuple[float, ...]:
+        """Return those of all seeds, in [0, 1]."""
+        judged = [_judged(fact) for fact in self.facts]
+        return tuple(0.0 if network is None else getattr(network, name) for network in judged)
+
+    @property
+    def failed(self) -> int:
+        """Seeds that diverged or collapsed."""
+        return sum(fact.result.state != "complete" for fact in self.facts)
+
+    def shrinkage(self, name: Accuracy) -> float:
+        """How much better the search saw it than its fresh seeds are: the winner's curse."""
+        network = _judged(self.searched)
+        return (getattr(network, name) if network else 0.0) - self.accuracy(name)
+
+
+def confirmation(
+    sweep: Sweep,
+    status: SweepStatus,
+    facts: Iterable[Fact],
+    found: Iterable[FoundBracket] = (),
+    *,
+    seeds: int = SEEDS,
+) -> Sweep:
+    """Return what is to be trained again, as a sweep of its own. Raises InputError.
+
+    `found` are the ranges of the strengths, which the sweep need not know.
+    """
+    facts = tuple(facts)
+    if sweep.confirms:
+        raise InputError(f"{sweep.name}: is a confirmation itself: sweeper confirm {_of(sweep)}")
+    if seeds < 1:
+        raise InputError(f"seeds: must be >= 1, got {seeds}")
+    if not status.finished:
+        raise InputError(
+            f"{sweep.name}: {status.done} of {status.budget} trials are done; the choice is made "
+            "when all are: sweeper run FILE goes on"
+        )
+    chosen = {arm: tuple(_chosen(sweep, facts, arm)) for arm in sweep.arms}
+    arms = {name: arm for name, arm in sweep.arms.items() if chosen[name]}
+    sizes = sweep.targets.nonzero
+    if not arms:
+        raise InputError(
+            f"{sweep.name}: no arm has a network within {max(sizes):,} nonzero parameters, the "
+            "largest of targets.nonzero: there is nothing to confirm"
+        )
+    known = sweep.with_brackets(brackets.ranges(tuple(found)))
+    confirms = Confirmation(
+        of=sweep.name,
+        digest=sweep.digest,
+        seeds=seeds,
+        sizes=tuple(sorted(set(sizes))),
+        chosen={name: chosen[name] for name in arms},
+    )
+    values = known.model_dump() | {"name": confirms.name, "confirms": confirms.model_dump()}
+    values["arms"] = {name: known.arms[name].model_dump() for name in arms}
+    return Sweep.model_validate(values)
+
+
+def confirmed(sweep: Sweep, facts: Iterable[Fact], searched: Iterable[Fact]) -> list[Confirmed]:
+    """Return each configuration with what is on record of it; those without any are left out.
+
+    `sweep` and `facts` are the confirmation's, `searched` the facts of the search.
+    """
+    confirms = sweep.confirms
+    if confirms is None:
+        raise TypeError(f"{sweep.name} is no confirmation")
+    before = {(fact.arm, fact.repeat, fact.slot): fact for fact in searched}
+    trained: dict[tuple[str, int, int], list[Fact]] = {}
+    for fact in facts:
+        one, _ = confirms.at(fact.arm, fact.repeat, fact.slot)
+        trained.setdefault((fact.arm, fact.repeat, one.slot), []).append(fact)
+    return [
+        Confirmed(
+            arm=arm,
+            repeat=one.repeat,
+            slot=one.slot,
+            params=one.params,
+            sizes=one.sizes,
+            facts=tuple(sorted(trained[place], key=lambda fact: fact.slot)),
+            searched=before[place],
+        )
+        for arm, several in confirms.chosen.items()
+        for one in several
+        if (place := (arm, one.repeat, one.slot)) in trained
+    ]
+
+
+def curves(found: Iterable[Confirmed], by: Accuracy) -> dict[str, dict[int, Curve]]:
+    """Return arm -> repeat -> the curve through the means of its configurations."""
+    points: dict[str, dict[int, list[tuple[float, float]]]] = {}
+    for one in found:
+        size = one.nonzero
+        if size is not None:
+            of = points.setdefault(one.arm, {}).setdefault(one.repeat, [])
+            of.append((size, one.accuracy(by)))
+    return {
+        arm: {repeat: Curve.of(some) for repeat, some in sorted(repeats.items())}
+        for arm, repeats in points.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """Nonzeros of one arm at an accuracy, over its repeats."""
+
+    readings: Mapping[int, Reading]
+    """By repeat."""
+    estimate: Estimate | None
+    """Geometric mean with its interval; None unless every repeat reaches it between two sizes."""
+    most: float | None
+    """Geometric mean of what is known at least; None unless every repeat reaches it."""
+
+    @property
+    def repeats(self) -> int:
+        return len(self.readings)
+
+    @property
+    def reached(self) -> int:
+        """Repeats that reach the accuracy, those below their smallest network included."""
+        return sum(one.state != "not reached" for one in self.readings.values())
+
+
+def level(repeats: Mapping[int, Curve], accuracy: float) -> Level:
+    """Return the nonzeros at an accuracy, from the curves of the repeats."""
+    readings = {repeat: curve.nonzero_at(accuracy) for repeat, curve in repeats.items()}
+    sizes = [one.value for one in readings.values() if one.value is not None]
+    found = paired_ratio(sizes, [1.0] * len(sizes)) if len(sizes) == len(readings) else None
+    exact = all(one.exact is not None for one in readings.values())
+    return Level(readings, found if exact else None, found.center if found else None)
+
+
+def within(found: Iterable[Confirmed], size: int, by: Accuracy) -> Estimate | None:
+    """Return the mean over repeats of what was confirmed within a size; None without any."""
+    return mean([one.accuracy(by) for one in found if size in one.sizes])
+
+
+def _chosen(sweep: Sweep, facts: Iterable[Fact], arm: str) -> Iterable[Chosen]:
+    by, show = selection(sweep)
+    track = sweep.sparsification.track
+    mine = [fact for fact in facts if fact.arm == arm]
+    for repeat in range(sweep.search.repeats):
+        front = Front.of((f for f in mine if f.repeat == repeat), track, by, show, arm)
+        sizes: dict[int, list[int]] = {}
+        params: dict[int, dict[str, Scalar]] = {}
+        for size in sorted(set(sweep.targets.nonzero)):
+            point = front.at(nonzero=size)
+            if point is not None:
+                sizes.setdefault(point.slot, []).append(size)
+                params[point.slot] = dict(point.params)
+        for slot, within in sizes.items():
+            yield Chosen(repeat=repeat, slot=slot, params=params[slot], sizes=tuple(within))
+
+
+def _judged(fact: Fact) -> Judged | None:
+    return fact.result.judged(fact.config.track)
+
+
+def _of(sweep: Sweep) -> str:
+    return sweep.confirms.of if sweep.confirms else sweep.name

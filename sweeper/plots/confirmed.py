@@ -1,0 +1,60 @@
+"""The picture of confirmed networks: test accuracy of fresh seeds against size."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from sweeper.confirming import Confirmed, within
+from sweeper.fronts import describe
+from sweeper.plots.views import MOST, Dot, View, make_view, percent
+from sweeper.results import Accuracy
+from sweeper.spec import Sweep
+
+_TEST: Accuracy = "test_accuracy"
+
+
+def confirmed_view(found: Sequence[Confirmed], sweep: Sweep) -> View:
+    """Return every confirmed configuration, and the mean over repeats at each size as a line.
+
+    `sweep` is the confirmation. Of many arms those are in colour that reach most at the sizes.
+    """
+    dots: dict[str, list[Dot]] = {arm: [] for arm in sweep.arms}
+    for one in found:
+        if one.nonzero is not None:
+            dots[one.arm].append(_dot(one))
+    corners = {arm: _line([one for one in found if one.arm == arm]) for arm in sweep.arms}
+    ranked = sorted(sweep.arms, key=lambda arm: -sum(height for _, height in corners[arm]))
+    chosen = set(ranked[:MOST])
+    seeds = sweep.confirms.seeds if sweep.confirms else 0
+    return make_view(
+        {arm: sorted(some, key=lambda dot: dot.nonzero) for arm, some in dots.items()},
+        sweep,
+        [arm for arm in sweep.arms if arm in chosen],
+        title=f"{sweep.name.partition('/')[0]}: confirmed networks",
+        subtitle=f"markers: test accuracy, mean of {seeds} fresh seeds of one repeat's choice · "
+        "lines: mean over repeats at each size",
+        stairs=False,
+        corners=corners,
+    )
+
+
+def _dot(one: Confirmed) -> Dot:
+    return Dot(
+        nonzero=round(one.nonzero or 0),
+        line=percent(one.accuracy("val_accuracy")),
+        mark=percent(one.accuracy(_TEST)),
+        repeat=one.repeat,
+        trial=one.searched.trial,
+        label=f"{describe(one.params)}; within {', '.join(f'{size:,}' for size in one.sizes)}",
+    )
+
+
+def _line(mine: Sequence[Confirmed]) -> tuple[tuple[float, float], ...]:
+    """Return (nonzero, test accuracy in %) at each size, mean over the repeats that have one."""
+    corners = []
+    for size in sorted({size for one in mine for size in one.sizes}):
+        sizes = [one.nonzero for one in mine if size in one.sizes and one.nonzero is not None]
+        reached = within(mine, size, _TEST)
+        if sizes and reached:
+            corners.append((float(np.exp(np.mean(np.log(sizes)))), percent(reached.center)))
+    return tuple(corners)
