@@ -207,7 +207,7 @@ def test_of_many_arms_the_best_and_the_dense_one_have_a_colour() -> None:
 
 def test_a_long_name_fits_into_the_legend_of_a_sketch() -> None:
     name = "a" * 30
-    sweep = make_sweep(search={"trials": 1}, arms={name: {}, "b" * 60: {}})
+    sweep = make_sweep(search={"trials": 1}, arms={name: {}, "b" * 54: {}})
     text = written(sweep, [make_fact(sweep=sweep, arm=name)])
     squeezed = re.findall(r'<text x="814" [^>]*textLength="146"[^>]*>([^<]*)<', text)
     assert squeezed[:2] == [name, "b" * 33 + "…"]
