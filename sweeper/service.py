@@ -1,7 +1,7 @@
 """What is done for a sweep by whoever is alive: registering, mending, publishing, deleting."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Literal
 
@@ -11,7 +11,7 @@ from sweeper.fronts import Front, fronts
 from sweeper.results import FoundBracket, Slot, SweepStatus
 from sweeper.search import Search
 from sweeper.spec import SUFFIX, Sweep
-from sweeper.store import Store
+from sweeper.store import Dump, Store
 
 FIGURE = "sweeper-fronts"
 """Id of the figure in the study of the sweep."""
@@ -29,6 +29,28 @@ def register(
     with searching(store, sweep) as search:
         search.create()
     return outcome
+
+
+def restore(
+    store: Store, dump: Dump, on_study: Callable[[str], None] = lambda study: None
+) -> tuple[int, int]:
+    """Bring a dumped sweep into the storage; again after a crash, it goes on where that was.
+
+    Returns how many facts are new here, and how many there are. Raises DigestError if another
+    sweep has its name, InputError if a slot has another result here.
+    """
+    store.upgrade()
+    new = store.load(dump)
+    sweep = dump.sweep
+    found = brackets.ranges(store.brackets(sweep.name))
+    facts = store.results(sweep.name)
+    with searching(store, sweep.with_brackets(found)) as search:
+        search.create()
+        for study in sweep.studies():
+            on_study(study)
+            search.recreate(study, [fact for fact in facts if fact.study == study])
+    store.opened(dump)
+    return new, len(facts)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from sweeper.cli import (
     doctor,
     files,
     launching,
+    moving,
     outcomes,
     regularizers,
     running,
@@ -31,7 +32,17 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (running, launching, files, regularizers, outcomes, dashboards, sweeps, doctor):
+for module in (
+    running,
+    launching,
+    files,
+    regularizers,
+    outcomes,
+    moving,
+    dashboards,
+    sweeps,
+    doctor,
+):
     module.register(app)
 
 

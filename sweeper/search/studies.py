@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.patience import Patience
-from sweeper.results import Scalar, Slot, TrialResult
+from sweeper.results import Fact, Scalar, Slot, Track, TrialResult
 from sweeper.search.publish import changed, figure_chunks, note_chunks
 from sweeper.search.quiet import quiet
 from sweeper.search.retry import retry
@@ -31,6 +31,39 @@ class Asked:
 
     trial: int
     params: Params
+
+
+def by_test(sweep: Sweep) -> bool:
+    """Tell whether the second value of a trial is its test accuracy.
+
+    With confirmed networks it is: nothing is selected among them any more.
+    """
+    return sweep.confirms is not None or sweep.select_on == "test"
+
+
+def told(
+    sweep: Sweep, result: TrialResult
+) -> tuple[TrialState, tuple[float, float] | None, dict[str, Any]]:
+    """Return what Optuna is told of a result: state, values, attributes."""
+    track = sweep.sparsification.track
+    judged = result.judged(track)
+    if result.state != "complete" or judged is None:
+        return TrialState.PRUNED, None, {"outcome": result.state}
+    second, beside = judged.val_accuracy, judged.test_accuracy
+    name = "test_accuracy"
+    if by_test(sweep):
+        second, beside, name = beside, second, "val_accuracy"
+    measured: dict[str, Scalar] = {
+        name: beside,
+        "effective_nonzero": judged.effective,
+        "seconds": round(result.seconds, 3),
+    }
+    other: Track = "as_trained" if track == "pruned" else "pruned"
+    if network := result.judged(other):
+        measured[f"{other}_nonzero"] = network.nonzero
+        measured[f"{other}_val_accuracy"] = network.val_accuracy
+    # One attribute for all: each is a transaction. The dashboard shows it as its JSON.
+    return TrialState.COMPLETE, (float(judged.nonzero), second), {"measured": measured}
 
 
 class Search:
@@ -109,28 +142,33 @@ class Search:
     def tell(self, study: str, trial: int, result: TrialResult) -> None:
         """Write what was measured, then finish the trial; a finished one is left as it is."""
         known = self._known(study, trial)
-        if known is None:
-            return
-        judged = result.judged(self._sweep.sparsification.track)
-        if result.state != "complete" or judged is None:
-            self._finish(known, TrialState.PRUNED, None, {"outcome": result.state})
-            return
-        by_test = self._by_test
-        accuracy = judged.test_accuracy if by_test else judged.val_accuracy
-        measured: dict[str, Scalar] = {
-            "val_accuracy" if by_test else "test_accuracy": (
-                judged.val_accuracy if by_test else judged.test_accuracy
-            ),
-            "effective_nonzero": judged.effective,
-            "seconds": round(result.seconds, 3),
-        }
-        other = "as_trained" if self._sweep.sparsification.track == "pruned" else "pruned"
-        if beside := (result.as_trained if other == "as_trained" else result.pruned):
-            measured[f"{other}_nonzero"] = beside.nonzero
-            measured[f"{other}_val_accuracy"] = beside.val_accuracy
-        values = (float(judged.nonzero), accuracy)
-        # One attribute for all: each is a transaction. The dashboard shows it as its JSON.
-        self._finish(known, TrialState.COMPLETE, values, {"measured": measured})
+        if known is not None:
+            self._finish(known, *told(self._sweep, result))
+
+    def recreate(self, study: str, facts: Sequence[Fact]) -> None:
+        """Create the finished trials of facts under their numbers; those that are there stay.
+
+        A number that no fact has was an attempt that came to nothing, and is told FAIL.
+        """
+        known = {fact.trial: fact for fact in facts}
+        id_ = self._study(study)
+        for number in range(len(self._trials(id_)), max(known, default=-1) + 1):
+            self._retry(
+                partial(self._storage.create_new_trial, id_, self._again(known.get(number)))
+            )
+
+    def _again(self, fact: Fact | None) -> FrozenTrial:
+        if fact is None:
+            return create_trial(state=TrialState.FAIL)
+        state, values, attributes = told(self._sweep, fact.result)
+        slot = Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study)
+        return create_trial(
+            state=state,
+            values=values,
+            params=dict(fact.params),
+            distributions=space_of(self._sweep, fact.arm),
+            user_attrs={**self._attributes(slot, fact.provenance.device), **attributes},
+        )
 
     def fail(self, study: str, trial: int) -> None:
         """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""
@@ -169,13 +207,10 @@ class Search:
             self._backend.remove_session()
             self._backend.engine.dispose()
 
-    @property
-    def _by_test(self) -> bool:
-        """Whether the second value of a trial is its test accuracy.
-
-        With confirmed networks it is: nothing is selected among them any more.
-        """
-        return self._sweep.confirms is not None or self._sweep.select_on == "test"
+    def _attributes(self, slot: Slot, device: str) -> dict[str, Scalar]:
+        # A study of confirmed networks holds all repeats; elsewhere its name says which.
+        repeat = {"repeat": slot.repeat} if self._sweep.confirms else {}
+        return {"arm": slot.arm, "slot": slot.number, "device": device, **repeat}
 
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
@@ -195,7 +230,7 @@ class Search:
             storage=self._storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
         )
         if study.metric_names is None:
-            accuracy = "test_accuracy" if self._by_test else "val_accuracy"
+            accuracy = "test_accuracy" if by_test(self._sweep) else "val_accuracy"
             with quiet():
                 study.set_metric_names(["nonzero", accuracy])
         return self._storage.get_study_id_from_name(name)
@@ -211,13 +246,7 @@ class Search:
             state=TrialState.RUNNING,
             params=params,
             distributions=space_of(self._sweep, slot.arm),
-            user_attrs={
-                "arm": slot.arm,
-                "slot": slot.number,
-                "device": device,
-                # A study of confirmed networks holds all repeats; elsewhere its name says which.
-                **({"repeat": slot.repeat} if self._sweep.confirms else {}),
-            },
+            user_attrs=self._attributes(slot, device),
         )
         return self._retry(lambda: self._storage.create_new_trial(study, template)), params
 

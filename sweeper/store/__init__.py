@@ -25,6 +25,7 @@ from sweeper.spec import Sweep
 from sweeper.store import (
     brackets,
     claims,
+    dumps,
     facts,
     failures,
     leases,
@@ -36,11 +37,12 @@ from sweeper.store import (
     turns,
 )
 from sweeper.store.database import Database, engine_options
+from sweeper.store.dumps import Dump
 from sweeper.store.facts import Outcome
 from sweeper.store.health import Health
 from sweeper.store.url import parse
 
-__all__ = ["Outcome", "Store"]
+__all__ = ["Dump", "Outcome", "Store"]
 
 
 class Store:
@@ -242,6 +244,21 @@ class Store:
             return tuple(sorted(found, key=lambda fact: (place[fact.arm], fact.repeat, fact.slot)))
 
         return self._database.read(work)
+
+    def dump(self, name: str) -> Dump:
+        """Return all that is on record of a sweep. Raises UnknownSweepError."""
+        return self._database.read(lambda c: dumps.dump(c, name))
+
+    def load(self, dump: Dump) -> int:
+        """Insert what is missing of a sweep, which stops it; return how many facts that were.
+
+        Raises DigestError if another sweep has its name, InputError if a slot has another result.
+        """
+        return self._database.write(lambda c: dumps.load(c, dump))
+
+    def opened(self, dump: Dump) -> None:
+        """Put a loaded sweep into the state that it had."""
+        self._database.write(lambda c: dumps.opened(c, dump))
 
     def take_turn(self, name: str, what: str, every: float) -> bool:
         """Return True to at most one caller in `every` seconds of the database's time."""

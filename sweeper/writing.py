@@ -1,0 +1,29 @@
+"""Files written beside their place and moved there whole: a reader sees the old or the new one."""
+
+import os
+from pathlib import Path
+
+from sweeper.errors import InputError, SweeperError
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Write a file and return its path; its folder is made.
+
+    Raises InputError where the path cannot be written to, SweeperError where writing fails.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with beside.open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            beside.replace(path)
+        finally:
+            beside.unlink(missing_ok=True)
+    except (PermissionError, FileExistsError, IsADirectoryError, NotADirectoryError) as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
+    except OSError as error:
+        raise SweeperError(f"{path}: writing failed: {error.strerror or error}") from error
+    return path

@@ -1,0 +1,254 @@
+"""Sweeps as files, and in another database from them."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from conftest import Postgres
+from fakes import auto_sweep, fake_probe, fake_train, optuna_study, small_sweep
+from test_confirming import TARGETS, finished
+from test_worker import assert_exact, facts, wait_for, worker_process
+
+from sweeper import archive, service
+from sweeper.cli import main
+from sweeper.errors import DigestError, InputError
+from sweeper.fronts import fronts
+from sweeper.spec import Sweep
+from sweeper.store import Store
+from sweeper.worker import work
+
+
+@pytest.fixture
+def other(storage_url: str, postgres: Postgres, tmp_path: Path) -> Iterator[Store]:
+    """A store of the other kind: from SQLite to PostgreSQL, and back."""
+    if storage_url.startswith("sqlite"):
+        with postgres.database() as url, closing(Store(url)) as found:
+            yield found
+    else:
+        with closing(Store(f"sqlite:///{tmp_path}/other.db")) as found:
+            yield found
+
+
+def saved(store: Store, name: str, folder: Path) -> Path:
+    dump = store.dump(name)
+    archive.save(folder, dump, fronts(store.results(name), dump.sweep))
+    return folder
+
+
+def some(store: Store, sweep: Sweep, count: int) -> None:
+    """Work on a sweep until some of its trials are on record."""
+    service.register(store, sweep)
+
+    def enough(line: str) -> None:
+        if line.startswith("recorded") and len(store.results(sweep.name)) >= count:
+            store.stop(sweep.name)
+
+    work(sweep.name, store, pack=2, train=fake_train, probe=fake_probe, on_event=enough)
+    service.register(store, sweep)
+
+
+def trials(store: Store, sweep: Sweep) -> dict[str, list[tuple[object, ...]]]:
+    return {
+        study: [
+            (trial.number, trial.state, trial.values, trial.params, trial.user_attrs)
+            for trial in optuna_study(store.url, study).trials
+        ]
+        for study in sweep.studies()
+    }
+
+
+def test_a_sweep_half_done_goes_on_elsewhere_as_if_it_had_stayed(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    sweep = auto_sweep(search={"sampler": "tpe", "trials": 14, "in_flight": 2})
+    some(store, sweep, 16)
+    done = len(store.results("tiny"))
+    assert 16 <= done < store.status("tiny").budget
+    service.restore(other, archive.read(saved(store, "tiny", tmp_path)))
+    assert other.results("tiny") == store.results("tiny")
+    assert other.brackets("tiny") == store.brackets("tiny")
+    assert other.sweep("tiny").digest == sweep.digest
+    assert list(other.sweep("tiny").arms) == list(sweep.arms)
+    assert trials(other, sweep) == trials(store, sweep)
+    for place in (store, other):
+        work("tiny", place, pack=3, train=fake_train, probe=fake_probe)
+        assert_exact(place, sweep)
+    assert facts(other) == facts(store)
+
+
+def test_what_is_read_is_what_was_written_to_the_last_bit(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    sweep = finished(store, auto_sweep(targets=TARGETS))
+    service.register(store, sweep)
+    work(sweep.name, store, pack=8, train=fake_train)
+    for name in ("tiny", sweep.name):
+        dump = archive.read(saved(store, name, tmp_path / "one"))
+        assert dump == store.dump(name)
+        service.restore(other, dump)
+        saved(other, name, tmp_path / "two")
+        for file in (archive.SHEET, archive.FACTS, archive.FLAT, archive.FRONTS):
+            assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+        assert trials(other, dump.sweep) == trials(store, dump.sweep)
+    assert pq.read_table(tmp_path / "one" / archive.FACTS).num_rows == len(
+        store.results(sweep.name)
+    )
+
+
+def test_lost_attempts_and_their_trials_travel_too(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    sweep = small_sweep()
+    service.register(store, sweep)
+    with worker_process(store.url, "--delay", "60") as process:
+        wait_for(lambda: sum(arm.claimed for arm in store.status("tiny").arms) > 0)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    work("tiny", store, pack=4, train=fake_train)
+    lost = store.status("tiny").failures
+    assert lost
+    service.restore(other, store.dump("tiny"))
+    service.restore(other, store.dump("tiny"))
+    assert other.status("tiny").failures == lost
+    assert_exact(other, sweep)
+    states = [[row[1] for row in rows] for rows in trials(other, sweep).values()]
+    assert states == [[row[1] for row in rows] for rows in trials(store, sweep).values()]
+
+
+def test_what_is_here_already_stays_and_what_is_missing_is_added(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    sweep = small_sweep()
+    some(store, sweep, 4)
+    before = len(store.results("tiny"))
+    assert service.restore(other, store.dump("tiny")) == (before, before)
+    assert service.restore(other, store.dump("tiny")) == (0, before)
+    work("tiny", store, pack=3, train=fake_train)
+    assert service.restore(other, store.dump("tiny")) == (18 - before, 18)
+    assert_exact(other, sweep)
+    assert facts(other) == facts(store)
+
+
+def test_another_result_of_a_slot_is_refused_and_nothing_changes(
+    store: Store, other: Store
+) -> None:
+    sweep = small_sweep()
+    some(store, sweep, 4)
+    service.register(other, sweep)
+    work("tiny", other, pack=3, train=fake_train)  # the same results at another time
+    kept = other.results("tiny")
+    with pytest.raises(InputError, match=r"^tiny: slot \d of \w+, repeat 0: has another result he"):
+        service.restore(other, store.dump("tiny"))
+    assert other.results("tiny") == kept
+    elsewhere = small_sweep(seed=1)
+    foreign = replace(store.dump("tiny"), spec=json.dumps(elsewhere.model_dump(mode="json")))
+    with pytest.raises(DigestError, match="seed: registered 0, now 1"):
+        service.restore(other, foreign)
+
+
+KILLED = """
+import os, signal, sys
+from sweeper import archive, service
+from sweeper.search import Search
+from sweeper.store import Store
+def die(*arguments):
+    os.kill(os.getpid(), signal.SIGKILL)
+url, folder, where = sys.argv[1:]
+if where == "trials":
+    calls, create = [], Search._again
+    def some(self, fact):
+        calls.append(1)
+        return die() if len(calls) > 7 else create(self, fact)
+    Search._again = some
+else:
+    setattr(*{"studies": (Search, "create"), "state": (Store, "opened")}[where], die)
+service.restore(Store(url), archive.read(__import__("pathlib").Path(folder)))
+"""
+
+
+@pytest.mark.parametrize("where", ["studies", "trials", "state"])
+def test_killed_half_way_it_is_finished_by_the_same_command(
+    where: str, store: Store, other: Store, tmp_path: Path
+) -> None:
+    sweep = small_sweep()
+    some(store, sweep, 10)
+    folder = saved(store, "tiny", tmp_path / "export")
+    command = [sys.executable, "-c", KILLED, other.url, str(folder), where]
+    assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    assert work("tiny", other, train=fake_train) == 0  # no slot is given out meanwhile
+    service.restore(other, archive.read(folder))
+    assert trials(other, sweep) == trials(store, sweep)
+    work("tiny", other, pack=3, train=fake_train)
+    work("tiny", store, pack=3, train=fake_train)
+    assert_exact(other, sweep)
+    assert facts(other) == facts(store)
+
+
+@pytest.mark.parametrize(
+    ("break_", "said"),
+    [
+        (lambda folder: (folder / "sweep.json").unlink(), "sweep.json: No such file or directory"),
+        (lambda folder: (folder / "facts.parquet").unlink(), "facts.parquet: No such file"),
+        (lambda folder: (folder / "facts.parquet").write_bytes(b"no"), "parquet: cannot be read"),
+        (lambda folder: (folder / "sweep.json").write_text("{"), "is no export of sweeper"),
+        (lambda folder: _change(folder, format=2), "format: must be 1, got 2"),
+        (lambda folder: _change(folder, facts=3), "holds 18 trials, sweep.json says 3"),
+        (lambda folder: _change(folder, digest="0" * 64), "spec: was changed"),
+        (lambda folder: _change(folder, provenance=None), "is no export of sweeper"),
+    ],
+)
+def test_a_broken_export_is_one_line(
+    break_: object, said: str, tmp_path: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Store(sqlite_url)) as store:
+        service.register(store, small_sweep())
+        work("tiny", store, pack=9, train=fake_train)
+        folder = saved(store, "tiny", tmp_path / "export")
+    break_(folder)  # type: ignore[operator]
+    with pytest.raises(SystemExit) as ended:
+        main(["restore", str(folder), "--storage", f"sqlite:///{tmp_path}/new.db"])
+    assert ended.value.code == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.startswith("error: ")
+    assert len(error.splitlines()) == 1
+    assert not (tmp_path / "new.db").exists()
+
+
+def _change(folder: Path, **changes: object) -> None:
+    path = folder / "sweep.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes), encoding="utf-8")
+
+
+def test_the_commands_carry_a_sweep_with_its_confirmation(
+    tmp_path: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Store(sqlite_url)) as store:
+        sweep = finished(store, small_sweep(targets=TARGETS))
+        service.register(store, sweep)
+        work(sweep.name, store, pack=8, train=fake_train)
+        kept = {name: store.dump(name) for name in store.names()}
+    folder, new = tmp_path / "export", f"sqlite:///{tmp_path}/new.db"
+    main_ok("export", "tiny", "--storage", sqlite_url, "--out", str(folder))
+    assert "confirmed/facts.parquet" in capsys.readouterr().out
+    main_ok("restore", str(folder), "--storage", new)
+    out = capsys.readouterr().out
+    assert "tiny: 18 trials restored" in out
+    assert f"tiny/confirmed: {len(kept[sweep.name].facts)} trials restored" in out
+    with closing(Store(new)) as store:
+        assert {name: store.dump(name) for name in store.names()} == kept
+    main_ok("restore", str(folder), "--storage", new)
+    assert "tiny: 0 trials restored; 18 were here already" in capsys.readouterr().out
+
+
+def main_ok(*words: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    assert ended.value.code == 0
