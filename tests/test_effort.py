@@ -1,0 +1,87 @@
+"""What tuning takes, from facts made by hand."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from factories import make_bracket, make_fact, make_facts, make_sweep
+
+from sweeper import brackets
+from sweeper.effort import TOLERANCE, efforts, tolerances
+from sweeper.fronts import Front, reference_corner
+from sweeper.results import Fact
+from sweeper.spec import Sweep
+
+
+def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
+    sweep = make_sweep(search={"trials": 12, "repeats": 3})
+    facts = make_facts(sweep)
+    corner = reference_corner(sweep, facts)
+    for effort in efforts(facts, sweep):
+        # Oracle: the front of the facts whose slot is smaller.
+        for count in range(1, 13):
+            for repeat in range(3):
+                some = [
+                    fact
+                    for fact in facts
+                    if fact.arm == effort.arm and fact.repeat == repeat and fact.slot < count
+                ]
+                front = Front.of(some)
+                assert effort.hypervolume[count - 1][repeat] == front.hypervolume(corner)
+                for target in sweep.targets.accuracy:
+                    point = front.at(accuracy=target)
+                    size = point.nonzero if point else None
+                    assert effort.nonzero[target][count - 1][repeat] == size
+        assert effort.seconds == pytest.approx([10.0 * count for count in range(1, 13)])
+        means = effort.mean()
+        assert list(means) == sorted(means)
+        assert effort.share(12) == 1
+        assert effort.share(1) == pytest.approx(np.mean(effort.hypervolume[0]) / means[-1])
+
+
+def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
+    sweep = make_sweep(search={"trials": 4, "repeats": 2})
+    facts = [fact for fact in make_facts(sweep) if fact.repeat == 0 or fact.slot < 3]
+    assert {len(effort.seconds) for effort in efforts(facts, sweep)} == {3}
+    assert efforts([], sweep) == ()
+    assert math.isnan(efforts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1))
+
+
+def trials(*some: tuple[float, int, float], sweep: Sweep, **changes: Any) -> list[Fact]:
+    return [
+        make_fact(
+            sweep=sweep, slot=slot, nonzero=size, val=val, params={"strength": strength}, **changes
+        )
+        for slot, (strength, size, val) in enumerate(some)
+    ]
+
+
+def test_a_strength_is_tolerant_where_its_trials_lose_little_at_their_size() -> None:
+    sweep = make_sweep(search={"trials": 6})
+    facts = trials(
+        (1e-4, 4000, 0.970 - 1.1 * TOLERANCE),
+        (1e-3, 4000, 0.970 - 0.9 * TOLERANCE),
+        (2e-3, 4000, 0.970),
+        (1e-2, 900, 0.90),  # the best at its size, however small
+        (5e-2, 5000, 0.968),
+        (9e-2, 5000, 0.90),
+        sweep=sweep,
+    )
+    facts += trials((1e-1, 4000, 0.97), sweep=sweep, state="collapsed")
+    (found,) = tolerances(facts, sweep)
+    assert (found.arm, found.parameter) == ("l1", "strength")
+    assert (found.low, found.high, found.within, found.trials) == (1e-3, 5e-2, 4, 6)
+    assert found.decades == pytest.approx(math.log10(50))
+    assert found.searched == (1e-4, 1e-1)
+    assert found.share == pytest.approx(math.log10(50) / 3)
+
+
+def test_ranges_that_a_probe_found_are_those_searched() -> None:
+    arms = {"l1": {"penalty": "l1", "strength": "auto"}}
+    sweep = make_sweep(arms=arms, search={"trials": 1})
+    facts = trials((0.005, 4000, 0.97), sweep=sweep)
+    assert tolerances(facts, sweep) == ()  # not known yet
+    (found,) = tolerances(facts, sweep.with_brackets(brackets.ranges([make_bracket()])))
+    assert found.searched == (1e-3, 1e-1)
+    assert found.share == 0
