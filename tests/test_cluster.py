@@ -20,7 +20,7 @@ from test_end_to_end import FACTORY, finish, sweeper, write_study
 from sweeper import api, service
 from sweeper.cli import main
 from sweeper.errors import InputError, SweeperError
-from sweeper.launch import cluster
+from sweeper.launch import cluster, connection
 from sweeper.launch.cluster import Crew, Errand, Waiting, environment, run_on_ray
 from sweeper.launch.machine import Share
 from sweeper.results import SweepStatus, WorkerStatus
@@ -363,7 +363,7 @@ def test_what_cannot_be_launched_is_one_line(
 
 
 def test_a_missing_ray_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cluster, "find_spec", lambda name: None)
+    monkeypatch.setattr(connection, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"^ray: is not installed: pip install 'sweeper\[ray\]'$"):
         api.launch(write_study(tmp_path), f"sqlite:///{tmp_path}/sweeper.db", on="ray")
     assert not (tmp_path / "sweeper.db").exists()

@@ -9,7 +9,7 @@ from factories import make_fact, make_facts, make_sweep
 
 from sweeper import plots
 from sweeper.errors import InputError, SweeperError
-from sweeper.fronts import Front, fronts
+from sweeper.fronts import Front, attainment, fronts, repeats
 from sweeper.plots.views import COLORS, curve_view, front_view, short_count
 from sweeper.results import CurvePoint
 from sweeper.spec import Sweep
@@ -59,12 +59,50 @@ def test_the_line_is_the_validation_staircase_and_markers_are_test_accuracies() 
         make_fact(slot=1, nonzero=4000, val=0.98, test=0.983),
         make_fact(slot=2, nonzero=5000, val=0.97, test=0.99),
     ]
-    _, _, _, line, markers, _ = overlay(facts, make_sweep())["data"]
+    _, _, _, line, markers, _, published = overlay(facts, make_sweep())["data"]
     assert line["line"]["shape"] == "hv"
     assert line["y"] == [96.0, 98.0, 98.0]  # the last step goes on to the edge
     assert line["x"][:2] == [1000, 4000]
     assert (markers["x"], markers["y"]) == ([1000, 4000], [95.5, 98.3])
     assert markers["mode"] == "markers"
+    assert published["name"] == "published: reported, not re-run"
+
+
+def test_published_networks_stand_beside_those_of_the_same_network_and_data_alone() -> None:
+    # Oracle: Liu et al. 2020, Table 1: 6,600 weights, 2.31 % error.
+    facts = [make_fact(slot=0, nonzero=600, val=0.95), make_fact(slot=1, nonzero=40_000, val=0.99)]
+    view = front_view(fronts(facts, make_sweep()), make_sweep())
+    (found,) = [one for one in view.published if "Dynamic Sparse Training" in one.method]
+    assert (found.nonzero, found.accuracy, found.year) == (6600, 97.69, 2020)
+    assert "biases unknown" in found.label
+    assert all(view.y_range[0] <= one.accuracy <= view.y_range[1] for one in view.published)
+    other = make_sweep(model="mlp(300, 100)")
+    assert front_view(fronts(facts, other), other).published == ()
+
+
+def test_with_repeats_the_line_is_what_half_of_them_attain_amid_a_band() -> None:
+    sweep = make_sweep(search={"trials": 20, "repeats": 5})
+    facts = make_facts(sweep)
+    of = repeats(facts, sweep)
+    view = front_view(fronts(facts, sweep), sweep, of)
+    assert "half of 5 repeats attain, bands 25 to 75 %" in view.subtitle
+    for series in view.series:
+        low, half, high = (attainment(of[series.name], level) for level in (0.75, 0.5, 0.25))
+        assert view.stairs_of(series)[:-1] == tuple(
+            (size, round(100 * height, 3)) for size, height in half.corners
+        )
+        for size, below, above in series.band:
+            assert below == round(100 * (low.at(size) or 0), 3)
+            assert above == round(100 * (high.at(size) or 0), 3)
+            assert below <= above
+    figure = json.loads(plots.draw(view).to_json())
+    filled = [trace for trace in figure["data"] if trace.get("fill") == "tonexty"]
+    assert len(filled) == len(view.series)
+    assert filled[0]["fillcolor"] == "rgba(0,114,178,0.15)"
+    single = make_sweep(search={"trials": 20})
+    some = [fact for fact in facts if fact.repeat == 0]
+    alone = front_view(fronts(some, single), single, repeats(some, single))
+    assert not any(series.band for series in alone.series)
 
 
 def test_hovering_tells_the_configuration_but_not_in_the_small_variant() -> None:

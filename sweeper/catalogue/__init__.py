@@ -5,6 +5,7 @@ row of reference values in the test. Functions are named by `"module:function"` 
 `load` at the moment they are used, so that `check`, `status` and `--help` stay fast.
 """
 
+from sweeper.catalogue.families import FAMILIES, Family, family_of
 from sweeper.catalogue.formulas import FORMULAS
 from sweeper.catalogue.kinds import (
     EXACT_ZEROS,
@@ -30,6 +31,7 @@ from sweeper.catalogue.recipes import (
 __all__ = [
     "DATASETS",
     "EXACT_ZEROS",
+    "FAMILIES",
     "FORMULAS",
     "GROUP",
     "METHODS",
@@ -42,12 +44,14 @@ __all__ = [
     "SLOT_SAMPLERS",
     "WAYS",
     "Dataset",
+    "Family",
     "Formula",
     "Hyper",
     "MethodEntry",
     "Model",
     "Way",
     "count_parameters",
+    "family_of",
     "formula_of",
     "layer_sizes",
     "load",

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeper.fronts import Front, FrontPoint
+    from sweeper.report import Confirmation
     from sweeper.spec import Sweep
+    from sweeper.store import Store
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
 T = TypeVar("T")
@@ -221,14 +223,32 @@ def report(
     """Write one HTML file that says what a sweep found; it works offline."""
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
-        found = store.brackets(name)
+        if sweep.confirms:
+            raise InputError(
+                f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
+            )
+        found, again = store.brackets(name), confirmation_of(store, name, facts)
     if figure:
         from sweeper.fronts import fronts
         from sweeper.plots import overlay, save_figure
 
         typer.echo(f"figure: {save_figure(overlay(fronts(facts, sweep), sweep), figure)}")
     if out or not figure:
-        typer.echo(f"report: {write(out or report_path(name), sweep, status, facts, found)}")
+        path = write(out or report_path(name), sweep, status, facts, found, again)
+        typer.echo(f"report: {path}")
+
+
+def confirmation_of(store: "Store", name: str, searched: Sequence[Fact]) -> "Confirmation | None":
+    """Return the confirmation of a sweep as a report needs it, if there is one."""
+    from sweeper.confirming import confirmed
+    from sweeper.report import Confirmation
+    from sweeper.spec import SUFFIX
+
+    if (again := name + SUFFIX) not in store.names():
+        return None
+    sweep, status, facts = store.sweep(again), store.status(again), store.results(again)
+    found = tuple(confirmed(sweep, facts, searched))
+    return Confirmation(sweep, facts, status.done, status.budget, found)
 
 
 def report_path(name: str) -> Path:
@@ -242,8 +262,9 @@ def write(
     status: SweepStatus,
     facts: Sequence[Fact],
     found: Sequence[FoundBracket],
+    again: "Confirmation | None",
 ) -> Path:
     """Write the report of a sweep."""
     from sweeper.report import write_report
 
-    return write_report(path, sweep, status, facts, found)
+    return write_report(path, sweep, status, facts, found, again)

@@ -123,18 +123,18 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
 
 def ending(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
     """Show the arms and where to look on; writes a report, or says by which command."""
-    from sweeper.cli.outcomes import arms_table, write
+    from sweeper.cli.outcomes import arms_table, confirmation_of, write
 
     terminal = console()
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
-        found = store.brackets(name)
+        found, again = store.brackets(name), confirmation_of(store, name, facts)
         terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
         terminal.print(arms_table(sweep, status, facts))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         if report:
-            written = write(report, sweep, status, facts, found)
+            written = write(report, sweep, status, facts, found, again)
             terminal.print(f"report:    {written}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)
         if say_how:

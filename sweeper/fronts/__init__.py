@@ -7,6 +7,7 @@ from sweeper.fronts.front import (
     describe,
     fronts,
     reference_corner,
+    repeats,
     selection,
     undominated,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "mean",
     "paired_ratio",
     "reference_corner",
+    "repeats",
     "selection",
     "undominated",
 ]

@@ -161,6 +161,25 @@ def fronts(facts: Iterable[Fact], sweep: Sweep, track: Track | None = None) -> d
     return {name: Front.of(facts, track=chosen, by=by, show=show, arm=name) for name in sweep.arms}
 
 
+def repeats(
+    facts: Iterable[Fact], sweep: Sweep, track: Track | None = None
+) -> dict[str, tuple[Front, ...]]:
+    """Return the front of every repeat of every arm; those without any trial are empty."""
+    facts = tuple(facts)
+    by, show = selection(sweep)
+    chosen = track or sweep.sparsification.track
+    found: dict[tuple[str, int], list[Fact]] = {}
+    for fact in facts:
+        found.setdefault((fact.arm, fact.repeat), []).append(fact)
+    return {
+        arm: tuple(
+            Front.of(found.get((arm, repeat), ()), track=chosen, by=by, show=show, arm=arm)
+            for repeat in range(sweep.search.repeats)
+        )
+        for arm in sweep.arms
+    }
+
+
 def selection(sweep: Sweep) -> tuple[Accuracy, Accuracy]:
     """Return the accuracy that a sweep selects on, and the one shown beside it."""
     if sweep.select_on == "test":

@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
 from sweeper.fronts import Front
+from sweeper.plots.published import LEGEND
 from sweeper.plots.views import Series, View, curve_view, front_view
 from sweeper.results import Fact
 from sweeper.spec import Sweep
@@ -35,10 +36,13 @@ def density_curves(facts: Iterable[Fact], sweep: Sweep, *, small: bool = False) 
 
 def draw(view: View, *, small: bool = False) -> go.Figure:
     """Draw a view. Each arm is a line, its markers, and one entry of the legend for both."""
-    traces = [_grey_line(view, series) for series in view.grey]
+    traces = [trace for series in view.coloured if series.band for trace in _band(view, series)]
+    traces += [_grey_line(view, series) for series in view.grey]
     traces += [trace for series in view.coloured for trace in _traces(view, series, small)]
     if view.grey:
         traces.append(_entry_of_others(view))
+    if view.published:
+        traces.append(_published(view))
     figure = go.Figure(data=traces, layout=_layout(view, small))
     if not any(series.dots for series in view.series):
         figure.add_annotation(
@@ -93,6 +97,45 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     )
     entry = go.Scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, **shared)
     return [stairs, markers, entry]
+
+
+def _published(view: View) -> go.Scatter:
+    return go.Scatter(
+        x=[one.nonzero for one in view.published],
+        y=[one.accuracy for one in view.published],
+        mode="markers",
+        marker={"color": "#777777", "symbol": "circle-open", "size": 9, "line": {"width": 1.5}},
+        customdata=[one.label for one in view.published],
+        hovertemplate="%{customdata}<br>%{x:,} nonzero, test %{y:.2f} %<extra></extra>",
+        name=LEGEND,
+    )
+
+
+def _band(view: View, series: Series) -> list[go.Scatter]:
+    """Return the two borders of a band, the second filled down to the first."""
+    right = view.x_range[1]
+    steps = [*series.band, (right, *series.band[-1][1:])]
+    found = []
+    for border, fill in ((1, "none"), (2, "tonexty")):
+        found.append(
+            go.Scatter(
+                x=[round(step[0], 1) for step in steps],
+                y=[step[border] for step in steps],
+                mode="lines",
+                line={"width": 0, "shape": "hv", "color": series.color},
+                fill=fill,
+                fillcolor=_pale(series.color),
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=series.name,
+            )
+        )
+    return found
+
+
+def _pale(color: str) -> str:
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
 
 
 def _grey_line(view: View, series: Series) -> go.Scatter:

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeper.fronts import Front, FrontPoint, describe, fronts, selection
+from sweeper.fronts import (
+    LEVELS,
+    Front,
+    FrontPoint,
+    Surface,
+    attainment,
+    describe,
+    fronts,
+    selection,
+)
+from sweeper.plots.published import Published, published
 from sweeper.results import Accuracy, CurvePoint, Fact
 from sweeper.spec import Sweep
 
@@ -50,6 +60,8 @@ class Series:
     """One of many: a thin line without markers, and no entry of its own in the legend."""
     corners: tuple[tuple[float, float], ...] | None = None
     """Where the line runs, (nonzero, accuracy in %), if not through the dots."""
+    band: tuple[tuple[float, float, float], ...] = ()
+    """A staircase with two borders: (nonzero, lower, upper accuracy in %)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +81,8 @@ class View:
     """Accuracy in %."""
     hidden: int
     """Markers that lie outside `y_range`."""
+    published: tuple[Published, ...] = ()
+    """Drawn beside, within the picture."""
 
     @property
     def coloured(self) -> tuple[Series, ...]:
@@ -101,16 +115,24 @@ class View:
 
         What a network of some size reaches, a larger one may too: the last step has no end.
         """
-        if series.corners is not None:
-            return series.corners
         corners = tuple((float(dot.nonzero), dot.line) for dot in series.dots)
+        if series.corners is not None:
+            corners = series.corners
         if not (self.stairs and corners):
             return corners
         return (*corners, (self.x_range[1], corners[-1][1]))
 
 
-def front_view(found: Mapping[str, Front], sweep: Sweep) -> View:
-    """Return the fronts of the arms in one picture, in the order given."""
+def front_view(
+    found: Mapping[str, Front],
+    sweep: Sweep,
+    repeats: Mapping[str, Sequence[Front]] | None = None,
+) -> View:
+    """Return the fronts of the arms in one picture, in the order given.
+
+    With the fronts of an arm's `repeats`, two or more, its line is what half of them attain, amid
+    a band from a quarter to three quarters.
+    """
     by, show = selection(sweep)
     track = next((front.track for front in found.values()), sweep.sparsification.track)
     dots = {
@@ -119,14 +141,39 @@ def front_view(found: Mapping[str, Front], sweep: Sweep) -> View:
     chosen = f"chosen on {SHORT[by]}, {SHORT[show]} beside"
     if by == "test_accuracy":
         chosen = "chosen on TEST accuracy (select_on: test)"
+    several = {name: of for name, of in (repeats or {}).items() if len(of) > 1}
+    surfaces = {name: [attainment(of, q) for q in LEVELS] for name, of in several.items()}
+    lines = f"lines: fronts on {SHORT[by]} accuracy · markers: {SHORT[show]} accuracy of the same"
+    if several:
+        most = max(len(of) for of in several.values())
+        lines = (
+            f"lines: {SHORT[by]} accuracy that half of {most} repeats attain, bands 25 to 75 % · "
+            f"markers: {SHORT[show]} accuracy of the pooled front's"
+        )
     return make_view(
         dots,
         sweep,
         leading(found, sweep),
         title=f"{sweep.name}: {TRACKS[track]}, {chosen}",
-        subtitle=f"lines: fronts on {SHORT[by]} accuracy · markers: {SHORT[show]} accuracy of "
-        "the same networks",
+        subtitle=f"{lines} networks",
         stairs=True,
+        corners={name: _corners(of[1]) for name, of in surfaces.items()},
+        bands={name: _band(of[-1], of[0]) for name, of in surfaces.items()},
+    )
+
+
+def _corners(surface: Surface) -> tuple[tuple[float, float], ...]:
+    return tuple((float(size), percent(height)) for size, height in surface.corners)
+
+
+def _band(low: Surface, high: Surface) -> tuple[tuple[float, float, float], ...]:
+    """Return the borders at each size where one of them rises, from where both begin."""
+    sizes = sorted({size for surface in (low, high) for size, _ in surface.corners})
+    heights = ((size, low.at(size), high.at(size)) for size in sizes)
+    return tuple(
+        (float(size), percent(below), percent(above))
+        for size, below, above in heights
+        if below is not None and above is not None
     )
 
 
@@ -229,10 +276,12 @@ def make_view(
     subtitle: str,
     stairs: bool,
     corners: Mapping[str, tuple[tuple[float, float], ...]] | None = None,
+    bands: Mapping[str, tuple[tuple[float, float, float], ...]] | None = None,
 ) -> View:
     """Return the picture of the dots of each arm, those in `chosen` in colour."""
     by, show = selection(sweep)
-    lines = corners or {}
+    lines, around = corners or {}, bands or {}
+    beside = published(sweep)
     everything = [dot for arm in dots.values() for dot in arm]
     marked = [dot for name in chosen for dot in dots[name]]
     heights = [height for dot in everything for height in (dot.line, dot.mark)]
@@ -242,10 +291,10 @@ def make_view(
         subtitle += f" · {hidden} of {len(marked)} lie below the picture"
     if len(chosen) < len(dots):
         plain = [name for name in chosen if _is_plain(sweep, name)][:1]
-        beside = f" and {plain[0]}" if plain else ""
+        and_plain = f" and {plain[0]}" if plain else ""
         subtitle += (
-            f" · of {len(dots)} arms the {len(chosen) - len(plain)} of largest hypervolume{beside} "
-            "in colour"
+            f" · of {len(dots)} arms the {len(chosen) - len(plain)} of largest hypervolume"
+            f"{and_plain} in colour"
         )
     return View(
         title=title,
@@ -253,21 +302,30 @@ def make_view(
         series=(
             *(_grey(name, dots[name], lines.get(name)) for name in dots if name not in chosen),
             *(
-                _series(index, name, dots[name], lines.get(name))
+                _series(index, name, dots[name], lines.get(name), around.get(name, ()))
                 for index, name in enumerate(chosen)
             ),
         ),
         line_name=SHORT[by],
         mark_name=SHORT[show],
         stairs=stairs,
-        x_range=_span([dot.nonzero for dot in everything]),
+        x_range=(span := _span([dot.nonzero for dot in everything])),
         y_range=(low, high),
         hidden=hidden,
+        published=tuple(
+            one
+            for one in beside
+            if span[0] <= one.nonzero <= span[1] and low <= one.accuracy <= high
+        ),
     )
 
 
 def _series(
-    index: int, name: str, dots: Sequence[Dot], corners: tuple[tuple[float, float], ...] | None
+    index: int,
+    name: str,
+    dots: Sequence[Dot],
+    corners: tuple[tuple[float, float], ...] | None,
+    band: tuple[tuple[float, float, float], ...],
 ) -> Series:
     return Series(
         name=name,
@@ -276,6 +334,7 @@ def _series(
         dash=DASHES[index // len(COLORS) % len(DASHES)],
         dots=tuple(dots),
         corners=corners,
+        band=band,
     )
 
 

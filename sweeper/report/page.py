@@ -8,10 +8,11 @@ from string import Template
 import yaml
 
 from sweeper import brackets, plots
-from sweeper.fronts import fronts, selection
+from sweeper.fronts import fronts, repeats, selection
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
-from sweeper.report import ranges, tables
+from sweeper.report import confirmations, effort, ranges, tables
+from sweeper.report.confirmations import Confirmation
 from sweeper.report.findings import arm_rows, refusals, remarks, standing
 from sweeper.report.sketch import sketch
 from sweeper.results import Fact, FoundBracket, SweepStatus, Track
@@ -37,10 +38,11 @@ def page(
     status: SweepStatus,
     facts: Sequence[Fact],
     found: Sequence[FoundBracket] = (),
+    again: Confirmation | None = None,
 ) -> str:
     """Return the report as one HTML document that loads nothing from anywhere.
 
-    `found` are the ranges of strengths that probes found.
+    `found` are the ranges of strengths that probes found, `again` is the confirmation.
     """
     track = sweep.sparsification.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
@@ -50,7 +52,12 @@ def page(
     made = fronts(facts, sweep)
     known = sweep.with_brackets(brackets.ranges(found))
     ends = ranges.edges(known, made)
-    front_view = plots.front_view(made, sweep)
+    front_view = plots.front_view(made, sweep, repeats(facts, sweep))
+    confirmed = plots.confirmed_view(again.found, again.sweep) if again else None
+    if again and not reasons:
+        said, but = confirmations.answer(again), confirmations.hedge(again)
+    else:
+        said, but = standing(sweep, status, rows, reasons), _hedge(sweep)
     curve_view = plots.curve_view(facts, sweep)
     further = bool(sweep.sparsification.finetuned_curve)
     finetuned = plots.curve_view(facts, sweep, finetuned=True)
@@ -59,8 +66,12 @@ def page(
         "question": escape(_question(sweep)),
         "progress": escape(_progress(sweep, status)),
         "warnings": _warnings(reasons, [*remarks(sweep, facts), *ranges.remarks(found, ends)]),
-        "standing": escape(standing(sweep, status, rows, reasons)),
-        "hedge": escape(_hedge(sweep)),
+        "standing": escape(said),
+        "hedge": escape(but),
+        "confirmed": confirmations.section(
+            again, _figure(confirmed, "confirmed-data") if confirmed else ""
+        ),
+        "effort": effort.section(facts, known),
         "fronts_figure": _figure(front_view, "fronts-data"),
         "main_table": tables.accuracy_table(sweep, rows, facts, ranked=not reasons),
         "sizes_table": tables.sizes_table(sweep, rows, ranked=not reasons),
@@ -79,6 +90,7 @@ def page(
         "footer": escape(f"Written by sweeper. {len(facts)} trials on record."),
         "fronts_data": _embedded(front_view),
         "curves_data": _embedded(curve_view),
+        "confirmed_data": _embedded(confirmed) if confirmed else "null",
         "finetuned_data": _embedded(finetuned) if further else "null",
         "plotly": plots.packed_javascript(),
         "css": _asset("page.css"),
@@ -107,20 +119,20 @@ def _question(sweep: Sweep) -> str:
 
 def _progress(sweep: Sweep, status: SweepStatus) -> str:
     search = sweep.search
-    repeats = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
+    several = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
     return (
-        f"{status.done} of {status.budget} trials finished; {search.trials} trials × {repeats} "
+        f"{status.done} of {status.budget} trials finished; {search.trials} trials × {several} "
         f"for each arm, sampler {search.sampler}; {sweep.training.epochs} + "
         f"{sweep.sparsification.finetune_epochs} epochs."
     )
 
 
 def _hedge(sweep: Sweep) -> str:
-    repeats = sweep.search.repeats
-    searches = "one search" if repeats == 1 else f"{repeats} searches"
+    count = sweep.search.repeats
+    searches = "one search" if count == 1 else f"{count} searches"
     return (
         f"A standing, not a verdict: {searches} per arm, every network trained once, the best "
-        "ones not confirmed with fresh seeds."
+        f"ones not confirmed with fresh seeds: sweeper confirm {sweep.name} does so."
     )
 
 

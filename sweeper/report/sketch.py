@@ -4,6 +4,7 @@ import math
 from html import escape
 
 from sweeper.plots import Series, View
+from sweeper.plots.published import LEGEND
 
 WIDTH, HEIGHT = 960, 480
 LEFT, RIGHT, TOP, BOTTOM = 62, 760, 12, 424
@@ -25,6 +26,10 @@ def sketch(view: View, name: str) -> str:
     """Return an SVG element; `name` makes its ids unique within a page."""
     parts = [_axes(view), f'<clipPath id="{name}-clip">', _box(), "</clipPath>"]
     parts.append(f'<g clip-path="url(#{name}-clip)">')
+    parts += [_band(view, series) for series in view.coloured if series.band]
+    parts += [
+        _open(_across(view, one.nonzero), _down(view, one.accuracy)) for one in view.published
+    ]
     parts += [_line(view, series) for series in view.series]
     parts += [_marks(view, series) for series in view.coloured]
     parts.append("</g>")
@@ -87,6 +92,28 @@ def _line(view: View, series: Series) -> str:
     return f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="{width}"{dashes}/>'
 
 
+def _band(view: View, series: Series) -> str:
+    """Return the area between two staircases, to the right edge of the picture."""
+    right = _across(view, view.x_range[1])
+    places = [
+        (_across(view, x), _down(view, low), _down(view, high)) for x, low, high in series.band
+    ]
+    ends = [x for x, _, _ in places[1:]] + [right]
+    (left, bottom, _), *_ = places
+    up = "".join(f"V{high}H{end}" for (_, _, high), end in zip(places, ends, strict=True))
+    starts = [x for x, _, _ in places]
+    down = "".join(
+        f"V{low}H{start}" for (_, low, _), start in zip(places[::-1], starts[::-1], strict=True)
+    )
+    return f'<path d="M{left} {bottom}{up}{down}Z" fill="{_ink(series)}" fill-opacity="0.15"/>'
+
+
+def _open(x: float, y: float) -> str:
+    return (
+        f'<circle cx="{x}" cy="{y}" r="4.6" fill="none" stroke="var(--faint)" stroke-width="1.5"/>'
+    )
+
+
 def _marks(view: View, series: Series) -> str:
     return "".join(
         _mark(series, _across(view, dot.nonzero), _down(view, dot.mark)) for dot in series.dots
@@ -114,6 +141,13 @@ def _legend(view: View) -> str:
         y = TOP + 12 + 22 * len(view.coloured)
         parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{_ink(view.grey[0])}"/>')
         parts.append(_text(RIGHT + 54, y + 4, view.others, "start"))
+    if view.published:
+        y = TOP + 12 + 22 * (len(view.coloured) + bool(view.grey))
+        parts.append(_open(RIGHT + 31, y))
+        parts += [
+            _text(RIGHT + 54, y + 4 + 16 * n, line, "start")
+            for n, line in enumerate(LEGEND.split(": "))
+        ]
     return "".join(parts)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from sweeper.report.confirmations import Confirmation
 from sweeper.report.page import page
 from sweeper.results import Fact, FoundBracket, SweepStatus
 from sweeper.spec import Sweep
@@ -15,9 +16,10 @@ def write_report(
     status: SweepStatus,
     facts: Sequence[Fact],
     found: Sequence[FoundBracket] = (),
+    again: Confirmation | None = None,
 ) -> Path:
     """Write the report of a sweep and return its path. A reader sees the old file or the new one.
 
     Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
-    return write_whole(Path(path), page(sweep, status, facts, found).encode())
+    return write_whole(Path(path), page(sweep, status, facts, found, again).encode())

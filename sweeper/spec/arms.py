@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.catalogue import EXACT_ZEROS, METHODS, MethodEntry, plugins
+from sweeper.catalogue import EXACT_ZEROS, METHODS, Family, MethodEntry, family_of, plugins
 from sweeper.errors import choices
 from sweeper.results import MethodConfig, Scalar
 from sweeper.spec.domains import (
@@ -181,6 +181,16 @@ class Arm(Frozen):
             control = ", entries in a fixed random order" if term.shuffle else ""
             parts.append(term.formula.summary + control)
         return "; ".join(parts) or "no penalty"
+
+    @property
+    def family(self) -> Family:
+        """What it is compared as: its penalties decide, whatever else it does."""
+        if any(term.shuffle for term in self.terms):
+            return "shuffled"
+        families = {family_of(term.penalty) for term in self.terms}
+        if len(families) == 1:
+            return families.pop()
+        return "hybrid" if families and families <= {"lp", "entropy", "hybrid"} else "other"
 
     @property
     def way_text(self) -> str:

@@ -1,0 +1,199 @@
+"""What confirmed networks say: the answer, sizes at accuracies, families against each other."""
+
+from dataclasses import dataclass
+
+from sweeper.catalogue import FAMILIES
+from sweeper.confirming import Confirmed, Level, curves, level, within
+from sweeper.fronts import FEWEST, Estimate
+from sweeper.report.tables import cell, numbers
+from sweeper.results import Fact
+from sweeper.spec import Sweep
+from sweeper.verdict import Versus, sentence, versus
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmation:
+    """A confirmation as a report needs it."""
+
+    sweep: Sweep
+    facts: tuple[Fact, ...]
+    done: int
+    budget: int
+    found: tuple[Confirmed, ...]
+
+    @property
+    def versus(self) -> tuple[Versus, ...]:
+        return versus(self.sweep, self.found)
+
+
+def answer(again: Confirmation) -> str:
+    """Return the answer in a sentence, or what is missing for one."""
+    if again.done < again.budget:
+        return (
+            f"Of {again.budget} trainings with fresh seeds {again.done} are done: no answer before "
+            "all are."
+        )
+    said = sentence(again.versus)
+    if said:
+        return said
+    return (
+        "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
+        "together with another one: there is no ratio to quote."
+    )
+
+
+def hedge(again: Confirmation) -> str:
+    """Return what the answer rests on."""
+    confirms = again.sweep.confirms
+    seeds = confirms.seeds if confirms else 0
+    repeats = again.sweep.search.repeats
+    few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
+    return (
+        f"Of each of {repeats} independent searches the configuration that was best on validation "
+        f"within each size, trained again with {seeds} fresh seeds. Arms were chosen on "
+        f"validation, ratios are taken on test; nothing was selected on test.{few}"
+    )
+
+
+def levels_table(again: Confirmation) -> str:
+    """Return nonzero parameters at test accuracies, with intervals over repeats."""
+    targets = again.sweep.targets.accuracy
+    of = curves(again.found, "test_accuracy")
+    body = []
+    for arm in (arm for arm in again.sweep.arms if arm in of):
+        mine = [one for one in again.found if one.arm == arm]
+        lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
+        failed = sum(one.failed for one in mine)
+        cells = [_level(level(of[arm], accuracy)) for accuracy in targets]
+        cells.append(cell(f"{100 * lost:+.2f}"))
+        cells.append(cell(f"{failed} of {sum(len(one.facts) for one in mine)}"))
+        body.append((arm, cells, FAMILIES[again.sweep.arms[arm].family]))
+    head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
+    caption = (
+        "Nonzero parameters, biases included, at a test accuracy: read between the means of each "
+        "repeat's configurations, geometric mean over repeats, below it the 95 % t-interval or in "
+        "how many repeats it is reached. Shrinkage: points of validation accuracy that the search "
+        "promised too much. Failed: trainings that diverged or collapsed."
+    )
+    return numbers(head, body, caption)
+
+
+def sizes_table(again: Confirmation) -> str:
+    """Return test accuracies within each size."""
+    sizes = again.sweep.confirms.sizes if again.sweep.confirms else ()
+    body = []
+    for arm in again.sweep.arms:
+        mine = [one for one in again.found if one.arm == arm]
+        cells = [_accuracy(within(mine, size, "test_accuracy")) for size in sizes]
+        body.append((arm, cells, ""))
+    caption = (
+        "Test accuracy in % of the configurations that were best on validation within a number of "
+        "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval."
+    )
+    return numbers(["arm", *(f"≤ {size:,}" for size in sizes)], body, caption)
+
+
+def versus_table(again: Confirmation) -> str:
+    """Return the ratios of families; empty if there is nothing to set against each other."""
+    rows = again.versus
+    if not rows:
+        return ""
+    targets = sorted({row.accuracy for row in rows})
+    body = []
+    for family, against in dict.fromkeys((row.family, row.against) for row in rows):
+        known = {
+            row.accuracy: row for row in rows if (row.family, row.against) == (family, against)
+        }
+        cells = [_ratio(known.get(target)) for target in targets]
+        body.append((f"{FAMILIES[family]} / {FAMILIES[against]}", cells, ""))
+    caption = (
+        "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
+        "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
+        "t-interval; bold where it leaves out 1. The arms, named below, were chosen on validation. "
+        "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
+    )
+    return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
+
+
+def layers_table(again: Confirmation, size: int) -> str:
+    """Return what share of each layer's weights is left, in networks within a size."""
+    names: dict[str, int] = {}
+    body = []
+    for arm in again.sweep.arms:
+        layers = [
+            layer
+            for one in again.found
+            if one.arm == arm and size in one.sizes
+            for fact in one.facts
+            if (network := fact.result.judged(fact.config.track))
+            for layer in network.layers
+        ]
+        if not layers:
+            continue
+        cells = []
+        for name in dict.fromkeys(layer.name for layer in layers):
+            mine = [layer for layer in layers if layer.name == name]
+            names[name] = mine[0].total_weights
+            share = sum(layer.weights / layer.total_weights for layer in mine) / len(mine)
+            mean = sum(layer.weights for layer in mine) / len(mine)
+            cells.append(cell(f"{100 * share:.2f} %", f"{mean:,.0f}"))
+        body.append((arm, cells, ""))
+    head = ["arm", *(f"{name} ({total:,})" for name, total in names.items())]
+    caption = (
+        f"Weights that are left in each layer of the networks within {size:,} nonzero parameters, "
+        "mean over seeds and repeats."
+    )
+    return numbers(head, body, caption) if body else ""
+
+
+def _level(at: Level) -> str:
+    if at.estimate:
+        return cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
+    if at.most is not None:
+        return cell(f"≤ {at.most:,.0f}")
+    return cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else None)
+
+
+def _accuracy(found: Estimate | None) -> str:
+    if found is None:
+        return cell("–")
+    scaled = Estimate(
+        100 * found.center,
+        None if found.low is None else 100 * found.low,
+        None if found.high is None else 100 * found.high,
+        found.values,
+    )
+    return cell(f"{scaled.center:.2f}", _interval(scaled, ".2f"))
+
+
+def _interval(found: Estimate, digits: str) -> str | None:
+    if found.low is None or found.high is None:
+        return f"n = {found.n}"
+    return f"{found.low:{digits}} to {found.high:{digits}}"
+
+
+def _ratio(row: Versus | None) -> str:
+    if row is None:
+        return cell("–")
+    arms = f"{row.ours} / {row.theirs}"
+    if row.ratio is None:
+        return cell("–", f"{row.text}: {arms}")
+    return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}: {arms}", row.settled)
+
+
+def section(again: Confirmation | None, figure: str) -> str:
+    """Return the section of the report; empty if there is no confirmation."""
+    if again is None:
+        return ""
+    confirms = again.sweep.confirms
+    sizes = confirms.sizes if confirms else ()
+    middle = sizes[len(sizes) // 2] if sizes else 0
+    parts = [
+        "<h2>Confirmed with fresh seeds</h2>",
+        figure,
+        levels_table(again),
+        versus_table(again),
+        sizes_table(again),
+        layers_table(again, middle),
+    ]
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,49 @@
+"""What tuning each arm took: a table of hypervolume by trials, and of how wide strengths may be."""
+
+from collections.abc import Sequence
+
+from sweeper.effort import TOLERANCE, efforts, tolerances
+from sweeper.report.tables import cell, numbers
+from sweeper.results import Fact
+from sweeper.spec import Sweep
+
+SHARES = (0.25, 0.5, 0.75)
+"""Parts of the budget after which the front is looked at."""
+
+
+def section(facts: Sequence[Fact], known: Sweep) -> str:
+    """Return the section of the report; `known` has the ranges of the strengths. Empty if early."""
+    found = [one for one in efforts(facts, known) if len(one.seconds) >= len(SHARES) + 1]
+    if not found:
+        return ""
+    total = min(len(one.seconds) for one in found)
+    counts = [max(1, round(share * total)) for share in SHARES]
+    widths = {one.arm: one for one in reversed(tolerances(facts, known))}
+    body = []
+    for one in found:
+        cells = [cell(f"{100 * one.share(count):.1f} %") for count in counts]
+        means = one.mean()
+        cells.append(cell(f"{means[-1]:.4f}", f"{one.seconds[-1]:,.0f} s"))
+        width = widths.get(one.arm)
+        if width is None:
+            cells += [cell("–"), cell("–")]
+        else:
+            near = f"{width.low:.2g} to {width.high:.2g}"
+            cells.append(cell(f"{width.decades:.1f} decades", near))
+            cells.append(cell(f"{100 * width.within / max(width.trials, 1):.0f} %"))
+        body.append((one.arm, cells, ""))
+    head = [
+        "arm",
+        *(f"after {count}" for count in counts),
+        f"after {total} trials",
+        "strength may vary",
+        "such trials",
+    ]
+    caption = (
+        "Hypervolume of the front of a search's first trials, as a share of the last one, mean "
+        "over repeats; below the last one the seconds of training that one search took. An arm "
+        "that has nearly all early is easy to tune; one that still rises had too small a budget. "
+        f"On the right: the strengths of trials that lose at most {100 * TOLERANCE:g} points to "
+        "the best of their arm at their size or below, and how many trials those are."
+    )
+    return "<h2>Effort of tuning</h2>" + numbers(head, body, caption)

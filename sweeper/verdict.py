@@ -1,0 +1,117 @@
+"""Whether entropies need fewer parameters than L_p penalties: a ratio, or why there is none.
+
+The arm that stands for a family is chosen on validation, the ratio is taken on test, and pairs are
+repeats. Pure entropies, entropies with L_p and shuffled controls stand apart.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sweeper.catalogue import FAMILIES, Family
+from sweeper.confirming import Confirmed, curves, level
+from sweeper.fronts import FEWEST, Curve, Estimate, paired_ratio
+from sweeper.spec import Sweep
+
+OURS: tuple[Family, ...] = ("entropy", "hybrid", "shuffled")
+THEIRS: tuple[Family, ...] = ("lp", "other")
+Curves = Mapping[str, Mapping[int, Curve]]
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """One family against another at one accuracy."""
+
+    accuracy: float
+    ours: str
+    theirs: str
+    """The arms that stand for their families."""
+    family: Family
+    against: Family
+    ratio: Estimate | None
+    """Nonzeros of ours / nonzeros of theirs: under 1 means that ours needs fewer."""
+    paired: int
+    """Repeats in which both reach it."""
+    repeats: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether the interval leaves out 1."""
+        ratio = self.ratio
+        if ratio is None or ratio.low is None or ratio.high is None:
+            return False
+        return not ratio.low <= 1.0 <= ratio.high
+
+    @property
+    def text(self) -> str:
+        """The ratio as people read it, or why there is none."""
+        if self.ratio is None:
+            return f"both reach it in {self.paired} of {self.repeats} repeats"
+        shown = f"{self.ratio.center:.2f}"
+        if self.ratio.low is None or self.ratio.high is None:
+            values = ", ".join(f"{value:.2f}" for value in self.ratio.values)
+            return f"{shown} (n = {self.ratio.n}, no interval under {FEWEST}: {values})"
+        return f"{shown} ({self.ratio.low:.2f} to {self.ratio.high:.2f}, n = {self.ratio.n})"
+
+
+def versus(sweep: Sweep, found: Sequence[Confirmed]) -> tuple[Versus, ...]:
+    """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
+    chosen, shown = curves(found, "val_accuracy"), curves(found, "test_accuracy")
+    rows = []
+    for family in OURS:
+        for against in THEIRS:
+            for accuracy in sweep.targets.accuracy:
+                ours = best(sweep, chosen, family, accuracy)
+                theirs = best(sweep, chosen, against, accuracy)
+                if ours and theirs:
+                    rows.append(_versus(shown, ours, theirs, family, against, accuracy))
+    return tuple(rows)
+
+
+def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
+    """Return the arm of a family that needs least at a validation accuracy, in every repeat."""
+    sizes = {
+        arm: most
+        for arm, repeats in chosen.items()
+        if sweep.arms[arm].family == family and (most := level(repeats, accuracy).most) is not None
+    }
+    return min(sizes, key=lambda arm: sizes[arm]) if sizes else None
+
+
+def sentence(rows: Sequence[Versus]) -> str:
+    """Return the answer at the highest accuracy that can be compared; empty if there is none."""
+    comparable = [(row, row.ratio) for row in rows if row.against == "lp" and row.ratio]
+    if not comparable:
+        return ""
+    accuracy = max(row.accuracy for row, _ in comparable)
+    parts = []
+    for row, ratio in comparable:
+        if row.accuracy < accuracy:
+            continue
+        ends = (ratio.low, ratio.high)
+        interval = "" if None in ends else f", 95 % interval {ends[0]:.2f} to {ends[1]:.2f}"
+        parts.append(
+            f"the best of the {FAMILIES[row.family]} ({row.ours}) needs {ratio.center:.2f} times "
+            f"the nonzero parameters of the best L_p penalty, {row.theirs}{interval}, "
+            f"n = {ratio.n} repeats"
+        )
+    return f"At {100 * accuracy:.4g} % test accuracy, {'; '.join(parts)}."
+
+
+def _versus(
+    shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
+) -> Versus:
+    mine, other = level(shown[ours], accuracy), level(shown[theirs], accuracy)
+    repeats = sorted({*mine.readings, *other.readings})
+    pairs = [
+        (one, two)
+        for repeat in repeats
+        if repeat in mine.readings
+        and repeat in other.readings
+        and (one := mine.readings[repeat].exact) is not None
+        and (two := other.readings[repeat].exact) is not None
+    ]
+    ratio = None
+    # With a repeat left out the others would be the lucky ones.
+    if pairs and len(pairs) == len(repeats):
+        ratio = paired_ratio([one for one, _ in pairs], [two for _, two in pairs])
+    return Versus(accuracy, ours, theirs, family, against, ratio, len(pairs), len(repeats))

@@ -1,0 +1,223 @@
+"""Families of penalties against each other, from confirmed networks made by hand."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from factories import make_fact, make_status, make_sweep
+from test_report import readable
+
+from sweeper.confirming import Confirmed, confirmation, confirmed, curves
+from sweeper.fronts import paired_ratio
+from sweeper.report import Confirmation, write_report
+from sweeper.report.page import page
+from sweeper.results import Fact
+from sweeper.spec import Arm, Sweep
+from sweeper.verdict import best, sentence, versus
+
+AUTO = {"log_uniform": [1e-4, 1e-1]}
+ARMS: Mapping[str, Any] = {
+    "l1": {"penalty": "l1", "strength": AUTO},
+    "l2": {"penalty": "l2", "strength": AUTO},
+    "entropy": {"penalty": "marginal_entropy", "strength": AUTO},
+    "mixed": {"penalty": "l1_marginal_entropy", "strength": AUTO},
+    "control": {"penalty": "l1_marginal_entropy", "strength": AUTO, "shuffle": True},
+    "gradual": {"method": "gradual_magnitude"},
+}
+SIZES = (1000, 10_000)
+
+
+@pytest.mark.parametrize(
+    ("arm", "family"),
+    [
+        ({"penalty": "l1", "strength": 1.0}, "lp"),
+        ({"penalty": "l1", "strength": 1.0, "method": "gradual_magnitude"}, "lp"),
+        ({"sum": {"l1": {"strength": 1.0}, "l2": {"strength": 1.0}}}, "lp"),
+        ({"penalty": "renyi_entropy", "strength": 1.0}, "entropy"),
+        ({"sum": {"l1": {"strength": 1.0}, "joint_entropy": {"strength": 1.0}}}, "hybrid"),
+        ({"penalty": "l1_joint_entropy", "strength": 1.0}, "hybrid"),
+        ({"penalty": "joint_entropy", "strength": 1.0, "shuffle": True}, "shuffled"),
+        ({"sum": {"mcp": {"strength": 1.0}, "joint_entropy": {"strength": 1.0}}}, "other"),
+        ({"penalty": "hoyer", "strength": 1.0}, "other"),
+        ({"method": "gradual_magnitude"}, "other"),
+        ({}, "other"),
+    ],
+)
+def test_penalties_decide_the_family(arm: Any, family: str) -> None:
+    assert Arm.model_validate(arm).family == family
+
+
+def search(repeats: int) -> tuple[Sweep, list[Fact]]:
+    """Each repeat of each arm has one network at each size."""
+    sweep = make_sweep(
+        arms=ARMS,
+        search={"trials": 2, "repeats": repeats},
+        targets={"nonzero": list(SIZES), "accuracy": [0.95, 0.97, 0.99]},
+    )
+    make = partial(make_fact, sweep=sweep)
+    return sweep, [
+        make(arm=arm, repeat=repeat, slot=slot, nonzero=size, val=0.95 + 0.02 * slot)
+        for arm in sweep.arms
+        for repeat in range(repeats)
+        for slot, size in enumerate(SIZES)
+    ]
+
+
+Middle = Callable[[str, int], tuple[float, float]]
+
+
+def again(
+    repeats: int, middle: Middle, seeds: int = 2
+) -> tuple[Sweep, list[Confirmed], list[Fact]]:
+    """`middle` says at which size a repeat of an arm reaches 97 %: on validation, and on test."""
+    sweep, facts = search(repeats)
+    confirms = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
+    trained = []
+    for arm in confirms.arms:
+        for repeat, number in confirms.slots(arm):
+            place = number % len(SIZES)
+            val, test = (
+                0.97 + shift * 0.02
+                for size in middle(arm, repeat)
+                for shift in [_shift(place, size)]
+            )
+            trained.append(
+                make_fact(
+                    sweep=confirms,
+                    arm=arm,
+                    repeat=repeat,
+                    slot=number,
+                    nonzero=SIZES[place],
+                    val=val,
+                    test=test,
+                )
+            )
+    return confirms, confirmed(confirms, trained, facts), trained
+
+
+def _shift(place: int, size: float) -> float:
+    """Return how far from 97 % a network lies, so that the line between the two crosses there."""
+    import math
+
+    at = math.log10(size) - 3  # 0 at 1,000 and 1 at 10,000
+    return -at if place == 0 else 1 - at
+
+
+def sizes(arm: str, repeat: int) -> tuple[float, float]:
+    base = {
+        "l1": 3000,
+        "l2": 5000,
+        "entropy": 4000,
+        "mixed": 2000,
+        "control": 2900,
+        "gradual": 2500,
+    }[arm]
+    both = base * (1 + 0.1 * repeat)
+    return both, both * (1.02 if repeat % 2 and arm != "l1" else 1.0)
+
+
+def test_the_ratio_is_that_of_the_repeats_with_its_interval() -> None:
+    sweep, found, _ = again(5, sizes)
+    rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
+    row = rows["hybrid", "lp", 0.97]
+    assert (row.ours, row.theirs) == ("mixed", "l1")
+    # Oracle: the sizes that were put in.
+    expected = paired_ratio(
+        [sizes("mixed", repeat)[1] for repeat in range(5)],
+        [sizes("l1", repeat)[1] for repeat in range(5)],
+    )
+    assert expected is not None
+    assert row.ratio is not None
+    assert row.ratio.center == pytest.approx(expected.center)
+    assert (row.ratio.low, row.ratio.high) == pytest.approx((expected.low, expected.high))
+    assert row.settled
+    assert row.text == f"{expected.center:.2f} ({expected.low:.2f} to {expected.high:.2f}, n = 5)"
+    assert rows["entropy", "lp", 0.97].ours == "entropy"
+    assert rows["shuffled", "other", 0.97].theirs == "gradual"
+    assert ("hybrid", "lp", 0.99) not in rows  # nobody reaches it
+
+
+def test_who_stands_for_a_family_is_chosen_on_validation_alone() -> None:
+    def lucky(arm: str, repeat: int) -> tuple[float, float]:
+        val, _ = sizes(arm, repeat)
+        return val, 1100 if arm == "l2" else val
+
+    sweep, found, _ = again(5, lucky)
+    assert best(sweep, curves(found, "val_accuracy"), "lp", 0.97) == "l1"
+    assert {row.theirs for row in versus(sweep, found) if row.against == "lp"} == {"l1"}
+
+
+def test_a_repeat_that_does_not_reach_it_takes_the_ratio_away() -> None:
+    def missing(arm: str, repeat: int) -> tuple[float, float]:
+        val, test = sizes(arm, repeat)
+        return val, 20_000 if (arm, repeat) == ("l1", 3) else test
+
+    sweep, found, _ = again(5, missing)
+    (row,) = [
+        row
+        for row in versus(sweep, found)
+        if (row.family, row.against, row.accuracy) == ("hybrid", "lp", 0.97)
+    ]
+    assert (row.ratio, row.paired, row.repeats, row.settled) == (None, 4, 5, False)
+    assert row.text == "both reach it in 4 of 5 repeats"
+
+
+def test_under_five_repeats_the_values_are_shown_and_no_interval() -> None:
+    sweep, found, _ = again(3, sizes)
+    rows = versus(sweep, found)
+    assert not any(row.settled for row in rows)
+    (row,) = [
+        row
+        for row in rows
+        if (row.family, row.against) == ("hybrid", "lp") and row.accuracy == 0.97
+    ]
+    assert row.text == "0.67 (n = 3, no interval under 5: 0.67, 0.68, 0.67)"
+
+
+def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
+    sweep, found, _ = again(5, sizes)
+    said = sentence(versus(sweep, found))
+    assert said.startswith(
+        "At 97 % test accuracy, the best of the pure entropies (entropy) needs 1.34 times the "
+        "nonzero parameters of the best L_p penalty, l1, 95 % interval 1."
+    )
+    assert "the best of the entropies with L_p (mixed) needs 0.67 times" in said
+    assert "the best of the shuffled controls (control) needs 0.97 times" in said
+    assert said.endswith("n = 5 repeats.")
+    assert sentence(()) == ""
+
+
+def report(repeats: int, **changes: Any) -> str:
+    sweep, facts = search(repeats)
+    confirms, found, trained = again(repeats, sizes)
+    budget = sum(len(confirms.slots(arm)) for arm in confirms.arms)
+    usual = {"done": budget, "budget": budget} | changes
+    part = Confirmation(confirms, tuple(trained), found=tuple(found), **usual)
+    return page(sweep, make_status(sweep, facts), facts, again=part)
+
+
+def test_a_report_begins_with_the_answer_of_the_confirmed_networks() -> None:
+    text = readable(report(5))
+    at = text.index
+    assert at("At 97 % test accuracy, the best of the pure entropies") < at("Confirmed with fresh")
+    assert at("Confirmed with fresh seeds") < at("Fronts of the search")
+    assert "trained again with 2 fresh seeds" in text
+    assert "entropies with L_p / L_p penalties" in text
+    assert "mixed / l1" in text
+    assert "Weights that are left in each layer of the networks within 10,000" in text
+    assert "Effort of tuning" not in text  # two trials tell nothing
+
+
+def test_an_unfinished_confirmation_gives_no_answer() -> None:
+    text = readable(report(5, done=7, budget=120))
+    assert "Of 120 trainings with fresh seeds 7 are done: no answer before all are." in text
+
+
+def test_a_report_without_confirmation_says_how_to_get_one(tmp_path: Path) -> None:
+    sweep, facts = search(2)
+    path = write_report(tmp_path / "r.html", sweep, make_status(sweep, facts), facts)
+    text = readable(path.read_text(encoding="utf-8"))
+    assert "not confirmed with fresh seeds: sweeper confirm toy does so." in text
+    assert "Confirmed with fresh seeds" not in text
