@@ -71,6 +71,7 @@ def launch(
     pack: "PackSize" = "auto",
     data: str | Path | None = None,
     extend: bool = False,
+    artifacts: str | None = None,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
     on_note: "Callable[[str], None] | None" = None,
@@ -79,7 +80,8 @@ def launch(
 
     A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
     there is room for, unless `workers` says how many. `address` is that of a cluster, by which
-    Ray is not started here. `on_note` is told in one line what the workers wait for.
+    Ray is not started here. `on_note` is told in one line what the workers wait for. `artifacts`
+    is where the networks of a confirmation are kept, a folder or a bucket.
     """
     from sweeper import service
     from sweeper.checking import try_formulas
@@ -111,6 +113,7 @@ def launch(
                 store,
                 pack=pack,
                 folder=None if data is None else Path(data),
+                artifacts=_absolute(artifacts),
                 on_status=on_status or _ignore,
             )
         service.mend(store, sweep.name)  # a worker may have died with its last fact untold
@@ -148,6 +151,16 @@ def confirm(
         return confirmed(wanted, store.results(wanted.name), searched)
     finally:
         store.close()
+
+
+def _absolute(place: str | None) -> str | None:
+    """Return where artifacts go, also for a process that runs elsewhere. Raises InputError."""
+    if place is None:
+        return None
+    from sweeper.search.artifacts import artifact_store
+
+    artifact_store(place)  # a mistake is told here, not by a worker
+    return place if "://" in place else str(Path(place).absolute())
 
 
 def _continued(known: "Sweep", wanted: "Sweep") -> "Sweep":

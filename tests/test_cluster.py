@@ -407,7 +407,7 @@ class _Ray:
 
 
 def errand(share: Share, workers: int = 2) -> Errand:
-    return Errand("tiny", "", share, workers, 1, None, Path(), 0.1, None)
+    return Errand("tiny", "", share, workers, 1, None, None, Path(), 0.1, None)
 
 
 def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:

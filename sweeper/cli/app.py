@@ -20,6 +20,7 @@ from sweeper.cli import (
     regularizers,
     running,
     sweeps,
+    verifying,
 )
 from sweeper.errors import SweeperError
 
@@ -39,6 +40,7 @@ for module in (
     regularizers,
     outcomes,
     moving,
+    verifying,
     dashboards,
     sweeps,
     doctor,

@@ -58,6 +58,16 @@ Pack = Annotated[
         help="Trials that a worker trains at the same time; auto measures what is fastest.",
     ),
 ]
+Artifacts = Annotated[
+    str | None,
+    typer.Option(
+        "--artifacts",
+        envvar="SWEEPER_ARTIFACTS",
+        metavar="PLACE",
+        help="Where confirmed networks are kept: a folder, s3://BUCKET or gs://BUCKET.",
+        show_default=False,
+    ),
+]
 DataFolder = Annotated[
     Path | None,
     typer.Option(

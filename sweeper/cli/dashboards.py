@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Storage, opened
+from sweeper.cli.common import Artifacts, Storage, opened
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +29,7 @@ def dashboard(
         bool,
         typer.Option("--allow-edit", help="Let notes, studies and trials be changed and deleted."),
     ] = False,
+    artifacts: Artifacts = None,
 ) -> None:
     """Serve the Optuna dashboard with the fronts of all sweeps, until Ctrl-C; read-only."""
     signal.signal(signal.SIGTERM, _end)  # how containers are stopped
@@ -36,7 +37,15 @@ def dashboard(
 
     token = configured()
     with opened(storage) as store:
-        serve(store, host, port, token=token, allow_edit=allow_edit, announce=_announce)
+        serve(
+            store,
+            host,
+            port,
+            token=token,
+            allow_edit=allow_edit,
+            artifacts=artifacts,
+            announce=_announce,
+        )
 
 
 def _end(*_: object) -> None:

@@ -7,7 +7,17 @@ from typing import Annotated, cast
 import typer
 
 from sweeper.api import DEFAULT_STORAGE, On
-from sweeper.cli.common import DataFolder, Device, Name, Pack, Storage, StudyFile, console, opened
+from sweeper.cli.common import (
+    Artifacts,
+    DataFolder,
+    Device,
+    Name,
+    Pack,
+    Storage,
+    StudyFile,
+    console,
+    opened,
+)
 from sweeper.cli.running import Extend, conduct, ending
 
 Place = Annotated[
@@ -103,6 +113,7 @@ def confirm(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
@@ -126,6 +137,7 @@ def confirm(
         device=device,
         pack=checked(pack),
         data=data,
+        artifacts=artifacts,
     )
     registered = conduct(train, again=_again(["confirm", name], on, address))
     terminal = console()

@@ -8,6 +8,7 @@ import typer
 
 from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
+    Artifacts,
     DataFolder,
     Device,
     Name,
@@ -151,6 +152,7 @@ def worker(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
     from sweeper.worker import capacity, devices, work
@@ -164,6 +166,7 @@ def worker(
             device=device,
             pack=size,
             folder=data,
+            artifacts=artifacts,
             on_event=typer.echo,
         )
     typer.echo(f"{name}: {many(done, 'trial')} done by this worker")

@@ -16,6 +16,7 @@ from sweeper.dashboard.reaping import reaping
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.errors import InputError, StorageError
 from sweeper.patience import Patience
+from sweeper.search.artifacts import artifact_store
 from sweeper.search.retry import retry
 from sweeper.store import Store
 
@@ -27,8 +28,10 @@ LOOK = 1.0
 """Seconds of patience with a database that is away, for who asks whether it is."""
 
 
-def application(store: Store) -> "WSGIApplication":
+def application(store: Store, artifacts: str | None = None) -> "WSGIApplication":
     """Return the Optuna dashboard as a WSGI application; creates Optuna's tables if absent.
+
+    `artifacts` is where the files of trials are kept, which it lets people download.
 
     Raises StorageError if the database cannot be reached or is of another Optuna's schema.
     """
@@ -41,7 +44,8 @@ def application(store: Store) -> "WSGIApplication":
         storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)))
     except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
         raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
-    return cast("WSGIApplication", wsgi(storage))
+    kept = artifact_store(artifacts) if artifacts else None
+    return cast("WSGIApplication", wsgi(storage, artifact_store=kept))
 
 
 def serve(
@@ -51,6 +55,7 @@ def serve(
     *,
     token: bytes | None = None,
     allow_edit: bool = False,
+    artifacts: str | None = None,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve the dashboard until Ctrl-C; port 0 takes a free one. `announce` gets the URL.
@@ -64,7 +69,7 @@ def serve(
         )
     looking = store.another(Patience(LOOK))
     with _server(host, port) as server, closing(looking), reaping(store):
-        app = application(store)
+        app = application(store, artifacts)
         server.set_app(guarded(app, token, read_only=not allow_edit, check=looking.check))
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/")

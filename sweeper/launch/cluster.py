@@ -46,6 +46,7 @@ class Errand:
     workers: int
     pack: PackSize
     data: Path | None
+    artifacts: str | None
     folder: Path
     """In which workers run where a node has it: modules of the user's own are found there."""
     every: float
@@ -61,6 +62,7 @@ def run_on_ray(
     workers: int | None = None,
     pack: PackSize = "auto",
     folder: Path | None = None,
+    artifacts: str | None = None,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
     on_note: Callable[[str], None] = lambda line: None,
     every: float = 0.5,
@@ -91,6 +93,7 @@ def run_on_ray(
             workers=workers or max(1, usual),
             pack=pack,
             data=None if folder is None else folder.absolute(),
+            artifacts=artifacts,
             folder=Path.cwd(),
             every=every,
             command=None if command is None else tuple(command),
@@ -240,6 +243,7 @@ def work_on_node(errand: Errand) -> tuple[str, str]:
                 devices=["cuda" if errand.share.gpus else "cpu"],
                 pack=errand.pack,
                 folder=errand.data,
+                artifacts=errand.artifacts,
                 logs=_logs(ray, errand.name),
                 every=errand.every,
                 command=[*environment(ray, errand), *(errand.command or COMMAND)],

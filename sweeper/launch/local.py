@@ -24,6 +24,8 @@ GRACE = 10.0
 """Seconds that a worker has after SIGTERM to give its slots back."""
 LAST_LINES = 5
 """Of a worker that ended without a word of why, which are shown."""
+ARTIFACTS = "SWEEPER_ARTIFACTS"
+"""Environment variable: where confirmed networks are kept."""
 DEATHS = 3
 """Deaths without any progress of the sweep in between, after which it is given up."""
 
@@ -35,6 +37,7 @@ def run_workers(
     devices: Sequence[str],
     pack: PackSize = "auto",
     folder: Path | None = None,
+    artifacts: str | None = None,
     logs: Path,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
     every: float = 0.5,
@@ -58,6 +61,8 @@ def run_workers(
     }
     if folder is not None:
         environment["SWEEPER_DATA"] = str(folder)
+    if artifacts is not None:
+        environment[ARTIFACTS] = artifacts
     try:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:

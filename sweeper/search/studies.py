@@ -14,6 +14,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.patience import Patience
 from sweeper.results import Fact, Scalar, Slot, Track, TrialResult
+from sweeper.search.artifacts import artifact_store, download, upload
 from sweeper.search.publish import changed, figure_chunks, note_chunks
 from sweeper.search.quiet import quiet
 from sweeper.search.retry import retry
@@ -84,6 +85,7 @@ class Search:
         self._sweep = sweep
         self._ids: dict[str, int] = {}
         self._proposals = Proposals(sweep)
+        self._artifacts: Any = None
 
     @cached_property
     def _backend(self) -> RDBStorage:
@@ -169,6 +171,27 @@ class Search:
             distributions=space_of(self._sweep, fact.arm),
             user_attrs={**self._attributes(slot, fact.provenance.device), **attributes},
         )
+
+    def keep_at(self, place: str) -> None:
+        """Keep the files of trials at a place: a folder or a bucket. Raises InputError."""
+        self._artifacts = artifact_store(place)
+
+    def attach(self, study: str, trial: int, name: str, content: bytes) -> None:
+        """Keep a file of a running trial; nothing happens if it is finished or gone."""
+        known = self._known(study, trial)
+        if known is None:
+            return
+        with suppress(UpdateFinishedTrialError):
+            found = self._retry(lambda: self._storage.get_trial(known))
+            self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
+
+    def artifact(self, study: str, trial: int, ending: str) -> bytes | None:
+        """Return the file of a trial with that ending; None if there is none."""
+        known = self._known(study, trial)
+        if known is None:
+            return None
+        found = self._retry(lambda: self._storage.get_trial(known))
+        return self._retry(lambda: download(self._artifacts, self._storage, found, ending))
 
     def fail(self, study: str, trial: int) -> None:
         """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""

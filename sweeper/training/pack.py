@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sweeper.catalogue import METHODS
 from sweeper.datasets import Data
-from sweeper.results import Judged, Recipe, TrialConfig, TrialResult, TrialState
+from sweeper.results import Judged, Recipe, Track, TrialConfig, TrialResult, TrialState
 from sweeper.training import methods, pruning
 from sweeper.training.curves import density_curves
 from sweeper.training.fitting import Schedule, Slice, Tick, fit
@@ -17,7 +17,9 @@ from sweeper.training.judging import Judge, finite
 from sweeper.training.methods import Setting
 from sweeper.training.network import Network
 from sweeper.training.numerics import numerics
+from sweeper.training.stack import Stack
 from sweeper.training.tuning import Rates, Tuning
+from sweeper.training.weights import Keep
 
 
 def nothing() -> None:
@@ -25,14 +27,21 @@ def nothing() -> None:
 
 
 def train(
-    configs: Sequence[TrialConfig], data: Data, device: str = "cpu", *, tick: Tick = nothing
+    configs: Sequence[TrialConfig],
+    data: Data,
+    device: str = "cpu",
+    *,
+    tick: Tick = nothing,
+    keep: Keep | None = None,
 ) -> list[TrialResult]:
     """Train and judge configurations of one recipe together; results in the order given.
 
     On one kind of CPU a configuration's result has the same bits whatever it is packed with and
     however many threads there are. `data` lies on `device` already. `tick` is called before
-    every step and may raise to end the training. Raises ValueError for an empty pack, mixed
-    recipes or data elsewhere, InputError for a precision that the device does not have.
+    every step and may raise to end the training. `keep` is given the finished network of the
+    track that counts, with its place in `configs`; none of those that diverged. Raises ValueError
+    for an empty pack, mixed recipes or data elsewhere, InputError for a precision that the device
+    does not have.
     """
     if len({config.recipe for config in configs}) != 1:
         raise ValueError("a pack needs one or more configurations with one and the same recipe")
@@ -43,13 +52,34 @@ def train(
     recipe = configs[0].recipe
     network = Network.of(recipe, data)
     with numerics(data.device, recipe.precision):
-        results = _train([configs[k] for k in order], recipe, network, data, tick)
+        networks = _Networks(network, keep, order)
+        results = _train([configs[k] for k in order], recipe, network, data, tick, networks)
     placed = dict(zip(order, results, strict=True))
     return [placed[k] for k in range(len(configs))]
 
 
+class _Networks:
+    """Hands on finished networks, each in the moment in which its track is judged."""
+
+    def __init__(self, network: Network, keep: Keep | None, order: Sequence[int]) -> None:
+        self._names = [name for name, _ in network.template.named_parameters()]
+        self._keep, self._order = keep, order
+
+    def take(
+        self, track: Track, configs: Sequence[TrialConfig], stack: Stack, healthy: Sequence[bool]
+    ) -> None:
+        for k, config in enumerate(configs):
+            if self._keep and config.track == track and healthy[k]:
+                self._keep(self._order[k], {name: stack[name][k].clone() for name in self._names})
+
+
 def _train(
-    configs: list[TrialConfig], recipe: Recipe, network: Network, data: Data, tick: Tick
+    configs: list[TrialConfig],
+    recipe: Recipe,
+    network: Network,
+    data: Data,
+    tick: Tick,
+    networks: _Networks,
 ) -> list[TrialResult]:
     began = time.perf_counter()
     stack = network.init([config.init_seed for config in configs], recipe, data)
@@ -86,6 +116,7 @@ def _train(
     )
     healthy = finite(stack)
     as_trained = judge.judge(stack)
+    networks.take("as_trained", configs, stack, healthy)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     curves = density_curves(judge, stack, ranked, recipe.curve)
 
@@ -95,6 +126,7 @@ def _train(
     steps += tuning.prune(stack, ranked, _left(configs, density), slower)
     healthy = [before and after for before, after in zip(healthy, finite(stack), strict=True)]
     pruned = judge.judge(stack)
+    networks.take("pruned", configs, stack, healthy)
     seconds = (time.perf_counter() - began) / len(configs)
     results = []
     for k, config in enumerate(configs):

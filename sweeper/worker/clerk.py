@@ -1,7 +1,7 @@
 """What a worker has done in the database, a pack at a time; its methods run at the desk."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from sweeper.search import Search
 from sweeper.spec import Sweep
 from sweeper.store import Outcome, Store
 
+WEIGHTS = ".safetensors"
 _TOLD_AT_ONCE = 64
 """Trials between two notes of what was told: others wait for a generation that is."""
 
@@ -40,14 +41,19 @@ class Clerk:
 
     @classmethod
     @contextmanager
-    def open(cls, store: Store, sweep: Sweep, leaving: threading.Event) -> Iterator["Clerk"]:
+    def open(
+        cls, store: Store, sweep: Sweep, leaving: threading.Event, artifacts: str | None = None
+    ) -> Iterator["Clerk"]:
         """Open connections of its own to a storage in a `with` block.
 
         `leaving` is set when there is no time left to tell: others do, from what is on record.
+        `artifacts` is where networks are kept.
         """
         store = store.another()
         try:
             with service.searching(store, sweep) as search:
+                if artifacts:
+                    search.keep_at(artifacts)
                 yield cls(store, search, sweep, leaving)
         finally:
             store.close()
@@ -103,9 +109,22 @@ class Clerk:
         return pack
 
     def record(
-        self, worker: str, pack: Pack, results: Sequence[TrialResult], provenance: Provenance
+        self,
+        worker: str,
+        pack: Pack,
+        results: Sequence[TrialResult],
+        provenance: Provenance,
+        networks: Mapping[int, bytes] | None = None,
     ) -> None:
-        """Put results on record, all or none, and tell them then. Raises LeaseLost."""
+        """Put results on record, all or none, and tell them then. Raises LeaseLost.
+
+        `networks` are files by the place in the pack. They are stored first: a trial that is told
+        takes none, and should this worker die, others tell it from what is on record.
+        """
+        for place, content in (networks or {}).items():
+            task = pack[place]
+            name = f"{task.slot.arm}-{task.slot.repeat}-{task.slot.number}{WEIGHTS}"
+            self._search.attach(task.slot.study, task.trial, name, content)
         self._store.record(
             worker,
             [

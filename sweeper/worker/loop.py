@@ -3,7 +3,7 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -43,24 +43,27 @@ def work(
     train: Train | None = None,
     probe: Probe | None = None,
     data: Any = None,
+    artifacts: str | None = None,
     on_event: Callable[[str], None] | None = None,
     on_spent: Callable[[Spent], None] | None = None,
 ) -> int:
     """Work until the sweep is finished or stopped; return how many trials were recorded here.
 
     Slots that are not finished are given back, whatever happens. `on_spent` is told at the end
-    what the time went into. Raises Interrupted after a signal, TrainingError, StorageError,
+    what the time went into. The networks of a confirmation are kept at `artifacts`, a folder or a
+    bucket. Raises Interrupted after a signal, TrainingError, StorageError,
     UnknownSweepError, and what loading the data raises.
     """
     tell = on_event or _log.info
     sweep = store.sweep(name)
     leaving = threading.Event()
+    kept = artifacts if sweep.confirms else None
     with (
         signals() as stop,
         closing(store.another(outage.patience(stop, tell))) as own,
-        Desk(partial(Clerk.open, own, sweep, leaving)) as desk,
+        Desk(partial(Clerk.open, own, sweep, leaving, kept)) as desk,
     ):
-        worker = _Worker(name, own, desk, leaving, stop, tell)
+        worker = _Worker(name, own, desk, leaving, stop, tell, keeps=kept is not None)
         if orphaned():
             raise Interrupted("the launcher is gone")
         desk.wait(desk.submit(Clerk.create), stop.check)
@@ -91,8 +94,11 @@ class _Worker:
         leaving: threading.Event,
         stop: Stop,
         on_event: Callable[[str], None],
+        *,
+        keeps: bool,
     ) -> None:
         self.done = 0
+        self._keeps = keeps
         self._name, self._store = name, store
         self._desk, self._leaving = desk, leaving
         self._stop, self._tell = stop, on_event
@@ -189,8 +195,9 @@ class _Worker:
             tick = self._ticking(lease, self._sweep.steps_in_all, packs, last=not left)
             noted = partial(packs.note_memory, group)
             began = time.monotonic()
+            networks: dict[int, Any] | None = {} if self._keeps else None
             try:
-                results = trainer.train([task.config for task in group], tick, noted)
+                results = trainer.train([task.config for task in group], tick, noted, networks)
             except TrainingFailed as error:
                 arms = _parts(group, lambda task: task.slot.arm)
                 if len(arms) > 1:
@@ -202,7 +209,7 @@ class _Worker:
                     packs.give_back(group, str(error))
                     self.anything_left()  # raises if that was once too often
             else:
-                packs.hand_in(group, results, time.monotonic() - began)
+                packs.hand_in(group, results, time.monotonic() - began, _files(group, networks))
             finally:
                 self._trained += time.monotonic() - began
                 lease.progress = 0.0
@@ -266,6 +273,26 @@ class _Worker:
         except InputError as error:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
+
+
+def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
+    """Return the finished networks of a pack as files, by their place in it."""
+    if not networks:
+        return {}
+    from sweeper.training.weights import encoded
+
+    return {
+        place: encoded(
+            network,
+            {
+                "sweep": pack[place].slot.sweep,
+                "study": pack[place].slot.study,
+                "trial": str(pack[place].trial),
+                "model": pack[place].config.recipe.model,
+            },
+        )
+        for place, network in networks.items()
+    }
 
 
 def _parts(pack: Pack, by: Callable[[Task], object]) -> list[Pack]:

@@ -7,7 +7,7 @@ what is claimed after a pack was handed in is claimed after that pack was told.
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sweeper.errors import LeaseLost, StorageError
@@ -70,10 +70,18 @@ class Packs:
             self._publish()
         return found
 
-    def hand_in(self, pack: Pack, results: Sequence[TrialResult], seconds: float) -> None:
+    def hand_in(
+        self,
+        pack: Pack,
+        results: Sequence[TrialResult],
+        seconds: float,
+        networks: Mapping[int, bytes] | None = None,
+    ) -> None:
         """Have a trained part of the pack recorded and told beside what is trained next."""
         worker, provenance = self._lease.worker, self._trainer.provenance
-        job = self._desk.submit(lambda clerk: clerk.record(worker, pack, results, provenance))
+        job = self._desk.submit(
+            lambda clerk: clerk.record(worker, pack, results, provenance, networks)
+        )
         self._handed_in.append(HandedIn(pack, seconds, job))
         done = {task.slot for task in pack}
         self._held = tuple(task for task in self._held if task.slot not in done)

@@ -104,8 +104,9 @@ class Trainer:
         configs: Sequence[TrialConfig],
         tick: Callable[[], None],
         on_memory: Callable[[str], None] = lambda said: None,
+        networks: dict[int, Any] | None = None,
     ) -> list[TrialResult]:
-        """Train configurations; results in their order.
+        """Train configurations; results in their order, finished networks into `networks`.
 
         In smaller packs if memory runs out, and on another device if there is none for a single
         network; `on_memory` is told of each time. Raises TrainingFailed for what is not an error
@@ -115,7 +116,7 @@ class Trainer:
         while len(results) < len(configs):
             part = configs[len(results) :][: self.pack]
             try:
-                results += self._together(part, tick)
+                results += self._together(part, tick, len(results), networks)
                 continue
             except _MemoryRanOut as error:
                 said = str(error)
@@ -152,9 +153,18 @@ class Trainer:
         raise TrainingFailed(self._too_little(what, said))
 
     def _together(
-        self, configs: Sequence[TrialConfig], tick: Callable[[], None]
+        self,
+        configs: Sequence[TrialConfig],
+        tick: Callable[[], None],
+        start: int,
+        networks: dict[int, Any] | None,
     ) -> list[TrialResult]:
-        results = _told_apart(lambda: self._train(configs, self._data, self.device, tick=tick))
+        keeping: dict[str, Any] = {}
+        if networks is not None:
+            keeping["keep"] = lambda place, network: networks.update({start + place: network})
+        results = _told_apart(
+            lambda: self._train(configs, self._data, self.device, tick=tick, **keeping)
+        )
         if len(results) != len(configs):
             raise TrainingError(f"training gave {len(results)} results for {len(configs)} trials")
         return results

@@ -1,0 +1,65 @@
+"""The command that judges stored networks again: verify."""
+
+from typing import Annotated
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE
+from sweeper.cli.common import Artifacts, DataFolder, Name, Storage, console, many, opened, table
+from sweeper.errors import InputError
+
+SHOWN = 20
+"""Differences that are listed."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(verify)
+
+
+def verify(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = None,
+    data: DataFolder = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or cuda:1.")] = "cpu",
+) -> None:
+    """Count and evaluate confirmed networks again, from their stored weights.
+
+    Exits with 1 if one is missing or differs from what is on record.
+    """
+    from rich.progress import Progress
+
+    from sweeper.verify import verify as judge
+
+    if artifacts is None:
+        raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
+    terminal = console()
+    quiet = not terminal.is_terminal
+    with (
+        opened(storage) as store,
+        Progress(console=terminal, transient=True, disable=quiet) as progress,
+    ):
+        shown = progress.add_task("networks", total=None)
+        found = judge(
+            name,
+            store,
+            artifacts,
+            folder=data,
+            device=device,
+            on_network=lambda done, all_: progress.update(shown, completed=done, total=all_),
+        )
+    missing = [one for one in found if one.found is None]
+    differing = [one for one in found if one.differs]
+    if differing:
+        lines = table("study", ">trial", "what differs")
+        for one in differing[:SHOWN]:
+            lines.add_row(one.fact.study, str(one.fact.trial), "; ".join(one.differs))
+        terminal.print(lines)
+    equal = len(found) - len(missing) - len(differing)
+    parts = [f"{many(equal, 'network')} as on record"]
+    parts += [f"{len(differing)} differ"] if differing else []
+    parts += [f"{len(missing)} without weights at {artifacts}"] if missing else []
+    terminal.print(f"{name}: {', '.join(parts)}", soft_wrap=True)
+    if missing or differing:
+        raise typer.Exit(1)

@@ -1,0 +1,87 @@
+"""Files beside trials, where Optuna's dashboard shows them: a folder, or an object store."""
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from optuna.artifacts import (
+    Backoff,
+    Boto3ArtifactStore,
+    FileSystemArtifactStore,
+    GCSArtifactStore,
+    download_artifact,
+    get_all_artifact_meta,
+    upload_artifact,
+)
+from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial
+
+from sweeper.errors import InputError, StorageError
+
+KINDS = "a folder, s3://BUCKET or gs://BUCKET"
+
+
+def artifact_store(place: str) -> Any:
+    """Return Optuna's artifact store at a place. Raises InputError.
+
+    What an object store needs to let anybody in comes from its own environment variables.
+    """
+    scheme, found, bucket = place.partition("://")
+    if not found:
+        try:
+            Path(place).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InputError(f"artifacts: {place}: cannot be written: {error.strerror}") from error
+        return FileSystemArtifactStore(Path(place))
+    kinds: dict[str, tuple[Callable[[str], Any], str]] = {
+        "s3": (Boto3ArtifactStore, "boto3"),
+        "gs": (GCSArtifactStore, "google-cloud-storage"),
+    }
+    if scheme not in kinds or not bucket.strip("/") or "/" in bucket.strip("/"):
+        raise InputError(f"artifacts: must be {KINDS}, got {place!r}")
+    make, package = kinds[scheme]
+    try:
+        return Backoff(make(bucket.strip("/")))
+    except ImportError:
+        raise InputError(f"artifacts: {scheme}:// needs {package}: pip install it") from None
+    except Exception as error:  # its library has many ways to say that it lacks a region or a key
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"artifacts: {place}: {text}") from error
+
+
+def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, name: str, content: bytes) -> None:
+    """Attach a file to a running trial. Raises StorageError where it cannot be written."""
+    with tempfile.TemporaryDirectory(prefix="sweeper-") as folder:
+        path = Path(folder, name)
+        path.write_bytes(content)
+        try:
+            upload_artifact(
+                artifact_store=store,
+                file_path=str(path),
+                study_or_trial=trial,
+                storage=storage,
+                mimetype="application/octet-stream",
+            )
+        except OSError as error:
+            raise StorageError(f"artifacts: {error.strerror or error}") from error
+
+
+def download(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> bytes | None:
+    """Return the file of a trial whose name has that ending; None if none can be read.
+
+    A worker that died between naming it and writing it has left a name without a file.
+    """
+    with tempfile.TemporaryDirectory(prefix="sweeper-") as folder:
+        path = Path(folder, "artifact")
+        for known in get_all_artifact_meta(trial, storage=storage):
+            if known.filename.endswith(ending):
+                try:
+                    download_artifact(
+                        artifact_store=store, file_path=str(path), artifact_id=known.artifact_id
+                    )
+                except ArtifactNotFound:
+                    continue
+                return path.read_bytes()
+    return None
