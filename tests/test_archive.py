@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
@@ -238,6 +239,12 @@ def test_the_commands_carry_a_sweep_with_its_confirmation(
     folder, new = tmp_path / "export", f"sqlite:///{tmp_path}/new.db"
     main_ok("export", "tiny", "--storage", sqlite_url, "--out", str(folder))
     assert "confirmed/facts.parquet" in capsys.readouterr().out
+    for figure in ("fronts", "curves", "confirmed", "effort"):
+        root = ElementTree.parse(folder / f"{figure}.svg").getroot()
+        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        words = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert "l1" in words
+        assert not any("var(" in value for node in root.iter() for value in node.attrib.values())
     main_ok("restore", str(folder), "--storage", new)
     out = capsys.readouterr().out
     assert "tiny: 18 trials restored" in out

@@ -10,6 +10,7 @@ from factories import make_bracket, make_fact, make_facts, make_sweep
 from sweeper import brackets
 from sweeper.effort import TOLERANCE, efforts, tolerances
 from sweeper.fronts import Front, reference_corner
+from sweeper.plots import draw, effort_view
 from sweeper.results import Fact
 from sweeper.spec import Sweep
 
@@ -85,3 +86,27 @@ def test_ranges_that_a_probe_found_are_those_searched() -> None:
     (found,) = tolerances(facts, sweep.with_brackets(brackets.ranges([make_bracket()])))
     assert found.searched == (1e-3, 1e-1)
     assert found.share == 0
+
+
+def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
+    sweep = make_sweep(search={"trials": 12, "repeats": 3})
+    facts = make_facts(sweep)
+    found = efforts(facts, sweep)
+    view = effort_view(found, ["l1"], sweep.name)
+    assert (view.x_name, view.y_name, view.logarithmic) == (
+        "trials of one search",
+        "hypervolume",
+        False,
+    )
+    assert [series.name for series in view.coloured] == ["l1"]
+    assert [series.name for series in view.grey] == ["none"]
+    (series,) = view.coloured
+    effort = next(one for one in found if one.arm == "l1")
+    assert series.corners == tuple(enumerate(effort.mean(), start=1))
+    assert [step[1:] for step in series.band] == [(min(of), max(of)) for of in effort.hypervolume]
+    axis = draw(view).to_plotly_json()["layout"]["xaxis"]
+    assert axis["type"] == "linear"
+    assert axis["range"] == [0.5, 12.5]
+    assert list(axis["tickvals"]) == [2, 4, 6, 8, 10, 12]
+    assert not effort_view(found, ["l1"], "x").empty
+    assert effort_view((), (), "x").empty

@@ -342,7 +342,7 @@ def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: 
         shown = drawn.locator(".scatterlayer .point").count()
         assert tab.locator(".sketch >> visible=true").count() == 0
         tab.emulate_media(media="print")
-        assert tab.locator(".sketch >> visible=true").count() == 2
+        assert tab.locator(".sketch >> visible=true").count() == 3
     assert complaints == []
     assert asked == [path.as_uri()]
     assert hidden["layout"]["xaxis"]["type"] == "log"

@@ -32,7 +32,7 @@ def export(
 ) -> None:
     """Write all of a sweep as files: Parquet, CSV and JSON, from which `restore` makes it again.
 
-    Its confirmation goes with it.
+    Its confirmation goes with it; and every figure of the report, as SVG.
     """
     from sweeper.archive import CONFIRMED
     from sweeper.spec import SUFFIX
@@ -42,6 +42,7 @@ def export(
         files = _saved(store, name, folder)
         if name + SUFFIX in store.names():
             files += _saved(store, name + SUFFIX, folder / CONFIRMED)
+        files += _drawn(store, name, folder)
     terminal = console()
     for file in files:
         size = file.stat().st_size
@@ -54,6 +55,20 @@ def _saved(store: "Store", name: str, folder: Path) -> list[Path]:
 
     dump = store.dump(name)
     return save(folder, dump, fronts(store.results(name), dump.sweep))
+
+
+def _drawn(store: "Store", name: str, folder: Path) -> list[Path]:
+    """Write the figures of the report as SVG, which no browser is needed for."""
+    from sweeper.cli.outcomes import confirmation_of
+    from sweeper.report import figures, standalone
+    from sweeper.writing import write_whole
+
+    facts = store.results(name)
+    views = figures(store.sweep(name), facts, confirmation_of(store, name, facts))
+    return [
+        write_whole(folder / f"{what}.svg", standalone(view).encode())
+        for what, view in views.items()
+    ]
 
 
 def restore(

@@ -1,9 +1,10 @@
 """Fronts as pictures, in two steps: gather plain values (`views`), then draw them (`figures`)."""
 
 from sweeper.plots.confirmed import confirmed_view
+from sweeper.plots.effort import effort_view
 from sweeper.plots.figures import density_curves, draw, overlay, packed_javascript
 from sweeper.plots.images import save_figure
-from sweeper.plots.views import Dot, Series, View, curve_view, front_view
+from sweeper.plots.views import Dot, Series, View, curve_view, front_view, leading
 
 __all__ = [
     "Dot",
@@ -13,7 +14,9 @@ __all__ = [
     "curve_view",
     "density_curves",
     "draw",
+    "effort_view",
     "front_view",
+    "leading",
     "overlay",
     "packed_javascript",
     "save_figure",

@@ -44,7 +44,7 @@ def draw(view: View, *, small: bool = False) -> go.Figure:
     if view.published:
         traces.append(_published(view))
     figure = go.Figure(data=traces, layout=_layout(view, small))
-    if not any(series.dots for series in view.series):
+    if view.empty:
         figure.add_annotation(
             text="no complete trial yet", showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5
         )
@@ -195,15 +195,15 @@ def _layout(view: View, small: bool) -> dict[str, Any]:
         "plot_bgcolor": "white",
         "xaxis": {
             **axis,
-            "type": "log",
-            "title": {"text": "nonzero parameters", "font": {"size": 13}},
-            "range": _logarithms(view.x_range),
+            "type": "log" if view.logarithmic else "linear",
+            "title": {"text": view.x_name, "font": {"size": 13}},
+            "range": _logarithms(view.x_range) if view.logarithmic else list(view.x_range),
             "tickvals": [value for value, _ in ticks],
             "ticktext": [text for _, text in ticks],
         },
         "yaxis": {
             **axis,
-            "title": {"text": "accuracy (%)", "font": {"size": 13}},
+            "title": {"text": view.y_name, "font": {"size": 13}},
             "range": list(view.y_range),
             "tickformat": "~g",
             "nticks": 8,

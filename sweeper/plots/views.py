@@ -66,7 +66,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Everything that a picture of accuracy against size says."""
+    """Everything that a picture says: of accuracy against size, unless its axes say otherwise."""
 
     title: str
     subtitle: str
@@ -83,6 +83,15 @@ class View:
     """Markers that lie outside `y_range`."""
     published: tuple[Published, ...] = ()
     """Drawn beside, within the picture."""
+    x_name: str = "nonzero parameters"
+    y_name: str = "accuracy (%)"
+    logarithmic: bool = True
+    """The axis of `x_range`."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to see yet."""
+        return not any(series.dots or series.corners for series in self.series)
 
     @property
     def coloured(self) -> tuple[Series, ...]:
@@ -101,6 +110,8 @@ class View:
 
     def ticks(self, most: int = 10) -> tuple[tuple[int, str], ...]:
         """Return at most `most` round sizes within the picture, with readable labels."""
+        if not self.logarithmic:
+            return _whole_ticks(*self.x_range, most)
         low, high = (math.log10(end) for end in self.x_range)
         decades = range(math.floor(low), math.ceil(high) + 1)
         for steps in ((1, 2, 5), (1, 3), (1,)):
@@ -249,6 +260,19 @@ def short_count(value: int) -> str:
         if value >= size:
             return f"{value / size:g}{letter}"
     return str(value)
+
+
+def _whole_ticks(low: float, high: float, most: int) -> tuple[tuple[int, str], ...]:
+    steps = (factor * 10**power for power in range(9) for factor in (1, 2, 5))
+    step = next(step for step in steps if (high - low) / step <= most - 1)
+    first = math.ceil(low / step)
+    return tuple((n * step, str(n * step)) for n in range(first, math.floor(high / step) + 1))
+
+
+def series_of(names: Sequence[str], chosen: Sequence[str]) -> dict[str, Series]:
+    """Return the look of each arm without any dots: those in `chosen` have a colour."""
+    grey = {name: _grey(name, (), None) for name in names if name not in chosen}
+    return grey | {name: _series(index, name, (), None, ()) for index, name in enumerate(chosen)}
 
 
 def _dot(point: FrontPoint, by: Accuracy, show: Accuracy) -> Dot:

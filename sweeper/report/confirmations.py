@@ -47,11 +47,14 @@ def hedge(again: Confirmation) -> str:
     confirms = again.sweep.confirms
     seeds = confirms.seeds if confirms else 0
     repeats = again.sweep.search.repeats
+    split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
+    if again.sweep.select_on == "test":
+        split, quoted = "TEST (select_on: test)", "and quoted on the same test images, too good"
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
     return (
-        f"Of each of {repeats} independent searches the configuration that was best on validation "
-        f"within each size, trained again with {seeds} fresh seeds. Arms were chosen on "
-        f"validation, ratios are taken on test; nothing was selected on test.{few}"
+        f"Of each of {repeats} independent searches the configuration that was best on {split} "
+        f"within each size, trained again with {seeds} fresh seeds. Arms that stand for a family "
+        f"were chosen on validation, {quoted}.{few}"
     )
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sweeper.effort import TOLERANCE, efforts, tolerances
+from sweeper.effort import TOLERANCE, Effort, efforts, tolerances
 from sweeper.report.tables import cell, numbers
 from sweeper.results import Fact
 from sweeper.spec import Sweep
@@ -11,9 +11,14 @@ SHARES = (0.25, 0.5, 0.75)
 """Parts of the budget after which the front is looked at."""
 
 
-def section(facts: Sequence[Fact], known: Sweep) -> str:
+def worth_showing(facts: Sequence[Fact], sweep: Sweep) -> list[Effort]:
+    """Return the effort of the arms that have enough trials to speak of."""
+    return [one for one in efforts(facts, sweep) if len(one.seconds) > len(SHARES)]
+
+
+def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
     """Return the section of the report; `known` has the ranges of the strengths. Empty if early."""
-    found = [one for one in efforts(facts, known) if len(one.seconds) >= len(SHARES) + 1]
+    found = worth_showing(facts, known)
     if not found:
         return ""
     total = min(len(one.seconds) for one in found)
@@ -46,4 +51,4 @@ def section(facts: Sequence[Fact], known: Sweep) -> str:
         f"On the right: the strengths of trials that lose at most {100 * TOLERANCE:g} points to "
         "the best of their arm at their size or below, and how many trials those are."
     )
-    return "<h2>Effort of tuning</h2>" + numbers(head, body, caption)
+    return f"<h2>Effort of tuning</h2>{figure}{numbers(head, body, caption)}"

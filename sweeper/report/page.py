@@ -1,6 +1,6 @@
 """The page put together from its template, its tables, its figures and plotly's own code."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 from string import Template
@@ -52,15 +52,11 @@ def page(
     made = fronts(facts, sweep)
     known = sweep.with_brackets(brackets.ranges(found))
     ends = ranges.edges(known, made)
-    front_view = plots.front_view(made, sweep, repeats(facts, sweep))
-    confirmed = plots.confirmed_view(again.found, again.sweep) if again else None
+    views = figures(sweep, facts, again)
     if again and not reasons:
         said, but = confirmations.answer(again), confirmations.hedge(again)
     else:
         said, but = standing(sweep, status, rows, reasons), _hedge(sweep)
-    curve_view = plots.curve_view(facts, sweep)
-    further = bool(sweep.sparsification.finetuned_curve)
-    finetuned = plots.curve_view(facts, sweep, finetuned=True)
     parts = {
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),
@@ -68,19 +64,17 @@ def page(
         "warnings": _warnings(reasons, [*remarks(sweep, facts), *ranges.remarks(found, ends)]),
         "standing": escape(said),
         "hedge": escape(but),
-        "confirmed": confirmations.section(
-            again, _figure(confirmed, "confirmed-data") if confirmed else ""
-        ),
-        "effort": effort.section(facts, known),
-        "fronts_figure": _figure(front_view, "fronts-data"),
+        "confirmed": confirmations.section(again, _figure(views, "confirmed")),
+        "effort": effort.section(facts, known, _figure(views, "effort")),
+        "fronts_figure": _figure(views, "fronts"),
         "main_table": tables.accuracy_table(sweep, rows, facts, ranked=not reasons),
         "sizes_table": tables.sizes_table(sweep, rows, ranked=not reasons),
         "other_title": _TITLES[other],
         "other_note": _NOTES[other],
         "other_table": tables.accuracy_table(sweep, beside, facts, ranked=not reasons),
-        "curves_figure": _figure(curve_view, "curves-data"),
-        "finetuned_figure": _figure(finetuned, "finetuned-data") if further else "",
-        "arms": tables.arms_table(known, front_view),
+        "curves_figure": _figure(views, "curves"),
+        "finetuned_figure": _figure(views, "finetuned"),
+        "arms": tables.arms_table(known, views["fronts"]),
         "ranges": ranges.section(found, ends, sweep.parameters),
         "protocol": _list(_protocol(sweep)),
         "provenance": tables.provenance_table(facts),
@@ -88,15 +82,30 @@ def page(
         "digest": sweep.digest,
         "study": escape(study_text(sweep)),
         "footer": escape(f"Written by sweeper. {len(facts)} trials on record."),
-        "fronts_data": _embedded(front_view),
-        "curves_data": _embedded(curve_view),
-        "confirmed_data": _embedded(confirmed) if confirmed else "null",
-        "finetuned_data": _embedded(finetuned) if further else "null",
+        "figures_data": "\n".join(_embedded(name, view) for name, view in views.items()),
         "plotly": plots.packed_javascript(),
         "css": _asset("page.css"),
         "js": _asset("page.js"),
     }
     return Template(_asset("page.html")).substitute(parts)
+
+
+def figures(
+    sweep: Sweep, facts: Sequence[Fact], again: Confirmation | None = None
+) -> dict[str, View]:
+    """Return every figure of the report that has something to show, by a short name."""
+    made = fronts(facts, sweep)
+    found = {
+        "fronts": plots.front_view(made, sweep, repeats(facts, sweep)),
+        "curves": plots.curve_view(facts, sweep),
+    }
+    if sweep.sparsification.finetuned_curve:
+        found["finetuned"] = plots.curve_view(facts, sweep, finetuned=True)
+    if again:
+        found["confirmed"] = plots.confirmed_view(again.found, again.sweep)
+    if spent := effort.worth_showing(facts, sweep):
+        found["effort"] = plots.effort_view(spent, plots.leading(made, sweep), sweep.name)
+    return found
 
 
 def study_text(sweep: Sweep) -> str:
@@ -163,10 +172,14 @@ def _list(sentences: Sequence[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
 
 
-def _figure(view: View, data: str) -> str:
+def _figure(views: Mapping[str, View], name: str) -> str:
+    """Return the place of a figure, with what is seen before scripts run; empty without it."""
+    if name not in views:
+        return ""
+    view = views[name]
     return (
-        f'<figure data-figure="{data}"><div class="drawn"></div>'
-        f'<div class="sketch">{sketch(view, data)}</div>'
+        f'<figure data-figure="{name}-data"><div class="drawn"></div>'
+        f'<div class="sketch">{sketch(view, f"{name}-data")}</div>'
         f"<figcaption><b>{escape(view.title)}.</b> {escape(_sentence(view.subtitle))}"
         f'<span class="screen"> Double-click shows everything.</span></figcaption></figure>'
     )
@@ -176,9 +189,9 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].replace(' · ', '; ')}."
 
 
-def _embedded(view: View) -> str:
+def _embedded(name: str, view: View) -> str:
     """Return a figure as JSON; plotly escapes `<`, so that no text in it ends the element."""
-    return str(plots.draw(view).to_json())
+    return f'<script type="application/json" id="{name}-data">{plots.draw(view).to_json()}</script>'
 
 
 def _asset(name: str) -> str:

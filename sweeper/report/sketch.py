@@ -34,7 +34,7 @@ def sketch(view: View, name: str) -> str:
     parts += [_marks(view, series) for series in view.coloured]
     parts.append("</g>")
     parts.append(_legend(view))
-    if not any(series.dots for series in view.series):
+    if view.empty:
         parts.append(_text((LEFT + RIGHT) / 2, 220, "no complete trial yet", "middle"))
     title = escape(f"{view.title}. {view.subtitle}")
     return (
@@ -43,9 +43,33 @@ def sketch(view: View, name: str) -> str:
     )
 
 
+def standalone(view: View) -> str:
+    """Return a picture as an SVG file, with its title and its words below, on white."""
+    words = [view.title, *view.subtitle.split(" · ")]
+    weights = ["bold", *("normal" for _ in words[1:])]
+    lines = "".join(
+        f'<text x="{LEFT}" y="{HEIGHT + 26 + 18 * number}" font-weight="{weight}">{escape(line)}'
+        "</text>"
+        for number, (line, weight) in enumerate(zip(words, weights, strict=True))
+    )
+    height = HEIGHT + 26 + 18 * len(words)
+    inner = sketch(view, "figure").partition(">")[2].removesuffix("</svg>")
+    for variable, color in (("--faint", "#a3a8ae"), ("--paper", "#ffffff")):
+        inner = inner.replace(f"var({variable})", color)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" font-size="13" fill="#1d1f23" color="#1d1f23" '
+        'font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif">'
+        "<style>.grid{stroke:#d9dce1;fill:none}.mark{stroke:#ffffff;stroke-width:1}</style>"
+        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>{inner}{lines}</svg>\n'
+    )
+
+
 def _across(view: View, nonzero: float) -> float:
-    low, high = (math.log(end) for end in view.x_range)
-    return round(LEFT + (math.log(max(nonzero, 1)) - low) / (high - low) * (RIGHT - LEFT), 1)
+    (low, high), at = view.x_range, nonzero
+    if view.logarithmic:
+        low, high, at = math.log(low), math.log(high), math.log(max(nonzero, 1))
+    return round(LEFT + (at - low) / (high - low) * (RIGHT - LEFT), 1)
 
 
 def _down(view: View, accuracy: float) -> float:
@@ -64,9 +88,9 @@ def _axes(view: View) -> str:
         parts.append(f'<path class="grid" d="M{LEFT} {y}H{RIGHT}"/>')
         parts.append(_text(LEFT - 8, y + 4, label, "end"))
     middle = (TOP + BOTTOM) / 2
-    parts.append(_text((LEFT + RIGHT) / 2, BOTTOM + 46, "nonzero parameters", "middle"))
+    parts.append(_text((LEFT + RIGHT) / 2, BOTTOM + 46, view.x_name, "middle"))
     parts.append(f'<g transform="rotate(-90 14 {middle})">')
-    parts.append(_text(14, middle, "accuracy (%)", "middle") + "</g>")
+    parts.append(_text(14, middle, view.y_name, "middle") + "</g>")
     parts.append(f'<g fill="none" stroke="currentColor">{_box()}</g>')
     return "".join(parts)
 
