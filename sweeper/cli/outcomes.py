@@ -11,6 +11,7 @@ import typer
 
 from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
+    Artifacts,
     Name,
     Storage,
     console,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
 T = TypeVar("T")
+WEIGHTS = ".safetensors"
+"""How the names of kept networks end."""
 BY: dict[str, Accuracy] = {"validation": "val_accuracy", "test": "test_accuracy"}
 
 
@@ -219,6 +222,7 @@ def report(
         Path | None,
         typer.Option(help="Only the figure, as .png or .svg (needs sweeper[figures])."),
     ] = None,
+    artifacts: Artifacts = None,
 ) -> None:
     """Write one HTML file that says what a sweep found; it works offline."""
     with opened(storage) as store:
@@ -227,7 +231,7 @@ def report(
             raise InputError(
                 f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
             )
-        found, again = store.brackets(name), confirmation_of(store, name, facts)
+        found, again = store.brackets(name), confirmation_of(store, name, facts, artifacts)
     if figure:
         from sweeper.fronts import fronts
         from sweeper.plots import overlay, save_figure
@@ -238,17 +242,36 @@ def report(
         typer.echo(f"report: {path}")
 
 
-def confirmation_of(store: "Store", name: str, searched: Sequence[Fact]) -> "Confirmation | None":
-    """Return the confirmation of a sweep as a report needs it, if there is one."""
+def confirmation_of(
+    store: "Store", name: str, searched: Sequence[Fact], artifacts: str | None = None
+) -> "Confirmation | None":
+    """Return the confirmation of a sweep as a report needs it, if there is one.
+
+    With some of its networks, if they are kept at `artifacts`.
+    """
+    from dataclasses import replace
+
+    from sweeper import service
     from sweeper.confirming import confirmed
     from sweeper.report import Confirmation
     from sweeper.spec import SUFFIX
 
-    if (again := name + SUFFIX) not in store.names():
+    if (registered := name + SUFFIX) not in store.names():
         return None
-    sweep, status, facts = store.sweep(again), store.status(again), store.results(again)
+    sweep, status = store.sweep(registered), store.status(registered)
+    facts = store.results(registered)
     found = tuple(confirmed(sweep, facts, searched))
-    return Confirmation(sweep, facts, status.done, status.budget, found)
+    again = Confirmation(sweep, facts, status.done, status.budget, found)
+    if artifacts is None:
+        return again
+    with service.searching(store, sweep) as search:
+        search.keep_at(artifacts)
+        kept = {
+            arm: search.artifact(fact.study, fact.trial, WEIGHTS)
+            for arm, fact in again.pictured().items()
+        }
+    networks = {arm: content for arm, content in kept.items() if content is not None}
+    return replace(again, networks=networks)
 
 
 def report_path(name: str) -> Path:

@@ -1,10 +1,12 @@
 """What confirmed networks say: the answer, sizes at accuracies, families against each other."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sweeper.catalogue import FAMILIES
 from sweeper.confirming import Confirmed, Level, curves, level, within
 from sweeper.fronts import FEWEST, Estimate
+from sweeper.report import pixels
 from sweeper.report.tables import cell, numbers
 from sweeper.results import Fact
 from sweeper.spec import Sweep
@@ -20,6 +22,23 @@ class Confirmation:
     done: int
     budget: int
     found: tuple[Confirmed, ...]
+    networks: Mapping[str, bytes] = field(default_factory=dict)
+    """By arm: the kept network that `pictured` names."""
+
+    @property
+    def size(self) -> int:
+        """The middle one of the sizes: where layers and pixels are looked at."""
+        sizes = self.sweep.confirms.sizes if self.sweep.confirms else ()
+        return sizes[len(sizes) // 2] if sizes else 0
+
+    def pictured(self) -> dict[str, Fact]:
+        """Return of each arm one network within `size`: the first repeat's, the first seed's."""
+        chosen: dict[str, Fact] = {}
+        for one in self.found:
+            complete = [fact for fact in one.facts if fact.result.state == "complete"]
+            if self.size in one.sizes and complete:
+                chosen.setdefault(one.arm, complete[0])
+        return chosen
 
     @property
     def versus(self) -> tuple[Versus, ...]:
@@ -188,15 +207,13 @@ def section(again: Confirmation | None, figure: str) -> str:
     """Return the section of the report; empty if there is no confirmation."""
     if again is None:
         return ""
-    confirms = again.sweep.confirms
-    sizes = confirms.sizes if confirms else ()
-    middle = sizes[len(sizes) // 2] if sizes else 0
     parts = [
         "<h2>Confirmed with fresh seeds</h2>",
         figure,
         levels_table(again),
         versus_table(again),
         sizes_table(again),
-        layers_table(again, middle),
+        layers_table(again, again.size),
+        pixels.section(again.sweep, again.networks, again.size),
     ]
     return "\n".join(part for part in parts if part)
