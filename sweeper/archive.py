@@ -38,7 +38,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
 
     Each file is the old one or the new one, whole; sweep.json, which is read first, comes last.
     """
-    rows = {name: getattr(dump, name) for name in ("provenance", "brackets", "failures")}
+    rows = {name: getattr(dump, name) for name in ("provenance", "brackets", "failures", "drifts")}
     sheet = {
         "format": FORMAT,
         "name": dump.sweep.name,
@@ -87,6 +87,7 @@ def read(folder: Path) -> Dump:
             brackets=tuple(sheet["brackets"]),
             facts=tuple(table),
             failures=tuple(sheet["failures"]),
+            drifts=tuple(sheet["drifts"]),
         )
         digest = dump.sweep.digest
     except (KeyError, TypeError) as error:

@@ -257,6 +257,28 @@ class FoundBracket:
 
 
 @dataclass(frozen=True, slots=True)
+class Redone:
+    """A trial on record that was trained again elsewhere, and what it came to there."""
+
+    arm: str
+    repeat: int
+    slot: int
+    state: TrialState
+    nonzero: int
+    """On the objective's track, as is the accuracy; 0 for a diverged one."""
+    val_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class DriftCheck:
+    """Trials of other machines, trained again on one."""
+
+    provenance: Provenance
+    """Of the machine that trained them again."""
+    redone: tuple[Redone, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """The right to one trial of an (arm, repeat), as claimed by one worker."""
 

@@ -72,7 +72,7 @@ def test_several_requests_are_answered_at_once(
         start("200 OK", [("Content-Type", "text/plain")])  # type: ignore[operator]
         return [b"done"]
 
-    monkeypatch.setattr(server, "application", lambda _: slow)
+    monkeypatch.setattr(server, "application", lambda *_: slow)
     with running(empty, monkeypatch) as url:
         answers: Queue[bytes] = Queue()
         threads = [threading.Thread(target=lambda: answers.put(got(url))) for _ in range(2)]

@@ -92,7 +92,12 @@ def other_device(facts: list[Fact]) -> list[Fact]:
     [
         (one_less, "unequal numbers of finished trials: none 2, l1 1"),
         (other_data, "different data; the data hashes are dddddddddddd, eeeeeeeeeeee"),
-        (other_device, "different kinds of device: cpu, cuda"),
+        (
+            other_device,
+            "1 of 4 trials come from another kind of machine (cuda, torch 2.15.0, sweeper 0.1.0; "
+            "others from cpu, torch 2.15.0, sweeper 0.1.0), and what that changes is not known: "
+            "sweeper drift toy.",
+        ),
     ],
 )
 def test_arms_are_not_ranked_if_they_cannot_be_compared(change: Any, reason: str) -> None:
@@ -105,11 +110,11 @@ def test_arms_are_not_ranked_if_they_cannot_be_compared(change: Any, reason: str
     assert "class=best" in written(sweep, facts)
 
 
-def test_drifting_versions_are_remarked_on_but_do_not_forbid_ranking() -> None:
+def test_drifting_commits_are_remarked_on_but_do_not_forbid_ranking() -> None:
     sweep, facts = small_study()
-    odd = make_fact(arm="l1", slot=1, val=0.981, provenance=make_provenance(torch="2.16.0"))
+    odd = make_fact(arm="l1", slot=1, val=0.981, provenance=make_provenance(git_commit="f" * 40))
     text = readable(written(sweep, [*facts[:-1], odd]))
-    assert "different versions of torch: 2.15.0, 2.16.0." in text
+    assert f"different commits: 0123456789abcdef0123456789abcdef01234567, {'f' * 40}." in text
     assert "times fewer" in text
 
 

@@ -21,7 +21,7 @@ from sweeper.cli.common import (
     table,
 )
 from sweeper.errors import InputError, choices
-from sweeper.results import Accuracy, Fact, FoundBracket, SweepStatus, Track
+from sweeper.results import Accuracy, DriftCheck, Fact, FoundBracket, SweepStatus, Track
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -232,13 +232,14 @@ def report(
                 f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
             )
         found, again = store.brackets(name), confirmation_of(store, name, facts, artifacts)
+        checks = store.drifts(name)
     if figure:
         from sweeper.fronts import fronts
         from sweeper.plots import overlay, save_figure
 
         typer.echo(f"figure: {save_figure(overlay(fronts(facts, sweep), sweep), figure)}")
     if out or not figure:
-        path = write(out or report_path(name), sweep, status, facts, found, again)
+        path = write(out or report_path(name), sweep, status, facts, found, again, checks)
         typer.echo(f"report: {path}")
 
 
@@ -286,8 +287,9 @@ def write(
     facts: Sequence[Fact],
     found: Sequence[FoundBracket],
     again: "Confirmation | None",
+    checks: Sequence[DriftCheck],
 ) -> Path:
     """Write the report of a sweep."""
     from sweeper.report import write_report
 
-    return write_report(path, sweep, status, facts, found, again)
+    return write_report(path, sweep, status, facts, found, again, checks)

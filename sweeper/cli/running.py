@@ -135,7 +135,7 @@ def ending(name: str, storage: str, report: Path | None, *, say_how: bool = Fals
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         if report:
-            written = write(report, sweep, status, facts, found, again)
+            written = write(report, sweep, status, facts, found, again, store.drifts(name))
             terminal.print(f"report:    {written}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)
         if say_how:

@@ -1,11 +1,21 @@
-"""The command that judges stored networks again: verify."""
+"""Commands that look again at what is on record: verify, drift."""
 
 from typing import Annotated
 
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Artifacts, DataFolder, Name, Storage, console, many, opened, table
+from sweeper.cli.common import (
+    Artifacts,
+    DataFolder,
+    Device,
+    Name,
+    Storage,
+    console,
+    many,
+    opened,
+    table,
+)
 from sweeper.errors import InputError
 
 SHOWN = 20
@@ -13,8 +23,9 @@ SHOWN = 20
 
 
 def register(app: typer.Typer) -> None:
-    """Add this command to the application."""
-    app.command()(verify)
+    """Add these commands to the application."""
+    for command in (verify, drift):
+        app.command()(command)
 
 
 def verify(
@@ -63,3 +74,41 @@ def verify(
     terminal.print(f"{name}: {', '.join(parts)}", soft_wrap=True)
     if missing or differing:
         raise typer.Exit(1)
+
+
+def drift(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    trials: Annotated[int, typer.Option(min=1, help="How many are trained again.")] = 8,
+    data: DataFolder = None,
+    device: Device = "auto",
+) -> None:
+    """Train some trials of other machines again on this one, and record how they differ.
+
+    A report ranks arms whose trials come from different devices or versions only where this was
+    found to be small.
+    """
+    from rich.progress import Progress
+
+    from sweeper.drift import drifts
+    from sweeper.redo import redo
+
+    terminal = console()
+    quiet = not terminal.is_terminal
+    with (
+        opened(storage) as store,
+        Progress(console=terminal, transient=True, disable=quiet) as progress,
+    ):
+        shown = progress.add_task("trials", total=None)
+        redo(
+            name,
+            store,
+            trials=trials,
+            device=device,
+            folder=data,
+            on_trial=lambda done, all_: progress.update(shown, completed=done, total=all_),
+        )
+        found = drifts(store.results(name), store.drifts(name))
+    for one in found:
+        verdict = "small enough to rank" if one.small else "not known to be small"
+        terminal.print(f"{one.one} -> {one.other}: {one.text}; {verdict}", soft_wrap=True)

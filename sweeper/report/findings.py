@@ -3,14 +3,13 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from sweeper import drift
 from sweeper.fronts import Front, FrontPoint, fronts, reference_corner, selection
-from sweeper.results import Fact, Provenance, SweepStatus, Track
+from sweeper.results import DriftCheck, Fact, Provenance, SweepStatus, Track
 from sweeper.spec import Sweep
 
 # Where these differ, results may differ in the last digits: said, but no reason not to rank.
 _DRIFT: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
-    ("versions of sweeper", lambda origin: origin.sweeper),
-    ("versions of torch", lambda origin: origin.torch),
     ("commits", lambda origin: origin.git_commit),
     ("kinds of processor", lambda origin: origin.processor),
 )
@@ -59,8 +58,13 @@ def arm_rows(
     )
 
 
-def refusals(status: SweepStatus, facts: Sequence[Fact]) -> tuple[str, ...]:
-    """Return the reasons why these arms must not be ranked, as sentences."""
+def refusals(
+    status: SweepStatus, facts: Sequence[Fact], checks: Sequence[DriftCheck] = ()
+) -> tuple[str, ...]:
+    """Return the reasons why these arms must not be ranked, as sentences.
+
+    `checks` are the trials of other machines that were trained again.
+    """
     found = []
     done = {arm.arm: arm.done for arm in status.arms}
     if len(set(done.values())) > 1:
@@ -69,13 +73,12 @@ def refusals(status: SweepStatus, facts: Sequence[Fact]) -> tuple[str, ...]:
     hashes = _distinct(facts, lambda origin: origin.data_hash[:12])
     if len(hashes) > 1:
         found.append(f"Trials saw different data; the data hashes are {', '.join(hashes)}.")
-    devices = _distinct(facts, lambda origin: origin.device)
-    if len(devices) > 1:
-        found.append(f"Trials ran on different kinds of device: {', '.join(devices)}.")
-    return tuple(found)
+    return (*found, *drift.refusals(facts, checks, status.name))
 
 
-def remarks(sweep: Sweep, facts: Sequence[Fact]) -> tuple[str, ...]:
+def remarks(
+    sweep: Sweep, facts: Sequence[Fact], checks: Sequence[DriftCheck] = ()
+) -> tuple[str, ...]:
     """Return what a reader should know before the numbers, as sentences."""
     found = []
     if sweep.select_on == "test":
@@ -89,7 +92,7 @@ def remarks(sweep: Sweep, facts: Sequence[Fact]) -> tuple[str, ...]:
         if len(distinct) > 1:
             shown = ", ".join(text or "unknown" for text in distinct)
             found.append(f"Trials come from different {what}: {shown}.")
-    return tuple(found)
+    return (*found, *drift.remarks(facts, checks))
 
 
 def standing(

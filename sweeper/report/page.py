@@ -15,7 +15,7 @@ from sweeper.report import confirmations, effort, ranges, tables
 from sweeper.report.confirmations import Confirmation
 from sweeper.report.findings import arm_rows, refusals, remarks, standing
 from sweeper.report.sketch import sketch
-from sweeper.results import Fact, FoundBracket, SweepStatus, Track
+from sweeper.results import DriftCheck, Fact, FoundBracket, SweepStatus, Track
 from sweeper.spec import Sweep
 
 _TITLES: dict[Track, str] = {
@@ -39,14 +39,16 @@ def page(
     facts: Sequence[Fact],
     found: Sequence[FoundBracket] = (),
     again: Confirmation | None = None,
+    checks: Sequence[DriftCheck] = (),
 ) -> str:
     """Return the report as one HTML document that loads nothing from anywhere.
 
-    `found` are the ranges of strengths that probes found, `again` is the confirmation.
+    `found` are the ranges of strengths that probes found, `again` is the confirmation, `checks`
+    are trials of other machines that were trained again.
     """
     track = sweep.sparsification.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
-    reasons = refusals(status, facts)
+    reasons = refusals(status, facts, checks)
     rows = arm_rows(sweep, status, facts, track)
     beside = arm_rows(sweep, status, facts, other)
     made = fronts(facts, sweep)
@@ -61,7 +63,9 @@ def page(
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),
         "progress": escape(_progress(sweep, status)),
-        "warnings": _warnings(reasons, [*remarks(sweep, facts), *ranges.remarks(found, ends)]),
+        "warnings": _warnings(
+            reasons, [*remarks(sweep, facts, checks), *ranges.remarks(found, ends)]
+        ),
         "standing": escape(said),
         "hedge": escape(but),
         "confirmed": confirmations.section(again, _figure(views, "confirmed")),

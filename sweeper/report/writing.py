@@ -5,7 +5,7 @@ from pathlib import Path
 
 from sweeper.report.confirmations import Confirmation
 from sweeper.report.page import page
-from sweeper.results import Fact, FoundBracket, SweepStatus
+from sweeper.results import DriftCheck, Fact, FoundBracket, SweepStatus
 from sweeper.spec import Sweep
 from sweeper.writing import write_whole
 
@@ -17,9 +17,10 @@ def write_report(
     facts: Sequence[Fact],
     found: Sequence[FoundBracket] = (),
     again: Confirmation | None = None,
+    checks: Sequence[DriftCheck] = (),
 ) -> Path:
     """Write the report of a sweep and return its path. A reader sees the old file or the new one.
 
     Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
-    return write_whole(Path(path), page(sweep, status, facts, found, again).encode())
+    return write_whole(Path(path), page(sweep, status, facts, found, again, checks).encode())

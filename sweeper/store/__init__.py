@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from sweeper.patience import Patience
 from sweeper.results import (
     Bracket,
+    DriftCheck,
     Fact,
     FoundBracket,
     ProbeTask,
@@ -25,6 +26,7 @@ from sweeper.spec import Sweep
 from sweeper.store import (
     brackets,
     claims,
+    drifts,
     dumps,
     facts,
     failures,
@@ -244,6 +246,15 @@ class Store:
             return tuple(sorted(found, key=lambda fact: (place[fact.arm], fact.repeat, fact.slot)))
 
         return self._database.read(work)
+
+    def record_drift(self, name: str, check: DriftCheck) -> None:
+        """Record trials that were trained again elsewhere. Raises UnknownSweepError."""
+        id_ = uuid4().hex
+        self._database.write(lambda c: drifts.record(c, name, id_, check))
+
+    def drifts(self, name: str) -> tuple[DriftCheck, ...]:
+        """Return what was trained again elsewhere, oldest first."""
+        return self._database.read(lambda c: drifts.find(c, name))
 
     def dump(self, name: str) -> Dump:
         """Return all that is on record of a sweep. Raises UnknownSweepError."""

@@ -16,7 +16,13 @@ from sweeper.spec import Sweep
 from sweeper.store import sweeps, tables
 
 Row = Mapping[str, Any]
-_COPIED: tuple[Table, ...] = (tables.provenance, tables.bracket, tables.fact, tables.failure)
+_COPIED: tuple[Table, ...] = (
+    tables.provenance,
+    tables.bracket,
+    tables.fact,
+    tables.failure,
+    tables.drift,
+)
 _KEY = ("arm", "repeat", "slot")
 
 
@@ -33,6 +39,7 @@ class Dump:
     brackets: tuple[Row, ...]
     facts: tuple[Row, ...]
     failures: tuple[Row, ...]
+    drifts: tuple[Row, ...]
 
     @property
     def sweep(self) -> Sweep:
@@ -53,6 +60,7 @@ def dump(connection: Connection, name: str) -> Dump:
             {**one, "worker": None} for one in found[tables.bracket.name] if one["state"] == "done"
         ),
         facts=found[tables.fact.name],
+        drifts=found[tables.drift.name],
         # Their numbers are the database's own.
         failures=tuple(
             {key: value for key, value in one.items() if key != "id"}
@@ -76,6 +84,7 @@ def load(connection: Connection, dumped: Dump) -> int:
     missing = _missing(connection, sweep.name, dumped.facts)
     _add_missing(connection, tables.provenance, dumped.provenance, ("digest",))
     _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_KEY))
+    _add_missing(connection, tables.drift, dumped.drifts, ("id",))
     bracket = tables.bracket.c
     for one in dumped.brackets:
         here = (bracket.sweep == one["sweep"], bracket.arm == one["arm"])

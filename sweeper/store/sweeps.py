@@ -99,6 +99,7 @@ def remove(connection: Connection, name: str) -> None:
     for child in (
         tables.fact,
         tables.bracket,
+        tables.drift,
         tables.provenance,
         tables.slot,
         tables.worker,

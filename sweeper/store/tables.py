@@ -2,6 +2,7 @@
 
     sweep ──< slot ──o fact >── provenance
       ├──< bracket >── provenance
+      ├──< drift >── provenance
       └──< worker, failure, turn
 
 Types and lengths are those that SQLite, PostgreSQL and MySQL share. Times are seconds since 1970
@@ -207,6 +208,19 @@ bracket = Table(
     Column("provenance", String(64), nullable=True),
     Column("points", JSON, nullable=True),
     Column("recorded_at", Double, nullable=True),
+    ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
+    **_OPTIONS,
+)
+
+# Trials of other machines trained again on one, see `drifts`. Rows are never updated.
+drift = Table(
+    "sweeper_drift",
+    metadata,
+    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("id", String(32), primary_key=True),
+    Column("provenance", String(64), nullable=False),
+    Column("redone", JSON, nullable=False),
+    Column("recorded_at", Double, nullable=False),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
     **_OPTIONS,
 )

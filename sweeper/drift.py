@@ -1,0 +1,115 @@
+"""Whether trials of different machines and versions may be compared: measured, not assumed.
+
+The same configuration gives other bits on another kind of device or another version of torch, and
+training spreads what little differs. Trials that were trained on one kind are trained again on the
+other; where the mean difference is small beside what arms differ by, a mixture is fair.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sweeper.fronts import Estimate, mean
+from sweeper.results import DriftCheck, Fact, Provenance
+
+TOLERANCE = 0.002
+"""Within this the 95 % interval of the mean difference in validation accuracy must lie."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What results may depend on beside their configuration."""
+
+    device: str
+    torch: str
+    sweeper: str
+
+    @classmethod
+    def of(cls, provenance: Provenance) -> "Kind":
+        return cls(provenance.device, provenance.torch, provenance.sweeper)
+
+    def __str__(self) -> str:
+        return f"{self.device}, torch {self.torch}, sweeper {self.sweeper}"
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Trials of one kind, trained again on another one."""
+
+    one: Kind
+    other: Kind
+    difference: Estimate
+    """Validation accuracy on `other` minus that on `one`; diverged counts as 0."""
+
+    @property
+    def small(self) -> bool:
+        """Whether the difference is known to be too small to matter."""
+        low, high = self.difference.low, self.difference.high
+        return low is not None and high is not None and -TOLERANCE <= low <= high <= TOLERANCE
+
+    @property
+    def text(self) -> str:
+        """The difference in points, with its interval."""
+        found = self.difference
+        shown = f"{100 * found.center:+.2f} points of validation accuracy"
+        if found.low is None or found.high is None:
+            return f"{shown} (n = {found.n}, too few for an interval)"
+        return f"{shown} ({100 * found.low:+.2f} to {100 * found.high:+.2f}, n = {found.n})"
+
+
+def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, ...]:
+    """Return what was measured between each two kinds, whichever of them came first."""
+    known = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
+    found: dict[tuple[Kind, Kind], list[float]] = {}
+    for check in checks:
+        here = Kind.of(check.provenance)
+        for one in check.redone:
+            fact = known.get((one.arm, one.repeat, one.slot))
+            if fact is None or Kind.of(fact.provenance) == here:
+                continue
+            network = fact.result.judged(fact.config.track)
+            difference = one.val_accuracy - (network.val_accuracy if network else 0.0)
+            there = Kind.of(fact.provenance)
+            pair, sign = ((there, here), 1.0) if str(there) < str(here) else ((here, there), -1.0)
+            found.setdefault(pair, []).append(sign * difference)
+    return tuple(
+        Drift(*pair, estimate)
+        for pair, values in found.items()
+        if (estimate := mean(values)) is not None
+    )
+
+
+def refusals(facts: Sequence[Fact], checks: Iterable[DriftCheck], name: str) -> tuple[str, ...]:
+    """Return why a mixture of kinds must not be ranked, as sentences; none if it may.
+
+    Each kind is compared with the one that most trials come from.
+    """
+    counts = Counter(Kind.of(fact.provenance) for fact in facts)
+    if len(counts) < 2:
+        return ()
+    measured = {frozenset((one.one, one.other)): one for one in drifts(facts, checks)}
+    (usual, _), *others = counts.most_common()
+    found = []
+    for kind, count in others:
+        drift = measured.get(frozenset((usual, kind)))
+        mixed = f"{count} of {len(facts)} trials come from another kind of machine ({kind}; others "
+        mixed += f"from {usual})"
+        if drift is None:
+            found.append(f"{mixed}, and what that changes is not known: sweeper drift {name}.")
+        elif not drift.small:
+            most = f"{100 * TOLERANCE:g} points"
+            found.append(
+                f"{mixed}, which changes {drift.text}: that is not known to be within {most}."
+            )
+    return tuple(found)
+
+
+def remarks(facts: Sequence[Fact], checks: Iterable[DriftCheck]) -> tuple[str, ...]:
+    """Return what was found harmless, as sentences."""
+    present = {Kind.of(fact.provenance) for fact in facts}
+    return tuple(
+        f"Trials come from {drift.one} and from {drift.other}; trained again, they differ by "
+        f"{drift.text}."
+        for drift in drifts(facts, checks)
+        if drift.small and {drift.one, drift.other} <= present
+    )

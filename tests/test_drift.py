@@ -1,0 +1,192 @@
+"""Mixtures of machines: refused until measured, and measured by training again."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import pytest
+from factories import make_fact, make_provenance, make_status, make_sweep
+from fakes import fake_train, small_sweep
+from test_report import readable
+
+from sweeper import service
+from sweeper.cli import main
+from sweeper.drift import TOLERANCE, Kind, drifts, refusals, remarks
+from sweeper.errors import InputError
+from sweeper.redo import redo
+from sweeper.report.page import page
+from sweeper.results import DriftCheck, Fact, Redone, TrialConfig, TrialResult
+from sweeper.spec import Sweep
+from sweeper.store import Store
+from sweeper.worker import provenance, work
+
+CUDA = make_provenance(device="cuda")
+OLD = make_provenance(torch="2.14.0")
+
+
+def mixed(cuda: int = 10, old: int = 0) -> tuple[Sweep, list[Fact]]:
+    """A finished sweep, the last trials of which come from other machines."""
+    sweep = make_sweep(search={"trials": 20})
+    facts = [
+        make_fact(sweep=sweep, arm=arm, slot=slot, nonzero=4000 + slot, val=0.97)
+        for arm in sweep.arms
+        for slot in range(20)
+    ]
+    for count, origin in ((cuda, CUDA), (old, OLD)):
+        places = [n for n, fact in enumerate(facts) if fact.provenance == make_provenance()]
+        for place in places[:count]:
+            facts[place] = replace(facts[place], provenance=origin)
+    return sweep, facts
+
+
+def again(facts: Sequence[Fact], *differences: float, on: Any = None) -> DriftCheck:
+    """The first facts of another kind than `on` trained again there."""
+    here = on or make_provenance()
+    foreign = [fact for fact in facts if fact.provenance != here]
+    return DriftCheck(
+        here,
+        tuple(
+            Redone(fact.arm, fact.repeat, fact.slot, "complete", 4000, 0.97 + difference)
+            for fact, difference in zip(foreign, differences, strict=False)
+        ),
+    )
+
+
+STEADY = (0.001, -0.001, 0.0005, 0.0, -0.0005, 0.001)
+"""Scatters, but its mean is known to within 0.1 points."""
+
+
+def test_a_mixture_that_nobody_looked_at_is_refused() -> None:
+    _, facts = mixed()
+    (said,) = refusals(facts, (), "toy")
+    assert said == (
+        "10 of 40 trials come from another kind of machine (cuda, torch 2.15.0, sweeper 0.1.0; "
+        "others from cpu, torch 2.15.0, sweeper 0.1.0), and what that changes is not known: "
+        "sweeper drift toy."
+    )
+    assert refusals(mixed(cuda=0)[1], (), "toy") == ()
+
+
+@pytest.mark.parametrize(
+    ("differences", "allowed"),
+    [
+        (STEADY, True),
+        (STEADY[:4], False),  # too few for an interval
+        (tuple(value + 2 * TOLERANCE for value in STEADY), False),
+        (tuple(10 * value for value in STEADY), False),  # might be anything
+    ],
+)
+def test_it_is_allowed_where_the_difference_is_known_to_be_small(
+    differences: tuple[float, ...], allowed: bool
+) -> None:
+    sweep, facts = mixed()
+    check = again(facts, *differences)
+    said = refusals(facts, [check], "toy")
+    assert (said == ()) == allowed
+    text = readable(page(sweep, make_status(sweep, facts), facts, checks=[check]))
+    assert ("These arms are not ranked" in text) != allowed
+    assert bool(remarks(facts, [check])) == allowed
+    if not allowed:
+        assert "not known to be within 0.2 points" in text
+    else:
+        assert "trained again, they differ by -0.02 points of validation accuracy (-0.1" in text
+
+
+def test_it_does_not_matter_which_of_two_kinds_trains_the_others_again() -> None:
+    _, facts = mixed()
+    one = again(facts, *STEADY)
+    other = again(facts, *(-value for value in STEADY), on=CUDA)
+    (found,) = drifts(facts, [one])
+    (mirrored,) = drifts(facts, [other])
+    assert (found.one, found.other) == (mirrored.one, mirrored.other)
+    assert found.difference.values == pytest.approx(mirrored.difference.values)
+    (both,) = drifts(facts, [one, other])
+    assert both.difference.n == 2 * len(STEADY)
+
+
+def test_every_kind_is_compared_with_the_usual_one() -> None:
+    _, facts = mixed(cuda=8, old=8)
+    assert len(refusals(facts, (), "toy")) == 2
+    (left,) = refusals(facts, [again(facts, *STEADY)], "toy")
+    assert "torch 2.14.0" in left
+
+
+def test_one_that_diverged_when_trained_again_counts_as_wrong() -> None:
+    _, facts = mixed()
+    check = again(facts, *STEADY)
+    worse = replace(check.redone[0], state="diverged", nonzero=0, val_accuracy=0.0)
+    (found,) = drifts(facts, [replace(check, redone=(worse, *check.redone[1:]))])
+    assert max(map(abs, found.difference.values)) == pytest.approx(0.97)
+    assert not found.small
+
+
+@pytest.fixture
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Have this machine be one with another torch from now on."""
+    gather = provenance.gather
+
+    def begin() -> None:
+        def changed(**options: Any) -> Any:
+            return replace(gather(**options), torch="9.9.9")
+
+        monkeypatch.setattr("sweeper.worker.trainer.gather", changed)
+
+    return begin
+
+
+def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any) -> None:
+    service.register(store, small_sweep())
+    work("tiny", store, pack=4, train=fake_train)
+    elsewhere()
+    seen: list[TrialConfig] = []
+
+    def train(
+        configs: Sequence[TrialConfig], data: Any, device: str, **options: Any
+    ) -> list[TrialResult]:
+        seen.extend(configs)
+        return fake_train(configs, data, device, **options)
+
+    check = redo("tiny", store, trials=6, train=train)
+    assert store.drifts("tiny") == (check,)
+    facts = {(fact.arm, fact.repeat, fact.slot): fact for fact in store.results("tiny")}
+    chosen = [facts[one.arm, one.repeat, one.slot] for one in check.redone]
+    assert sorted(map(repr, seen)) == sorted(repr(fact.config) for fact in chosen)
+    assert {fact.result.state for fact in chosen} == {"complete"}
+    assert len({fact.slot for fact in chosen}) > 1  # spread over the sweep
+    for fact, one in zip(chosen, check.redone, strict=True):
+        network = fact.result.pruned
+        assert network is not None
+        assert (one.nonzero, one.val_accuracy) == (network.nonzero, network.val_accuracy)
+    (found,) = drifts(store.results("tiny"), store.drifts("tiny"))
+    assert found.difference.center == 0
+    assert found.small
+    dump = store.dump("tiny")
+    assert len(dump.drifts) == 1
+    service.delete(store, "tiny")
+    service.restore(store, dump)
+    assert store.drifts("tiny") == (check,)
+
+
+def test_without_trials_of_others_there_is_nothing_to_check(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service.register(store, small_sweep())
+    work("tiny", store, pack=9, train=fake_train)
+    with pytest.raises(
+        InputError, match=r"^tiny: all 18 trials on record come from a machine like"
+    ):
+        redo("tiny", store, train=fake_train)
+    assert store.drifts("tiny") == ()
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "nobody", "--storage", store.url])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("error: no such sweep: got 'nobody'")
+
+
+def test_kinds_are_what_results_may_depend_on() -> None:
+    usual = partial(make_provenance)
+    same = [usual(host="other"), usual(git_commit="f" * 40), usual(python="3.12.1")]
+    assert {Kind.of(one) for one in same} == {Kind.of(usual())}
+    others = [usual(device="cuda"), usual(torch="2.1"), usual(sweeper="9")]
+    assert len({Kind.of(one) for one in others} | {Kind.of(usual())}) == 4
