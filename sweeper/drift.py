@@ -79,12 +79,18 @@ def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, 
     )
 
 
-def refusals(facts: Sequence[Fact], checks: Iterable[DriftCheck], name: str) -> tuple[str, ...]:
+def refusals(
+    facts: Sequence[Fact],
+    checks: Iterable[DriftCheck],
+    name: str,
+    confirmed: Sequence[Fact] = (),
+) -> tuple[str, ...]:
     """Return why a mixture of kinds must not be ranked, as sentences; none if it may.
 
-    Each kind is compared with the one that most trials come from.
+    Each kind is compared with the one that most trials come from, `confirmed` ones among them.
     """
-    counts = Counter(Kind.of(fact.provenance) for fact in facts)
+    everything = [*facts, *confirmed]
+    counts = Counter(Kind.of(fact.provenance) for fact in everything)
     if len(counts) < 2:
         return ()
     measured = {frozenset((one.one, one.other)): one for one in drifts(facts, checks)}
@@ -92,8 +98,8 @@ def refusals(facts: Sequence[Fact], checks: Iterable[DriftCheck], name: str) -> 
     found = []
     for kind, count in others:
         drift = measured.get(frozenset((usual, kind)))
-        mixed = f"{count} of {len(facts)} trials come from another kind of machine ({kind}; others "
-        mixed += f"from {usual})"
+        mixed = f"{count} of {len(everything)} trials come from another kind of machine"
+        mixed += f" ({kind}; others from {usual})"
         if drift is None:
             found.append(f"{mixed}, and what that changes is not known: sweeper drift {name}.")
         elif not drift.small:

@@ -1,12 +1,13 @@
 """Families of penalties against each other, from confirmed networks made by hand."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import make_fact, make_status, make_sweep
+from factories import make_fact, make_provenance, make_status, make_sweep
 from test_report import readable
 
 from sweeper.confirming import Confirmed, confirmation, confirmed, curves
@@ -213,6 +214,27 @@ def test_a_report_begins_with_the_answer_of_the_confirmed_networks() -> None:
 def test_an_unfinished_confirmation_gives_no_answer() -> None:
     text = readable(report(5, done=7, budget=120))
     assert "Of 120 trainings with fresh seeds 7 are done: no answer before all are." in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"device": "cuda"}, "1 of 120 trials come from another kind of machine (cuda, torch"),
+        ({"data_hash": "e" * 64}, "Trials saw different data"),
+    ],
+)
+def test_confirmed_networks_of_another_machine_or_data_are_no_answer(
+    changes: Any, reason: str
+) -> None:
+    sweep, facts = search(5)
+    confirms, found, trained = again(5, sizes, seeds=1)
+    budget = len(trained)
+    trained[0] = replace(trained[0], provenance=make_provenance(**changes))
+    part = Confirmation(confirms, tuple(trained), budget, budget, tuple(found))
+    text = readable(page(sweep, make_status(sweep, facts), facts, again=part))
+    assert "These arms are not ranked" in text
+    assert reason in text
+    assert "needs 0.67 times" not in text
 
 
 def test_a_report_without_confirmation_says_how_to_get_one(tmp_path: Path) -> None:

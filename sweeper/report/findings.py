@@ -59,21 +59,25 @@ def arm_rows(
 
 
 def refusals(
-    status: SweepStatus, facts: Sequence[Fact], checks: Sequence[DriftCheck] = ()
+    status: SweepStatus,
+    facts: Sequence[Fact],
+    checks: Sequence[DriftCheck] = (),
+    confirmed: Sequence[Fact] = (),
 ) -> tuple[str, ...]:
     """Return the reasons why these arms must not be ranked, as sentences.
 
-    `checks` are the trials of other machines that were trained again.
+    `checks` are the trials of other machines that were trained again, `confirmed` are the facts of
+    the confirmation.
     """
     found = []
     done = {arm.arm: arm.done for arm in status.arms}
     if len(set(done.values())) > 1:
         counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
         found.append(f"The arms have unequal numbers of finished trials: {counts}.")
-    hashes = _distinct(facts, lambda origin: origin.data_hash[:12])
+    hashes = _distinct([*facts, *confirmed], lambda origin: origin.data_hash[:12])
     if len(hashes) > 1:
         found.append(f"Trials saw different data; the data hashes are {', '.join(hashes)}.")
-    return (*found, *drift.refusals(facts, checks, status.name))
+    return (*found, *drift.refusals(facts, checks, status.name, confirmed))
 
 
 def remarks(

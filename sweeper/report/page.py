@@ -48,7 +48,7 @@ def page(
     """
     track = sweep.sparsification.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
-    reasons = refusals(status, facts, checks)
+    reasons = refusals(status, facts, checks, again.facts if again else ())
     rows = arm_rows(sweep, status, facts, track)
     beside = arm_rows(sweep, status, facts, other)
     made = fronts(facts, sweep)
