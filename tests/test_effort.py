@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import make_bracket, make_fact, make_facts, make_sweep
+from factories import make_bracket, make_fact, make_facts, make_status, make_sweep
+from test_report import readable
 
 from sweeper import brackets
 from sweeper.effort import TOLERANCE, efforts, tolerances
-from sweeper.fronts import Front, reference_corner
+from sweeper.fronts import Front, mean, reference_corner
 from sweeper.plots import draw, effort_view
+from sweeper.report.page import page
 from sweeper.results import Fact
 from sweeper.spec import Sweep
 
@@ -110,3 +112,18 @@ def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
     assert list(axis["tickvals"]) == [2, 4, 6, 8, 10, 12]
     assert not effort_view(found, ["l1"], "x").empty
     assert effort_view((), (), "x").empty
+
+
+def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tolerance() -> None:
+    sweep = make_sweep(search={"trials": 12, "repeats": 5})
+    facts = make_facts(sweep)
+    text = readable(page(sweep, make_status(sweep, facts), facts))
+    assert "arm after 3 after 6 after 9 after 12 trials training strength may vary" in text
+    effort = next(one for one in efforts(facts, sweep) if one.arm == "l1")
+    last = mean(effort.hypervolume[-1])
+    assert last is not None
+    shares = " ".join(f"{100 * effort.share(count):.1f} %" for count in (3, 6, 9))
+    said = f"l1 {shares} {last.center:.4f} {last.low:.4f} to {last.high:.4f} 120 s "
+    assert said in text
+    (found,) = [one for one in tolerances(facts, sweep) if one.arm == "l1"]
+    assert f"{said}{found.decades:.1f} decades {found.low:.2g} to {found.high:.2g} " in text

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sweeper.effort import TOLERANCE, Effort, efforts, tolerances
+from sweeper.fronts import Estimate, mean
 from sweeper.report.tables import cell, numbers
 from sweeper.results import Fact
 from sweeper.spec import Sweep
@@ -16,6 +17,12 @@ def worth_showing(facts: Sequence[Fact], sweep: Sweep) -> list[Effort]:
     return [one for one in efforts(facts, sweep) if len(one.seconds) > len(SHARES)]
 
 
+def _interval(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return f"n = {found.n}"
+    return f"{found.low:.4f} to {found.high:.4f}"
+
+
 def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
     """Return the section of the report; `known` has the ranges of the strengths. Empty if early."""
     found = worth_showing(facts, known)
@@ -27,8 +34,9 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
     body = []
     for one in found:
         cells = [cell(f"{100 * one.share(count):.1f} %") for count in counts]
-        means = one.mean()
-        cells.append(cell(f"{means[-1]:.4f}", f"{one.seconds[-1]:,.0f} s"))
+        last = mean(one.hypervolume[-1])
+        cells.append(cell("–") if last is None else cell(f"{last.center:.4f}", _interval(last)))
+        cells.append(cell(f"{one.seconds[-1]:,.0f} s"))
         width = widths.get(one.arm)
         if width is None:
             cells += [cell("–"), cell("–")]
@@ -41,14 +49,16 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
         "arm",
         *(f"after {count}" for count in counts),
         f"after {total} trials",
+        "training",
         "strength may vary",
         "such trials",
     ]
     caption = (
         "Hypervolume of the front of a search's first trials, as a share of the last one, mean "
-        "over repeats; below the last one the seconds of training that one search took. An arm "
-        "that has nearly all early is easy to tune; one that still rises had too small a budget. "
-        f"On the right: the strengths of trials that lose at most {100 * TOLERANCE:g} points to "
-        "the best of their arm at their size or below, and how many trials those are."
+        "over repeats; below the last one its 95 % t-interval over repeats; training is what one "
+        "search took. An arm that has nearly all early is easy to tune; one that still rises had "
+        f"too small a budget. On the right: the strengths of trials that lose at most "
+        f"{100 * TOLERANCE:g} points to the best of their arm at their size or below, and how many "
+        "trials those are."
     )
     return f"<h2>Effort of tuning</h2>{figure}{numbers(head, body, caption)}"
