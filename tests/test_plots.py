@@ -76,6 +76,7 @@ def test_published_networks_stand_beside_those_of_the_same_network_and_data_alon
     assert (found.nonzero, found.accuracy, found.year) == (6600, 97.69, 2020)
     assert "biases unknown" in found.label
     assert all(view.y_range[0] <= one.accuracy <= view.y_range[1] for one in view.published)
+    assert curve_view(facts, make_sweep()).published == ()
     other = make_sweep(model="mlp(300, 100)")
     assert front_view(fronts(facts, other), other).published == ()
 

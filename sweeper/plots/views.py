@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -215,7 +215,7 @@ def curve_view(facts: Iterable[Fact], sweep: Sweep, *, finetuned: bool = False) 
             )
             for point, fact in chosen
         ]
-    return make_view(
+    view = make_view(
         dots,
         sweep,
         leading(fronts(facts, sweep), sweep),
@@ -225,6 +225,8 @@ def curve_view(facts: Iterable[Fact], sweep: Sweep, *, finetuned: bool = False) 
         f"markers: its {SHORT[show]} accuracy",
         stairs=False,
     )
+    # Published networks are finished ones, fine-tuned by means of their own.
+    return replace(view, published=())
 
 
 def leading(found: Mapping[str, Front], sweep: Sweep) -> tuple[str, ...]:
