@@ -26,12 +26,13 @@ def confirmed_view(found: Sequence[Confirmed], sweep: Sweep) -> View:
     ranked = sorted(sweep.arms, key=lambda arm: -sum(height for _, height in corners[arm]))
     chosen = set(ranked[:MOST])
     seeds = sweep.confirms.seeds if sweep.confirms else 0
+    seed = "seed" if seeds == 1 else "seeds"
     return make_view(
         {arm: sorted(some, key=lambda dot: dot.nonzero) for arm, some in dots.items()},
         sweep,
         [arm for arm in sweep.arms if arm in chosen],
         title=f"{sweep.name.partition('/')[0]}: confirmed networks",
-        subtitle=f"markers: test accuracy, mean of {seeds} fresh seeds of one repeat's choice · "
+        subtitle=f"markers: test accuracy, mean of {seeds} fresh {seed} of one repeat's choice · "
         "lines: mean over repeats at each size",
         stairs=False,
         corners=corners,

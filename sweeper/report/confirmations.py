@@ -65,6 +65,7 @@ def hedge(again: Confirmation) -> str:
     """Return what the answer rests on."""
     confirms = again.sweep.confirms
     seeds = confirms.seeds if confirms else 0
+    seed = "seed" if seeds == 1 else "seeds"
     repeats = again.sweep.search.repeats
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
     if again.sweep.select_on == "test":
@@ -72,7 +73,7 @@ def hedge(again: Confirmation) -> str:
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
     return (
         f"Of each of {repeats} independent searches the configuration that was best on {split} "
-        f"within each size, trained again with {seeds} fresh seeds. Arms that stand for a family "
+        f"within each size, trained again with {seeds} fresh {seed}. Arms that stand for a family "
         f"were chosen on validation, {quoted}.{few}"
     )
 
