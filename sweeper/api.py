@@ -89,7 +89,7 @@ def launch(
     from sweeper.spec import Sweep
     from sweeper.worker import capacity
 
-    pack = capacity.checked(pack)
+    pack, kept = capacity.checked(pack), _absolute(artifacts)
     start = _starter(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
@@ -113,7 +113,7 @@ def launch(
                 store,
                 pack=pack,
                 folder=None if data is None else Path(data),
-                artifacts=_absolute(artifacts),
+                artifacts=kept,
                 on_status=on_status or _ignore,
             )
         service.mend(store, sweep.name)  # a worker may have died with its last fact untold

@@ -63,7 +63,7 @@ def read(folder: Path) -> Dump:
     """Read what `save` wrote. Raises InputError for a folder that does not hold a whole sweep."""
     path = folder / SHEET
     try:
-        sheet = json.loads(path.read_text(encoding="utf-8"))
+        sheet = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
         table = _read_parquet(folder / FACTS)
     except OSError as error:
         raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
@@ -95,6 +95,10 @@ def read(folder: Path) -> Dump:
     if digest != sheet["digest"]:
         raise InputError(f"{path}: spec: was changed; its digest is not {sheet['digest'][:12]}...")
     return dump
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number of a sweep")
 
 
 def fronts_csv(fronts: Mapping[str, Front]) -> str:

@@ -7,9 +7,9 @@ from pathlib import Path
 from sweeper import datasets, service
 from sweeper.errors import InputError
 from sweeper.results import Fact, Judged
+from sweeper.search.artifacts import NETWORK
 from sweeper.spec import SUFFIX
 from sweeper.store import Store
-from sweeper.training.weights import SUFFIX as ENDING
 from sweeper.training.weights import decoded, judged_again
 
 
@@ -63,7 +63,7 @@ def verify(
             recorded = fact.result.judged(sweep.sparsification.track)
             if recorded is None:
                 continue
-            content = search.artifact(fact.study, fact.trial, ENDING)
+            content = search.artifact(fact.study, fact.trial, NETWORK)
             found = None
             if content is not None:
                 place = f"{fact.study}, trial {fact.trial}"

@@ -200,6 +200,7 @@ def test_killed_half_way_it_is_finished_by_the_same_command(
         (lambda folder: (folder / "facts.parquet").write_bytes(b"no"), "parquet: cannot be read"),
         (lambda folder: (folder / "sweep.json").write_text("{"), "is no export of sweeper"),
         (lambda folder: _change(folder, format=2), "format: must be 1, got 2"),
+        (lambda folder: _change(folder, created_at=float("nan")), "NaN is no number of a sweep"),
         (lambda folder: _change(folder, facts=3), "holds 18 trials, sweep.json says 3"),
         (lambda folder: _change(folder, digest="0" * 64), "spec: was changed"),
         (lambda folder: _change(folder, provenance=None), "is no export of sweeper"),

@@ -4,6 +4,7 @@ import json
 import signal
 import time
 from collections import Counter
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,6 +23,7 @@ from fakes import (
 from test_worker import wait_for, worker_process
 
 from sweeper import service
+from sweeper.cli import main
 from sweeper.confirming import Confirmed, confirmation, confirmed, curves, level, within
 from sweeper.errors import DigestError, InputError, SpecError
 from sweeper.results import Fact, Scalar
@@ -337,3 +339,15 @@ def test_shrinkage_is_what_the_search_promised_too_much() -> None:
     assert all(isinstance(one, Confirmed) for one in found)
     assert sum(one.shrinkage("val_accuracy") for one in found) / len(found) > 0.05
     assert {one.repeat for one in found} == {0, 1, 2, 3, 4}
+
+
+def test_a_wrong_place_for_networks_is_told_before_anything_is_registered(
+    sqlite_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Store(sqlite_url)) as store:
+        finished(store, small_sweep(targets=TARGETS))
+        with pytest.raises(SystemExit) as ended:
+            main(["confirm", "tiny", "--artifacts", "ftp://x", "--storage", sqlite_url])
+        assert ended.value.code == 2
+        assert "error: artifacts: must be a folder, s3://BUCKET" in capsys.readouterr().err
+        assert store.names() == ("tiny",)

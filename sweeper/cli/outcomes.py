@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
 T = TypeVar("T")
-WEIGHTS = ".safetensors"
-"""How the names of kept networks end."""
 BY: dict[str, Accuracy] = {"validation": "val_accuracy", "test": "test_accuracy"}
 
 
@@ -255,6 +253,7 @@ def confirmation_of(
     from sweeper import service
     from sweeper.confirming import confirmed
     from sweeper.report import Confirmation
+    from sweeper.search.artifacts import NETWORK
     from sweeper.spec import SUFFIX
 
     if (registered := name + SUFFIX) not in store.names():
@@ -268,7 +267,7 @@ def confirmation_of(
     with service.searching(store, sweep) as search:
         search.keep_at(artifacts)
         kept = {
-            arm: search.artifact(fact.study, fact.trial, WEIGHTS)
+            arm: search.artifact(fact.study, fact.trial, NETWORK)
             for arm, fact in again.pictured().items()
         }
     networks = {arm: content for arm, content in kept.items() if content is not None}

@@ -20,6 +20,8 @@ from optuna.trial import FrozenTrial
 
 from sweeper.errors import InputError, StorageError
 
+NETWORK = ".safetensors"
+"""How the names of kept networks end."""
 KINDS = "a folder, s3://BUCKET or gs://BUCKET"
 
 

@@ -23,7 +23,6 @@ from sweeper.training.numerics import numerics
 
 Keep = Callable[[int, Mapping[str, Tensor]], None]
 """Is given the place of a configuration and its finished network, parameters by name."""
-SUFFIX = ".safetensors"
 _FORMAT = "sweeper-sparse-1"
 
 

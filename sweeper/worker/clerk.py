@@ -9,10 +9,10 @@ from sweeper import brackets, service
 from sweeper.errors import LeaseLost, StorageError
 from sweeper.results import Bracket, ProbeTask, Provenance, Scalar, Slot, TrialConfig, TrialResult
 from sweeper.search import Search
+from sweeper.search.artifacts import NETWORK
 from sweeper.spec import Sweep
 from sweeper.store import Outcome, Store
 
-WEIGHTS = ".safetensors"
 _TOLD_AT_ONCE = 64
 """Trials between two notes of what was told: others wait for a generation that is."""
 
@@ -123,7 +123,7 @@ class Clerk:
         """
         for place, content in (networks or {}).items():
             task = pack[place]
-            name = f"{task.slot.arm}-{task.slot.repeat}-{task.slot.number}{WEIGHTS}"
+            name = f"{task.slot.arm}-{task.slot.repeat}-{task.slot.number}{NETWORK}"
             self._search.attach(task.slot.study, task.trial, name, content)
         self._store.record(
             worker,
