@@ -133,10 +133,11 @@ def confirm(
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
     Of each repeat of each arm the best on validation within each size of `targets.nonzero`. Goes
-    on where it stopped; more seeds than before are added. `options` are those of `launch`. Raises
-    InputError while the search is not finished, or if it went on since it was confirmed.
+    on where it stopped; more seeds than before are added, and what a search chose that went on
+    with further arms or repeats. `options` are those of `launch`. Raises InputError while the
+    search is not finished, or if it went on with more trials since it was confirmed.
     """
-    from sweeper.confirming import confirmation, confirmed
+    from sweeper.confirming import confirmation, confirmed, continued
 
     store = _store(storage)
     try:
@@ -146,7 +147,7 @@ def confirm(
             store.sweep(name), store.status(name), searched, store.brackets(name), seeds=seeds
         )
         if wanted.name in store.names():
-            wanted = _continued(store.sweep(wanted.name), wanted)
+            wanted = continued(store.sweep(wanted.name), wanted)
         launch(wanted, storage, extend=True, **options)
         return confirmed(wanted, store.results(wanted.name), searched)
     finally:
@@ -161,20 +162,6 @@ def _absolute(place: str | None) -> str | None:
 
     artifact_store(place)  # a mistake is told here, not by a worker
     return place if "://" in place else str(Path(place).absolute())
-
-
-def _continued(known: "Sweep", wanted: "Sweep") -> "Sweep":
-    """Return what is wanted with no fewer seeds than there are. Raises InputError."""
-    before, now = known.confirms, wanted.confirms
-    if before is None or now is None:
-        raise AssertionError("no study file can have the name of a confirmation")
-    if before.chosen != now.chosen:
-        raise InputError(
-            f"{now.of}: the search went on since it was confirmed, and chooses others now: "
-            f"sweeper delete {now.name}, then confirm it again"
-        )
-    more = now.model_copy(update={"seeds": max(before.seeds, now.seeds)})
-    return type(wanted).model_validate(wanted.model_dump() | {"confirms": more.model_dump()})
 
 
 def _starter(

@@ -104,6 +104,27 @@ def confirmation(
     return Sweep.model_validate(values)
 
 
+def continued(known: Sweep, wanted: Sweep) -> Sweep:
+    """Return what is wanted, with no fewer seeds than are registered.
+
+    Raises InputError if the search chooses others now; further arms and repeats are no others.
+    """
+    before, now = known.confirms, wanted.confirms
+    if before is None or now is None:
+        raise AssertionError("no study file can have the name of a confirmation")
+    others = [
+        arm for arm, old in before.chosen.items() if now.chosen.get(arm, ())[: len(old)] != old
+    ]
+    if others or before.sizes != now.sizes:
+        raise InputError(
+            f"{now.of}: the search went on since it was confirmed, and chooses others now"
+            + (f" of {', '.join(others)}" if others else "")
+            + f": sweeper delete {now.name}, then confirm it again"
+        )
+    more = now.model_copy(update={"seeds": max(before.seeds, now.seeds)})
+    return Sweep.model_validate(wanted.model_dump() | {"confirms": more.model_dump()})
+
+
 def confirmed(sweep: Sweep, facts: Iterable[Fact], searched: Iterable[Fact]) -> list[Confirmed]:
     """Return each configuration with what is on record of it; those without any are left out.
 

@@ -24,7 +24,15 @@ from test_worker import wait_for, worker_process
 
 from sweeper import service
 from sweeper.cli import main
-from sweeper.confirming import Confirmed, confirmation, confirmed, curves, level, within
+from sweeper.confirming import (
+    Confirmed,
+    confirmation,
+    confirmed,
+    continued,
+    curves,
+    level,
+    within,
+)
 from sweeper.errors import DigestError, InputError, SpecError
 from sweeper.results import Fact, Scalar
 from sweeper.spec import Sweep
@@ -320,6 +328,39 @@ def test_more_seeds_are_added_and_another_choice_is_refused(store: Store) -> Non
             Sweep.model_validate(sweep.model_dump() | {"confirms": other.model_dump()}),
             extend=True,
         )
+
+
+def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store) -> None:
+    first = finished(store, small_sweep(targets=TARGETS))
+    service.register(store, first)
+    work(first.name, store, pack=8, train=fake_train)
+    before = exact(store, first)
+
+    raw = small_sweep(targets=TARGETS).model_dump()
+    raw["arms"]["l2"] = {"penalty": "l2", "strength": {"log_uniform": [1e-4, 1e-1]}}
+    raw["search"]["repeats"] = 2
+    wider = Sweep.model_validate(raw)
+    service.register(store, wider, extend=True)
+    wanted = continued(first, finished(store, wider))
+    assert service.register(store, wanted, extend=True) == "extended"
+    work(wanted.name, store, pack=8, train=fake_train)
+    after = exact(store, wanted)
+    assert {fact.arm for fact in after} == {"dense", "l1", "mix", "l2"}
+    assert {fact.repeat for fact in after if fact.arm == "l1"} == {0, 1}
+    assert set(map(_place, before)) < set(map(_place, after))
+
+
+def _place(fact: Fact) -> tuple[str, int, int, int, float]:
+    return fact.arm, fact.repeat, fact.slot, fact.trial, fact.recorded_at
+
+
+def test_a_search_that_got_more_trials_and_chooses_others_is_not_confirmed_on() -> None:
+    sweep, facts = searched()
+    known = chosen(sweep, facts)
+    better = make_fact(sweep=sweep, arm="none", repeat=0, slot=0, nonzero=4000, val=0.999)
+    now = chosen(sweep, [better, *facts[1:]])
+    with pytest.raises(InputError, match=r"^toy: .* chooses others now of none: sweeper delete"):
+        continued(known, now)
 
 
 def test_a_sweep_is_deleted_with_its_confirmation(store: Store) -> None:

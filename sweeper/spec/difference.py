@@ -21,7 +21,8 @@ class Difference:
     """The registered value as it would be written, or `not there`."""
     new: str
     appends: bool
-    """Whether it only adds: more trials, more repeats, another arm."""
+    """Whether it only adds: more trials, more repeats, another arm; to a confirmation more seeds,
+    and what was chosen in further repeats or arms."""
 
     def __str__(self) -> str:
         return f"{self.path}: registered {self.old}, now {self.new}"
@@ -49,6 +50,11 @@ def _is_part(value: Any) -> bool:
 def _appends(old: Any, new: Any, path: tuple[str, ...]) -> bool:
     if path in (("search", "trials"), ("search", "repeats"), ("confirms", "seeds")):
         return bool(new > old)
+    if path[:2] == ("confirms", "chosen") and len(path) == 3:
+        # What was chosen in further arms or repeats; the search has another digest then.
+        return old is _MISSING or (isinstance(new, list) and new[: len(old)] == old)
+    if path == ("confirms", "digest"):
+        return True
     return len(path) == 2 and path[0] == "arms" and old is _MISSING
 
 
