@@ -52,7 +52,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
     }
     written = {
         FACTS: _parquet(dump.facts),
-        FLAT: _flat(dump.facts).encode(),
+        FLAT: facts_csv(dump.facts).encode(),
         FRONTS: fronts_csv(fronts).encode(),
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
@@ -144,7 +144,7 @@ def _value(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _flat(rows: Iterable[Mapping[str, Any]]) -> str:
+def facts_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the columns that are numbers and words, and the searched parameters."""
     table = []
     for row in rows:

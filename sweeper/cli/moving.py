@@ -59,8 +59,7 @@ def _saved(store: "Store", name: str, folder: Path) -> list[Path]:
 
 def _drawn(store: "Store", name: str, folder: Path) -> list[Path]:
     """Write the figures of the report as SVG, which no browser is needed for."""
-    from sweeper.cli.outcomes import confirmation_of
-    from sweeper.report import figures, standalone
+    from sweeper.report import confirmation_of, figures, standalone
     from sweeper.writing import write_whole
 
     facts = store.results(name)

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from sweeper.fronts import Front, FrontPoint
     from sweeper.report import Confirmation
     from sweeper.spec import Sweep
-    from sweeper.store import Store
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
 T = TypeVar("T")
@@ -223,6 +222,8 @@ def report(
     artifacts: Artifacts = None,
 ) -> None:
     """Write one HTML file that says what a sweep found; it works offline."""
+    from sweeper.report import confirmation_of
+
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
         if sweep.confirms:
@@ -239,39 +240,6 @@ def report(
     if out or not figure:
         path = write(out or report_path(name), sweep, status, facts, found, again, checks)
         typer.echo(f"report: {path}")
-
-
-def confirmation_of(
-    store: "Store", name: str, searched: Sequence[Fact], artifacts: str | None = None
-) -> "Confirmation | None":
-    """Return the confirmation of a sweep as a report needs it, if there is one.
-
-    With some of its networks, if they are kept at `artifacts`.
-    """
-    from dataclasses import replace
-
-    from sweeper import service
-    from sweeper.confirming import confirmed
-    from sweeper.report import Confirmation
-    from sweeper.search.artifacts import NETWORK
-    from sweeper.spec import SUFFIX
-
-    if (registered := name + SUFFIX) not in store.names():
-        return None
-    sweep, status = store.sweep(registered), store.status(registered)
-    facts = store.results(registered)
-    found = tuple(confirmed(sweep, facts, searched))
-    again = Confirmation(sweep, facts, status.done, status.budget, found)
-    if artifacts is None:
-        return again
-    with service.searching(store, sweep) as search:
-        search.keep_at(artifacts)
-        kept = {
-            arm: search.artifact(fact.study, fact.trial, NETWORK)
-            for arm, fact in again.pictured().items()
-        }
-    networks = {arm: content for arm, content in kept.items() if content is not None}
-    return replace(again, networks=networks)
 
 
 def report_path(name: str) -> Path:

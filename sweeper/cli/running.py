@@ -124,7 +124,8 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
 
 def ending(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
     """Show the arms and where to look on; writes a report, or says by which command."""
-    from sweeper.cli.outcomes import arms_table, confirmation_of, write
+    from sweeper.cli.outcomes import arms_table, write
+    from sweeper.report import confirmation_of
 
     terminal = console()
     with opened(storage) as store:

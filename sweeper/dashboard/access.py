@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, quote
 from sweeper.dashboard import headers, pages
 from sweeper.dashboard.health import Health
 from sweeper.dashboard.pages import Answer
+from sweeper.dashboard.sweeps import within
 from sweeper.dashboard.tokens import COOKIE, SESSION_SECONDS, Token
 
 if TYPE_CHECKING:
@@ -76,7 +77,8 @@ def guarded(
     def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         answer = decide(environ)
         if answer is None:
-            return app(environ, headers.added(start, headers.OPTUNA))
+            ours = within(environ.get("PATH_INFO", ""))
+            return app(environ, headers.added(start, headers.SWEEPS if ours else headers.OPTUNA))
         # A connection that is closed on unread bytes is reset, and the client loses the answer.
         _read(environ, at_most=65_536)
         return answer.send(

@@ -16,6 +16,15 @@ OPTUNA = {
     # So that a page shows at the next look that its session is over.
     "Cache-Control": "private, no-cache",
 }
+# Plotly writes styles into the page, and saves pictures as data and blob URLs.
+SWEEPS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+        "img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'self'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cache-Control": "private, no-cache",
+}
 OWN = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "

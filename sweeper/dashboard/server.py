@@ -2,7 +2,7 @@
 
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
@@ -13,6 +13,7 @@ from optuna.storages import RDBStorage
 
 from sweeper.dashboard.access import guarded, is_loopback
 from sweeper.dashboard.reaping import reaping
+from sweeper.dashboard.sweeps import Source, pages, within
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.errors import InputError, StorageError
 from sweeper.patience import Patience
@@ -21,7 +22,7 @@ from sweeper.search.retry import retry
 from sweeper.store import Store
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 
 LOOK = 1.0
@@ -29,7 +30,9 @@ LOOK = 1.0
 
 
 def application(store: Store, artifacts: str | None = None) -> "WSGIApplication":
-    """Return the Optuna dashboard as a WSGI application; creates Optuna's tables if absent.
+    """Return our pages under /sweeps and the Optuna dashboard elsewhere, as one application.
+
+    Creates Optuna's tables if absent.
 
     `artifacts` is where the files of trials are kept, which it lets people download.
 
@@ -45,7 +48,14 @@ def application(store: Store, artifacts: str | None = None) -> "WSGIApplication"
     except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
         raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
     kept = artifact_store(artifacts) if artifacts else None
-    return cast("WSGIApplication", wsgi(storage, artifact_store=kept))
+    optunas = cast("WSGIApplication", wsgi(storage, artifact_store=kept))
+    ours = cast("WSGIApplication", pages(Source(store, storage, artifacts)))
+
+    def either(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        chosen = ours if within(environ.get("PATH_INFO", "")) else optunas
+        return chosen(environ, start)
+
+    return either
 
 
 def serve(

@@ -2,7 +2,7 @@
 
 from sweeper.plots.confirmed import confirmed_view
 from sweeper.plots.effort import effort_view
-from sweeper.plots.figures import density_curves, draw, overlay, packed_javascript
+from sweeper.plots.figures import density_curves, draw, javascript, overlay, packed_javascript
 from sweeper.plots.images import save_figure
 from sweeper.plots.views import Dot, Series, View, curve_view, front_view, leading
 
@@ -16,6 +16,7 @@ __all__ = [
     "draw",
     "effort_view",
     "front_view",
+    "javascript",
     "leading",
     "overlay",
     "packed_javascript",

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Literal
 from uuid import uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_
 
 from sweeper.patience import Patience
 from sweeper.results import (
@@ -42,9 +42,10 @@ from sweeper.store.database import Database, engine_options
 from sweeper.store.dumps import Dump
 from sweeper.store.facts import Outcome
 from sweeper.store.health import Health
+from sweeper.store.sweeps import Mark
 from sweeper.store.url import parse
 
-__all__ = ["Dump", "Outcome", "Store"]
+__all__ = ["Dump", "Mark", "Outcome", "Store"]
 
 
 class Store:
@@ -102,6 +103,14 @@ class Store:
     def names(self) -> tuple[str, ...]:
         """Return the names of all sweeps, oldest first."""
         return self._database.read(sweeps.names)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Return what tells whether anything is new, of all sweeps, oldest first."""
+        return self._database.read(sweeps.marks)
+
+    def mark(self, name: str) -> Mark | None:
+        """Return what tells whether a sweep has anything new; None if there is none."""
+        return next(iter(self._database.read(lambda c: sweeps.marks(c, name))), None)
 
     def status(self, name: str) -> SweepStatus:
         """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
@@ -246,6 +255,13 @@ class Store:
             return tuple(sorted(found, key=lambda fact: (place[fact.arm], fact.repeat, fact.slot)))
 
         return self._database.read(work)
+
+    def recorded_since(self, name: str, moment: float) -> tuple[Fact, ...]:
+        """Return the facts recorded from a moment of the database's clock on, in any order."""
+        fact = tables.fact.c
+        return self._database.read(
+            lambda c: facts.find(c, and_(fact.sweep == name, fact.recorded_at >= moment))
+        )
 
     def record_drift(self, name: str, check: DriftCheck) -> None:
         """Record trials that were trained again elsewhere. Raises UnknownSweepError."""

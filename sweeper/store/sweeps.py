@@ -2,19 +2,33 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.errors import DigestError, StorageError, UnknownSweepError, choices
+from sweeper.results import SweepState
 from sweeper.spec import Sweep
 from sweeper.spec.difference import differences
 from sweeper.store import tables
 from sweeper.store.clock import now
 
 Outcome = Literal["new", "resumed", "extended"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What changes whenever the facts of a sweep do: they are only ever added."""
+
+    name: str
+    digest: str
+    state: SweepState
+    created_at: float
+    facts: int
+    """How many are on record."""
 
 
 def lock(connection: Connection, name: str) -> Row[Any]:
@@ -35,7 +49,7 @@ def get(connection: Connection, name: str) -> Row[Any]:
     return row if row is not None else _unknown(connection, name)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=128)  # the dashboard looks at all sweeps
 def parsed(spec: str) -> Sweep:
     """Return the sweep that a row holds; a worker asks for the same one all the time."""
     try:
@@ -51,6 +65,18 @@ def names(connection: Connection) -> tuple[str, ...]:
     columns = tables.sweep.c
     query = select(columns.name).order_by(columns.created_at, columns.name)
     return tuple(connection.scalars(query))
+
+
+def marks(connection: Connection, name: str | None = None) -> tuple[Mark, ...]:
+    """Return the marks of all sweeps, oldest first, or of the one of that name."""
+    sweep, fact = tables.sweep.c, tables.fact.c
+    counted = select(func.count()).where(fact.sweep == sweep.name).scalar_subquery()
+    query = select(
+        sweep.name, sweep.digest, sweep.state, sweep.created_at, counted.label("facts")
+    ).order_by(sweep.created_at, sweep.name)
+    if name is not None:
+        query = query.where(sweep.name == name)
+    return tuple(Mark(**row._mapping) for row in connection.execute(query))
 
 
 def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:

@@ -1,0 +1,114 @@
+// Elements, numbers as people read them, and a poll that stops while nobody looks.
+
+export function make(tag, given = {}, ...content) {
+  const element = document.createElement(tag);
+  for (const [key, value] of Object.entries(given)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (key === "class") element.className = value;
+    else if (key in element && typeof value !== "string") element[key] = value;
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...content.filter((part) => part !== null && part !== undefined));
+  return element;
+}
+
+export const place = (id) => document.getElementById(id);
+export const count = (value) => (value === null ? "–" : Math.round(value).toLocaleString("en"));
+export const percent = (value) => (value === null ? "–" : value.toFixed(2));
+
+export function duration(seconds) {
+  if (seconds === null || seconds === undefined) return "–";
+  const [minute, hour] = [60, 3600];
+  if (seconds < minute) return `${Math.round(seconds)} s`;
+  if (seconds < hour) return `${Math.round(seconds / minute)} min`;
+  const minutes = Math.round((seconds % hour) / minute);
+  return `${Math.floor(seconds / hour)} h ${String(minutes).padStart(2, "0")} min`;
+}
+
+export function many(number, what) {
+  return `${count(number)} ${what}${number === 1 ? "" : "s"}`;
+}
+
+export function state(row) {
+  const words = { open: row.workers_alive ? "running" : "waiting for workers" };
+  return make("span", { class: `state ${row.state}` }, words[row.state] ?? row.state);
+}
+
+// A table with a header row; cells are text, elements, or [text, small text below].
+export function table(head, rows, caption = "") {
+  const cell = (content, tag, given) => {
+    const [top, below] = Array.isArray(content) ? content : [content, null];
+    return make(tag, given, top ?? "–", below === null ? null : make("small", {}, below));
+  };
+  const heads = head.map((one) =>
+    make("th", { scope: "col", class: one.text ? "text" : null }, one.text ?? one),
+  );
+  const lines = rows.map((row) =>
+    make(
+      "tr",
+      {},
+      ...row.map((one, index) => {
+        const best = one !== null && typeof one === "object" && one.best;
+        const content = best ? one.best : one;
+        if (index === 0) return cell(content, "th", { scope: "row" });
+        return cell(content, "td", { class: best ? "best" : head[index].text ? "text" : null });
+      }),
+    ),
+  );
+  return make(
+    "table",
+    {},
+    caption ? make("caption", {}, caption) : null,
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...lines),
+  );
+}
+
+// Replace what an element holds, unless it is the same: a selection or a focus in it stays.
+export function fill(element, ...content) {
+  const fresh = make(element.tagName, {}, ...content);
+  if (fresh.innerHTML !== element.innerHTML) element.replaceChildren(...fresh.childNodes);
+  element.removeAttribute("aria-busy");
+}
+
+const seen = new Map();
+
+// Return what a JSON address says, or null if that is what it said before.
+export async function changed(address) {
+  const headers = seen.has(address) ? { "If-None-Match": seen.get(address) } : {};
+  const answer = await fetch(address, { headers, cache: "no-store" });
+  if (answer.status === 304) return null;
+  if (!answer.ok) {
+    const told = await answer.json().catch(() => ({}));
+    const error = new Error(told.reason ?? `${answer.status} ${answer.statusText}`);
+    error.status = answer.status;
+    throw error;
+  }
+  const found = await answer.json();
+  seen.set(address, answer.headers.get("ETag") ?? "");
+  return found;
+}
+
+// Call `look` again and again; it returns the seconds until the next time.
+export function poll(look) {
+  let timer;
+  const problem = place("problem");
+  const again = async () => {
+    clearTimeout(timer);
+    if (document.hidden) return; // `visibilitychange` goes on
+    let seconds = 5;
+    try {
+      seconds = await look();
+      problem.hidden = true;
+      place("at").textContent = `As of ${new Date().toLocaleTimeString()}.`;
+    } catch (error) {
+      if (error.status === 401) location.reload(); // the session is over: the login page asks
+      problem.textContent = error.status ? error.message : "The server does not answer; trying on.";
+      problem.hidden = false;
+    }
+    timer = setTimeout(again, 1000 * seconds);
+  };
+  document.addEventListener("visibilitychange", again);
+  again();
+  return again;
+}

@@ -1,0 +1,45 @@
+import { changed, count, duration, fill, make, many, place, poll, state, table } from "./common.js";
+
+const head = ["sweep", { text: "state" }, "trials", "workers", "trials / h", "left", { text: "question" }];
+
+function bar(row) {
+  const text = `${count(row.done)} of ${count(row.budget)}`;
+  const shown = make("progress", { max: row.budget, value: row.done, "aria-label": text });
+  return [text, shown];
+}
+
+function line(row, name, link) {
+  const question = row.model
+    ? `${many(row.arms, "arm")} × ${many(row.repeats, "repeat")}, ${row.model} on ${row.dataset}`
+    : "";
+  return [
+    make("a", { href: link }, name),
+    state(row),
+    bar(row),
+    count(row.workers_alive),
+    row.trials_per_hour ? count(row.trials_per_hour) : "–",
+    duration(row.seconds_left),
+    question,
+  ];
+}
+
+poll(async () => {
+  const found = await changed("/sweeps/index.json");
+  if (found !== null) {
+    const rows = found.sweeps.flatMap((row) => {
+      const link = `/sweeps/${encodeURIComponent(row.name)}/`;
+      const lines = [line(row, row.name, link)];
+      if (row.confirmed) {
+        lines.push(line({ ...row.confirmed, model: "" }, "↳ confirmed", `${link}#confirmed-title`));
+      }
+      return lines;
+    });
+    fill(
+      place("sweeps"),
+      rows.length
+        ? table(head, rows)
+        : make("p", { class: "empty" }, "No sweep is registered yet: sweeper run FILE"),
+    );
+  }
+  return 3;
+});
