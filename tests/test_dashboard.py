@@ -12,7 +12,7 @@ from browsers import chromium, needs_chromium
 from factories import make_facts, make_sweep
 
 from sweeper import plots
-from sweeper.dashboard import server
+from sweeper.dashboard import Application, server
 from sweeper.dashboard.access import is_loopback
 from sweeper.errors import InputError, StorageError
 from sweeper.fronts import fronts
@@ -67,12 +67,19 @@ def test_several_requests_are_answered_at_once(
 ) -> None:
     both = threading.Barrier(2, timeout=30)
 
-    def slow(environ: object, start: object) -> list[bytes]:
-        both.wait()  # is passed only if two requests are inside at the same time
-        start("200 OK", [("Content-Type", "text/plain")])  # type: ignore[operator]
-        return [b"done"]
+    class Slow:
+        def __init__(self, *_: object) -> None:
+            """Read nothing."""
 
-    monkeypatch.setattr(server, "application", lambda *_: slow)
+        def __call__(self, environ: object, start: Any) -> list[bytes]:
+            both.wait()  # is passed only if two requests are inside at the same time
+            start("200 OK", [("Content-Type", "text/plain")])
+            return [b"done"]
+
+        def close(self) -> None:
+            """Nothing is open."""
+
+    monkeypatch.setattr(server, "Application", Slow)
     with running(empty, monkeypatch) as url:
         answers: Queue[bytes] = Queue()
         threads = [threading.Thread(target=lambda: answers.put(got(url))) for _ in range(2)]
@@ -107,12 +114,12 @@ def test_a_port_in_use_is_one_line(empty: Store, monkeypatch: pytest.MonkeyPatch
 def test_a_database_of_another_optuna_is_one_line(empty: Store) -> None:
     import sqlite3
 
-    server.application(empty)
+    Application(empty).close()
     with sqlite3.connect(empty.url.removeprefix("sqlite:///")) as database:
         database.execute("UPDATE alembic_version SET version_num = 'v0.9.0.a'")
     database.close()
     with pytest.raises(StorageError, match=r"^sqlite:.*empty\.db: .*optuna") as caught:
-        server.application(empty)
+        Application(empty)
     assert "\n" not in str(caught.value)
 
 

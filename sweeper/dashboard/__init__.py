@@ -1,6 +1,7 @@
-"""The Optuna dashboard on the storage of the sweeps, behind a token where others can reach it."""
+"""The Optuna dashboard and our own pages, behind a token where others can reach them."""
 
-from sweeper.dashboard.server import application, serve
+from sweeper.dashboard.application import Application
+from sweeper.dashboard.server import serve
 from sweeper.dashboard.tokens import configured
 
-__all__ = ["application", "configured", "serve"]
+__all__ = ["Application", "configured", "serve"]

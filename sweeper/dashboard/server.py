@@ -1,61 +1,23 @@
-"""A small threading server for the Optuna dashboard, behind the access control."""
+"""A small threading server for both dashboards, behind the access control."""
 
 import socket
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing, suppress
 from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-import optuna
-from optuna.storages import RDBStorage
-
 from sweeper.dashboard.access import guarded, is_loopback
+from sweeper.dashboard.application import Application
 from sweeper.dashboard.reaping import reaping
-from sweeper.dashboard.sweeps import Source, pages, within
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
-from sweeper.errors import InputError, StorageError
+from sweeper.errors import InputError
 from sweeper.patience import Patience
-from sweeper.search.artifacts import artifact_store
-from sweeper.search.retry import retry
 from sweeper.store import Store
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
-
 
 LOOK = 1.0
 """Seconds of patience with a database that is away, for who asks whether it is."""
-
-
-def application(store: Store, artifacts: str | None = None) -> "WSGIApplication":
-    """Return our pages under /sweeps and the Optuna dashboard elsewhere, as one application.
-
-    Creates Optuna's tables if absent.
-
-    `artifacts` is where the files of trials are kept, which it lets people download.
-
-    Raises StorageError if the database cannot be reached or is of another Optuna's schema.
-    """
-    from optuna_dashboard import wsgi
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Not the small pools of workers: many people may look at the same time.
-    options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
-    try:
-        storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)))
-    except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
-        raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
-    kept = artifact_store(artifacts) if artifacts else None
-    optunas = cast("WSGIApplication", wsgi(storage, artifact_store=kept))
-    ours = cast("WSGIApplication", pages(Source(store, storage, artifacts)))
-
-    def either(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
-        chosen = ours if within(environ.get("PATH_INFO", "")) else optunas
-        return chosen(environ, start)
-
-    return either
 
 
 def serve(
@@ -78,8 +40,12 @@ def serve(
             f"{VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
         )
     looking = store.another(Patience(LOOK))
-    with _server(host, port) as server, closing(looking), reaping(store):
-        app = application(store, artifacts)
+    with (
+        _server(host, port) as server,
+        closing(looking),
+        closing(Application(store, artifacts)) as app,
+        reaping(store),
+    ):
         server.set_app(guarded(app, token, read_only=not allow_edit, check=looking.check))
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/")

@@ -17,7 +17,7 @@ from sweeper.dashboard.sweeps import payloads, standing
 from sweeper.dashboard.sweeps.kept import Body, Kept
 from sweeper.dashboard.sweeps.reading import Known, Reader
 from sweeper.dashboard.sweeps.studies import Studies
-from sweeper.errors import StorageError, UnknownSweepError, choices
+from sweeper.errors import SchemaError, StorageError, UnknownSweepError, choices
 from sweeper.fronts import fronts
 from sweeper.report import confirmation_of, page
 from sweeper.results import Track
@@ -284,6 +284,10 @@ def _told(answer: Callable[..., Any]) -> Callable[..., Any]:
             return _refused(404, str(error))
         except _UnknownValue as error:
             return _refused(400, str(error))
+        except SchemaError:
+            return _refused(
+                503, "no tables of this version are here: sweeper db upgrade makes them"
+            )
         except StorageError:
             # Not its text: it may name hosts and files.
             return _refused(503, "the database does not answer at the moment")

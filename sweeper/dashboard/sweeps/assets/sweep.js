@@ -244,8 +244,8 @@ async function look() {
       await showConfirmed();
     }
   }
-  const busy = known.status.workers_alive || known.status.confirmed === false;
-  return busy ? 3 : 15;
+  const going = known.status.state === "open" || known.status.confirmed === false;
+  return going ? 3 : 15;
 }
 
 window.addEventListener("load", () => {

@@ -1,0 +1,53 @@
+"""The Optuna dashboard and our own pages as one application."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, cast
+
+import bottle
+import optuna
+from optuna.storages import RDBStorage
+
+from sweeper.dashboard.sweeps import Source, pages, within
+from sweeper.errors import StorageError
+from sweeper.search.artifacts import artifact_store
+from sweeper.search.retry import retry
+from sweeper.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+class Application:
+    """Our pages under /sweeps and the Optuna dashboard elsewhere, as one WSGI application.
+
+    `ours` and `optunas` are the two of them, Bottle applications with their routes.
+    """
+
+    def __init__(self, store: Store, artifacts: str | None = None) -> None:
+        """Create Optuna's tables if absent.
+
+        `artifacts` is where the files of trials are kept, which people may download. Raises
+        StorageError if the database cannot be reached or is of another Optuna's schema.
+        """
+        from optuna_dashboard import wsgi
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Not the small pools of workers: many people may look at the same time.
+        options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
+        try:
+            self._storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)))
+        except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
+            raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
+        kept = artifact_store(artifacts) if artifacts else None
+        self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
+        self.ours = pages(Source(store, self._storage, artifacts))
+
+    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        """Answer a request."""
+        chosen = self.ours if within(environ.get("PATH_INFO", "")) else self.optunas
+        return cast("Iterable[bytes]", chosen(environ, start))
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
