@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sweeper.fronts import Front, reference_corner, selection
-from sweeper.results import Fact
+from sweeper.results import Accuracy, Fact, Track
 from sweeper.spec import Domain, Sweep
 
 TOLERANCE = 0.005
@@ -115,23 +115,48 @@ def _effort(
     by, show = selection(sweep)
     track, targets = sweep.sparsification.track, sweep.targets.accuracy
     trials = min(len(of) for of in repeats.values())
-    volumes: list[tuple[float, ...]] = []
+    stages = [_stages(of[:trials], track, by, show, arm, corner) for of in repeats.values()]
     sizes: dict[float, list[tuple[int | None, ...]]] = {target: [] for target in targets}
     seconds = []
     for count in range(1, trials + 1):
-        fronts = [Front.of(of[:count], track, by, show, arm) for of in repeats.values()]
-        volumes.append(tuple(front.hypervolume(corner) for front in fronts))
         for target in targets:
-            points = [front.at(accuracy=target) for front in fronts]
+            points = [stage[count - 1][0].at(accuracy=target) for stage in stages]
             sizes[target].append(tuple(point.nonzero if point else None for point in points))
         spent = [sum(fact.result.seconds for fact in of[:count]) for of in repeats.values()]
         seconds.append(float(np.mean(spent)))
+    volumes = tuple(tuple(volume for _, volume in stage) for stage in zip(*stages, strict=True))
     return Effort(
         arm,
         tuple(seconds),
-        tuple(volumes),
+        volumes,
         {target: tuple(some) for target, some in sizes.items()},
     )
+
+
+def _stages(
+    facts: Sequence[Fact],
+    track: Track,
+    by: Accuracy,
+    show: Accuracy,
+    arm: str,
+    corner: tuple[int, float],
+) -> list[tuple[Front, float]]:
+    """Return the front of the first trials with its hypervolume, for each number of them.
+
+    Most trials are dominated by earlier ones and change neither: workers draw this every few
+    seconds, and making every front anew took twice as long.
+    """
+    front, volume = Front.of((), track, by, show, arm), 0.0
+    found = []
+    for count, fact in enumerate(facts, 1):
+        network = fact.result.judged(track)
+        if fact.result.state == "complete" and network is not None:
+            best = front.at(nonzero=network.nonzero)
+            if best is None or best.accuracy(by) < getattr(network, by):
+                front = Front.of(facts[:count], track, by, show, arm)
+                volume = front.hypervolume(corner)
+        found.append((front, volume))
+    return found
 
 
 def _ends(domain: Domain) -> tuple[float, float] | None:

@@ -1,20 +1,23 @@
 """What is done for a sweep by whoever is alive: registering, mending, publishing, deleting."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Literal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from typing import TYPE_CHECKING, Literal
 
 from sweeper import brackets
-from sweeper.confirming import Confirmed, confirmed, within
-from sweeper.fronts import Front, fronts
-from sweeper.results import FoundBracket, Slot, SweepStatus
+from sweeper.confirming import confirmed
+from sweeper.errors import UnknownSweepError
+from sweeper.fronts import fronts
+from sweeper.results import Fact, Slot
 from sweeper.search import Search
 from sweeper.spec import SUFFIX, Sweep
 from sweeper.store import Dump, Store
 
-FIGURE = "sweeper-fronts"
-"""Id of the figure in the study of the sweep."""
+if TYPE_CHECKING:
+    from sweeper import showing
+
 LEAVING_SECONDS = 15.0
 """How long `delete` waits for workers that were told to stop."""
 
@@ -99,88 +102,54 @@ def publish(
     force: bool = False,
     search: Search | None = None,
 ) -> bool:
-    """Renew the figure and the note in the study of the sweep; at most one caller per `every`."""
+    """Renew the figures and the note in the study of the sweep; at most one caller per `every`.
+
+    A confirmation renews those of its search too, which show what was confirmed.
+    """
     sweep = store.sweep(name)
     if search is None:
         with searching(store, sweep) as own:
             return publish(store, name, every=every, force=force, search=own)
+    # Facts are read once, though the study of a search and that of its confirmation show both.
+    results = cache(store.results)
     if not store.take_turn(name, "publish", 0.0 if force else every):
         return False
-    from sweeper.plots import confirmed_view, draw, overlay
-
-    facts, status = store.results(name), store.status(name)
-    if sweep.confirms:
-        again = confirmed(sweep, facts, store.results(sweep.confirms.of))
-        figure, text = draw(confirmed_view(again, sweep), small=True), confirmed_note(sweep, again)
-    else:
-        found = fronts(facts, sweep)
-        figure = overlay(found, sweep, small=True)
-        text = note(sweep, status, found, store.brackets(name))
-    search.publish({FIGURE: figure.to_json()}, text)
+    _show(store, sweep, search, results)
+    confirms = sweep.confirms
+    if confirms and store.take_turn(confirms.of, "publish", 0.0 if force else every):
+        with suppress(UnknownSweepError):  # the search's own study was deleted in the dashboard
+            _show(store, store.sweep(confirms.of), search, results)
     return True
 
 
-def note(
-    sweep: Sweep,
-    status: SweepStatus,
-    found: Mapping[str, Front],
-    ranges: Sequence[FoundBracket] = (),
-) -> str:
-    """Return the table of the arms in Markdown: budget, best accuracy, size at the targets.
+def _show(
+    store: Store, sweep: Sweep, search: Search, results: Callable[[str], Sequence[Fact]]
+) -> None:
+    """Write the figures and the note of a sweep into its own study."""
+    from sweeper import showing
 
-    `ranges` are those of the strengths that were found.
-    """
-    by = next(iter(found.values())).by.replace("_", " ")
-    targets = sweep.targets.accuracy
-    head = ["arm", "trials", "diverged", "collapsed", f"best {by}"]
-    rows = [[*head, *(f"nonzero at {100 * target:g} %" for target in targets)]]
-    rows.append(["---", *["---:"] * (len(rows[0]) - 1)])
-    for arm in status.arms:
-        if arm.arm not in found:
-            continue  # added by `--extend` after the fronts were read
-        front = found[arm.arm]
-        best = f"{front.points[-1].accuracy(front.by):.2%}" if front.points else "–"
-        at = [front.at(accuracy=target) for target in targets]
-        rows.append(
-            [
-                arm.arm,
-                f"{arm.done} / {arm.budget}",
-                str(arm.diverged),
-                str(arm.collapsed),
-                best,
-                *(f"{point.nonzero:,}" if point else "not reached" for point in at),
-            ]
-        )
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
-    size = f" of {sweep.parameters:,}" if sweep.parameters else ""
-    known = sweep.with_brackets(brackets.ranges(ranges))
-    ends = {arm: [point.params for point in front.points] for arm, front in found.items()}
-    edges = brackets.in_short(brackets.edges(known, ends))
-    return (
-        f"## {sweep.name}\n\n{status.done} of {status.budget} trials are done.\n\n{table}\n\n"
-        f"Nonzero parameters{size}, biases included, {track}: the smallest network of at least "
-        f"that {by}, over all repeats. Networks were selected on {by}.\n"
-        + (f"\n{edges}\n" if edges else "")
-    )
+    other = sweep.confirms.of if sweep.confirms else sweep.name + SUFFIX
+    studies = search.ids([sweep.name, *sweep.studies(), other])
+    if sweep.confirms:
+        again = _again(store, sweep, results)
+        figures: showing.Figures = {showing.CONFIRMED: showing.confirmed_figure(again)}
+        note = showing.confirmed_note(again, studies=studies)
+    else:
+        further = _again(store, store.sweep(other), results) if other in store.names() else None
+        facts, ranges = results(sweep.name), store.brackets(sweep.name)
+        found, status = fronts(facts, sweep), store.status(sweep.name)
+        figures = showing.figures(facts, found, sweep, further)
+        note = showing.note(sweep, status, found, ranges, studies=studies, again=further)
+    search.publish(figures, note, sweep.name)
 
 
-def confirmed_note(sweep: Sweep, found: Sequence[Confirmed]) -> str:
-    """Return test accuracies of confirmed networks at each size, in Markdown."""
-    sizes = sweep.confirms.sizes if sweep.confirms else ()
-    rows = [["arm", *(f"within {size:,}" for size in sizes)]]
-    rows.append(["---", *["---:"] * len(sizes)])
-    for arm in sweep.arms:
-        mine = [one for one in found if one.arm == arm]
-        cells = [within(mine, size, "test_accuracy") for size in sizes]
-        rows.append([arm, *(f"{cell.center:.2%}" if cell else "–" for cell in cells)])
-    table = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    seeds = sweep.confirms.seeds if sweep.confirms else 0
-    return (
-        f"## {sweep.name}\n\n{table}\n\nTest accuracy of networks trained again with {seeds} "
-        "fresh seeds each, mean over repeats. Chosen by the search on validation accuracy, the "
-        "best within each number of nonzero parameters; nothing was chosen on test.\n"
-    )
+def _again(store: Store, sweep: Sweep, results: Callable[[str], Sequence[Fact]]) -> "showing.Again":
+    from sweeper import showing
+
+    status = store.status(sweep.name)
+    of = sweep.confirms.of if sweep.confirms else sweep.name
+    found = confirmed(sweep, results(sweep.name), results(of))
+    return showing.Again(sweep, status.done, status.budget, found)
 
 
 def delete(store: Store, name: str) -> None:
@@ -190,7 +159,15 @@ def delete(store: Store, name: str) -> None:
     """
     sweep = store.sweep(name)
     if name + SUFFIX in store.names():
-        delete(store, name + SUFFIX)
+        _delete(store, store.sweep(name + SUFFIX))
+    _delete(store, sweep)
+    if sweep.confirms:
+        with suppress(UnknownSweepError):
+            publish(store, sweep.confirms.of, force=True)  # which shows it no longer
+
+
+def _delete(store: Store, sweep: Sweep) -> None:
+    name = sweep.name
     store.stop(name)
     until = time.monotonic() + LEAVING_SECONDS
     while any(worker.alive for worker in store.status(name).workers) and time.monotonic() < until:

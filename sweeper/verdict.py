@@ -77,6 +77,16 @@ def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str |
     return min(sizes, key=lambda arm: sizes[arm]) if sizes else None
 
 
+def answer(rows: Sequence[Versus], done: int, budget: int) -> str:
+    """Return the answer in a sentence, or what is missing for one, after `done` trainings."""
+    if done < budget:
+        return f"Of {budget} trainings with fresh seeds {done} are done: no answer before all are."
+    return sentence(rows) or (
+        "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
+        "together with another one: there is no ratio to quote."
+    )
+
+
 def sentence(rows: Sequence[Versus]) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none."""
     comparable = [(row, row.ratio) for row in rows if row.against == "lp" and row.ratio]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 from browsers import chromium, needs_chromium
-from factories import make_facts, make_sweep
+from factories import make_facts, make_status, make_sweep
 
-from sweeper import plots
+from sweeper import showing
 from sweeper.dashboard import Application, server
 from sweeper.dashboard.access import is_loopback
 from sweeper.errors import InputError, StorageError
@@ -124,23 +124,41 @@ def test_a_database_of_another_optuna_is_one_line(empty: Store) -> None:
 
 
 @needs_chromium
-def test_in_a_browser_the_published_fronts_are_drawn(
+def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_other(
     empty: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep = make_sweep()
-    figure = plots.overlay(fronts(make_facts(sweep), sweep), sweep, small=True)
+    sweep = make_sweep(search={"trials": 12, "repeats": 3})
+    facts = make_facts(sweep)
+    found = fronts(facts, sweep)
     search = Search(empty.url, sweep)
     search.create()
-    search.publish({"fronts": figure.to_json()}, "# toy")
+    ids = search.ids(["toy", *sweep.studies()])
+    note = showing.note(sweep, make_status(sweep, facts), found, studies=ids)
+    search.publish(showing.figures(facts, found, sweep), note)
     search.close()
     with running(empty, monkeypatch) as url, chromium() as browser:
-        summaries = json.loads(got(f"{url}api/studies"))["study_summaries"]
-        (study,) = (one["study_id"] for one in summaries if one["study_name"] == sweep.name)
         tab = browser.new_page()
-        tab.goto(f"{url}dashboard/studies/{study}")
-        plot = tab.locator("[id='user-defined-plot:fronts']")
-        plot.locator(".main-svg").first.wait_for(timeout=60_000)
-        text = plot.text_content() or ""
-        assert "pruned track, chosen on validation" in text
-        assert "10k" in text
-        assert plot.locator(".scatterlayer .point").count() > 0
+        failures: list[str] = []
+        tab.on("pageerror", lambda error: failures.append(str(error)))
+        tab.goto(f"{url}dashboard/studies/{ids['toy']}")
+        for name, said, points in (
+            (showing.FRONTS, "pruned track, chosen on validation", 5),
+            (showing.HYPERVOLUME, "dots: repeats, tick: their mean", 2 * 3 + 2),
+            (showing.EFFORT, "trials of one search", 0),
+        ):
+            plot = tab.locator(f"[id='user-defined-plot:{name}']")
+            plot.locator(".main-svg").first.wait_for(timeout=60_000)
+            assert said in (plot.text_content() or "")
+            assert plot.locator(".scatterlayer .point").count() >= points
+            assert plot.locator(".scatterlayer path.js-line").count() > 0
+        assert tab.locator("[id^='user-defined-plot:']").count() == 3
+        tab.goto(f"{url}dashboard/studies/{ids['toy/l1/2']}/note")
+        live = tab.get_by_role("link", name="Fronts of all arms")
+        assert live.get_attribute("href") == "/sweeps/toy/"
+        tab.get_by_role("link", name="figures and table of toy").click()
+        tab.wait_for_url(f"**/dashboard/studies/{ids['toy']}**")
+        tab.goto(f"{url}dashboard/studies/{ids['toy']}/note")
+        row = tab.get_by_role("row").filter(has_text="l1")
+        row.get_by_role("link", name="2").click()
+        tab.wait_for_url(f"**/dashboard/studies/{ids['toy/l1/2']}**")
+        assert failures == []

@@ -9,6 +9,7 @@ from pathlib import Path
 import optuna
 import pytest
 from fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
+from sqlalchemy import event
 
 from sweeper.catalogue import SAMPLERS
 from sweeper.errors import LeaseLost, StorageError
@@ -169,7 +170,13 @@ def test_ask_creates_a_running_trial_with_its_slot(search: Search, url: str) -> 
     trial = optuna_study(url, "tiny/l1/0").trials[number]
     assert trial.state.name == "RUNNING"
     assert trial.params == params
-    assert trial.user_attrs == {"arm": "l1", "slot": 0, "device": "cpu"}
+    assert trial.user_attrs == {
+        "arm": "l1",
+        "slot": 0,
+        "device": "cpu",
+        "strength": params["strength"],
+        "density": small_sweep().sparsification.density,
+    }
     assert search.running("tiny/l1/0") == (number,)
 
 
@@ -188,14 +195,52 @@ def test_tell_writes_values_names_and_attributes(search: Search, url: str) -> No
     assert [direction.name for direction in study.directions] == ["MINIMIZE", "MAXIMIZE"]
     assert study.trials[number].values == [judged.nonzero, judged.val_accuracy]
     attributes = study.trials[number].user_attrs
-    assert attributes.keys() == {"arm", "slot", "device", "measured"}
-    assert attributes["measured"] == {
+    given = {"arm", "slot", "device", "strength", "density"}
+    assert {key: attributes[key] for key in attributes.keys() - given} == {
         "test_accuracy": judged.test_accuracy,
         "effective_nonzero": judged.effective,
         "seconds": 0.5,
         "as_trained_nonzero": 266_610,
         "as_trained_val_accuracy": judged.val_accuracy,
     }
+    # The dashboard sorts by what is a number in every trial.
+    assert all(
+        isinstance(value, int | float)
+        for key, value in attributes.items()
+        if key not in ("arm", "device")
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", ["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
+)
+def test_attributes_and_the_end_of_a_trial_are_one_transaction(
+    kind: str, request: pytest.FixtureRequest
+) -> None:
+    url = request.getfixturevalue(kind)
+    search = Search(url, small_sweep())
+    search.create()
+    numbers = [ask(search, slot_of(small_sweep(), slot))[0] for slot in range(3)]
+    # Somebody wrote one of them already: ours counts, and the trial ends all the same.
+    taken = search._backend.get_trial_id_from_study_id_trial_number(
+        search._study("tiny/l1/0"), numbers[1]
+    )
+    search._backend.set_trial_user_attr(taken, "seconds", "long")
+    commits: list[object] = []
+    event.listen(search._backend.engine, "commit", commits.append)
+    search.tell("tiny/l1/0", numbers[0], result())
+    assert len(commits) == 1
+    search.tell("tiny/l1/0", numbers[1], result())
+    search.tell("tiny/l1/0", numbers[2], result("collapsed"))
+    search.tell("tiny/l1/0", numbers[2], result())
+    search.close()
+    # Oracle: what any user of Optuna reads.
+    first, second, third = optuna_study(url, "tiny/l1/0").trials
+    assert [one.state.name for one in (first, second, third)] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert first.user_attrs["seconds"] == second.user_attrs["seconds"] == 0.5
+    assert first.user_attrs.keys() == second.user_attrs.keys() > {"test_accuracy", "strength"}
+    assert third.user_attrs["outcome"] == "collapsed"
+    assert "test_accuracy" not in third.user_attrs
 
 
 def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
@@ -324,9 +369,10 @@ def test_the_dashboard_reads_what_is_published(search: Search, url: str) -> None
 
 
 def test_publishing_the_same_again_writes_nothing() -> None:
-    known = changed({}, figure_chunks("a", "x" * 5000) | note_chunks("text"))
+    wanted = figure_chunks("a", "x" * 5000) | note_chunks("text")
+    known = changed({}, wanted)
     assert len(known) == 3 + 1 + 1
-    assert changed(known, figure_chunks("a", "x" * 5000) | note_chunks("text")) == {}
+    assert changed(known, wanted) == changed(known, wanted, ["b"]) == {}
 
 
 def test_a_database_that_stays_away_is_one_line() -> None:
@@ -336,17 +382,69 @@ def test_a_database_that_stays_away_is_one_line() -> None:
 
 
 def test_an_error_of_the_database_is_tried_again(
-    search: Search, monkeypatch: pytest.MonkeyPatch
+    search: Search, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
-    real, calls = search._storage.set_trial_user_attr, []
+    real, calls = search._storage.set_trial_state_values, []
 
-    def flaky(*args: object) -> None:
+    def flaky(*args: object) -> bool:
         calls.append(args)
-        if len(calls) == 2:
+        if len(calls) == 1:
             raise optuna.exceptions.StorageInternalError("locked")
-        real(*args)  # type: ignore[arg-type]
+        return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(search._storage, "set_trial_user_attr", flaky)
+    monkeypatch.setattr(search._storage, "set_trial_state_values", flaky)
     search.tell("tiny/l1/0", number, result())
     assert search.running("tiny/l1/0") == ()
+    assert len(calls) == 2
+    assert "test_accuracy" in optuna_study(url, "tiny/l1/0").trials[number].user_attrs
+
+
+@pytest.mark.parametrize(("select_on", "accuracy"), [("validation", "val"), ("test", "test")])
+def test_every_study_names_its_values_that_of_the_sweep_too(
+    opened: Opened, url: str, select_on: str, accuracy: str
+) -> None:
+    opened(small_sweep(select_on=select_on)).create()
+    for name in ("tiny", "tiny/dense/0", "tiny/l1/0"):
+        assert optuna_study(url, name).metric_names == ["nonzero", f"{accuracy}_accuracy"]
+
+
+def test_a_study_of_an_arm_says_what_it_is_and_links_to_its_sweep(search: Search, url: str) -> None:
+    from optuna_dashboard import get_note
+
+    note = get_note(optuna_study(url, "tiny/l1/0"))
+    home = optuna_study(url, "tiny")._study_id
+    assert note.startswith("## l1 of tiny, repeat 0\n")
+    assert "](/sweeps/tiny/)" in note
+    assert f"](/dashboard/studies/{home})" in note
+    assert "**l1** as prox: sum of magnitudes, `R(W) = sum |w|`" in note
+    assert "are selected on these two alone" in note
+    assert get_note(optuna_study(url, "tiny/mix/0")) != note
+    assert "no penalty and no method" in get_note(optuna_study(url, "tiny/dense/0"))
+    assert get_note(optuna_study(url, "tiny")) == ""
+
+
+def test_a_note_that_somebody_edited_stays(opened: Opened, search: Search, url: str) -> None:
+    from optuna_dashboard import get_note, save_note
+
+    for text in ("mine", ""):
+        save_note(optuna_study(url, "tiny/l1/0"), text)
+        opened().create()
+        assert get_note(optuna_study(url, "tiny/l1/0")) == text
+
+
+def test_a_figure_with_nothing_to_show_vanishes_and_others_stay(search: Search, url: str) -> None:
+    from optuna_dashboard import save_plotly_graph_object
+    from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
+    from plotly.graph_objects import Figure
+
+    own = Figure()
+    save_plotly_graph_object(optuna_study(url, "tiny"), own, graph_object_id="own")
+    search.publish({"a": "{}" * 3000, "b": "{}"}, "")
+    search.publish({"a": None, "b": "{}"}, "")
+    study = optuna_study(url, "tiny")
+    # Oracle: the dashboard's own reader; it fails on a figure without a text.
+    assert get_plotly_graph_objects(study._storage.get_study_system_attrs(study._study_id)) == {
+        "b": "{}",
+        "own": own.to_json(),
+    }

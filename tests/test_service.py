@@ -1,13 +1,16 @@
 """Registering, mending, publishing and deleting, against real databases."""
 
 import json
+import subprocess
+import sys
 import threading
 
+import optuna
 import pytest
-from factories import make_bracket, make_fact, make_status, make_sweep
-from fakes import fake_train, optuna_study, small_sweep, study_names
+from fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_names
 
-from sweeper import service
+from sweeper import service, showing
+from sweeper.confirming import confirmation
 from sweeper.errors import DigestError, StorageError, UnknownSweepError
 from sweeper.fronts import fronts
 from sweeper.search import Search
@@ -16,8 +19,8 @@ from sweeper.store import Store
 from sweeper.worker import work
 
 
-def attributes(store: Store) -> dict[str, object]:
-    study = optuna_study(store.url, "tiny")
+def attributes(store: Store, name: str = "tiny") -> dict[str, object]:
+    study = optuna_study(store.url, name)
     return study._storage.get_study_system_attrs(study._study_id)
 
 
@@ -76,10 +79,9 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     found = fronts(store.results("tiny"), sweep)
     figure = overlay(found, sweep, small=True).to_json()
     published = attributes(store)
-    assert figure_chunks(service.FIGURE, figure).items() <= published.items()
+    assert figure_chunks(showing.FRONTS, figure).items() <= published.items()
     assert len(json.loads(figure)["data"]) > 0
-    note = str(published["dashboard:note_str:0"])
-    assert note == service.note(sweep, store.status("tiny"), found)
+    note = str(published["dashboard:note_str:0"]).replace("\N{NO-BREAK SPACE}", "")
     assert "18 of 18 trials are done" in note
     row = next(line for line in note.splitlines() if line.startswith("| l1 |"))
     best = max(point.val_accuracy for point in found["l1"].points)
@@ -89,21 +91,11 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     assert (f"{smallest.nonzero:,}" if smallest else "not reached") in row
 
 
-def test_the_note_says_which_fronts_end_on_the_edge_of_a_range() -> None:
-    sweep = make_sweep(arms={"l1": {"penalty": "l1", "strength": "auto"}})
-    facts = [make_fact(sweep=sweep, params={"strength": strength}) for strength in (0.099, 0.01)]
-    for some, said in ((facts, True), (facts[1:], False)):
-        found = fronts(some, sweep)
-        note = service.note(sweep, make_status(sweep, some), found, [make_bracket()])
-        line = "\nThe front of l1 ends on the edge of a searched strength: better networks may "
-        assert (line in note) == said
-
-
 def test_a_sweep_without_results_has_a_note_too(store: Store) -> None:
     sweep = small_sweep(select_on="test")
     service.register(store, sweep)
     assert service.publish(store, "tiny", force=True)
-    note = str(attributes(store)["dashboard:note_str:0"])
+    note = str(attributes(store)["dashboard:note_str:0"]).replace("\N{NO-BREAK SPACE}", "")
     assert "| dense | 0 / 6 | 0 | 0 | – | not reached |" in note
     assert "selected on test accuracy" in note
 
@@ -113,6 +105,55 @@ def test_publishing_takes_turns(store: Store) -> None:
     assert service.publish(store, "tiny", every=60)
     assert not service.publish(store, "tiny", every=60)
     assert service.publish(store, "tiny", force=True)
+
+
+def figures(store: Store, name: str = "tiny") -> set[str]:
+    return {key.split(":")[2] for key in attributes(store, name) if ":plot_data:" in key}
+
+
+def test_a_confirmation_is_shown_in_the_study_of_its_search_until_it_is_deleted(
+    store: Store,
+) -> None:
+    sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
+    service.register(store, sweep)
+    work("tiny", store, pack=8, train=fake_train)
+    again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=2)
+    service.register(store, again)
+    assert showing.CONFIRMED not in figures(store)
+    work(again.name, store, pack=8, train=fake_train)
+    assert figures(store, again.name) == {showing.CONFIRMED}
+    assert figures(store) >= {showing.FRONTS, showing.CONFIRMED}
+    home = optuna_study(store.url, again.name)._study_id
+    link = f"[tiny/confirmed](/dashboard/studies/{home})"
+    assert link in str(attributes(store)["dashboard:note_str:0"])
+    assert optuna_study(store.url, again.name).metric_names == ["nonzero", "test_accuracy"]
+    service.delete(store, again.name)
+    assert showing.CONFIRMED not in figures(store)
+    assert link not in str(attributes(store)["dashboard:note_str:0"])
+
+
+def test_a_confirmation_goes_on_where_the_study_of_its_search_was_deleted(store: Store) -> None:
+    sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
+    service.register(store, sweep)
+    work("tiny", store, pack=8, train=fake_train)
+    again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=1)
+    service.register(store, again)
+    optuna.delete_study(study_name="tiny", storage=optuna_storage(store.url))
+    assert service.publish(store, again.name, force=True)
+
+
+def test_publishing_loads_no_torch(store: Store) -> None:
+    service.register(store, small_sweep())
+    work("tiny", store, train=fake_train)
+    code = (
+        "import sys; from sweeper import service; from sweeper.store import Store; "
+        "assert service.publish(Store(sys.argv[1]), 'tiny', force=True); "
+        "print('torch' in sys.modules, 'scipy' in sys.modules)"
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", code, store.url], capture_output=True, text=True, check=True
+    )
+    assert said.stdout.split() == ["False", "False"]
 
 
 def test_a_deleted_sweep_leaves_nothing_and_others_alone(store: Store) -> None:

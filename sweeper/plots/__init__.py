@@ -3,19 +3,23 @@
 from sweeper.plots.confirmed import confirmed_view
 from sweeper.plots.effort import effort_view
 from sweeper.plots.figures import density_curves, draw, javascript, overlay, packed_javascript
+from sweeper.plots.hypervolume import RangeView, draw_ranges, hypervolume_view
 from sweeper.plots.images import save_figure
 from sweeper.plots.views import Dot, Series, View, curve_view, front_view, leading
 
 __all__ = [
     "Dot",
+    "RangeView",
     "Series",
     "View",
     "confirmed_view",
     "curve_view",
     "density_curves",
     "draw",
+    "draw_ranges",
     "effort_view",
     "front_view",
+    "hypervolume_view",
     "javascript",
     "leading",
     "overlay",

@@ -16,11 +16,11 @@ def effort_view(found: Sequence[Effort], chosen: Sequence[str], name: str) -> Vi
     series = []
     heights = [0.0]
     for one in found:
-        corners = tuple((float(count + 1), height) for count, height in enumerate(one.mean()))
+        means = [round(height, 4) for height in one.mean()]
+        ends = [(round(min(of), 4), round(max(of), 4)) for of in one.hypervolume]
+        corners = tuple((count + 1.0, means[count]) for count in _rises(means))
+        band = tuple((count + 1.0, *ends[count]) for count in _rises(ends))
         several = any(len(of) > 1 for of in one.hypervolume)
-        band = tuple(
-            (float(count + 1), min(of), max(of)) for count, of in enumerate(one.hypervolume)
-        )
         heights += [height for of in one.hypervolume for height in of]
         look = looks[one.arm]
         own = replace(look, corners=corners, band=band if several and not look.grey else ())
@@ -41,3 +41,8 @@ def effort_view(found: Sequence[Effort], chosen: Sequence[str], name: str) -> Vi
         y_name="hypervolume",
         logarithmic=False,
     )
+
+
+def _rises(heights: Sequence[object]) -> list[int]:
+    """Return the places where a staircase rises: what stays as it was needs no corner."""
+    return [place for place, of in enumerate(heights) if not place or of != heights[place - 1]]

@@ -164,8 +164,9 @@ def _entry_of_others(view: View) -> go.Scatter:
     return go.Scatter(x=[None], y=[None], mode="lines", line=line, legendgroup=name, name=name)
 
 
-def _layout(view: View, small: bool) -> dict[str, Any]:
-    axis = {
+def axis() -> dict[str, Any]:
+    """Return what all axes have in common."""
+    return {
         "showgrid": True,
         "gridcolor": GRID,
         "gridwidth": 1,
@@ -176,16 +177,16 @@ def _layout(view: View, small: bool) -> dict[str, Any]:
         "ticks": "outside",
         "tickcolor": INK,
     }
-    ticks = view.ticks(7 if small else 10)
-    # The Optuna dashboard's boxes are 600 wide and 450 high: text does not fit in a line, nor a
-    # legend beside the picture.
-    subtitle = view.subtitle.replace(" · ", "<br>") if small else view.subtitle
-    beside = {"x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 2}
-    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 11}}
+
+
+def frame(title: str, subtitle: str, *, small: bool) -> dict[str, Any]:
+    """Return what the layouts of all figures have in common."""
+    # The Optuna dashboard's boxes are 600 wide and 450 high: text does not fit in a line.
+    subtitle = subtitle.replace(" · ", "<br>") if small else subtitle
     return {
         "template": {},
         "title": {
-            "text": view.title,
+            "text": title,
             "subtitle": {"text": subtitle, "font": {"size": 11 if small else 12}},
             "font": {"size": 14 if small else 17},
             "x": 0,
@@ -197,8 +198,21 @@ def _layout(view: View, small: bool) -> dict[str, Any]:
         "font": {"family": FONT, "size": 12 if small else 13, "color": INK},
         "paper_bgcolor": "white",
         "plot_bgcolor": "white",
+        "margin": {"l": 56 if small else 64, "r": 16, "t": 88 if small else 72, "b": 56},
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "font": {"size": 12}},
+    }
+
+
+def _layout(view: View, small: bool) -> dict[str, Any]:
+    ticks = view.ticks(7 if small else 10)
+    # In a small box a legend does not fit beside the picture.
+    beside = {"x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 2}
+    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 11}}
+    return {
+        **frame(view.title, view.subtitle, small=small),
         "xaxis": {
-            **axis,
+            **axis(),
             "type": "log" if view.logarithmic else "linear",
             "title": {"text": view.x_name, "font": {"size": 13}},
             "range": _logarithms(view.x_range) if view.logarithmic else list(view.x_range),
@@ -206,16 +220,14 @@ def _layout(view: View, small: bool) -> dict[str, Any]:
             "ticktext": [text for _, text in ticks],
         },
         "yaxis": {
-            **axis,
+            **axis(),
             "title": {"text": view.y_name, "font": {"size": 13}},
             "range": list(view.y_range),
             "tickformat": "~g",
             "nticks": 8,
+            "automargin": True,
         },
         "legend": below if small else beside,
-        "margin": {"l": 56 if small else 64, "r": 16, "t": 88 if small else 72, "b": 56},
-        "hovermode": "closest",
-        "hoverlabel": {"align": "left", "font": {"size": 12}},
     }
 
 

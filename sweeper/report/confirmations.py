@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from sweeper import verdict
 from sweeper.catalogue import FAMILIES
 from sweeper.confirming import Confirmed, Level, curves, level, within
 from sweeper.fronts import FEWEST, Estimate
@@ -10,7 +11,7 @@ from sweeper.report import pixels
 from sweeper.report.tables import cell, numbers
 from sweeper.results import Fact
 from sweeper.spec import Sweep
-from sweeper.verdict import Versus, sentence, versus
+from sweeper.verdict import Versus, versus
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +48,8 @@ class Confirmation:
 
 def answer(again: Confirmation) -> str:
     """Return the answer in a sentence, or what is missing for one."""
-    if again.done < again.budget:
-        return (
-            f"Of {again.budget} trainings with fresh seeds {again.done} are done: no answer before "
-            "all are."
-        )
-    said = sentence(again.versus)
-    if said:
-        return said
-    return (
-        "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
-        "together with another one: there is no ratio to quote."
-    )
+    complete = again.done >= again.budget
+    return verdict.answer(again.versus if complete else (), again.done, again.budget)
 
 
 def hedge(again: Confirmation) -> str:

@@ -1,21 +1,24 @@
-"""Figures and notes in the form in which the Optuna dashboard keeps them in a study.
+"""Figures, notes and names of values in the form in which Optuna keeps them in a study.
 
 `optuna_dashboard.save_plotly_graph_object` and `save_note` write the same, but importing them
 loads scikit-learn and pandas (9 CPU seconds, 130 MB) into every worker, and they rewrite chunks
 that have not changed. A test holds this module against the dashboard's own readers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 _LENGTH = 2045  # of one attribute, by the dashboard
+_FIGURE = "dashboard:plot_data:"
 _NOTE = "dashboard:note_str:"
 _VERSION = "dashboard:note_ver"
+METRIC_NAMES = "study:metric_names"
+"""Where Optuna itself keeps what `Study.set_metric_names` sets, a transaction of its own."""
 
 
 def figure_chunks(name: str, json: str) -> dict[str, str]:
     """Return the attributes of a figure; `name` is letters, digits, '-', '_' and '.'."""
-    return _chunks(f"dashboard:plot_data:{name}:", json)
+    return _chunks(f"{_FIGURE}{name}:", json)
 
 
 def note_chunks(text: str) -> dict[str, str]:
@@ -23,15 +26,28 @@ def note_chunks(text: str) -> dict[str, str]:
     return _chunks(_NOTE, text)
 
 
-def changed(known: Mapping[str, Any], wanted: Mapping[str, str]) -> dict[str, Any]:
-    """Return what must be written so that `known` reads as `wanted`; chunks left over empty."""
-    prefixes = {key.rpartition(":")[0] + ":" for key in wanted}
-    left_over = {
-        key: "" for key in known if key.rpartition(":")[0] + ":" in prefixes and key not in wanted
-    }
+def has_note(known: Mapping[str, Any]) -> bool:
+    """Tell whether a study has a note, be it an empty one that somebody left."""
+    return _VERSION in known
+
+
+def new_note(text: str) -> dict[str, Any]:
+    """Return all attributes of the first note of a study."""
+    return {**note_chunks(text), _VERSION: 1}
+
+
+def changed(
+    known: Mapping[str, Any], wanted: Mapping[str, str], gone: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return what must be written so that `known` reads as `wanted`; None for chunks left over.
+
+    `gone` are the names of figures that are to vanish: an empty one would break the page.
+    """
+    prefixes = {key.rpartition(":")[0] for key in wanted} | {_FIGURE + name for name in gone}
+    left_over = [key for key in known if key.rpartition(":")[0] in prefixes and key not in wanted]
     new: dict[str, Any] = {
-        key: value for key, value in {**wanted, **left_over}.items() if known.get(key) != value
-    }
+        key: value for key, value in wanted.items() if known.get(key) != value
+    } | dict.fromkeys(left_over)
     if any(key.startswith(_NOTE) for key in new):
         new[_VERSION] = known.get(_VERSION, 0) + 1
     return new

@@ -1,6 +1,6 @@
 """The Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -13,10 +13,18 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.patience import Patience
-from sweeper.results import Fact, Scalar, Slot, Track, TrialResult
+from sweeper.results import Fact, Scalar, Slot, Track, TrialConfig, TrialResult
+from sweeper.search import rows
 from sweeper.search.artifacts import artifact_store, download, upload
-from sweeper.search.publish import changed, figure_chunks, note_chunks
-from sweeper.search.quiet import quiet
+from sweeper.search.notes import arm_note
+from sweeper.search.publish import (
+    METRIC_NAMES,
+    changed,
+    figure_chunks,
+    has_note,
+    new_note,
+    note_chunks,
+)
 from sweeper.search.retry import retry
 from sweeper.search.samplers import DIRECTIONS, Params, Proposals, Told, space_of
 from sweeper.spec import Sweep
@@ -44,12 +52,13 @@ def by_test(sweep: Sweep) -> bool:
 
 def told(
     sweep: Sweep, result: TrialResult
-) -> tuple[TrialState, tuple[float, float] | None, dict[str, Any]]:
+) -> tuple[TrialState, tuple[float, float] | None, dict[str, Scalar]]:
     """Return what Optuna is told of a result: state, values, attributes."""
     track = sweep.sparsification.track
     judged = result.judged(track)
+    seconds = round(result.seconds, 3)
     if result.state != "complete" or judged is None:
-        return TrialState.PRUNED, None, {"outcome": result.state}
+        return TrialState.PRUNED, None, {"outcome": result.state, "seconds": seconds}
     second, beside = judged.val_accuracy, judged.test_accuracy
     name = "test_accuracy"
     if by_test(sweep):
@@ -57,14 +66,13 @@ def told(
     measured: dict[str, Scalar] = {
         name: beside,
         "effective_nonzero": judged.effective,
-        "seconds": round(result.seconds, 3),
+        "seconds": seconds,
     }
     other: Track = "as_trained" if track == "pruned" else "pruned"
     if network := result.judged(other):
         measured[f"{other}_nonzero"] = network.nonzero
         measured[f"{other}_val_accuracy"] = network.val_accuracy
-    # One attribute for all: each is a transaction. The dashboard shows it as its JSON.
-    return TrialState.COMPLETE, (float(judged.nonzero), second), {"measured": measured}
+    return TrialState.COMPLETE, (float(judged.nonzero), second), measured
 
 
 class Search:
@@ -114,8 +122,11 @@ class Search:
 
     def create(self) -> None:
         """Create every study. Idempotent, and safe when several processes do it at once."""
-        for name in self._names():
-            self._ids[name] = self._retry(partial(self._open, name))
+        own = self._sweep.name
+        self._ids[own] = self._retry(partial(self._open, own))
+        for name, (arm, repeats) in self._sweep.studies().items():
+            note = arm_note(self._sweep, arm, repeats, self._ids[own])
+            self._ids[name] = self._retry(partial(self._open, name, note))
 
     def ask(
         self,
@@ -169,7 +180,10 @@ class Search:
             values=values,
             params=dict(fact.params),
             distributions=space_of(self._sweep, fact.arm),
-            user_attrs={**self._attributes(slot, fact.provenance.device), **attributes},
+            user_attrs={
+                **self._attributes(slot, fact.config, fact.provenance.device),
+                **attributes,
+            },
         )
 
     def keep_at(self, place: str) -> None:
@@ -203,17 +217,31 @@ class Search:
         """Return the numbers of the trials that nobody has told yet."""
         return tuple(one.number for one in self._unfinished(self._study(study)))
 
-    def publish(self, figures: Mapping[str, str], note: str) -> None:
-        """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep."""
-        study = self._study(self._sweep.name)
+    def ids(self, studies: Iterable[str]) -> dict[str, int]:
+        """Return the ids of studies; those that somebody deleted are left out."""
+        found = {}
+        for name in studies:
+            with suppress(UnknownSweepError):
+                found[name] = self._study(name)
+        return found
+
+    def publish(
+        self, figures: Mapping[str, str | None], note: str, study: str | None = None
+    ) -> None:
+        """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep.
+
+        None takes a figure away. Readers see all of it or nothing. `study` is another sweep's own.
+        """
+        id_ = self._study(study or self._sweep.name)
+        chunks = note_chunks(note)
+        for name, figure in figures.items():
+            chunks |= figure_chunks(name, figure) if figure is not None else {}
+        gone = [name for name, figure in figures.items() if figure is None]
 
         def write() -> None:
-            known = self._storage.get_study_system_attrs(study)
-            chunks = note_chunks(note)
-            for name, figure in figures.items():
-                chunks |= figure_chunks(name, figure)
-            for key, value in changed(known, chunks).items():
-                self._storage.set_study_system_attr(study, key, value)
+            known = self._storage.get_study_system_attrs(id_)
+            if new := changed(known, chunks, gone):
+                rows.replace(self._backend, id_, new)
 
         self._retry(write)
 
@@ -230,10 +258,17 @@ class Search:
             self._backend.remove_session()
             self._backend.engine.dispose()
 
-    def _attributes(self, slot: Slot, device: str) -> dict[str, Scalar]:
+    def _attributes(self, slot: Slot, config: TrialConfig, device: str) -> dict[str, Scalar]:
         # A study of confirmed networks holds all repeats; elsewhere its name says which.
         repeat = {"repeat": slot.repeat} if self._sweep.confirms else {}
-        return {"arm": slot.arm, "slot": slot.number, "device": device, **repeat}
+        return {
+            "arm": slot.arm,
+            **repeat,
+            "slot": slot.number,
+            "device": device,
+            "strength": config.method.strength,
+            "density": config.density,
+        }
 
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
@@ -248,15 +283,20 @@ class Search:
                 raise UnknownSweepError(text) from None
         return self._ids[name]
 
-    def _open(self, name: str) -> int:
-        study = optuna.create_study(
+    def _open(self, name: str, note: str = "") -> int:
+        """Create a study unless it is there, and give it what it lacks; return its id."""
+        optuna.create_study(
             storage=self._storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
         )
-        if study.metric_names is None:
+        id_ = self._storage.get_study_id_from_name(name)
+        known = self._storage.get_study_system_attrs(id_)
+        new: dict[str, Any] = new_note(note) if note and not has_note(known) else {}
+        if METRIC_NAMES not in known:
             accuracy = "test_accuracy" if by_test(self._sweep) else "val_accuracy"
-            with quiet():
-                study.set_metric_names(["nonzero", accuracy])
-        return self._storage.get_study_id_from_name(name)
+            new[METRIC_NAMES] = ["nonzero", accuracy]
+        if new:
+            rows.replace(self._backend, id_, new)
+        return id_
 
     def _create(self, slot: Slot, device: str) -> tuple[int, Params]:
         """Create the trial of a slot; return its id and its searched parameters."""
@@ -264,12 +304,13 @@ class Search:
         params = self._proposals.params(
             slot.arm, slot.repeat, slot.number, lambda: self._told(study)
         )
+        config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
         # One transaction for the whole trial; Study.ask takes one more for each parameter.
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
             distributions=space_of(self._sweep, slot.arm),
-            user_attrs=self._attributes(slot, device),
+            user_attrs=self._attributes(slot, config, device),
         )
         return self._retry(lambda: self._storage.create_new_trial(study, template)), params
 
@@ -328,13 +369,16 @@ class Search:
         trial: int,
         state: TrialState,
         values: tuple[float, float] | None,
-        attributes: Mapping[str, Any],
+        attributes: Mapping[str, Scalar],
     ) -> None:
         def write() -> None:
             try:
-                for key, value in attributes.items():
-                    self._storage.set_trial_user_attr(trial, key, value)
-                self._storage.set_trial_state_values(trial, state, values)
+                rows.join_trial(self._backend, trial, attributes)
+                if not self._storage.set_trial_state_values(trial, state, values):
+                    # Nothing was written: an attribute of that name was there already.
+                    for key, value in attributes.items():
+                        self._storage.set_trial_user_attr(trial, key, value)
+                    self._storage.set_trial_state_values(trial, state, values)
             except (KeyError, UpdateFinishedTrialError):
                 pass  # deleted in the dashboard, or told by whoever mended it: the fact counts
 

@@ -1,6 +1,5 @@
 """Databases that hold a sweep with finished trials, written in bulk and copied for each run."""
 
-import json
 import math
 import os
 import threading
@@ -188,7 +187,13 @@ def _fill(connection: psycopg.Connection[Any], task: Task) -> None:
         "arm": "to_json(split_part(study_name, '/', 2))::text",
         "slot": "number::text",
         "device": "'\"cpu\"'",
-        "measured": f"'{json.dumps({'test_accuracy': 0.97, 'seconds': 0.5})}'",
+        "strength": "'0.001'",
+        "density": "'0.05'",
+        "test_accuracy": "'0.97'",
+        "effective_nonzero": "'4000'",
+        "seconds": "'0.5'",
+        "as_trained_nonzero": "'266610'",
+        "as_trained_val_accuracy": "'0.97'",
     }
     for key, value in attributes.items():
         execute(
