@@ -2,8 +2,9 @@
 
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
+from dataclasses import replace
 from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any, cast
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
@@ -12,13 +13,15 @@ import optuna
 from optuna.storages import RDBStorage
 
 from sweeper.dashboard.access import guarded, is_loopback
+from sweeper.dashboard.logs import Log
+from sweeper.dashboard.metrics import Metrics
 from sweeper.dashboard.reaping import reaping
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
+from sweeper.dashboard.watch import Watch
 from sweeper.errors import InputError, StorageError
-from sweeper.patience import Patience
 from sweeper.search.artifacts import artifact_store
 from sweeper.search.retry import retry
-from sweeper.store import Store
+from sweeper.store import Census, Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -28,10 +31,15 @@ LOOK = 1.0
 """Seconds of patience with a database that is away, for who asks whether it is."""
 
 
-def application(store: Store, artifacts: str | None = None) -> "WSGIApplication":
+def application(
+    store: Store,
+    artifacts: str | None = None,
+    at_end: Callable[[Callable[[], None]], object] = lambda close: None,
+) -> "WSGIApplication":
     """Return the Optuna dashboard as a WSGI application; creates Optuna's tables if absent.
 
-    `artifacts` is where the files of trials are kept, which it lets people download.
+    `artifacts` is where the files of trials are kept, which it lets people download. `at_end` is
+    given what closes its connections.
 
     Raises StorageError if the database cannot be reached or is of another Optuna's schema.
     """
@@ -41,11 +49,41 @@ def application(store: Store, artifacts: str | None = None) -> "WSGIApplication"
     # Not the small pools of workers: many people may look at the same time.
     options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
     try:
-        storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)))
+        storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)), store.patience)
     except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
         raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
+    at_end(storage.engine.dispose)
     kept = artifact_store(artifacts) if artifacts else None
     return cast("WSGIApplication", wsgi(storage, artifact_store=kept))
+
+
+@contextmanager
+def site(
+    store: Store,
+    token: bytes | None,
+    log: Log,
+    *,
+    allow_edit: bool = False,
+    artifacts: str | None = None,
+) -> Iterator["WSGIApplication"]:
+    """Give all that is served as one WSGI application; meanwhile leases that are over are ended.
+
+    Without a token it answers this machine alone. Raises StorageError as `application` does.
+    """
+    metrics = Metrics()
+    watch = Watch(metrics, log)
+    store = store.another(store.patience.telling(watch.retried))
+    looking = store.another(replace(store.patience, seconds=LOOK))
+
+    def look() -> Census:
+        looking.check()
+        return looking.census()
+
+    with closing(store), closing(looking), reaping(store, watch), ExitStack() as stack:
+        app = application(store, artifacts, stack.callback)
+        app = metrics.beside(app, watch.asking(look))
+        check = watch.asking(looking.check)
+        yield watch.requests(guarded(app, token, read_only=not allow_edit, check=check))
 
 
 def serve(
@@ -56,10 +94,12 @@ def serve(
     token: bytes | None = None,
     allow_edit: bool = False,
     artifacts: str | None = None,
+    access_log: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve the dashboard until Ctrl-C; port 0 takes a free one. `announce` gets the URL.
 
+    `access_log`: a line of JSON for each request and event, to standard error.
     Raises InputError for a host that others can reach where there is no token to ask them for.
     """
     if token is None and not is_loopback(host):
@@ -67,13 +107,15 @@ def serve(
             f"host {host}: others can reach the dashboard there, so it needs a token: set "
             f"{VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
         )
-    looking = store.another(Patience(LOOK))
-    with _server(host, port) as server, closing(looking), reaping(store):
-        app = application(store, artifacts)
-        server.set_app(guarded(app, token, read_only=not allow_edit, check=looking.check))
+    log = Log(sys.stderr if access_log else None, secret=token)
+    with (
+        _server(host, port) as server,
+        site(store, token, log, allow_edit=allow_edit, artifacts=artifacts) as app,
+    ):
+        server.set_app(app)
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/")
-        with suppress(KeyboardInterrupt):
+        with log.running(), suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=0.2)
 
 
