@@ -19,6 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import Engine, event
 from test_access import PAGE, RIGHT, TOKEN, WRONG, ask, cookie, log_in
 from test_dashboard import running
 from test_store import execute, expire
@@ -142,6 +143,27 @@ def test_the_figures_are_those_of_the_store(busy: Store, monkeypatch: pytest.Mon
     assert value(found, "sweeper_trials_per_hour", sweep="second") == 0
     assert value(found, "sweeper_up") == 1
     assert 0 < (value(found, "sweeper_database_latency_seconds") or 0) < 5
+
+
+def test_a_look_asks_no_more_of_the_database_for_many_sweeps(light: Store) -> None:
+    statements: list[str] = []
+
+    def count(connection: object, cursor: object, statement: str, *_: object) -> None:
+        statements.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        light.register(small_sweep("first"))
+        statements.clear()
+        light.census()
+        single = len(statements)
+        for number in range(5):
+            light.register(small_sweep(f"further-{number}"))
+        statements.clear()
+        assert len(light.census().sweeps) == 6
+        assert len(statements) == single < 10
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
 
 
 def test_the_page_is_as_prometheus_wants_it(busy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
