@@ -7,7 +7,7 @@ import itertools
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -45,6 +45,15 @@ class Patience:
     seconds: float = COMMAND
     waiting: Callable[[str, float], None] = ignore
     """Gets what was said by the database and for how many seconds it has been; may raise."""
+
+    def telling(self, waiting: Callable[[str, float], None]) -> "Patience":
+        """Return the same patience, which tells one more."""
+
+        def both(line: str, seconds: float) -> None:
+            self.waiting(line, seconds)
+            waiting(line, seconds)
+
+        return replace(self, waiting=both)
 
     def retry(self, attempt: Callable[[], T], passes: Callable[[Exception, float], bool]) -> T:
         """Return what `attempt` returns; again after an error of which `passes(error, seconds)`.

@@ -21,11 +21,10 @@ def run(*options: str, program: str = "throughput.py") -> subprocess.CompletedPr
     )
 
 
-def measured(*options: str, program: str = "throughput.py") -> dict[str, Any]:
+def measured(*options: str, program: str = "throughput.py") -> Any:
     done = run("--quick", "--json", *options, program=program)
     assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
-    return found
+    return json.loads(done.stdout)
 
 
 @pytest.mark.slow
@@ -64,6 +63,19 @@ def test_what_the_database_costs_is_measured_beside_plain_optuna() -> None:
         assert (one["workers"], one["trials"]) == (2, 16)
         assert one["milliseconds"] > 0
         assert one["phases"]
+
+
+@pytest.mark.slow
+def test_what_looking_costs_is_measured_beside_optunas_dashboard() -> None:
+    stock, ours = measured("--sqlite", program="dashboard.py")
+    assert (stock["server"], ours["server"]) == ("stock", "ours")
+    for part, poll in (("first", "/api/studies/ID?after=0"), ("polls", "/api/studies/ID?after=20")):
+        assert stock[part].keys() < ours[part].keys()  # ours has pages of its own
+        for one in (stock, ours):
+            assert one[part][poll]["statuses"] == [200]
+            assert 0 < one[part][poll]["p50"] <= one[part][poll]["p95"]
+    assert {"nobody", "Optuna's poll"} <= stock["writer"].keys() < ours["writer"].keys()
+    assert all(rate > 0 for one in (stock, ours) for rate in one["writer"].values())
 
 
 @pytest.mark.parametrize(

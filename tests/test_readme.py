@@ -110,10 +110,12 @@ def test_the_study_file_is_the_one_that_init_writes() -> None:
 
 
 def test_the_arms_that_are_shown_can_be_run() -> None:
-    _, *shown, job = blocks("yaml")
+    _, *shown, job, scraping = blocks("yaml")
     assert len(shown) == 2
     [container] = yaml.safe_load(job)["spec"]["template"]["spec"]["containers"]
     assert container["command"][:2] == ["sweeper", "worker"]
+    [scraped] = yaml.safe_load(scraping)["scrape_configs"]
+    assert scraped["authorization"].keys() == {"credentials_file"}
     for text in shown:
         sweep = yaml.safe_load(template())
         found = Sweep.model_validate({**sweep, "arms": yaml.safe_load(text)["arms"]})

@@ -30,6 +30,12 @@ def dashboard(
         typer.Option("--allow-edit", help="Let notes, studies and trials be changed and deleted."),
     ] = False,
     artifacts: Artifacts = None,
+    access_log: Annotated[
+        bool,
+        typer.Option(
+            "--access-log", help="A line of JSON for each request and event, to standard error."
+        ),
+    ] = False,
 ) -> None:
     """Serve the Optuna dashboard with the fronts of all sweeps, until Ctrl-C; read-only."""
     signal.signal(signal.SIGTERM, _end)  # how containers are stopped
@@ -44,6 +50,7 @@ def dashboard(
             token=token,
             allow_edit=allow_edit,
             artifacts=artifacts,
+            access_log=access_log,
             announce=_announce,
         )
 

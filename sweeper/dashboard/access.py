@@ -12,6 +12,7 @@ from sweeper.dashboard.health import Health
 from sweeper.dashboard.pages import Answer
 from sweeper.dashboard.sweeps import within
 from sweeper.dashboard.tokens import COOKIE, SESSION_SECONDS, Token
+from sweeper.dashboard.watch import WHO
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -58,8 +59,12 @@ def guarded(
     def decide(environ: "WSGIEnvironment") -> Answer | None:
         """Return the answer, or None: the dashboard itself shall answer."""
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
+        environ[WHO] = "refused"
         if path == "/healthz" and method in {"GET", "HEAD"}:
+            environ[WHO] = "open"
             return healthy.answer()
+        if door is None and not _comes_from_here(environ.get("REMOTE_ADDR", "")):
+            return pages.refused(HTTPStatus.FORBIDDEN, "without a token it serves this machine")
         if door is None and not _names_loopback(environ.get("HTTP_HOST", "")):
             return pages.refused(
                 HTTPStatus.FORBIDDEN, "this host name is not known here; ask for localhost"
@@ -72,6 +77,8 @@ def guarded(
             answer = _at_the_door(door, environ, method, path)
             if answer is not None:
                 return answer
+        else:
+            environ[WHO] = "open"
         return None if method in READING else _change_refused(path, read_only=read_only)
 
     def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
@@ -93,12 +100,14 @@ def _at_the_door(door: Token, environ: "WSGIEnvironment", method: str, path: str
     if (method, path) == ("POST", "/login"):
         return _login(door, environ)
     if (method, path) == ("POST", "/logout"):
+        environ[WHO] = "open"
         return pages.moved("/login", ("Set-Cookie", _cookie(environ, "", seconds=0)))
     scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     bearer = scheme.lower() == "bearer"
     session = door.opened_by(environ.get("HTTP_COOKIE", ""))
     right = session or (bearer and door.tried(given.strip().encode("latin-1")))
     if right:
+        environ[WHO] = "session" if session else "token"
         return pages.logged_in() if path == "/login" and method in READING else None
     if right is None:
         return pages.refused(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens", _LATER)
@@ -119,6 +128,7 @@ def _login(door: Token, environ: "WSGIEnvironment") -> Answer:
     following = _safe(form.get("next", [""])[-1])
     right = door.tried(form.get("token", [""])[-1].strip().encode())
     if right:
+        environ[WHO] = "token"
         return pages.moved(following, ("Set-Cookie", _cookie(environ, door.session())))
     if right is None:
         problem = "Too many wrong tokens. Wait a few seconds, then try again."
@@ -135,6 +145,11 @@ def _change_refused(path: str, *, read_only: bool) -> Answer | None:
     if not (path.isascii() and path.isprintable()) or _NEVER.fullmatch(path):
         return pages.refused(HTTPStatus.FORBIDDEN, "not done here, also with --allow-edit")
     return None
+
+
+def _comes_from_here(address: str) -> bool:
+    # No address is a Unix socket's, which has an owner and a mode.
+    return not address or is_loopback(address)
 
 
 def _names_loopback(header: str) -> bool:

@@ -35,7 +35,9 @@ class Application:
         # Not the small pools of workers: many people may look at the same time.
         options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
         try:
-            self._storage = retry(lambda: RDBStorage(store.url, engine_kwargs=dict(options)))
+            self._storage = retry(
+                lambda: RDBStorage(store.url, engine_kwargs=dict(options)), store.patience
+            )
         except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
             raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
         kept = artifact_store(artifacts) if artifacts else None

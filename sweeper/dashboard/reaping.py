@@ -3,9 +3,10 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
+from sweeper.dashboard.watch import Watch
 from sweeper.errors import StorageError, UnknownSweepError
-from sweeper.patience import Patience
 from sweeper.store import Store
 
 EVERY = 15.0
@@ -15,10 +16,10 @@ BRIEF = 2.0
 
 
 @contextmanager
-def reaping(store: Store, every: float = EVERY) -> Iterator[None]:
+def reaping(store: Store, watch: Watch, every: float = EVERY) -> Iterator[None]:
     """Reap all sweeps of a storage now and then in a `with` block, in a thread of its own."""
     over = threading.Event()
-    thread = threading.Thread(target=_reap, args=(store, every, over), daemon=True)
+    thread = threading.Thread(target=_reap, args=(store, watch, every, over), daemon=True)
     thread.start()
     try:
         yield
@@ -27,13 +28,14 @@ def reaping(store: Store, every: float = EVERY) -> Iterator[None]:
         thread.join(timeout=1.0)
 
 
-def _reap(store: Store, every: float, over: threading.Event) -> None:
-    own = store.another(Patience(BRIEF))
+def _reap(store: Store, watch: Watch, every: float, over: threading.Event) -> None:
+    own = store.another(replace(store.patience, seconds=BRIEF))
+    names = watch.asking(own.names)
     try:
         while not over.wait(every):
             # Who may only read, or finds nothing there, has nothing to reap.
             with suppress(StorageError, UnknownSweepError):
-                for name in own.names():
-                    own.reap(name)
+                for name in names():
+                    watch.reaped(name, own.reap(name))
     finally:
         own.close()

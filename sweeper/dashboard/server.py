@@ -2,22 +2,62 @@
 
 import socket
 import sys
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from sweeper.dashboard.access import guarded, is_loopback
 from sweeper.dashboard.application import Application
+from sweeper.dashboard.logs import Log
+from sweeper.dashboard.metrics import Metrics
 from sweeper.dashboard.reaping import reaping
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
+from sweeper.dashboard.watch import Watch
 from sweeper.errors import InputError
-from sweeper.patience import Patience
-from sweeper.store import Store
+from sweeper.store import Census, Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
 
 LOOK = 1.0
 """Seconds of patience with a database that is away, for who asks whether it is."""
+
+
+@contextmanager
+def site(
+    store: Store,
+    token: bytes | None,
+    log: Log,
+    *,
+    allow_edit: bool = False,
+    artifacts: str | None = None,
+) -> Iterator["WSGIApplication"]:
+    """Give all that is served as one WSGI application; meanwhile leases that are over are ended.
+
+    Without a token it answers this machine alone. Raises StorageError as `Application` does.
+    """
+    metrics = Metrics()
+    watch = Watch(metrics, log)
+    store = store.another(store.patience.telling(watch.retried))
+    looking = store.another(replace(store.patience, seconds=LOOK))
+
+    def look() -> Census:
+        looking.check()
+        return looking.census()
+
+    with (
+        closing(store),
+        closing(looking),
+        reaping(store, watch),
+        closing(Application(store, artifacts)) as both,
+    ):
+        app = metrics.beside(both, watch.asking(look))
+        check = watch.asking(looking.check)
+        yield watch.requests(guarded(app, token, read_only=not allow_edit, check=check))
 
 
 def serve(
@@ -28,10 +68,12 @@ def serve(
     token: bytes | None = None,
     allow_edit: bool = False,
     artifacts: str | None = None,
+    access_log: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
     """Serve the dashboard until Ctrl-C; port 0 takes a free one. `announce` gets the URL.
 
+    `access_log`: a line of JSON for each request and event, to standard error.
     Raises InputError for a host that others can reach where there is no token to ask them for.
     """
     if token is None and not is_loopback(host):
@@ -39,17 +81,15 @@ def serve(
             f"host {host}: others can reach the dashboard there, so it needs a token: set "
             f"{VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
         )
-    looking = store.another(Patience(LOOK))
+    log = Log(sys.stderr if access_log else None, secret=token)
     with (
         _server(host, port) as server,
-        closing(looking),
-        closing(Application(store, artifacts)) as app,
-        reaping(store),
+        site(store, token, log, allow_edit=allow_edit, artifacts=artifacts) as app,
     ):
-        server.set_app(guarded(app, token, read_only=not allow_edit, check=looking.check))
+        server.set_app(app)
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/")
-        with suppress(KeyboardInterrupt):
+        with log.running(), suppress(KeyboardInterrupt):
             server.serve_forever(poll_interval=0.2)
 
 

@@ -25,6 +25,7 @@ from sweeper.results import (
 from sweeper.spec import Sweep
 from sweeper.store import (
     brackets,
+    census,
     claims,
     drifts,
     dumps,
@@ -38,6 +39,7 @@ from sweeper.store import (
     tables,
     turns,
 )
+from sweeper.store.census import Census
 from sweeper.store.database import Database, engine_options
 from sweeper.store.dumps import Dump
 from sweeper.store.facts import Outcome
@@ -45,7 +47,7 @@ from sweeper.store.health import Health
 from sweeper.store.sweeps import Mark
 from sweeper.store.url import parse
 
-__all__ = ["Dump", "Mark", "Outcome", "Store"]
+__all__ = ["Census", "Dump", "Mark", "Outcome", "Store"]
 
 
 class Store:
@@ -115,6 +117,10 @@ class Store:
     def status(self, name: str) -> SweepStatus:
         """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
         return self._database.read(lambda c: progress.status(c, name))
+
+    def census(self) -> Census:
+        """Return how many of what all sweeps hold, as of one moment."""
+        return self._database.read(census.census)
 
     def state(self, name: str) -> SweepState:
         """Return whether slots are given out. Raises UnknownSweepError."""

@@ -13,7 +13,7 @@ from crew import Counter, Report, Work, crew
 from fakes import fake_probe, fake_train
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
-from prefilled import Server, Task, execute
+from prefilled import Server, Task, execute, fill
 
 from sweeper import service, worker
 from sweeper.catalogue import SAMPLERS
@@ -49,7 +49,7 @@ WHOLE = tuple(Side("ours", pack, whole=True) for pack in (4, 16))
 
 def race(side: Side, server: Server, task: Task, workers: int, patience: float) -> Report:
     """Do all that is left of a task. Raises RuntimeError unless exactly that was done in time."""
-    with server.lend(task) as url:
+    with server.lend(task, lambda url: fill(url, task)) as url:
         if side.name == "optuna":
             work: Work = partial(_optuna, url, task, workers)
         else:

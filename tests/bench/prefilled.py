@@ -3,7 +3,7 @@
 import math
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,20 +79,20 @@ class Server:
         """`session`: of its processes, if they run here."""
         self._url = make_url(url)
         self._session = session
-        self._filled: dict[Task, str] = {}
+        self._filled: dict[Hashable, str] = {}
         self._made = 0
 
     def url(self, database: str) -> str:
         return self._url.set(database=database).render_as_string(hide_password=False)
 
     @contextmanager
-    def lend(self, task: Task) -> Iterator[str]:
-        """Lend a database that holds the task."""
-        if task not in self._filled:
+    def lend(self, what: Hashable, fill: Callable[[str], None]) -> Iterator[str]:
+        """Lend a database that was filled at the first time, and is a copy of it each time."""
+        if what not in self._filled:
             name = self._create()
-            fill(self.url(name), task)
-            self._filled[task] = name
-        copy = self._create(self._filled[task])
+            fill(self.url(name))
+            self._filled[what] = name
+        copy = self._create(self._filled[what])
         try:
             yield self.url(copy)
         finally:

@@ -1,0 +1,89 @@
+"""The log of the server: one line of JSON for each request and each event.
+
+No line holds a query, a header of the client but its address, or a body: tokens come in these.
+"""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TextIO
+from urllib.parse import quote
+
+LONGEST = 2000
+"""Characters of one text in a line."""
+
+
+class Log:
+    """Writes lines to a stream, each in one piece; to none, nothing. Never raises."""
+
+    def __init__(self, stream: TextIO | None = None, *, secret: bytes | None = None) -> None:
+        """`secret`: what is hidden should a client have put it into a path after all."""
+        self._stream = stream
+        self._secret = secret.decode("latin-1") if secret else None
+        self._one = threading.Lock()
+
+    def request(
+        self,
+        *,
+        method: str,
+        path: str,
+        route: str,
+        status: int,
+        seconds: float,
+        size: int,
+        client: str,
+        forwarded_for: str | None,
+        who: str,
+    ) -> None:
+        """Note one request; `path` as WSGI gives it, without its query."""
+        forwarded = {} if forwarded_for is None else {"forwarded_for": forwarded_for}
+        self._write(
+            method=method,
+            path=_quoted(self._discreet(path)),
+            route=route,
+            status=status,
+            ms=round(1e3 * seconds, 1),
+            bytes=size,
+            client=client,
+            **forwarded,
+            who=who,
+        )
+
+    def event(self, event: str, **facts: str | int) -> None:
+        """Note something that the server did, or that happened to it."""
+        self._write(event=event, **facts)
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Note that the server has started and, after a `with` block, that it was stopped."""
+        self.event("started")
+        try:
+            yield
+        finally:
+            self.event("stopped")
+
+    def _write(self, **fields: str | int | float) -> None:
+        if self._stream is None:
+            return
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        shown = {
+            name: self._discreet(value)[:LONGEST] if isinstance(value, str) else value
+            for name, value in fields.items()
+        }
+        # JSON in ASCII: a line end or a terminal's control character of a client is an escape.
+        # The one that json leaves as it is, delete, is one here, too.
+        line = json.dumps({"time": time, **shown}).replace("\x7f", "\\u007f")
+        # A log that nobody takes any more, or a full disk, is no reason to serve nobody.
+        with self._one, suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
+
+    def _discreet(self, text: str) -> str:
+        return text.replace(self._secret, "***") if self._secret else text
+
+
+def _quoted(path: str) -> str:
+    # As in a URL. What a client had encoded, such as a second `?`, does not begin a query here.
+    return quote(path.partition("?")[0].encode("latin-1", "replace"), safe="/:@!$&'()*+,;=-._~")

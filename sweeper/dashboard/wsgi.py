@@ -1,0 +1,103 @@
+"""All that is served, for a WSGI server that loads it by name, configured by the environment.
+
+    gunicorn --workers 1 --threads 16 --bind 127.0.0.1:8080 'sweeper.dashboard.wsgi:application()'
+
+SWEEPER_STORAGE                database
+SWEEPER_PASSWORD_FILE          file with its password
+SWEEPER_DASHBOARD_TOKEN, SWEEPER_DASHBOARD_TOKEN_FILE
+                               token that is asked for, or a file with it
+SWEEPER_DASHBOARD_OPEN         1: no token; then only this machine is answered
+SWEEPER_DASHBOARD_ALLOW_EDIT   1: notes, studies and trials may be changed and deleted
+SWEEPER_DASHBOARD_ACCESS_LOG   1: a line of JSON for each request and event, to standard error
+SWEEPER_ARTIFACTS              where confirmed networks are kept
+"""
+
+import atexit
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, closing
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from sweeper.dashboard import pages
+from sweeper.dashboard.logs import Log
+from sweeper.dashboard.server import site
+from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE, configured
+from sweeper.errors import InputError, SweeperError, choices
+from sweeper.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STORAGE = "SWEEPER_STORAGE"
+OPEN = "SWEEPER_DASHBOARD_OPEN"
+ALLOW_EDIT = "SWEEPER_DASHBOARD_ALLOW_EDIT"
+ACCESS_LOG = "SWEEPER_DASHBOARD_ACCESS_LOG"
+CANNOT_LOAD = 4
+"""With this exit status of a worker gunicorn ends; with another it would try for ever."""
+
+
+def application(environment: Mapping[str, str] = os.environ) -> "WSGIApplication":
+    """Return what is served; ends the process, with one line, if that may not or cannot be.
+
+    To be called by each process that serves. What belongs to it ends when the process does.
+    """
+    with ExitStack() as stack:
+        try:
+            app = _entered(stack, environment)
+        except SweeperError as error:
+            for line in str(error).splitlines():
+                print(f"error: {line}", file=sys.stderr)
+            sys.exit(CANNOT_LOAD)
+        atexit.register(stack.pop_all().close)
+    return _of_this_process(app)
+
+
+def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplication":
+    """Begin all that serves. Raises InputError and StorageError."""
+    token = configured(environment)
+    # Which address a WSGI server listens on, the application is not told.
+    if token is None and not _said(environment, OPEN):
+        raise InputError(
+            f"the dashboard needs a token: set {VARIABLE}, or {FILE_VARIABLE} to a file that holds "
+            f"it; or {OPEN}=1 where the server listens on this machine's own addresses alone"
+        )
+    url = environment.get(STORAGE, "")
+    if not url:
+        raise InputError(f"{STORAGE}: is not set; needed: the URL of the database")
+    store = stack.enter_context(closing(Store(url)))
+    store.check()
+    access_log = _said(environment, ACCESS_LOG)
+    log = Log(sys.stderr if access_log else None, secret=token)
+    app = stack.enter_context(
+        site(
+            store,
+            token,
+            log,
+            allow_edit=_said(environment, ALLOW_EDIT),
+            artifacts=environment.get("SWEEPER_ARTIFACTS") or None,
+        )
+    )
+    stack.enter_context(log.running())
+    return app
+
+
+def _said(environment: Mapping[str, str], name: str) -> bool:
+    value = environment.get(name, "0")
+    if value not in {"0", "1"}:
+        raise InputError(f"{name}: {choices(value, ('0', '1'))}")
+    return value == "1"
+
+
+def _of_this_process(app: "WSGIApplication") -> "WSGIApplication":
+    """Refuse to serve in a fork: it has no thread that reaps, and its parent's connections."""
+    process = os.getpid()
+
+    def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        if os.getpid() == process:
+            return app(environ, start)
+        reason = "loaded before the fork: start the server without preloading (--preload)"
+        return pages.refused(HTTPStatus.SERVICE_UNAVAILABLE, reason).send(start, head=False)
+
+    return application
