@@ -15,6 +15,7 @@ from optuna.storages import RDBStorage
 from sweeper.dashboard.access import guarded, is_loopback
 from sweeper.dashboard.logs import Log
 from sweeper.dashboard.metrics import Metrics
+from sweeper.dashboard.polls import Polls
 from sweeper.dashboard.reaping import reaping
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.dashboard.watch import Watch
@@ -80,10 +81,10 @@ def site(
         return looking.census()
 
     with closing(store), closing(looking), reaping(store, watch), ExitStack() as stack:
-        app = application(store, artifacts, stack.callback)
-        app = metrics.beside(app, watch.asking(look))
+        app = Polls(application(store, artifacts, stack.callback))
+        page = metrics.beside(app, watch.asking(look))
         check = watch.asking(looking.check)
-        yield watch.requests(guarded(app, token, read_only=not allow_edit, check=check))
+        yield watch.requests(guarded(page, token, read_only=not allow_edit, check=check))
 
 
 def serve(
