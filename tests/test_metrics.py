@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import pytest
 from conftest import Postgres, wait_for
 from fakes import fake_train, small_sweep
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -78,6 +78,7 @@ def busy(store: Store) -> Store:
     work("first", store, train=fake_train, data=None, pack=3)
     grown = first.model_copy(update={"search": first.search.model_copy(update={"trials": 9})})
     service.register(store, Sweep.model_validate(grown.model_dump(mode="json")), extend=True)
+    expire(store.url, store.join("first", device="cuda:0"))
     worker = store.join("first", device="cuda:1")
     one, two, *_ = store.claim(worker, 4)
     store.release(worker, [one], error="ValueError: no such thing")
@@ -423,6 +424,7 @@ def test_the_log_says_who_asked_and_never_how_it_knows(
 paths = st.text(st.characters(min_codepoint=0, max_codepoint=255), max_size=60)
 
 
+@example(method="GET\x7f", path="/\x7f\x1b[2J", client="\x7f", forwarded="\x7f\n{}", query="\n")
 @given(
     method=paths, path=paths, client=paths, forwarded=st.none() | st.text(max_size=60),
     query=paths,

