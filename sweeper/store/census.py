@@ -4,11 +4,12 @@ For whoever asks often and about everything; `progress` says more of a single sw
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, case, func, literal_column, select
 
 from sweeper.results import FailureKind
 from sweeper.store import tables
@@ -61,21 +62,37 @@ def census(connection: Connection) -> Census:
     latency = time.perf_counter() - began
     slot, fact, failure = tables.slot.c, tables.fact.c, tables.failure.c
     worker, sweep = tables.worker.c, tables.sweep.c
-    slots = _grouped(connection, slot.sweep, slot.arm, slot.state)
-    facts = _grouped(connection, fact.sweep, fact.arm, fact.state)
-    lost = _grouped(connection, failure.sweep, failure.arm, failure.kind)
-    alive = _grouped(connection, worker.sweep, worker.device, where=worker.lease_until > now())
-    recent = _grouped(connection, fact.sweep, where=fact.recorded_at > hour_ago)
+    slots = _tree(_counted(connection, slot.sweep, slot.arm, slot.state))
+    lost = _tree(_counted(connection, failure.sweep, failure.arm, failure.kind))
+    alive = _tree(
+        _counted(connection, worker.sweep, worker.device, where=worker.lease_until > now())
+    )
+    # Facts are wide: both in one pass.
+    recent = case((fact.recorded_at > hour_ago, 1), else_=0)
+    of_facts = _counted(connection, fact.sweep, fact.arm, fact.state, recent)
+    facts = _tree(of_facts)
+    last_hour: Counter[str] = Counter()
+    for name, _, _, is_recent, number in of_facts:
+        last_hour[name] += is_recent * number
     names = connection.scalars(select(sweep.name).order_by(sweep.created_at, sweep.name))
     return Census(
         {
             name: SweepCensus(
                 arms={
-                    arm: _counts(states, facts(name, arm), lost(name, arm))
-                    for arm, states in slots(name).items()
+                    arm: Counts(
+                        budget=sum(states.values()),
+                        claimed=states.get("claimed", 0),
+                        open=states.get("open", 0),
+                        facts={
+                            state: sum(numbers.values())
+                            for state, numbers in facts.get(name, {}).get(arm, {}).items()
+                        },
+                        lost=lost.get(name, {}).get(arm, {}),
+                    )
+                    for arm, states in slots.get(name, {}).items()
                 },
-                workers=alive(name),
-                last_hour=recent().get(name, 0),
+                workers=alive.get(name, {}),
+                last_hour=last_hour[name],
             )
             for name in names
         },
@@ -83,30 +100,21 @@ def census(connection: Connection) -> Census:
     )
 
 
-def _counts(slots: Mapping[str, int], facts: Any, lost: Any) -> Counts:
-    return Counts(
-        budget=sum(slots.values()),
-        claimed=slots.get("claimed", 0),
-        open=slots.get("open", 0),
-        facts=facts,
-        lost=lost,
-    )
+def _counted(connection: Connection, *by: Any, where: Any = None) -> list[tuple[Any, ...]]:
+    """Count rows by some columns; the number stands after these."""
+    # By their places: PostgreSQL would not know an expression with a parameter again.
+    places: list[Any] = [literal_column(str(number)) for number in range(1, len(by) + 1)]
+    query: Select[Any] = select(*by, func.count()).group_by(*places)
+    rows = connection.execute(query if where is None else query.where(where))
+    return [tuple(row) for row in rows]
 
 
-def _grouped(connection: Connection, *by: Any, where: Any = None) -> Callable[..., dict[str, Any]]:
-    """Count rows by some columns; what is returned looks up the counts below their first ones."""
-    query = select(*by, func.count()).group_by(*by).order_by(*by)
+def _tree(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
+    """Return counted rows as dictionaries within each other, a level for each column."""
     found: dict[str, Any] = {}
-    for *keys, last, number in connection.execute(query if where is None else query.where(where)):
+    for *keys, last, number in sorted(rows):
         below = found
         for key in keys:
             below = below.setdefault(key, {})
         below[last] = number
-
-    def look_up(*keys: str) -> dict[str, Any]:
-        below = found
-        for key in keys:
-            below = below.get(key, {})
-        return below
-
-    return look_up
+    return found
