@@ -673,5 +673,8 @@ def test_the_dashboard_is_served_and_ends_with_the_signal(finished: Path) -> Non
             with urlopen(f"{found[1]}api/studies", timeout=30) as answer:
                 names = {study["study_name"] for study in json.load(answer)["study_summaries"]}
             assert names == {"tiny", "tiny/dense/0", "tiny/l1/0"}
+            assert server.stdout.readline() == f"fronts:    {found[1]}sweeps/\n"
+            with urlopen(f"{found[1]}sweeps/index.json", timeout=30) as answer:
+                assert [sweep["name"] for sweep in json.load(answer)["sweeps"]] == ["tiny"]
         finally:
             server.terminate()

@@ -62,3 +62,4 @@ def _end(*_: object) -> None:
 
 def _announce(url: str) -> None:
     typer.echo(f"dashboard: {url} (Ctrl-C ends it)")
+    typer.echo(f"fronts:    {url}sweeps/")

@@ -53,7 +53,8 @@ _LOGIN = """<form method="post" action="/login">
 <input type="hidden" name="next" value="%s">
 <button>Log in</button>
 </form>"""
-_LOGOUT = """<p>You are logged in. <a href="/dashboard">To the dashboard</a></p>
+_LOGOUT = """<p>You are logged in. To the <a href="/sweeps/">sweeps</a> or the
+<a href="/dashboard">Optuna dashboard</a></p>
 <form method="post" action="/logout"><button>Log out</button></form>"""
 
 
