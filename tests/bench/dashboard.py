@@ -45,7 +45,7 @@ from sweeper.errors import SweeperError
 MODEST = 2.0
 """Trials a second that are recorded while polls are measured."""
 PAUSE = 1.3
-"""Seconds between two moments at which all viewers ask: no answer of the last one is kept as long."""
+"""Seconds until all viewers ask again: longer than an answer of ours is kept."""
 WRITE_SECONDS = 15.0
 
 
