@@ -44,6 +44,8 @@ from sweeper.errors import SweeperError
 
 MODEST = 2.0
 """Trials a second that are recorded while polls are measured."""
+PAUSE = 1.3
+"""Seconds until all viewers ask again: longer than an answer of ours is kept."""
 WRITE_SECONDS = 15.0
 
 
@@ -128,7 +130,7 @@ def visit(server: str, url: str, options: Options) -> Visit:
         with writing(url, shelf, MODEST):
             for name, paths in asked.items():
                 say(f"{server}: {options.viewers} viewers ask for {name}")
-                polls[name] = client.at_once(paths, options.viewers, options.rounds, 0.3)
+                polls[name] = client.at_once(paths, options.viewers, options.rounds, PAUSE)
         rates = _writer(client, url, options, {"Optuna's poll": [poll]})
         if server.startswith("ours"):
             rates |= _writer(client, url, options, {"fronts.json + status.json": live})
