@@ -150,13 +150,14 @@ def matmul_rate(budget: float = 0.2) -> float:
     """
     left = np.ones((128, 784), dtype=np.float32)
     right = np.ones((784, 1200), dtype=np.float32)
-    best, end = 0.0, time.thread_time() + budget
+    flop = 2 * left.size * right.shape[1]
+    best = 0.0
     with threadpool_limits(1):
         _ = left @ right  # loads what is needed
-        while time.thread_time() < end:
+        end = time.thread_time() + budget
+        while not best or time.thread_time() < end:
             start = time.thread_time()
             _ = left @ right
-            flop = 2 * left.size * right.shape[1]
             best = max(best, flop / max(time.thread_time() - start, 1e-9))
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return best * (cores or 1)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from browsers import chromium, needs_chromium
+from conftest import wait_for
 from fakes import fake_train, small_sweep
 from pages import TARGETS, confirmed, searched
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
@@ -147,9 +148,8 @@ def test_size_and_track_are_a_matter_of_choice_and_stand_in_the_address(
         assert page.locator("#levels").inner_text() != before
         page.get_by_role("radio", name="as trained").check()
         expect(page.locator("#points table")).to_be_attached()
-        page.wait_for_function(
-            "document.getElementById('fronts').layout.uirevision.startsWith('as')"
-        )
+        kept = "document.getElementById('fronts').layout.uirevision"
+        wait_for(lambda: page.evaluate(kept).startswith("as_trained"))
         page.reload()
         drawn(page)
         assert page.get_by_role("radio", name="effective").is_checked()
@@ -158,7 +158,7 @@ def test_size_and_track_are_a_matter_of_choice_and_stand_in_the_address(
         traces = "document.getElementById('fronts').data.length"
         several = page.evaluate(traces)
         page.get_by_role("checkbox", name="bands").uncheck()
-        page.wait_for_function(f"{traces} < {several}")
+        wait_for(lambda: page.evaluate(traces) < several)
 
 
 @needs_chromium
@@ -181,7 +181,7 @@ def test_a_running_sweep_is_drawn_on_without_being_loaded_again(
         try:
             expect(page.locator("#workers table")).to_be_visible(timeout=SECONDS)
             expect(page.locator("#progress")).to_contain_text("running", timeout=SECONDS)
-            page.wait_for_function(f"document.querySelectorAll('{POINTS}').length > 0")
+            expect(page.locator(POINTS)).not_to_have_count(0, timeout=SECONDS)
         finally:
             worker.join()
         expect(page.locator("#progress")).to_contain_text("18 of 18 trials", timeout=SECONDS)
