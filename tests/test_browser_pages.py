@@ -162,6 +162,29 @@ def test_size_and_track_are_a_matter_of_choice_and_stand_in_the_address(
 
 
 @needs_chromium
+def test_choices_in_quick_succession_leave_one_poll_and_show_the_last_of_them(
+    browser: Browser, shown: tuple[Store, str]
+) -> None:
+    _, url = shown
+    with tab(browser, url) as page:
+        page.clock.install()
+        page.goto(f"{url}sweeps/tiny/")
+        drawn(page)
+        page.evaluate(
+            "() => { for (const value of ['effective', 'nonzero', 'effective', 'nonzero',"
+            " 'effective']) document.querySelector(`[value=${value}]`).click() }"
+        )
+        expect(page.locator("#fronts .xtitle")).to_have_text("effective parameters")
+        page.wait_for_load_state("networkidle")
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(urlsplit(request.url).path))
+        page.clock.fast_forward(15_000)  # when a finished sweep is looked at again
+        page.wait_for_load_state("networkidle")
+        wait_for(lambda: page.evaluate("1") and asked.count("/sweeps/tiny/fronts.json"))
+        assert asked.count("/sweeps/tiny/status.json") == 1
+
+
+@needs_chromium
 def test_a_running_sweep_is_drawn_on_without_being_loaded_again(
     browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,8 +92,10 @@ export async function changed(address) {
 // Call `look` again and again; it returns the seconds until the next time.
 export function poll(look) {
   let timer;
+  let turn = 0;
   const problem = place("problem");
   const again = async () => {
+    const mine = ++turn; // of several that overlap the last one goes on
     clearTimeout(timer);
     if (document.hidden) return; // `visibilitychange` goes on
     let seconds = 5;
@@ -106,7 +108,7 @@ export function poll(look) {
       problem.textContent = error.status ? error.message : "The server does not answer; trying on.";
       problem.hidden = false;
     }
-    timer = setTimeout(again, 1000 * seconds);
+    if (mine === turn) timer = setTimeout(again, 1000 * seconds);
   };
   document.addEventListener("visibilitychange", again);
   again();

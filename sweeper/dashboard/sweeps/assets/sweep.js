@@ -6,7 +6,7 @@ import { draw } from "./figures.js";
 const here = location.pathname;
 const name = decodeURIComponent(here.split("/").at(-2));
 const controls = place("controls");
-const known = {}; // what the server said last
+const known = { pictures: {} }; // what the server said last
 document.title = `${name} – sweep`;
 place("name").textContent = name;
 
@@ -229,12 +229,13 @@ async function look() {
     showRanges(status);
     showDownloads(status);
   }
-  const query = choice();
+  const query = String(choice());
   const fronts = await changed(`${here}fronts.json?${query}`);
-  if (fronts !== null || known.shown !== String(query)) {
-    if (fronts !== null) (known.pictures ??= {})[query] = fronts;
+  if (fronts !== null) known.pictures[query] = fronts;
+  // Another choice may have been made meanwhile: whoever asked for that one draws it.
+  if (query === String(choice()) && (fronts !== null || known.shown !== query)) {
     known.fronts = known.pictures[query];
-    known.shown = String(query);
+    known.shown = query;
     await showFronts();
   }
   if (known.status.confirmed !== null) {
