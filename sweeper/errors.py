@@ -9,6 +9,7 @@ SweeperError              exit code 1
 │   └── UnknownSweepError a sweep that the storage does not hold
 ├── StorageError          the database cannot be reached or refuses
 │   ├── SchemaError       its schema is older or newer than this program
+│   ├── UnreadableError   a sweep that another version of this program has registered
 │   └── LeaseLost         this worker's lease ran out; its slots belong to others now
 ├── TrainingError         training cannot go on (not a diverged trial: that is a fact)
 └── Interrupted           asked to stop; slots are given back
@@ -60,6 +61,10 @@ class StorageError(SweeperError):
 
 class SchemaError(StorageError):
     """The schema of the database does not fit this program; the text says what to run."""
+
+
+class UnreadableError(StorageError):
+    """A sweep was registered by another version of this program, and cannot be read by this."""
 
 
 class LeaseLost(StorageError):

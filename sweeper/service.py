@@ -135,7 +135,10 @@ def _show(
         figures: showing.Figures = {showing.CONFIRMED: showing.confirmed_figure(again)}
         note = showing.confirmed_note(again, studies=studies)
     else:
-        further = _again(store, store.sweep(other), results) if other in store.names() else None
+        further = None
+        if other in store.names():
+            with suppress(UnknownSweepError):  # deleted since
+                further = _again(store, store.sweep(other), results)
         facts, ranges = results(sweep.name), store.brackets(sweep.name)
         found, status = fronts(facts, sweep), store.status(sweep.name)
         figures = showing.figures(facts, found, sweep, further)

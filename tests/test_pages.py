@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import random
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -12,17 +13,21 @@ from pathlib import Path
 from typing import Any, get_args
 from urllib.parse import parse_qs, urlsplit
 
+import optuna
 import pytest
-from factories import make_provenance
-from fakes import fake_result, fake_train, optuna_storage, small_sweep
+from conftest import wait_for
+from factories import make_bracket, make_fact, make_provenance, make_status, make_sweep
+from fakes import auto_sweep, fake_result, fake_train, optuna_storage, small_sweep
 from pages import confirmed, get, searched
 from sqlalchemy import create_engine, text
 
 from sweeper import service
+from sweeper.confirming import confirmation
 from sweeper.dashboard import Application
 from sweeper.dashboard.sweeps.kept import MOST, Body, Kept
-from sweeper.dashboard.sweeps.payloads import Size
+from sweeper.dashboard.sweeps.payloads import Size, confirmed_payload
 from sweeper.dashboard.sweeps.reading import Reader
+from sweeper.errors import UnknownSweepError
 from sweeper.fronts import LEVELS, attainment, fronts, repeats
 from sweeper.results import Fact, Scalar, Track
 from sweeper.search.artifacts import NETWORK
@@ -160,6 +165,40 @@ def test_confirmed_networks_are_those_on_record(shown: tuple[Store, Sweep, Any])
             100 * network.test_accuracy if (network := fact.result.pruned) else 0.0 for fact in mine
         )
         assert accuracies == pytest.approx(wanted)
+        for point in arm["points"]:
+            mean = sum(point["test_accuracies"]) / point["seeds"]
+            assert point["y"] == pytest.approx(mean, abs=1e-3)
+
+
+def test_a_marker_keeps_its_configuration_where_sizes_are_equal_when_rounded() -> None:
+    searches = [(0, 100.4), (1, 99.6), (2, 100.2), (3, 99.9)]
+    arms = {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}}
+    sweep = make_sweep(arms=arms, search={"trials": 1, "repeats": 4}, targets={"nonzero": [5000]})
+    facts = [
+        make_fact(sweep=sweep, arm="l1", repeat=repeat, slot=0, nonzero=100, val=0.9 + repeat / 100)
+        for repeat, _ in searches
+    ]
+    again = confirmation(sweep, make_status(sweep, facts), facts, seeds=10)
+    trained = [
+        # Of ten seeds some have one parameter more or less: the mean is no whole number.
+        make_fact(
+            sweep=again,
+            arm="l1",
+            repeat=repeat,
+            slot=slot,
+            nonzero=100 + (1 if size > 100 else -1) * (slot < round(10 * abs(size - 100))),
+            val=0.5,
+            test=0.1 * (repeat + 1),
+        )
+        for repeat, size in searches
+        for repeat_, slot in again.slots("l1")
+        if repeat_ == repeat
+    ]
+    payload = confirmed_payload(again, trained, facts, {})
+    (arm,) = (one for one in payload["arms"] if one["name"] == "l1")
+    assert {point["x"] for point in arm["points"]} == {100}
+    found = {point["repeat"]: point["y"] for point in arm["points"]}
+    assert found == pytest.approx({repeat: 10.0 * (repeat + 1) for repeat, _ in searches})
 
 
 def test_progress_is_that_of_the_store(shown: tuple[Store, Sweep, Any]) -> None:
@@ -211,6 +250,7 @@ def test_what_did_not_change_is_not_sent_again_and_what_did_is(
     before = get(app, "/sweeps/tiny/fronts.json")
     again = get(app, "/sweeps/tiny/fronts.json", if_none_match=before.headers["ETag"] or "")
     assert (again.status, again.body) == (304, b"")
+    assert get(app, "/sweeps/tiny/fronts.json", if_none_match="*").status == 304
     work("tiny", store, pack=4, train=fake_train)
     after = get(app, "/sweeps/tiny/fronts.json", if_none_match=before.headers["ETag"] or "")
     assert after.status == 200
@@ -262,6 +302,95 @@ def test_a_sweep_that_was_deleted_and_made_again_is_another_one(
     after = get(app, "/sweeps/tiny/fronts.json").json()
     assert after["trials"] == 18
     assert after["arms"] != before["arms"]
+
+
+def test_a_link_goes_to_the_study_that_is_there_now(store: Store, app: Application) -> None:
+    sweep = searched(store, search={"repeats": 1})
+
+    def links() -> set[str | None]:
+        arms = get(app, "/sweeps/tiny/fronts.json").json()["arms"]
+        return {point["link"] for arm in arms if arm["name"] == "l1" for point in arm["points"]}
+
+    before = links()
+    assert before
+    assert None not in before
+    optuna.delete_study(study_name="tiny/l1/0", storage=optuna_storage(store.url))
+    assert links() == {None}
+    optuna.create_study(study_name="other", storage=optuna_storage(store.url))
+    service.register(store, sweep)
+    after = links()
+    assert None not in after
+    assert after.isdisjoint(before) or store.most_workers  # SQLite may use a number again
+
+
+def test_ranges_are_shown_before_there_is_any_fact(store: Store, app: Application) -> None:
+    service.register(store, auto_sweep())
+    assert get(app, "/sweeps/tiny/status.json").json()["ranges"] == []
+    worker = store.join("tiny", device="cpu")
+    task = store.claim_probe(worker)
+    assert task is not None
+    store.record_bracket(worker, task, make_bracket().bracket, ORIGIN)
+    wait_for(lambda: get(app, "/sweeps/tiny/status.json").json()["ranges"])
+    (row,) = get(app, "/sweeps/tiny/status.json").json()["ranges"]
+    assert (row["arm"], row["parameter"]) == (task.arm, task.parameter)
+
+
+def test_a_sweep_of_another_version_leaves_the_others_to_be_seen(
+    store: Store, app: Application
+) -> None:
+    for name in ("good", "odd"):
+        service.register(store, small_sweep(name))
+    engine = create_engine(store.url, **store.engine_options)
+    with engine.begin() as connection:
+        spec = '{"name": "odd", "from": "the future"}'
+        connection.execute(
+            text("UPDATE sweeper_sweep SET spec = :spec WHERE name = 'odd'"), {"spec": spec}
+        )
+    engine.dispose()
+    index = get(app, "/sweeps/index.json").json()
+    assert [row["name"] for row in index["sweeps"]] == ["good"]
+    assert index["unreadable"] == ["odd"]
+    page = get(app, "/sweeps/odd/status.json")
+    assert page.status == 503
+    assert "another version" in page.json()["reason"]
+
+
+def test_those_who_wait_for_a_slow_answer_share_it() -> None:
+    kept, made, start = Kept(), [], threading.Barrier(6)
+
+    def make() -> bytes:
+        made.append(0)
+        threading.Event().wait(0.1)
+        return b"slow"
+
+    def ask(_: int) -> bytes:
+        start.wait()
+        return kept.recent("key", 0.01, make).plain  # older than that when it is made
+
+    with ThreadPoolExecutor(6) as pool:
+        assert set(pool.map(ask, range(6))) == {b"slow"}
+    assert len(made) <= 2
+
+
+def test_names_that_are_none_leave_nothing_behind() -> None:
+    kept = Kept()
+
+    def fail() -> bytes:
+        raise UnknownSweepError("no such sweep")
+
+    for number in range(100):
+        with pytest.raises(UnknownSweepError):
+            kept.recent(f"status {number}", 1.0, fail)
+    assert (len(kept._entries), len(kept._making)) == (0, 0)
+
+
+def test_large_answers_make_room_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeper.dashboard.sweeps.kept.ROOM", 10_000)
+    kept = Kept()
+    for number in range(50):
+        content = random.Random(number).randbytes(1000)
+        kept.get(f"key {number % 30}", str(number), lambda content=content: content)  # type: ignore[misc]
+        assert kept._size == sum(entry.body.size for entry in kept._entries.values()) <= 10_000
 
 
 def test_many_who_ask_at_once_cost_as_much_as_one() -> None:
@@ -374,8 +503,8 @@ def test_kept_networks_are_packed_into_one_file(sqlite_url: str, tmp_path: Path)
         ("/sweeps/nobody/status.json", 404, "no such sweep: got 'nobody'; allowed: tiny"),
         ("/sweeps/nobody/fronts.json", 404, "no such sweep: got 'nobody'; allowed: tiny"),
         ("/sweeps/tiny/nothing.json", 404, "there is no such page"),
-        ("/sweeps/assets/nothing.js", 404, "there is no such file"),
-        ("/sweeps/assets/..%2f..%2fserver.py", 404, "there is no such"),
+        ("/sweeps/_assets/nothing.js", 404, "there is no such file"),
+        ("/sweeps/_assets/..%2f..%2fserver.py", 404, "there is no such"),
         ("/sweeps/tiny/fronts.json?track=both", 400, "track: got 'both'; allowed: as_trained, pr"),
         ("/sweeps/tiny/fronts.json?size=big", 400, "size: got 'big'; allowed: effective, nonzero"),
     ],

@@ -1,6 +1,7 @@
 """The Optuna dashboard and our own pages as one application."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import bottle
@@ -15,6 +16,10 @@ from sweeper.store import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+PATIENCE = 2.0
+"""Seconds for which our pages wait for a database that is away."""
 
 
 class Application:
@@ -42,7 +47,9 @@ class Application:
             raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
         kept = artifact_store(artifacts) if artifacts else None
         self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
-        self.ours = pages(Source(store, self._storage, artifacts))
+        # Not the patience of a command: viewers ask again, and hold a thread while they wait.
+        self._store = store.another(replace(store.patience, seconds=PATIENCE))
+        self.ours = pages(Source(self._store, self._storage, artifacts))
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
@@ -51,5 +58,6 @@ class Application:
 
     def close(self) -> None:
         """Close the connections to the database."""
+        self._store.close()
         self._storage.remove_session()
         self._storage.engine.dispose()

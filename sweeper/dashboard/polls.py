@@ -90,10 +90,10 @@ class Polls:
         return found.answer.result()
 
     def _keep(self, key: tuple[str, str], entry: _Entry, now: float) -> None:
+        self._entries = {k: one for k, one in self._entries.items() if now - one.began < FRESH}
+        if len(self._entries) >= MOST:
+            self._entries.clear()
         self._entries[key] = entry
-        if len(self._entries) > MOST:
-            fresh = {k: one for k, one in self._entries.items() if now - one.began < FRESH}
-            self._entries = fresh if len(fresh) <= MOST else {key: entry}
 
     def _make(self, key: tuple[str, str], entry: _Entry, environ: "WSGIEnvironment") -> None:
         try:

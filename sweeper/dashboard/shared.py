@@ -23,7 +23,11 @@ class Shared(Generic[T]):
             if future is None:
                 future = self._running = Future()
                 # Not in the thread of who asks: it must be able to give up.
-                threading.Thread(target=self._do, args=(future,), daemon=True).start()
+                try:
+                    threading.Thread(target=self._do, args=(future,), daemon=True).start()
+                except RuntimeError:  # no room for one more thread
+                    self._running = None
+                    raise
         return future.result(timeout=seconds)
 
     def _do(self, future: "Future[T]") -> None:

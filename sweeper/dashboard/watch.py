@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sweeper.dashboard.logs import Log
 from sweeper.dashboard.metrics import Metrics
 from sweeper.dashboard.routes import route
-from sweeper.errors import StorageError
+from sweeper.errors import SchemaError, StorageError
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,6 +49,8 @@ class Watch:
         def asked() -> T:
             try:
                 answer = question()
+            except SchemaError:
+                raise  # it does answer
             except StorageError as error:
                 self._reached(str(error))
                 raise

@@ -7,7 +7,7 @@ is written here through its public API, on every database.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from optuna.storages import RDBStorage
@@ -22,6 +22,18 @@ def join_trial(storage: RDBStorage, trial: int, attributes: Mapping[str, Any]) -
         models.TrialUserAttributeModel(trial_id=trial, key=key, value_json=json.dumps(value))
         for key, value in attributes.items()
     )
+
+
+def study_ids(storage: RDBStorage, names: Collection[str]) -> dict[str, int]:
+    """Return the ids of studies with one query; those that are not there are left out."""
+    model = models.StudyModel
+    with storage.scoped_session() as session:
+        rows = session.query(model.study_name, model.study_id).filter(
+            model.study_name.in_(sorted(names))
+        )
+        found = {str(name): int(id_) for name, id_ in rows}
+        session.commit()
+    return found
 
 
 def replace(storage: RDBStorage, study: int, attributes: Mapping[str, Any]) -> None:

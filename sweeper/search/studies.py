@@ -200,8 +200,11 @@ class Search:
             self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
 
     def artifact(self, study: str, trial: int, ending: str) -> bytes | None:
-        """Return the file of a trial with that ending; None if there is none."""
-        known = self._known(study, trial)
+        """Return the file of a trial with that ending; None if there is none, or no such study."""
+        try:
+            known = self._known(study, trial)
+        except UnknownSweepError:
+            return None
         if known is None:
             return None
         found = self._retry(lambda: self._storage.get_trial(known))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from sweeper.errors import DigestError, StorageError, UnknownSweepError, choices
+from sweeper.errors import DigestError, UnknownSweepError, UnreadableError, choices
 from sweeper.results import SweepState
 from sweeper.spec import Sweep
 from sweeper.spec.difference import differences
@@ -57,7 +57,7 @@ def parsed(spec: str) -> Sweep:
     except ValueError as error:
         name = json.loads(spec).get("name")
         text = f"sweep {name!r} was registered by another version of sweeper and cannot be read"
-        raise StorageError(text) from error
+        raise UnreadableError(text) from error
 
 
 def names(connection: Connection) -> tuple[str, ...]:

@@ -81,7 +81,7 @@ def confirmed_payload(
     for name in sweep.arms:
         mine = sorted(
             (one for one in found if one.arm == name and one.nonzero is not None),
-            key=lambda one: one.nonzero or 0.0,
+            key=lambda one: round(one.nonzero or 0),  # as the picture rounds it: in its order
         )
         arms.append(
             {

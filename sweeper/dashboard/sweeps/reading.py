@@ -54,7 +54,13 @@ class Reader:
                 return self._keep(name, before)
             facts = self._further(before, mark) or self._store.results(name)
             places = {arm: number for number, arm in enumerate(sweep.arms)}
-            facts = tuple(sorted(facts, key=lambda f: (places[f.arm], f.repeat, f.slot)))
+            # An arm that was appended since the sweep was read is left for the next time.
+            facts = tuple(
+                sorted(
+                    (fact for fact in facts if fact.arm in places),
+                    key=lambda fact: (places[fact.arm], fact.repeat, fact.slot),
+                )
+            )
             return self._keep(name, Known(mark, sweep, facts, self._store.brackets(name)))
 
     def confirmation(self, name: str) -> Known | None:

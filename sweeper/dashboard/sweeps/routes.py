@@ -10,14 +10,14 @@ from importlib.resources import files
 from typing import Any, get_args
 
 import bottle
-from optuna.storages import BaseStorage
+from optuna.storages import RDBStorage
 
 from sweeper import archive, brackets, plots, service
 from sweeper.dashboard.sweeps import payloads, standing
 from sweeper.dashboard.sweeps.kept import Body, Kept
 from sweeper.dashboard.sweeps.reading import Known, Reader
-from sweeper.dashboard.sweeps.studies import Studies
-from sweeper.errors import SchemaError, StorageError, UnknownSweepError, choices
+from sweeper.dashboard.sweeps.studies import studies_of
+from sweeper.errors import SchemaError, StorageError, UnknownSweepError, UnreadableError, choices
 from sweeper.fronts import fronts
 from sweeper.report import confirmation_of, page
 from sweeper.results import Track
@@ -47,7 +47,7 @@ class Source:
     """Where the pages read from."""
 
     store: Store
-    storage: BaseStorage
+    storage: RDBStorage
     """Optuna's view of the same database."""
     artifacts: str | None = None
     """Where confirmed networks are kept."""
@@ -58,16 +58,22 @@ class Pages:
 
     def __init__(self, source: Source) -> None:
         self._store, self._artifacts = source.store, source.artifacts
-        self._reader, self._studies = Reader(source.store), Studies(source.storage)
-        self._kept = Kept()
+        self._storage = source.storage
+        self._reader, self._kept = Reader(source.store), Kept()
 
     def index(self) -> Body:
         """Return all sweeps with their progress."""
 
         def make() -> bytes:
-            store = self._store
-            rows = [(store.sweep(name), store.status(name)) for name in store.names()]
-            return _json(standing.index_payload(rows))
+            rows, unreadable = [], []
+            for name in self._store.names():
+                try:
+                    rows.append((self._store.sweep(name), self._store.status(name)))
+                except UnreadableError:
+                    unreadable.append(name)
+                except UnknownSweepError:
+                    continue  # deleted since
+            return _json({**standing.index_payload(rows), "unreadable": unreadable})
 
         return self._kept.recent("index", FRESH, make)
 
@@ -80,7 +86,7 @@ class Pages:
                 known.sweep,
                 self._store.status(name),
                 known.facts,
-                known.ranges,
+                self._store.brackets(name),  # found while there is no new fact
                 self._store.drifts(name),
             )
             again = self._store.mark(name + SUFFIX) is not None
@@ -94,24 +100,22 @@ class Pages:
         """Return the fronts of a sweep, as they are now."""
         known = self._reader.known(name)
         ranged = known.sweep.with_brackets(brackets.ranges(known.ranges))
+        studies = self._studies(known)
         return self._kept.get(
             f"fronts {name} {track} {size}",
-            known.version,
-            lambda: _json(
-                payloads.fronts_payload(ranged, known.facts, track, size, self._studies.of(known))
-            ),
+            f"{known.version} {sorted(studies.items())}",
+            lambda: _json(payloads.fronts_payload(ranged, known.facts, track, size, studies)),
         )
 
     def confirmed(self, name: str) -> Body:
         """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
         known, again = self._with_confirmation(name)
+        studies = self._studies(again)
         return self._kept.get(
             f"confirmed {name}",
-            f"{known.version} {again.version}",
+            f"{known.version} {again.version} {sorted(studies.items())}",
             lambda: _json(
-                payloads.confirmed_payload(
-                    again.sweep, again.facts, known.facts, self._studies.of(again)
-                )
+                payloads.confirmed_payload(again.sweep, again.facts, known.facts, studies)
             ),
         )
 
@@ -178,6 +182,9 @@ class Pages:
 
         return self._kept.get(f"asset {name}", "", make)
 
+    def _studies(self, known: Known) -> dict[str, int]:
+        return studies_of(self._storage, known, self._store.patience)
+
     def _with_confirmation(self, name: str) -> tuple[Known, Known]:
         known, again = self._reader.known(name), self._reader.confirmation(name)
         if again is None:
@@ -201,7 +208,7 @@ def pages(source: Source) -> bottle.Bottle:
     route("", lambda: _send(made.asset("index.html"), "html"))
     app.route(ROOT.rstrip("/"), ["GET"], lambda: _moved(ROOT))
     route("index.json", lambda: _send(made.index(), "json"))
-    route("assets/<file>", lambda file: _asset(made, file))
+    route("_assets/<file>", lambda file: _asset(made, file))
     route(_NAME, lambda name: _moved(f"{ROOT}{name}/"))
     route(f"{_NAME}/", lambda name: _page(made, name))
     route(f"{_NAME}/status.json", lambda name: _send(made.status(name), "json"))
@@ -257,8 +264,8 @@ def _send(body: Body, kind: str) -> bytes:
     response.content_type = _KINDS[kind]
     response.set_header("ETag", body.tag)
     response.set_header("Vary", "Accept-Encoding, Cookie, Authorization")
-    known = re.findall(r'"[^"]*"', request.get_header("If-None-Match", ""))
-    if body.tag in known:
+    known = request.get_header("If-None-Match", "")
+    if known.strip() == "*" or body.tag in re.findall(r'"[^"]*"', known):
         response.status = 304
         return b""
     accepted = request.get_header("Accept-Encoding", "")
@@ -269,8 +276,9 @@ def _send(body: Body, kind: str) -> bytes:
 
 
 def _moved(to: str) -> bytes:
+    query = bottle.request.query_string
     bottle.response.status = 301
-    bottle.response.set_header("Location", to)
+    bottle.response.set_header("Location", f"{to}?{query}" if query else to)
     return b""
 
 
@@ -284,6 +292,8 @@ def _told(answer: Callable[..., Any]) -> Callable[..., Any]:
             return _refused(404, str(error))
         except _UnknownValue as error:
             return _refused(400, str(error))
+        except UnreadableError as error:
+            return _refused(503, str(error))
         except SchemaError:
             return _refused(
                 503, "no tables of this version are here: sweeper db upgrade makes them"

@@ -84,7 +84,6 @@ def _progress(status: SweepStatus) -> dict[str, Any]:
         "trials_per_hour": round(rate, 1),
         "seconds_left": round(HOUR * left / rate) if rate and left else None,
         "lost": sum(status.failures.values()),
-        "at": status.now,
     }
 
 

@@ -67,7 +67,15 @@ export function table(head, rows, caption = "") {
 // Replace what an element holds, unless it is the same: a selection or a focus in it stays.
 export function fill(element, ...content) {
   const fresh = make(element.tagName, {}, ...content);
-  if (fresh.innerHTML !== element.innerHTML) element.replaceChildren(...fresh.childNodes);
+  if (fresh.innerHTML !== element.innerHTML) {
+    const focused = element.contains(document.activeElement) && document.activeElement;
+    const link = focused && focused.getAttribute("href");
+    const alike = () =>
+      [...element.querySelectorAll("a")].filter((a) => a.getAttribute("href") === link);
+    const which = link ? alike().indexOf(focused) : -1;
+    element.replaceChildren(...fresh.childNodes);
+    if (which >= 0) alike()[which]?.focus({ preventScroll: true });
+  }
   element.removeAttribute("aria-busy");
 }
 
@@ -76,7 +84,13 @@ const seen = new Map();
 // Return what a JSON address says, or null if that is what it said before.
 export async function changed(address) {
   const headers = seen.has(address) ? { "If-None-Match": seen.get(address) } : {};
-  const answer = await fetch(address, { headers, cache: "no-store" });
+  let answer;
+  try {
+    const signal = AbortSignal.timeout(30_000);
+    answer = await fetch(address, { headers, cache: "no-store", signal });
+  } catch {
+    throw new Error("The server does not answer; trying on.");
+  }
   if (answer.status === 304) return null;
   if (!answer.ok) {
     const told = await answer.json().catch(() => ({}));
@@ -88,6 +102,9 @@ export async function changed(address) {
   seen.set(address, answer.headers.get("ETag") ?? "");
   return found;
 }
+
+// Have the next `changed` of an address return what it says in any case.
+export const forget = (address) => seen.delete(address);
 
 // Call `look` again and again; it returns the seconds until the next time.
 export function poll(look) {
@@ -105,7 +122,7 @@ export function poll(look) {
       place("at").textContent = `As of ${new Date().toLocaleTimeString()}.`;
     } catch (error) {
       if (error.status === 401) location.reload(); // the session is over: the login page asks
-      problem.textContent = error.status ? error.message : "The server does not answer; trying on.";
+      problem.textContent = error.message;
       problem.hidden = false;
     }
     if (mine === turn) timer = setTimeout(again, 1000 * seconds);

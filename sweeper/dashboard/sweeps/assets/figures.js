@@ -150,7 +150,8 @@ export async function draw(element, picture, about, show = { bands: true, publis
     ...(grey.length ? [{ ...others, legendgroup: "others", name: `${grey.length} other arms` }] : []),
     ...(show.published && picture.published.length ? [published(picture)] : []),
   ];
-  const first = !element.classList.contains("js-plotly-plot");
+  const first = !element.dataset.clicks;
+  element.dataset.clicks = "yes"; // before waiting: two may draw at once
   await globalThis.Plotly.react(element, traces, layout(picture, element.clientWidth < 640), {
     responsive: true,
     displaylogo: false,

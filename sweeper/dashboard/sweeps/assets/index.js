@@ -34,11 +34,15 @@ poll(async () => {
       }
       return lines;
     });
+    const lost = found.unreadable.length
+      ? make("p", { class: "soft" }, `Registered by another version of sweeper: ${found.unreadable.join(", ")}`)
+      : null;
     fill(
       place("sweeps"),
       rows.length
         ? table(head, rows)
         : make("p", { class: "empty" }, "No sweep is registered yet: sweeper run FILE"),
+      lost,
     );
   }
   return 3;

@@ -1,5 +1,5 @@
 import {
-  changed, count, duration, fill, make, many, percent, place, poll, state, table,
+  changed, count, duration, fill, forget, make, many, percent, place, poll, state, table,
 } from "./common.js";
 import { draw } from "./figures.js";
 
@@ -235,15 +235,23 @@ async function look() {
   // Another choice may have been made meanwhile: whoever asked for that one draws it.
   if (query === String(choice()) && (fronts !== null || known.shown !== query)) {
     known.fronts = known.pictures[query];
-    known.shown = query;
     await showFronts();
+    known.shown = query; // after it was drawn: what failed is tried again
   }
   if (known.status.confirmed !== null) {
     const confirmed = await changed(`${here}confirmed.json`);
-    if (confirmed !== null) {
-      known.confirmed = confirmed;
+    if (confirmed !== null) known.confirmed = confirmed;
+    if (known.confirmed !== known.confirmedShown) {
       await showConfirmed();
+      const first = !known.confirmedShown; // a link to this part found it hidden
+      if (first && location.hash === "#confirmed-title") place("confirmed-title").scrollIntoView();
+      known.confirmedShown = known.confirmed;
     }
+  } else if (known.confirmed) {
+    // It was deleted, and its answer with it.
+    known.confirmed = known.confirmedShown = undefined;
+    forget(`${here}confirmed.json`);
+    place("confirmed-part").hidden = place("answer").hidden = true;
   }
   const going = known.status.state === "open" || known.status.confirmed === false;
   return going ? 3 : 15;
