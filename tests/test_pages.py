@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-import random
-import threading
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
@@ -24,10 +21,8 @@ from sqlalchemy import create_engine, text
 from sweeper import service
 from sweeper.confirming import confirmation
 from sweeper.dashboard import Application
-from sweeper.dashboard.sweeps.kept import MOST, Body, Kept
 from sweeper.dashboard.sweeps.payloads import Size, confirmed_payload
 from sweeper.dashboard.sweeps.reading import Reader
-from sweeper.errors import UnknownSweepError
 from sweeper.fronts import LEVELS, attainment, fronts, repeats
 from sweeper.results import Fact, Scalar, Track
 from sweeper.search.artifacts import NETWORK
@@ -168,6 +163,15 @@ def test_confirmed_networks_are_those_on_record(shown: tuple[Store, Sweep, Any])
         for point in arm["points"]:
             mean = sum(point["test_accuracies"]) / point["seeds"]
             assert point["y"] == pytest.approx(mean, abs=1e-3)
+
+
+def test_before_all_is_confirmed_there_is_no_answer(store: Store, app: Application) -> None:
+    sweep = searched(store, search={"repeats": 1})
+    facts = store.results("tiny")
+    service.register(store, confirmation(sweep, store.status("tiny"), facts, seeds=2))
+    payload = get(app, "/sweeps/tiny/confirmed.json").json()
+    assert payload["done"] == 0
+    assert payload["answer"].endswith("0 are done: no answer before all are.")
 
 
 def test_a_marker_keeps_its_configuration_where_sizes_are_equal_when_rounded() -> None:
@@ -353,93 +357,6 @@ def test_a_sweep_of_another_version_leaves_the_others_to_be_seen(
     page = get(app, "/sweeps/odd/status.json")
     assert page.status == 503
     assert "another version" in page.json()["reason"]
-
-
-def test_those_who_wait_for_a_slow_answer_share_it() -> None:
-    kept, made, start = Kept(), [], threading.Barrier(6)
-
-    def make() -> bytes:
-        made.append(0)
-        threading.Event().wait(0.1)
-        return b"slow"
-
-    def ask(_: int) -> bytes:
-        start.wait()
-        return kept.recent("key", 0.01, make).plain  # older than that when it is made
-
-    with ThreadPoolExecutor(6) as pool:
-        assert set(pool.map(ask, range(6))) == {b"slow"}
-    assert len(made) <= 2
-
-
-def test_names_that_are_none_leave_nothing_behind() -> None:
-    kept = Kept()
-
-    def fail() -> bytes:
-        raise UnknownSweepError("no such sweep")
-
-    for number in range(100):
-        with pytest.raises(UnknownSweepError):
-            kept.recent(f"status {number}", 1.0, fail)
-    assert (len(kept._entries), len(kept._making)) == (0, 0)
-
-
-def test_large_answers_make_room_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.dashboard.sweeps.kept.ROOM", 10_000)
-    kept = Kept()
-    for number in range(50):
-        content = random.Random(number).randbytes(1000)
-        kept.get(f"key {number % 30}", str(number), lambda content=content: content)  # type: ignore[misc]
-        assert kept._size == sum(entry.body.size for entry in kept._entries.values()) <= 10_000
-
-
-def test_many_who_ask_at_once_cost_as_much_as_one() -> None:
-    kept, made = Kept(), []
-    start = threading.Barrier(16)
-
-    def make() -> bytes:
-        made.append(threading.get_ident())
-        threading.Event().wait(0.05)
-        return b"answer"
-
-    def ask(_: int) -> bytes:
-        start.wait()
-        return kept.get("key", "version", make).plain
-
-    with ThreadPoolExecutor(16) as pool:
-        assert set(pool.map(ask, range(16))) == {b"answer"}
-    assert len(made) == 1
-    kept.get("key", "another version", make)
-    assert len(made) == 2
-
-
-def test_what_is_recent_is_never_older_than_it_says() -> None:
-    now = [0.0]
-    kept, made = Kept(lambda: now[0]), iter(range(9))
-
-    def make() -> bytes:
-        now[0] += 0.7  # seconds that reading takes
-        return str(next(made)).encode()
-
-    assert kept.recent("key", 1.0, make).plain == b"0"
-    now[0] = 1.0
-    assert kept.recent("key", 1.0, make).plain == b"0"
-    now[0] = 1.01
-    assert kept.recent("key", 1.0, make).plain == b"1"
-
-
-def test_the_cache_does_not_grow_for_ever() -> None:
-    kept = Kept()
-    for number in range(2 * MOST):
-        kept.get(f"key {number}", "", lambda: b"x")
-    assert len(kept._entries) == len(kept._making) == MOST
-
-
-def test_answers_are_packed_for_those_who_can_unpack() -> None:
-    body = Body.of(b"x" * 5000)
-    assert body.packed is not None
-    assert len(body.packed) < 100
-    assert Body.of(b"x").packed is None
 
 
 @pytest.mark.parametrize(

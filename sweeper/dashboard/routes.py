@@ -7,9 +7,10 @@ OWN = (
     ("POST", "/login"),
     ("POST", "/logout"),
 )
-"""Method and path of every route that is answered here, and not by Optuna's dashboard.
+"""Method and path of every route that neither of the two dashboards answers.
 
-A test tries all of them without the right token: a new one belongs here.
+A test tries all of them without the right token, and those that their routers know: a new one that
+no router knows belongs here.
 """
 
 OTHER = "other"

@@ -103,7 +103,7 @@ def confirmed_payload(
         "budget": budget,
         "seeds": sweep.confirms.seeds if sweep.confirms else 0,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
-        "answer": verdict.sentence(rows),
+        "answer": verdict.answer(rows, len(facts), budget),
         **_frame(view),
         "arms": arms,
     }
