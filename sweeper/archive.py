@@ -4,7 +4,7 @@
     facts.parquet   one row for each trial, as it is on record
     facts.csv       the same without configuration, curves and layers: for people and spreadsheets
     fronts.csv      the networks on each arm's front
-    confirmed/      the same of its confirmation, if there is one
+    confirmed/      the same of its confirmation, if there is one; its networks: see `networks`
 
 What is read back is equal to what was written, bit for bit.
 """

@@ -20,7 +20,9 @@ class Verified:
     fact: Fact
     recorded: Judged
     found: Judged | None
-    """None if its weights are nowhere."""
+    """None without weights."""
+    kept: bool
+    """Whether weights were ever kept. Where they were and none are found, they are lost."""
 
     @property
     def differs(self) -> tuple[str, ...]:
@@ -63,11 +65,11 @@ def verify(
             recorded = fact.result.judged(sweep.sparsification.track)
             if recorded is None:
                 continue
-            content = search.artifact(fact.study, fact.trial, NETWORK)
+            kept = search.kept(fact.study, fact.trial, NETWORK)
             found = None
-            if content is not None:
+            if kept and kept.content is not None:
                 place = f"{fact.study}, trial {fact.trial}"
-                found = judged_again(fact.config, decoded(content, place), data)
-            verified.append(Verified(fact, recorded, found))
+                found = judged_again(fact.config, decoded(kept.content, place), data)
+            verified.append(Verified(fact, recorded, found, kept is not None))
     on_network(len(facts), len(facts))
     return verified

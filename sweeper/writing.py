@@ -1,7 +1,10 @@
 """Files written beside their place and moved there whole: a reader sees the old or the new one."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from sweeper.errors import InputError, SweeperError
 
@@ -11,12 +14,20 @@ def write_whole(path: Path, content: bytes) -> Path:
 
     Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
+    with written_whole(path) as file:
+        file.write(content)
+    return path
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file piece by piece in a `with` block, as `write_whole` does."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             with beside.open("wb") as file:
-                file.write(content)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -26,4 +37,3 @@ def write_whole(path: Path, content: bytes) -> Path:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     except OSError as error:
         raise SweeperError(f"{path}: writing failed: {error.strerror or error}") from error
-    return path

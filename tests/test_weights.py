@@ -20,6 +20,7 @@ from optuna.artifacts import upload_artifact
 from packs import config, penalty, small_images
 from safetensors.torch import load_file, save
 from test_access import ask, filled
+from test_archive import main_ok
 from test_dashboard import running
 from test_end_to_end import finish, sweeper
 
@@ -153,7 +154,9 @@ def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(searched: Path) -> None:
+def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(
+    searched: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     url = f"sqlite:///{searched}/sweeper.db"
     kept = searched / "networks"
     confirm = ["confirm", "tiny", "--seeds", "3", "--pack", "2", "--artifacts", str(kept)]
@@ -165,6 +168,7 @@ def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(searched:
         assert len(facts) == store.status("tiny/confirmed").budget
     verify = ["verify", "tiny", "--artifacts", str(kept)]
     assert f"tiny: {len(facts)} networks as on record" in finish(sweeper(searched, *verify))
+    _carry_elsewhere(searched, kept, len(facts), capsys)
 
     # One is lost, another one is changed by a single weight.
     changed, *_ = sorted(kept.iterdir(), key=lambda file: file.stat().st_mtime)[-1:]
@@ -181,6 +185,33 @@ def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(searched:
     assert process.returncode == 1, out
     assert f"{len(facts) - 2} networks as on record, 1 differ, 1 without weights at" in out
     assert "nonzero: recorded" in " ".join(out.split())
+
+
+def _carry_elsewhere(
+    searched: Path, kept: Path, all_: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Export with the networks of one seed, then with all; verify them in another database."""
+    new, out = searched / "new", str(searched / "export")
+    export = ["export", "tiny", "--storage", f"sqlite:///{searched}/sweeper.db", "--out", out]
+    export += ["--artifacts", str(kept)]
+    place = ["--storage", f"sqlite:///{new}.db", "--artifacts", str(new)]
+
+    def said(*words: str) -> str:
+        main_ok(*words)
+        return capsys.readouterr().out
+
+    assert "networks.parquet" in said(*export, "--seeds", "1")
+    found = said("restore", out, *place)
+    assert f"tiny/confirmed: {all_ // 3} networks restored to" in found
+    found = said("verify", "tiny", *place)
+    assert f"tiny: {all_ // 3} networks as on record, {all_ - all_ // 3} never kept" in found
+    said(*export)
+    found = said("restore", out, *place[:2])
+    assert "there are networks too: --artifacts says where they are to be kept" in found
+    assert f"{all_} networks restored" in said("restore", out, *place)
+    assert f"tiny: {all_} networks as on record\n" in said("verify", "tiny", *place)
+    assert len(list(new.iterdir())) == all_  # a worker that died may have left more than that
+    assert all(one.read_bytes() == (kept / one.name).read_bytes() for one in new.iterdir())
 
 
 def _kill_a_worker(store: Store, launcher: "subprocess.Popen[str]") -> None:

@@ -2,7 +2,7 @@
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -99,6 +99,17 @@ def console() -> "Console":
 
     terminal = Console(highlight=False)
     return terminal if terminal.is_terminal else Console(highlight=False, width=80)
+
+
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar in a `with` block, on a terminal; yield what is told how many of all are done."""
+    from rich.progress import Progress
+
+    terminal = console()
+    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
+        shown = progress.add_task(what, total=None)
+        yield lambda done, all_: progress.update(shown, completed=done, total=all_)
 
 
 def table(*columns: str) -> "Table":

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Name, Storage, console, many, opened
+from sweeper.cli.common import Artifacts, Name, Storage, console, counting, many, opened
+from sweeper.errors import InputError
 
 if TYPE_CHECKING:
     from sweeper.store import Store
@@ -29,21 +30,38 @@ def export(
             show_default=False,
         ),
     ] = None,
+    artifacts: Artifacts = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Only networks of the first so many fresh seeds.  [default: all]",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Write all of a sweep as files: Parquet, CSV and JSON, from which `restore` makes it again.
 
-    Its confirmation goes with it; and every figure of the report, as SVG.
+    Its confirmation goes with it, with --artifacts its networks too; and every figure of the
+    report, as SVG.
     """
     from sweeper.archive import CONFIRMED
     from sweeper.spec import SUFFIX
 
+    if seeds is not None and artifacts is None:
+        raise InputError(
+            "--seeds: says which networks are written; --artifacts says where they are"
+        )
     folder = out or Path("sweeps") / name / "export"
+    terminal = console()
     with opened(storage) as store:
         files = _saved(store, name, folder)
         if name + SUFFIX in store.names():
-            files += _saved(store, name + SUFFIX, folder / CONFIRMED)
+            again = folder / CONFIRMED
+            files += _saved(store, name + SUFFIX, again)
+            if artifacts is not None:
+                files += _networks(store, name + SUFFIX, again, artifacts, seeds)
         files += _drawn(store, name, folder)
-    terminal = console()
     for file in files:
         size = file.stat().st_size
         terminal.print(f"{file}  {size / 1000:,.0f} kB", soft_wrap=True, highlight=False)
@@ -55,6 +73,16 @@ def _saved(store: "Store", name: str, folder: Path) -> list[Path]:
 
     dump = store.dump(name)
     return save(folder, dump, fronts(store.results(name), dump.sweep))
+
+
+def _networks(
+    store: "Store", name: str, folder: Path, artifacts: str, seeds: int | None
+) -> list[Path]:
+    from sweeper.networks import save
+
+    with counting("networks") as on_network:
+        file = save(folder, store, name, artifacts, seeds=seeds, on_network=on_network)
+    return [file] if file else []
 
 
 def _drawn(store: "Store", name: str, folder: Path) -> list[Path]:
@@ -75,12 +103,14 @@ def restore(
         Path, typer.Argument(metavar="FOLDER", help="What `export` wrote.", show_default=False)
     ],
     storage: Storage = DEFAULT_STORAGE,
+    artifacts: Artifacts = None,
 ) -> None:
     """Bring an exported sweep into this storage, where `run` goes on with it.
 
-    What is here already stays; the same command goes on if it was interrupted.
+    With --artifacts its confirmed networks too. What is here already stays; the same command goes
+    on if it was interrupted.
     """
-    from sweeper import service
+    from sweeper import networks, service
     from sweeper.archive import CONFIRMED, SHEET, read
     from sweeper.store import Store
 
@@ -97,5 +127,15 @@ def restore(
             before = all_ - new
             known = f"; {before} were here already" if before else ""
             terminal.print(f"{name}: {many(new, 'trial')} restored{known}", soft_wrap=True)
+        again = folder / CONFIRMED
+        if not (again / networks.FILE).exists():
+            return
+        if artifacts is None:
+            said = "there are networks too: --artifacts says where they are to be kept"
+        else:
+            with counting("networks") as on_network:
+                count = networks.restore(again, store, name, artifacts, on_network=on_network)
+            said = f"{many(count, 'network')} restored to {artifacts}"
+        terminal.print(f"{name}: {said}", soft_wrap=True)
     finally:
         store.close()

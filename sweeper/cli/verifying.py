@@ -12,6 +12,7 @@ from sweeper.cli.common import (
     Name,
     Storage,
     console,
+    counting,
     many,
     opened,
     table,
@@ -37,42 +38,31 @@ def verify(
 ) -> None:
     """Count and evaluate confirmed networks again, from their stored weights.
 
-    Exits with 1 if one is missing or differs from what is on record.
+    Exits with 1 if one differs from what is on record, if one that was kept is missing, or if
+    none was kept. Of a restored sweep those were kept that came with it.
     """
-    from rich.progress import Progress
-
     from sweeper.verify import verify as judge
 
     if artifacts is None:
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     terminal = console()
-    quiet = not terminal.is_terminal
-    with (
-        opened(storage) as store,
-        Progress(console=terminal, transient=True, disable=quiet) as progress,
-    ):
-        shown = progress.add_task("networks", total=None)
-        found = judge(
-            name,
-            store,
-            artifacts,
-            folder=data,
-            device=device,
-            on_network=lambda done, all_: progress.update(shown, completed=done, total=all_),
-        )
-    missing = [one for one in found if one.found is None]
+    with opened(storage) as store, counting("networks") as on_network:
+        found = judge(name, store, artifacts, folder=data, device=device, on_network=on_network)
+    missing = [one for one in found if one.kept and one.found is None]
+    never = sum(not one.kept for one in found)
     differing = [one for one in found if one.differs]
     if differing:
         lines = table("study", ">trial", "what differs")
         for one in differing[:SHOWN]:
             lines.add_row(one.fact.study, str(one.fact.trial), "; ".join(one.differs))
         terminal.print(lines)
-    equal = len(found) - len(missing) - len(differing)
+    equal = len(found) - never - len(missing) - len(differing)
     parts = [f"{many(equal, 'network')} as on record"]
     parts += [f"{len(differing)} differ"] if differing else []
     parts += [f"{len(missing)} without weights at {artifacts}"] if missing else []
+    parts += [f"{never} never kept"] if never else []
     terminal.print(f"{name}: {', '.join(parts)}", soft_wrap=True)
-    if missing or differing:
+    if missing or differing or never == len(found):
         raise typer.Exit(1)
 
 
@@ -88,26 +78,13 @@ def drift(
     A report ranks arms whose trials come from different devices or versions only where this was
     found to be small.
     """
-    from rich.progress import Progress
-
     from sweeper.drift import drifts
     from sweeper.redo import redo
 
     terminal = console()
-    quiet = not terminal.is_terminal
-    with (
-        opened(storage) as store,
-        Progress(console=terminal, transient=True, disable=quiet) as progress,
-    ):
-        shown = progress.add_task("trials", total=None)
-        redo(
-            name,
-            store,
-            trials=trials,
-            device=device,
-            folder=data,
-            on_trial=lambda done, all_: progress.update(shown, completed=done, total=all_),
-        )
+    with opened(storage) as store:
+        with counting("trials") as on_trial:
+            redo(name, store, trials=trials, device=device, folder=data, on_trial=on_trial)
         found = drifts(store.results(name), store.drifts(name))
     for one in found:
         verdict = "small enough to rank" if one.small else "not known to be small"

@@ -30,8 +30,8 @@ def confirmation_of(
     with service.searching(store, sweep) as search:
         search.keep_at(artifacts)
         kept = {
-            arm: search.artifact(fact.study, fact.trial, NETWORK)
+            arm: search.kept(fact.study, fact.trial, NETWORK)
             for arm, fact in again.pictured().items()
         }
-    networks = {arm: content for arm, content in kept.items() if content is not None}
+    networks = {arm: one.content for arm, one in kept.items() if one and one.content is not None}
     return replace(again, networks=networks)

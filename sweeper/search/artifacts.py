@@ -1,11 +1,15 @@
 """Files beside trials, where Optuna's dashboard shows them: a folder, or an object store."""
 
+import io
+import json
 import tempfile
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from optuna.artifacts import (
+    ArtifactMeta,
     Backoff,
     Boto3ArtifactStore,
     FileSystemArtifactStore,
@@ -14,6 +18,7 @@ from optuna.artifacts import (
     get_all_artifact_meta,
     upload_artifact,
 )
+from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
 from optuna.artifacts.exceptions import ArtifactNotFound
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
@@ -23,6 +28,18 @@ from sweeper.errors import InputError, StorageError
 NETWORK = ".safetensors"
 """How the names of kept networks end."""
 KINDS = "a folder, s3://BUCKET or gs://BUCKET"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file beside a trial."""
+
+    artifact: str
+    """Its name in the artifact store, a UUID."""
+    name: str
+    mimetype: str
+    content: bytes | None
+    """None if the store has none under that name."""
 
 
 def artifact_store(place: str) -> Any:
@@ -70,20 +87,38 @@ def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, name: str, cont
             raise StorageError(f"artifacts: {error.strerror or error}") from error
 
 
-def download(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> bytes | None:
-    """Return the file of a trial whose name has that ending; None if none can be read.
+def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> Kept | None:
+    """Return the file of a trial whose name has that ending; None if none was ever named.
 
     A worker that died between naming it and writing it has left a name without a file.
     """
+    found: Kept | None = None
+    for known in get_all_artifact_meta(trial, storage=storage):
+        if not known.filename.endswith(ending):
+            continue
+        content = _content(store, known.artifact_id)
+        if found is None or content is not None:
+            found = Kept(known.artifact_id, known.filename, known.mimetype, content)
+        if content is not None:
+            break
+    return found
+
+
+def put(store: Any, kept: Kept) -> tuple[str, str]:
+    """Write a file under the name that it has; return its attribute of a trial, key and value."""
+    try:
+        store.write(kept.artifact, io.BytesIO(kept.content or b""))
+    except OSError as error:
+        raise StorageError(f"artifacts: {error.strerror or error}") from error
+    meta = ArtifactMeta(kept.artifact, kept.name, kept.mimetype, None)
+    return f"{ARTIFACTS_ATTR_PREFIX}{kept.artifact}", json.dumps(asdict(meta))
+
+
+def _content(store: Any, artifact: str) -> bytes | None:
     with tempfile.TemporaryDirectory(prefix="sweeper-") as folder:
         path = Path(folder, "artifact")
-        for known in get_all_artifact_meta(trial, storage=storage):
-            if known.filename.endswith(ending):
-                try:
-                    download_artifact(
-                        artifact_store=store, file_path=str(path), artifact_id=known.artifact_id
-                    )
-                except ArtifactNotFound:
-                    continue
-                return path.read_bytes()
-    return None
+        try:
+            download_artifact(artifact_store=store, file_path=str(path), artifact_id=artifact)
+        except ArtifactNotFound:
+            return None
+        return path.read_bytes()

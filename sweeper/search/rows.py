@@ -58,3 +58,13 @@ def replace(storage: RDBStorage, study: int, attributes: Mapping[str, Any]) -> N
             elif value is not None:
                 session.add(model(study_id=study, key=key, value_json=json.dumps(value)))
         session.commit()
+
+
+def attach(storage: RDBStorage, trial: int, key: str, value: str) -> None:
+    """Write a system attribute of a trial, finished or not, unless it has it already."""
+    model = models.TrialSystemAttributeModel
+    with storage.scoped_session() as session:
+        known = session.query(model).filter(model.trial_id == trial, model.key == key)
+        if known.first() is None:
+            session.add(model(trial_id=trial, key=key, value_json=json.dumps(value)))
+        session.commit()

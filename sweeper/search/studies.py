@@ -15,7 +15,7 @@ from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepErr
 from sweeper.patience import Patience
 from sweeper.results import Fact, Scalar, Slot, Track, TrialConfig, TrialResult
 from sweeper.search import rows
-from sweeper.search.artifacts import artifact_store, download, upload
+from sweeper.search.artifacts import Kept, artifact_store, find, put, upload
 from sweeper.search.notes import arm_note
 from sweeper.search.publish import (
     METRIC_NAMES,
@@ -199,8 +199,8 @@ class Search:
             found = self._retry(lambda: self._storage.get_trial(known))
             self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
 
-    def artifact(self, study: str, trial: int, ending: str) -> bytes | None:
-        """Return the file of a trial with that ending; None if there is none, or no such study."""
+    def kept(self, study: str, trial: int, ending: str) -> Kept | None:
+        """Return the file of a trial with that ending; None if it has none, or is gone itself."""
         try:
             known = self._known(study, trial)
         except UnknownSweepError:
@@ -208,7 +208,15 @@ class Search:
         if known is None:
             return None
         found = self._retry(lambda: self._storage.get_trial(known))
-        return self._retry(lambda: download(self._artifacts, self._storage, found, ending))
+        return self._retry(lambda: find(self._artifacts, self._storage, found, ending))
+
+    def keep(self, study: str, trial: int, kept: Kept) -> None:
+        """Put a file beside a trial, which may be finished; again, it is written again."""
+        known = self._known(study, trial)
+        if known is None:
+            return
+        key, value = self._retry(lambda: put(self._artifacts, kept))
+        self._retry(lambda: rows.attach(self._backend, known, key, value))
 
     def fail(self, study: str, trial: int) -> None:
         """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""

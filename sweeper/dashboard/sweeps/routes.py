@@ -167,9 +167,9 @@ class Pages:
         ):
             search.keep_at(self._artifacts)
             for fact in again.facts:
-                content = search.artifact(fact.study, fact.trial, NETWORK)
-                if content is not None:
-                    packed.writestr(f"{fact.arm}/{fact.repeat}-{fact.slot}{NETWORK}", content)
+                kept = search.kept(fact.study, fact.trial, NETWORK)
+                if kept and kept.content is not None:
+                    packed.writestr(f"{fact.arm}/{fact.repeat}-{fact.slot}{NETWORK}", kept.content)
         return buffer.getvalue()
 
     def asset(self, name: str) -> Body:

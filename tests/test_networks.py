@@ -1,0 +1,155 @@
+"""Kept networks as one file: out of one artifact store and into another."""
+
+import uuid
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fakes import fake_train, small_sweep
+from test_archive import other
+from test_confirming import TARGETS, finished
+
+from sweeper import networks, service
+from sweeper.errors import InputError
+from sweeper.search.artifacts import NETWORK, Kept
+from sweeper.spec import Sweep
+from sweeper.store import Store
+from sweeper.worker import work
+
+__all__ = ["other"]
+
+
+@pytest.fixture
+def sweep(store: Store, tmp_path: Path) -> Sweep:
+    """A confirmation whose networks, made up, are kept in a folder `kept`."""
+    sweep = finished(store, small_sweep(targets=TARGETS))
+    service.register(store, sweep)
+    work(sweep.name, store, pack=8, train=fake_train)
+    with service.searching(store, sweep) as search:
+        search.keep_at(str(tmp_path / "kept"))
+        for fact in store.results(sweep.name):
+            content = f"{fact.study} {fact.trial}".encode() * 50
+            name = f"{fact.arm}{NETWORK}"
+            search.keep(fact.study, fact.trial, Kept(str(uuid.uuid4()), name, "a/b", content))
+    return sweep
+
+
+def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Kept | None]:
+    with service.searching(store, sweep) as search:
+        search.keep_at(str(place))
+        return {
+            (fact.study, fact.trial): search.kept(fact.study, fact.trial, NETWORK)
+            for fact in store.results(sweep.name)
+        }
+
+
+def restored(store: Store, source: Store, sweep: Sweep, folder: Path) -> None:
+    service.restore(store, source.dump(sweep.name))
+    assert (folder / networks.FILE).exists()
+
+
+def test_every_network_lies_beside_its_trial_in_another_database(
+    store: Store, other: Store, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(networks, "_AT_ONCE", 4)  # in several pieces
+    told: list[tuple[int, int]] = []
+    path = networks.save(
+        tmp_path / "out", store, sweep.name, str(tmp_path / "kept"), on_network=lambda *of: None
+    )
+    assert path is not None
+    restored(other, store, sweep, path.parent)
+    count = networks.restore(
+        path.parent,
+        other,
+        sweep.name,
+        str(tmp_path / "new"),
+        on_network=lambda done, all_: told.append((done, all_)),
+    )
+    before = kept(store, sweep, tmp_path / "kept")
+    assert count == len(before) == len(store.results(sweep.name)) > 4
+    assert told == [(done, count) for done in range(count)]
+    assert kept(other, sweep, tmp_path / "new") == before
+    assert None not in before.values()
+
+
+def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Path) -> None:
+    assert networks.save(tmp_path, store, sweep.name, str(tmp_path / "kept"), seeds=1)
+    confirms = sweep.confirms
+    assert confirms is not None
+    assert confirms.seeds > 1
+    rows = pq.read_table(tmp_path / networks.FILE).to_pylist()
+    written = {(row["study"], row["trial"]) for row in rows}
+    assert written == {
+        (fact.study, fact.trial)
+        for fact in store.results(sweep.name)
+        if confirms.at(fact.arm, fact.repeat, fact.slot)[1] == 0
+    }
+
+
+def test_without_any_network_nothing_is_written(store: Store, sweep: Sweep, tmp_path: Path) -> None:
+    assert networks.save(tmp_path, store, sweep.name, str(tmp_path / "elsewhere")) is None
+    assert not (tmp_path / networks.FILE).exists()
+    assert all(one and one.content is None for one in kept(store, sweep, tmp_path / "no").values())
+
+
+def test_interrupted_it_is_finished_by_the_same_again(
+    store: Store, other: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    networks.save(tmp_path, store, sweep.name, str(tmp_path / "kept"))
+    restored(other, store, sweep, tmp_path)
+
+    def interrupt(done: int, all_: int) -> None:
+        if done == 3:
+            raise KeyboardInterrupt
+
+    new = tmp_path / "new"
+    with pytest.raises(KeyboardInterrupt):
+        networks.restore(tmp_path, other, sweep.name, str(new), on_network=interrupt)
+    assert sum(one is not None for one in kept(other, sweep, new).values()) == 3
+    for _ in range(2):
+        networks.restore(tmp_path, other, sweep.name, str(new))
+        assert kept(other, sweep, new) == kept(store, sweep, tmp_path / "kept")
+    assert len(list(new.iterdir())) == len(store.results(sweep.name))
+
+
+def row(**changes: object) -> dict[str, object]:
+    return {
+        "study": "tiny/l1/confirmed",
+        "trial": 0,
+        "artifact": str(uuid.uuid4()),
+        "name": f"l1{NETWORK}",
+        "mimetype": "a/b",
+        "content": b"1",
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"artifact": "../../outside"}, "artifact: '../../outside' is no UUID"),
+        ({"trial": 999}, "tiny/l1/confirmed, trial 999: tiny/confirmed has no such trial"),
+        ({"study": "other/l1/confirmed"}, "trial 0: tiny/confirmed has no such trial"),
+        ({"more": 1}, "is no file of networks: its columns are others"),
+    ],
+)
+def test_a_file_of_other_networks_is_one_line(
+    store: Store, sweep: Sweep, tmp_path: Path, changes: dict[str, object], said: str
+) -> None:
+    pq.write_table(pa.Table.from_pylist([row(**changes)]), tmp_path / networks.FILE)
+    with pytest.raises(InputError) as refused:
+        networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
+    assert said in str(refused.value)
+    assert not list((tmp_path / "new").iterdir())
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", None])
+def test_a_broken_file_is_one_line(
+    store: Store, sweep: Sweep, tmp_path: Path, content: bytes | None
+) -> None:
+    if content is not None:
+        (tmp_path / networks.FILE).write_bytes(content)
+    with pytest.raises(InputError, match=f"{networks.FILE}: cannot be read: ") as refused:
+        networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
+    assert len(str(refused.value).splitlines()) == 1
