@@ -74,6 +74,13 @@ def every_method() -> list[MethodConfig]:
         method("l0_hard_concrete", 1e-4, per="input"),
         both,
         penalty("marginal_entropy", "shrink", shuffled=True),
+        MethodConfig(
+            (
+                Term("l1", "prox", 1e-3, during=(0.0, 0.6)),
+                Term("marginal_entropy", "shrink", 1e-3, (("scaled", True),), during=(0.5, 1.0)),
+            )
+        ),
+        MethodConfig((Term("mcp", "loss", 1e-3, (("gamma", 3.0),), ramp=0.5),)),
     ]
 
 

@@ -365,10 +365,10 @@ def test_the_control_has_one_order_for_all_steps_and_trials_of_a_repeat(digits: 
         )
         for k in (0, 1)
     )
-    assert torch.equal(first[0].order.there, again[0].order.there)
+    assert torch.equal(first.pieces[0].order.there, again.pieces[0].order.there)
     assert isinstance(methods.make([config(0, control)], digits.device), Penalties)
     other = Order.draw(torch.ones(1, 6, 5), derive_seed(4, "shuffle", 0))
-    assert not torch.equal(other.there, first[0].order.there)
+    assert not torch.equal(other.there, first.pieces[0].order.there)
 
 
 @pytest.mark.parametrize(

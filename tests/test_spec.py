@@ -206,6 +206,10 @@ def test_an_arm_of_each_kind_says_what_it_is(tmp_path: Path) -> None:
     both = arm(method="gradual_magnitude", penalty="l2", strength=1e-4)
     assert (arm().penalty_text, arm().way_text) == ("none", "")
     assert control.penalty_text == "marginal_entropy, shuffled"
+    late = arm(penalty="l1", strength=1.0, during=[0.5, 1], ramp=0.25)
+    assert late.summary == (
+        "sum of magnitudes, from 50 % to 100 % of training, rising over 25 % of its time"
+    )
     assert (both.penalty_text, both.way_text) == ("gradual_magnitude + l2", "prox")
     assert [one.gives_zeros for one in (arm(), control, both)] == [False, True, True]
     assert not arm(penalty="l1", strength=1, apply="loss").gives_zeros
@@ -274,8 +278,8 @@ ONE_MISTAKE = {
         "training.epoch: unknown key: got 'epoch'; allowed: batch_size, epochs, learning_rate, "
         "momentum, optimizer, precision, schedule, weight_decay; did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
-        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, method, penalty, shuffle, "
-        "strength, sum"),
+        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, method, penalty, ramp, "
+        "shuffle, strength, sum"),
     "adamw without decay": ("epochs: 4", "epochs: 4, optimizer: adamw",
         "training.weight_decay: must be > 0 or a domain for adamw, such as 0.01; without it, it "
         "is adam"),
@@ -315,8 +319,8 @@ ONE_MISTAKE = {
     "method": ("dense: {}", "a: {method: gradual}", "arms.a.method: no such method: "
         f"got 'gradual'; allowed: {', '.join(sorted(METHODS))}"),
     "key of another method": ("dense: {}", "a: {method: gradual_magnitude, at: 1}",
-        "arms.a.at: unknown key: got 'at'; allowed: apply, begin, end, method, penalty, shuffle, "
-        "strength, sum"),
+        "arms.a.at: unknown key: got 'at'; allowed: apply, begin, during, end, method, penalty, "
+        "ramp, shuffle, strength, sum"),
     "end before begin": ("dense: {}", "a: {method: gradual_magnitude, end: 0.1}",
         "arms.a.begin: must be < end 0.1, got 0.2"),
     "gates and a penalty": ("dense: {}",
@@ -328,6 +332,17 @@ ONE_MISTAKE = {
         "arms.a.apply: has no meaning without a penalty"),
     "control without a penalty": ("dense: {}", "a: {shuffle: true}",
         "arms.a.shuffle: has no meaning without a penalty"),
+    "time without a penalty": ("dense: {}", "a: {during: [0, 0.5]}",
+        "arms.a.during: has no meaning without a penalty"),
+    "time backwards": ("dense: {}", "a: {penalty: l1, strength: 1, during: [0.5, 0.5]}",
+        "arms.a.during: must begin before it ends, got [0.5, 0.5]"),
+    "time beyond the end": ("dense: {}",
+        "a: {sum: {l1: {strength: 1, during: [0.5, 2]}, l2: {strength: 1}}}",
+        "arms.a.sum.l1.during.1: must be <= 1, got 2"),
+    "time of one end": ("dense: {}", "a: {penalty: l1, strength: 1, during: 0.5}",
+        "arms.a.during: must be a list, got 0.5"),
+    "ramp is a share": ("dense: {}", "a: {penalty: l1, strength: 1, ramp: 1.5}",
+        "arms.a.ramp: must be <= 1, got 1.5"),
     "shuffle is no switch": ("dense: {}", "a: {penalty: l1, strength: 1, shuffle: 1}",
         "arms.a.shuffle: must be true or false, got 1"),
     "sum of one": ("dense: {}", "a: {sum: {l1: {strength: 1}}}",
@@ -340,7 +355,8 @@ ONE_MISTAKE = {
         "group_lasso together only; apply others as shrink"),
     "key of a summand": ("dense: {}",
         "a: {sum: {l1: {strength: 1, mix: 1}, l2: {strength: 1}}}",
-        "arms.a.sum.l1.mix: unknown key: got 'mix'; allowed: apply, shuffle, strength"),
+        "arms.a.sum.l1.mix: unknown key: got 'mix'; allowed: apply, during, ramp, shuffle, "
+        "strength"),
     "strength of a summand": ("dense: {}", "a: {sum: {l1: {strength: 1}, l2: {}}}",
         "arms.a.sum.l2.strength: required: a number, a domain or auto"),
     "value of a summand": ("dense: {}", "a: {sum: {l1: {strength: -1}, l2: {strength: 1}}}",
@@ -512,10 +528,15 @@ penalties = st.sampled_from([name for name in FORMULAS if name != "none"])
 pruning = st.fixed_dictionaries({"density": searched})
 no_penalty: st.SearchStrategy[dict[str, Any]] = st.just({})
 strengths = searched | st.just("auto")
+other_keys: dict[str, st.SearchStrategy[Any]] = {
+    "shuffle": st.booleans(),
+    "during": st.tuples(st.floats(0, 0.4), st.floats(0.5, 1)).map(list),
+    "ramp": st.floats(0, 1),
+}
 one_penalty = st.fixed_dictionaries(
-    {"penalty": penalties, "strength": strengths}, optional={"shuffle": st.booleans()}
+    {"penalty": penalties, "strength": strengths}, optional=other_keys
 )
-summand = st.fixed_dictionaries({"strength": strengths}, optional={"shuffle": st.booleans()})
+summand = st.fixed_dictionaries({"strength": strengths}, optional=other_keys)
 sums = st.fixed_dictionaries(
     {
         "sum": st.dictionaries(
@@ -664,6 +685,7 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
         "optimizer", "adamw without decay", "precision", "sampler", "model", "penalty", "way",
         "way that does not exist",
         "method", "key of another method", "gates without strength", "shuffle is no switch",
+        "time beyond the end", "time of one end", "ramp is a share",
         "key of a summand", "strength of a summand", "no strength", "unknown domain",
         "two domains", "domain for the pack", "zero", "track",
         "name", "reserved", "no arms", "empty arms",

@@ -47,10 +47,10 @@ def _what(sweep: Sweep, name: str) -> str:
         entry = arm.entry
         lines.append(f"- **{arm.method}**: {entry.description} ({entry.reference})")
     for term in arm.terms:
-        formula, order = term.formula, ", entries in a fixed random order" if term.shuffle else ""
+        formula = term.formula
         said = f"{formula.summary}, `{formula.formula}`" if formula.formula else formula.summary
         reference = f" ({formula.reference})" if formula.reference else ""
-        lines.append(f"- **{term.penalty}** as {term.way}{order}: {said}{reference}")
+        lines.append(f"- **{term.penalty}** as {term.way}{term.remarks}: {said}{reference}")
     lines = lines or ["- no penalty and no method: training as usual"]
     data = f"On {sweep.dataset} with {sweep.model.text}. "
     if sweep.confirms:

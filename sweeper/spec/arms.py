@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
+    Field,
     SerializerFunctionWrapHandler,
     model_serializer,
     model_validator,
@@ -18,6 +20,7 @@ from sweeper.spec.domains import (
     Domain,
     Frozen,
     LogUniform,
+    Number,
     SearchedScalar,
     Strength,
     Switch,
@@ -62,8 +65,20 @@ def _keys_written_out(terms: Any) -> Any:
 
 def _sparse(written: dict[str, Any]) -> dict[str, Any]:
     """Leave out what most arms do not use: a digest does not change with keys to come."""
-    unused = {key for key in ("sum", "method", "shuffle") if not written.get(key)}
+    seldom = ("sum", "method", "shuffle", "during", "ramp")
+    unused = {key for key in seldom if not written.get(key)}
     return {key: value for key, value in written.items() if key not in unused}
+
+
+def _in_order(window: tuple[float, float]) -> tuple[float, float]:
+    begin, end = window
+    if begin >= end:
+        raise ValueError(f"must begin before it ends, got [{begin:g}, {end:g}]")
+    return window
+
+
+Share = Annotated[Number, Field(ge=0, le=1)]
+Window = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
 
 
 class Summand(Frozen):
@@ -75,6 +90,10 @@ class Summand(Frozen):
     apply: str | None = None
     strength: Strength | None = None
     shuffle: Switch = False
+    during: Window | None = None
+    """Shares of the training between which it acts; all of it unless given."""
+    ramp: Share = 0.0
+    """Share of that time over which its strength rises, linearly from 0."""
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -91,6 +110,8 @@ class Arm(Frozen):
     apply: str | None = None
     strength: Strength | None = None
     shuffle: Switch = False
+    during: Window | None = None
+    ramp: Share = 0.0
     sum: Annotated[dict[str, Summand], BeforeValidator(_keys_written_out)] = {}
     method: str | None = None
 
@@ -107,13 +128,10 @@ class Arm(Frozen):
             method = METHODS.get(self.method or "")
             known = method.hyper if method else {}
             own = {key: value for key, value in self._extra.items() if key not in known}
-            found.append(Penalised(self.penalty, self.apply, self.strength, self.shuffle, own))
+            found.append(_penalised(self.penalty, self, own))
         # Sorted, as in the digest: the file's order must not decide a result.
         for name, term in sorted(self.sum.items()):
-            given = term.__pydantic_extra__ or {}
-            found.append(
-                Penalised(name, term.apply, term.strength, term.shuffle, given, f"{name}.")
-            )
+            found.append(_penalised(name, term, term.__pydantic_extra__ or {}, f"{name}."))
         return tuple(found)
 
     @property
@@ -177,9 +195,7 @@ class Arm(Frozen):
     def summary(self) -> str:
         """What it is, for a table of a report."""
         parts = [self.entry.summary] if self.entry else []
-        for term in self.terms:
-            control = ", entries in a fixed random order" if term.shuffle else ""
-            parts.append(term.formula.summary + control)
+        parts += [term.formula.summary + term.remarks for term in self.terms]
         return "; ".join(parts) or "no penalty"
 
     @property
@@ -293,3 +309,9 @@ class Arm(Frozen):
                     if name not in term.formula.hyper
                 ]
         return found
+
+
+def _penalised(
+    name: str, of: Arm | Summand, given: Mapping[str, Any], prefix: str = ""
+) -> Penalised:
+    return Penalised(name, of.apply, of.strength, of.shuffle, of.during, of.ramp, given, prefix)

@@ -21,7 +21,7 @@ from sweeper.spec.domains import (
 Given = Mapping[str, "Scalar | Domain"]
 Problem = tuple[str, str]
 """The key below the part of the file, and what is wrong there."""
-PLAIN_KEYS = ("penalty", "apply", "strength", "shuffle")
+PLAIN_KEYS = ("penalty", "apply", "strength", "shuffle", "during", "ramp")
 _SMOOTH = frozenset({"loss", "decoupled"})
 
 
@@ -33,6 +33,9 @@ class Penalised:
     apply: str | None
     strength: "float | Domain | None"
     shuffle: bool
+    during: tuple[float, float] | None
+    """Shares of the training; None for all of it."""
+    ramp: float
     given: Given
     """The formula's own keys that the file has."""
     prefix: str = ""
@@ -67,7 +70,20 @@ class Penalised:
             strength=float(strength),
             hyper=settled(self.formula.hyper, self.hyper, params, self.prefix),
             shuffled=self.shuffle,
+            during=self.during or (0.0, 1.0),
+            ramp=self.ramp,
         )
+
+    @property
+    def remarks(self) -> str:
+        """What it does other than usual, to be put after its name; mostly nothing."""
+        found = ", entries in a fixed random order" if self.shuffle else ""
+        if self.during:
+            begin, end = (f"{part:.0%}".replace("%", " %") for part in self.during)
+            found += f", from {begin} to {end} of training"
+        if self.ramp:
+            found += f", rising over {self.ramp:.0%}".replace("%", " %") + " of its time"
+        return found
 
     def example(self) -> Term:
         """Return the term at strength 1, with values from the middle of its other domains."""

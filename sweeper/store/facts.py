@@ -98,7 +98,14 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     **method,
                     "hyper": _pairs(method["hyper"]),
                     "terms": tuple(
-                        Term(**{**term, "hyper": _pairs(term["hyper"])}) for term in method["terms"]
+                        Term(
+                            **{
+                                **term,
+                                "hyper": _pairs(term["hyper"]),
+                                "during": tuple(term.get("during", (0.0, 1.0))),
+                            }
+                        )
+                        for term in method["terms"]
                     ),
                 }
             ),

@@ -119,7 +119,8 @@ class Chain(Method):
 def static_part(config: MethodConfig) -> tuple[Any, ...]:
     """Return what must be equal for two trials to share a slice: all but the floats."""
     terms = tuple(
-        (term.penalty, term.apply, term.shuffled, _static(term.hyper)) for term in config.terms
+        (term.penalty, term.apply, term.shuffled, term.during, term.ramp, _static(term.hyper))
+        for term in config.terms
     )
     return config.name, _static(config.hyper), terms
 

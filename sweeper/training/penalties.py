@@ -11,8 +11,8 @@ cache from pass to pass. What acts on each weight alone (L1, L2 and their sum) i
 optimizer, whose pass over the weights it shares.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -39,9 +39,8 @@ AT_ONCE = 300_000
 class PenaltyTerm:
     """One formula on a slice of a pack."""
 
-    penalty: str
-    way: str
-    shuffled: bool
+    term: Term
+    """Of any of the networks; strength and hyperparameters are theirs."""
     formula: Formula
     strength: Tensor
     """[pack]"""
@@ -50,9 +49,23 @@ class PenaltyTerm:
     def part(self, where: slice) -> "PenaltyTerm":
         """Return the term for some networks of the slice."""
         hyper = {k: v[where] if isinstance(v, Tensor) else v for k, v in self.hyper.items()}
-        return PenaltyTerm(
-            self.penalty, self.way, self.shuffled, self.formula, self.strength[where], hyper
-        )
+        return PenaltyTerm(self.term, self.formula, self.strength[where], hyper)
+
+    @property
+    def penalty(self) -> str:
+        return self.term.penalty
+
+    @property
+    def way(self) -> str:
+        return self.term.apply
+
+    @property
+    def shuffled(self) -> bool:
+        return self.term.shuffled
+
+    def weakened(self, share: float) -> "PenaltyTerm":
+        """Return the term with a share of its strength."""
+        return self if share == 1.0 else replace(self, strength=self.strength * share)
 
     def slope(self, weight: Tensor) -> Slope:
         """Return dR/d|w|, or strength x it where the strength is a letter of R."""
@@ -113,6 +126,23 @@ class _Piece:
     order: Order | None
 
 
+@dataclass(slots=True, eq=False)
+class _Work:
+    """The penalties of a slice in training."""
+
+    pieces: list[_Piece]
+    steps: int
+    done: int = 0
+
+    def now(self, ways: Collection[str]) -> Iterator[tuple[_Piece, PenaltyTerm]]:
+        """Yield the terms that act at this step in one of the ways, as strong as they are now."""
+        for piece in self.pieces:
+            for term in piece.terms:
+                share = term.term.share(self.done, self.steps) if term.way in ways else 0.0
+                if share:
+                    yield piece, term.weakened(share)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Penalties(Method):
     """The penalties of an arm, all of them while a matrix is at hand."""
@@ -125,7 +155,7 @@ class Penalties(Method):
     @property
     def capturable(self) -> bool:
         # What a formula from outside does is not known.
-        return all(term.penalty in FORMULAS for term in self.terms)
+        return all(term.penalty in FORMULAS and term.term.steady for term in self.terms)
 
     def lines(self) -> Tensor:
         return self.alone
@@ -147,23 +177,20 @@ class Penalties(Method):
                 where = slice(begin, min(begin + size, pack))
                 terms = tuple(term.part(where) for term in self.terms)
                 pieces.append(_Piece(name, where, terms, order))
-        return pieces
+        return _Work(pieces, setting.steps)
 
     @torch.no_grad()
-    def pull_back(self, weights: Stack, gradients: Stack, state: list[_Piece]) -> None:
-        for piece in state:
-            weight = weights[piece.name][piece.where]
-            for term in piece.terms:
-                if term.way == "loss":
-                    gradient = gradients[piece.name][piece.where]
-                    kernels.add_(gradient, weight, _slope(term, weight, piece.order), term.factor())
+    def pull_back(self, weights: Stack, gradients: Stack, state: _Work) -> None:
+        for piece, term in state.now(("loss",)):
+            weight, gradient = weights[piece.name][piece.where], gradients[piece.name][piece.where]
+            kernels.add_(gradient, weight, _slope(term, weight, piece.order), term.factor())
 
     @torch.no_grad()
-    def after(self, weights: Stack, state: list[_Piece], rate: Tensor, step: int) -> None:
-        for piece in state:
-            weight = weights[piece.name][piece.where]
-            for term in piece.terms:
-                _act(term, weight, rate[piece.where], piece.order)
+    def after(self, weights: Stack, state: _Work, rate: Tensor, step: int) -> None:
+        for piece, term in state.now(("decoupled", "shrink", "prox")):
+            _act(term, weights[piece.name][piece.where], rate[piece.where], piece.order)
+        # Counted here: `step` is 0 throughout where nothing but penalties acts.
+        state.done += 1
 
 
 def _slope(term: PenaltyTerm, weight: Tensor, order: Order | None) -> Slope:
@@ -196,9 +223,7 @@ def penalties(many: Sequence[Sequence[Term]], device: torch.device) -> Penalties
         formula = resolve(first.penalty)
         found.append(
             PenaltyTerm(
-                penalty=first.penalty,
-                way=first.apply,
-                shuffled=first.shuffled,
+                term=first,
                 formula=formula,
                 strength=torch.tensor([term.strength for term in same], device=device),
                 hyper=batched([completed(formula, term.hyper) for term in same], device),
@@ -219,8 +244,11 @@ def penalties(many: Sequence[Sequence[Term]], device: torch.device) -> Penalties
 
 def _handed_over(term: PenaltyTerm, all_terms: Sequence[PenaltyTerm]) -> bool:
     """Tell whether the optimizer applies a term: what acts after its step must keep its order."""
-    if term.penalty not in LINES:
+    if not _on_lines(term):
         return False
-    return term.way == "loss" or all(
-        other.penalty in LINES or other.way == "loss" for other in all_terms
-    )
+    return term.way == "loss" or all(_on_lines(other) or other.way == "loss" for other in all_terms)
+
+
+def _on_lines(term: PenaltyTerm) -> bool:
+    """Tell whether an optimizer could apply a term at all: in the same way at every step."""
+    return term.penalty in LINES and term.term.steady
