@@ -101,6 +101,15 @@ def test_l1_at_the_end_alone_leaves_zeros_and_at_the_beginning_alone_none(digits
     assert early > 0.9 * never
 
 
+def test_each_has_its_own_time_in_a_pack(digits: Data) -> None:
+    one = penalty("marginal_entropy", "shrink", 1e-3)
+    times = ((0.0, 1.0), 0.0), ((0.0, 0.5), 0.0), ((0.5, 1.0), 0.0), ((0.5, 1.0), 1.0)
+    chosen = [config(0, timed(one, *time)) for time in times]
+    together = facts(train(chosen, digits))
+    assert together == [facts(train([alone], digits))[0] for alone in chosen]
+    assert len({str(result.as_trained) for result in together}) == len(times)
+
+
 def test_it_is_on_record_and_older_records_are_read(digits: Data) -> None:
     usual = config(0, penalty("l1", "prox"))
     for one in (usual, config(0, timed(penalty("l1", "prox"), (0.25, 1.0), 0.5))):
