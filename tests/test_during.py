@@ -102,7 +102,7 @@ def test_l1_at_the_end_alone_leaves_zeros_and_at_the_beginning_alone_none(digits
 
 
 def test_each_has_its_own_time_in_a_pack(digits: Data) -> None:
-    one = penalty("marginal_entropy", "shrink", 1e-3)
+    one = penalty("marginal_entropy", "shrink", 0.05)
     times = ((0.0, 1.0), 0.0), ((0.0, 0.5), 0.0), ((0.5, 1.0), 0.0), ((0.5, 1.0), 1.0)
     chosen = [config(0, timed(one, *time)) for time in times]
     together = facts(train(chosen, digits))
