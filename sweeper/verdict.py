@@ -6,15 +6,24 @@ repeats. Pure entropies, entropies with L_p and shuffled controls stand apart.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from sweeper.catalogue import FAMILIES, Family
-from sweeper.confirming import Confirmed, curves, level
+from sweeper.confirming import Confirmed, Level, curves, level
 from sweeper.fronts import FEWEST, Curve, Estimate, paired_ratio
 from sweeper.spec import Sweep
 
 OURS: tuple[Family, ...] = ("entropy", "hybrid", "shuffled")
 THEIRS: tuple[Family, ...] = ("lp", "other")
 Curves = Mapping[str, Mapping[int, Curve]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What is known of a ratio where the smallest networks of one arm are better already."""
+
+    side: Literal["at least", "at most"]
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +38,8 @@ class Versus:
     against: Family
     ratio: Estimate | None
     """Nonzeros of ours / nonzeros of theirs: under 1 means that ours needs fewer."""
+    bound: "Bound | None"
+    """Without a ratio: on which side of it a value lies, where one arm's sizes are bounds."""
     paired: int
     """Repeats in which both reach it."""
     repeats: int
@@ -44,6 +55,8 @@ class Versus:
     @property
     def text(self) -> str:
         """The ratio as people read it, or why there is none."""
+        if self.ratio is None and self.bound:
+            return f"{self.bound.side} {self.bound.value:.2f}"
         if self.ratio is None:
             return f"both reach it in {self.paired} of {self.repeats} repeats"
         shown = f"{self.ratio.center:.2f}"
@@ -124,4 +137,14 @@ def _versus(
     # With a repeat left out the others would be the lucky ones.
     if pairs and len(pairs) == len(repeats):
         ratio = paired_ratio([one for one, _ in pairs], [two for _, two in pairs])
-    return Versus(accuracy, ours, theirs, family, against, ratio, len(pairs), len(repeats))
+    bound = None if ratio else _bound(mine, other)
+    return Versus(accuracy, ours, theirs, family, against, ratio, bound, len(pairs), len(repeats))
+
+
+def _bound(mine: Level, other: Level) -> Bound | None:
+    """Return what is known of the ratio if one arm's sizes are exact and the other's at most so."""
+    if mine.estimate and other.most is not None:
+        return Bound("at least", mine.estimate.center / other.most)
+    if other.estimate and mine.most is not None:
+        return Bound("at most", mine.most / other.estimate.center)
+    return None

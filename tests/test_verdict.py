@@ -13,6 +13,7 @@ from test_report import readable
 from sweeper.confirming import Confirmed, confirmation, confirmed, curves
 from sweeper.fronts import paired_ratio
 from sweeper.report import Confirmation, write_report
+from sweeper.report.confirmations import versus_table
 from sweeper.report.page import page
 from sweeper.results import Fact
 from sweeper.spec import Arm, Sweep
@@ -148,6 +149,35 @@ def test_who_stands_for_a_family_is_chosen_on_validation_alone() -> None:
     sweep, found, _ = again(5, lucky)
     assert best(sweep, curves(found, "val_accuracy"), "lp", 0.97) == "l1"
     assert {row.theirs for row in versus(sweep, found) if row.against == "lp"} == {"l1"}
+
+
+@pytest.mark.parametrize(
+    ("arm", "side", "sign"), [("l1", "at least", "≥"), ("mixed", "at most", "≤")]
+)
+def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
+    arm: str, side: str, sign: str
+) -> None:
+    def small(name: str, repeat: int) -> tuple[float, float]:
+        val, test = sizes(name, repeat)
+        return val, 900 if (name, repeat) == (arm, 3) else test
+
+    sweep, found, _ = again(5, small)
+    (row,) = [
+        row
+        for row in versus(sweep, found)
+        if (row.family, row.against, row.accuracy) == ("hybrid", "lp", 0.97)
+    ]
+    # Oracle: in the fourth repeat the smallest network has 1,000 parameters.
+    known = {
+        name: [1000 if (name, of) == (arm, 3) else sizes(name, of)[1] for of in range(5)]
+        for name in ("mixed", "l1")
+    }
+    expected = paired_ratio(known["mixed"], known["l1"])
+    assert expected is not None
+    assert (row.ratio, row.settled, row.paired) == (None, False, 4)
+    assert row.text == f"{side} {expected.center:.2f}"
+    shown = versus_table(Confirmation(sweep, (), 1, 1, tuple(found)))
+    assert f"{sign} {expected.center:.2f}" in shown
 
 
 def test_a_repeat_that_does_not_reach_it_takes_the_ratio_away() -> None:

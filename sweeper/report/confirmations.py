@@ -123,7 +123,8 @@ def versus_table(again: Confirmation) -> str:
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
         "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
-        "t-interval; bold where it leaves out 1. The arms, named below, were chosen on validation. "
+        "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one of "
+        "the two are better. The arms, named below, were chosen on validation. "
         "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
     )
     return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
@@ -190,6 +191,8 @@ def _ratio(row: Versus | None) -> str:
     if row is None:
         return cell("–")
     arms = f"{row.ours} / {row.theirs}"
+    if row.ratio is None and row.bound:
+        return cell(f"{'≥' if row.bound.side == 'at least' else '≤'} {row.bound.value:.2f}", arms)
     if row.ratio is None:
         return cell("–", f"{row.text}: {arms}")
     return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}: {arms}", row.settled)
