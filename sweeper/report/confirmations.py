@@ -123,8 +123,8 @@ def versus_table(again: Confirmation) -> str:
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
         "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
-        "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one of "
-        "the two are better. The arms, named below, were chosen on validation. "
+        "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one "
+        "of the two are better. The arms, named below, were chosen on validation. "
         "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
     )
     return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
