@@ -4,6 +4,7 @@ The arm that stands for a family is chosen on validation, the ratio is taken on 
 repeats. Pure entropies, entropies with L_p and shuffled controls stand apart.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -14,7 +15,8 @@ from sweeper.fronts import FEWEST, Curve, Estimate, paired_ratio
 from sweeper.spec import Sweep
 
 OURS: tuple[Family, ...] = ("entropy", "hybrid", "shuffled")
-THEIRS: tuple[Family, ...] = ("lp", "other")
+THEIRS: tuple[Family, ...] = ("lp", "other", "shuffled")
+"""Against its shuffled control, a penalty shows what it owes to the arrangement of weights."""
 Curves = Mapping[str, Mapping[int, Curve]]
 
 
@@ -71,7 +73,7 @@ def versus(sweep: Sweep, found: Sequence[Confirmed]) -> tuple[Versus, ...]:
     chosen, shown = curves(found, "val_accuracy"), curves(found, "test_accuracy")
     rows = []
     for family in OURS:
-        for against in THEIRS:
+        for against in (against for against in THEIRS if against != family):
             for accuracy in sweep.targets.accuracy:
                 ours = best(sweep, chosen, family, accuracy)
                 theirs = best(sweep, chosen, against, accuracy)
@@ -81,13 +83,17 @@ def versus(sweep: Sweep, found: Sequence[Confirmed]) -> tuple[Versus, ...]:
 
 
 def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
-    """Return the arm of a family that needs least at a validation accuracy, in every repeat."""
-    sizes = {
-        arm: most
-        for arm, repeats in chosen.items()
-        if sweep.arms[arm].family == family and (most := level(repeats, accuracy).most) is not None
-    }
-    return min(sizes, key=lambda arm: sizes[arm]) if sizes else None
+    """Return the arm of a family that reaches a validation accuracy in most repeats.
+
+    Of several such arms the one that needs least where it does; None if none ever does.
+    """
+    places: dict[str, tuple[int, float]] = {}
+    for arm, repeats in chosen.items():
+        at = level(repeats, accuracy)
+        if sweep.arms[arm].family == family and at.reached:
+            logs = [math.log(one.value) for one in at.readings.values() if one.value is not None]
+            places[arm] = -at.reached, math.fsum(logs) / len(logs)
+    return min(places, key=lambda arm: places[arm]) if places else None
 
 
 def answer(rows: Sequence[Versus], done: int, budget: int) -> str:

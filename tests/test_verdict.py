@@ -138,6 +138,9 @@ def test_the_ratio_is_that_of_the_repeats_with_its_interval() -> None:
     assert row.text == f"{expected.center:.2f} ({expected.low:.2f} to {expected.high:.2f}, n = 5)"
     assert rows["entropy", "lp", 0.97].ours == "entropy"
     assert rows["shuffled", "other", 0.97].theirs == "gradual"
+    control = rows["hybrid", "shuffled", 0.97]
+    assert (control.ours, control.theirs) == ("mixed", "control")
+    assert ("shuffled", "shuffled", 0.97) not in rows
     assert ("hybrid", "lp", 0.99) not in rows  # nobody reaches it
 
 
@@ -149,6 +152,35 @@ def test_who_stands_for_a_family_is_chosen_on_validation_alone() -> None:
     sweep, found, _ = again(5, lucky)
     assert best(sweep, curves(found, "val_accuracy"), "lp", 0.97) == "l1"
     assert {row.theirs for row in versus(sweep, found) if row.against == "lp"} == {"l1"}
+
+
+def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() -> None:
+    # On validation l1 misses 97 % in one repeat and l2, which needs more, in two.
+    missed = {("l1", 0), ("l2", 1), ("l2", 2)}
+
+    def seldom(arm: str, repeat: int) -> tuple[float, float]:
+        _, test = sizes(arm, repeat)
+        return 20_000 if (arm, repeat) in missed else test, test
+
+    def fewer(arm: str, repeat: int) -> tuple[float, float]:
+        _, test = sizes(arm, repeat)
+        return 20_000 if arm == "l2" or (arm, repeat) == ("l1", 0) else test, test
+
+    for middle in (seldom, fewer):
+        sweep, found, _ = again(5, middle)
+        chosen = curves(found, "val_accuracy")
+        assert best(sweep, chosen, "lp", 0.97) == "l1"
+        assert best(sweep, chosen, "lp", 0.999) is None
+        rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
+        # On test both reach it in every repeat: there is a ratio.
+        assert rows["hybrid", "lp", 0.97].ratio is not None
+
+    def both(arm: str, repeat: int) -> tuple[float, float]:
+        _, test = sizes(arm, repeat)
+        return 20_000 if (arm, repeat) in {("l1", 0), ("l2", 1)} else test, test
+
+    sweep, found, _ = again(5, both)
+    assert best(sweep, curves(found, "val_accuracy"), "lp", 0.97) == "l1"  # needs less than l2
 
 
 @pytest.mark.parametrize(
