@@ -108,22 +108,34 @@ def answer(rows: Sequence[Versus], done: int, budget: int) -> str:
 
 def sentence(rows: Sequence[Versus]) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none."""
-    comparable = [(row, row.ratio) for row in rows if row.against == "lp" and row.ratio]
-    if not comparable:
+    mine = [row for row in rows if row.against == "lp"]
+    accuracy = max((row.accuracy for row in mine if row.ratio), default=None)
+    if accuracy is None:
         return ""
-    accuracy = max(row.accuracy for row, _ in comparable)
-    parts = []
-    for row, ratio in comparable:
-        if row.accuracy < accuracy:
+    parts: list[str] = []
+    for row in mine:
+        if row.accuracy != accuracy or not (row.ratio or row.bound):
             continue
-        ends = (ratio.low, ratio.high)
-        interval = "" if None in ends else f", 95 % interval {ends[0]:.2f} to {ends[1]:.2f}"
-        parts.append(
-            f"the best of the {FAMILIES[row.family]} ({row.ours}) needs {ratio.center:.2f} times "
-            f"the nonzero parameters of the best L_p penalty, {row.theirs}{interval}, "
-            f"n = {ratio.n} repeats"
-        )
+        who = f"the best of the {FAMILIES[row.family]} ({row.ours})"
+        if parts:
+            parts.append(f"{who} {_times(row)} times{_interval(row)}")
+        else:
+            what = f"the nonzero parameters of the best L_p penalty, {row.theirs}"
+            parts.append(f"{who} needs {_times(row)} times {what}{_interval(row)}")
     return f"At {100 * accuracy:.4g} % test accuracy, {'; '.join(parts)}."
+
+
+def _times(row: Versus) -> str:
+    return f"{row.ratio.center:.2f}" if row.ratio else row.text
+
+
+def _interval(row: Versus) -> str:
+    ratio = row.ratio
+    if ratio is None:
+        return ""
+    if ratio.low is None or ratio.high is None:
+        return f" (n = {ratio.n} repeats)"
+    return f" (95 % interval {ratio.low:.2f} to {ratio.high:.2f}, n = {ratio.n} repeats)"
 
 
 def _versus(

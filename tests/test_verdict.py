@@ -208,6 +208,8 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
     assert expected is not None
     assert (row.ratio, row.settled, row.paired) == (None, False, 4)
     assert row.text == f"{side} {expected.center:.2f}"
+    said = f"(mixed) {side} {expected.center:.2f} times"
+    assert said in sentence(versus(sweep, found))
     shown = versus_table(Confirmation(sweep, (), 1, 1, tuple(found)))
     assert f"{sign} {expected.center:.2f}" in shown
 
@@ -244,11 +246,11 @@ def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
     said = sentence(versus(sweep, found))
     assert said.startswith(
         "At 97 % test accuracy, the best of the pure entropies (entropy) needs 1.34 times the "
-        "nonzero parameters of the best L_p penalty, l1, 95 % interval 1."
+        "nonzero parameters of the best L_p penalty, l1 (95 % interval 1."
     )
-    assert "the best of the entropies with L_p (mixed) needs 0.67 times" in said
-    assert "the best of the shuffled controls (control) needs 0.97 times" in said
-    assert said.endswith("n = 5 repeats.")
+    assert "the best of the entropies with L_p (mixed) 0.67 times (95 %" in said
+    assert "the best of the shuffled controls (control) 0.97 times (95 %" in said
+    assert said.endswith("n = 5 repeats).")
     assert sentence(()) == ""
 
 

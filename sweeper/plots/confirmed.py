@@ -1,6 +1,7 @@
 """The picture of confirmed networks: test accuracy of fresh seeds against size."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -27,7 +28,7 @@ def confirmed_view(found: Sequence[Confirmed], sweep: Sweep) -> View:
     chosen = set(ranked[:MOST])
     seeds = sweep.confirms.seeds if sweep.confirms else 0
     seed = "seed" if seeds == 1 else "seeds"
-    return make_view(
+    view = make_view(
         {arm: sorted(some, key=lambda dot: dot.nonzero) for arm, some in dots.items()},
         sweep,
         [arm for arm in sweep.arms if arm in chosen],
@@ -37,6 +38,7 @@ def confirmed_view(found: Sequence[Confirmed], sweep: Sweep) -> View:
         stairs=False,
         corners=corners,
     )
+    return replace(view, y_name="test accuracy (%)")
 
 
 def _dot(one: Confirmed) -> Dot:

@@ -190,12 +190,12 @@ def _interval(found: Estimate, digits: str) -> str | None:
 def _ratio(row: Versus | None) -> str:
     if row is None:
         return cell("–")
-    arms = f"{row.ours} / {row.theirs}"
+    arms = f"{row.ours} /\n{row.theirs}"
     if row.ratio is None and row.bound:
         return cell(f"{'≥' if row.bound.side == 'at least' else '≤'} {row.bound.value:.2f}", arms)
     if row.ratio is None:
-        return cell("–", f"{row.text}: {arms}")
-    return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}: {arms}", row.settled)
+        return cell("–", f"{row.text}\n{arms}")
+    return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
 
 
 def section(again: Confirmation | None, figure: str) -> str:

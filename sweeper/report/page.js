@@ -22,7 +22,7 @@
     const [ink, paper, line] = [color("--ink"), color("--paper"), color("--line")];
     const narrow = figure.clientWidth < 640;
     delete layout.title; // the caption says it, and wraps
-    layout.margin = narrow ? { l: 46, r: 8, t: 8, b: 46 } : { l: 62, r: 10, t: 12, b: 52 };
+    layout.margin = narrow ? { l: 46, r: 8, t: 8, b: 46 } : { l: 62, r: 10, t: 34, b: 52 };
     layout.font.color = ink;
     layout.paper_bgcolor = layout.plot_bgcolor = paper;
     for (const axis of [layout.xaxis, layout.yaxis]) {

@@ -171,8 +171,8 @@ def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> str:
 
 
 def cell(text: str, beside: str | None = None, best: bool = False) -> str:
-    """Return a cell; `beside` stands below in small letters."""
-    small = f"<small>{escape(beside)}</small>" if beside else ""
+    """Return a cell; `beside` stands below in small letters, each line for itself."""
+    small = "".join(f"<small>{escape(line)}</small>" for line in (beside or "").splitlines())
     return f"<td{' class=best' if best else ''}>{escape(text)}{small}</td>"
 
 
