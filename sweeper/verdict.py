@@ -109,9 +109,11 @@ def answer(rows: Sequence[Versus], done: int, budget: int) -> str:
 def sentence(rows: Sequence[Versus]) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none."""
     mine = [row for row in rows if row.against == "lp"]
-    accuracy = max((row.accuracy for row in mine if row.ratio), default=None)
-    if accuracy is None:
+    # Where there is no ratio at all, one of which a side is known is better than silence.
+    usable = [row for row in mine if row.ratio] or [row for row in mine if row.bound]
+    if not usable:
         return ""
+    accuracy = max(row.accuracy for row in usable)
     parts: list[str] = []
     for row in mine:
         if row.accuracy != accuracy or not (row.ratio or row.bound):
