@@ -1,0 +1,117 @@
+"""What README says about the claim is what the committed facts and networks say."""
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from test_readme import README, ROOT
+
+from sweeper import archive, confirming, datasets, networks
+from sweeper.confirming import Level
+from sweeper.report import Confirmation, confirmation_of, figures, standalone
+from sweeper.spec import SUFFIX, Sweep
+from sweeper.store import Store
+from sweeper.training.weights import decoded, judged_again
+from sweeper.verdict import Versus, sentence, versus
+
+NAME = "lenet300-mnist"
+FOLDER = ROOT / "studies" / "results" / NAME
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+    """The facts, without the studies of Optuna that `restore` makes beside them."""
+    with closing(Store(f"sqlite:///{tmp_path_factory.mktemp('evidence')}/facts.db")) as found:
+        found.upgrade()
+        for folder in (FOLDER, FOLDER / archive.CONFIRMED):
+            found.load(archive.read(folder))
+        yield found
+
+
+@pytest.fixture(scope="module")
+def again(store: Store) -> Confirmation:
+    found = confirmation_of(store, NAME, store.results(NAME))
+    assert found is not None
+    return found
+
+
+def table() -> dict[str, list[str]]:
+    """Return the cells of README's table of sizes by what stands in front."""
+    _, _, after = README.partition("| nonzero parameters at a test accuracy")
+    lines = after.partition("\n\n")[0].splitlines()[2:]
+    return {first: cells for first, *cells in (_cells(line) for line in lines)}
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def _size(at: Level) -> str:
+    if at.estimate:
+        ends = at.estimate.low, at.estimate.high
+        return f"{at.estimate.center:,.0f} ({ends[0]:,.0f} to {ends[1]:,.0f})"
+    if at.most:
+        return f"≤ {at.most:,.0f}"
+    return f"in {at.reached} repeats" if at.reached else "–"
+
+
+def _ratio(row: Versus | None) -> str:
+    if row and row.ratio:
+        return f"{row.ratio.center:.2f} ({row.ratio.low:.2f} to {row.ratio.high:.2f})"
+    return f"≥ {row.bound.value:.2f}" if row and row.bound and row.bound.side == "at least" else ""
+
+
+def test_the_results_are_those_of_the_study_file() -> None:
+    study = Sweep.load(ROOT / "studies" / f"{NAME}.yaml")
+    assert archive.read(FOLDER).sweep.digest == study.digest
+
+
+def test_readme_quotes_the_answer(again: Confirmation) -> None:
+    assert again.done == again.budget
+    found = sentence(versus(again.sweep, again.found))
+    assert found
+    assert found in " ".join(README.replace("**", "").split())
+
+
+def test_readmes_table_holds_the_sizes_and_the_ratios(again: Confirmation) -> None:
+    shown = table()
+    targets = again.sweep.targets.accuracy
+    curves = confirming.curves(again.found, "test_accuracy")
+    for arm, repeats in curves.items():
+        name = arm.replace("_shuffled", ", its entries shuffled")
+        assert shown.pop(name) == [_size(confirming.level(repeats, value)) for value in targets]
+    rows = {(row.ours, row.theirs, row.accuracy): row for row in versus(again.sweep, again.found)}
+    for name, cells in shown.items():
+        ours, theirs = name.split(" / ")
+        theirs = theirs.replace("the same, shuffled", f"{ours}_shuffled")
+        assert cells == [_ratio(rows.get((ours, theirs, value))) for value in targets]
+    assert len(shown) >= 3
+
+
+def test_readmes_figure_is_drawn_from_the_facts(store: Store, again: Confirmation) -> None:
+    [path] = re.findall(rf"\((studies/results/{NAME}/\w+\.svg)\)", README)
+    views = figures(store.sweep(NAME), store.results(NAME), again)
+    drawn = standalone(views[Path(path).stem])
+    assert (ROOT / path).read_text(encoding="utf-8") == drawn
+
+
+@pytest.mark.skipif("SWEEPER_DATA" not in os.environ, reason="SWEEPER_DATA names no MNIST folder")
+def test_committed_networks_are_what_is_on_record(store: Store) -> None:
+    """Some of them; `sweeper verify` takes all."""
+    data = datasets.load("mnist")
+    facts = {(fact.study, fact.trial): fact for fact in store.results(NAME + SUFFIX)}
+    rows = pq.read_table(FOLDER / archive.CONFIRMED / networks.FILE).to_pylist()
+    assert len(rows) > 100
+    for row in rows[:: len(rows) // 10]:
+        fact = facts[row["study"], row["trial"]]
+        recorded = fact.result.judged("pruned")
+        found = judged_again(fact.config, decoded(row["content"], row["name"]), data)
+        assert recorded is not None
+        assert found.layers == recorded.layers
+        # Another kind of processor may see an image or two in another way.
+        assert found.test_accuracy == pytest.approx(recorded.test_accuracy, abs=2.5e-4)
+        assert found.val_accuracy == pytest.approx(recorded.val_accuracy, abs=2.5e-4)
