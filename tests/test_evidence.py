@@ -12,6 +12,7 @@ from test_readme import README, ROOT
 
 from sweeper import archive, confirming, datasets, networks
 from sweeper.confirming import Level
+from sweeper.fronts import fronts
 from sweeper.report import Confirmation, confirmation_of, figures, standalone
 from sweeper.spec import SUFFIX, Sweep
 from sweeper.store import Store
@@ -115,3 +116,56 @@ def test_committed_networks_are_what_is_on_record(store: Store) -> None:
         # Another kind of processor may see an image or two in another way.
         assert found.test_accuracy == pytest.approx(recorded.test_accuracy, abs=2.5e-4)
         assert found.val_accuracy == pytest.approx(recorded.val_accuracy, abs=2.5e-4)
+
+
+def smallest(name: str, accuracy: float, folder: Path) -> dict[str, str]:
+    """Return the size that each arm's search needs for a validation accuracy, as README has it."""
+    with closing(Store(f"sqlite:///{folder}/facts.db")) as store:
+        store.upgrade()
+        store.load(archive.read(FOLDER.with_name(name)))
+        found = fronts(store.results(name), store.sweep(name))
+    points = {arm: front.at(accuracy=accuracy) for arm, front in found.items()}
+    return {arm: f"{point.nonzero:,}" if point else "–" for arm, point in points.items()}
+
+
+def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
+    sizes = smallest("lenet300-mnist-naive", 0.975, tmp_path)
+    _, _, after = README.partition("**Where a tenfold can come from.**")
+    text = " ".join(after.partition("![")[0].split())
+    assert (
+        f"leaves {sizes['joint_entropy']} to joint_entropy, {sizes['l1']} to L1 as a proximal step "
+        f"and all {sizes['l1_loss']} to L1 as a term of the loss"
+    ) in text
+
+
+FORMS = {
+    "l1": "L1 alone",
+    "l1_marginal_little": "L1 with a little marginal entropy (mix 0.1)",
+    "l1_marginal_half": "half (0.5)",
+    "l1_marginal_much": "much (2.0)",
+    "l1_marginal_early": "half, in the first half of training",
+    "l1_marginal_late": "half, in the second half",
+    "l1_marginal_rising": "half, rising all the time",
+    "marginal_after_l1": "marginal entropy in the half after L1's",
+    "l1_joint": "L1 with joint entropy (mix 0.5)",
+    "marginal_shrink": "marginal entropy: shrink",
+    "marginal_loss": "its gradient, or a term of the loss",
+    "marginal_decoupled": "its gradient, or a term of the loss",
+    "marginal_unscaled": "scale invariant (not multiplied by S)",
+    "joint": "joint entropy: shrink",
+    "joint_unscaled": "scale invariant",
+    "joint_unscaled_loss": "scale invariant, a term of the loss",
+    "by_rows": "conditional entropy by rows",
+    "local": "local entropy",
+}
+
+
+def test_readmes_table_of_forms_is_on_record(tmp_path: Path) -> None:
+    _, _, after = README.partition("**Which form of entropy?**")
+    lines = [
+        _cells(line) for line in after.partition("The recipe was")[0].splitlines() if "|" in line
+    ]
+    shown = {what: size for line in lines[2:] for what, size in (line[:2], line[2:]) if what}
+    sizes = smallest("lenet300-mnist-forms", 0.97, tmp_path)
+    assert sizes.keys() == FORMS.keys()
+    assert shown == {FORMS[arm]: size for arm, size in sizes.items()}
