@@ -8,7 +8,9 @@ It lies beside what `archive` writes, and is read in pieces: dense networks take
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sweeper import service
 from sweeper.errors import InputError
@@ -18,13 +20,30 @@ from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.writing import written_whole
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 FILE = "networks.parquet"
-_COLUMNS = ("study", "trial", "artifact", "name", "mimetype", "content")
 _AT_ONCE = 16
 """Networks that are in memory at a time."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Optuna's artifacts are named by a UUID, which a folder of them uses as the name of a file."""
 Progress = Callable[[int, int], None]
+
+
+def schema() -> "pa.Schema":
+    """Return the columns of the file."""
+    import pyarrow as pa
+
+    kinds = {
+        "study": pa.string(),
+        "trial": pa.int64(),
+        "artifact": pa.string(),
+        "name": pa.string(),
+        "mimetype": pa.string(),
+        "content": pa.binary(),
+    }
+    return pa.schema(list(kinds.items()))
 
 
 def save(
@@ -97,23 +116,17 @@ def _write(path: Path, rows: Iterable[tuple[str, int, Kept]]) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    kinds = (pa.string(), pa.int64(), pa.string(), pa.string(), pa.string(), pa.binary())
-    schema = pa.schema(list(zip(_COLUMNS, kinds, strict=True)))
+    columns = schema()
     rest = iter(rows)
     with (
         written_whole(path) as file,
-        pq.ParquetWriter(file, schema, compression="zstd") as writer,
+        pq.ParquetWriter(file, columns, compression="zstd") as writer,
     ):
         while some := list(itertools.islice(rest, _AT_ONCE)):
             values = [
-                (study, trial, kept.artifact, kept.name, kept.mimetype, kept.content)
-                for study, trial, kept in some
+                {"study": study, "trial": trial, **asdict(kept)} for study, trial, kept in some
             ]
-            writer.write_table(
-                pa.Table.from_pylist(
-                    [dict(zip(_COLUMNS, row, strict=True)) for row in values], schema=schema
-                )
-            )
+            writer.write_table(pa.Table.from_pylist(values, schema=columns))
     return path
 
 
@@ -124,13 +137,15 @@ def _read(path: Path) -> Iterator[tuple[int, str, int, Kept]]:
 
     try:
         with pq.ParquetFile(path) as file:
-            if tuple(file.schema_arrow.names) != _COLUMNS:
+            if not file.schema_arrow.equals(schema()):
                 raise InputError(f"{path}: is no file of networks: its columns are others")
             for batch in file.iter_batches(batch_size=_AT_ONCE):
                 for row in batch.to_pylist():
+                    if None in row.values():
+                        raise InputError(f"{path}: holds a network without all of its columns")
                     if not _ID.fullmatch(row["artifact"]):
                         raise InputError(f"{path}: artifact: {row['artifact']!r} is no UUID")
-                    kept = Kept(row["artifact"], row["name"], row["mimetype"], row["content"])
-                    yield file.metadata.num_rows, row["study"], row["trial"], kept
+                    study, trial = row.pop("study"), row.pop("trial")
+                    yield file.metadata.num_rows, study, trial, Kept(**row)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None

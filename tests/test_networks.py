@@ -130,13 +130,18 @@ def row(**changes: object) -> dict[str, object]:
         ({"artifact": "../../outside"}, "artifact: '../../outside' is no UUID"),
         ({"trial": 999}, "tiny/l1/confirmed, trial 999: tiny/confirmed has no such trial"),
         ({"study": "other/l1/confirmed"}, "trial 0: tiny/confirmed has no such trial"),
+        ({"content": None}, "holds a network without all of its columns"),
         ({"more": 1}, "is no file of networks: its columns are others"),
     ],
 )
 def test_a_file_of_other_networks_is_one_line(
     store: Store, sweep: Sweep, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
-    pq.write_table(pa.Table.from_pylist([row(**changes)]), tmp_path / networks.FILE)
+    columns = networks.schema()
+    for name in changes.keys() - set(columns.names):
+        columns = columns.append(pa.field(name, pa.int64()))
+    table = pa.Table.from_pylist([row(**changes)], schema=columns)
+    pq.write_table(table, tmp_path / networks.FILE)
     with pytest.raises(InputError) as refused:
         networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
     assert said in str(refused.value)

@@ -82,6 +82,8 @@ def _networks(
 
     with counting("networks") as on_network:
         file = save(folder, store, name, artifacts, seeds=seeds, on_network=on_network)
+    if file is None:
+        console().print(f"{name}: no networks at {artifacts}", soft_wrap=True)
     return [file] if file else []
 
 
