@@ -128,6 +128,22 @@ def smallest(name: str, accuracy: float, folder: Path) -> dict[str, str]:
     return {arm: f"{point.nonzero:,}" if point else "–" for arm, point in points.items()}
 
 
+def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
+    folder = FOLDER.with_name("lenet300-mnist-moonshot")
+    with closing(Store(f"sqlite:///{tmp_path}/facts.db")) as store:
+        store.upgrade()
+        for part in (folder, folder / archive.CONFIRMED):
+            store.load(archive.read(part))
+        found = confirmation_of(store, folder.name, store.results(folder.name))
+    assert found is not None
+    l1, entropy = found.found
+    _, _, after = README.partition("**How accurate is a network of fewer than 2,000 parameters?**")
+    shown = [f"{100 * one.accuracy('test_accuracy'):.2f} %" for one in (l1, entropy)]
+    said = f"L1 has {shown[0]} at {l1.nonzero:,.0f} parameters, L1 with marginal entropy {shown[1]}"
+    assert said in " ".join(after.split())
+    assert [len(one.facts) for one in (l1, entropy)] == [5, 5]
+
+
 def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
     sizes = smallest("lenet300-mnist-naive", 0.975, tmp_path)
     _, _, after = README.partition("**Where a tenfold can come from.**")
