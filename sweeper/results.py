@@ -66,14 +66,6 @@ class Term:
         """Whether it acts in the same way at every step."""
         return self.during == (0.0, 1.0) and not self.ramp
 
-    def share(self, step: int, steps: int) -> float:
-        """Return the share of its strength at a step in 0 ... steps - 1; 0 while it rests."""
-        begin, end = (part * steps for part in self.during)
-        if not begin <= step < end:
-            return 0.0
-        rising = self.ramp * (end - begin)
-        return min(1.0, (step + 1 - begin) / rising) if rising else 1.0
-
 
 @dataclass(frozen=True, slots=True)
 class MethodConfig:

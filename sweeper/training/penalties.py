@@ -138,7 +138,7 @@ class _Work:
         """Yield the terms that act at this step in one of the ways, as strong as they are now."""
         for piece in self.pieces:
             for term in piece.terms:
-                share = term.term.share(self.done, self.steps) if term.way in ways else 0.0
+                share = share_of(term.term, self.done, self.steps) if term.way in ways else 0.0
                 if share:
                     yield piece, term.weakened(share)
 
@@ -191,6 +191,15 @@ class Penalties(Method):
             _act(term, weights[piece.name][piece.where], rate[piece.where], piece.order)
         # Counted here: `step` is 0 throughout where nothing but penalties acts.
         state.done += 1
+
+
+def share_of(term: Term, step: int, steps: int) -> float:
+    """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests."""
+    begin, end = (part * steps for part in term.during)
+    if not begin <= step < end:
+        return 0.0
+    rising = term.ramp * (end - begin)
+    return min(1.0, (step + 1 - begin) / rising) if rising else 1.0
 
 
 def _slope(term: PenaltyTerm, weight: Tensor, order: Order | None) -> Slope:
