@@ -1,6 +1,7 @@
 """Kept networks as one file: out of one artifact store and into another."""
 
 import uuid
+from contextlib import closing
 from pathlib import Path
 
 import pyarrow as pa
@@ -11,6 +12,7 @@ from test_archive import other
 from test_confirming import TARGETS, finished
 
 from sweeper import networks, service
+from sweeper.cli import main
 from sweeper.errors import InputError
 from sweeper.search.artifacts import NETWORK, Kept
 from sweeper.spec import Sweep
@@ -158,3 +160,17 @@ def test_a_broken_file_is_one_line(
     with pytest.raises(InputError, match=f"{networks.FILE}: cannot be read: ") as refused:
         networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
     assert len(str(refused.value).splitlines()) == 1
+
+
+def test_a_confirmation_of_which_nothing_was_kept_is_not_verified(
+    sqlite_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with closing(Store(sqlite_url)) as store:
+        sweep = finished(store, small_sweep(targets=TARGETS))
+        service.register(store, sweep)
+        work(sweep.name, store, pack=8, train=fake_train)
+    with pytest.raises(SystemExit) as ended:
+        main(["verify", "tiny", "--storage", sqlite_url, "--artifacts", str(tmp_path / "none")])
+    assert ended.value.code == 1
+    assert "tiny: 0 networks as on record, " in (said := capsys.readouterr().out)
+    assert said.endswith(" never kept\n")
