@@ -155,7 +155,7 @@ def test_who_stands_for_a_family_is_chosen_on_validation_alone() -> None:
 
 
 def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() -> None:
-    # On validation l1 misses 97 % in one repeat, and l2, which needs less where it does not, in two.
+    # On validation l1 misses 97 % in one repeat, and l2, which needs less elsewhere, in two.
     missed = {("l1", 0), ("l2", 1), ("l2", 2)}
 
     def seldom(arm: str, repeat: int) -> tuple[float, float]:
