@@ -336,6 +336,8 @@ class ArmProgress:
     """Smallest network of the objective's track over the floor."""
     seconds: float
     """Sum of the seconds of its trials."""
+    pace: float | None
+    """Mean of those of workers that are alive: a sweep may have begun on another machine."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -222,6 +222,7 @@ def make_status(sweep: Sweep, facts: Sequence[Fact]) -> SweepStatus:
                 best_accuracy=max((network.val_accuracy for network in networks), default=None),
                 smallest_nonzero=min((network.nonzero for network in networks), default=None),
                 seconds=sum(fact.result.seconds for fact in mine),
+                pace=None,
             )
         )
     return SweepStatus(

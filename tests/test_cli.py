@@ -568,7 +568,7 @@ def test_a_bug_is_reported_without_the_password(
 def progress(done: int, *, alive: int = 2, claimed: int = 0) -> SweepStatus:
     """Return a sweep of two arms of ten trials; a trial of `slow` takes 3 s, of `fast` 1 s."""
     arms = tuple(
-        ArmProgress(name, 10, done, claimed, 0, 0, {}, None, 0.97, 1234, done * seconds)
+        ArmProgress(name, 10, done, claimed, 0, 0, {}, None, 0.97, 1234, done * seconds, None)
         for name, seconds in (("fast", 1.0), ("slow", 3.0))
     )
     workers = tuple(
@@ -582,6 +582,18 @@ def test_the_time_left_follows_from_what_trials_took() -> None:
     # Six trials of 1 s and six of 3 s are left, and two workers share them.
     assert seconds_left(status, status.arms[0]) == pytest.approx(12.0)
     assert progress_line(status) == "8 of 20 trials done, 2 workers, about 12 s left"
+
+
+def test_the_time_left_is_as_those_who_work_now_have_it() -> None:
+    """A sweep that began on a machine twice as fast; `slow` had no trial here yet."""
+    status = progress(4)
+    fast, slow = status.arms
+    elsewhere = replace(status, arms=(replace(fast, pace=2.0), slow))
+    assert seconds_left(elsewhere, fast) == pytest.approx((6 * 2 + 6 * 2) / 2)
+    both = replace(status, arms=(replace(fast, pace=2.0), replace(slow, pace=6.0)))
+    assert seconds_left(both, slow) == pytest.approx((6 * 2 + 6 * 6) / 2)
+    new = replace(status, arms=(fast, replace(slow, done=0, seconds=0.0)))
+    assert seconds_left(new, fast) == pytest.approx((6 * 1 + 6 * 1) / 2)
 
 
 def test_progress_within_packs_is_shown() -> None:
@@ -636,7 +648,7 @@ def test_a_long_arm_name_keeps_the_progress_in_80_columns() -> None:
     from rich.console import Console
 
     status = progress(4)
-    arm = ArmProgress("a" * 64, 100_000, 99_999, 0, 99_999, 0, {}, None, 1.0, 266_610, 1e6)
+    arm = ArmProgress("a" * 64, 100_000, 99_999, 0, 99_999, 0, {}, None, 1.0, 266_610, 1e6, None)
     long = SweepStatus("tiny", "0" * 64, "open", 0.0, 1.0, (arm,), status.workers)
     out = io.StringIO()
     Console(file=out, width=80).print(progress_table(long))

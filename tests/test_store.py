@@ -791,10 +791,14 @@ def test_status_sums_up_the_facts(store: Store, sweep: Sweep) -> None:
     assert (none.claimed, none.done, none.best_accuracy) == (3, 0, None)
     assert (l1.claimed, l1.done, l1.diverged, l1.collapsed) == (0, 3, 1, 1)
     # The pruned track is the objective; a collapsed network is not the smallest over the floor.
-    assert (l1.best_accuracy, l1.smallest_nonzero, l1.seconds) == (0.8, 30, 1.5)
+    assert (l1.best_accuracy, l1.smallest_nonzero) == (0.8, 30)
+    assert (l1.seconds, l1.pace, none.seconds, none.pace) == (1.5, 0.5, 0.0, None)
     (status,) = store.status(sweep.name).workers
     assert (status.id, status.device, status.alive) == (worker, "cpu", True)
     assert (status.slots, status.done) == (3, 3)
+    store.leave(worker)
+    _, left = store.status(sweep.name).arms
+    assert (left.seconds, left.pace) == (1.5, None)
 
 
 # Turns

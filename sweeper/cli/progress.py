@@ -117,10 +117,20 @@ def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:
     alive = sum(worker.alive for worker in status.workers)
     if not status.done or (not alive and arm.done < arm.budget):
         return None
-    usual = sum(other.seconds for other in status.arms) / status.done
+    seconds = _seconds(status)
     mine = arm.budget - arm.done
     work = sum(
-        min(other.budget - other.done, mine) * (other.seconds / other.done if other.done else usual)
-        for other in status.arms
+        min(other.budget - other.done, mine) * each
+        for other, each in zip(status.arms, seconds, strict=True)
     )
     return work / max(alive, 1)
+
+
+def _seconds(status: SweepStatus) -> list[float]:
+    """Return the seconds of each arm's next trial: as with those who work now, else as ever."""
+    now = [arm.pace for arm in status.arms]
+    ever = [arm.seconds / arm.done if arm.done else None for arm in status.arms]
+    known = now if any(now) else ever
+    found = [each for each in known if each is not None]
+    mean = sum(found) / max(len(found), 1)
+    return [mean if each is None else each for each in known]

@@ -38,7 +38,8 @@ def _probes(connection: Connection, name: str) -> tuple[int, int]:
 
 
 def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
-    slot, fact = tables.slot.c, tables.fact.c
+    slot, fact, worker = tables.slot.c, tables.fact.c, tables.worker.c
+    alive = select(worker.id).where(worker.sweep == sweep.name, worker.lease_until > now())
     accuracy = fact[f"{sweep.sparsification.track}_val_accuracy"]
     nonzero = fact[f"{sweep.sparsification.track}_nonzero"]
 
@@ -63,6 +64,7 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
             func.max(accuracy).label("best_accuracy"),
             func.min(case((fact.state == "complete", nonzero))).label("smallest_nonzero"),
             func.sum(fact.seconds).label("seconds"),
+            func.avg(case((fact.worker.in_(alive), fact.seconds))).label("pace"),
         )
         .where(fact.sweep == sweep.name)
         .group_by(fact.arm)
@@ -97,6 +99,7 @@ def _arm(
         best_accuracy=facts.best_accuracy if facts else None,
         smallest_nonzero=facts.smallest_nonzero if facts else None,
         seconds=facts.seconds if facts else 0.0,
+        pace=facts.pace if facts else None,
     )
 
 
