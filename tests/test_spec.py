@@ -210,6 +210,7 @@ def test_an_arm_of_each_kind_says_what_it_is(tmp_path: Path) -> None:
     assert late.summary == (
         "sum of magnitudes, from 50 % to 100 % of training, rising over 25 % of its time"
     )
+    assert late.penalty_text == "l1, 50-100%, rising"
     assert (both.penalty_text, both.way_text) == ("gradual_magnitude + l2", "prox")
     assert [one.gives_zeros for one in (arm(), control, both)] == [False, True, True]
     assert not arm(penalty="l1", strength=1, apply="loss").gives_zeros

@@ -188,7 +188,7 @@ class Arm(Frozen):
     def penalty_text(self) -> str:
         """What it is in a few words, such as `gradual_magnitude + l2`."""
         names = [self.method] if self.method else []
-        names += [f"{t.penalty}, shuffled" if t.shuffle else t.penalty for t in self.terms]
+        names += [term.penalty + term.note for term in self.terms]
         return " + ".join(names) or "none"
 
     @property

@@ -75,6 +75,15 @@ class Penalised:
         )
 
     @property
+    def note(self) -> str:
+        """What it does other than usual in a few words, to be put after its name."""
+        found = ", shuffled" if self.shuffle else ""
+        if self.during:
+            begin, end = self.during
+            found += f", {100 * begin:g}-{100 * end:g}%"  # no space: a narrow table breaks there
+        return found + (", rising" if self.ramp else "")
+
+    @property
     def remarks(self) -> str:
         """What it does other than usual, to be put after its name; mostly nothing."""
         found = ", entries in a fixed random order" if self.shuffle else ""
