@@ -1,8 +1,8 @@
 """Whether trials of different machines and versions may be compared: measured, not assumed.
 
-The same configuration gives other bits on another kind of device or another version of torch, and
-training spreads what little differs. Trials that were trained on one kind are trained again on the
-other; where the mean difference is small beside what arms differ by, a mixture is fair.
+The same configuration gives other bits on another kind of processor or with another version of
+torch, and training spreads what little differs. Trials that were trained on one kind are trained
+again on the other; where the mean difference is small beside what arms differ by, mixing is fair.
 """
 
 from collections import Counter
@@ -21,15 +21,18 @@ class Kind:
     """What results may depend on beside their configuration."""
 
     device: str
+    processor: str
+    """The GPU where one trains, else the CPU: arms that ran on different ones differ by it too."""
     torch: str
     sweeper: str
 
     @classmethod
-    def of(cls, provenance: Provenance) -> "Kind":
-        return cls(provenance.device, provenance.torch, provenance.sweeper)
+    def of(cls, origin: Provenance) -> "Kind":
+        return cls(origin.device, origin.processor, origin.torch, origin.sweeper)
 
     def __str__(self) -> str:
-        return f"{self.device}, torch {self.torch}, sweeper {self.sweeper}"
+        hardware = f"{self.processor} ({self.device})" if self.processor else self.device
+        return f"{hardware}, torch {self.torch}, sweeper {self.sweeper}"
 
 
 @dataclass(frozen=True, slots=True)

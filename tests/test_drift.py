@@ -21,7 +21,7 @@ from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.worker import provenance, work
 
-CUDA = make_provenance(device="cuda")
+CUDA = make_provenance(device="cuda", processor="Some GPU")
 OLD = make_provenance(torch="2.14.0")
 
 
@@ -61,9 +61,9 @@ def test_a_mixture_that_nobody_looked_at_is_refused() -> None:
     _, facts = mixed()
     (said,) = refusals(facts, (), "toy")
     assert said == (
-        "10 of 40 trials come from another kind of machine (cuda, torch 2.15.0, sweeper 0.1.0; "
-        "others from cpu, torch 2.15.0, sweeper 0.1.0), and what that changes is not known: "
-        "sweeper drift toy."
+        "10 of 40 trials come from another kind of machine (Some GPU (cuda), torch 2.15.0, sweeper "
+        "0.1.0; others from Some CPU (cpu), torch 2.15.0, sweeper 0.1.0), and what that "
+        "changes is not known: sweeper drift toy."
     )
     assert refusals(mixed(cuda=0)[1], (), "toy") == ()
 
@@ -188,5 +188,6 @@ def test_kinds_are_what_results_may_depend_on() -> None:
     usual = partial(make_provenance)
     same = [usual(host="other"), usual(git_commit="f" * 40), usual(python="3.12.1")]
     assert {Kind.of(one) for one in same} == {Kind.of(usual())}
-    others = [usual(device="cuda"), usual(torch="2.1"), usual(sweeper="9")]
-    assert len({Kind.of(one) for one in others} | {Kind.of(usual())}) == 4
+    others = [usual(device="cuda"), usual(processor="B"), usual(torch="2.1"), usual(sweeper="9")]
+    assert len({Kind.of(one) for one in others} | {Kind.of(usual())}) == 5
+    assert str(Kind.of(usual(processor=""))) == "cpu, torch 2.15.0, sweeper 0.1.0"

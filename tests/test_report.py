@@ -83,7 +83,7 @@ def other_data(facts: list[Fact]) -> list[Fact]:
 
 
 def other_device(facts: list[Fact]) -> list[Fact]:
-    odd = make_fact(arm="l1", slot=1, provenance=make_provenance(device="cuda"))
+    odd = make_fact(arm="l1", slot=1, provenance=make_provenance(processor="Other CPU"))
     return [*facts[:-1], odd]
 
 
@@ -94,9 +94,9 @@ def other_device(facts: list[Fact]) -> list[Fact]:
         (other_data, "different data; the data hashes are dddddddddddd, eeeeeeeeeeee"),
         (
             other_device,
-            "1 of 4 trials come from another kind of machine (cuda, torch 2.15.0, sweeper 0.1.0; "
-            "others from cpu, torch 2.15.0, sweeper 0.1.0), and what that changes is not known: "
-            "sweeper drift toy.",
+            "1 of 4 trials come from another kind of machine (Other CPU (cpu), torch 2.15.0, "
+            "sweeper 0.1.0; others from Some CPU (cpu), torch 2.15.0, sweeper 0.1.0), and what "
+            "that changes is not known: sweeper drift toy.",
         ),
     ],
 )

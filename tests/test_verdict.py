@@ -285,7 +285,7 @@ def test_an_unfinished_confirmation_gives_no_answer() -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"device": "cuda"}, "1 of 120 trials come from another kind of machine (cuda, torch"),
+        ({"processor": "B"}, "1 of 120 trials come from another kind of machine (B (cpu), torch"),
         ({"data_hash": "e" * 64}, "Trials saw different data"),
     ],
 )
