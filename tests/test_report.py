@@ -160,6 +160,21 @@ def test_a_picture_of_a_probe_shades_the_range_that_was_searched() -> None:
     )
 
 
+def test_ranges_of_very_different_width_are_remarked_on() -> None:
+    """Ranges of two and of four decades: the second arm's trials are spread twice as thin."""
+    arms = {**AUTO, "l2": {"penalty": "l2", "strength": "auto"}}
+    sweep, facts = small_study(arms=arms)
+    narrow, wide = make_bracket(), make_bracket("l2", high=10.0)
+    text = readable(written(sweep, facts, [wide, narrow]))
+    assert (
+        "Searched were 2.0 decades of strengths for l1 and 4.0 decades for l2: of as many trials, "
+        "fewer of the second fall where it counts." in text
+    )
+    less = replace(wide, bracket=replace(wide.bracket, high=9.0))
+    for found in ([narrow, less], [wide], []):
+        assert "decades" not in readable(written(sweep, facts, found))
+
+
 def test_open_ends_of_ranges_are_remarked_on() -> None:
     sweep, facts = small_study(arms=AUTO)
     found = [make_bracket(open_above=True, open_below=True)]

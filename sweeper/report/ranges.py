@@ -11,6 +11,8 @@ from sweeper.results import Bracket, FoundBracket, ProbePoint
 from sweeper.spec import Sweep
 
 WIDTH, HEIGHT, MARGIN = 168, 46, 3
+UNEVEN = 2.0
+"""Ranges that differ by this factor, in decades, spend equal budgets unequally."""
 
 
 def edges(known: Sweep, fronts: Mapping[str, Front]) -> list[str]:
@@ -34,7 +36,26 @@ def remarks(found: Sequence[FoundBracket], ends: Sequence[str]) -> tuple[str, ..
             f"No strength of the probe makes {', '.join(above)} collapse: the range may go on "
             "above."
         )
-    return tuple(said)
+    return (*said, *_uneven(found))
+
+
+def _uneven(found: Sequence[FoundBracket]) -> list[str]:
+    """Say if one arm's trials are spread over a far wider range than another one's."""
+    if not found:
+        return []
+    narrow, wide = min(found, key=_decades), max(found, key=_decades)
+    if _decades(wide) < UNEVEN * _decades(narrow):
+        return []
+    ends = [f"{_decades(one):.1f} decades of strengths for {_name(one)}" for one in (narrow, wide)]
+    return [
+        f"Searched were {ends[0]} and {ends[1].replace(' of strengths', '')}: of as many trials, "
+        "fewer of the second fall where it counts. A higher sparsification.floor ends ranges where "
+        "networks are too bad to matter."
+    ]
+
+
+def _decades(found: FoundBracket) -> float:
+    return math.log10(found.bracket.high / found.bracket.low)
 
 
 def section(found: Sequence[FoundBracket], ends: Sequence[str], total: int | None) -> str:
