@@ -79,6 +79,22 @@ def efforts(facts: Iterable[Fact], sweep: Sweep) -> tuple[Effort, ...]:
     )
 
 
+def reaching(facts: Iterable[Fact], sweep: Sweep) -> dict[str, tuple[int, int]]:
+    """Return how many trials of each arm reach the lowest target accuracy, and of how many.
+
+    Arms of which few do so had fewer trials than others where it counts, whatever their budget.
+    """
+    by, _ = selection(sweep)
+    track, least = sweep.sparsification.track, min(sweep.targets.accuracy)
+    found = dict.fromkeys(sweep.arms, (0, 0))
+    for fact in facts:
+        network = fact.result.judged(track)
+        reached, trials = found[fact.arm]
+        good = network is not None and getattr(network, by) >= least
+        found[fact.arm] = (reached + good, trials + 1)
+    return found
+
+
 def tolerances(facts: Iterable[Fact], known: Sweep) -> tuple[Tolerance, ...]:
     """Return the tolerance of every searched strength; `known` has the ranges that were found.
 

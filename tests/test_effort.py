@@ -9,7 +9,7 @@ from factories import make_bracket, make_fact, make_facts, make_status, make_swe
 from test_report import readable
 
 from sweeper import brackets
-from sweeper.effort import TOLERANCE, efforts, tolerances
+from sweeper.effort import TOLERANCE, efforts, reaching, tolerances
 from sweeper.fronts import Front, mean, reference_corner
 from sweeper.plots import draw, effort_view
 from sweeper.report.page import page
@@ -80,6 +80,13 @@ def test_a_strength_is_tolerant_where_its_trials_lose_little_at_their_size() -> 
     assert found.share == pytest.approx(math.log10(50) / 3)
 
 
+def test_trials_count_where_they_reach_the_lowest_target() -> None:
+    sweep = make_sweep(search={"trials": 6}, targets={"accuracy": [0.98, 0.97]})
+    facts = trials((1e-3, 4000, 0.97), (1e-2, 900, 0.981), (5e-2, 5000, 0.9699), sweep=sweep)
+    facts += [make_fact(sweep=sweep, slot=3, val=0.99, state="diverged")]
+    assert reaching(facts, sweep) == {"none": (0, 0), "l1": (2, 4)}
+
+
 def test_ranges_that_a_probe_found_are_those_searched() -> None:
     arms = {"l1": {"penalty": "l1", "strength": "auto"}}
     sweep = make_sweep(arms=arms, search={"trials": 1})
@@ -126,12 +133,16 @@ def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tole
     sweep = make_sweep(search={"trials": 12, "repeats": 5})
     facts = make_facts(sweep)
     text = readable(page(sweep, make_status(sweep, facts), facts))
-    assert "arm after 3 after 6 after 9 after 12 trials training strength may vary" in text
+    assert (
+        "arm after 3 after 6 after 9 after 12 trials training trials at 97 % strength may vary"
+        in text
+    )
     effort = next(one for one in efforts(facts, sweep) if one.arm == "l1")
     last = mean(effort.hypervolume[-1])
     assert last is not None
     shares = " ".join(f"{100 * effort.share(count):.1f} %" for count in (3, 6, 9))
     said = f"l1 {shares} {last.center:.4f} {last.low:.4f} to {last.high:.4f} 120 s "
+    said += "{} of {} ".format(*reaching(facts, sweep)["l1"])
     assert said in text
     (found,) = [one for one in tolerances(facts, sweep) if one.arm == "l1"]
     assert f"{said}{found.decades:.1f} decades {found.low:.2g} to {found.high:.2g} " in text

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sweeper.effort import TOLERANCE, Effort, efforts, tolerances
+from sweeper.effort import TOLERANCE, Effort, efforts, reaching, tolerances
 from sweeper.fronts import Estimate, mean
 from sweeper.report.tables import cell, numbers
 from sweeper.results import Fact
@@ -31,12 +31,14 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
     total = min(len(one.seconds) for one in found)
     counts = [max(1, round(share * total)) for share in SHARES]
     widths = {one.arm: one for one in reversed(tolerances(facts, known))}
+    reached = reaching(facts, known)
     body = []
     for one in found:
         cells = [cell(f"{100 * one.share(count):.1f} %") for count in counts]
         last = mean(one.hypervolume[-1])
         cells.append(cell("–") if last is None else cell(f"{last.center:.4f}", _interval(last)))
         cells.append(cell(f"{one.seconds[-1]:,.0f} s"))
+        cells.append(cell("{} of {}".format(*reached[one.arm])))
         width = widths.get(one.arm)
         if width is None:
             cells += [cell("–"), cell("–")]
@@ -50,6 +52,7 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
         *(f"after {count}" for count in counts),
         f"after {total} trials",
         "training",
+        f"trials at {100 * min(known.targets.accuracy):.4g} %",
         "strength may vary",
         "such trials",
     ]
@@ -57,7 +60,8 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
         "Hypervolume of the front of a search's first trials, as a share of the last one, mean "
         "over repeats; below the last one its 95 % t-interval over repeats; training is what one "
         "search took. An arm that has nearly all early is easy to tune; one that still rises had "
-        f"too small a budget. On the right: the strengths of trials that lose at most "
+        "too small a budget, and one of which few trials reach the lowest target had fewer than "
+        f"others where it counts. On the right: the strengths of trials that lose at most "
         f"{100 * TOLERANCE:g} points to the best of their arm at their size or below, and how many "
         "trials those are."
     )
