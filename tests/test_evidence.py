@@ -12,9 +12,11 @@ from test_readme import README, ROOT
 
 from sweeper import archive, confirming, datasets, networks
 from sweeper.confirming import Level
+from sweeper.effort import reaching
 from sweeper.fronts import fronts
 from sweeper.report import Confirmation, confirmation_of, figures, standalone
 from sweeper.spec import SUFFIX, Sweep
+from sweeper.spec.difference import differences
 from sweeper.store import Store
 from sweeper.training.weights import decoded, judged_again
 from sweeper.verdict import Versus, sentence, versus
@@ -71,11 +73,27 @@ def test_the_results_are_those_of_the_study_file() -> None:
     assert archive.read(FOLDER).sweep.digest == study.digest
 
 
-def test_readme_quotes_the_answer(again: Confirmation) -> None:
+def test_the_file_with_more_arms_goes_on_with_these_results() -> None:
+    more = Sweep.load(ROOT / "studies" / f"{NAME}-all.yaml")
+    changed = differences(archive.read(FOLDER).sweep, more)
+    assert len(changed) >= 7
+    assert all(one.appends for one in changed), changed
+
+
+def test_readme_quotes_the_answer_and_what_it_rests_on(store: Store, again: Confirmation) -> None:
     assert again.done == again.budget
     found = sentence(versus(again.sweep, again.found))
+    text = " ".join(README.replace("**", "").split())
     assert found
-    assert found in " ".join(README.replace("**", "").split())
+    assert found in text
+    assert f"{len(store.results(NAME))} and {again.budget} trainings" in text
+    confirms = again.sweep.confirms
+    assert confirms is not None
+    number = ("no", "one", "two", "three", "four", "five")[confirms.seeds]
+    assert f"trained again with {number} fresh seeds" in text
+    reached = reaching(store.results(NAME), store.sweep(NAME))
+    mine, l1 = (reached[arm][0] for arm in ("joint_entropy", "l1"))
+    assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in text
 
 
 def test_readmes_table_holds_the_sizes_and_the_ratios(again: Confirmation) -> None:
