@@ -54,10 +54,10 @@ class Drift:
     def text(self) -> str:
         """The difference in points, with its interval."""
         found = self.difference
-        shown = f"{100 * found.center:+.2f} points of validation accuracy"
+        shown = f"{100 * found.center:+z.2f} points of validation accuracy"
         if found.low is None or found.high is None:
             return f"{shown} (n = {found.n}, too few for an interval)"
-        return f"{shown} ({100 * found.low:+.2f} to {100 * found.high:+.2f}, n = {found.n})"
+        return f"{shown} ({100 * found.low:+z.2f} to {100 * found.high:+z.2f}, n = {found.n})"
 
 
 def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, ...]:

@@ -191,3 +191,10 @@ def test_kinds_are_what_results_may_depend_on() -> None:
     others = [usual(device="cuda"), usual(processor="B"), usual(torch="2.1"), usual(sweeper="9")]
     assert len({Kind.of(one) for one in others} | {Kind.of(usual())}) == 5
     assert str(Kind.of(usual(processor=""))) == "cpu, torch 2.15.0, sweeper 0.1.0"
+
+
+def test_a_difference_that_is_rounded_to_nothing_has_no_minus_sign() -> None:
+    _, facts = mixed()
+    (found,) = drifts(facts, [again(facts, *(value / 1000 for value in STEADY))])
+    assert found.difference.center < 0
+    assert found.text == "+0.00 points of validation accuracy (+0.00 to +0.00, n = 6)"

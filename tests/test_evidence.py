@@ -59,7 +59,7 @@ def _size(at: Level) -> str:
         return f"{at.estimate.center:,.0f} ({ends[0]:,.0f} to {ends[1]:,.0f})"
     if at.most:
         return f"≤ {at.most:,.0f}"
-    return f"in {at.reached} repeats" if at.reached else "–"
+    return f"in {at.reached} repeat{'s' * (at.reached > 1)}" if at.reached else "–"
 
 
 def _ratio(row: Versus | None) -> str:

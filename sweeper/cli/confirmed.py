@@ -47,7 +47,7 @@ def sizes_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
             arm,
             str(sum(len(one.facts) for one in mine)),
             str(sum(one.failed for one in mine)),
-            f"{100 * lost:+.2f}",
+            f"{100 * lost:+z.2f}",
             *(percent(cell.center if cell else None) for cell in cells),
         )
     return shown

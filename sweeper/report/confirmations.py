@@ -79,7 +79,7 @@ def levels_table(again: Confirmation) -> str:
         lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
         failed = sum(one.failed for one in mine)
         cells = [_level(level(of[arm], accuracy)) for accuracy in targets]
-        cells.append(cell(f"{100 * lost:+.2f}"))
+        cells.append(cell(f"{100 * lost:+z.2f}"))
         cells.append(cell(f"{failed} of {sum(len(one.facts) for one in mine)}"))
         body.append((arm, cells, FAMILIES[again.sweep.arms[arm].family]))
     head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
