@@ -46,11 +46,11 @@ def _uneven(found: Sequence[FoundBracket]) -> list[str]:
     narrow, wide = min(found, key=_decades), max(found, key=_decades)
     if _decades(wide) < UNEVEN * _decades(narrow):
         return []
-    ends = [f"{_decades(one):.1f} decades of strengths for {_name(one)}" for one in (narrow, wide)]
     return [
-        f"Searched were {ends[0]} and {ends[1].replace(' of strengths', '')}: of as many trials, "
-        "fewer of the second fall where it counts. A higher sparsification.floor ends ranges where "
-        "networks are too bad to matter."
+        f"Searched were {_decades(narrow):.1f} decades of strengths for {_name(narrow)} and "
+        f"{_decades(wide):.1f} decades for {_name(wide)}: of as many trials, fewer of the second "
+        "fall where it counts. A higher sparsification.floor ends ranges where networks are too "
+        "bad to matter."
     ]
 
 
