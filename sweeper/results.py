@@ -183,7 +183,7 @@ class Provenance:
     device: str
     """`cpu` or `cuda`."""
     processor: str
-    """Name of the CPU or GPU."""
+    """Name of the GPU, or of the CPU with the vector instructions that PyTorch takes on it."""
     threads: int
     data_hash: str
     """sha256 over the tensors and the split, in the order train, validation, test."""

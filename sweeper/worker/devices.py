@@ -3,6 +3,7 @@
 import re
 
 from sweeper.errors import InputError
+from sweeper.worker.provenance import cpu_name
 
 
 def checked(name: str) -> str:
@@ -53,11 +54,15 @@ def further(device: str) -> list[str]:
 
 
 def begin(device: str) -> str:
-    """Have a device ready for this process; return the name of a GPU's processor, else ''."""
+    """Have a device ready for this process; return what names its kind of processor.
+
+    A CPU's with the instructions that PyTorch's kernels take on it: rented machines often give
+    several generations one name, and other instructions round otherwise.
+    """
     import torch
 
     if device == "cpu":
-        return ""
+        return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"
     torch.cuda.set_device(device)  # else libraries would take room on the first GPU
     return str(torch.cuda.get_device_name(device))
 
