@@ -1,6 +1,8 @@
 """What a worker finds out about its machine: memory, processors, GPUs, and names of devices."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import torch
 
 from sweeper.errors import InputError
 from sweeper.launch.machine import MOST, Machine, Share, cores, gpus
-from sweeper.worker import devices, limits
+from sweeper.worker import devices, limits, provenance
 
 Tree = Callable[[dict[str, str]], Path]
 GIB = 2**30
@@ -461,3 +463,14 @@ def test_the_devices_of_this_machine_are_those_of_torch() -> None:
     assert devices.present("auto") == ("cuda:0" if count else "cpu")
     with pytest.raises(InputError, match=f"no such device: got 'cuda:{count}'; here: auto, cpu"):
         devices.present(f"cuda:{count}")
+
+
+def test_a_cpu_is_named_with_the_instructions_that_pytorch_takes_on_it() -> None:
+    say = "import torch; from sweeper.worker import devices; print(devices.begin('cpu'))"
+    plain = dict(os.environ, ATEN_CPU_CAPABILITY="default")  # have PyTorch take none
+    done = subprocess.run(
+        [sys.executable, "-c", say], env=plain, capture_output=True, text=True, check=True
+    )
+    name = provenance.cpu_name()
+    assert done.stdout.strip() == f"{name}, DEFAULT"
+    assert devices.begin("cpu") == f"{name}, {torch.backends.cpu.get_cpu_capability()}"
