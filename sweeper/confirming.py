@@ -154,17 +154,22 @@ def confirmed(sweep: Sweep, facts: Iterable[Fact], searched: Iterable[Fact]) -> 
     ]
 
 
-def curves(found: Iterable[Confirmed], by: Accuracy) -> dict[str, dict[int, Curve]]:
-    """Return arm -> repeat -> the curve through the means of its configurations."""
-    points: dict[str, dict[int, list[tuple[float, float]]]] = {}
+def curves(sweep: Sweep, found: Iterable[Confirmed], by: Accuracy) -> dict[str, dict[int, Curve]]:
+    """Return arm -> repeat -> the curve through the means of its configurations.
+
+    `sweep` is the confirmation. Every repeat has a curve: one in which the search found no network
+    within the sizes reaches nothing, and to leave it out would be to average the lucky ones.
+    """
+    points: dict[tuple[str, int], list[tuple[float, float]]] = {}
     for one in found:
         size = one.nonzero
         if size is not None:
-            of = points.setdefault(one.arm, {}).setdefault(one.repeat, [])
-            of.append((size, one.accuracy(by)))
+            points.setdefault((one.arm, one.repeat), []).append((size, one.accuracy(by)))
+    repeats = range(sweep.search.repeats)
     return {
-        arm: {repeat: Curve.of(some) for repeat, some in sorted(repeats.items())}
-        for arm, repeats in points.items()
+        arm: {repeat: Curve.of(points.get((arm, repeat), ())) for repeat in repeats}
+        for arm in sweep.arms
+        if any((arm, repeat) in points for repeat in repeats)
     }
 
 
@@ -198,9 +203,22 @@ def level(repeats: Mapping[int, Curve], accuracy: float) -> Level:
     return Level(readings, found if exact else None, found.center if found else None)
 
 
-def within(found: Iterable[Confirmed], size: int, by: Accuracy) -> Estimate | None:
-    """Return the mean over repeats of what was confirmed within a size; None without any."""
-    return mean([one.accuracy(by) for one in found if size in one.sizes])
+@dataclass(frozen=True, slots=True)
+class Within:
+    """Accuracies of one arm within a size, over its repeats."""
+
+    mean: Estimate | None
+    """With its interval; None unless every repeat has a network within the size."""
+    found: int
+    """Repeats that have one."""
+    repeats: int
+
+
+def within(sweep: Sweep, found: Iterable[Confirmed], arm: str, size: int, by: Accuracy) -> Within:
+    """Return what an arm's confirmed networks within a size reach; `sweep` is the confirmation."""
+    values = [one.accuracy(by) for one in found if one.arm == arm and size in one.sizes]
+    repeats = sweep.search.repeats
+    return Within(mean(values) if len(values) == repeats else None, len(values), repeats)
 
 
 def _chosen(sweep: Sweep, facts: Iterable[Fact], arm: str) -> Iterable[Chosen]:

@@ -16,6 +16,10 @@ TOLERANCE = 0.002
 """Within this the 95 % interval of the mean difference in validation accuracy must lie."""
 
 
+Place = tuple[str, int, int]
+"""Arm, repeat and slot."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """What results may depend on beside their configuration."""
@@ -61,24 +65,29 @@ class Drift:
 
 
 def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, ...]:
-    """Return what was measured between each two kinds, whichever of them came first."""
+    """Return what was measured between each two kinds, whichever of them came first.
+
+    A trial that was trained again twice counts once, as the last check has it: the same seed gives
+    the same bits, and would only seem to be one more.
+    """
     known = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
-    found: dict[tuple[Kind, Kind], list[float]] = {}
+    found: dict[tuple[Kind, Kind], dict[Place, float]] = {}
     for check in checks:
         here = Kind.of(check.provenance)
         for one in check.redone:
-            fact = known.get((one.arm, one.repeat, one.slot))
+            place = (one.arm, one.repeat, one.slot)
+            fact = known.get(place)
             if fact is None or Kind.of(fact.provenance) == here:
                 continue
             network = fact.result.judged(fact.config.track)
             difference = one.val_accuracy - (network.val_accuracy if network else 0.0)
             there = Kind.of(fact.provenance)
             pair, sign = ((there, here), 1.0) if str(there) < str(here) else ((here, there), -1.0)
-            found.setdefault(pair, []).append(sign * difference)
+            found.setdefault(pair, {})[place] = sign * difference
     return tuple(
         Drift(*pair, estimate)
         for pair, values in found.items()
-        if (estimate := mean(values)) is not None
+        if (estimate := mean(list(values.values()))) is not None
     )
 
 

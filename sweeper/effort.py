@@ -34,10 +34,10 @@ class Effort:
         """Return the mean hypervolume over repeats, by number of trials."""
         return tuple(float(np.mean(of)) for of in self.hypervolume)
 
-    def share(self, trials: int) -> float:
-        """Return the part of the final mean hypervolume that the first trials reach."""
+    def share(self, trials: int, of: int) -> float:
+        """Return the part that the first trials reach of the mean hypervolume after `of` trials."""
         means = self.mean()
-        return means[trials - 1] / means[-1] if means and means[-1] > 0 else math.nan
+        return means[trials - 1] / means[of - 1] if means[of - 1] > 0 else math.nan
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,8 @@ def redo(
 ) -> DriftCheck:
     """Train some trials again that come from another kind of machine, and record the outcome.
 
-    They are spread over the sweep. Raises InputError if there are none, and what training raises.
+    They are spread over those of the sweep that were not yet trained again here. Raises InputError
+    if there are none, and what training raises.
     """
     sweep, facts = store.sweep(name), store.results(name)
     trainer = Trainer(sweep, device=device, pack=trials, folder=folder, train=train)
@@ -35,9 +36,19 @@ def redo(
             f"{name}: all {len(facts)} trials on record come from a machine like this one "
             f"({here}): there is no drift to check"
         )
-    chosen = _spread(
-        [fact for fact in foreign if fact.result.state == "complete"] or foreign, trials
-    )
+    again = {
+        (one.arm, one.repeat, one.slot)
+        for check in store.drifts(name)
+        if Kind.of(check.provenance) == here
+        for one in check.redone
+    }
+    left = [fact for fact in foreign if (fact.arm, fact.repeat, fact.slot) not in again]
+    if not left:
+        raise InputError(
+            f"{name}: all {len(foreign)} trials of other machines were trained again on one like "
+            f"this ({here}): nothing more can be measured here"
+        )
+    chosen = _spread([fact for fact in left if fact.result.state == "complete"] or left, trials)
     by_recipe: dict[Recipe, list[Fact]] = {}
     for fact in chosen:
         by_recipe.setdefault(fact.config.recipe, []).append(fact)

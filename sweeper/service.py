@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 from sweeper import brackets
-from sweeper.confirming import confirmed
+from sweeper.answers import Confirmation
 from sweeper.errors import UnknownSweepError
 from sweeper.fronts import fronts
 from sweeper.results import Fact, Slot
@@ -16,7 +16,7 @@ from sweeper.spec import SUFFIX, Sweep
 from sweeper.store import Dump, Store
 
 if TYPE_CHECKING:
-    from sweeper import showing
+    pass
 
 LEAVING_SECONDS = 15.0
 """How long `delete` waits for workers that were told to stop."""
@@ -131,14 +131,14 @@ def _show(
     other = sweep.confirms.of if sweep.confirms else sweep.name + SUFFIX
     studies = search.ids([sweep.name, *sweep.studies(), other])
     if sweep.confirms:
-        again = _again(store, sweep, results)
+        again = _confirmation(store, store.sweep(sweep.confirms.of), sweep, results)
         figures: showing.Figures = {showing.CONFIRMED: showing.confirmed_figure(again)}
         note = showing.confirmed_note(again, studies=studies)
     else:
         further = None
         if other in store.names():
             with suppress(UnknownSweepError):  # deleted since
-                further = _again(store, store.sweep(other), results)
+                further = _confirmation(store, sweep, store.sweep(other), results)
         facts, ranges = results(sweep.name), store.brackets(sweep.name)
         found, status = fronts(facts, sweep), store.status(sweep.name)
         figures = showing.figures(facts, found, sweep, further)
@@ -146,13 +146,11 @@ def _show(
     search.publish(figures, note, sweep.name)
 
 
-def _again(store: Store, sweep: Sweep, results: Callable[[str], Sequence[Fact]]) -> "showing.Again":
-    from sweeper import showing
-
-    status = store.status(sweep.name)
-    of = sweep.confirms.of if sweep.confirms else sweep.name
-    found = confirmed(sweep, results(sweep.name), results(of))
-    return showing.Again(sweep, status.done, status.budget, found)
+def _confirmation(
+    store: Store, search: Sweep, sweep: Sweep, results: Callable[[str], Sequence[Fact]]
+) -> Confirmation:
+    checks = store.drifts(search.name)
+    return Confirmation.of(search, results(search.name), checks, sweep, results(sweep.name))
 
 
 def delete(store: Store, name: str) -> None:

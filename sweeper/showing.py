@@ -1,10 +1,10 @@
 """What the Optuna study of a sweep shows: figures and a Markdown note, from plain facts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from sweeper import brackets
-from sweeper.confirming import Confirmed, within
+from sweeper.answers import Confirmation
+from sweeper.confirming import within
 from sweeper.effort import efforts
 from sweeper.fronts import Front, reference_corner, repeats
 from sweeper.plots import (
@@ -19,7 +19,6 @@ from sweeper.plots import (
 from sweeper.results import Fact, FoundBracket, SweepStatus
 from sweeper.search.notes import fronts_page, study_page
 from sweeper.spec import Sweep
-from sweeper.verdict import answer, versus
 
 FRONTS = "sweeper-fronts"
 HYPERVOLUME = "sweeper-hypervolume"
@@ -32,18 +31,11 @@ Studies = Mapping[str, int]
 """Name of an Optuna study -> its id, for links."""
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
-    """How far a confirmation is, and what it found."""
-
-    sweep: Sweep
-    done: int
-    budget: int
-    found: Sequence[Confirmed]
-
-
 def figures(
-    facts: Sequence[Fact], found: Mapping[str, Front], sweep: Sweep, again: Again | None = None
+    facts: Sequence[Fact],
+    found: Mapping[str, Front],
+    sweep: Sweep,
+    again: Confirmation | None = None,
 ) -> Figures:
     """Return the fronts of a sweep, what they are worth and what tuning took; small ones.
 
@@ -51,7 +43,8 @@ def figures(
     """
     corner = reference_corner(sweep, facts)
     chosen = leading(found, sweep)
-    worth = hypervolume_view(repeats(facts, sweep), chosen, sweep, corner)
+    begun = {(fact.arm, fact.repeat) for fact in facts}
+    worth = hypervolume_view(repeats(facts, sweep), chosen, sweep, corner, begun)
     tuning = efforts(facts, sweep)
     grows = not worth.empty and any(len(one.seconds) > 1 for one in tuning)
     effort = draw(effort_view(tuning, chosen, sweep.name), small=True) if grows else None
@@ -63,7 +56,7 @@ def figures(
     }
 
 
-def confirmed_figure(again: Again) -> str | None:
+def confirmed_figure(again: Confirmation) -> str | None:
     """Return the confirmed networks as a small figure; None without any."""
     view = confirmed_view(again.found, again.sweep)
     return None if view.empty else str(draw(view, small=True).to_json())
@@ -76,7 +69,7 @@ def note(
     ranges: Sequence[FoundBracket] = (),
     *,
     studies: Studies,
-    again: Again | None = None,
+    again: Confirmation | None = None,
 ) -> str:
     """Return the table of the arms in Markdown: budget, best accuracy, size at the targets.
 
@@ -118,7 +111,7 @@ def note(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def confirmed_note(again: Again, *, studies: Studies) -> str:
+def confirmed_note(again: Confirmation, *, studies: Studies) -> str:
     """Return the answer and test accuracies of confirmed networks at each size, in Markdown."""
     sweep, confirms = again.sweep, again.sweep.confirms
     searched = f" · search: {_link(confirms.of, studies)}" if confirms else ""
@@ -133,23 +126,19 @@ def confirmed_note(again: Again, *, studies: Studies) -> str:
     )
 
 
-def _confirmed(again: Again) -> list[str]:
+def _confirmed(again: Confirmation) -> list[str]:
     sweep, found = again.sweep, again.found
-    sizes = sweep.confirms.sizes if sweep.confirms else ()
-    seeds = sweep.confirms.seeds if sweep.confirms else 0
     rows = []
     for arm in sweep.arms:
-        mine = [one for one in found if one.arm == arm]
-        cells = [within(mine, size, "test_accuracy") for size in sizes]
+        cells = [within(sweep, found, arm, size, "test_accuracy").mean for size in again.sizes]
         rows.append([arm, *(f"{cell.center:.2%}" if cell else "–" for cell in cells)])
-    complete = again.done >= again.budget
     return [
-        f"**{answer(versus(sweep, found) if complete else (), again.done, again.budget)}**",
-        _table(["arm", *(f"within {size:,}" for size in sizes)], rows),
-        f"Test accuracy of networks trained again with {seeds} fresh "
-        f"{'seed' if seeds == 1 else 'seeds'} each, mean over repeats. Chosen by the search on "
-        "validation accuracy, the best within each number of nonzero parameters; nothing was "
-        "chosen on test.",
+        f"**{again.answer}**",
+        _table(["arm", *(f"within {size:,}" for size in again.sizes)], rows),
+        f"Test accuracy of networks trained again with {again.seeds} fresh "
+        f"{'seed' if again.seeds == 1 else 'seeds'} each, mean over repeats if all have one. "
+        "Chosen by the search on validation accuracy, the best within each number of nonzero "
+        "parameters; nothing was chosen on test.",
     ]
 
 

@@ -70,7 +70,8 @@ class Versus:
 
 def versus(sweep: Sweep, found: Sequence[Confirmed]) -> tuple[Versus, ...]:
     """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
-    chosen, shown = curves(found, "val_accuracy"), curves(found, "test_accuracy")
+    chosen = curves(sweep, found, "val_accuracy")
+    shown = curves(sweep, found, "test_accuracy")
     rows = []
     for family in OURS:
         for against in (against for against in THEIRS if against != family):
@@ -94,16 +95,6 @@ def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str |
             logs = [math.log(one.value) for one in at.readings.values() if one.value is not None]
             places[arm] = -at.reached, math.fsum(logs) / len(logs)
     return min(places, key=lambda arm: places[arm]) if places else None
-
-
-def answer(rows: Sequence[Versus], done: int, budget: int) -> str:
-    """Return the answer in a sentence, or what is missing for one, after `done` trainings."""
-    if done < budget:
-        return f"Of {budget} trainings with fresh seeds {done} are done: no answer before all are."
-    return sentence(rows) or (
-        "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
-        "together with another one: there is no ratio to quote."
-    )
 
 
 def sentence(rows: Sequence[Versus]) -> str:
@@ -144,21 +135,17 @@ def _versus(
     shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
 ) -> Versus:
     mine, other = level(shown[ours], accuracy), level(shown[theirs], accuracy)
-    repeats = sorted({*mine.readings, *other.readings})
     pairs = [
         (one, two)
-        for repeat in repeats
-        if repeat in mine.readings
-        and repeat in other.readings
-        and (one := mine.readings[repeat].exact) is not None
-        and (two := other.readings[repeat].exact) is not None
+        for repeat, reading in mine.readings.items()
+        if (one := reading.exact) is not None and (two := other.readings[repeat].exact) is not None
     ]
     ratio = None
     # With a repeat left out the others would be the lucky ones.
-    if pairs and len(pairs) == len(repeats):
+    if pairs and len(pairs) == mine.repeats:
         ratio = paired_ratio([one for one, _ in pairs], [two for _, two in pairs])
     bound = None if ratio else _bound(mine, other)
-    return Versus(accuracy, ours, theirs, family, against, ratio, bound, len(pairs), len(repeats))
+    return Versus(accuracy, ours, theirs, family, against, ratio, bound, len(pairs), mine.repeats)
 
 
 def _bound(mine: Level, other: Level) -> Bound | None:

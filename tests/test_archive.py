@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from conftest import Postgres
 from fakes import auto_sweep, fake_probe, fake_train, optuna_study, small_sweep
+from test_brackets_store import find_all
 from test_confirming import TARGETS, finished
 from test_worker import assert_exact, facts, wait_for, worker_process
 
@@ -21,6 +22,7 @@ from sweeper import archive, service
 from sweeper.cli import main
 from sweeper.errors import DigestError, InputError
 from sweeper.fronts import fronts
+from sweeper.results import Bracket
 from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.worker import work
@@ -152,6 +154,38 @@ def test_another_result_of_a_slot_is_refused_and_nothing_changes(
     foreign = replace(store.dump("tiny"), spec=json.dumps(elsewhere.model_dump(mode="json")))
     with pytest.raises(DigestError, match="seed: registered 0, now 1"):
         service.restore(other, foreign)
+
+
+def ranged(store: Store, bracket: Bracket) -> None:
+    """Register a sweep with ranges as a probe on another processor might have found them."""
+    service.register(store, auto_sweep())
+    find_all(store, "tiny", bracket)
+
+
+def test_ranges_that_nothing_was_drawn_from_give_way_to_those_of_the_trials(
+    store: Store, other: Store
+) -> None:
+    sweep = auto_sweep()
+    service.register(store, sweep)
+    work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
+    ranged(other, Bracket(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
+    service.restore(other, store.dump("tiny"))
+    assert other.brackets("tiny") == store.brackets("tiny")
+    assert trials(other, sweep) == trials(store, sweep)
+
+
+def test_other_ranges_with_trials_in_them_are_refused_and_nothing_changes(
+    store: Store, other: Store
+) -> None:
+    service.register(store, auto_sweep())
+    work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
+    ranged(other, Bracket(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
+    some(other, auto_sweep(), 4)
+    kept, before = other.results("tiny"), other.brackets("tiny")
+    said = r"^tiny: l1\.strength of both has another range here .* 0\.01 to 0\.02 instead of .* to "
+    with pytest.raises(InputError, match=said):
+        service.restore(other, replace(store.dump("tiny"), facts=()))
+    assert (other.results("tiny"), other.brackets("tiny")) == (kept, before)
 
 
 KILLED = """

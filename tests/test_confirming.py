@@ -215,7 +215,7 @@ def test_sizes_at_an_accuracy_are_read_within_each_repeat() -> None:
             )
         )
     found = [one for one in confirmed(again, results, facts) if one.arm == "none"]
-    of = curves(found, "test_accuracy")["none"]
+    of = curves(again, found, "test_accuracy")["none"]
     at = level(of, 0.94)
     assert at.readings[0].exact == pytest.approx(10_000)
     assert at.readings[1].state == "below"
@@ -224,7 +224,7 @@ def test_sizes_at_an_accuracy_are_read_within_each_repeat() -> None:
     assert at.most == pytest.approx((10_000 * 2000) ** 0.5)
     high = level(of, 0.975)
     assert (high.reached, high.most) == (1, None)
-    mean = within(found, 100_000, "test_accuracy")
+    mean = within(again, found, "none", 100_000, "test_accuracy").mean
     assert mean is not None
     assert mean.center == pytest.approx((0.98 + 0.97) / 2)
 

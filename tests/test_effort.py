@@ -39,8 +39,8 @@ def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
         assert effort.seconds == pytest.approx([10.0 * count for count in range(1, 13)])
         means = effort.mean()
         assert list(means) == sorted(means)
-        assert effort.share(12) == 1
-        assert effort.share(1) == pytest.approx(np.mean(effort.hypervolume[0]) / means[-1])
+        assert effort.share(12, 12) == 1
+        assert effort.share(1, 12) == pytest.approx(np.mean(effort.hypervolume[0]) / means[-1])
 
 
 def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
@@ -48,7 +48,7 @@ def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
     facts = [fact for fact in make_facts(sweep) if fact.repeat == 0 or fact.slot < 3]
     assert {len(effort.seconds) for effort in efforts(facts, sweep)} == {3}
     assert efforts([], sweep) == ()
-    assert math.isnan(efforts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1))
+    assert math.isnan(efforts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1, 1))
 
 
 def trials(*some: tuple[float, int, float], sweep: Sweep, **changes: Any) -> list[Fact]:
@@ -140,9 +140,21 @@ def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tole
     effort = next(one for one in efforts(facts, sweep) if one.arm == "l1")
     last = mean(effort.hypervolume[-1])
     assert last is not None
-    shares = " ".join(f"{100 * effort.share(count):.1f} %" for count in (3, 6, 9))
+    shares = " ".join(f"{100 * effort.share(count, 12):.1f} %" for count in (3, 6, 9))
     said = f"l1 {shares} {last.center:.4f} {last.low:.4f} to {last.high:.4f} 120 s "
     said += "{} of {} ".format(*reaching(facts, sweep)["l1"])
     assert said in text
     (found,) = [one for one in tolerances(facts, sweep) if one.arm == "l1"]
     assert f"{said}{found.decades:.1f} decades {found.low:.2g} to {found.high:.2g} " in text
+
+
+def test_while_a_sweep_runs_arms_are_shown_after_as_many_trials() -> None:
+    sweep = make_sweep(search={"trials": 12, "repeats": 2})
+    facts = [fact for fact in make_facts(sweep) if fact.arm == "l1" or fact.slot < 8]
+    text = readable(page(sweep, make_status(sweep, facts), facts))
+    effort = next(one for one in efforts(facts, sweep) if one.arm == "l1")
+    assert len(effort.seconds) == 12
+    assert effort.mean()[7] < effort.mean()[11]
+    assert "arm after 2 after 4 after 6 after 8 trials" in text
+    shares = " ".join(f"{100 * effort.share(count, 8):.1f} %" for count in (2, 4, 6))
+    assert f"l1 {shares} {effort.mean()[7]:.4f} n = 2 {effort.seconds[7]:,.0f} s" in text

@@ -11,10 +11,11 @@ import pytest
 from test_readme import README, ROOT
 
 from sweeper import archive, confirming, datasets, networks
+from sweeper.answers import Confirmation
 from sweeper.confirming import Level
 from sweeper.effort import reaching
 from sweeper.fronts import fronts
-from sweeper.report import Confirmation, confirmation_of, figures, standalone
+from sweeper.report import confirmation_of, figures, standalone
 from sweeper.spec import SUFFIX, Sweep
 from sweeper.spec.difference import differences
 from sweeper.store import Store
@@ -99,7 +100,7 @@ def test_readme_quotes_the_answer_and_what_it_rests_on(store: Store, again: Conf
 def test_readmes_table_holds_the_sizes_and_the_ratios(again: Confirmation) -> None:
     shown = table()
     targets = again.sweep.targets.accuracy
-    curves = confirming.curves(again.found, "test_accuracy")
+    curves = confirming.curves(again.sweep, again.found, "test_accuracy")
     for arm, repeats in curves.items():
         name = arm.replace("_shuffled", ", its entries shuffled")
         assert shown.pop(name) == [_size(confirming.level(repeats, value)) for value in targets]

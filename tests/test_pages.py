@@ -19,6 +19,7 @@ from pages import confirmed, get, searched
 from sqlalchemy import create_engine, text
 
 from sweeper import service
+from sweeper.answers import Confirmation
 from sweeper.confirming import confirmation
 from sweeper.dashboard import Application
 from sweeper.dashboard.sweeps.payloads import Size, confirmed_payload
@@ -198,7 +199,7 @@ def test_a_marker_keeps_its_configuration_where_sizes_are_equal_when_rounded() -
         for repeat_, slot in again.slots("l1")
         if repeat_ == repeat
     ]
-    payload = confirmed_payload(again, trained, facts, {})
+    payload = confirmed_payload(Confirmation.of(sweep, facts, (), again, trained), {})
     (arm,) = (one for one in payload["arms"] if one["name"] == "l1")
     assert {point["x"] for point in arm["points"]} == {100}
     found = {point["repeat"]: point["y"] for point in arm["points"]}

@@ -18,9 +18,10 @@ from factories import (
     make_sweep,
 )
 
+from sweeper.answers import refusals
 from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
-from sweeper.report.findings import arm_rows, refusals, remarks, standing
+from sweeper.report.findings import arm_rows, remarks, standing
 from sweeper.report.page import page, study_text
 from sweeper.results import Fact, FoundBracket, LastError
 from sweeper.spec import Sweep
@@ -40,7 +41,7 @@ def small_study(**changes: Any) -> tuple[Sweep, list[Fact]]:
 def sentence(sweep: Sweep, facts: list[Fact]) -> str:
     status = make_status(sweep, facts)
     rows = arm_rows(sweep, status, facts, "pruned")
-    return standing(sweep, status, rows, refusals(status, facts))
+    return standing(sweep, status, rows, refusals(sweep, facts))
 
 
 def written(sweep: Sweep, facts: list[Fact], found: Sequence[FoundBracket] = ()) -> str:

@@ -7,9 +7,10 @@ import pytest
 from factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 
 from sweeper import showing
-from sweeper.confirming import confirmation, confirmed
+from sweeper.answers import Confirmation
+from sweeper.confirming import confirmation
 from sweeper.fronts import fronts, reference_corner, repeats
-from sweeper.results import Fact
+from sweeper.results import Fact, TrialState
 from sweeper.spec import Sweep
 
 THIRTEEN = {
@@ -17,7 +18,7 @@ THIRTEEN = {
 }
 
 
-def shown(sweep: Sweep, facts: list[Fact], again: showing.Again | None = None) -> showing.Figures:
+def shown(sweep: Sweep, facts: list[Fact], again: Confirmation | None = None) -> showing.Figures:
     return showing.figures(facts, fronts(facts, sweep), sweep, again)
 
 
@@ -27,7 +28,7 @@ def note(sweep: Sweep, facts: list[Fact], **options: object) -> str:
     return write(**{"studies": studies, **options})  # type: ignore[arg-type]
 
 
-def again(sweep: Sweep, facts: list[Fact], seeds: int = 2, undone: int = 0) -> showing.Again:
+def again(sweep: Sweep, facts: list[Fact], seeds: int = 2, undone: int = 0) -> Confirmation:
     """Return a confirmation whose networks are those of the search, by and by."""
     wanted = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
     assert wanted.confirms
@@ -42,9 +43,7 @@ def again(sweep: Sweep, facts: list[Fact], seeds: int = 2, undone: int = 0) -> s
             trained.append(
                 make(nonzero=network.nonzero, val=network.val_accuracy, params=one.params)
             )
-    budget = len(trained)
-    trained = trained[: budget - undone]
-    return showing.Again(wanted, len(trained), budget, confirmed(wanted, trained, facts))
+    return Confirmation.of(sweep, facts, (), wanted, trained[: len(trained) - undone])
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def test_what_has_nothing_to_show_is_no_figure() -> None:
     assert shown(sweep, facts)["sweeper-effort"]
     collapsed = [make_fact(sweep=sweep, slot=slot, state="collapsed") for slot in range(3)]
     assert shown(sweep, collapsed) | empty == shown(sweep, collapsed)
-    unborn = showing.Again(sweep, 0, 3, [])
+    unborn = Confirmation(sweep, (), ())
     assert shown(sweep, facts, unborn)["sweeper-confirmed"] is None
 
 
@@ -104,6 +103,17 @@ def test_hypervolume_is_drawn_by_repeat_from_the_best_arm_down(
     assert means["y"] == sorted(worth, key=lambda arm: -sum(worth[arm]))
     assert means["x"] == pytest.approx([sum(worth[arm]) / 5 for arm in means["y"]], abs=1e-4)
     assert figure["layout"]["yaxis"]["categoryarray"] == means["y"][::-1]
+
+
+def test_a_repeat_of_which_all_collapsed_is_worth_nothing() -> None:
+    sweep = make_sweep(search={"trials": 1, "repeats": 3})
+    states: list[TrialState] = ["complete", "collapsed"]
+    facts = [make_fact(sweep=sweep, arm="l1", repeat=n, state=states[n]) for n in range(2)]
+    figure = json.loads(shown(sweep, facts)["sweeper-hypervolume"] or "")
+    _, dots, means = figure["data"]
+    good, none = dots["x"]  # the third repeat has no trial yet
+    assert good > none == 0
+    assert means["x"] == pytest.approx([good / 2], abs=1e-4)
 
 
 def test_of_many_arms_the_hypervolume_of_the_best_is_drawn() -> None:

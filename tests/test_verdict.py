@@ -1,5 +1,6 @@
 """Families of penalties against each other, from confirmed networks made by hand."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
@@ -10,9 +11,12 @@ import pytest
 from factories import make_fact, make_provenance, make_status, make_sweep
 from test_report import readable
 
-from sweeper.confirming import Confirmed, confirmation, confirmed, curves
-from sweeper.fronts import paired_ratio
-from sweeper.report import Confirmation, write_report
+from sweeper import showing
+from sweeper.answers import Confirmation
+from sweeper.confirming import Confirmed, confirmation, confirmed, curves, within
+from sweeper.dashboard.sweeps.payloads import confirmed_payload
+from sweeper.fronts import fronts, paired_ratio
+from sweeper.report import write_report
 from sweeper.report.confirmations import versus_table
 from sweeper.report.page import page
 from sweeper.results import Fact
@@ -150,7 +154,7 @@ def test_who_stands_for_a_family_is_chosen_on_validation_alone() -> None:
         return val, 1100 if arm == "l2" else val
 
     sweep, found, _ = again(5, lucky)
-    assert best(sweep, curves(found, "val_accuracy"), "lp", 0.97) == "l1"
+    assert best(sweep, curves(sweep, found, "val_accuracy"), "lp", 0.97) == "l1"
     assert {row.theirs for row in versus(sweep, found) if row.against == "lp"} == {"l1"}
 
 
@@ -170,7 +174,7 @@ def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() 
 
     for middle in (seldom, fewer):
         sweep, found, _ = again(5, middle)
-        chosen = curves(found, "val_accuracy")
+        chosen = curves(sweep, found, "val_accuracy")
         assert best(sweep, chosen, "lp", 0.97) == "l1"
         assert best(sweep, chosen, "lp", 0.999) is None
         rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
@@ -182,7 +186,9 @@ def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() 
         return 20_000 if (arm, repeat) in {("l1", 0), ("l2", 1)} else test, test
 
     sweep, found, _ = again(5, both)
-    assert best(sweep, curves(found, "val_accuracy"), "lp", 0.97) == "l1"  # needs less than l2
+    assert (
+        best(sweep, curves(sweep, found, "val_accuracy"), "lp", 0.97) == "l1"
+    )  # needs less than l2
 
 
 @pytest.mark.parametrize(
@@ -195,7 +201,7 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
         val, test = sizes(name, repeat)
         return val, 900 if (name, repeat) == (arm, 3) else test
 
-    sweep, found, _ = again(5, small)
+    sweep, found, trained = again(5, small)
     (row,) = [
         row
         for row in versus(sweep, found)
@@ -212,7 +218,7 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
     assert row.text == f"{side} {expected.center:.2f}"
     said = f"(mixed) {side} {expected.center:.2f} times"
     assert said in sentence(versus(sweep, found))
-    shown = versus_table(Confirmation(sweep, (), 1, 1, tuple(found)))
+    shown = versus_table(Confirmation(sweep, tuple(trained), tuple(found)))
     assert f"{sign} {expected.center:.2f}" in shown
 
 
@@ -256,17 +262,46 @@ def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
     assert sentence(()) == ""
 
 
-def report(repeats: int, **changes: Any) -> str:
+def confirmed_search(
+    done: int | None = None, *, repeats: int = 5, seeds: int = 2, **origin: Any
+) -> tuple[Sweep, list[Fact], Confirmation]:
+    """A search with its confirmation, the first training of which has another origin, if named."""
     sweep, facts = search(repeats)
-    confirms, found, trained = again(repeats, sizes)
-    budget = sum(len(confirms.slots(arm)) for arm in confirms.arms)
-    usual = {"done": budget, "budget": budget} | changes
-    part = Confirmation(confirms, tuple(trained), found=tuple(found), **usual)
-    return page(sweep, make_status(sweep, facts), facts, again=part)
+    confirms, _, trained = again(repeats, sizes, seeds=seeds)
+    if origin:
+        trained[0] = replace(trained[0], provenance=make_provenance(**origin))
+    return sweep, facts, Confirmation.of(sweep, facts, (), confirms, trained[:done])
+
+
+def shown(sweep: Sweep, facts: list[Fact], again: Confirmation) -> dict[str, str]:
+    """Return all that is said of a confirmation, by where."""
+    status = make_status(sweep, facts)
+    return {
+        "report": readable(page(sweep, status, facts, again=again)),
+        "page": confirmed_payload(again, {})["answer"],
+        "note": showing.note(sweep, status, fronts(facts, sweep), studies={}, again=again),
+        "own note": showing.confirmed_note(again, studies={}),
+    }
+
+
+def report(repeats: int, **changes: Any) -> str:
+    sweep, facts, found = confirmed_search(repeats=repeats)
+    return page(sweep, make_status(sweep, facts), facts, again=replace(found, **changes))
+
+
+def ranked(said: Mapping[str, str]) -> set[str]:
+    """Return where arms are set against each other."""
+    return {
+        place
+        for place, text in said.items()
+        if re.search(r"needs \d\.\d\d times the|L_p / L_p penalties \d\.\d\d", text)
+    }
 
 
 def test_a_report_begins_with_the_answer_of_the_confirmed_networks() -> None:
-    text = readable(report(5))
+    said = shown(*confirmed_search())
+    assert ranked(said) == {"report", "page", "note", "own note"}
+    text = said["report"]
     at = text.index
     assert at("At 97 % test accuracy, the best of the pure entropies") < at("Confirmed with fresh")
     assert at("Confirmed with fresh seeds") < at("Fronts of the search")
@@ -278,29 +313,81 @@ def test_a_report_begins_with_the_answer_of_the_confirmed_networks() -> None:
 
 
 def test_an_unfinished_confirmation_gives_no_answer() -> None:
-    text = readable(report(5, done=7, budget=120))
-    assert "Of 120 trainings with fresh seeds 7 are done: no answer before all are." in text
+    said = shown(*confirmed_search(7))
+    for text in said.values():
+        assert "Of 120 trainings with fresh seeds 7 are done: no answer before all are." in text
+    assert not ranked(said)
 
 
 @pytest.mark.parametrize(
-    ("changes", "reason"),
+    ("origin", "reason"),
     [
         ({"processor": "B"}, "1 of 120 trials come from another kind of machine (B (cpu), torch"),
         ({"data_hash": "e" * 64}, "Trials saw different data"),
     ],
 )
 def test_confirmed_networks_of_another_machine_or_data_are_no_answer(
-    changes: Any, reason: str
+    origin: Any, reason: str
 ) -> None:
-    sweep, facts = search(5)
-    confirms, found, trained = again(5, sizes, seeds=1)
-    budget = len(trained)
-    trained[0] = replace(trained[0], provenance=make_provenance(**changes))
-    part = Confirmation(confirms, tuple(trained), budget, budget, tuple(found))
-    text = readable(page(sweep, make_status(sweep, facts), facts, again=part))
-    assert "These arms are not ranked" in text
-    assert reason in text
-    assert "needs 0.67 times" not in text
+    said = shown(*confirmed_search(seeds=1, **origin))
+    assert "These arms are not ranked" in said["report"]
+    for text in said.values():
+        assert reason in text
+    assert not ranked(said)
+
+
+def test_arms_of_unequal_budgets_have_no_answer_however_they_were_confirmed() -> None:
+    sweep, facts, known = confirmed_search()
+    fewer = [fact for fact in facts if (fact.arm, fact.repeat, fact.slot) != ("l2", 4, 0)]
+    trained = [fact for fact in known.facts if fact.arm != "l2"]
+    said = shown(sweep, fewer, Confirmation.of(sweep, fewer, (), known.sweep, trained))
+    for text in said.values():
+        assert "unequal numbers of finished trials: l1 10, l2 9" in text
+    assert not ranked(said)
+
+
+def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> None:
+    sweep, facts, known = confirmed_search()
+    more = sweep.model_dump()
+    more["arms"]["elastic"] = {"penalty": "elastic_net", "strength": AUTO}
+    longer = Sweep.model_validate(more)
+    make = partial(make_fact, sweep=longer, arm="elastic")
+    further = [*facts, *(make(repeat=r, slot=slot) for r in range(5) for slot in range(2))]
+    said = shown(longer, further, Confirmation.of(longer, further, (), known.sweep, known.facts))
+    for text in said.values():
+        assert "The search went on since its choice was confirmed: sweeper confirm toy" in text
+    assert not ranked(said)
+
+
+def test_where_confirmed_networks_come_from_is_said() -> None:
+    sweep, facts, known = confirmed_search(git_commit="c" * 40, host="far-away")
+    text = shown(sweep, facts, known)["report"]
+    assert f"Trials come from different commits: {make_provenance().git_commit}, {'c' * 40}." in text
+    _, _, origins = text.partition("Where the numbers come from")
+    assert "far-away" in origins
+
+
+def test_a_repeat_without_a_network_is_one_that_does_not_reach_it() -> None:
+    sweep, found, _ = again(5, sizes)
+    some = [one for one in found if (one.arm, one.repeat) != ("l1", 3)]
+    (row,) = [
+        row
+        for row in versus(sweep, some)
+        if (row.family, row.against, row.accuracy) == ("entropy", "lp", 0.97)
+        and row.theirs in ("l1", "l2")
+    ]
+    assert row.theirs == "l2"  # which reaches it in all repeats
+    both = [one for one in some if (one.arm, one.repeat) != ("l2", 3)]
+    (row,) = [
+        row
+        for row in versus(sweep, both)
+        if (row.family, row.against, row.accuracy) == ("entropy", "lp", 0.97)
+    ]
+    assert (row.theirs, row.ratio, row.bound) == ("l1", None, None)
+    assert row.text == "both reach it in 4 of 5 repeats"
+    at = within(sweep, some, "l1", SIZES[0], "test_accuracy")
+    assert (at.mean, at.found, at.repeats) == (None, 4, 5)
+    assert within(sweep, found, "l1", SIZES[0], "test_accuracy").mean
 
 
 def test_a_report_without_confirmation_says_how_to_get_one(tmp_path: Path) -> None:

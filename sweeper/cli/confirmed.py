@@ -24,8 +24,8 @@ def show(
     found = confirmed(sweep, facts, searched)
     if not found:
         return
-    yield "test accuracy (%) of networks trained again, mean over seeds and repeats; shrinkage: how"
-    yield "many points of validation accuracy the search promised too much:"
+    yield "test accuracy (%) of networks trained again, mean over seeds, then over repeats if all"
+    yield "have one; shrinkage: points of validation accuracy that the search promised too much:"
     yield sizes_table(sweep, found)
     yield "nonzero parameters at a test accuracy, between these means:"
     yield levels_table(sweep, found)
@@ -42,7 +42,7 @@ def sizes_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
         if not mine:
             continue
         lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
-        cells = [within(mine, size, TEST) for size in sizes]
+        cells = [within(sweep, found, arm, size, TEST).mean for size in sizes]
         shown.add_row(
             arm,
             str(sum(len(one.facts) for one in mine)),
@@ -59,7 +59,7 @@ def levels_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
 
     targets = sweep.targets.accuracy
     shown = table("arm", *(f">at {100 * accuracy:g} %" for accuracy in targets))
-    for arm, of in curves(found, TEST).items():
+    for arm, of in curves(sweep, found, TEST).items():
         cells = [_cell(level(of, accuracy)) for accuracy in targets]
         shown.add_row(arm, *cells)
     return shown

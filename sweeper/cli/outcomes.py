@@ -26,8 +26,8 @@ from sweeper.results import Accuracy, DriftCheck, Fact, FoundBracket, SweepStatu
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from sweeper.answers import Confirmation
     from sweeper.fronts import Front, FrontPoint
-    from sweeper.report import Confirmation
     from sweeper.spec import Sweep
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}

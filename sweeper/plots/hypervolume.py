@@ -1,6 +1,6 @@
 """The picture of what each arm's fronts are worth: hypervolume, one dot for each repeat."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,16 +48,18 @@ def hypervolume_view(
     chosen: Sequence[str],
     sweep: Sweep,
     corner: tuple[int, float],
+    begun: Collection[tuple[str, int]],
 ) -> RangeView:
     """Return what the fronts of each arm's repeats are worth, arms in `chosen` in their colours.
 
-    A repeat without any trial yet says nothing and is left out.
+    `begun` are the arms and repeats that have a trial: one whose trials all collapsed is worth 0,
+    one without any yet says nothing and is left out.
     """
     looks = series_of(list(of), list(chosen))
     rows = [
-        Row(arm, looks[arm].color, tuple(round(front.hypervolume(corner), 4) for front in begun))
-        for arm, fronts in of.items()
-        if (begun := [front for front in fronts if front.candidates])
+        Row(arm, looks[arm].color, tuple(round(front.hypervolume(corner), 4) for front in fronts))
+        for arm, all_ in of.items()
+        if (fronts := [front for repeat, front in enumerate(all_) if (arm, repeat) in begun])
     ]
     best = sorted(rows, key=lambda row: -row.mean)[:ROWS]
     several = any(len(row.values) > 1 for row in rows)

@@ -303,8 +303,9 @@ def make_view(
     stairs: bool,
     corners: Mapping[str, tuple[tuple[float, float], ...]] | None = None,
     bands: Mapping[str, tuple[tuple[float, float, float], ...]] | None = None,
+    why: str = "of largest hypervolume",
 ) -> View:
-    """Return the picture of the dots of each arm, those in `chosen` in colour."""
+    """Return the picture of the dots of each arm, those in `chosen` in colour; `why` says which."""
     by, show = selection(sweep)
     lines, around = corners or {}, bands or {}
     beside = published(sweep)
@@ -319,8 +320,7 @@ def make_view(
         plain = [name for name in chosen if _is_plain(sweep, name)][:1]
         and_plain = f" and {plain[0]}" if plain else ""
         subtitle += (
-            f" · of {len(dots)} arms the {len(chosen) - len(plain)} of largest hypervolume"
-            f"{and_plain} in colour"
+            f" · of {len(dots)} arms the {len(chosen) - len(plain)} {why}{and_plain} in colour"
         )
     return View(
         title=title,

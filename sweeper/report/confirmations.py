@@ -1,62 +1,17 @@
 """What confirmed networks say: the answer, sizes at accuracies, families against each other."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
-from sweeper import verdict
+from sweeper.answers import Confirmation
 from sweeper.catalogue import FAMILIES
-from sweeper.confirming import Confirmed, Level, curves, level, within
+from sweeper.confirming import Level, Within, curves, level, within
 from sweeper.fronts import FEWEST, Estimate
 from sweeper.report import pixels
 from sweeper.report.tables import cell, numbers
-from sweeper.results import Fact
-from sweeper.spec import Sweep
-from sweeper.verdict import Versus, versus
-
-
-@dataclass(frozen=True, slots=True)
-class Confirmation:
-    """A confirmation as a report needs it."""
-
-    sweep: Sweep
-    facts: tuple[Fact, ...]
-    done: int
-    budget: int
-    found: tuple[Confirmed, ...]
-    networks: Mapping[str, bytes] = field(default_factory=dict)
-    """By arm: the kept network that `pictured` names."""
-
-    @property
-    def size(self) -> int:
-        """The middle one of the sizes: where layers and pixels are looked at."""
-        sizes = self.sweep.confirms.sizes if self.sweep.confirms else ()
-        return sizes[len(sizes) // 2] if sizes else 0
-
-    def pictured(self) -> dict[str, Fact]:
-        """Return of each arm one network within `size`: the first repeat's, the first seed's."""
-        chosen: dict[str, Fact] = {}
-        for one in self.found:
-            complete = [fact for fact in one.facts if fact.result.state == "complete"]
-            if self.size in one.sizes and complete:
-                chosen.setdefault(one.arm, complete[0])
-        return chosen
-
-    @property
-    def versus(self) -> tuple[Versus, ...]:
-        return versus(self.sweep, self.found)
-
-
-def answer(again: Confirmation) -> str:
-    """Return the answer in a sentence, or what is missing for one."""
-    complete = again.done >= again.budget
-    return verdict.answer(again.versus if complete else (), again.done, again.budget)
+from sweeper.verdict import Versus
 
 
 def hedge(again: Confirmation) -> str:
     """Return what the answer rests on."""
-    confirms = again.sweep.confirms
-    seeds = confirms.seeds if confirms else 0
-    seed = "seed" if seeds == 1 else "seeds"
+    seed = "seed" if again.seeds == 1 else "seeds"
     repeats = again.sweep.search.repeats
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
     if again.sweep.select_on == "test":
@@ -64,15 +19,15 @@ def hedge(again: Confirmation) -> str:
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
     return (
         f"Of each of {repeats} independent searches the configuration that was best on {split} "
-        f"within each size, trained again with {seeds} fresh {seed}. Arms that stand for a family "
-        f"were chosen on validation, {quoted}.{few}"
+        f"within each size, trained again with {again.seeds} fresh {seed}. Arms that stand for a "
+        f"family were chosen on validation, {quoted}.{few}"
     )
 
 
 def levels_table(again: Confirmation) -> str:
     """Return nonzero parameters at test accuracies, with intervals over repeats."""
     targets = again.sweep.targets.accuracy
-    of = curves(again.found, "test_accuracy")
+    of = curves(again.sweep, again.found, "test_accuracy")
     body = []
     for arm in (arm for arm in again.sweep.arms if arm in of):
         mine = [one for one in again.found if one.arm == arm]
@@ -94,17 +49,16 @@ def levels_table(again: Confirmation) -> str:
 
 def sizes_table(again: Confirmation) -> str:
     """Return test accuracies within each size."""
-    sizes = again.sweep.confirms.sizes if again.sweep.confirms else ()
     body = []
     for arm in again.sweep.arms:
-        mine = [one for one in again.found if one.arm == arm]
-        cells = [_accuracy(within(mine, size, "test_accuracy")) for size in sizes]
-        body.append((arm, cells, ""))
+        found = [within(again.sweep, again.found, arm, s, "test_accuracy") for s in again.sizes]
+        body.append((arm, [_accuracy(one) for one in found], ""))
     caption = (
         "Test accuracy in % of the configurations that were best on validation within a number of "
-        "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval."
+        "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
+        "in how many repeats there is a network within that size."
     )
-    return numbers(["arm", *(f"≤ {size:,}" for size in sizes)], body, caption)
+    return numbers(["arm", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
 
 
 def versus_table(again: Confirmation) -> str:
@@ -169,9 +123,10 @@ def _level(at: Level) -> str:
     return cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else None)
 
 
-def _accuracy(found: Estimate | None) -> str:
+def _accuracy(at: Within) -> str:
+    found = at.mean
     if found is None:
-        return cell("–")
+        return cell("–", f"in {at.found} of {at.repeats}" if at.found else None)
     scaled = Estimate(
         100 * found.center,
         None if found.low is None else 100 * found.low,

@@ -34,10 +34,10 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
     reached = reaching(facts, known)
     body = []
     for one in found:
-        cells = [cell(f"{100 * one.share(count):.1f} %") for count in counts]
-        last = mean(one.hypervolume[-1])
+        cells = [cell(f"{100 * one.share(count, total):.1f} %") for count in counts]
+        last = mean(one.hypervolume[total - 1])
         cells.append(cell("–") if last is None else cell(f"{last.center:.4f}", _interval(last)))
-        cells.append(cell(f"{one.seconds[-1]:,.0f} s"))
+        cells.append(cell(f"{one.seconds[total - 1]:,.0f} s"))
         cells.append(cell("{} of {}".format(*reached[one.arm])))
         width = widths.get(one.arm)
         if width is None:

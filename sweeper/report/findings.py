@@ -1,11 +1,12 @@
-"""What the facts of a sweep say, and what forbids to say more."""
+"""What the facts of a sweep say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeper import drift
+from sweeper.answers import distinct
 from sweeper.fronts import Front, FrontPoint, fronts, reference_corner, selection
-from sweeper.results import DriftCheck, Fact, Provenance, SweepStatus, Track
+from sweeper.results import DriftCheck, Fact, SweepStatus, Track
 from sweeper.spec import Sweep
 
 
@@ -52,28 +53,6 @@ def arm_rows(
     )
 
 
-def refusals(
-    status: SweepStatus,
-    facts: Sequence[Fact],
-    checks: Sequence[DriftCheck] = (),
-    confirmed: Sequence[Fact] = (),
-) -> tuple[str, ...]:
-    """Return the reasons why these arms must not be ranked, as sentences.
-
-    `checks` are the trials of other machines that were trained again, `confirmed` are the facts of
-    the confirmation.
-    """
-    found = []
-    done = {arm.arm: arm.done for arm in status.arms}
-    if len(set(done.values())) > 1:
-        counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
-        found.append(f"The arms have unequal numbers of finished trials: {counts}.")
-    hashes = _distinct([*facts, *confirmed], lambda origin: origin.data_hash[:12])
-    if len(hashes) > 1:
-        found.append(f"Trials saw different data; the data hashes are {', '.join(hashes)}.")
-    return (*found, *drift.refusals(facts, checks, status.name, confirmed))
-
-
 def remarks(
     sweep: Sweep, facts: Sequence[Fact], checks: Sequence[DriftCheck] = ()
 ) -> tuple[str, ...]:
@@ -86,7 +65,7 @@ def remarks(
             "that they are quoted on."
         )
     # Most commits change nothing of a trial: said, but no reason not to rank.
-    commits = _distinct(facts, lambda origin: origin.git_commit)
+    commits = distinct(facts, lambda origin: origin.git_commit)
     if len(commits) > 1:
         shown = ", ".join(text or "unknown" for text in commits)
         found.append(f"Trials come from different commits: {shown}.")
@@ -132,7 +111,3 @@ def standing(
         f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "
         f"({second.nonzero:,}; {beside} {100 * second.accuracy(show):.2f} %)."
     )
-
-
-def _distinct(facts: Sequence[Fact], value: Callable[[Provenance], str]) -> list[str]:
-    return sorted({value(fact.provenance) for fact in facts})

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper import service
-from sweeper.confirming import confirmed
-from sweeper.report.confirmations import Confirmation
+from sweeper.answers import Confirmation
 from sweeper.results import Fact
 from sweeper.search.artifacts import NETWORK
 from sweeper.spec import SUFFIX
@@ -21,10 +20,8 @@ def confirmation_of(
     """
     if (registered := name + SUFFIX) not in store.names():
         return None
-    sweep, status = store.sweep(registered), store.status(registered)
-    facts = store.results(registered)
-    found = tuple(confirmed(sweep, facts, searched))
-    again = Confirmation(sweep, facts, status.done, status.budget, found)
+    sweep, facts = store.sweep(registered), store.results(registered)
+    again = Confirmation.of(store.sweep(name), searched, store.drifts(name), sweep, facts)
     if artifacts is None:
         return again
     with service.searching(store, sweep) as search:

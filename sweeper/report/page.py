@@ -8,12 +8,12 @@ from string import Template
 import yaml
 
 from sweeper import brackets, plots
+from sweeper.answers import Confirmation, refusals
 from sweeper.fronts import fronts, repeats, selection
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
 from sweeper.report import confirmations, effort, ranges, tables
-from sweeper.report.confirmations import Confirmation
-from sweeper.report.findings import arm_rows, refusals, remarks, standing
+from sweeper.report.findings import arm_rows, remarks, standing
 from sweeper.report.sketch import sketch
 from sweeper.results import DriftCheck, Fact, FoundBracket, SweepStatus, Track
 from sweeper.spec import Sweep
@@ -48,7 +48,8 @@ def page(
     """
     track = sweep.sparsification.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
-    reasons = refusals(status, facts, checks, again.facts if again else ())
+    everything = [*facts, *(again.facts if again else ())]
+    reasons = refusals(sweep, facts, checks, again.facts if again else ())
     rows = arm_rows(sweep, status, facts, track)
     beside = arm_rows(sweep, status, facts, other)
     made = fronts(facts, sweep)
@@ -56,7 +57,7 @@ def page(
     ends = ranges.edges(known, made)
     views = figures(sweep, facts, again)
     if again and not reasons:
-        said, but = confirmations.answer(again), confirmations.hedge(again)
+        said, but = again.answer, confirmations.hedge(again)
     else:
         said, but = standing(sweep, status, rows, reasons), _hedge(sweep)
     parts = {
@@ -64,7 +65,7 @@ def page(
         "question": escape(_question(sweep)),
         "progress": escape(_progress(sweep, status)),
         "warnings": _warnings(
-            reasons, [*remarks(sweep, facts, checks), *ranges.remarks(found, ends)]
+            reasons, [*remarks(sweep, everything, checks), *ranges.remarks(found, ends)]
         ),
         "standing": escape(said),
         "hedge": escape(but),
@@ -81,7 +82,7 @@ def page(
         "arms": tables.arms_table(known, views["fronts"]),
         "ranges": ranges.section(found, ends, sweep.parameters),
         "protocol": _list(_protocol(sweep)),
-        "provenance": tables.provenance_table(facts),
+        "provenance": tables.provenance_table(everything),
         "failures": tables.failures_table(status),
         "digest": sweep.digest,
         "study": escape(study_text(sweep)),

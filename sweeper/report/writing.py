@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeper.report.confirmations import Confirmation
+from sweeper.answers import Confirmation
 from sweeper.report.page import page
 from sweeper.results import DriftCheck, Fact, FoundBracket, SweepStatus
 from sweeper.spec import Sweep

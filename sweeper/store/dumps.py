@@ -73,7 +73,8 @@ def load(connection: Connection, dumped: Dump) -> int:
     """Insert what is missing of a sweep, and return how many facts that were. May be repeated.
 
     The sweep gives out no slots until `opened`. Raises DigestError if another sweep has its name,
-    InputError if a slot has another result here, or a worker is at it.
+    InputError if a slot has another result here, or a worker is at it, or if a strength has another
+    range here and trials that were drawn from it.
     """
     sweep = dumped.sweep
     if sweeps.register(connection, sweep, extend=True) == "new":
@@ -85,11 +86,7 @@ def load(connection: Connection, dumped: Dump) -> int:
     _add_missing(connection, tables.provenance, dumped.provenance, ("digest",))
     _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_KEY))
     _add_missing(connection, tables.drift, dumped.drifts, ("id",))
-    bracket = tables.bracket.c
-    for one in dumped.brackets:
-        here = (bracket.sweep == one["sweep"], bracket.arm == one["arm"])
-        open_ = (bracket.parameter == one["parameter"], bracket.state != "done")
-        connection.execute(update(tables.bracket).where(*here, *open_).values(**one))
+    _take_ranges(connection, sweep.name, dumped.brackets)
     slot = tables.slot.c
     for one in missing:
         at = and_(
@@ -131,6 +128,30 @@ def _missing(connection: Connection, name: str, wanted: Sequence[Row]) -> list[R
         elif dict(here) != dict(one):
             raise InputError(f"{_place(name, one)}: has another result here already")
     return missing
+
+
+def _take_ranges(connection: Connection, name: str, wanted: Sequence[Row]) -> None:
+    """Have the ranges of a dump. Raises InputError where one differs that is in use here."""
+    bracket = tables.bracket.c
+    known = {(row["arm"], row["parameter"]): row for row in _rows(connection, tables.bracket, name)}
+    used = connection.scalar(select(tables.fact.c.slot).where(tables.fact.c.sweep == name).limit(1))
+    for one in wanted:
+        place = one["arm"], one["parameter"]
+        here = known[place]
+        done = here["state"] == "done"
+        if done and (here["low"], here["high"]) == (one["low"], one["high"]):
+            continue
+        if done and used is not None:
+            raise InputError(
+                f"{name}: {one['parameter']} of {one['arm']} has another range here already, and "
+                f"trials in it: {_ends(here)} instead of {_ends(one)}; sweeper delete {name} first"
+            )
+        at = (bracket.sweep == name, bracket.arm == place[0], bracket.parameter == place[1])
+        connection.execute(update(tables.bracket).where(*at).values(**one))
+
+
+def _ends(row: Row) -> str:
+    return f"{row['low']:.4g} to {row['high']:.4g}"
 
 
 def _add_missing(

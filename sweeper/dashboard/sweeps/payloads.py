@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
-from sweeper import brackets, confirming, plots, verdict
+from sweeper import brackets, confirming, plots
+from sweeper.answers import Confirmation
 from sweeper.catalogue import FAMILIES
 from sweeper.confirming import Confirmed
 from sweeper.fronts import Estimate, Front, describe, fronts, reference_corner, repeats, selection
@@ -64,19 +65,12 @@ def fronts_payload(
     }
 
 
-def confirmed_payload(
-    sweep: Sweep, facts: Sequence[Fact], searched: Sequence[Fact], studies: Trials
-) -> dict[str, Any]:
-    """Return confirmed networks as they are drawn, sizes at accuracies, and what they answer.
-
-    `sweep` and `facts` are the confirmation's.
-    """
-    found = confirming.confirmed(sweep, facts, searched)
+def confirmed_payload(again: Confirmation, studies: Trials) -> dict[str, Any]:
+    """Return confirmed networks as they are drawn, sizes at accuracies, and what they answer."""
+    sweep, found = again.sweep, again.found
     view = plots.confirmed_view(found, sweep)
     looks = {series.name: series for series in view.series}
-    of = confirming.curves(found, "test_accuracy")
-    budget = sum(len(sweep.slots(arm)) for arm in sweep.arms)
-    rows = verdict.versus(sweep, found) if len(facts) == budget else ()
+    of = confirming.curves(sweep, found, "test_accuracy")
     arms = []
     for name in sweep.arms:
         mine = sorted(
@@ -99,11 +93,11 @@ def confirmed_payload(
         )
     return {
         "name": sweep.name,
-        "done": len(facts),
-        "budget": budget,
-        "seeds": sweep.confirms.seeds if sweep.confirms else 0,
+        "done": again.done,
+        "budget": again.budget,
+        "seeds": again.seeds,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
-        "answer": verdict.answer(rows, len(facts), budget),
+        "answer": again.answer,
         **_frame(view),
         "arms": arms,
     }

@@ -13,6 +13,7 @@ import bottle
 from optuna.storages import RDBStorage
 
 from sweeper import archive, brackets, plots, service
+from sweeper.answers import Confirmation
 from sweeper.dashboard.sweeps import payloads, standing
 from sweeper.dashboard.sweeps.kept import Body, Kept
 from sweeper.dashboard.sweeps.reading import Known, Reader
@@ -81,17 +82,17 @@ class Pages:
         """Return the progress of a sweep, who works on it, what forbids to rank its arms."""
 
         def make() -> bytes:
-            known = self._reader.known(name)
+            known, again = self._reader.known(name), self._reader.confirmation(name)
             payload = standing.status_payload(
                 known.sweep,
                 self._store.status(name),
                 known.facts,
                 self._store.brackets(name),  # found while there is no new fact
                 self._store.drifts(name),
+                again.facts if again else (),
             )
-            again = self._store.mark(name + SUFFIX) is not None
             payload["confirmed"] = self._store.finished(name + SUFFIX) if again else None
-            payload["networks"] = again and self._artifacts is not None
+            payload["networks"] = again is not None and self._artifacts is not None
             return _json(payload)
 
         return self._kept.recent(f"status {name}", FRESH, make)
@@ -110,12 +111,15 @@ class Pages:
     def confirmed(self, name: str) -> Body:
         """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
         known, again = self._with_confirmation(name)
-        studies = self._studies(again)
+        studies, checks = self._studies(again), self._store.drifts(name)
         return self._kept.get(
             f"confirmed {name}",
-            f"{known.version} {again.version} {sorted(studies.items())}",
+            f"{known.version} {again.version} {len(checks)} {sorted(studies.items())}",
             lambda: _json(
-                payloads.confirmed_payload(again.sweep, again.facts, known.facts, studies)
+                payloads.confirmed_payload(
+                    Confirmation.of(known.sweep, known.facts, checks, again.sweep, again.facts),
+                    studies,
+                )
             ),
         )
 

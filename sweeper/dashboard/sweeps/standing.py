@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from sweeper.answers import refusals
 from sweeper.catalogue import FAMILIES
 from sweeper.plots.views import percent
-from sweeper.report.findings import refusals, remarks
+from sweeper.report.findings import remarks
 from sweeper.report.ranges import remarks as about_ranges
 from sweeper.results import (
     ArmProgress,
@@ -47,9 +48,13 @@ def status_payload(
     facts: Sequence[Fact],
     ranges: Sequence[FoundBracket],
     checks: Sequence[DriftCheck],
+    confirmed: Sequence[Fact] = (),
 ) -> dict[str, Any]:
-    """Return progress, arms, workers and ranges of a sweep, and what forbids to rank its arms."""
-    reasons = refusals(status, facts, checks)
+    """Return progress, arms, workers and ranges of a sweep, and what forbids to rank its arms.
+
+    `confirmed` are the facts of its confirmation.
+    """
+    reasons = refusals(sweep, facts, checks, confirmed)
     return {
         "name": sweep.name,
         "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
@@ -59,7 +64,7 @@ def status_payload(
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [
             *(reasons if status.finished or status.state != "open" else ()),
-            *remarks(sweep, facts, checks),
+            *remarks(sweep, [*facts, *confirmed], checks),
             *about_ranges(ranges, ()),
         ],
         "arms": [_arm(sweep, arm) for arm in status.arms],
