@@ -110,6 +110,29 @@ def test_a_cut_takes_the_smallest_of_all_layers_and_they_stay_0() -> None:
         assert kept == [16, 32 if step < 1 else 8]
 
 
+def test_what_a_penalty_holds_at_0_may_come_back_until_the_last_cut() -> None:
+    # Two of five weights are not 0, as a proximal step may leave them.
+    weight = torch.arange(1.0, 21.0).view(1, 4, 5)
+    weight[weight <= 12] = 0
+    weights = {"a": weight}
+    pruner = Watched({0: [Cut(0, 1.0), Cut(1, 0.5), Cut(2, 0.3), Cut(3, 0.1)]})
+    state = pruner.start(weights, {}, setting(1))
+
+    def after(step: int) -> int:
+        """All unmasked weights move; return how many are not 0 then."""
+        weight.add_(torch.linspace(0.01, 0.02, 20).view(1, 4, 5))
+        pruner.after(weights, state, torch.ones(1), step)
+        return int(weight.count_nonzero())
+
+    assert state.masks is not None
+    assert bool(state.masks["a"].all())  # 8 of 20 are left, the schedule allows for 20
+    assert after(0) == 10  # what came back is ranked with the rest: half of all stay
+    weight[weight < 15] = 0
+    assert after(1) == 6
+    assert after(2) == 2
+    assert after(3) == 2
+
+
 def test_schedules_are_those_of_the_papers() -> None:
     gradual = GradualMagnitude(torch.tensor([0.2]), torch.tensor([0.8])).schedule(0, 0.1, 1000)
     assert (gradual[0].steps, gradual[-1]) == (200, Cut(800, 0.1))

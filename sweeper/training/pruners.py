@@ -69,9 +69,12 @@ class Pruner(Method):
             own = {name: weight[k : k + 1] for name, weight in weights.items()}
             if state.scores is not None:
                 own = {name: score[k : k + 1] for name, score in state.scores.items()}
-            for name, mask in pruning.cut(own, cuts[steps]).items():
-                state.masks[name][k : k + 1] = mask
-                weights[name][k : k + 1].mul_(mask)
+            # What a penalty holds at 0 in this moment may come back until the last cut: a schedule
+            # that still leaves room for it must not take it.
+            early = steps < max(cuts)
+            for name, mask in pruning.cut(own, cuts[steps], zeros=early).items():
+                mine = state.masks[name][k : k + 1].mul_(mask)
+                weights[name][k : k + 1].mul_(mine)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

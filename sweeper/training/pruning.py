@@ -33,19 +33,22 @@ def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
     return at_least(weights, thresholds(ranked, density))
 
 
-def cut(scores: Stack, density: float) -> Stack:
-    """Return which weights of one network stay, [1, ...] each: as `masks`, without sorting."""
+def cut(scores: Stack, density: float, *, zeros: bool = False) -> Stack:
+    """Return which weights of one network stay, [1, ...] each: as `masks`, without sorting.
+
+    `zeros`: those stay too, where fewer than the density others are left.
+    """
     flat = torch.cat([score.flatten().abs() for score in scores.values()])
     count = flat.numel()
     keep = min(max(1, round(density * count)), count)
-    return at_least(scores, flat.kthvalue(count - keep + 1).values[None])
+    return at_least(scores, flat.kthvalue(count - keep + 1).values[None], zeros=zeros)
 
 
-def at_least(weights: Stack, threshold: Tensor) -> Stack:
-    """Return which weights have at least a magnitude, [pack]; zeros never."""
+def at_least(weights: Stack, threshold: Tensor, *, zeros: bool = False) -> Stack:
+    """Return which weights have at least a magnitude, [pack]; zeros only if they may."""
     found = {}
     for name, weight in weights.items():
         magnitude = weight.abs()
         bound = threshold.view(-1, *[1] * (magnitude.ndim - 1))
-        found[name] = (magnitude >= bound) & (magnitude > 0)
+        found[name] = magnitude >= bound if zeros else (magnitude >= bound) & (magnitude > 0)
     return found
