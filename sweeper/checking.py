@@ -100,7 +100,7 @@ def probe_plan(sweep: Sweep) -> ProbePlan:
     return ProbePlan(
         ranges=len(found),
         probes=len({sweep.probe_key(*one) for one in found}),
-        steps=epochs * (sweep.data.train // sweep.training.batch_size),
+        steps=epochs * sweep.steps_per_epoch,
     )
 
 

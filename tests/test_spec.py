@@ -1,6 +1,7 @@
 """The study file: what it accepts, and that a mistake is one line with key, value and choices."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -127,6 +128,37 @@ def test_every_kind_of_domain_is_understood(tmp_path: Path) -> None:
 def test_a_number_in_scientific_notation_is_a_number(tmp_path: Path, text: str) -> None:
     edited = SMALL.replace("epochs: 4", f"epochs: 4, learning_rate: {text}")
     assert load(tmp_path, edited).training.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize(("text", "epochs"), [("010", 10), ("08", 8), ("+5", 5), ("1_000", 1000)])
+def test_a_whole_number_is_a_decimal_one(tmp_path: Path, text: str, epochs: int) -> None:
+    assert load(tmp_path, SMALL.replace("epochs: 4", f"epochs: {text}")).training.epochs == epochs
+
+
+@pytest.mark.parametrize("text", ["1:30", "0x10", "0o17", "1_", "_1", "1__0"])
+def test_what_is_a_number_to_old_yaml_only_is_none(tmp_path: Path, text: str) -> None:
+    assert problems(tmp_path, SMALL.replace("epochs: 4", f"epochs: {text}")) == [
+        f"training.epochs: must be a whole number, got {text!r}"
+    ]
+
+
+def test_numbers_beyond_floats_are_one_line(tmp_path: Path) -> None:
+    large = "1" + "0" * 400
+    wrong = SMALL.replace("{dense: {}}", f"{{a: {{penalty: l1, strength: {large}}}}}")
+    assert problems(tmp_path, wrong)[0].startswith("arms.a.strength: ")
+    for part in (f"ridge: {large}", f"ridge: {{choice: [1, {large}]}}"):
+        arm = f"{{a: {{penalty: elastic_net, strength: 1, {part}}}}}"
+        (line,) = problems(tmp_path, SMALL.replace("{dense: {}}", arm))
+        assert line == "arms.a.ridge: is too large a number"
+
+
+def test_a_window_that_holds_no_step_is_refused(tmp_path: Path) -> None:
+    arm = "{a: {penalty: l1, strength: 1, during: [0.9999, 1.0]}}"
+    (line,) = problems(tmp_path, SMALL.replace("{dense: {}}", arm))
+    assert re.fullmatch(
+        r"arms\.a\.during: holds none of the [\d,]+ training steps, got \[0\.9999, 1\.0\]", line
+    )
+    load(tmp_path, SMALL.replace("{dense: {}}", arm.replace("0.9999", "0.96")))
 
 
 @pytest.mark.parametrize("model", ["mlp(64,32)", "mlp( 64, 32 )", "{name: mlp, widths: [64, 32]}"])

@@ -362,7 +362,9 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
 def test_where_confirmed_networks_come_from_is_said() -> None:
     sweep, facts, known = confirmed_search(git_commit="c" * 40, host="far-away")
     text = shown(sweep, facts, known)["report"]
-    assert f"Trials come from different commits: {make_provenance().git_commit}, {'c' * 40}." in text
+    assert (
+        f"Trials come from different commits: {make_provenance().git_commit}, {'c' * 40}." in text
+    )
     _, _, origins = text.partition("Where the numbers come from")
     assert "far-away" in origins
 

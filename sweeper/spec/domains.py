@@ -5,6 +5,7 @@ In a study file a domain is a mapping with one key: `{log_uniform: [1e-4, 1e-1]}
 """
 
 import math
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
@@ -171,6 +172,8 @@ def within(
         for value in values(searched):
             if isinstance(value, str | bool):
                 raise ValueError(f"must be a number, got {value!r}")
+            if isinstance(value, int) and abs(value) > sys.float_info.max:
+                raise ValueError("is too large a number")
             if value < low or (above and value == low):
                 raise ValueError(f"must be {sign} {low:g}, got {value:g}")
             if value > high:

@@ -14,9 +14,14 @@ from sweeper.spec.domains import DOMAIN_KEYS
 
 _TAGS = frozenset({"fixed", *DOMAIN_KEYS})
 _SCALARS = frozenset({"bool", "int", "float", "str"})
-# PyYAML follows YAML 1.1, where 1e-5 (no dot) is a word; YAML 1.2 and people say it is a number.
-_FLOAT = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
-
+# PyYAML follows YAML 1.1, where 1e-5 (no dot) is a word, 010 is 8 and 1:30 is 90; to people and
+# to YAML 1.2 the first is a number, the second is 10 and the third is a word.
+_NUMBERS = {
+    "tag:yaml.org,2002:int": re.compile(r"^[-+]?\d+(_\d+)*$"),
+    "tag:yaml.org,2002:float": re.compile(
+        r"^[-+]?(\d+\.\d*|\.\d+|\d+(?=[eE]))([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"
+    ),
+}
 
 _NO_MAPPING = "must be a mapping of keys to values"
 _NO_SCALAR = "must be a number, a word, true or false"
@@ -41,7 +46,12 @@ _WANTED = {
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-5 as a number and refuses a key that stands twice."""
+    """SafeLoader that reads numbers as people do, and refuses a key that stands twice."""
+
+    yaml_implicit_resolvers = {  # as PyYAML has it
+        first: [(tag, pattern) for tag, pattern in some if tag not in _NUMBERS]
+        for first, some in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -59,9 +69,9 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(rf"^{_FLOAT.pattern}$"), list("-+0123456789.")
-)
+for _tag, _pattern in _NUMBERS.items():
+    _Loader.add_implicit_resolver(_tag, _pattern, list("-+0123456789."))
+_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
 
 
 def parse(path: Path) -> Any:

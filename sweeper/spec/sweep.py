@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -134,7 +135,13 @@ class Sweep(Frozen):
             text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
             found.append(("method", text))
         rate = largest(self.training.learning_rate)
+        steps = self.training.epochs * self.steps_per_epoch
         for term in arm.terms:
+            begin, end = (math.ceil(part * steps) for part in term.during or (0.0, 1.0))
+            if term.during and begin == end:
+                place = f"sum.{term.penalty}.during" if term.prefix else "during"
+                shown = list(term.during)
+                found.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
             if term.way != "prox":
                 continue
             for key, known in term.formula.hyper.items():
@@ -169,16 +176,21 @@ class Sweep(Frozen):
         return self.model.parameters(self.data)
 
     @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps; an incomplete last batch is left out."""
+        return self.data.train // self.training.batch_size
+
+    @property
     def steps_per_trial(self) -> int:
-        """Optimizer steps behind a pruned network; an incomplete last batch is left out."""
+        """Optimizer steps behind a pruned network."""
         epochs = self.training.epochs + self.sparsification.finetune_epochs
-        return epochs * (self.data.train // self.training.batch_size)
+        return epochs * self.steps_per_epoch
 
     @property
     def steps_in_all(self) -> int:
         """Optimizer steps of a trial with the fine-tuning at further densities."""
         rule = self.sparsification
-        further = rule.finetune_epochs * (self.data.train // self.training.batch_size)
+        further = rule.finetune_epochs * self.steps_per_epoch
         return self.steps_per_trial + len(rule.finetuned_curve) * further
 
     @property
@@ -279,8 +291,7 @@ class Sweep(Frozen):
         usual = {
             key: float(middle(value)) for key, value in self.common().items() if key != "density"
         }
-        steps = self.data.train // self.training.batch_size
-        epochs = min(self.training.epochs, -(-PROBE_STEPS // steps))
+        epochs = min(self.training.epochs, -(-PROBE_STEPS // self.steps_per_epoch))
         recipe = replace(
             self.recipe(0),
             epochs=epochs,

@@ -1,6 +1,7 @@
 """One penalty of an arm: its formula, the way it is applied, its strength, its own keys."""
 
 import math
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
@@ -192,6 +193,8 @@ def hyper_problems(known: Hyper, value: "Scalar | Domain") -> list[str]:
         wrong = [item for item in given if repr(item) not in map(repr, known.choices)]
         return [f"must be one of {list(known.choices)}, got {wrong[0]!r}"] if wrong else []
     for item in given:
+        if isinstance(item, int) and abs(item) > sys.float_info.max:
+            return ["is too large a number"]
         if isinstance(item, str | bool) or not math.isfinite(item):
             return [f"must be a number, got {item!r}"]
         if not known.low <= item <= known.high or (known.above and item == known.low):
