@@ -27,10 +27,16 @@ def register(
 ) -> Literal["new", "resumed", "extended"]:
     """Bring schema, sweep and studies into the storage; again after a crash in between."""
     store.upgrade()
-    # The sweep first: it is what refuses another study file, before any study is touched.
-    outcome = store.register(sweep, extend=extend)
+    # Another study file is refused before any study is touched.
+    extends = store.admitted(sweep, extend=extend) == "extended"
     with searching(store, sweep) as search:
-        search.create()
+        # Of an extension the studies come first, for workers may be waiting for its slots; else
+        # the sweep does, so that no study is without one.
+        if extends:
+            search.create()
+        outcome = store.register(sweep, extend=extend)
+        if not extends:
+            search.create()
     return outcome
 
 

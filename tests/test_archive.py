@@ -218,6 +218,10 @@ def test_killed_half_way_it_is_finished_by_the_same_command(
     command = [sys.executable, "-c", KILLED, other.url, str(folder), where]
     assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
     assert work("tiny", other, train=fake_train) == 0  # no slot is given out meanwhile
+    # Nor does it go on without what the sampler learned there.
+    with pytest.raises(InputError, match=r"^tiny: it is restored in part only: the same `sweeper "):
+        service.register(other, sweep)
+    assert other.status("tiny").error
     service.restore(other, archive.read(folder))
     assert trials(other, sweep) == trials(store, sweep)
     work("tiny", other, pack=3, train=fake_train)

@@ -7,6 +7,7 @@ from typing import Any
 import claimer
 import pytest
 from claimer import BRACKET, PROVENANCE
+from fakes import small_sweep
 from sqlalchemy import text
 
 from sweeper.errors import LeaseLost, StorageError
@@ -305,3 +306,16 @@ def test_deleting_takes_the_probes_of_one_sweep_and_no_other(
     assert len(store.brackets("other")) == 3
     assert store.register(automatic()) == "new"
     assert (store.status("tiny").probes, store.status("tiny").probed) == (3, 0)
+
+
+def test_ranges_of_a_model_from_outside_stay_with_their_sweep() -> None:
+    """What it computes may have changed since another sweep looked for its range."""
+    own = [
+        small_sweep(name, model={"name": "my.nets:tiny"}, dataset="digits").probe_key(
+            "l1", "strength"
+        )
+        for name in ("one", "two")
+    ]
+    assert own[0] != own[1]
+    ours = [small_sweep(name).probe_key("l1", "strength") for name in ("one", "two")]
+    assert ours[0] == ours[1]

@@ -342,9 +342,9 @@ def test_a_pack_is_linked_and_recorded_as_a_whole_or_not_at_all(store: Store, sw
     store.record(worker, held[:2])
     store.record(worker, held)  # what was recorded before is passed over
     assert len(store.results(sweep.name)) == 3
-    assert store.on_record([(one.slot.study, one.trial) for one in outcomes]) == {
-        (one.slot.study, one.trial) for one in held
-    }
+    assert store.taken(
+        outcomes[0].slot.sweep, [(one.slot.study, one.trial) for one in outcomes]
+    ) == {(one.slot.study, one.trial) for one in held}
     store.told([one.slot for one in held])
     store.leave(worker)
     assert store.untold(sweep.name) == ()
@@ -363,7 +363,7 @@ def test_a_pack_of_a_thousand_fits_one_transaction(store: Store, sweep: Sweep) -
             for slot in slots
         ],
     )
-    assert len(store.on_record([(slot.study, slot.number) for slot in slots])) == 1000
+    assert len(store.taken(slots[0].sweep, [(slot.study, slot.number) for slot in slots])) == 1000
     store.told(slots)
     assert store.finished(sweep.name)
     store.leave(worker)

@@ -321,3 +321,22 @@ def test_more_gpus_than_sqlite_has_workers_for_are_no_error(
     monkeypatch.setattr("sweeper.launch.machine._torch_knows_gpus", lambda: True)
     api.run(small_sweep(), sqlite_url)
     assert asked == [8]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("ssl_ca=/nowhere/of/it.pem", "(ssl_ca): [Errno 2] No such file or directory"),
+        ("sslmode=require", "(sslmode): Connection.__init__() got an unexpected keyword argument"),
+        ("charset=nope", "(charset): "),
+    ],
+)
+def test_options_that_a_driver_cannot_take_are_named(
+    options: str, said: str, mariadb_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["list", "--storage", f"{mariadb_url}?{options}"])
+    error = capsys.readouterr().err
+    assert ended.value.code == StorageError.exit_code
+    assert f"cannot connect with the options of its URL {said}" in error
+    assert "a bug in sweeper" not in error

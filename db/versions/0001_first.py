@@ -18,6 +18,8 @@ _OPTIONS: dict[str, Any] = {
 
 
 def upgrade() -> None:
+    # On MySQL what is done stays if the program is cut off before the version is written: a second
+    # attempt goes on from there. Nothing is dropped, for it might hold results.
     op.create_table(
         "sweeper_sweep",
         sa.Column("name", sa.String(64), nullable=False),
@@ -27,6 +29,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.Double(), nullable=False),
         sa.PrimaryKeyConstraint("name", name="pk_sweeper_sweep"),
         **_OPTIONS,
+        if_not_exists=True,
     )
     op.create_table(
         "sweeper_worker",
@@ -43,8 +46,9 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_sweeper_worker"),
         sa.ForeignKeyConstraint(["sweep"], ["sweeper_sweep.name"], name="fk_sweeper_worker_sweep"),
         **_OPTIONS,
+        if_not_exists=True,
     )
-    op.create_index("ix_sweeper_worker_sweep", "sweeper_worker", ["sweep"])
+    _index("ix_sweeper_worker_sweep", "sweeper_worker", ["sweep"])
     op.create_table(
         "sweeper_slot",
         sa.Column("sweep", sa.String(64), nullable=False),
@@ -61,9 +65,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["sweep"], ["sweeper_sweep.name"], name="fk_sweeper_slot_sweep"),
         sa.ForeignKeyConstraint(["worker"], ["sweeper_worker.id"], name="fk_sweeper_slot_worker"),
         **_OPTIONS,
+        if_not_exists=True,
     )
-    op.create_index("ix_sweeper_slot_worker", "sweeper_slot", ["worker"])
-    op.create_index("ix_sweeper_slot_claim", "sweeper_slot", ["sweep", "state", "repeat", "number"])
+    _index("ix_sweeper_slot_worker", "sweeper_slot", ["worker"])
+    _index("ix_sweeper_slot_claim", "sweeper_slot", ["sweep", "state", "repeat", "number"])
     op.create_table(
         "sweeper_provenance",
         sa.Column("sweep", sa.String(64), nullable=False),
@@ -83,6 +88,7 @@ def upgrade() -> None:
             ["sweep"], ["sweeper_sweep.name"], name="fk_sweeper_provenance_sweep"
         ),
         **_OPTIONS,
+        if_not_exists=True,
     )
     op.create_table(
         "sweeper_fact",
@@ -137,6 +143,7 @@ def upgrade() -> None:
         ),
         sa.UniqueConstraint("study", "trial", name="uq_sweeper_fact_study_trial"),
         **_OPTIONS,
+        if_not_exists=True,
     )
     op.create_table(
         "sweeper_turn",
@@ -146,9 +153,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sweep", "what", name="pk_sweeper_turn"),
         sa.ForeignKeyConstraint(["sweep"], ["sweeper_sweep.name"], name="fk_sweeper_turn_sweep"),
         **_OPTIONS,
+        if_not_exists=True,
     )
 
 
 def downgrade() -> None:
     for name in ("turn", "fact", "provenance", "slot", "worker", "sweep"):
         op.drop_table(f"sweeper_{name}")
+
+
+def _index(name: str, table: str, columns: list[str]) -> None:
+    if name not in {one["name"] for one in sa.inspect(op.get_bind()).get_indexes(table)}:
+        op.create_index(name, table, columns)

@@ -29,6 +29,9 @@ def upgrade() -> None:
         op.add_column("sweeper_sweep", sa.Column("error", sa.Text(), nullable=True))
     if not sa.inspect(op.get_bind()).has_table("sweeper_failure"):
         _create()
+    for name, of in (("sweep", ["sweep", "arm"]), ("attempt", ["attempt"])):
+        if f"ix_sweeper_failure_{name}" not in _indexes("sweeper_failure"):
+            op.create_index(op.f(f"ix_sweeper_failure_{name}"), "sweeper_failure", of)
     if "lost" in _columns("sweeper_slot"):
         _note_what_was_lost()
         op.drop_column("sweeper_slot", "lost")
@@ -53,8 +56,6 @@ def _create() -> None:
         ),
         **_MYSQL,
     )
-    op.create_index("ix_sweeper_failure_sweep", "sweeper_failure", ["sweep", "arm"])
-    op.create_index(op.f("ix_sweeper_failure_attempt"), "sweeper_failure", ["attempt"])
 
 
 def _note_what_was_lost() -> None:
@@ -114,3 +115,7 @@ def downgrade() -> None:
 
 def _columns(table: str) -> set[str]:
     return {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+
+
+def _indexes(table: str) -> set[str | None]:
+    return {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}

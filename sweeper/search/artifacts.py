@@ -3,7 +3,8 @@
 import io
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from optuna.artifacts import (
 )
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
 from optuna.artifacts.exceptions import ArtifactNotFound
+from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from sweeper.errors import InputError, StorageError
+from sweeper.search.retry import is_of_the_database
 
 NETWORK = ".safetensors"
 """How the names of kept networks end."""
@@ -72,19 +75,16 @@ def artifact_store(place: str) -> Any:
 
 def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, name: str, content: bytes) -> None:
     """Attach a file to a running trial. Raises StorageError where it cannot be written."""
-    with tempfile.TemporaryDirectory(prefix="sweeper-") as folder:
+    with _writing(), tempfile.TemporaryDirectory(prefix="sweeper-") as folder:
         path = Path(folder, name)
         path.write_bytes(content)
-        try:
-            upload_artifact(
-                artifact_store=store,
-                file_path=str(path),
-                study_or_trial=trial,
-                storage=storage,
-                mimetype="application/octet-stream",
-            )
-        except OSError as error:
-            raise StorageError(f"artifacts: {error.strerror or error}") from error
+        upload_artifact(
+            artifact_store=store,
+            file_path=str(path),
+            study_or_trial=trial,
+            storage=storage,
+            mimetype="application/octet-stream",
+        )
 
 
 def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> Kept | None:
@@ -106,12 +106,28 @@ def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> K
 
 def put(store: Any, kept: Kept) -> tuple[str, str]:
     """Write a file under the name that it has; return its attribute of a trial, key and value."""
-    try:
+    with _writing():
         store.write(kept.artifact, io.BytesIO(kept.content or b""))
-    except OSError as error:
-        raise StorageError(f"artifacts: {error.strerror or error}") from error
     meta = ArtifactMeta(kept.artifact, kept.name, kept.mimetype, None)
     return f"{ARTIFACTS_ATTR_PREFIX}{kept.artifact}", json.dumps(asdict(meta))
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """Turn what goes wrong in a `with` block into StorageError.
+
+    Buckets' libraries have errors of their own. Those of Optuna and of its database pass: some may
+    be tried again.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"artifacts: {error.strerror or error}") from error
+    except Exception as error:
+        if isinstance(error, OptunaError | KeyError) or is_of_the_database(error):
+            raise
+        text = (str(error).splitlines() or [""])[0]
+        raise StorageError(f"artifacts: {type(error).__name__}: {text}") from error
 
 
 def _content(store: Any, artifact: str) -> bytes | None:

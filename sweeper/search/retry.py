@@ -21,7 +21,7 @@ def retry(action: Callable[[], T], patience: Patience = _USUAL) -> T:
     try:
         return patience.retry(lambda: _unwrapped(action), _may_pass)
     except Exception as error:
-        if not _is_of_the_database(error):
+        if not is_of_the_database(error):
             raise
         raise StorageError(f"the database refused: {said(error)}") from error
 
@@ -34,12 +34,13 @@ def _unwrapped(action: Callable[[], T]) -> T:
 
 
 def _may_pass(error: Exception, seconds: float) -> bool:
-    return _is_of_the_database(error) and (
+    return is_of_the_database(error) and (
         seconds < BRIEF or is_unreachable(error) or passes_by_itself(error)
     )
 
 
-def _is_of_the_database(error: Exception) -> bool:
+def is_of_the_database(error: Exception) -> bool:
+    """Tell whether an error comes from the database behind Optuna."""
     # Optuna wraps errors of its sessions, but not those of creating tables. SQLAlchemy belongs
     # to the store alone, so its errors are known by where they come from.
     from_sqlalchemy = type(error).__module__.startswith("sqlalchemy.")

@@ -1,7 +1,7 @@
 """The Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -243,18 +243,20 @@ class Search:
 
         None takes a figure away. Readers see all of it or nothing. `study` is another sweep's own.
         """
-        id_ = self._study(study or self._sweep.name)
+        name = study or self._sweep.name
+        id_ = self._study(name)
         chunks = note_chunks(note)
-        for name, figure in figures.items():
-            chunks |= figure_chunks(name, figure) if figure is not None else {}
-        gone = [name for name, figure in figures.items() if figure is None]
+        for one, figure in figures.items():
+            chunks |= figure_chunks(one, figure) if figure is not None else {}
+        gone = [one for one, figure in figures.items() if figure is None]
 
         def write() -> None:
             known = self._storage.get_study_system_attrs(id_)
             if new := changed(known, chunks, gone):
                 rows.replace(self._backend, id_, new)
 
-        self._retry(write)
+        with self._gone(name):
+            self._retry(write)
 
     def delete(self) -> None:
         """Delete every study of the sweep, its trials and figures with it."""
@@ -287,12 +289,19 @@ class Search:
     def _study(self, name: str) -> int:
         """Return the id of a study. Only `create` creates: a deleted sweep stays deleted."""
         if name not in self._ids:
-            try:
+            with self._gone(name):
                 self._ids[name] = self._retry(lambda: self._storage.get_study_id_from_name(name))
-            except KeyError:
-                text = f"{name}: Optuna's study is gone; `sweeper run FILE` makes it again"
-                raise UnknownSweepError(text) from None
         return self._ids[name]
+
+    @contextmanager
+    def _gone(self, name: str) -> Iterator[None]:
+        """Say so where a `with` block finds that a study was deleted."""
+        try:
+            yield
+        except KeyError:
+            self._ids.pop(name, None)
+            text = f"{name}: Optuna's study is gone; `sweeper run FILE` makes it again"
+            raise UnknownSweepError(text) from None
 
     def _open(self, name: str, note: str = "") -> int:
         """Create a study unless it is there, and give it what it lacks; return its id."""
@@ -323,7 +332,8 @@ class Search:
             distributions=space_of(self._sweep, slot.arm),
             user_attrs=self._attributes(slot, config, device),
         )
-        return self._retry(lambda: self._storage.create_new_trial(study, template)), params
+        with self._gone(slot.study):
+            return self._retry(lambda: self._storage.create_new_trial(study, template)), params
 
     def _numbers(self, slots: Sequence[Slot]) -> dict[Slot, int]:
         """Return the numbers of trials just created: one transaction for each study."""

@@ -313,10 +313,11 @@ class Sweep(Frozen):
     def probe_key(self, arm: str, parameter: str) -> str:
         """Return the sha256 of what a probe trains: equal for probes that give the same.
 
-        What a formula from outside computes may change: its ranges stay with their sweep.
+        What formulas and models from outside compute may change: ranges stay with their sweep.
         """
         config = self.probe(arm, parameter)
         outside = any(":" in term.penalty for term in config.method.terms)
+        outside |= ":" in config.recipe.model
         parts = [PROBE_VERSION, self.name if outside else "", asdict(config)]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()

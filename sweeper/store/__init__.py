@@ -95,8 +95,17 @@ class Store:
     def register(
         self, sweep: Sweep, *, extend: bool = False
     ) -> Literal["new", "resumed", "extended"]:
-        """Register a sweep or open it again. Raises DigestError, which prints what differs."""
+        """Register a sweep or open it again.
+
+        Raises DigestError, which prints what differs, and InputError if it is restored in part.
+        """
         return self._database.write(lambda c: sweeps.register(c, sweep, extend=extend))
+
+    def admitted(
+        self, sweep: Sweep, *, extend: bool = False
+    ) -> Literal["new", "resumed", "extended"]:
+        """Return what `register` would do, with nothing changed. Raises what it does."""
+        return self._database.read(lambda c: sweeps.admitted(c, sweep, extend=extend))
 
     def sweep(self, name: str) -> Sweep:
         """Return a registered sweep. Raises UnknownSweepError."""
@@ -246,10 +255,13 @@ class Store:
         """
         return self._database.read(lambda c: claims.trials_in_use(c, name, arm, repeats))
 
-    def on_record(self, trials: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
-        """Return those trials, (study, number), of Optuna's that have a fact already."""
+    def taken(self, name: str, trials: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Return those of Optuna's trials, (study, number), that are others' already.
+
+        They have a fact, or belong to a slot in training. Raises UnknownSweepError.
+        """
         wanted = list(trials)
-        return self._database.read(lambda c: claims.on_record(c, wanted))
+        return self._database.read(lambda c: claims.taken(c, name, wanted))
 
     def results(self, name: str) -> tuple[Fact, ...]:
         """Return all facts, by arm in the order of the file, repeat and slot."""

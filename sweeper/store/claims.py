@@ -138,13 +138,20 @@ def told(connection: Connection, slots: Iterable[Slot]) -> None:
         connection.execute(update(tables.slot).where(recorded).values(state="told"))
 
 
-def on_record(
-    connection: Connection, trials: Collection[tuple[str, int]]
+def taken(
+    connection: Connection, name: str, trials: Collection[tuple[str, int]]
 ) -> frozenset[tuple[str, int]]:
-    """Return those trials, (study, number), that have a fact."""
-    fact = tables.fact.c
+    """Return those trials, (study, number), that have a fact or belong to a slot in training."""
+    sweep, fact = sweeps.parsed(sweeps.get(connection, name).spec), tables.fact.c
     query = select(fact.study, fact.trial).where(tuple_(fact.study, fact.trial).in_(trials))
-    return frozenset((study, trial) for study, trial in connection.execute(query))
+    found = {(study, trial) for study, trial in connection.execute(query)}
+    linked = select(_slot.arm, _slot.repeat, _slot.trial).where(
+        _slot.sweep == name,
+        _slot.state == "claimed",
+        _slot.trial.in_({trial for _, trial in trials}),
+    )
+    found |= {(sweep.study(arm, of), trial) for arm, of, trial in connection.execute(linked)}
+    return frozenset(found.intersection(trials))
 
 
 def untold(connection: Connection, name: str) -> tuple[Fact, ...]:

@@ -95,13 +95,22 @@ class Database:
             raise SchemaError(f"storage {self.url.shown} does not exist; run: sweeper db upgrade")
 
     def _transaction(self, work: Callable[[Connection], T], *, writes: bool) -> T:
-        with self._engine.connect() as connection:
+        with self._connected() as connection:
             if writes:
                 connection.execution_options(sweeper_writes=True)
             elif self._engine.dialect.name != "sqlite":
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 return work(connection)
+
+    def _connected(self) -> Connection:
+        """Return a new connection. Raises StorageError for options that the driver cannot take."""
+        try:
+            return self._engine.connect()
+        except (OSError, TypeError, ValueError, AttributeError) as error:  # not the database's
+            options = ", ".join(self.url.url.query)
+            text = f"cannot connect with the options of its URL ({options}): {error}"
+            raise StorageError(self._line(text)) from error
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
         try:

@@ -77,11 +77,11 @@ def load(connection: Connection, dumped: Dump) -> int:
     range here and trials that were drawn from it.
     """
     sweep = dumped.sweep
-    if sweeps.register(connection, sweep, extend=True) == "new":
+    if sweeps.register(connection, sweep, extend=True, restoring=True) == "new":
         at = tables.sweep.c.name == sweep.name
         connection.execute(update(tables.sweep).where(at).values(created_at=dumped.created_at))
     sweeps.lock(connection, sweep.name)
-    sweeps.stop(connection, sweep.name)
+    sweeps.stop(connection, sweep.name, sweeps.IN_PART)
     missing = _missing(connection, sweep.name, dumped.facts)
     _add_missing(connection, tables.provenance, dumped.provenance, ("digest",))
     _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_KEY))

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from sweeper.errors import DigestError, UnknownSweepError, UnreadableError, choices
+from sweeper.errors import DigestError, InputError, UnknownSweepError, UnreadableError, choices
 from sweeper.results import SweepState
 from sweeper.spec import Sweep
 from sweeper.spec.difference import differences
@@ -17,6 +17,8 @@ from sweeper.store import tables
 from sweeper.store.clock import now
 
 Outcome = Literal["new", "resumed", "extended"]
+IN_PART = "it is restored in part only: the same `sweeper restore` goes on"
+"""Why a sweep is stopped whose facts are here, but not yet all of Optuna's trials."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +81,46 @@ def marks(connection: Connection, name: str | None = None) -> tuple[Mark, ...]:
     return tuple(Mark(**row._mapping) for row in connection.execute(query))
 
 
-def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
-    """Insert a sweep, its slots and probes, or open it again. Raises DigestError."""
+def admitted(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
+    """Return what `register` would do, with nothing changed. Raises what it does."""
+    row = connection.execute(
+        select(tables.sweep).where(tables.sweep.c.name == sweep.name)
+    ).one_or_none()
+    return "new" if row is None else _compared(row, sweep, extend=extend)
+
+
+def register(
+    connection: Connection, sweep: Sweep, *, extend: bool, restoring: bool = False
+) -> Outcome:
+    """Insert a sweep, its slots and probes, or open it again.
+
+    Raises DigestError if another study file has its name, InputError if it is restored in part.
+    """
     if _insert(connection, sweep):
         _add_slots(connection, sweep, ())
         _add_probes(connection, sweep)
         return "new"
     row = lock(connection, sweep.name)
-    # Not the stored digest: a newer program may know keys with defaults that it lacks.
-    registered = parsed(row.spec)
-    changed = differences(registered, sweep)
-    if not changed:
+    if _compared(row, sweep, extend=extend, restoring=restoring) == "resumed":
         _open(connection, sweep.name)
+        return "resumed"
+    columns = tables.slot.c
+    existing = connection.execute(
+        select(columns.arm, columns.repeat, columns.number).where(columns.sweep == sweep.name)
+    )
+    _add_slots(connection, sweep, (tuple(slot) for slot in existing))
+    _add_probes(connection, sweep)
+    _open(connection, sweep.name, spec=_text(sweep), digest=sweep.digest)
+    return "extended"
+
+
+def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = False) -> Outcome:
+    """Return what becomes of a registered sweep. Raises as `register` does."""
+    if row.state == "stopped" and row.error and not restoring:
+        raise InputError(f"{sweep.name}: {row.error}")
+    # Not the stored digest: a newer program may know keys with defaults that it lacks.
+    changed = differences(parsed(row.spec), sweep)
+    if not changed:
         return "resumed"
     if not (extend and all(difference.appends for difference in changed)):
         advice = (
@@ -102,20 +132,13 @@ def register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
         )
         head = f"sweep {sweep.name!r} is registered from another study file; {advice}:"
         raise DigestError("\n  ".join([head, *map(str, changed)]))
-    columns = tables.slot.c
-    existing = connection.execute(
-        select(columns.arm, columns.repeat, columns.number).where(columns.sweep == sweep.name)
-    )
-    _add_slots(connection, sweep, (tuple(slot) for slot in existing))
-    _add_probes(connection, sweep)
-    _open(connection, sweep.name, spec=_text(sweep), digest=sweep.digest)
     return "extended"
 
 
-def stop(connection: Connection, name: str) -> None:
+def stop(connection: Connection, name: str, why: str | None = None) -> None:
     """Set the state in which no slot is claimed; a failed sweep stays so."""
     if lock(connection, name).state == "open":
-        _set(connection, name, state="stopped")
+        _set(connection, name, state="stopped", error=why)
 
 
 def remove(connection: Connection, name: str) -> None:

@@ -153,8 +153,9 @@ class Clerk:
     def fail(self, pack: Pack) -> None:
         """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
         used: dict[str, frozenset[int] | None] = {}
-        studies = self._sweep.studies()
         with suppress(StorageError):
+            # As it is now: it may have been extended since this worker last looked.
+            studies = self._store.sweep(self._sweep.name).studies() if pack else {}
             for task in pack:
                 study = task.slot.study
                 if study not in used:
@@ -181,8 +182,8 @@ class Clerk:
             self._sweep = self._store.sweep(self._sweep.name).with_brackets(found)
             self._search.extend(self._sweep)
         asked = self._search.ask(slots, device, check)
-        while taken := self._store.on_record(
-            [(slot.study, one.trial) for slot, one in asked.items()]
+        while taken := self._store.taken(
+            self._sweep.name, [(slot.study, one.trial) for slot, one in asked.items()]
         ):
             # The study was deleted in the dashboard and counts from 0 again: skip what is taken.
             again = [slot for slot in slots if (slot.study, asked[slot].trial) in taken]

@@ -14,6 +14,8 @@ from sweeper.errors import (
     InputError,
     Interrupted,
     LeaseLost,
+    StorageError,
+    SweeperError,
     TrainingError,
     UnknownSweepError,
 )
@@ -235,7 +237,13 @@ class _Worker:
             # From the first tick on, for what comes before it is not a step: compiling, moving.
             began = began or now
             left = (ticks - steps) * (now - began) / steps if last and steps else float("inf")
-            packs.beside(left)
+            try:
+                packs.beside(left)
+            except SweeperError:
+                raise
+            except Exception as error:  # not of the training, which runs here: no arm is to blame
+                text = f"{self._name}: writing results failed: {type(error).__name__}: {error}"
+                raise StorageError(text) from error
             steps += 1
             # Training ticks while it judges, too: the last percents are slow ones.
             lease.progress = min(steps / ticks, 0.99)

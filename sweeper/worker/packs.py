@@ -108,8 +108,8 @@ class Packs:
             self._recorded(done.pack, done.seconds)
             self._unpublished = True
         if self._publishing and self._publishing.done():
-            self._publishing.result()
-            self._publishing = None
+            shown, self._publishing = self._publishing, None  # an error is raised once
+            shown.result()
         if self._coming and self._coming.done() and self._coming.result() is None:
             self._coming = None  # nothing can be claimed ahead; it is tried again a little later
 
