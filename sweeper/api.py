@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sweeper.errors import InputError, choices
 
@@ -217,9 +217,15 @@ def front(
 ) -> "Front":
     """Return the front of one arm of a sweep, or of all its arms together if none is named.
 
-    `track` and `by` are what the study file says unless given. Raises UnknownSweepError.
+    `track` and `by` are what the study file says unless given. Raises UnknownSweepError, and
+    InputError for another arm, track or accuracy.
     """
     from sweeper.fronts import Front, selection
+    from sweeper.results import Accuracy, Track
+
+    for key, given, known in (("track", track, Track), ("by", by, Accuracy)):
+        if given is not None and given not in get_args(known):
+            raise InputError(f"{key}: {choices(given, get_args(known))}")
 
     store = _store(storage)
     try:

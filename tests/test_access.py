@@ -141,7 +141,7 @@ def test_every_route_is_closed_without_the_right_token(kept: Store, closed: str)
     every = every_route(kept)
     assert OPEN.keys() < set(OWN)
     assert {key: ask(closed, *key).status for key in OPEN} == OPEN
-    for headers in ({}, WRONG, PAGE, {"Cookie": "sweeper_session=9999999999."}):
+    for headers in ({}, WRONG, PAGE, {"Cookie": f"{Token(TOKEN.encode()).cookie}=9999999999."}):
         answers = {(method, path): ask(closed, method, path, headers) for method, path in every}
         assert {key for key, answer in answers.items() if answer.status != 401} == set()
         assert not any("<title>Optuna" in answer.text for answer in answers.values())
@@ -284,7 +284,8 @@ def test_the_form_opens_a_session_and_log_out_ends_it(closed: str) -> None:
     right = log_in(closed, following="/dashboard/studies/1?a=b")
     assert (right.status, right.headers["Location"]) == (303, "/dashboard/studies/1?a=b")
     assert re.fullmatch(
-        r"sweeper_session=[0-9]+\.[0-9a-f]{64}; Max-Age=604800; Path=/; HttpOnly; SameSite=Lax",
+        r"sweeper_session_[0-9a-f]{8}=[0-9]+\.[0-9a-f]{64}; "
+        r"Max-Age=604800; Path=/; HttpOnly; SameSite=Lax",
         right.headers["Set-Cookie"],
     )
     session = {"Cookie": f"other=1; {cookie(right)}; more=a=b"}
@@ -293,7 +294,9 @@ def test_the_form_opens_a_session_and_log_out_ends_it(closed: str) -> None:
     assert "Log out" in ask(closed, "GET", "/login", {**session, **PAGE}).text
     out = ask(closed, "POST", "/logout", session)
     assert (out.status, out.headers["Location"]) == (303, "/login")
-    assert out.headers["Set-Cookie"].startswith("sweeper_session=; Max-Age=0; Path=/;")
+    assert out.headers["Set-Cookie"].startswith(
+        f"{cookie(right).partition('=')[0]}=; Max-Age=0; Path=/;"
+    )
     assert ask(closed, "GET", "/api/studies", {"Cookie": cookie(out)}).status == 401
     assert ask(closed, "POST", "/logout", {"Sec-Fetch-Site": "cross-site"}).status == 403
 
@@ -322,10 +325,13 @@ def test_a_cookie_that_was_tampered_with_opens_nothing(closed: str) -> None:
 def test_a_session_outlives_a_restart_but_neither_its_week_nor_its_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    session = f"sweeper_session={Token(b'one-token-of-many').session()}"
-    again = Token(b"one-token-of-many")
+    again, another = Token(b"one-token-of-many"), Token(b"another-token-of-many")
+    session = f"{again.cookie}={Token(b'one-token-of-many').session()}"
     assert again.opened_by(session)
-    assert not Token(b"another-token-of-many").opened_by(session)
+    assert not another.opened_by(session.replace(again.cookie, another.cookie))
+    # Browsers send the cookies of all ports of a host: two dashboards keep theirs apart.
+    assert again.cookie != another.cookie
+    assert again.opened_by(f"{another.cookie}={another.session()}; {session}")
     now = time.time()
     for later, opened in ((7 * 24 * 3600 - 60, True), (7 * 24 * 3600 + 60, False)):
         clock = SimpleNamespace(time=lambda later=later: now + later)

@@ -7,6 +7,7 @@ import os
 import re
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, duration
 from sweeper.cli.files import template
 from sweeper.cli.progress import Progress, progress_line, progress_table, seconds_left
+from sweeper.confirming import confirmation
 from sweeper.errors import InputError, StorageError
 from sweeper.launch.machine import Machine
 from sweeper.results import ArmProgress, SweepStatus, WorkerStatus
@@ -335,10 +337,12 @@ def test_a_sweep_goes_on_where_it_stopped(
         work(name, store, pack=1, train=train, data=None)
 
     monkeypatch.setattr("sweeper.launch.local.run_workers", interrupted)
-    code, out, _ = sweeper("run", "tiny.yaml")
+    report = f"{folder}/my report.html"
+    code, out, _ = sweeper("run", "tiny.yaml", "--workers", "1", "--report", report)
     assert code == 130
     assert out.endswith(
-        "stopped; what is done is on record, and the same command goes on: sweeper run tiny.yaml\n"
+        "stopped; what is done is on record, and the same command goes on: "
+        f"sweeper run tiny.yaml --workers 1 --report '{folder}/my report.html'\n"
     )
     code, out, _ = sweeper("run", "tiny.yaml")
     assert "tiny: goes on: 3 of 12 done" in out
@@ -422,6 +426,14 @@ def test_delete_asks_first_unless_told_not_to(
     code, out, _ = sweeper("delete", "tiny")
     assert code == 1
     assert "tiny: delete it with 12 results?" in out
+    store = Store(api.DEFAULT_STORAGE)
+    facts = store.results("tiny")
+    again = confirmation(store.sweep("tiny"), store.status("tiny"), facts, seeds=1)
+    service.register(store, again)
+    store.close()
+    monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
+    _, out, _ = sweeper("delete", "tiny")
+    assert "tiny: delete it with 12 results and its confirmation with 0?" in out
     assert "tiny" in sweeper("list")[1]
     assert sweeper("delete", "tiny", "--yes")[:2] == (0, "tiny: deleted\n")
     assert "no sweeps yet" in sweeper("list")[1]
@@ -507,6 +519,10 @@ def test_a_notebook_gets_the_same_front(finished: Path) -> None:
     assert set(again) == {"dense", "l1"}
     with pytest.raises(InputError, match="did you mean 'l1'"):
         api.front("tiny", "l11")
+    wrong = {"by": "validation", "track": "as-trained"}
+    for key, word in wrong.items():
+        with pytest.raises(InputError, match=f"^{key}: got '{word}'; allowed: "):
+            api.front("tiny", "l1", **{key: word})  # type: ignore[arg-type]
 
 
 def test_the_storage_is_the_option_or_the_variable_or_the_current_folder(
@@ -690,3 +706,50 @@ def test_the_dashboard_is_served_and_ends_with_the_signal(finished: Path) -> Non
                 assert [sweep["name"] for sweep in json.load(answer)["sweeps"]] == ["tiny"]
         finally:
             server.terminate()
+
+
+def test_an_error_with_brackets_is_shown_as_it_is(sweeper: Command, folder: Path) -> None:
+    store = Store(api.DEFAULT_STORAGE)
+    service.register(store, small_sweep())
+    said = "[enforce fail at alloc.cpp:117] a weight [pack, out] ends with [/a]"
+    with sqlite3.connect("sweeper.db") as direct:
+        direct.execute("UPDATE sweeper_sweep SET state = 'failed', error = ?", [said])
+    store.close()
+    assert f"tiny: failed: {said}" in sweeper("status", "tiny")[1]
+    code, out, _ = sweeper("list")
+    assert code == 0
+    assert "[/a]" in out
+
+
+def test_where_a_sign_cannot_be_written_another_stands_for_it(finished: Path) -> None:
+    latin = dict(os.environ, PYTHONIOENCODING="latin-1")
+    told = "from sweeper.cli.common import console; console().print('\u2264 5', '\u2013')"
+    wrapped = (
+        "import sweeper.cli.app as app; app.app = lambda **_: " + f"exec({told!r}); app.main([])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", wrapped], env=latin, capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, b"? 5 ?\n"), done.stderr
+
+
+def test_status_is_watched_or_written_as_json(sweeper: Command, finished: Path) -> None:
+    code, _, err = sweeper("status", "tiny", "--watch", "--json")
+    assert (code, err) == (2, "error: --json, --watch: give one of them, not both\n")
+
+
+def test_a_file_is_no_folder_for_a_study(sweeper: Command, folder: Path) -> None:
+    (folder / "notes.txt").write_text("mine")
+    code, _, err = sweeper("init", "notes.txt")
+    assert (code, err) == (2, "error: notes.txt: must be a folder, and is a file\n")
+
+
+def test_the_table_of_check_has_its_headings_where_nothing_is_searched(
+    sweeper: Command, folder: Path
+) -> None:
+    (folder / "dense.yaml").write_text(
+        "name: dense\ndataset: digits\nmodel: mlp(8)\ntraining: {epochs: 1}\n"
+        "search: {trials: 1}\narms: {a: {}}\n"
+    )
+    _, out, _ = sweeper("check", "dense.yaml")
+    assert re.search(r"^arm +penalty +way +searched *$", out, re.M)

@@ -512,6 +512,12 @@ def test_datasets_are_found_and_damage_is_told(
         assert [one.state for one in out] == ["wrong", "ok"]
         assert out[0].result == "mnist: t10k-labels-idx1-ubyte: damaged"
         assert out[0].todo == f"rm -r {tmp_path}/data/MNIST/raw; sweeper data mnist"
+        mine = tmp_path / "my data"
+        if not mine.exists():
+            mine.symlink_to(tmp_path / "data")
+        found = examine_machine(mine, cores=nothing, gpus=nothing, usable=nothing)
+        todo = next(one.todo for one in found if one.check == "datasets")
+        assert todo == f"rm -r '{mine}/MNIST/raw'; sweeper data mnist --data '{mine}'"
         assert code == 0
 
 

@@ -166,6 +166,16 @@ def test_confirmed_networks_are_those_on_record(shown: tuple[Store, Sweep, Any])
             assert point["y"] == pytest.approx(mean, abs=1e-3)
 
 
+def test_the_track_is_that_of_the_objective_unless_named(store: Store, app: Application) -> None:
+    searched(store, sparsification={"track": "as_trained"})
+    assert get(app, "/sweeps/tiny/status.json").json()["track"] == "as_trained"
+    tracks = {
+        query: get(app, f"/sweeps/tiny/fronts.json{query}").json()["track"]
+        for query in ("", "?track=pruned", "?track=as_trained")
+    }
+    assert list(tracks.values()) == ["as_trained", "pruned", "as_trained"]
+
+
 def test_before_all_is_confirmed_there_is_no_answer(store: Store, app: Application) -> None:
     sweep = searched(store, search={"repeats": 1})
     facts = store.results("tiny")

@@ -1,6 +1,6 @@
 """The commands put together, and how an error looks."""
 
-import re
+import io
 import shlex
 import sys
 import traceback
@@ -22,6 +22,7 @@ from sweeper.cli import (
     sweeps,
     verifying,
 )
+from sweeper.cli.common import typed, without_secrets
 from sweeper.errors import SweeperError
 
 app = typer.Typer(
@@ -66,12 +67,6 @@ def _options(
     """Options before the command; `--debug` may stand anywhere and is taken out by `main`."""
 
 
-def _without_secrets(text: str) -> str:
-    """Hide the passwords of URLs."""
-    text = re.sub(r"(://[^\s:/@]*:)[^\s@]*@", r"\1***@", text)
-    return re.sub(r"(?i)([?&]\w*pass\w*=)[^\s&'\"]*", r"\1***", text)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. A person's own mistake is one line for each thing to mend."""
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -79,6 +74,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # `package.module:factory` is found in the current folder, as with `python -m`; but last, so
     # that nothing there takes the place of an installed package.
     sys.path.append(str(Path.cwd()))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a sign that it cannot write is no error
+            stream.reconfigure(errors="replace")
+    typed.set(tuple(command))
     try:
         app(args=command, prog_name="sweeper")
     except SweeperError as error:
@@ -90,8 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except Exception as error:
         if len(command) < len(words):
             raise
-        reason = _without_secrets((str(error).splitlines() or [""])[0])
-        again = _without_secrets(shlex.join(["sweeper", "--debug", *command]))
+        reason = without_secrets((str(error).splitlines() or [""])[0])
+        again = without_secrets(shlex.join(["sweeper", "--debug", *command]))
         print(f"error: a bug in sweeper: {type(error).__name__}: {reason}", file=sys.stderr)
         print(f"       the traceback comes with: {again}", file=sys.stderr)
         sys.exit(1)

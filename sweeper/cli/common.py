@@ -1,9 +1,12 @@
 """What the commands share: options, the storage, the terminal, numbers as people read them."""
 
 import os
+import re
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +20,21 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeper.store import Store
+
+
+typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
+"""The words of the command, as they were typed."""
+
+
+def again() -> str:
+    """Return the command as it was typed: it goes on where it stopped."""
+    return without_secrets(shlex.join(["sweeper", *typed.get()]))
+
+
+def without_secrets(text: str) -> str:
+    """Hide the passwords of URLs."""
+    text = re.sub(r"(://[^\s:/@]*:)[^\s@]*@", r"\1***@", text)
+    return re.sub(r"(?i)([?&]\w*pass\w*=)[^\s&'\"]*", r"\1***", text)
 
 
 def _discreet(context: typer.Context, storage: str) -> str:
@@ -97,8 +115,17 @@ def console() -> "Console":
     """Return the terminal; 80 columns where there is none."""
     from rich.console import Console
 
-    terminal = Console(highlight=False)
-    return terminal if terminal.is_terminal else Console(highlight=False, width=80)
+    # No markup: what is printed has brackets of its own, such as errors and names of files.
+    plain = partial(Console, highlight=False, markup=False, emoji=False)
+    terminal = plain()
+    return terminal if terminal.is_terminal else plain(width=80)
+
+
+def warn(text: str) -> None:
+    """Print a warning."""
+    from rich.text import Text
+
+    console().print(Text.assemble(("warning:", "yellow"), f" {text}"), soft_wrap=True)
 
 
 @contextmanager

@@ -33,12 +33,12 @@ def doctor(
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
     else:
-        from rich.markup import escape
+        from rich.text import Text
 
         shown = table("check", "result", "what to do")
         for one in found:
-            result = f"[{_COLOURS[one.state]}]{one.state}[/]  {escape(one.result)}"
-            shown.add_row(one.check, result, escape(one.todo))
+            result = Text.assemble((one.state, _COLOURS[one.state]), f"  {one.result}")
+            shown.add_row(one.check, result, one.todo)
         shown.columns[0].width = max(len(one.check) for one in found)
         console().print(shown)
     if any(one.state == "wrong" for one in found):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import DataFolder, StudyFile, console, count, duration, many, table
+from sweeper.cli.common import DataFolder, StudyFile, console, count, duration, many, table, warn
 from sweeper.errors import InputError
 
 TEMPLATE = "study.yaml"
@@ -49,7 +49,7 @@ def check(file: StudyFile) -> None:
     penalties = ["penalty", *(row[1] for row in rows)]
     word = max(len(word) for text in penalties for word in text.split())
     shown.columns[1].width = min(max(map(len, penalties)), word + 5, WIDEST)
-    shown.columns[3].width = min(max(len(row[3]) for row in rows), WIDEST)
+    shown.columns[3].width = min(max(map(len, ["searched", *(row[3] for row in rows)])), WIDEST)
     terminal.print(shown)
     common = [key for key in found.arms[0].searched if key in shared]
     terminal.print(f"searched in every arm: {', '.join(common) or 'nothing'}", soft_wrap=True)
@@ -71,13 +71,7 @@ def check(file: StudyFile) -> None:
     else:
         terminal.print(f"time: roughly {duration(found.seconds)} on this machine's CPU")
     for warning in found.warnings:
-        terminal.print(f"[yellow]warning:[/] {_plain(warning)}", soft_wrap=True)
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+        warn(warning)
 
 
 def schema() -> None:
@@ -99,6 +93,8 @@ def init(
         with path.open("x", encoding="utf-8") as file:
             file.write(template())
     except FileExistsError:
+        if not folder.is_dir():
+            raise InputError(f"{folder}: must be a folder, and is a file") from None
         raise InputError(f"{path}: is there already, and is left as it is") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error

@@ -1,6 +1,5 @@
 """Commands that train on a cluster, or with a share of this machine: launch, confirm."""
 
-import shlex
 from functools import partial
 from typing import Annotated, cast
 
@@ -95,7 +94,7 @@ def launch(
         data=data,
         extend=extend,
     )
-    name = conduct(train, again=_again(["launch", str(file)], on, address))
+    name = conduct(train)
     ending(name, storage, None, say_how=True)
 
 
@@ -139,7 +138,7 @@ def confirm(
         data=data,
         artifacts=artifacts,
     )
-    registered = conduct(train, again=_again(["confirm", name], on, address))
+    registered = conduct(train)
     terminal = console()
     with opened(storage) as store:
         sweep, status = store.sweep(registered), store.status(registered)
@@ -149,9 +148,3 @@ def confirm(
     if not status.finished:
         terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         raise typer.Exit(1)
-
-
-def _again(words: list[str], on: str, address: str | None) -> str:
-    """Return the command that goes on."""
-    place = ["--on", on, *(["--address", address] if address else [])]
-    return shlex.join(["sweeper", *words, *place])

@@ -19,6 +19,7 @@ from sweeper.cli.common import (
     opened,
     percent,
     table,
+    warn,
 )
 from sweeper.errors import InputError, choices
 from sweeper.results import Accuracy, DriftCheck, Fact, FoundBracket, SweepStatus, Track
@@ -90,7 +91,7 @@ def front(
         terminal.print(f"nonzero parameters of the smallest network at a {which} accuracy:")
         terminal.print(target_table(sweep, fronts))
         if ends:
-            terminal.print(f"[yellow]warning:[/] {brackets.in_short(ends)}", soft_wrap=True)
+            warn(brackets.in_short(ends))
 
 
 def _chosen(option: str, given: str | None, allowed: Mapping[str, T]) -> T | None:

@@ -44,14 +44,14 @@ def regularizers(
         typer.echo(json.dumps(listed, indent=2))
         return
     terminal = console()
-    terminal.print("formulas, for `penalty:` and `sum:`", markup=False)
+    terminal.print("formulas, for `penalty:` and `sum:`")
     terminal.print(formula_table())
     terminal.print(
         "ways: l loss, d decoupled, p prox, s shrink; the capital one unless the file says "
         "otherwise. sees: the arrangement of weights that R(W) depends on. zeros: whether prox or "
         "shrink sets weights to exactly 0."
     )
-    terminal.print("\nmethods, for `method:`", markup=False)
+    terminal.print("\nmethods, for `method:`")
     terminal.print(method_table())
     if plugins():
         terminal.print("\nformulas of installed packages")

@@ -15,6 +15,7 @@ from sweeper.cli.common import (
     Pack,
     Storage,
     StudyFile,
+    again,
     console,
     dashboard_command,
     many,
@@ -79,11 +80,11 @@ def run(
         data=data,
         extend=extend,
     )
-    name = conduct(train, again=f"sweeper run {file}")
+    name = conduct(train)
     ending(name, storage, None if no_report else report or report_path(name))
 
 
-def conduct(train: "Callable[..., object]", *, again: str) -> str:
+def conduct(train: "Callable[..., object]") -> str:
     """Call what trains a sweep, show how far it is, and return its name.
 
     Ctrl-C ends it with the command that goes on.
@@ -99,14 +100,14 @@ def conduct(train: "Callable[..., object]", *, again: str) -> str:
         terminal.print(_beginning(outcome, status), soft_wrap=True)
 
     def noted(line: str) -> None:
-        progress.console.print(line, soft_wrap=True, markup=False)
+        progress.console.print(line, soft_wrap=True)
 
     try:
         with Progress() as progress:
             train(on_start=started, on_status=progress.update, on_note=noted)
     except (KeyboardInterrupt, Interrupted):
         done = "stopped; what is done is on record, and the same command goes on"
-        terminal.print(f"{done}: {again}", soft_wrap=True, markup=False)
+        terminal.print(f"{done}: {again()}", soft_wrap=True)
         raise typer.Exit(130) from None
     return name
 
@@ -130,13 +131,13 @@ def ending(name: str, storage: str, report: Path | None, *, say_how: bool = Fals
     terminal = console()
     with opened(storage) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
-        found, again = store.brackets(name), confirmation_of(store, name, facts)
+        found, known = store.brackets(name), confirmation_of(store, name, facts)
         terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
         terminal.print(arms_table(sweep, status, facts))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         if report:
-            written = write(report, sweep, status, facts, found, again, store.drifts(name))
+            written = write(report, sweep, status, facts, found, known, store.drifts(name))
             terminal.print(f"report:    {written}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)
         if say_how:

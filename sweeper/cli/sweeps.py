@@ -10,7 +10,7 @@ import typer
 
 from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Name, Storage, console, many, opened, table
-from sweeper.errors import StorageError
+from sweeper.errors import InputError, StorageError
 from sweeper.results import SweepStatus
 
 db = typer.Typer(help="Create, renew or check the tables.", no_args_is_help=True)
@@ -33,6 +33,8 @@ def status(
 ) -> None:
     """Show how far a sweep is, and its workers."""
     with opened(storage) as store:
+        if as_json and watch:
+            raise InputError("--json, --watch: give one of them, not both")
         if as_json:
             typer.echo(json.dumps(_plain(store.status(name)), indent=2))
             return
@@ -84,10 +86,12 @@ def _show_failures(status: SweepStatus) -> None:
     terminal.print(shown)
     for arm in status.arms:
         if arm.last_error:
-            terminal.print(f"{arm.arm}: {arm.last_error.text}", soft_wrap=True, markup=False)
+            terminal.print(f"{arm.arm}: {arm.last_error.text}", soft_wrap=True)
 
 
 def _state(status: SweepStatus) -> str:
+    if status.state == "stopped" and status.error:
+        return f"stopped: {status.error}"
     if status.finished:
         return "finished"
     if status.state == "failed":
@@ -135,11 +139,14 @@ def delete(
 ) -> None:
     """Delete a sweep with all its results and Optuna studies. There is no way back."""
     from sweeper import service
+    from sweeper.spec import SUFFIX
 
     with opened(storage) as store:
-        done = store.status(name).done
+        what = many(store.status(name).done, "result")
+        if name + SUFFIX in store.names():
+            what += f" and its confirmation with {store.status(name + SUFFIX).done}"
         if not yes:
-            typer.confirm(f"{name}: delete it with {many(done, 'result')}?", abort=True)
+            typer.confirm(f"{name}: delete it with {what}?", abort=True)
         service.delete(store, name)
     typer.echo(f"{name}: deleted")
 

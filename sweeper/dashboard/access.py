@@ -11,7 +11,7 @@ from sweeper.dashboard import headers, pages
 from sweeper.dashboard.health import Health
 from sweeper.dashboard.pages import Answer
 from sweeper.dashboard.sweeps import within
-from sweeper.dashboard.tokens import COOKIE, SESSION_SECONDS, Token
+from sweeper.dashboard.tokens import SESSION_SECONDS, Token
 from sweeper.dashboard.watch import WHO
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _at_the_door(door: Token, environ: "WSGIEnvironment", method: str, path: str
         return _login(door, environ)
     if (method, path) == ("POST", "/logout"):
         environ[WHO] = "open"
-        return pages.moved("/login", ("Set-Cookie", _cookie(environ, "", seconds=0)))
+        return pages.moved("/login", ("Set-Cookie", _cookie(environ, door.cookie, "", seconds=0)))
     scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
     bearer = scheme.lower() == "bearer"
     session = door.opened_by(environ.get("HTTP_COOKIE", ""))
@@ -129,7 +129,7 @@ def _login(door: Token, environ: "WSGIEnvironment") -> Answer:
     right = door.tried(form.get("token", [""])[-1].strip().encode())
     if right:
         environ[WHO] = "token"
-        return pages.moved(following, ("Set-Cookie", _cookie(environ, door.session())))
+        return pages.moved(following, ("Set-Cookie", _cookie(environ, door.cookie, door.session())))
     if right is None:
         problem = "Too many wrong tokens. Wait a few seconds, then try again."
         return pages.login(HTTPStatus.TOO_MANY_REQUESTS, following, problem, _LATER)
@@ -169,10 +169,12 @@ def _safe(following: str) -> str:
     return following if _WITHIN.fullmatch(following) else "/"
 
 
-def _cookie(environ: "WSGIEnvironment", value: str, *, seconds: int = SESSION_SECONDS) -> str:
+def _cookie(
+    environ: "WSGIEnvironment", name: str, value: str, *, seconds: int = SESSION_SECONDS
+) -> str:
     # Lax, not Strict: a link from elsewhere should not ask for the token again. It sends the
     # cookie with GET only, which changes nothing.
-    text = f"{COOKIE}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax"
+    text = f"{name}={value}; Max-Age={seconds}; Path=/; HttpOnly; SameSite=Lax"
     forwarded = environ.get("HTTP_X_FORWARDED_PROTO", "").partition(",")[0].strip().lower()
     return f"{text}; Secure" if "https" in (environ["wsgi.url_scheme"], forwarded) else text
 

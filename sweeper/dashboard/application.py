@@ -53,6 +53,7 @@ class Application:
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # Optuna's relies on it
         chosen = self.ours if within(environ.get("PATH_INFO", "")) else self.optunas
         return cast("Iterable[bytes]", chosen(environ, start))
 

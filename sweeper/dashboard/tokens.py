@@ -12,7 +12,6 @@ from sweeper.errors import InputError
 
 VARIABLE = "SWEEPER_DASHBOARD_TOKEN"
 FILE_VARIABLE = "SWEEPER_DASHBOARD_TOKEN_FILE"
-COOKIE = "sweeper_session"
 SESSION_SECONDS = 7 * 24 * 3600
 BURST = 20
 """Wrong tokens that are taken at once; after them one a second."""
@@ -57,6 +56,9 @@ class Token:
 
     def __init__(self, token: bytes) -> None:
         self._token = token
+        # Browsers do not tell ports apart: two dashboards of one host would end each other's.
+        self.cookie = f"sweeper_session_{self._digest(b'sweeper dashboard cookie')[:8]}"
+        """The name of the cookie."""
         self._guard = threading.Lock()
         self._guesses = float(BURST)
         self._seen = time.monotonic()
@@ -83,12 +85,16 @@ class Token:
         for part in cookies.split(";"):
             name, _, value = part.strip().partition("=")
             expiry, _, signature = value.partition(".")
-            if name == COOKIE and hmac.compare_digest(
+            if name == self.cookie and hmac.compare_digest(
                 signature.encode("latin-1", "replace"), self._signature(expiry).encode()
             ):
                 return int(expiry) > time.time()
         return False
 
     def _signature(self, expiry: str) -> str:
-        message = b"sweeper dashboard session until " + expiry.encode("latin-1", "replace")
+        return self._digest(
+            b"sweeper dashboard session until " + expiry.encode("latin-1", "replace")
+        )
+
+    def _digest(self, message: bytes) -> str:
         return hmac.digest(self._token, message, "sha256").hex()

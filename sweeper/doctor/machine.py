@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shlex
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
@@ -43,7 +44,7 @@ def examine_machine(
         ("memory", "", _memory),
         ("torch", "pip install torch", lambda: _torch(gpus(), usable())),
         ("data folder", "give another: --data FOLDER, or SWEEPER_DATA", lambda: _folder(folder)),
-        ("datasets", "", lambda: _datasets(folder)),
+        ("datasets", "", lambda: _datasets(folder, data)),
         ("versions", "pip install sweeper", _versions),
     ]
     return findings(checks)
@@ -77,7 +78,7 @@ def _folder(folder: Path) -> Finding:
     return Finding("data folder", "ok", str(folder))
 
 
-def _datasets(folder: Path) -> Iterator[Finding]:
+def _datasets(folder: Path, given: Path | None) -> Iterator[Finding]:
     there, missing = [], []
     for name in catalogue.DATASETS:
         raw = folder / _FOLDERS.get(name, "") / "raw"
@@ -85,7 +86,9 @@ def _datasets(folder: Path) -> Iterator[Finding]:
             there.append(name)  # bundled with a package
         elif damage := [file for file in _FILES if (raw / file).is_file() and not _fits(raw, file)]:
             result = f"{name}: {', '.join(damage)}: damaged"
-            yield Finding("datasets", "wrong", result, f"rm -r {raw}; sweeper data {name}")
+            fetch = ["sweeper", "data", name, *(["--data", str(given)] if given else [])]
+            todo = f"{shlex.join(['rm', '-r', str(raw)])}; {shlex.join(fetch)}"
+            yield Finding("datasets", "wrong", result, todo)
         elif all((raw / file).is_file() for file in _FILES):
             there.append(name)
         else:

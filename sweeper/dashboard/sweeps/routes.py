@@ -97,9 +97,10 @@ class Pages:
 
         return self._kept.recent(f"status {name}", FRESH, make)
 
-    def fronts(self, name: str, track: Track, size: payloads.Size) -> Body:
-        """Return the fronts of a sweep, as they are now."""
+    def fronts(self, name: str, track: Track | None, size: payloads.Size) -> Body:
+        """Return the fronts of a sweep as they are now, on its objective's track unless named."""
         known = self._reader.known(name)
+        track = track or known.sweep.sparsification.track
         ranged = known.sweep.with_brackets(brackets.ranges(known.ranges))
         studies = self._studies(known)
         return self._kept.get(
@@ -232,7 +233,9 @@ def pages(source: Source) -> bottle.Bottle:
 
 def _fronts(made: Pages, name: str) -> Body:
     query = bottle.request.query
-    track = _one_of("track", query.get("track", "pruned"), get_args(Track))
+    track = query.get("track")
+    if track is not None:
+        track = _one_of("track", track, get_args(Track))
     size = _one_of("size", query.get("size", "nonzero"), get_args(payloads.Size))
     return made.fronts(name, track, size)
 

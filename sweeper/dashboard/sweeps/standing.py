@@ -57,6 +57,7 @@ def status_payload(
     reasons = refusals(sweep, facts, checks, confirmed)
     return {
         "name": sweep.name,
+        "track": sweep.sparsification.track,
         "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
         f"{sweep.search.repeats} repeats each; {sweep.model.name} on {sweep.dataset}, "
         f"{sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs",

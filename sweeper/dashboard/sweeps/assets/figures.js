@@ -129,7 +129,7 @@ function layout(picture, narrow) {
     legend: narrow
       ? { orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 11 } }
       : { x: 1.01, xanchor: "left", y: 1, tracegroupgap: 2 },
-    margin: narrow ? { l: 46, r: 8, t: 8, b: 46 } : { l: 64, r: 16, t: 12, b: 56 },
+    margin: narrow ? { l: 46, r: 8, t: 8, b: 46 } : { l: 64, r: 16, t: 34, b: 56 },
     hovermode: "closest",
     hoverlabel: { align: "left", bgcolor: paper, font: { color: ink, size: 12 } },
     annotations: empty

@@ -12,11 +12,11 @@ place("name").textContent = name;
 
 // The choices stand in the address, so that a link shows the same.
 const asked = new URLSearchParams(location.search);
-for (const [key, usual] of [["track", "pruned"], ["size", "nonzero"]]) {
-  const value = asked.get(key) ?? usual;
-  const button = controls.querySelector(`[name=${key}][value="${CSS.escape(value)}"]`);
-  (button ?? controls.querySelector(`[name=${key}][value=${usual}]`)).checked = true;
+function choose(key, ...values) {
+  const button = (value) => controls.querySelector(`[name=${key}][value="${CSS.escape(value ?? "")}"]`);
+  values.map(button).find(Boolean).checked = true;
 }
+choose("size", asked.get("size"), "nonzero");
 const choice = () => {
   const { track, size } = Object.fromEntries(new FormData(controls));
   return new URLSearchParams({ track, size });
@@ -222,6 +222,7 @@ async function showConfirmed() {
 async function look() {
   const status = await changed(`${here}status.json`);
   if (status !== null) {
+    if (!known.status) choose("track", asked.get("track"), status.track); // the study's objective
     known.status = status;
     showProgress(status);
     showArms(status);
