@@ -48,7 +48,8 @@ def redo(
             f"{name}: all {len(foreign)} trials of other machines were trained again on one like "
             f"this ({here}): nothing more can be measured here"
         )
-    chosen = _spread([fact for fact in left if fact.result.state == "complete"] or left, trials)
+    # Collapsed ones too: of networks near the floor only the lucky ones lie above it.
+    chosen = _spread([fact for fact in left if fact.result.state != "diverged"] or left, trials)
     by_recipe: dict[Recipe, list[Fact]] = {}
     for fact in chosen:
         by_recipe.setdefault(fact.config.recipe, []).append(fact)

@@ -164,7 +164,7 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
     facts = {(fact.arm, fact.repeat, fact.slot): fact for fact in store.results("tiny")}
     chosen = [facts[one.arm, one.repeat, one.slot] for one in check.redone]
     assert sorted(map(repr, seen)) == sorted(repr(fact.config) for fact in chosen)
-    assert {fact.result.state for fact in chosen} == {"complete"}
+    assert {fact.result.state for fact in chosen} <= {"complete", "collapsed"}
     assert len({fact.slot for fact in chosen}) > 1  # spread over the sweep
     for fact, one in zip(chosen, check.redone, strict=True):
         network = fact.result.pruned
