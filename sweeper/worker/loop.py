@@ -14,7 +14,6 @@ from sweeper.errors import (
     InputError,
     Interrupted,
     LeaseLost,
-    StorageError,
     SweeperError,
     TrainingError,
     UnknownSweepError,
@@ -199,7 +198,8 @@ class _Worker:
             began = time.monotonic()
             networks: dict[int, Any] | None = {} if self._keeps else None
             try:
-                results = trainer.train([task.config for task in group], tick, noted, networks)
+                with _unwrapped():
+                    results = trainer.train([task.config for task in group], tick, noted, networks)
             except TrainingFailed as error:
                 arms = _parts(group, lambda task: task.slot.arm)
                 if len(arms) > 1:
@@ -241,9 +241,8 @@ class _Worker:
                 packs.beside(left)
             except SweeperError:
                 raise
-            except Exception as error:  # not of the training, which runs here: no arm is to blame
-                text = f"{self._name}: writing results failed: {type(error).__name__}: {error}"
-                raise StorageError(text) from error
+            except Exception as error:
+                raise _Beside from error
             steps += 1
             # Training ticks while it judges, too: the last percents are slow ones.
             lease.progress = min(steps / ticks, 0.99)
@@ -258,7 +257,8 @@ class _Worker:
         worker = lease.worker
         try:
             tick = self._ticking(lease, ticks, packs, last=False)
-            points, seconds = trainer.probe(config, tick)
+            with _unwrapped():
+                points, seconds = trainer.probe(config, tick)
         except TrainingFailed as error:
             said = f"{task.parameter}: auto: {error}"
             self._tell(f"the probe of {task.arm} failed: {error}")
@@ -281,6 +281,19 @@ class _Worker:
         except InputError as error:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
+
+
+class _Beside(SweeperError):
+    """What the desk met while this thread trained: no arm in training is to blame for it."""
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Raise what the desk met from a `with` block in which is trained."""
+    try:
+        yield
+    except _Beside as error:
+        raise error.__cause__ or error from None
 
 
 def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:

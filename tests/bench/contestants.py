@@ -73,7 +73,7 @@ def _counted() -> Counter:
         Store,
         claim_probe="probe",
         claim="claim",
-        on_record="on record",
+        taken="on record",
         link="link",
         record="record",
         told="told",
