@@ -13,11 +13,11 @@ from test_readme import README, ROOT
 from sweeper import archive, confirming, datasets, networks
 from sweeper.answers import Confirmation
 from sweeper.confirming import Level
+from sweeper.drift import drifts
 from sweeper.effort import reaching
 from sweeper.fronts import fronts
 from sweeper.report import confirmation_of, figures, standalone
 from sweeper.spec import SUFFIX, Sweep
-from sweeper.spec.difference import differences
 from sweeper.store import Store
 from sweeper.training.weights import decoded, judged_again
 from sweeper.verdict import Versus, sentence, versus
@@ -74,24 +74,25 @@ def test_the_results_are_those_of_the_study_file() -> None:
     assert archive.read(FOLDER).sweep.digest == study.digest
 
 
-def test_the_file_with_more_arms_goes_on_with_these_results() -> None:
-    more = Sweep.load(ROOT / "studies" / f"{NAME}-all.yaml")
-    changed = differences(archive.read(FOLDER).sweep, more)
-    assert len(changed) >= 7
-    assert all(one.appends for one in changed), changed
-
-
 def test_readme_quotes_the_answer_and_what_it_rests_on(store: Store, again: Confirmation) -> None:
     assert again.done == again.budget
     found = sentence(versus(again.sweep, again.found))
     text = " ".join(README.replace("**", "").split())
     assert found
     assert found in text
-    assert f"{len(store.results(NAME))} and {again.budget} trainings" in text
+    assert f"{len(store.results(NAME)):,} and {again.budget:,} trainings" in text
+    assert f"{len(again.sweep.arms)} arms under one recipe" in text
     confirms = again.sweep.confirms
     assert confirms is not None
     number = ("no", "one", "two", "three", "four", "five")[confirms.seeds]
     assert f"trained again with {number} fresh seeds" in text
+    [drift] = drifts(store.results(NAME), store.drifts(NAME))
+    found = drift.difference
+    assert f"{found.n} trials of the first six were trained again on the second" in text
+    assert found.low is not None
+    assert found.high is not None
+    ends = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
+    assert f"differ by {100 * found.center:+.2f} points ({ends})" in text
     reached = reaching(store.results(NAME), store.sweep(NAME))
     mine, l1 = (reached[arm][0] for arm in ("joint_entropy", "l1"))
     assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in text
