@@ -122,9 +122,11 @@ def refusals(
     return tuple(found)
 
 
-def remarks(facts: Sequence[Fact], checks: Iterable[DriftCheck]) -> tuple[str, ...]:
-    """Return what was found harmless, as sentences."""
-    present = {Kind.of(fact.provenance) for fact in facts}
+def remarks(
+    facts: Sequence[Fact], checks: Iterable[DriftCheck], confirmed: Sequence[Fact] = ()
+) -> tuple[str, ...]:
+    """Return what was found harmless, as sentences; `checks` are of `facts`."""
+    present = {Kind.of(fact.provenance) for fact in (*facts, *confirmed)}
     return tuple(
         f"Trials come from {drift.one} and from {drift.other}; trained again, they differ by "
         f"{drift.text}."

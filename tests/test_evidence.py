@@ -87,12 +87,12 @@ def test_readme_quotes_the_answer_and_what_it_rests_on(store: Store, again: Conf
     number = ("no", "one", "two", "three", "four", "five")[confirms.seeds]
     assert f"trained again with {number} fresh seeds" in text
     [drift] = drifts(store.results(NAME), store.drifts(NAME))
-    found = drift.difference
-    assert f"{found.n} trials of the first six were trained again on the second" in text
-    assert found.low is not None
-    assert found.high is not None
-    ends = f"{100 * found.low:+.2f} to {100 * found.high:+.2f}"
-    assert f"differ by {100 * found.center:+.2f} points ({ends})" in text
+    apart = drift.difference
+    assert f"{apart.n} trials of the first six were trained again on the second" in text
+    assert apart.low is not None
+    assert apart.high is not None
+    ends = f"{100 * apart.low:+.2f} to {100 * apart.high:+.2f}"
+    assert f"differ by {100 * apart.center:+.2f} points ({ends})" in text
     reached = reaching(store.results(NAME), store.sweep(NAME))
     mine, l1 = (reached[arm][0] for arm in ("joint_entropy", "l1"))
     assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in text

@@ -19,7 +19,7 @@ from sweeper.fronts import fronts, paired_ratio
 from sweeper.report import write_report
 from sweeper.report.confirmations import versus_table
 from sweeper.report.page import page
-from sweeper.results import Fact
+from sweeper.results import DriftCheck, Fact, Redone
 from sweeper.spec import Arm, Sweep
 from sweeper.verdict import best, sentence, versus
 
@@ -367,6 +367,25 @@ def test_where_confirmed_networks_come_from_is_said() -> None:
     )
     _, _, origins = text.partition("Where the numbers come from")
     assert "far-away" in origins
+
+
+def test_a_mixture_found_harmless_is_said_though_the_confirmation_is_of_one_kind() -> None:
+    """Its trials have the places of the search's, and are others."""
+    sweep, facts = search(5)
+    other = make_provenance(processor="B")
+    mixed = [replace(fact, provenance=other) if fact.arm == "l2" else fact for fact in facts]
+    confirms, _, trained = again(5, sizes)
+    redone = tuple(
+        Redone(fact.arm, fact.repeat, fact.slot, "complete", 1000, network.val_accuracy)
+        for fact in mixed
+        if fact.provenance == other and (network := fact.result.pruned)
+    )
+    checks = [DriftCheck(make_provenance(), redone)]
+    known = Confirmation.of(sweep, mixed, checks, confirms, trained)
+    assert not known.reasons
+    status = make_status(sweep, mixed)
+    text = readable(page(sweep, status, mixed, again=known, checks=checks))
+    assert "trained again, they differ by +0.00 points" in text
 
 
 def test_a_repeat_without_a_network_is_one_that_does_not_reach_it() -> None:

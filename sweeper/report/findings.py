@@ -54,9 +54,15 @@ def arm_rows(
 
 
 def remarks(
-    sweep: Sweep, facts: Sequence[Fact], checks: Sequence[DriftCheck] = ()
+    sweep: Sweep,
+    facts: Sequence[Fact],
+    checks: Sequence[DriftCheck] = (),
+    confirmed: Sequence[Fact] = (),
 ) -> tuple[str, ...]:
-    """Return what a reader should know before the numbers, as sentences."""
+    """Return what a reader should know before the numbers, as sentences.
+
+    `confirmed` are the facts of the confirmation.
+    """
     found = []
     if sweep.select_on == "test":
         found.append(
@@ -65,11 +71,11 @@ def remarks(
             "that they are quoted on."
         )
     # Most commits change nothing of a trial: said, but no reason not to rank.
-    commits = distinct(facts, lambda origin: origin.git_commit)
+    commits = distinct([*facts, *confirmed], lambda origin: origin.git_commit)
     if len(commits) > 1:
         shown = ", ".join(text or "unknown" for text in commits)
         found.append(f"Trials come from different commits: {shown}.")
-    return (*found, *drift.remarks(facts, checks))
+    return (*found, *drift.remarks(facts, checks, confirmed))
 
 
 def standing(

@@ -48,8 +48,8 @@ def page(
     """
     track = sweep.sparsification.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
-    everything = [*facts, *(again.facts if again else ())]
-    reasons = refusals(sweep, facts, checks, again.facts if again else ())
+    confirmed = again.facts if again else ()
+    reasons = refusals(sweep, facts, checks, confirmed)
     rows = arm_rows(sweep, status, facts, track)
     beside = arm_rows(sweep, status, facts, other)
     made = fronts(facts, sweep)
@@ -65,7 +65,7 @@ def page(
         "question": escape(_question(sweep)),
         "progress": escape(_progress(sweep, status)),
         "warnings": _warnings(
-            reasons, [*remarks(sweep, everything, checks), *ranges.remarks(found, ends)]
+            reasons, [*remarks(sweep, facts, checks, confirmed), *ranges.remarks(found, ends)]
         ),
         "standing": escape(said),
         "hedge": escape(but),
@@ -82,7 +82,7 @@ def page(
         "arms": tables.arms_table(known, views["fronts"]),
         "ranges": ranges.section(found, ends, sweep.parameters),
         "protocol": _list(_protocol(sweep)),
-        "provenance": tables.provenance_table(everything),
+        "provenance": tables.provenance_table([*facts, *confirmed]),
         "failures": tables.failures_table(status),
         "digest": sweep.digest,
         "study": escape(study_text(sweep)),

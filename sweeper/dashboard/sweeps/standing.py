@@ -65,7 +65,7 @@ def status_payload(
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [
             *(reasons if status.finished or status.state != "open" else ()),
-            *remarks(sweep, [*facts, *confirmed], checks),
+            *remarks(sweep, facts, checks, confirmed),
             *about_ranges(ranges, ()),
         ],
         "arms": [_arm(sweep, arm) for arm in status.arms],
