@@ -1,7 +1,7 @@
 """Workers whose Optuna studies are deleted, come late, or lie behind a store that refuses files."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -60,21 +60,26 @@ def test_numbers_of_trials_in_training_are_not_given_out_again(store: Store) -> 
         assert known[task.trial].state.name != "RUNNING"
 
 
+def meanwhile(actions: Mapping[int, Callable[[], object]], delay: float = 0.0) -> Any:
+    """Return a training that does something else first, by the number of its call."""
+    calls = 0
+
+    def train(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        actions.get(calls, lambda: None)()
+        return fake_train(configs, *arguments, delay=delay, **options)
+
+    return train
+
+
 @pytest.mark.parametrize("name", ["tiny", "tiny/l1/0"])
 def test_a_study_deleted_while_a_worker_trains_is_named_and_no_arm_is_to_blame(
     store: Store, name: str
 ) -> None:
     sweep = small_sweep(search={"sampler": "random", "trials": 40}, arms=ONE)
     service.register(store, sweep)
-    calls = 0
-
-    def train(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            deleted(store, name)
-        return fake_train(configs, *arguments, delay=0.1, **options)
-
+    train = meanwhile({2: lambda: deleted(store, name)}, delay=0.1)
     with pytest.raises(UnknownSweepError, match=f"^{name}: Optuna's study is gone; `sweeper run"):
         work("tiny", store, pack=2, train=train)
     (arm,) = store.status("tiny").arms
@@ -105,18 +110,12 @@ def test_a_failure_in_a_repeat_that_was_added_meanwhile_is_forgiven(store: Store
         small_sweep(search={"trials": 3, "repeats": repeats}, arms=ONE) for repeats in (1, 2)
     )
     service.register(store, small)
-    calls = 0
 
-    def train(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == 1:
-            service.register(store, longer, extend=True)
-        if calls == 2:
-            raise ValueError("passes by itself")
-        return fake_train(configs, *arguments, **options)
+    def fail() -> None:
+        raise ValueError("passes by itself")
 
-    work("tiny", store, pack=3, train=train)
+    extend = lambda: service.register(store, longer, extend=True)  # noqa: E731
+    work("tiny", store, pack=3, train=meanwhile({1: extend, 2: fail}))
     assert len(store.results("tiny")) == 6
     for study in longer.studies():
         states = {trial.state.name for trial in optuna_study(store.url, study).trials}
@@ -159,9 +158,8 @@ def test_what_the_desk_cannot_do_is_not_booked_as_a_failure_of_training(
         raise RuntimeError("no such thing")
 
     monkeypatch.setattr(Search, "publish", broken)
-    slowly = lambda *arguments, **options: fake_train(*arguments, delay=0.5, **options)  # noqa: E731
     with pytest.raises(RuntimeError, match="no such thing"):
-        work("tiny", store, pack=2, train=slowly)
+        work("tiny", store, pack=2, train=meanwhile({}, delay=0.5))
     (arm,) = store.status("tiny").arms
     assert "error" not in arm.failures
     assert store.state("tiny") == "open"
