@@ -16,6 +16,7 @@ from sweeper.answers import Confirmation
 from sweeper.confirming import Confirmed, confirmation, confirmed, curves, within
 from sweeper.dashboard.sweeps.payloads import confirmed_payload
 from sweeper.fronts import fronts, paired_ratio
+from sweeper.plots import confirmed_view
 from sweeper.report import write_report
 from sweeper.report.confirmations import versus_table
 from sweeper.report.page import page
@@ -294,7 +295,7 @@ def ranked(said: Mapping[str, str]) -> set[str]:
     return {
         place
         for place, text in said.items()
-        if re.search(r"needs \d\.\d\d times the|L_p / L_p penalties \d\.\d\d", text)
+        if re.search(r"needs \d\.\d\d times the|entropies with L_p / L_p penalties", text)
     }
 
 
@@ -357,6 +358,16 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
     for text in said.values():
         assert "The search went on since its choice was confirmed: sweeper confirm toy" in text
     assert not ranked(said)
+
+
+def test_the_picture_names_its_accuracies_whatever_the_search_selected_on() -> None:
+    _, _, known = confirmed_search()
+    chosen = known.sweep.model_dump() | {"select_on": "test"}
+    view = confirmed_view(known.found, Sweep.model_validate(chosen))
+    assert (view.line_name, view.mark_name) == ("validation", "test")
+    dot = next(series for series in view.series if series.name == "l1").dots[0]
+    one = next(one for one in known.found if one.arm == "l1" and round(one.nonzero or 0) == 1000)
+    assert dot.mark == pytest.approx(100 * one.accuracy("test_accuracy"), abs=1e-3)
 
 
 def test_where_confirmed_networks_come_from_is_said() -> None:
