@@ -13,10 +13,11 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.patience import Patience
-from sweeper.results import Fact, Scalar, Slot, Track, TrialConfig, TrialResult
+from sweeper.results import Fact, Scalar, Slot, TrialConfig, TrialResult
 from sweeper.search import rows
 from sweeper.search.artifacts import Kept, artifact_store, find, put, upload
 from sweeper.search.notes import arm_note
+from sweeper.search.outcomes import by_test, told
 from sweeper.search.publish import (
     METRIC_NAMES,
     changed,
@@ -40,39 +41,6 @@ class Asked:
 
     trial: int
     params: Params
-
-
-def by_test(sweep: Sweep) -> bool:
-    """Tell whether the second value of a trial is its test accuracy.
-
-    With confirmed networks it is: nothing is selected among them any more.
-    """
-    return sweep.confirms is not None or sweep.select_on == "test"
-
-
-def told(
-    sweep: Sweep, result: TrialResult
-) -> tuple[TrialState, tuple[float, float] | None, dict[str, Scalar]]:
-    """Return what Optuna is told of a result: state, values, attributes."""
-    track = sweep.sparsification.track
-    judged = result.judged(track)
-    seconds = round(result.seconds, 3)
-    if result.state != "complete" or judged is None:
-        return TrialState.PRUNED, None, {"outcome": result.state, "seconds": seconds}
-    second, beside = judged.val_accuracy, judged.test_accuracy
-    name = "test_accuracy"
-    if by_test(sweep):
-        second, beside, name = beside, second, "val_accuracy"
-    measured: dict[str, Scalar] = {
-        name: beside,
-        "effective_nonzero": judged.effective,
-        "seconds": seconds,
-    }
-    other: Track = "as_trained" if track == "pruned" else "pruned"
-    if network := result.judged(other):
-        measured[f"{other}_nonzero"] = network.nonzero
-        measured[f"{other}_val_accuracy"] = network.val_accuracy
-    return TrialState.COMPLETE, (float(judged.nonzero), second), measured
 
 
 class Search:
