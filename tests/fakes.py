@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import optuna
@@ -207,6 +208,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
     parser.add_argument("--delay", default="0", help="seconds of each pack, by comma")
+    parser.add_argument("--until", default="", help="file before which no training ends")
     parser.add_argument("--tell", type=float, default=0.0, help="seconds to tell one trial")
     parser.add_argument("--pack", type=int, default=2)
     parser.add_argument("--lease", type=float, default=60.0)
@@ -215,6 +217,7 @@ def main() -> None:
     parser.add_argument("--die", default="", help="method, before or after which it is killed")
     parser.add_argument("--clock", type=float, default=0.0, help="seconds that its clock is off")
     options = parser.parse_args()
+    until = Path(options.until)  # this folder, unless told otherwise
     delays = [float(delay) for delay in options.delay.split(",")]
 
     def train(
@@ -227,6 +230,9 @@ def main() -> None:
                 raise DataError("mnist: files are missing")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
+        while not until.exists():
+            time.sleep(0.02)
+            tick()
         delay = delays.pop(0) if len(delays) > 1 else delays[0]
         return fake_train(configs, data, device, tick=tick, delay=delay)
 

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
@@ -138,17 +139,17 @@ def check_budget(store: Store, name: str, budget: int = 24) -> None:
     assert store.status(name).finished
 
 
-def start(
+@contextmanager
+def driving(
     name: str,
     store: Store,
     ray_cluster: Any,
-    *,
-    delay: float = 60.0,
+    *options: str,
     workers: int = 2,
     folder: Path | None = None,
-) -> "subprocess.Popen[str]":
-    """Start a driver in a process of its own; returns it once all workers train."""
-    command = [*FAKES, "--delay", str(delay)]
+) -> Iterator["subprocess.Popen[str]"]:
+    """Run a driver in a process of its own; it is there once all workers train."""
+    command = [*FAKES, *(options or ("--delay", "60"))]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, name, ray_cluster.address, str(workers), *command],
         env={**os.environ, "SWEEPER_STORAGE": store.url},
@@ -160,34 +161,38 @@ def start(
     )
     try:
         wait(lambda: busy(store, name) == workers, 60)
-    except BaseException:
+        yield driver
+    finally:
         driver.kill()
-        raise
-    return driver
+        driver.wait()
+        assert driver.stdout
+        driver.stdout.close()
 
 
-def test_a_sweep_is_finished_though_a_node_dies(ray_cluster: Any, store: Store, name: str) -> None:
-    more = small_sweep(name, search={"sampler": "qmc", "trials": 16})
-    service.register(store, more, extend=True)
+def test_a_sweep_is_finished_though_a_node_dies(
+    ray_cluster: Any, store: Store, name: str, tmp_path: Path
+) -> None:
     third = ray_cluster.add_node(num_cpus=1, **NODE)
-    driver = start(name, store, ray_cluster, delay=1.0, workers=3)
-    ray_cluster.remove_node(third, allow_graceful=False)
-    wait(lambda: len(store.status(name).workers) == 4, 60)  # it works again on another node
-    out, _ = driver.communicate(timeout=60)
+    resume = tmp_path / "resume"  # Two workers alone would be done before Ray sees that it died.
+    with driving(name, store, ray_cluster, "--until", str(resume), workers=3) as driver:
+        ray_cluster.remove_node(third, allow_graceful=False)
+        wait(lambda: len(store.status(name).workers) == 4, 60)  # it works again on another node
+        resume.touch()
+        out, _ = driver.communicate(timeout=60)
     assert (driver.returncode, out) == (0, "")
-    check_budget(store, name, 48)
+    check_budget(store, name)
     assert claimed(store, name) == 0
 
 
 def test_ctrl_c_gives_slots_back_and_leaves_nothing(
     ray_cluster: Any, store: Store, name: str, tmp_path: Path
 ) -> None:
-    driver = start(name, store, ray_cluster, folder=tmp_path)
-    # Where `package.module:factory` is found: not in the folder of the cluster, which is ours.
-    for worker in store.status(name).workers:
-        assert Path(f"/proc/{worker.pid}/cwd").readlink() == tmp_path
-    os.killpg(driver.pid, signal.SIGINT)
-    out, _ = driver.communicate(timeout=20)
+    with driving(name, store, ray_cluster, folder=tmp_path) as driver:
+        # Where `package.module:factory` is found: not in the folder of the cluster, which is ours.
+        for worker in store.status(name).workers:
+            assert Path(f"/proc/{worker.pid}/cwd").readlink() == tmp_path
+        os.killpg(driver.pid, signal.SIGINT)
+        out, _ = driver.communicate(timeout=20)
     assert driver.returncode == 130, out
     assert out == "error: stopped by SIGINT\n"
     assert claimed(store, name) == 0
@@ -198,9 +203,8 @@ def test_ctrl_c_gives_slots_back_and_leaves_nothing(
 def test_a_driver_that_is_killed_leaves_no_process(
     ray_cluster: Any, store: Store, name: str
 ) -> None:
-    driver = start(name, store, ray_cluster)
-    driver.kill()
-    driver.communicate()
+    with driving(name, store, ray_cluster):
+        pass  # it is killed
     wait(lambda: not processes(name), 20)
     store.reap(name)  # Ray may have killed them, before they could give anything back
     assert claimed(store, name) == 0
