@@ -14,7 +14,6 @@ from sweeper.errors import (
     InputError,
     Interrupted,
     LeaseLost,
-    SweeperError,
     TrainingError,
     UnknownSweepError,
 )
@@ -27,6 +26,7 @@ from sweeper.worker.desk import Desk
 from sweeper.worker.lease import Lease, Stop, orphaned, signals
 from sweeper.worker.packs import Packs
 from sweeper.worker.spent import Spent
+from sweeper.worker.ticking import ticking, unwrapped
 from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
 
 _log = logging.getLogger("sweeper.worker")
@@ -193,12 +193,12 @@ class _Worker:
         while left:
             lease.check()
             group = left.pop(0)
-            tick = self._ticking(lease, self._sweep.steps_in_all, packs, last=not left)
+            tick = ticking(lease, self._sweep.steps_in_all, packs, last=not left)
             noted = partial(packs.note_memory, group)
             began = time.monotonic()
             networks: dict[int, Any] | None = {} if self._keeps else None
             try:
-                with _unwrapped():
+                with unwrapped():
                     results = trainer.train([task.config for task in group], tick, noted, networks)
             except TrainingFailed as error:
                 arms = _parts(group, lambda task: task.slot.arm)
@@ -225,30 +225,6 @@ class _Worker:
             f"waited {waited:.1f} s for the database"
         )
 
-    def _ticking(self, lease: Lease, ticks: int, packs: Packs, *, last: bool) -> Callable[[], None]:
-        """Return what training calls at every step: it ends it in time, and counts."""
-        steps = 0
-        began = 0.0
-
-        def tick() -> None:
-            nonlocal steps, began
-            lease.check()
-            now = time.monotonic()
-            # From the first tick on, for what comes before it is not a step: compiling, moving.
-            began = began or now
-            left = (ticks - steps) * (now - began) / steps if last and steps else float("inf")
-            try:
-                packs.beside(left)
-            except SweeperError:
-                raise
-            except Exception as error:
-                raise _Beside from error
-            steps += 1
-            # Training ticks while it judges, too: the last percents are slow ones.
-            lease.progress = min(steps / ticks, 0.99)
-
-        return tick
-
     def _probe(self, task: ProbeTask, packs: Packs, trainer: Trainer, lease: Lease) -> None:
         """Find the range of one strength."""
         sweep = self._store.sweep(self._name)
@@ -256,8 +232,8 @@ class _Worker:
         ticks = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
         worker = lease.worker
         try:
-            tick = self._ticking(lease, ticks, packs, last=False)
-            with _unwrapped():
+            tick = ticking(lease, ticks, packs, last=False)
+            with unwrapped():
                 points, seconds = trainer.probe(config, tick)
         except TrainingFailed as error:
             said = f"{task.parameter}: auto: {error}"
@@ -281,19 +257,6 @@ class _Worker:
         except InputError as error:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
-
-
-class _Beside(SweeperError):
-    """What the desk met while this thread trained: no arm in training is to blame for it."""
-
-
-@contextmanager
-def _unwrapped() -> Iterator[None]:
-    """Raise what the desk met from a `with` block in which is trained."""
-    try:
-        yield
-    except _Beside as error:
-        raise error.__cause__ or error from None
 
 
 def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
