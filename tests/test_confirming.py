@@ -363,6 +363,29 @@ def test_a_search_that_got_more_trials_and_chooses_others_is_not_confirmed_on() 
         continued(known, now)
 
 
+def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
+    store: Store,
+) -> None:
+    first = finished(store, small_sweep(targets=TARGETS))
+    service.register(store, first)
+    work(first.name, store, pack=8, train=fake_train)
+    before = exact(store, first)
+
+    again = small_sweep(targets={**TARGETS, "accuracy": [0.5]})
+    service.register(store, again, extend=True)
+    wanted = continued(first, finished(store, again))
+    assert service.register(store, wanted, extend=True) == "extended"
+    assert wanted.targets.accuracy == (0.5,)
+    assert exact(store, wanted) == before
+
+    wider = small_sweep(targets={**TARGETS, "nonzero": [*TARGETS["nonzero"], 10**6]})
+    service.register(store, wider, extend=True)
+    with pytest.raises(
+        InputError, match=r"^tiny: .* other sizes .*: sweeper delete tiny/confirmed"
+    ):
+        continued(wanted, finished(store, wider))
+
+
 def test_a_sweep_is_deleted_with_its_confirmation(store: Store) -> None:
     sweep = finished(store, small_sweep(targets=TARGETS))
     service.register(store, sweep)

@@ -34,9 +34,12 @@ def test_a_sweep_that_went_through_json_does_not_differ(sweep: Sweep) -> None:
         {"search__repeats": 2},
         {"arms__l2": {"penalty": "l2", "strength": 0.1}},
         {"search__trials": 7, "search__repeats": 2, "arms__l2": {"penalty": "l2", "strength": 1}},
+        {"targets__accuracy": [0.9], "targets__nonzero": [10]},
     ],
 )
-def test_more_trials_repeats_and_arms_append(sweep: Sweep, changes: dict[str, Any]) -> None:
+def test_more_trials_repeats_arms_and_other_targets_append(
+    sweep: Sweep, changes: dict[str, Any]
+) -> None:
     found = differences(sweep, changed(sweep, **changes))
     assert len(found) == len(changes)
     assert all(difference.appends for difference in found)
@@ -54,7 +57,7 @@ def test_more_trials_repeats_and_arms_append(sweep: Sweep, changes: dict[str, An
         {"arms__l1": {"penalty": "l1", "strength": 0.5}},
         {"arms__l1__strength": {"log_uniform": [1e-4, 1]}},
         {"arms": {"none": {}}},
-        {"targets__accuracy": [0.9]},
+        {"reference__nonzero": 1000},
     ],
 )
 def test_every_other_change_does_not_append(sweep: Sweep, changes: dict[str, Any]) -> None:

@@ -130,7 +130,7 @@ def test_a_file_that_only_appends_is_refused_unless_extending_and_told_so(
     store: Store, sweep: Sweep
 ) -> None:
     store.register(sweep)
-    with pytest.raises(DigestError, match="--extend to append"):
+    with pytest.raises(DigestError, match="--extend to go on with it"):
         store.register(changed(sweep, search={"trials": 8}))
 
 
@@ -151,6 +151,25 @@ def test_extending_appends_slots_and_keeps_what_is_done(store: Store, sweep: Swe
     assert store.register(bigger) == "resumed"
     with pytest.raises(DigestError):
         store.register(sweep)
+
+
+def test_other_targets_change_nothing_but_where_fronts_are_read_off(
+    store: Store, sweep: Sweep
+) -> None:
+    store.register(sweep)
+    worker = store.join(sweep.name, device="cpu")
+    for slot in store.claim(worker, 2):
+        finish(store, worker, sweep, slot)
+    before = store.status(sweep.name)
+    other = changed(sweep, targets={"accuracy": [0.5], "nonzero": [7]})
+    with pytest.raises(
+        DigestError, match=r"--extend(.|\n)*targets.accuracy: (.|\n)*targets.nonzero"
+    ):
+        store.register(other)
+    assert store.register(other, extend=True) == "extended"
+    after = store.status(sweep.name)
+    assert (after.arms, after.done, after.budget) == (before.arms, 2, before.budget)
+    assert store.sweep(sweep.name) == other
 
 
 def test_a_sweep_of_an_older_program_resumes_when_its_missing_keys_have_defaults(

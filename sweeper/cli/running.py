@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from sweeper.results import SweepStatus
 
 Extend = Annotated[
-    bool, typer.Option("--extend", help="The file only adds trials, repeats or arms.")
+    bool,
+    typer.Option(
+        "--extend", help="The file only adds trials, repeats or arms, or has other targets."
+    ),
 ]
 
 

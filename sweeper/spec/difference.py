@@ -21,8 +21,8 @@ class Difference:
     """The registered value as it would be written, or `not there`."""
     new: str
     appends: bool
-    """Whether it only adds: more trials, more repeats, another arm; to a confirmation more seeds,
-    and what was chosen in further repeats or arms."""
+    """Whether what is on record stays right: more trials, more repeats, another arm, other targets;
+    for a confirmation more seeds, and what was chosen in further repeats or arms."""
 
     def __str__(self) -> str:
         return f"{self.path}: registered {self.old}, now {self.new}"
@@ -53,8 +53,8 @@ def _appends(old: Any, new: Any, path: tuple[str, ...]) -> bool:
     if path[:2] == ("confirms", "chosen") and len(path) == 3:
         # What was chosen in further arms or repeats; the search has another digest then.
         return old is _MISSING or (isinstance(new, list) and new[: len(old)] == old)
-    if path == ("confirms", "digest"):
-        return True
+    if path[0] == "targets" or path == ("confirms", "digest"):
+        return True  # targets say where fronts are read off: no trial knows of them
     return len(path) == 2 and path[0] == "arms" and old is _MISSING
 
 

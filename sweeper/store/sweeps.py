@@ -124,9 +124,9 @@ def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = Fa
         return "resumed"
     if not (extend and all(difference.appends for difference in changed)):
         advice = (
-            "--extend takes more trials, more repeats and further arms only"
+            "--extend takes more trials, more repeats, further arms and other targets only"
             if extend
-            else "run with --extend to append"
+            else "run with --extend to go on with it"
             if all(difference.appends for difference in changed)
             else "give the changed file another name"
         )
@@ -203,7 +203,8 @@ def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[An
         for repeat, number in sweep.slots(arm)
         if (arm, repeat, number) not in known
     ]
-    connection.execute(insert(tables.slot), rows)
+    if rows:  # other targets add none
+        connection.execute(insert(tables.slot), rows)
 
 
 def _add_probes(connection: Connection, sweep: Sweep) -> None:
