@@ -2,8 +2,9 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -22,32 +23,47 @@ from sweeper.store import Store
 from sweeper.training.weights import decoded, judged_again
 from sweeper.verdict import Versus, sentence, versus
 
-NAME = "lenet300-mnist"
-FOLDER = ROOT / "studies" / "results" / NAME
+RESULTS = ROOT / "studies" / "results"
+MAIN, LARGE = "lenet300-mnist", "lenet300-mnist-large"
+TEXT = " ".join(README.replace("**", "").split())
+NUMBERS = ("no", "one", "two", "three", "four", "five")
+
+
+@pytest.fixture(scope="module", params=[MAIN, LARGE])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
+def store(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """The facts, without the studies of Optuna that `restore` makes beside them."""
-    with closing(Store(f"sqlite:///{tmp_path_factory.mktemp('evidence')}/facts.db")) as found:
+    with loaded(name, tmp_path_factory.mktemp("evidence")) as found:
+        yield found
+
+
+@contextmanager
+def loaded(name: str, folder: Path) -> Iterator[Store]:
+    with closing(Store(f"sqlite:///{folder}/facts.db")) as found:
         found.upgrade()
-        for folder in (FOLDER, FOLDER / archive.CONFIRMED):
-            found.load(archive.read(folder))
+        for part in (RESULTS / name, RESULTS / name / archive.CONFIRMED):
+            if part.is_dir():
+                found.load(archive.read(part))
         yield found
 
 
 @pytest.fixture(scope="module")
-def again(store: Store) -> Confirmation:
-    found = confirmation_of(store, NAME, store.results(NAME))
+def again(store: Store, name: str) -> Confirmation:
+    found = confirmation_of(store, name, store.results(name))
     assert found is not None
     return found
 
 
-def table() -> dict[str, list[str]]:
-    """Return the cells of README's table of sizes by what stands in front."""
-    _, _, after = README.partition("| nonzero parameters at a test accuracy")
-    lines = after.partition("\n\n")[0].splitlines()[2:]
-    return {first: cells for first, *cells in (_cells(line) for line in lines)}
+def table(name: str) -> dict[str, list[str]]:
+    """Return the cells of README's table of sizes, its head's too, by what stands in front."""
+    _, _, after = README.partition(f"`studies/{name}.yaml` asks")
+    _, bar, after = after.partition("| nonzero parameters at a test accuracy")
+    lines = (bar + after).partition("\n\n")[0].splitlines()
+    return {first: cells for first, *cells in map(_cells, [lines[0], *lines[2:]])}
 
 
 def _cells(line: str) -> list[str]:
@@ -64,69 +80,119 @@ def _size(at: Level) -> str:
 
 
 def _ratio(row: Versus | None) -> str:
-    if row and row.ratio:
+    if row is None:
+        return "not reached"
+    if row.ratio:
         return f"{row.ratio.center:.2f} ({row.ratio.low:.2f} to {row.ratio.high:.2f})"
-    return f"≥ {row.bound.value:.2f}" if row and row.bound and row.bound.side == "at least" else ""
+    if row.bound:
+        return f"{'≥' if row.bound.side == 'at least' else '≤'} {row.bound.value:.2f}"
+    return "open"
 
 
-def test_the_results_are_those_of_the_study_file() -> None:
-    study = Sweep.load(ROOT / "studies" / f"{NAME}.yaml")
-    assert archive.read(FOLDER).sweep.digest == study.digest
+def test_the_results_are_those_of_the_study_file(name: str) -> None:
+    study = Sweep.load(ROOT / "studies" / f"{name}.yaml")
+    assert archive.read(RESULTS / name).sweep.digest == study.digest
 
 
-def test_readme_quotes_the_answer_and_what_it_rests_on(store: Store, again: Confirmation) -> None:
+def test_readme_quotes_the_answer_and_its_budget(
+    store: Store, again: Confirmation, name: str
+) -> None:
     assert again.done == again.budget
     found = sentence(versus(again.sweep, again.found))
-    text = " ".join(README.replace("**", "").split())
     assert found
-    assert found in text
-    assert f"{len(store.results(NAME)):,} and {again.budget:,} trainings" in text
-    assert f"{len(again.sweep.arms)} arms under one recipe" in text
+    assert found in TEXT
+    assert f"{len(store.results(name)):,} and {again.budget:,} trainings" in TEXT
     confirms = again.sweep.confirms
     assert confirms is not None
-    number = ("no", "one", "two", "three", "four", "five")[confirms.seeds]
-    assert f"trained again with {number} fresh seeds" in text
-    [drift] = drifts(store.results(NAME), store.drifts(NAME))
+    assert f"trained again with {NUMBERS[confirms.seeds]} fresh seeds" in TEXT
+
+
+def test_readme_says_what_the_answer_rests_on(tmp_path: Path) -> None:
+    with loaded(MAIN, tmp_path) as store:
+        sweep, facts = store.sweep(MAIN), store.results(MAIN)
+        [drift] = drifts(facts, store.drifts(MAIN))
+    assert f"{len(sweep.arms)} arms under one recipe" in TEXT
     apart = drift.difference
-    assert f"{apart.n} trials of the first six were trained again on the second" in text
+    assert f"{apart.n} trials of the first six were trained again on the second" in TEXT
     assert apart.low is not None
     assert apart.high is not None
     ends = f"{100 * apart.low:+.2f} to {100 * apart.high:+.2f}"
-    assert f"differ by {100 * apart.center:+.2f} points ({ends})" in text
-    reached = reaching(store.results(NAME), store.sweep(NAME))
+    assert f"differ by {100 * apart.center:+.2f} points ({ends})" in TEXT
+    reached = reaching(facts, sweep)
     mine, l1 = (reached[arm][0] for arm in ("joint_entropy", "l1"))
-    assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in text
+    assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in TEXT
 
 
-def test_readmes_table_holds_the_sizes_and_the_ratios(again: Confirmation) -> None:
-    shown = table()
+def test_readme_says_how_many_trials_of_larger_networks_collapsed(tmp_path: Path) -> None:
+    with loaded(LARGE, tmp_path) as store:
+        facts = store.results(LARGE)
+    under = Counter(fact.arm for fact in facts if fact.result.state == "collapsed")
+    of_each = len(facts) // len({fact.arm for fact in facts})
+    assert (
+        f"{under['joint_entropy']} of the {of_each} trials of joint_entropy end under 97 %, "
+        f"{under['l1']} of those of l1"
+    ) in TEXT
+
+
+def test_readmes_table_holds_the_sizes(again: Confirmation, name: str) -> None:
+    shown = table(name)
     targets = again.sweep.targets.accuracy
+    head = shown.pop("nonzero parameters at a test accuracy, 95 % interval over 5 repeats")
+    assert head == [f"{100 * value:.4g} %" for value in targets]
     curves = confirming.curves(again.sweep, again.found, "test_accuracy")
     for arm, repeats in curves.items():
-        name = arm.replace("_shuffled", ", its entries shuffled")
-        assert shown.pop(name) == [_size(confirming.level(repeats, value)) for value in targets]
-    rows = {(row.ours, row.theirs, row.accuracy): row for row in versus(again.sweep, again.found)}
-    for name, cells in shown.items():
-        ours, theirs = name.split(" / ")
-        theirs = theirs.replace("the same, shuffled", f"{ours}_shuffled")
-        assert cells == [_ratio(rows.get((ours, theirs, value))) for value in targets]
-    assert len(shown) >= 3
+        title = arm.replace("_shuffled", ", its entries shuffled")
+        assert shown.pop(title) == [_size(confirming.level(repeats, value)) for value in targets]
+    assert not shown
 
 
-def test_readmes_figure_is_drawn_from_the_facts(store: Store, again: Confirmation) -> None:
-    [path] = re.findall(rf"\((studies/results/{NAME}/\w+\.svg)\)", README)
-    views = figures(store.sweep(NAME), store.results(NAME), again)
+RATIOS = {
+    "joint_entropy": ("entropy", "lp"),
+    "l1_marginal_entropy": ("hybrid", "lp"),
+    "that, its entries shuffled": ("shuffled", "lp"),
+    "l1_marginal_entropy / that, its entries shuffled": ("hybrid", "shuffled"),
+}
+
+
+def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
+    """The smaller two accuracies are answered by the first sweep, the larger two by the second."""
+    rows: dict[tuple[str, str, float], Versus] = {}
+    for name, accuracies in ((MAIN, (0.97, 0.975)), (LARGE, (0.98, 0.982))):
+        (tmp_path / name).mkdir()
+        with loaded(name, tmp_path / name) as store:
+            again = confirmation_of(store, name, store.results(name))
+        assert again is not None
+        assert set(accuracies) <= set(again.sweep.targets.accuracy)
+        for row in versus(again.sweep, again.found):
+            if row.accuracy in accuracies:
+                rows[row.family, row.against, row.accuracy] = row
+    assert {row.theirs for row in rows.values() if row.against == "lp"} == {"l1"}
+    assert {row.ours for row in rows.values() if row.family == "entropy"} == {"joint_entropy"}
+    _, _, after = README.partition("| nonzero parameters as a multiple of those of l1")
+    _, _, *lines = after.partition("\n\n")[0].splitlines()
+    shown = {first: cells for first, *cells in map(_cells, lines)}
+    assert shown == {
+        first: [_ratio(rows.get((*families, value))) for value in (0.97, 0.975, 0.98, 0.982)]
+        for first, families in RATIOS.items()
+    }
+
+
+def test_readmes_figure_is_drawn_from_the_facts(
+    store: Store, again: Confirmation, name: str
+) -> None:
+    [path] = re.findall(rf"\((studies/results/{name}/\w+\.svg)\)", README)
+    views = figures(store.sweep(name), store.results(name), again)
     drawn = standalone(views[Path(path).stem])
     assert (ROOT / path).read_text(encoding="utf-8") == drawn
 
 
 @pytest.mark.skipif("SWEEPER_DATA" not in os.environ, reason="SWEEPER_DATA names no MNIST folder")
-def test_committed_networks_are_what_is_on_record(store: Store) -> None:
+def test_committed_networks_are_what_is_on_record(store: Store, name: str) -> None:
     """Some of them; `sweeper verify` takes all."""
     data = datasets.load("mnist")
-    facts = {(fact.study, fact.trial): fact for fact in store.results(NAME + SUFFIX)}
-    rows = pq.read_table(FOLDER / archive.CONFIRMED / networks.FILE).to_pylist()
-    assert len(rows) > 100
+    facts = {(fact.study, fact.trial): fact for fact in store.results(name + SUFFIX)}
+    rows = pq.read_table(RESULTS / name / archive.CONFIRMED / networks.FILE).to_pylist()
+    assert len(rows) > 40
     for row in rows[:: len(rows) // 10]:
         fact = facts[row["study"], row["trial"]]
         recorded = fact.result.judged("pruned")
@@ -140,21 +206,16 @@ def test_committed_networks_are_what_is_on_record(store: Store) -> None:
 
 def smallest(name: str, accuracy: float, folder: Path) -> dict[str, str]:
     """Return the size that each arm's search needs for a validation accuracy, as README has it."""
-    with closing(Store(f"sqlite:///{folder}/facts.db")) as store:
-        store.upgrade()
-        store.load(archive.read(FOLDER.with_name(name)))
+    with loaded(name, folder) as store:
         found = fronts(store.results(name), store.sweep(name))
     points = {arm: front.at(accuracy=accuracy) for arm, front in found.items()}
     return {arm: f"{point.nonzero:,}" if point else "–" for arm, point in points.items()}
 
 
 def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
-    folder = FOLDER.with_name("lenet300-mnist-moonshot")
-    with closing(Store(f"sqlite:///{tmp_path}/facts.db")) as store:
-        store.upgrade()
-        for part in (folder, folder / archive.CONFIRMED):
-            store.load(archive.read(part))
-        found = confirmation_of(store, folder.name, store.results(folder.name))
+    name = "lenet300-mnist-moonshot"
+    with loaded(name, tmp_path) as store:
+        found = confirmation_of(store, name, store.results(name))
     assert found is not None
     l1, entropy = found.found
     _, _, after = README.partition("**How accurate is a network of fewer than 2,000 parameters?**")
