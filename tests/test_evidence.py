@@ -3,12 +3,13 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+import torch
 from test_readme import README, ROOT
 
 from sweeper import archive, confirming, datasets, networks
@@ -223,6 +224,18 @@ def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
     said = f"L1 has {shown[0]} at {l1.nonzero:,.0f} parameters, L1 with marginal entropy {shown[1]}"
     assert said in " ".join(after.split())
     assert [len(one.facts) for one in (l1, entropy)] == [5, 5]
+    rows = pq.read_table(RESULTS / name / archive.CONFIRMED / networks.FILE).to_pylist()
+    useless = [_useless(decoded(row["content"], row["name"])) for row in rows]
+    assert {round(number, -1) for number in useless} == {320}
+    assert "Some 320 of the 1,981 are biases of units from which no weight leads on" in after
+
+
+def _useless(network: Mapping[str, torch.Tensor]) -> int:
+    """Count the hidden biases that cannot reach the output of a LeNet-300-100."""
+    second = (network["5.weight"] != 0).any(0)
+    first = ((network["3.weight"] != 0) & second[:, None]).any(0)
+    pairs = ((network["1.bias"], first), (network["3.bias"], second))
+    return sum(int(((bias != 0) & ~alive).sum()) for bias, alive in pairs)
 
 
 def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
