@@ -37,8 +37,8 @@ class Confirmation:
         reasons = refusals(search, searched, tuple(checks), facts)
         if sweep.confirms and sweep.confirms.digest != search.digest:
             reasons += (
-                "The search went on since its choice was confirmed: "
-                f"sweeper confirm {search.name} trains what it chooses now.",
+                "The search went on or got other targets since its choice was confirmed: "
+                f"sweeper confirm {search.name} goes by what it is now.",
             )
         return cls(sweep, tuple(facts), tuple(confirmed(sweep, facts, searched)), reasons)
 

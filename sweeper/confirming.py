@@ -117,7 +117,7 @@ def continued(known: Sweep, wanted: Sweep) -> Sweep:
     ]
     if others or before.sizes != now.sizes:
         raise InputError(
-            f"{now.of}: the search went on since it was confirmed, or got other sizes as targets, "
+            f"{now.of}: the search went on or got other targets since it was confirmed, "
             "and chooses others now"
             + (f" of {', '.join(others)}" if others else "")
             + f": sweeper delete {now.name}, then confirm it again"

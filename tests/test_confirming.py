@@ -381,7 +381,7 @@ def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
     wider = small_sweep(targets={**TARGETS, "nonzero": [*TARGETS["nonzero"], 10**6]})
     service.register(store, wider, extend=True)
     with pytest.raises(
-        InputError, match=r"^tiny: .* other sizes .*: sweeper delete tiny/confirmed"
+        InputError, match=r"^tiny: .* other targets .*: sweeper delete tiny/confirmed"
     ):
         continued(wanted, finished(store, wider))
 

@@ -356,7 +356,7 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
     further = [*facts, *(make(repeat=r, slot=slot) for r in range(5) for slot in range(2))]
     said = shown(longer, further, Confirmation.of(longer, further, (), known.sweep, known.facts))
     for text in said.values():
-        assert "The search went on since its choice was confirmed: sweeper confirm toy" in text
+        assert "targets since its choice was confirmed: sweeper confirm toy goes by" in text
     assert not ranked(said)
 
 
