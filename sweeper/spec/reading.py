@@ -101,8 +101,21 @@ def build(model: type[BaseModel], raw: Any, *, place: str) -> BaseModel:
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        lines = [line for item in error.errors() for line in _lines(item, model, raw)]
+        found = _without_echoes(error.errors())
+        lines = [line for item in found for line in _lines(item, model, raw)]
         raise SpecError(f"{place}: {line}" for line in dict.fromkeys(lines)) from None
+
+
+def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Leave out that a list is too short where only its wrong entries make it so."""
+
+    def echoes(one: ErrorDetails) -> bool:
+        depth = len(one["loc"])
+        return one["type"] == "too_short" and any(
+            len(other["loc"]) > depth and other["loc"][:depth] == one["loc"] for other in errors
+        )
+
+    return [error for error in errors if not echoes(error)]
 
 
 class _Place(NamedTuple):
