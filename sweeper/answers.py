@@ -2,13 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sweeper import drift, verdict
 from sweeper.confirming import Confirmed, confirmed
 from sweeper.results import DriftCheck, Fact, Provenance
 from sweeper.spec import Sweep
-from sweeper.verdict import Versus
+from sweeper.verdict import Gap, OtherTrack, Versus
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,8 @@ class Confirmation:
     found: tuple[Confirmed, ...]
     reasons: tuple[str, ...] = ()
     """What forbids to set its arms against each other, as sentences."""
+    other: OtherTrack | None = None
+    """The search on the track that is not the objective's; None while there is no answer."""
     networks: Mapping[str, bytes] = field(default_factory=dict)
     """By arm: the kept network that `pictured` names."""
 
@@ -40,7 +42,10 @@ class Confirmation:
                 "The search went on or got other targets since its choice was confirmed: "
                 f"sweeper confirm {search.name} goes by what it is now.",
             )
-        return cls(sweep, tuple(facts), tuple(confirmed(sweep, facts, searched)), reasons)
+        again = cls(sweep, tuple(facts), tuple(confirmed(sweep, facts, searched)), reasons)
+        if not again.open:
+            return again
+        return replace(again, other=verdict.other_track(search, searched, again.versus))
 
     @property
     def done(self) -> int:
@@ -77,11 +82,19 @@ class Confirmation:
         return chosen
 
     @property
+    def open(self) -> bool:
+        """Whether arms may be set against each other: all is done, and nothing forbids it."""
+        return not self.reasons and self.done >= self.budget
+
+    @property
     def versus(self) -> tuple[Versus, ...]:
         """Families against each other; none before all is done, or while anything forbids it."""
-        if self.reasons or self.done < self.budget:
-            return ()
-        return verdict.versus(self.sweep, self.found)
+        return verdict.versus(self.sweep, self.found) if self.open else ()
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Differences of accuracy within the sizes; none where there is no `versus`."""
+        return verdict.gaps(self.sweep, self.found, self.sizes) if self.open else ()
 
     @property
     def answer(self) -> str:
@@ -93,10 +106,13 @@ class Confirmation:
                 f"Of {self.budget} trainings with fresh seeds {self.done} are done: no answer "
                 "before all are."
             )
-        return verdict.sentence(self.versus) or (
+        rows = self.versus
+        said = verdict.sentence(rows) or (
             "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
             "together with another one: there is no ratio to quote."
         )
+        beside = verdict.other_sentence(rows, self.other) if self.other else ""
+        return f"{said} {beside}".strip()
 
 
 def refusals(

@@ -13,7 +13,16 @@ import numpy as np
 
 from sweeper import brackets
 from sweeper.errors import InputError
-from sweeper.fronts import Curve, Estimate, Front, Reading, mean, paired_ratio, selection
+from sweeper.fronts import (
+    ONE_SIDED,
+    Curve,
+    Estimate,
+    Front,
+    Reading,
+    mean,
+    paired_ratio,
+    selection,
+)
 from sweeper.results import Accuracy, Fact, FoundBracket, Judged, Scalar, SweepStatus
 from sweeper.spec import Chosen, Confirmation, Sweep
 
@@ -182,8 +191,11 @@ class Level:
     """By repeat."""
     estimate: Estimate | None
     """Geometric mean with its interval; None unless every repeat reaches it between two sizes."""
-    most: float | None
-    """Geometric mean of what is known at least; None unless every repeat reaches it."""
+    most: Estimate | None
+    """Geometric mean of sizes that are exact or too large; None unless every repeat reaches it.
+
+    Its ends are one-sided 95 % limits: `high` is what the arm needs at most.
+    """
 
     @property
     def repeats(self) -> int:
@@ -199,9 +211,15 @@ def level(repeats: Mapping[int, Curve], accuracy: float) -> Level:
     """Return the nonzeros at an accuracy, from the curves of the repeats."""
     readings = {repeat: curve.nonzero_at(accuracy) for repeat, curve in repeats.items()}
     sizes = [one.value for one in readings.values() if one.value is not None]
-    found = paired_ratio(sizes, [1.0] * len(sizes)) if len(sizes) == len(readings) else None
+    if len(sizes) < len(readings):
+        return Level(readings, None, None)
+    ones = [1.0] * len(sizes)
     exact = all(one.exact is not None for one in readings.values())
-    return Level(readings, found if exact else None, found.center if found else None)
+    return Level(
+        readings,
+        paired_ratio(sizes, ones) if exact else None,
+        paired_ratio(sizes, ones, confidence=ONE_SIDED),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,8 @@ class Drift:
     other: Kind
     difference: Estimate
     """Validation accuracy on `other` minus that on `one`; diverged counts as 0."""
+    batches: tuple[Estimate, ...] = ()
+    """The same of each check apart, in their order: chance alone should be between them."""
 
     @property
     def small(self) -> bool:
@@ -57,11 +59,12 @@ class Drift:
     @property
     def text(self) -> str:
         """The difference in points, with its interval."""
-        found = self.difference
-        shown = f"{100 * found.center:+z.2f} points of validation accuracy"
-        if found.low is None or found.high is None:
-            return f"{shown} (n = {found.n}, too few for an interval)"
-        return f"{shown} ({100 * found.low:+z.2f} to {100 * found.high:+z.2f}, n = {found.n})"
+        shown = f"{100 * self.difference.center:+z.2f} points of validation accuracy"
+        text = f"{shown} ({_ends(self.difference)})"
+        if len(self.batches) < 2:
+            return text
+        apart = ", ".join(f"{100 * batch.center:+z.2f} ({_ends(batch)})" for batch in self.batches)
+        return f"{text}, by check {apart}"
 
 
 def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, ...]:
@@ -71,8 +74,8 @@ def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, 
     the same bits, and would only seem to be one more.
     """
     known = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
-    found: dict[tuple[Kind, Kind], dict[Place, float]] = {}
-    for check in checks:
+    found: dict[tuple[Kind, Kind], dict[Place, tuple[int, float]]] = {}
+    for number, check in enumerate(checks):
         here = Kind.of(check.provenance)
         for one in check.redone:
             place = (one.arm, one.repeat, one.slot)
@@ -83,12 +86,27 @@ def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, 
             difference = one.val_accuracy - (network.val_accuracy if network else 0.0)
             there = Kind.of(fact.provenance)
             pair, sign = ((there, here), 1.0) if str(there) < str(here) else ((here, there), -1.0)
-            found.setdefault(pair, {})[place] = sign * difference
+            found.setdefault(pair, {})[place] = number, sign * difference
     return tuple(
-        Drift(*pair, estimate)
+        Drift(*pair, estimate, _batches(values.values()))
         for pair, values in found.items()
-        if (estimate := mean(list(values.values()))) is not None
+        if (estimate := mean([value for _, value in values.values()])) is not None
     )
+
+
+def _batches(values: Iterable[tuple[int, float]]) -> tuple[Estimate, ...]:
+    """Return the mean of each check, from (number of the check, difference)."""
+    by_check: dict[int, list[float]] = {}
+    for number, value in values:
+        by_check.setdefault(number, []).append(value)
+    means = (mean(by_check[number]) for number in sorted(by_check))
+    return tuple(one for one in means if one is not None)
+
+
+def _ends(found: Estimate) -> str:
+    if found.low is None or found.high is None:
+        return f"n = {found.n}, too few for an interval"
+    return f"{100 * found.low:+z.2f} to {100 * found.high:+z.2f}, n = {found.n}"
 
 
 def refusals(

@@ -1,5 +1,6 @@
 """Mixtures of machines: refused until measured, and measured by training again."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -115,6 +116,23 @@ def test_the_same_trials_trained_again_twice_count_once() -> None:
     assert refusals(facts, [one, one, one], "toy") == refusals(facts, [one], "toy")
     (found,) = drifts(facts, [one, again(facts, *STEADY)])
     assert np.abs(found.difference.values) == pytest.approx(np.abs(STEADY))  # the last check's
+
+
+def test_checks_that_disagree_stand_apart() -> None:
+    """Pooled, their interval is too narrow: chance alone should be between them."""
+    _, facts = mixed()
+    first = again(facts, *(value + 0.0008 for value in STEADY[:5]))
+    second = again(facts, *(value - 0.0008 for value in STEADY[:5]))
+    moved = tuple(replace(one, slot=one.slot + 5) for one in second.redone)
+    (found,) = drifts(facts, [first, replace(second, redone=moved)])
+    # Oracle: what was put in, each check for itself.
+    assert [batch.n for batch in found.batches] == [5, 5]
+    put_in = [np.mean(STEADY[:5]) + 0.0008, np.mean(STEADY[:5]) - 0.0008]
+    sign = 1 if found.other == Kind.of(make_provenance()) else -1
+    assert [sign * batch.center for batch in found.batches] == pytest.approx(put_in)
+    assert re.search(r", n = 10\), by check [+-]0\.\d\d \(.*n = 5\), [+-]0\.\d\d \(", found.text)
+    (alone,) = drifts(facts, [first])
+    assert "by check" not in alone.text
 
 
 def test_every_kind_is_compared_with_the_usual_one() -> None:

@@ -1,5 +1,6 @@
 import itertools
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,22 @@ def test_large_clouds_agree_with_the_quadratic_definition() -> None:
     assert {(sizes[i], scores[i]) for i in kept} == {
         (sizes[i], scores[i]) for i in np.flatnonzero(alive)
     }
+
+
+def test_a_network_cut_too_far_is_no_candidate_and_what_was_trained_is_one() -> None:
+    """The state of a trial tells of the objective's track: the other network may be good."""
+    sweep = make_sweep(sparsification={"floor": 0.9})
+    make = partial(make_fact, sweep=sweep)
+    facts = [
+        make(slot=0, nonzero=300, val=0.5, as_trained=(30_000, 0.97, 0.97), state="collapsed"),
+        make(slot=1, nonzero=200, val=0.4, as_trained=(10_000, 0.89, 0.89), state="collapsed"),
+        make(slot=2, state="diverged"),
+        make(slot=3, nonzero=4000, val=0.96, as_trained=(50_000, 0.98, 0.98)),
+    ]
+    assert [point.slot for point in Front.of(facts).points] == [3]
+    trained = Front.of(facts, "as_trained")
+    assert [point.slot for point in trained.points] == [0, 3]
+    assert trained.candidates == 2  # the second lies under the floor
 
 
 def front_of(cloud: Cloud) -> Front:

@@ -4,11 +4,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import make_fact, make_provenance, make_status, make_sweep
+from factories import make_fact, make_judged, make_provenance, make_status, make_sweep
 from test_report import readable
 
 from sweeper import showing
@@ -18,11 +19,11 @@ from sweeper.dashboard.sweeps.payloads import confirmed_payload
 from sweeper.fronts import fronts, paired_ratio
 from sweeper.plots import confirmed_view
 from sweeper.report import write_report
-from sweeper.report.confirmations import versus_table
+from sweeper.report.confirmations import gaps_table, versus_table
 from sweeper.report.page import page
 from sweeper.results import DriftCheck, Fact, Redone
 from sweeper.spec import Arm, Sweep
-from sweeper.verdict import best, sentence, versus
+from sweeper.verdict import best, gaps, sentence, versus
 
 AUTO = {"log_uniform": [1e-4, 1e-1]}
 ARMS: Mapping[str, Any] = {
@@ -56,10 +57,10 @@ def test_penalties_decide_the_family(arm: Any, family: str) -> None:
     assert Arm.model_validate(arm).family == family
 
 
-def search(repeats: int) -> tuple[Sweep, list[Fact]]:
+def search(repeats: int, arms: Mapping[str, Any] = ARMS) -> tuple[Sweep, list[Fact]]:
     """Each repeat of each arm has one network at each size."""
     sweep = make_sweep(
-        arms=ARMS,
+        arms=arms,
         search={"trials": 2, "repeats": repeats},
         targets={"nonzero": list(SIZES), "accuracy": [0.95, 0.97, 0.99]},
     )
@@ -76,10 +77,10 @@ Middle = Callable[[str, int], tuple[float, float]]
 
 
 def again(
-    repeats: int, middle: Middle, seeds: int = 2
+    repeats: int, middle: Middle, seeds: int = 2, arms: Mapping[str, Any] = ARMS
 ) -> tuple[Sweep, list[Confirmed], list[Fact]]:
     """`middle` says at which size a repeat of an arm reaches 97 %: on validation, and on test."""
-    sweep, facts = search(repeats)
+    sweep, facts = search(repeats, arms)
     confirms = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
     trained = []
     for arm in confirms.arms:
@@ -117,6 +118,7 @@ def sizes(arm: str, repeat: int) -> tuple[float, float]:
         "l1": 3000,
         "l2": 5000,
         "entropy": 4000,
+        "blind": 3500,
         "mixed": 2000,
         "control": 2900,
         "gradual": 2500,
@@ -213,14 +215,37 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
         name: [1000 if (name, of) == (arm, 3) else sizes(name, of)[1] for of in range(5)]
         for name in ("mixed", "l1")
     }
-    expected = paired_ratio(known["mixed"], known["l1"])
+    expected = paired_ratio(known["mixed"], known["l1"], confidence=0.9)
     assert expected is not None
-    assert (row.ratio, row.settled, row.paired) == (None, False, 4)
-    assert row.text == f"{side} {expected.center:.2f}"
-    said = f"(mixed) {side} {expected.center:.2f} times"
+    limit = expected.low if side == "at least" else expected.high
+    assert limit is not None
+    # The mean of bounds alone would say more than is known.
+    assert (limit < expected.center) == (side == "at least")
+    assert (row.ratio, row.paired) == (None, 4)
+    assert row.settled == (limit < 1 and side == "at most")
+    assert row.text == f"{side} {limit:.2f} (one-sided 95 %, n = 5)"
+    said = f"(mixed) {side} {limit:.2f} times"
     assert said in sentence(versus(sweep, found))
     shown = versus_table(Confirmation(sweep, tuple(trained), tuple(found)))
-    assert f"{sign} {expected.center:.2f}" in shown
+    assert f"{sign} {limit:.2f}<small>{expected.center:.2f}</small>" in shown
+
+
+def test_a_bound_of_too_few_repeats_has_no_limit() -> None:
+    def small(name: str, repeat: int) -> tuple[float, float]:
+        val, test = sizes(name, repeat)
+        return val, 900 if (name, repeat) == ("l1", 1) else test
+
+    sweep, found, _ = again(3, small)
+    (row,) = [
+        row
+        for row in versus(sweep, found)
+        if (row.family, row.against, row.accuracy) == ("hybrid", "lp", 0.97)
+    ]
+    assert row.bound is not None
+    assert (row.bound.limit, row.settled) == (None, False)
+    assert re.fullmatch(
+        r"at least \d\.\d\d \(n = 3, no interval under 5: (\d\.\d\d, ){2}\d\.\d\d\)", row.text
+    )
 
 
 def test_a_repeat_that_does_not_reach_it_takes_the_ratio_away() -> None:
@@ -283,6 +308,95 @@ def shown(sweep: Sweep, facts: list[Fact], again: Confirmation) -> dict[str, str
         "note": showing.note(sweep, status, fronts(facts, sweep), studies={}, again=again),
         "own note": showing.confirmed_note(again, studies={}),
     }
+
+
+TRAINED = {"l1": 100_000, "l2": 40_000, "entropy": 20_000, "mixed": 60_000, "control": 80_000}
+
+
+def trained_too(facts: list[Fact], sizes: Mapping[str, int]) -> list[Fact]:
+    """Have each repeat reach 97 % as trained at a size of its own, between two networks."""
+    changed = []
+    for fact in facts:
+        middle = sizes.get(fact.arm, 266_610) * (1 + 0.1 * fact.repeat)
+        size, accuracy = (middle / 2, 0.96) if fact.slot == 0 else (middle * 2, 0.98)
+        network = make_judged(round(size), accuracy, accuracy)
+        changed.append(replace(fact, result=replace(fact.result, as_trained=network)))
+    return changed
+
+
+def test_the_other_track_is_answered_too_and_may_say_the_contrary() -> None:
+    sweep, facts, known = confirmed_search()
+    facts = trained_too(facts, TRAINED)
+    whole = Confirmation.of(sweep, facts, (), known.sweep, known.facts)
+    assert whole.other is not None
+    assert (whole.other.track, whole.other.by) == ("as_trained", "val_accuracy")
+    rows = {(row.ours, row.theirs, row.accuracy): row for row in whole.other.rows}
+    # Oracle: the sizes that were put in. l2 stands for the L_p penalties here, l1 in the answer.
+    best_there = rows["entropy", "l2", 0.97]
+    assert best_there.ratio is not None
+    assert best_there.ratio.center == pytest.approx(0.5, rel=1e-3)
+    (same,) = (r for r in whole.other.same if (r.ours, r.theirs) == ("entropy", "l1"))
+    assert same.ratio is not None
+    assert same.ratio.center == pytest.approx(0.2, rel=1e-3)
+    assert "the best of the pure entropies (entropy) needs 1.34 times" in whole.answer
+    assert (
+        "As trained, before anything is pruned, at 97 % validation accuracy in the search, "
+        "entropy needs 0.20 times the nonzero parameters of l1 (95 % interval 0.20 to 0.20, n = 5 "
+        "repeats), and 0.50 times those of l2, the best L_p penalty there (95 %"
+    ) in whole.answer
+    text = shown(sweep, facts, whole)["report"]
+    assert "of the networks that the search itself trained" in text
+    assert "entropy / l2" in text
+
+
+def test_an_unconfirmed_search_is_told_on_both_tracks() -> None:
+    sweep, facts = search(2)
+    facts = trained_too(facts, TRAINED)
+    text = unescape(readable(page(sweep, make_status(sweep, facts), facts)))
+    assert "At 97 % validation accuracy the smallest network is" in text
+    assert (
+        "As trained, before anything is pruned: at 97 % validation accuracy the smallest network "
+        "is entropy's with 40,000 of 266,610 parameters nonzero"
+    ) in text
+
+
+def test_pure_entropies_that_see_arrangement_stand_apart() -> None:
+    arms = {
+        "l1": ARMS["l1"],
+        "blind": {"penalty": "joint_entropy", "strength": AUTO},
+        "entropy": ARMS["entropy"],
+    }
+    sweep, found, _ = again(5, sizes, arms=arms)
+    rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
+    assert rows["entropy", "lp", 0.97].ours == "blind"
+    assert rows["arrangement", "lp", 0.97].ours == "entropy"
+    said = sentence(versus(sweep, found))
+    assert "the best of the pure entropies that see arrangement (entropy) 1.34 times" in said
+    # Where the only one sees arrangement, it is not said twice.
+    alone, found, _ = again(5, sizes)
+    assert not [row for row in versus(alone, found) if row.family == "arrangement"]
+
+
+def test_gaps_are_differences_within_a_size_paired_by_repeat() -> None:
+    sweep, found, trained = again(5, sizes)
+    rows = {(row.family, row.against, row.size): row for row in gaps(sweep, found, SIZES)}
+    row = rows["hybrid", "lp", SIZES[1]]
+    assert (row.ours, row.theirs) == ("mixed", "l1")
+
+    def reached(arm: str, repeat: int) -> float:
+        (one,) = (c for c in found if (c.arm, c.repeat) == (arm, repeat) and SIZES[1] in c.sizes)
+        return one.accuracy("test_accuracy")
+
+    # Oracle: the difference of means, repeat by repeat.
+    expected = [reached("mixed", repeat) - reached("l1", repeat) for repeat in range(5)]
+    assert row.difference is not None
+    assert row.difference.values == pytest.approx(expected)
+    table = gaps_table(Confirmation(sweep, tuple(trained), tuple(found)))
+    assert f"{100 * row.difference.center:+.2f}<small>" in table
+    some = [one for one in found if (one.arm, one.repeat) != ("mixed", 2)]
+    missing = {(r.family, r.against, r.size): r for r in gaps(sweep, some, SIZES)}
+    assert missing["hybrid", "lp", SIZES[1]].difference is None
+    assert missing["hybrid", "lp", SIZES[1]].paired == 4
 
 
 def report(repeats: int, **changes: Any) -> str:

@@ -71,7 +71,7 @@ def _cell(at: "Level") -> str:
         ends = (at.estimate.low, at.estimate.high)
         return text if None in ends else f"{text} ({'-'.join(count(round(e or 0)) for e in ends)})"
     if at.most is not None:
-        return f"≤ {count(round(at.most))}"
+        return f"≤ {count(round(at.most.high or at.most.center))}"
     return f"{at.reached} of {many(at.repeats, 'repeat')}" if at.reached else "not reached"
 
 

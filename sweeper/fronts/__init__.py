@@ -11,12 +11,13 @@ from sweeper.fronts.front import (
     selection,
     undominated,
 )
-from sweeper.fronts.intervals import FEWEST, Estimate, mean, paired_ratio
+from sweeper.fronts.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
 from sweeper.fronts.levels import Curve, Reading
 
 __all__ = [
     "FEWEST",
     "LEVELS",
+    "ONE_SIDED",
     "Curve",
     "Estimate",
     "Front",

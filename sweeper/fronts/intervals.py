@@ -8,6 +8,8 @@ import numpy as np
 FEWEST = 5
 """Repeats under which values are shown and no interval: too few to know how they scatter."""
 CONFIDENCE = 0.95
+ONE_SIDED = 2 * CONFIDENCE - 1
+"""Confidence of the two-sided interval each end of which is a one-sided 95 % limit."""
 
 
 @dataclass(frozen=True, slots=True)

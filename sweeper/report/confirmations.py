@@ -1,12 +1,14 @@
 """What confirmed networks say: the answer, sizes at accuracies, families against each other."""
 
+from collections.abc import Sequence
+
 from sweeper.answers import Confirmation
 from sweeper.catalogue import FAMILIES
 from sweeper.confirming import Level, Within, curves, level, within
 from sweeper.fronts import FEWEST, Estimate
 from sweeper.report import pixels
 from sweeper.report.tables import cell, numbers
-from sweeper.verdict import Versus
+from sweeper.verdict import TRACKS, Gap, Versus
 
 
 def hedge(again: Confirmation) -> str:
@@ -17,6 +19,10 @@ def hedge(again: Confirmation) -> str:
     if again.sweep.select_on == "test":
         split, quoted = "TEST (select_on: test)", "and quoted on the same test images, too good"
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
+    few += (
+        " Intervals are over the repeats of the search: all of them saw one split into training "
+        "and validation images, and one test set, whose own luck is in none."
+    )
     return (
         f"Of each of {repeats} independent searches the configuration that was best on {split} "
         f"within each size, trained again with {again.seeds} fresh {seed}. Arms that stand for a "
@@ -41,8 +47,9 @@ def levels_table(again: Confirmation) -> str:
     caption = (
         "Nonzero parameters, biases included, at a test accuracy: read between the means of each "
         "repeat's configurations, geometric mean over repeats, below it the 95 % t-interval or in "
-        "how many repeats it is reached. Shrinkage: points of validation accuracy that the search "
-        "promised too much. Failed: trainings that diverged or collapsed."
+        "how many repeats it is reached; ≤ is the one-sided 95 % limit where the smallest networks "
+        "of some repeats are better already, below it the mean. Shrinkage: points of validation "
+        "accuracy that the search promised too much. Failed: trainings that diverged or collapsed."
     )
     return numbers(head, body, caption)
 
@@ -63,25 +70,49 @@ def sizes_table(again: Confirmation) -> str:
 
 def versus_table(again: Confirmation) -> str:
     """Return the ratios of families; empty if there is nothing to set against each other."""
-    rows = again.versus
-    if not rows:
-        return ""
-    targets = sorted({row.accuracy for row in rows})
-    body = []
-    for family, against in dict.fromkeys((row.family, row.against) for row in rows):
-        known = {
-            row.accuracy: row for row in rows if (row.family, row.against) == (family, against)
-        }
-        cells = [_ratio(known.get(target)) for target in targets]
-        body.append((f"{FAMILIES[family]} / {FAMILIES[against]}", cells, ""))
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
         "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
         "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one "
-        "of the two are better. The arms, named below, were chosen on validation. "
+        "of the two are better: then the one-sided 95 % limit, below it the mean of the bounds. "
+        "The arms, named below, were chosen on validation. "
         "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
     )
-    return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
+    return _ratios(again.versus, caption)
+
+
+def other_table(again: Confirmation) -> str:
+    """Return the ratios of families on the other track of the search; empty without any."""
+    other = again.other
+    if other is None:
+        return ""
+    images = "validation" if other.by == "val_accuracy" else "test"
+    caption = (
+        f"{TRACKS[other.track]}: nonzero parameters of one arm as a multiple of another one's, at "
+        f"a {images} accuracy, of the networks that the search itself trained: read along the "
+        "front of each repeat, paired by repeat. First the best arms of each family on this "
+        "track, then those that stand in the table above, where they are others."
+    )
+    return _ratios((*other.rows, *other.same), caption)
+
+
+def gaps_table(again: Confirmation) -> str:
+    """Return differences of accuracy between families within each size; empty without any."""
+    rows = again.gaps
+    if not rows:
+        return ""
+    body = []
+    for family, against in dict.fromkeys((row.family, row.against) for row in rows):
+        by_size = {r.size: r for r in rows if (r.family, r.against) == (family, against)}
+        cells = [_gap(by_size.get(size)) for size in again.sizes]
+        body.append((f"{FAMILIES[family]} − {FAMILIES[against]}", cells, ""))
+    caption = (
+        "Points of test accuracy of the best arm of one family minus another one's, within a "
+        "number of nonzero parameters: over 0, the first is better. Paired by repeat, with the "
+        "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
+        "says more than a ratio of sizes. The arms, named below, were chosen on validation."
+    )
+    return numbers(["families", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
 
 
 def layers_table(again: Confirmation, size: int) -> str:
@@ -119,7 +150,8 @@ def _level(at: Level) -> str:
     if at.estimate:
         return cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
     if at.most is not None:
-        return cell(f"≤ {at.most:,.0f}")
+        limit, center = at.most.high, at.most.center
+        return cell(f"≤ {limit or center:,.0f}", f"{center:,.0f}" if limit else f"n = {at.most.n}")
     return cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else None)
 
 
@@ -147,10 +179,50 @@ def _ratio(row: Versus | None) -> str:
         return cell("–")
     arms = f"{row.ours} /\n{row.theirs}"
     if row.ratio is None and row.bound:
-        return cell(f"{'≥' if row.bound.side == 'at least' else '≤'} {row.bound.value:.2f}", arms)
+        limit, center = row.bound.limit, row.bound.center
+        beside = f"{center:.2f}" if limit else f"n = {len(row.bound.values)}"
+        return cell(f"{row.bound.sign} {limit or center:.2f}", f"{beside}\n{arms}", row.settled)
     if row.ratio is None:
         return cell("–", f"{row.text}\n{arms}")
     return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
+
+
+def _ratios(rows: Sequence[Versus], caption: str) -> str:
+    """Return a line for each two families and pair of arms that the caption is about."""
+    if not rows:
+        return ""
+    targets = sorted({row.accuracy for row in rows})
+    lines: dict[tuple[object, ...], dict[float, Versus]] = {}
+    for row in rows:
+        # One line for two families, whoever stands for them; another for the same arms elsewhere.
+        line = lines.setdefault((row.family, row.against), {})
+        if row.accuracy in line:
+            line = lines.setdefault((row.family, row.against, row.ours, row.theirs), {})
+        line[row.accuracy] = row
+    body = [
+        (
+            f"{FAMILIES[row.family]} / {FAMILIES[row.against]}",
+            [_ratio(line.get(target)) for target in targets],
+            "",
+        )
+        for line in lines.values()
+        for row in [next(iter(line.values()))]
+    ]
+    return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
+
+
+def _gap(row: Gap | None) -> str:
+    if row is None:
+        return cell("–")
+    arms = f"{row.ours} −\n{row.theirs}"
+    apart = row.difference
+    if apart is None:
+        return cell("–", f"both in {row.paired} of {row.repeats}\n{arms}")
+    if apart.low is None or apart.high is None:
+        return cell(f"{100 * apart.center:+z.2f}", f"n = {apart.n}\n{arms}")
+    ends = f"{100 * apart.low:+z.2f} to {100 * apart.high:+z.2f}"
+    settled = not apart.low <= 0.0 <= apart.high
+    return cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
 
 
 def section(again: Confirmation | None, figure: str) -> str:
@@ -162,6 +234,8 @@ def section(again: Confirmation | None, figure: str) -> str:
         figure,
         levels_table(again),
         versus_table(again),
+        gaps_table(again),
+        other_table(again),
         sizes_table(again),
         layers_table(again, again.size),
         pixels.section(again.sweep, again.networks, again.size),

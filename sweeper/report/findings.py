@@ -8,6 +8,7 @@ from sweeper.answers import distinct
 from sweeper.fronts import Front, FrontPoint, fronts, reference_corner, selection
 from sweeper.results import DriftCheck, Fact, SweepStatus, Track
 from sweeper.spec import Sweep
+from sweeper.verdict import TRACKS
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,14 +80,31 @@ def remarks(
 
 
 def standing(
-    sweep: Sweep, status: SweepStatus, rows: Sequence[ArmRow], reasons: Sequence[str]
+    sweep: Sweep,
+    status: SweepStatus,
+    rows: Sequence[ArmRow],
+    reasons: Sequence[str],
+    beside: Sequence[ArmRow] = (),
 ) -> str:
-    """Return the result so far in one sentence, or why there is none."""
+    """Return the result so far on the objective's track and the other one, or why there is none.
+
+    `beside` are the rows of the other track: a penalty that makes zeros by itself can lead on one
+    and be far behind on the other.
+    """
     if not any(row.front.points for row in rows):
         return "No finished trial is on record yet."
     if reasons:
         return "The arms are not ranked, for the reasons given above."
     so_far = "" if status.finished else f"After {status.done} of {status.budget} trials: "
+    text = f"{so_far}{_smallest(sweep, rows)}"
+    if not any(point for row in beside for point in row.at_accuracy):
+        return text
+    on = TRACKS["as_trained" if sweep.sparsification.track == "pruned" else "pruned"]
+    return f"{text} {on}: {_smallest(sweep, beside).replace('At', 'at', 1)}"
+
+
+def _smallest(sweep: Sweep, rows: Sequence[ArmRow]) -> str:
+    """Return which arm has the smallest network at the highest accuracy that several reach."""
     reached = [
         (len(points), accuracy, points)
         for index, accuracy in enumerate(sweep.targets.accuracy)
@@ -95,7 +113,7 @@ def standing(
     split = "validation" if selection(sweep)[0] == "val_accuracy" else "test"
     if not reached:
         lowest = min(sweep.targets.accuracy)
-        return f"{so_far}No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
+        return f"No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
     # The highest target at which there is something to compare, else the highest one reached.
     shared = [found for found in reached if found[0] > 1] or reached
     _, accuracy, points = max(shared, key=lambda found: found[1])
@@ -103,7 +121,7 @@ def standing(
     show = selection(sweep)[1]
     beside = "test" if show == "test_accuracy" else "validation"
     text = (
-        f"{so_far}At {100 * accuracy:.4g} % {split} accuracy the smallest network is "
+        f"At {100 * accuracy:.4g} % {split} accuracy the smallest network is "
         f"{first.arm}'s with {first.nonzero:,} of {first.total:,} parameters nonzero "
         f"({beside} {100 * first.accuracy(show):.2f} %)"
     )

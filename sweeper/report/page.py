@@ -59,7 +59,7 @@ def page(
     if again and not reasons:
         said, but = again.answer, confirmations.hedge(again)
     else:
-        said, but = standing(sweep, status, rows, reasons), _hedge(sweep)
+        said, but = standing(sweep, status, rows, reasons, beside), _hedge(sweep)
     parts = {
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),

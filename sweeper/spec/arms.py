@@ -209,6 +209,11 @@ class Arm(Frozen):
         return "hybrid" if families and families <= {"lp", "entropy", "hybrid"} else "other"
 
     @property
+    def sees_arrangement(self) -> bool:
+        """Whether a penalty of it depends on which weight stands where."""
+        return any(term.formula.sees and not term.shuffle for term in self.terms)
+
+    @property
     def way_text(self) -> str:
         """How its penalties are applied, such as `prox + shrink`."""
         return " + ".join(term.way for term in self.terms)

@@ -210,10 +210,17 @@ def _smallest(front: Front, points: Sequence[dict[str, Any]], target: float) -> 
 def _level(at: confirming.Level) -> dict[str, Any]:
     return {
         **_estimate(at.estimate),
-        "at_most": at.most,
+        "at_most": _at_most(at.most),
         "reached": at.reached,
         "repeats": at.repeats,
     }
+
+
+def _at_most(most: Estimate | None) -> float | None:
+    """Return the one-sided limit, or the mean where there are too few repeats for one."""
+    if most is None:
+        return None
+    return most.center if most.high is None else most.high
 
 
 def _estimate(found: Estimate | None) -> dict[str, Any]:
