@@ -12,7 +12,7 @@ import pytest
 import torch
 from test_readme import README, ROOT
 
-from sweeper import archive, confirming, datasets, networks
+from sweeper import archive, confirming, datasets, networks, verdict
 from sweeper.answers import Confirmation
 from sweeper.confirming import Level
 from sweeper.drift import drifts
@@ -75,8 +75,8 @@ def _size(at: Level) -> str:
     if at.estimate:
         ends = at.estimate.low, at.estimate.high
         return f"{at.estimate.center:,.0f} ({ends[0]:,.0f} to {ends[1]:,.0f})"
-    if at.most:
-        return f"≤ {at.most:,.0f}"
+    if at.most and at.most.high:
+        return f"≤ {at.most.high:,.0f}"
     return f"in {at.reached} repeat{'s' * (at.reached > 1)}" if at.reached else "–"
 
 
@@ -85,8 +85,8 @@ def _ratio(row: Versus | None) -> str:
         return "not reached"
     if row.ratio:
         return f"{row.ratio.center:.2f} ({row.ratio.low:.2f} to {row.ratio.high:.2f})"
-    if row.bound:
-        return f"{'≥' if row.bound.side == 'at least' else '≤'} {row.bound.value:.2f}"
+    if row.bound and row.bound.limit:
+        return f"{row.bound.sign} {row.bound.limit:.2f}"
     return "open"
 
 
@@ -102,6 +102,9 @@ def test_readme_quotes_the_answer_and_its_budget(
     found = sentence(versus(again.sweep, again.found))
     assert found
     assert found in TEXT
+    if name == MAIN:
+        assert again.answer in TEXT
+        assert again.answer != found  # the other track
     assert f"{len(store.results(name)):,} and {again.budget:,} trainings" in TEXT
     confirms = again.sweep.confirms
     assert confirms is not None
@@ -119,6 +122,12 @@ def test_readme_says_what_the_answer_rests_on(tmp_path: Path) -> None:
     assert apart.high is not None
     ends = f"{100 * apart.low:+.2f} to {100 * apart.high:+.2f}"
     assert f"differ by {100 * apart.center:+.2f} points ({ends})" in TEXT
+    first, second = (
+        f"{one.n} by {100 * one.center:+z.2f} ({100 * one.low:+z.2f} to {100 * one.high:+z.2f})"
+        for one in drift.batches
+        if one.low is not None and one.high is not None
+    )
+    assert f"in two batches that do not agree: {first}, {second}" in TEXT
     reached = reaching(facts, sweep)
     mine, l1 = (reached[arm][0] for arm in ("joint_entropy", "l1"))
     assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in TEXT
@@ -148,11 +157,132 @@ def test_readmes_table_holds_the_sizes(again: Confirmation, name: str) -> None:
 
 
 RATIOS = {
-    "joint_entropy": ("entropy", "lp"),
+    "joint_entropy, blind to arrangement": ("entropy", "lp"),
+    "marginal_entropy, which sees it": ("arrangement", "lp"),
     "l1_marginal_entropy": ("hybrid", "lp"),
     "that, its entries shuffled": ("shuffled", "lp"),
     "l1_marginal_entropy / that, its entries shuffled": ("hybrid", "shuffled"),
 }
+
+
+NUMBER_WORDS = {12: "twelve", 13: "thirteen", 14: "fourteen"}
+
+
+def _under_one(row: Versus) -> bool:
+    if row.ratio:
+        return row.ratio.high is not None and row.ratio.high < 1
+    return row.bound is not None and row.bound.side == "at most"
+
+
+AS_TRAINED = {
+    "joint_entropy / l1": ("joint_entropy", "l1"),
+    "joint_entropy / l_half": ("joint_entropy", "l_half"),
+    "marginal_entropy / l1": ("marginal_entropy", "l1"),
+    "l1_marginal_entropy / that, its entries shuffled": (
+        "l1_marginal_entropy",
+        "l1_marginal_entropy_shuffled",
+    ),
+}
+
+
+def test_readme_shows_the_other_track_too(tmp_path: Path) -> None:
+    tracks = {}
+    for name in (MAIN, LARGE):
+        (tmp_path / name).mkdir()
+        with loaded(name, tmp_path / name) as store:
+            again = confirmation_of(store, name, store.results(name))
+        assert again is not None
+        assert again.other is not None
+        assert again.other.track == "as_trained"
+        rows = (*again.other.rows, *again.other.same)
+        tracks[name] = {(row.ours, row.theirs, row.accuracy): row for row in rows}
+    _, _, after = README.partition("| nonzero parameters as trained, of one arm")
+    _, _, *lines = after.partition("\n\n")[0].splitlines()
+    shown = {first: cells for first, *cells in map(_cells, lines)}
+    known = tracks[MAIN]
+    assert shown == {
+        title: [
+            _ratio(known[*arms, value]) if (*arms, value) in known else "–"
+            for value in (0.97, 0.975, 0.98)
+        ]
+        for title, arms in AS_TRAINED.items()
+    }
+    pair = AS_TRAINED["l1_marginal_entropy / that, its entries shuffled"]
+    first, second = (tracks[name][*pair, 0.975] for name in (MAIN, LARGE))
+    assert first.ratio is not None
+    said = f"helps: {first.ratio.center:.2f} at 97.5 %, and {_ratio(second)} in the second sweep"
+    assert said in TEXT
+    assert all(row.settled for row in (first, second))
+
+
+def test_readme_says_which_savings_are_excluded(tmp_path: Path) -> None:
+    """A difference that was not shown is quoted by the limits that can be excluded."""
+    again = {}
+    for name in (MAIN, LARGE):
+        (tmp_path / name).mkdir()
+        with loaded(name, tmp_path / name) as store:
+            found = confirmation_of(store, name, store.results(name))
+        assert found is not None
+        again[name] = found
+    rows = {
+        (name, row.family, row.against, row.accuracy): row.ratio
+        for name, one in again.items()
+        for row in one.versus
+    }
+    beside = rows[MAIN, "hybrid", "lp", 0.975]
+    control, larger = (
+        rows[MAIN, "hybrid", "shuffled", 0.975],
+        rows[LARGE, "hybrid", "shuffled", 0.982],
+    )
+    for ratio in (beside, control, larger):
+        assert ratio is not None
+        assert ratio.low is not None
+        assert ratio.low < 1 < (ratio.high or 0)
+    assert beside is not None and beside.low is not None  # noqa: PT018
+    assert f"between {beside.low:.2f} and {beside.high:.2f} times as many at 97.5 %" in TEXT
+    assert f"saves more than {100 * (1 - beside.low):.0f} %" in TEXT
+    assert control is not None and control.low is not None  # noqa: PT018
+    assert larger is not None and larger.low is not None  # noqa: PT018
+    assert (
+        f"{control.low:.2f} to {control.high:.2f} (97.5 %) and {larger.low:.2f} to "
+        f"{larger.high:.2f} (98.2 %), so that a saving of more than {100 * (1 - control.low):.0f} "
+        f"and {100 * (1 - larger.low):.0f} % is excluded"
+    ) in TEXT
+    gaps = {
+        row.size: row for row in again[LARGE].gaps if (row.family, row.against) == ("hybrid", "lp")
+    }
+    texts = []
+    for size in (12_000, 25_000):
+        apart = gaps[size].difference
+        assert gaps[size].theirs == "l1"
+        assert apart is not None
+        assert apart.low is not None
+        assert apart.high is not None
+        ends = f"({100 * apart.low:+.2f} to {100 * apart.high:+.2f})"
+        texts.append((f"{-100 * apart.center:.2f}", ends))
+    assert (
+        f"{texts[0][0]} points of accuracy less than L1 within 12,000 parameters {texts[0][1]}, "
+        f"{texts[1][0]} within 25,000 {texts[1][1]}"
+    ) in TEXT
+
+
+def test_readme_says_how_the_second_sweeps_arms_were_picked(tmp_path: Path) -> None:
+    (tmp_path / "1").mkdir()
+    with loaded(MAIN, tmp_path / "1") as store:
+        first = confirmation_of(store, MAIN, store.results(MAIN))
+        facts = store.results(MAIN + SUFFIX)
+    assert first is not None
+    chosen = confirming.curves(first.sweep, first.found, "val_accuracy")
+    shown = confirming.curves(first.sweep, first.found, "test_accuracy")
+    assert verdict.best(first.sweep, chosen, "lp", 0.98) == "l1_loss"
+    assert verdict.best(first.sweep, shown, "lp", 0.98) == "elastic_net"
+    assert "on validation l1_loss, not elastic_net, is first at 98 %" in TEXT
+    (tmp_path / "2").mkdir()
+    with loaded(LARGE, tmp_path / "2") as store:
+        later = store.results(LARGE + SUFFIX)
+    seeds = [{fact.config.init_seed for fact in one} for one in (facts, later)]
+    assert seeds[1] <= seeds[0]
+    assert "Its seeds are those of the first sweep." in TEXT
 
 
 def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
@@ -172,10 +302,17 @@ def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
     _, _, after = README.partition("| nonzero parameters as a multiple of those of l1")
     _, _, *lines = after.partition("\n\n")[0].splitlines()
     shown = {first: cells for first, *cells in map(_cells, lines)}
-    assert shown == {
+    asked = {
         first: [_ratio(rows.get((*families, value))) for value in (0.97, 0.975, 0.98, 0.982)]
         for first, families in RATIOS.items()
     }
+    asked["marginal_entropy, which sees it"][2:] = ["not asked"] * 2  # no arm of the second sweep
+    assert shown == asked
+    settled = [row for row in rows.values() if (row.family, row.against) in RATIOS.values()]
+    below = [row for row in settled if row.settled and (row.bound or row.ratio) and _under_one(row)]
+    assert [(row.family, row.accuracy) for row in below] == [("shuffled", 0.97)]
+    compared = sum(bool(row.ratio or row.bound) for row in settled)
+    assert f"one of {NUMBER_WORDS[compared]} comparisons in the first table" in TEXT
 
 
 def test_readmes_figure_is_drawn_from_the_facts(
@@ -224,6 +361,9 @@ def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
     said = f"L1 has {shown[0]} at {l1.nonzero:,.0f} parameters, L1 with marginal entropy {shown[1]}"
     assert said in " ".join(after.split())
     assert [len(one.facts) for one in (l1, entropy)] == [5, 5]
+    before = [fact.result.as_trained for fact in l1.facts]
+    trained = [network.test_accuracy for network in before if network]
+    assert f"before them the same five networks of L1 have {100 * sum(trained) / 5:.2f} %" in TEXT
     rows = pq.read_table(RESULTS / name / archive.CONFIRMED / networks.FILE).to_pylist()
     useless = [_useless(decoded(row["content"], row["name"])) for row in rows]
     assert {round(number, -1) for number in useless} == {320}
@@ -239,13 +379,20 @@ def _useless(network: Mapping[str, torch.Tensor]) -> int:
 
 
 def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
-    sizes = smallest("lenet300-mnist-naive", 0.975, tmp_path)
+    name = "lenet300-mnist-naive"
+    with loaded(name, tmp_path) as store:
+        read = verdict.searched(store.sweep(name), store.results(name), "as_trained")
+    sizes = {arm: of[0].nonzero_at(0.975).value for arm, of in read.items()}
+    joint, prox, loss = (sizes[arm] or 0 for arm in ("joint_entropy", "l1", "l1_loss"))
+    mixed = [sizes[f"l1_marginal_entropy{end}"] or 0 for end in ("", "_shuffled")]
     _, _, after = README.partition("**Where a tenfold can come from.**")
     text = " ".join(after.partition("![")[0].split())
     assert (
-        f"leaves {sizes['joint_entropy']} to joint_entropy, {sizes['l1']} to L1 as a proximal step "
-        f"and all {sizes['l1_loss']} to L1 as a term of the loss"
+        f"takes joint_entropy {joint:,.0f}, L1 as a proximal step {prox:,.0f} and all {loss:,.0f} "
+        f"with L1 as a term of the loss: {prox / joint:.1f} and {loss / joint:.1f} times as many"
     ) in text
+    assert sizes["joint_entropy_loss"] == loss
+    assert f"beside L1 leaves {mixed[0]:,.0f}, its shuffled control {mixed[1]:,.0f}." in text
 
 
 FORMS = {
