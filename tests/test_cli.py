@@ -20,7 +20,7 @@ from fakes import fake_train, small_sweep
 
 from sweeper import __version__, api, service
 from sweeper.cli import main
-from sweeper.cli.common import dashboard_command, duration
+from sweeper.cli.common import dashboard_command, dashboard_url, duration
 from sweeper.cli.files import template
 from sweeper.cli.progress import Progress, progress_line, progress_table, seconds_left
 from sweeper.confirming import confirmation
@@ -553,6 +553,24 @@ def test_the_dashboard_command_never_holds_a_password(
     assert shown.startswith("SWEEPER_STORAGE=")
     monkeypatch.setenv("SWEEPER_STORAGE", secret)
     assert command(secret) == "sweeper dashboard"
+
+
+def test_the_address_of_the_dashboard_is_the_one_that_people_reach_it_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    variable = "SWEEPER_DASHBOARD_URL"
+    monkeypatch.delenv(variable, raising=False)
+    assert dashboard_url() is None
+    for given in ("https://sweeps.example/lab", "http://[::1]:8080/"):
+        monkeypatch.setenv(variable, given)
+        assert dashboard_url() == given.rstrip("/") + "/"
+    for wrong in ("sweeps.example", "ftp://it/", "http://it:0/", "http://it:x/", "http://a\nb/"):
+        monkeypatch.setenv(variable, wrong)
+        with pytest.raises(InputError, match=f"^{variable}: must be an address such as"):
+            dashboard_url()
+    monkeypatch.setenv(variable, "http://me:geheim@it/")
+    with pytest.raises(InputError, match=r"must hold no name and no password$"):
+        dashboard_url()
 
 
 def test_a_database_that_does_not_answer_is_one_line_without_the_password(

@@ -100,11 +100,35 @@ def test_whoever_breaks_into_a_container_of_ours_can_change_nothing(name: str) -
     assert not {"privileged", "cap_add", "network_mode", "pid", "ipc", "devices"} & set(service)
     places = [mount.split(":")[1:] for mount in service.get("volumes", ())]
     assert all(rest[-1] == "ro" or rest == ["/data"] for rest in places)
+    assert (["/data"] in places) == name.startswith("worker")  # it alone writes there
     # What is written elsewhere goes to memory.
     assert [place.partition(":")[0] for place in service["tmpfs"]] == ["/tmp"]
     environment = service["environment"]
     written = ("HOME", "NUMBA_CACHE_DIR")
     assert all(Path(environment[key]).is_relative_to("/tmp") for key in written)
+
+
+def test_workers_keep_networks_where_the_dashboard_reads_them() -> None:
+    for name in ("worker", "worker-gpu", "dashboard"):
+        place = Path(SERVICES[name]["environment"]["SWEEPER_ARTIFACTS"])
+        assert place.parent == Path("/data")
+    assert "data:/data:ro" in SERVICES["dashboard"]["volumes"]
+    assert "data:/data" in SERVICES["worker"]["volumes"]
+
+
+def test_the_port_and_the_address_that_is_told_go_together() -> None:
+    for given, port in (({}, "8080"), ({"PORT": "9090"}, "9090")):
+        services = resolved(yaml.safe_load(TEXT), given)["services"]
+        assert services["dashboard"]["ports"] == [f"127.0.0.1:{port}:8080"]
+        url = services["worker"]["environment"]["SWEEPER_DASHBOARD_URL"]
+        assert url == services["dashboard"]["environment"]["SWEEPER_DASHBOARD_URL"]
+        assert url == f"http://127.0.0.1:{port}/"
+
+
+def test_the_header_names_the_least_compose() -> None:
+    header = TEXT.partition("name: sweeper")[0]
+    assert "Docker Compose 2.17 or newer" in header  # the first that reads `dockerfile_inline`
+    assert "dockerfile_inline" in TEXT
 
 
 def test_nothing_can_be_reached_from_other_machines() -> None:
@@ -135,8 +159,8 @@ def test_what_serves_is_kept_up_and_what_ends_well_stays_ended() -> None:
         "postgres": "unless-stopped",
         "migrate": "no",
         "dashboard": "unless-stopped",
-        "worker": "on-failure",
-        "worker-gpu": "on-failure",
+        "worker": "on-failure:5",
+        "worker-gpu": "on-failure:5",
     }
     checked = {name for name, service in SERVICES.items() if "healthcheck" in service}
     assert checked == {"postgres", "dashboard"}
@@ -171,7 +195,12 @@ def test_the_image_holds_what_is_named_and_no_index_is() -> None:
     assert build["args"] == {"TORCH": "cuda", "TORCH_INDEX": ""}
     lines = build["dockerfile_inline"].splitlines()
     copied = [line.split()[1:-1] for line in lines if line.startswith("COPY")]
-    assert copied == [["pyproject.toml", "README.md"], ["sweeper"], ["db"]]
+    assert copied == [["pyproject.toml"], ["README.md"], ["sweeper"], ["db"]]
+    # What the code needs is a layer before the code, which changes more often.
+    order = [lines.index(line) for line in lines if line.startswith("COPY") or "needs.txt" in line]
+    assert order == sorted(order)
+    assert "needs.txt" in lines[order[1]]
+    assert "pip install --no-deps ." in build["dockerfile_inline"]
     assert all((ROOT / each).exists() for names in copied for each in names)
     assert f"USER {SERVICES['migrate']['user']}" in lines
     assert {*re.findall(r"\w+://([^/:\s]+)", TEXT)} == {"127.0.0.1", "sweeper@postgres"}
@@ -197,6 +226,7 @@ class Host:
             STORAGE: storage,
             **{f"/run/secrets/{name}": str(file) for name, file in self.secrets.items()},
             "/data": str(folder / "data"),
+            "/data/networks": str(folder / "data" / "networks"),
             "/studies": str(ROOT / "studies"),
             "/tmp/numba": str(folder / "tmp" / "numba"),
             "/tmp": str(folder / "tmp"),
@@ -324,7 +354,10 @@ def dashboard_runs(host: Host, token: str) -> str:
     with host.started("dashboard", command) as process:
         assert process.stdout is not None
         first = process.stdout.readline()
-        found = re.search(r"http://0\.0\.0\.0:(\d+)/", first)
+        # The address is the one outside; where it listens is said beside.
+        found = re.match(
+            r"dashboard: http://127\.0\.0\.1:8080/ \(listens on 0\.0\.0\.0:(\d+); Ctrl-C", first
+        )
         assert found, first
         url = f"http://127.0.0.1:{found[1]}"
         assert ask(url, "GET", "/healthz").status == 200

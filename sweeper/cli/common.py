@@ -9,6 +9,7 @@ from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from sweeper.store import Store
 
 
+URL_VARIABLE = "SWEEPER_DASHBOARD_URL"
+"""Environment variable with the address by which people reach the dashboard."""
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 """The words of the command, as they were typed."""
 
@@ -165,6 +168,28 @@ def dashboard_command(store: "Store", given: str) -> str:
     if not holds_password(given):
         return shlex.join(["sweeper", "dashboard", "--storage", given])
     return f"{STORAGE_VARIABLE}={shlex.quote(store.shown)} sweeper dashboard"
+
+
+def dashboard_url() -> str | None:
+    """Return the address by which people reach the dashboard, if the environment says one.
+
+    A process in a container, or behind a proxy, cannot know it. Raises InputError.
+    """
+    given = os.environ.get(URL_VARIABLE, "").strip()
+    if not given:
+        return None
+    if "@" in given:
+        raise InputError(f"{URL_VARIABLE}: must hold no name and no password")
+    try:
+        parts = urlsplit(given)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not given.isprintable():
+        raise InputError(
+            f"{URL_VARIABLE}: must be an address such as http://127.0.0.1:8080/, got {given!r}"
+        )
+    return given if given.endswith("/") else f"{given}/"
 
 
 def percent(accuracy: float | None) -> str:

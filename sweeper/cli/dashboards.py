@@ -3,11 +3,12 @@
 import signal
 import sys
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Artifacts, Storage, opened
+from sweeper.cli.common import Artifacts, Storage, dashboard_url, opened
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +43,7 @@ def dashboard(
     from sweeper.dashboard import configured, serve
 
     token = configured()
+    dashboard_url()  # a wrong one ends it before it serves
     with opened(storage) as store:
         serve(
             store,
@@ -61,5 +63,8 @@ def _end(*_: object) -> None:
 
 
 def _announce(url: str) -> None:
-    typer.echo(f"dashboard: {url} (Ctrl-C ends it)")
+    outside = dashboard_url()
+    listens = f"listens on {urlsplit(url).netloc}; " if outside else ""
+    url = outside or url
+    typer.echo(f"dashboard: {url} ({listens}Ctrl-C ends it)")
     typer.echo(f"fronts:    {url}sweeps/")

@@ -18,6 +18,7 @@ from sweeper.cli.common import (
     again,
     console,
     dashboard_command,
+    dashboard_url,
     many,
     opened,
 )
@@ -146,7 +147,7 @@ def ending(name: str, storage: str, report: Path | None, *, say_how: bool = Fals
         if say_how:
             command = dashboard.replace("sweeper dashboard", f"sweeper report {name}", 1)
             terminal.print(f"report:    {command}", soft_wrap=True)
-        terminal.print(f"dashboard: {dashboard}", soft_wrap=True)
+        terminal.print(f"dashboard: {dashboard_url() or dashboard}", soft_wrap=True)
         if not status.finished:
             raise typer.Exit(1)
 
