@@ -42,8 +42,8 @@ def run(
 
     The budget is exact: what is on record already is not run again. Worker processes are started
     here and ended here: one for each GPU, else for each core, unless `workers` says how many.
-    Formulas of your own are tried before anything is registered. Raises SpecError, InputError,
-    DigestError, StorageError, TrainingError.
+    Formulas and networks of your own are tried before anything is registered. Raises SpecError,
+    InputError, DigestError, StorageError, TrainingError.
     """
     return launch(
         study,
@@ -84,9 +84,9 @@ def launch(
     is where the networks of a confirmation are kept, a folder or a bucket.
     """
     from sweeper import service
-    from sweeper.checking import try_formulas
     from sweeper.fronts import fronts
     from sweeper.spec import Sweep
+    from sweeper.tryout import try_out
     from sweeper.worker import capacity
 
     pack, kept = capacity.checked(pack), _absolute(artifacts)
@@ -94,7 +94,8 @@ def launch(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
-    try_formulas(sweep, sweep.name if isinstance(study, Sweep) else str(study))
+    place, folder = sweep.name if isinstance(study, Sweep) else str(study), data and str(data)
+    try_out(sweep, place, folder=folder, on_wait=on_note or _ignore)
     store = _store(storage)
     try:
         most = store.most_workers

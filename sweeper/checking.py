@@ -11,9 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from sweeper import brackets
 from sweeper.catalogue import FORMULAS, MODELS, SAMPLERS, layer_sizes
-from sweeper.errors import PluginError, SpecError
 from sweeper.spec import Domain, Sweep
-from sweeper.spec.terms import hyper_problems
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,45 +100,6 @@ def probe_plan(sweep: Sweep) -> ProbePlan:
         probes=len({sweep.probe_key(*one) for one in found}),
         steps=epochs * sweep.steps_per_epoch,
     )
-
-
-def try_formulas(sweep: Sweep, place: str) -> None:
-    """Try each formula from outside the catalogue on small matrices; loads torch if there is one.
-
-    Raises SpecError with a line for each that does not work; `place` is the study file.
-    """
-    own = [
-        (name, term)
-        for name, arm in sweep.arms.items()
-        for term in arm.terms
-        if term.penalty not in FORMULAS
-    ]
-    if not own:
-        return
-    from sweeper.regularizers.own import resolve
-    from sweeper.regularizers.probation import try_out
-
-    problems = []
-    for name, term in own:
-        where = f"{place}: arms.{name}" + (f".sum.{term.penalty}" if term.prefix else "")
-        try:
-            formula = resolve(term.penalty)
-            known = formula.hyper
-            problems += [
-                f"{where}.{key}: {text}"
-                for key, value in term.given.items()
-                if key in known
-                for text in hyper_problems(known[key], value)
-            ]
-            if term.apply is None and formula.default_way != term.way:
-                usual = f"{formula.default_way} is its usual way, {term.way} that of the file"
-                problems.append(f"{where}.apply: required: {usual}")
-            try_out(term.examples())
-        except PluginError as error:
-            key = "" if term.prefix else f".penalty: {term.penalty}"
-            problems.append(f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}")
-    if problems:
-        raise SpecError(problems)
 
 
 def matmul_rate(budget: float = 0.2) -> float:

@@ -25,6 +25,7 @@ _IDX_FILES = (
     "t10k-images-idx3-ubyte",
     "t10k-labels-idx1-ubyte",
 )
+_TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,6 +113,23 @@ def fetch(name: str, folder: str | Path | None = None) -> Path:
     """Make sure that a dataset is there and whole; returns its folder. Raises DataError."""
     load(name, folder)
     return data_folder(folder)
+
+
+def is_here(name: str, folder: str | Path | None = None) -> bool:
+    """Tell whether a dataset can be loaded without being downloaded."""
+    kind = _TORCHVISION.get(name)
+    raw = data_folder(folder) / (kind or "") / "raw"
+    return kind is None or all((raw / file).is_file() for file in _IDX_FILES)
+
+
+def images_like(name: str, count: int = 64) -> Data:
+    """Return random images of the shape and about the values of a dataset's: many dark pixels."""
+    known = _known(name)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (count, *known.shape)) * random.integers(0, 2, known.shape)
+    scaled = torch.from_numpy((pixels - pixels.mean()) / pixels.std()).float()
+    part = Part(scaled, torch.from_numpy(random.integers(0, known.classes, count)))
+    return Data(name, known.classes, part, part, part, hash="")
 
 
 def split(labels: Array, validation: int) -> tuple[Array, Array]:

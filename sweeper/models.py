@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from sweeper.catalogue import MODELS, load
 from sweeper.errors import PluginError
@@ -14,6 +15,7 @@ from sweeper.results import Options
 
 Shape = tuple[int, int, int]
 """Channels, height, width of one image."""
+_DTYPES = (torch.float32, torch.float64)
 
 
 def mlp(shape: Shape, classes: int, *, widths: tuple[int, ...]) -> nn.Sequential:
@@ -68,20 +70,32 @@ def build(name: str, options: Options, shape: Shape, classes: int, *, seed: int)
         torch.manual_seed(seed)
         try:
             module = factory(shape, classes, **arguments)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a user's factory may raise anything
             if name in MODELS:
                 raise
             reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise PluginError(f"{name}({shape}, {classes}, ...): {reason}") from error
+            raise PluginError(f"{name}: the call with ({shape}, {classes}): {reason}") from error
     if not isinstance(module, nn.Module):
         raise PluginError(f"{name}: must return a torch.nn.Module, got {type(module).__name__}")
+    _refuse_parameters(name, module)
     if not prunable(module):
         raise PluginError(f"{name}: the network has no weight of two or more dimensions to prune")
-    if any(True for _ in module.buffers()):
-        raise PluginError(f"{name}: networks with buffers (batch norm) cannot be packed")
-    if any(isinstance(part, nn.modules.dropout._DropoutNd) for part in module.modules()):
-        raise PluginError(f"{name}: networks with dropout cannot be packed: its noise has no seed")
     return module
+
+
+def _refuse_parameters(name: str, module: nn.Module) -> None:
+    """Raise PluginError for the first parameter or buffer that no pack can hold."""
+    for where, value in (*module.named_parameters(), *module.named_buffers()):
+        if is_lazy(value):
+            text = "has no shape before the first images; allowed: modules that are not lazy"
+            raise PluginError(f"{name}: {where} {text}")
+    for where, value in module.named_parameters():
+        if value.dtype not in _DTYPES:
+            allowed = ", ".join(map(str, _DTYPES))
+            raise PluginError(f"{name}: parameter {where} is {value.dtype}; allowed: {allowed}")
+        if not value.requires_grad:
+            text = "has requires_grad=False, and a pack would train it; allowed: a buffer instead"
+            raise PluginError(f"{name}: parameter {where} {text}")
 
 
 def prunable(module: nn.Module) -> tuple[str, ...]:

@@ -142,6 +142,21 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, all_: progress.update(shown, completed=done, total=all_)
 
 
+@contextmanager
+def waiting() -> Iterator[Callable[[str], None]]:
+    """Show what a `with` block waits for, on a terminal; yield what is told it."""
+    terminal = console()
+    with terminal.status("") as shown:
+        shown.stop()
+
+        def tell(line: str) -> None:
+            if terminal.is_terminal:
+                shown.update(line)
+                shown.start()
+
+        yield tell
+
+
 def table(*columns: str) -> "Table":
     """Return an empty table; columns that start with '>' are set to the right."""
     from rich import box

@@ -6,7 +6,17 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import DataFolder, StudyFile, console, count, duration, many, table, warn
+from sweeper.cli.common import (
+    DataFolder,
+    StudyFile,
+    console,
+    count,
+    duration,
+    many,
+    table,
+    waiting,
+    warn,
+)
 from sweeper.errors import InputError
 
 TEMPLATE = "study.yaml"
@@ -27,13 +37,15 @@ def template() -> str:
 
 def check(file: StudyFile) -> None:
     """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
-    from sweeper.checking import plan, try_formulas
+    from sweeper.checking import plan
     from sweeper.spec import Sweep
+    from sweeper.tryout import try_out
 
     sweep = Sweep.load(file)
-    try_formulas(sweep, str(file))
-    found = plan(sweep)
     terminal = console()
+    with waiting() as on_wait:
+        odd = try_out(sweep, str(file), on_wait=on_wait)
+    found = plan(sweep)
     total = f", {count(found.parameters)} parameters" if found.parameters else ""
     terminal.print(f"{sweep.name}: {sweep.model.text} on {sweep.dataset}{total}", soft_wrap=True)
     shared = set(sweep.common())
@@ -70,7 +82,7 @@ def check(file: StudyFile) -> None:
         terminal.print("time: unknown for a network of your own")
     else:
         terminal.print(f"time: roughly {duration(found.seconds)} on this machine's CPU")
-    for warning in found.warnings:
+    for warning in (*odd, *found.warnings):
         warn(warning)
 
 

@@ -294,7 +294,7 @@ class Arm(Frozen):
         return [("sum", text)]
 
     def _key_problems(self) -> list[Problem]:
-        # A plugin's keys are known once it is imported: see `checking.try_formulas`.
+        # A plugin's keys are known once it is imported: see `tryout`.
         outside = any(":" in term.penalty for term in self.terms if not term.prefix)
         own = self.entry.hyper if self.entry else {}
         formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from sweeper.brackets import GRID
+from sweeper.catalogue import MODELS
 from sweeper.errors import SweeperError, TrainingError
 from sweeper.results import ProbePoint, Provenance, TrialConfig, TrialResult
 from sweeper.spec import Sweep
@@ -84,6 +85,9 @@ class Trainer:
         self.pack = capacity.USUAL if pack == "auto" else pack
         """Trials that are trained together at the most; fewer once memory has run out."""
         self._use("cpu" if device == "auto" else device)
+        if measured and sweep.model.name not in MODELS:
+            # Here too: where this worker runs, the module may be another version.
+            training.compare(sweep.recipe(0), self._data)
         if pack == "auto" and measured:
             self._find_pack(sweep)
 

@@ -1,0 +1,170 @@
+"""A forward pass of a plain module under watch: what it draws, and what it leaves changed."""
+
+import random
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from sweeper.errors import PluginError
+
+
+class ForwardError(PluginError):
+    """The `forward` of a user's module raised."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What a module keeps from one call to the next."""
+
+    parameters: dict[str, Tensor]
+    buffers: dict[str, Tensor]
+    numbers: dict[str, float]
+    """Attributes that are numbers, such as a count of calls."""
+
+    @classmethod
+    def of(cls, module: nn.Module) -> "_Kept":
+        return cls(
+            {name: value.detach().clone() for name, value in module.named_parameters()},
+            {name: value.detach().clone() for name, value in module.named_buffers()},
+            {
+                f"{where}.{name}".lstrip("."): value
+                for where, part in module.named_modules()
+                for name, value in vars(part).items()
+                if isinstance(value, int | float) and name != "training"
+            },
+        )
+
+
+def training_pass(name: str, module: nn.Module, images: Tensor) -> Any:
+    """Return what a module gives in training mode, without gradients; `name` is for errors.
+
+    Raises PluginError if it draws random numbers or changes a buffer, ForwardError if it raises.
+    """
+    module.train()
+    with torch.no_grad():
+        return watched(name, module, images)
+
+
+def watched(name: str, module: nn.Module, images: Tensor) -> Any:
+    """Return what a module gives in the mode that it is in.
+
+    Raises PluginError if it draws random numbers, or if its parameters, buffers, numbers or the
+    images are other ones afterwards; ForwardError if it raises.
+    """
+    when = "in training" if module.training else "where it is judged"
+    before, given, state = _Kept.of(module), images.clone(), _random_state(images.device)
+    with _random_numbers_kept(images.device):
+        output = called(name, module, images)
+        drawn = not _same_state(state, _random_state(images.device))
+    if drawn:
+        # With hooks, which some modules ask for and then compute in another way: only now.
+        text = f"draws random numbers {when}, which have no seed in a pack"
+        raise PluginError(f"{name}: {text}: {_drawing(name, module, images)}; allowed: p = 0")
+    after = _Kept.of(module)
+    if other := sorted(before.parameters.keys() ^ after.parameters.keys()):
+        text = "must be there, and stay, from the beginning"
+        raise PluginError(f"{name}: parameter {other[0]} comes or goes in forward: it {text}")
+    if changed := _changed(before.buffers, after.buffers):
+        text = f"change {when}, and networks of a pack share their buffers; allowed: constant ones"
+        raise PluginError(f"{name}: buffers {_some(changed)} {text}")
+    if numbers := [key for key, value in after.numbers.items() if before.numbers.get(key) != value]:
+        text = f"{_some(numbers)} from call to call, which networks of a pack share"
+        raise PluginError(f"{name}: its forward changes {text}; allowed: no state")
+    if not module.training and (changed := _changed(before.parameters, after.parameters)):
+        raise PluginError(f"{name}: its forward changes parameter {_some(changed)} {when}")
+    if not same_bits(images, given):
+        text = "its forward changes the images that it is given; allowed: in place on copies alone"
+        raise PluginError(f"{name}: {text}")
+    return output
+
+
+def called(name: str, module: nn.Module, images: Tensor) -> Any:
+    """Return what a module gives. Raises ForwardError if it raises."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return module(images)
+    except Exception as error:  # whatever a module of somebody else's raises
+        text = (str(error).splitlines() or [""])[0]
+        shape = tuple(images.shape)
+        reason = f"its forward on {shape} images: {type(error).__name__}: {text}"
+        raise ForwardError(f"{name}: {reason}") from error
+
+
+def same_bits(left: Tensor, right: Tensor) -> bool:
+    """Tell whether two tensors are equal, NaN to NaN."""
+    if left.shape != right.shape:
+        return False
+    return bool(((left == right) | (left.isnan() & right.isnan())).all())
+
+
+def _drawing(name: str, module: nn.Module, images: Tensor) -> str:
+    """Return the innermost parts of a module whose forward draws random numbers, as text."""
+    started: list[Any] = []
+    drawing: dict[str, str] = {}
+
+    def begin(part: nn.Module, given: Any) -> None:
+        started.append(_random_state(images.device))
+
+    def end(where: str, part: nn.Module, given: Any, output: Any) -> None:
+        drew = not _same_state(started.pop(), _random_state(images.device))
+        if drew and not any(inner.startswith(f"{where}." if where else "") for inner in drawing):
+            drawing[where] = f"{where} ({type(part).__name__})" if where else "its forward"
+
+    parts = list(module.named_modules())
+    hooks = [part.register_forward_pre_hook(begin) for _, part in parts]
+    hooks += [part.register_forward_hook(partial(end, where)) for where, part in parts]
+    try:
+        with _random_numbers_kept(images.device):
+            called(name, module, images)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return _some(list(drawing.values()) or ["its forward"])
+
+
+def _changed(before: dict[str, Tensor], after: dict[str, Tensor]) -> list[str]:
+    names = [*after, *(name for name in before if name not in after)]
+    return [
+        name
+        for name in names
+        if name not in before or name not in after or not same_bits(before[name], after[name])
+    ]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + more
+
+
+def _random_state(device: torch.device) -> tuple[Any, ...]:
+    """Return the states of all generators that a module may draw from without having made one."""
+    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.empty(0)
+    return torch.get_rng_state(), own, random.getstate(), np.random.get_state()
+
+
+def _same_state(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    torches = all(torch.equal(one, other) for one, other in zip(left[:2], right[:2], strict=True))
+    arrays = left[3][2:] == right[3][2:] and np.array_equal(left[3][1], right[3][1])
+    return torches and arrays and bool(left[2] == right[2])
+
+
+@contextmanager
+def _random_numbers_kept(device: torch.device) -> Iterator[None]:
+    """Put the states of the generators back at the end of a `with` block."""
+    torches, own, plain, arrays = _random_state(device)
+    try:
+        yield
+    finally:
+        torch.set_rng_state(torches)
+        if device.type == "cuda":
+            torch.cuda.set_rng_state(own, device)
+        random.setstate(plain)
+        np.random.set_state(arrays)
