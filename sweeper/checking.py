@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 from sweeper import brackets
 from sweeper.catalogue import FORMULAS, MODELS, SAMPLERS, layer_sizes
 from sweeper.spec import Domain, Sweep
+from sweeper.spec.domains import grid_size
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +194,28 @@ def _search_warnings(sweep: Sweep) -> list[str]:
             f"search.in_flight: {search.in_flight} is more than the {search.trials} trials of an "
             "arm: all are asked before one result is known"
         )
+    if search.sampler == "grid":
+        found += _grid_warnings(sweep)
     if sweep.select_on == "test":
         found.append(
             "select_on: test: fronts are chosen on the test images, as the literature often does; "
             "every figure and table will say so"
         )
     return found
+
+
+def _grid_warnings(sweep: Sweep) -> list[str]:
+    """Return which arms leave most of their grid out; a line for each size."""
+    arms: dict[int, list[str]] = {}
+    for name in sweep.arms:
+        size = grid_size(sweep.domains(name)) or 0
+        if size > sweep.search.trials:
+            arms.setdefault(size, []).append(name)
+    return [
+        f"search.sampler: the grid of {_names(names)} has {size:,} points: "
+        f"{sweep.search.trials:,} of them are visited, in a random order"
+        for size, names in arms.items()
+    ]
 
 
 def _objective_warnings(sweep: Sweep) -> list[str]:

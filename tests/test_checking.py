@@ -109,6 +109,22 @@ def test_trials_that_do_not_exceed_the_start_up_are_warned_about(sampler: str) -
     assert not warned(start + 1)
 
 
+def test_a_grid_with_more_points_than_trials_is_warned_about() -> None:
+    strength = {"choice": [1e-4, 1e-3, 1e-2, 1e-1]}
+    arms = {
+        "l1": {"penalty": "l1", "strength": {"integer": [1, 2_000_000_000]}},
+        "l2": {"penalty": "l2", "strength": strength},
+        "l_half": {"penalty": "l_half", "strength": strength},
+    }
+    fixed = {"density": {"choice": [0.1, 0.2]}}
+    training = {"epochs": 1, "learning_rate": 0.1}
+    search = {"sampler": "grid", "trials": 8}
+    sweep = sweep_with(arms=arms, search=search, sparsification=fixed, training=training)
+    text = "search.sampler: the grid of l1 has 4,000,000,000 points: 8 of them are visited"
+    assert warnings(sweep) == [f"{text}, in a random order"]
+    assert plan(sweep, rate=lambda: 1e9).warnings == tuple(warnings(sweep))
+
+
 def test_more_in_flight_than_trials_is_warned_about() -> None:
     [text] = warnings(sweep_with(search={"sampler": "qmc", "in_flight": 25}))
     assert text.startswith("search.in_flight: 25 is more than the 24 trials")

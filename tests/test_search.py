@@ -1,7 +1,11 @@
 """Oracle for the parameters: a slot alone decides; the order of trials and workers does not."""
 
 import json
+import math
 import random
+import shlex
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,16 +13,18 @@ from pathlib import Path
 import optuna
 import pytest
 from fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
+from optuna.samplers import GridSampler
 from sqlalchemy import event
 
 from sweeper.catalogue import SAMPLERS
 from sweeper.errors import LeaseLost, StorageError
 from sweeper.patience import Patience
 from sweeper.results import Scalar, Slot, TrialResult
-from sweeper.search import Search
+from sweeper.search import Search, grids
+from sweeper.search.grids import Grid
 from sweeper.search.publish import changed, figure_chunks, note_chunks
 from sweeper.search.samplers import Proposals, Told, space_of
-from sweeper.spec import Sweep
+from sweeper.spec import Choice, Domain, Integer, Sweep, derive_seed
 
 
 def sweep_for(sampler: str, **search: object) -> Sweep:
@@ -132,6 +138,86 @@ def test_a_grid_visits_every_point_once() -> None:
     proposals = Proposals(grid_sweep())  # 2 strengths x 3 learning rates = 6 points
     points = {json.dumps(proposals.params("l2", 0, number, list)) for number in range(6)}
     assert len(points) == 6
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_a_grid_has_the_order_of_optunas_own_sampler(seed: int) -> None:
+    # Oracle: GridSampler, which lists the grid. What is on record was asked of it.
+    arms = {
+        "l1": {"penalty": "l1", "strength": {"choice": [1e-3, 1e-4, 1]}},
+        "sum": {"sum": {"l2": {"strength": {"integer": [1, 17]}}, "l1": {"strength": 0.1}}},
+    }
+    density = {"density": {"choice": [0.5, 0.1, 0.2]}}
+    usual = grid_sweep(seed=seed).model_dump()
+    made = Sweep.model_validate({**usual, "arms": arms, "sparsification": density})
+    for name, listed in (
+        ("l1", {"strength": [1e-3, 1e-4, 1]}),
+        ("sum", {"l2.strength": list(range(1, 18))}),
+    ):
+        axes = {**listed, "density": [0.5, 0.1, 0.2], "learning_rate": [0.01, 0.05, 0.1]}
+        sampler = GridSampler(axes, derive_seed(seed, "search", name, 1))
+        study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
+        space = space_of(made, name)
+        size = math.prod(map(len, axes.values()))
+        proposals = Proposals(made)
+        for number in range(size):
+            params = proposals.params(name, 1, number, list)
+            assert repr(params) == repr(study.ask(space).params), number
+
+
+def test_points_of_a_grid_that_no_machine_can_list_are_all_different_and_from_all_over_it() -> None:
+    low, high = 1, 10**24
+    domains: dict[str, Domain] = {
+        "a": Integer(integer=(low, high)),
+        "b": Choice(choice=(True, False)),
+        "c": Integer(integer=(-5, 5)),
+    }
+    grid = Grid(domains, seed=3)
+    assert grid.size == 22 * high
+    points = [grid.point(place) for place in range(300)]
+    assert points == [Grid(domains, seed=3).point(place) for place in range(300)]
+    assert points[:5] != [Grid(domains, seed=4).point(place) for place in range(5)]
+    assert len({json.dumps(point) for point in points}) == 300
+    assert {point["c"] for point in points} == set(range(-5, 6))
+    # Oracle: 300 independent numbers, all of which miss a given tenth once in 5e13 times.
+    assert {int(int(point["a"]) / high * 10) for point in points} == set(range(10))
+    for place in range(3):  # in any order, as workers ask
+        assert Grid(domains, seed=3).point(299 - place) == points[299 - place]
+
+
+def test_a_grid_that_is_not_shuffled_as_a_whole_visits_every_point_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grids, "MOST_SHUFFLED", 1)
+    grid = Grid({"a": Integer(integer=(1, 7)), "b": Integer(integer=(1, 60))}, seed=1)
+    points = [json.dumps(grid.point(place)) for place in range(420)]
+    assert len(set(points)) == 420
+    assert points != sorted(points)
+
+
+def test_a_worker_asks_for_points_of_a_large_grid_within_little_memory() -> None:
+    code = (
+        "import resource, sys; from sweeper.spec import Sweep; "
+        "from sweeper.search.samplers import Proposals; "
+        "sweep = Sweep.from_json(sys.stdin.read()); "
+        "Proposals(sweep).params('l1', 0, 0, list); "
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
+        "print(Proposals(sweep).params('l1', 1, 5, list)); "
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)"
+    )
+    large = {"l1": {"penalty": "l1", "strength": {"integer": [1, 2_000_000_000]}}}
+    sweep = Sweep.model_validate({**grid_sweep().model_dump(), "arms": large, "seed": 5})
+    limited = f"ulimit -v 4000000; exec {shlex.quote(sys.executable)} -c {shlex.quote(code)}"
+    said = subprocess.run(
+        ["/bin/sh", "-c", limited],
+        input=sweep.canonical,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    params, grown = said.stdout.splitlines()
+    assert set(json.loads(params.replace("'", '"'))) == {"strength", "learning_rate"}
+    assert int(grown) < 10
 
 
 def test_qmc_fills_every_eighth_of_a_range_in_eight_slots() -> None:

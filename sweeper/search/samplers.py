@@ -5,12 +5,12 @@ numbers that a race gave them and where others are RUNNING: it looks at a copy i
 holds the trials of earlier generations in the order of their slots. The slots of a generation
 are asked one after the other in that copy, so that each sees the earlier ones of its own
 generation as RUNNING (TPE and GP keep a distance to them), and each by a fresh sampler with the
-seed of its slot. qmc, random and grid are the same with one endless generation and no history.
+seed of its slot. qmc and random are the same with one endless generation and no history; a grid
+needs no sampler: see `grids`.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import optuna
 from optuna.distributions import (
@@ -22,7 +22,6 @@ from optuna.distributions import (
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
-    GridSampler,
     NSGAIISampler,
     QMCSampler,
     RandomSampler,
@@ -33,6 +32,7 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.catalogue import SAMPLERS
 from sweeper.results import Scalar
+from sweeper.search.grids import Grid
 from sweeper.search.quiet import quiet
 from sweeper.spec import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
 
@@ -71,6 +71,7 @@ class Proposals:
     def __init__(self, sweep: Sweep) -> None:
         self._sweep = sweep
         self._open: dict[tuple[str, int], _Batch] = {}
+        self._grids: dict[tuple[str, int], Grid] = {}
 
     def params(
         self, arm: str, repeat: int, slot: int, told: Callable[[], Iterable[Told]]
@@ -81,6 +82,8 @@ class Proposals:
         space = space_of(self._sweep, arm)
         if not space:
             return {}
+        if self._sweep.search.sampler == "grid":
+            return self._grid(arm, repeat).point(slot)
         size = self._sweep.search.in_flight
         start = 0 if self._sweep.by_slot else slot // size * size
         batch = self._open.get((arm, repeat))
@@ -92,6 +95,13 @@ class Proposals:
             batch = _Batch(start, space, sampler, history)
             self._open[arm, repeat] = batch
         return batch.params(slot)
+
+    def _grid(self, arm: str, repeat: int) -> Grid:
+        place = arm, repeat
+        if place not in self._grids:
+            seed = derive_seed(self._sweep.seed, "search", arm, repeat)
+            self._grids[place] = Grid(self._sweep.domains(arm), seed)
+        return self._grids[place]
 
 
 class _Batch:
@@ -146,7 +156,7 @@ def _worst(earlier: Sequence[Told]) -> tuple[float, float]:
 
 
 def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int], BaseSampler]:
-    """Return slot -> sampler; for qmc and grid always the same one, which counts by itself."""
+    """Return slot -> sampler; for qmc always the same one, which counts by itself."""
     name = sweep.search.sampler
 
     def seed(*slot: int) -> int:
@@ -156,11 +166,6 @@ def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int
         if name == "qmc":
             sobol = _Sobol(space, seed())
             return lambda slot: sobol
-        if name == "grid":
-            grid = GridSampler(
-                {key: _points(distribution) for key, distribution in space.items()}, seed()
-            )
-            return lambda slot: grid
     size = sweep.search.in_flight
     fresh: dict[str, Callable[[int], BaseSampler]] = {
         "random": lambda slot: RandomSampler(seed=seed(slot)),
@@ -173,14 +178,6 @@ def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int
         "nsga2": lambda slot: _NSGA2(slot, size, seed(slot)),
     }
     return fresh[name]
-
-
-def _points(distribution: BaseDistribution) -> list[Any]:
-    if isinstance(distribution, CategoricalDistribution):
-        return list(distribution.choices)
-    if isinstance(distribution, IntDistribution):
-        return list(range(distribution.low, distribution.high + 1))
-    raise AssertionError("the study file refuses a grid over a continuous domain")
 
 
 class _Sobol(QMCSampler):
