@@ -19,19 +19,45 @@ SERVICE = 3600.0
 BRIEF = 12.0
 """Seconds for errors of which it is not known whether they pass."""
 
-# PostgreSQL: connection, serialization and deadlock, shutdown, no more room, lock and idle timeout.
-_STATES = ("08", "40", "53", "57P", "55P03", "25P03", "25P04")
+# PostgreSQL: connection, serialization and deadlock, no more room, cancelled, shutdown, lock and
+# idle timeout.
+_STATES = ("08", "40", "53", "57014", "57P", "55P03", "25P03", "25P04")
 # MySQL: disk full, too many connections, shutdown, server error while it shuts down, table full,
-# lock wait, deadlock, killed, unreachable, gone away, lost, idle for too long.
-_CODES = frozenset({1021, 1040, 1053, 1079, 1114, 1205, 1213, 1317, 1927, 2006, 2013, 4031})
-# PostgreSQL refuses a connection without a state, in words only.
-_TEXTS = ("the database system is", "too many clients", "remaining connection slots")
+# lock wait, deadlock, too many of this user, killed, gone away, lost, idle for too long.
+_CODES = frozenset({1021, 1040, 1053, 1079, 1114, 1205, 1213, 1226, 1317, 1927, 2006, 2013, 4031})
+# PostgreSQL and poolers refuse a connection without a state, in words only.
+_TEXTS = (
+    "the database system is",
+    "too many clients",
+    "too many connections",
+    "no more connections allowed",
+    "remaining connection slots",
+)
 # SQLite: busy, locked, disk full; input or output failed, which a full disk looks like, too.
 _SQLITE = frozenset({5, 6, 13})
 _SQLITE_IO = frozenset({10 | kind << 8 for kind in (3, 4, 6, 19)})
-# psycopg says so before there is a connection, with and without an address that it has tried.
-_NO_CONNECTION = ("connection failed", "connection is bad")
-_UNREACHABLE = 2003
+
+# Who is known to refuse a connection for good. PostgreSQL: user, password, database, rights.
+_REFUSED_STATES = ("28", "3D", "42501")
+_REFUSED_TEXTS = (
+    "authentication failed",
+    "no password supplied",
+    "no pg_hba.conf entry",
+    "does not exist",
+    "is not permitted to log in",
+    "permission denied",
+    "unsupported startup parameter",
+    "invalid sslmode value",
+    "no such database",
+    "no such user",
+)
+# MySQL: rights on the database, user and password, unknown database, host, expired or locked.
+_REFUSED_CODES = frozenset({1044, 1045, 1049, 1130, 1698, 1820, 1862, 3118, 4151})
+
+# A standby, or a primary that was made one: another server is the primary by now, or soon.
+_READ_ONLY_STATE = "25006"
+_READ_ONLY_CODES = frozenset({1036, 1792, 1836, 1874})
+_READ_ONLY_OPTION = 1290
 
 
 def ignore(line: str, seconds: float) -> None:
@@ -82,19 +108,45 @@ def passes_by_itself(error: BaseException) -> bool:
     if sqlite is not None:
         return sqlite & 0xFF in _SQLITE or sqlite in _SQLITE_IO
     return (
-        str(getattr(driver, "sqlstate", None) or "").startswith(_STATES)
+        _state(driver).startswith(_STATES)
         or code(driver) in _CODES
         or any(text in str(driver) for text in _TEXTS)
     )
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Tell whether a connection was lost or could not be made."""
+    """Tell whether a connection was lost or could not be made, but for who is refused for good.
+
+    Drivers have many words for it, which depend on the system, the driver's version and what lies
+    between: so all that goes wrong while connecting is an outage, unless it is known not to be.
+    """
+    if getattr(error, "connection_invalidated", False):
+        return True
+    driver = of_driver(error)
+    connecting = getattr(error, "statement", "") is None and hasattr(error, "orig")
+    kinds = {kind.__name__ for kind in type(driver).__mro__}
+    failed = bool(kinds & {"OperationalError", "InterfaceError"})
+    from_sqlite = getattr(driver, "sqlite_errorcode", None) is not None
+    return connecting and failed and not from_sqlite and not is_refused(error)
+
+
+def is_refused(error: BaseException) -> bool:
+    """Tell whether a server refuses a connection for good: a wrong password, an unknown name."""
     driver = of_driver(error)
     return (
-        bool(getattr(error, "connection_invalidated", False))
-        or any(text in str(driver) for text in _NO_CONNECTION)
-        or code(driver) == _UNREACHABLE
+        _state(driver).startswith(_REFUSED_STATES)
+        or code(driver) in _REFUSED_CODES
+        or (not _state(driver) and any(text in str(driver) for text in _REFUSED_TEXTS))
+    )
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Tell whether a server that answers takes no writes, as a standby does."""
+    driver = of_driver(error)
+    return (
+        _state(driver) == _READ_ONLY_STATE
+        or code(driver) in _READ_ONLY_CODES
+        or (code(driver) == _READ_ONLY_OPTION and "read-only" in str(driver))
     )
 
 
@@ -107,6 +159,10 @@ def code(error: BaseException) -> object:
     """Return MySQL's number of an error, None for others'."""
     first = error.args[0] if error.args else None
     return first if isinstance(first, int) else None
+
+
+def _state(driver: BaseException) -> str:
+    return str(getattr(driver, "sqlstate", None) or "")
 
 
 def said(error: BaseException) -> str:

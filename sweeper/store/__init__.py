@@ -54,11 +54,17 @@ class Store:
     """One storage. May be used by several threads; raises StorageError, in one line."""
 
     def __init__(
-        self, url: str, *, lease_seconds: float = 60.0, patience: Patience | None = None
+        self,
+        url: str,
+        *,
+        lease_seconds: float = 60.0,
+        patience: Patience | None = None,
+        known: bool = False,
     ) -> None:
         """Understand a URL; connects to nothing. Raises InputError.
 
-        `patience`: with a database that answered once and is away now; 30 s unless given.
+        `patience`: with a database that answered this process once and is away now; 30 s unless
+        given. `known`: it has answered, and taken writes of, another process of this machine.
         """
         parsed = parse(url)
         self.url = parsed.full
@@ -71,7 +77,7 @@ class Store:
         """For engines of others, Optuna's."""
         self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
         """How many may work on it at the same time; None for any number."""
-        self._database = Database(parsed, self.patience)
+        self._database = Database(parsed, self.patience, known=known)
 
     def another(self, patience: Patience | None = None) -> "Store":
         """Return the same storage with connections of its own."""

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
@@ -12,7 +13,16 @@ from sqlalchemy.exc import DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sweeper.errors import SchemaError, StorageError
-from sweeper.patience import Patience, code, is_unreachable, of_driver, passes_by_itself
+from sweeper.patience import (
+    Patience,
+    code,
+    is_read_only,
+    is_unreachable,
+    of_driver,
+    passes_by_itself,
+)
+from sweeper.store import options
+from sweeper.store.sessions import HOLD, LOCK_TIMEOUT, PLUGIN
 from sweeper.store.url import StorageUrl
 
 T = TypeVar("T")
@@ -21,11 +31,6 @@ BUSY_TIMEOUT = 10.0
 """Seconds for which SQLite itself waits for a lock."""
 CONNECT_TIMEOUT = 10
 """Seconds for which a server may take to answer."""
-HOLD = 20
-"""Seconds for which a session may hold locks and say nothing: its process may be stopped, or its
-network cut, and everybody else waits for it."""
-LOCK_TIMEOUT = 30
-"""Seconds for which a server lets a statement wait for a lock before it is tried again."""
 RECOVERY = 10.0
 """Seconds after an outage in which others are given time to renew their leases."""
 
@@ -34,14 +39,32 @@ _NO_TABLE_CODES = frozenset({1054, 1146})
 _NO_TABLE_TEXTS = ("no such table", "no such column")
 
 
-class Database:
-    """An engine with a small pool, and the two kinds of transaction."""
+class _Contact:
+    """What a storage has done for this process: it will again, if it does not now."""
 
-    def __init__(self, url: StorageUrl, patience: Patience | None = None) -> None:
+    def __init__(self) -> None:
+        self.reached = self.written = False
+
+
+_contacts: defaultdict[str, _Contact] = defaultdict(_Contact)
+"""By URL: whoever opens a storage again, in another part of the program, knows it already."""
+
+
+class Database:
+    """An engine with a small pool, and the two kinds of transaction.
+
+    `known`: another process of this machine has just read and written there.
+    """
+
+    def __init__(
+        self, url: StorageUrl, patience: Patience | None = None, *, known: bool = False
+    ) -> None:
         self.url = url
         self._patience = patience or Patience()
         self._engine = _engine(url)
-        self._reached = False
+        self._contact = _contacts[url.full]
+        if known:
+            self._contact.reached = self._contact.written = True
         self._away = False
         self._back_at = float("-inf")
 
@@ -62,16 +85,21 @@ class Database:
         commit alone: `work` must find out whether it has been applied already.
         """
         self._refuse_a_missing_file()
-        return self._patiently(lambda: self._transaction(work, writes=True))
+        return self._written(work)
 
     def create(self, work: Callable[[Connection], T]) -> T:
         """Write as `write` does, in a database that may not be there yet."""
         if self.url.file is not None:
             self._create_file(self.url.file.parent)
-        return self._patiently(lambda: self._transaction(work, writes=True))
+        return self._written(work)
 
     def close(self) -> None:
         self._engine.dispose()
+
+    def _written(self, work: Callable[[Connection], T]) -> T:
+        result = self._patiently(lambda: self._transaction(work, writes=True))
+        self._contact.written = True
+        return result
 
     def _create_file(self, folder: Any) -> None:
         try:
@@ -108,8 +136,8 @@ class Database:
         try:
             return self._engine.connect()
         except (OSError, TypeError, ValueError, AttributeError) as error:  # not the database's
-            options = ", ".join(self.url.url.query)
-            text = f"cannot connect with the options of its URL ({options}): {error}"
+            given = ", ".join(self.url.url.query)
+            text = f"cannot connect with the options of its URL ({given}): {error}"
             raise StorageError(self._line(text)) from error
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
@@ -125,7 +153,7 @@ class Database:
             # A value that cannot be written, such as NaN in JSON.
             text = str(getattr(error, "orig", error))
             raise StorageError(self._line(text)) from error
-        self._reached = True
+        self._contact.reached = True
         if self._away:
             self._away, self._back_at = False, time.monotonic()
         return result
@@ -134,9 +162,11 @@ class Database:
         """A server that once answered will again; a wrong address should fail at once."""
         if not isinstance(error, DBAPIError | sqlite3.Error):
             return False
+        if self.url.file is None and is_read_only(error):
+            return self._contact.written  # it fails over to another; else it is the wrong one
         away = is_unreachable(error)
         self._away = self._away or away
-        return (away and self._reached) or passes_by_itself(error)
+        return (away and self._contact.reached) or passes_by_itself(error)
 
     def _translated(self, error: DBAPIError) -> StorageError:
         original = of_driver(error)
@@ -159,6 +189,7 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
 
     Small pools, for there are many workers; connections that are tried before they are used; and
     sessions that do not hold locks for ever when their process is stopped or its network is cut.
+    Raises InputError for options of the URL that there are not.
     """
     if url.file is not None:
         return {"pool_size": 2, "connect_args": {"timeout": BUSY_TIMEOUT}}
@@ -166,26 +197,25 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
     usual = _POSTGRESQL if backend == "postgresql" else _MYSQL
     given = {key: value for key, value in usual.items() if key not in url.url.query}
     return {
+        "plugins": [PLUGIN],
         "pool_size": 2,
         "max_overflow": 2,
         "pool_pre_ping": True,
         "pool_recycle": 1800,
-        "connect_args": given,
+        "connect_args": given | options.typed(url.url),
     }
 
 
 _POSTGRESQL = {
     "connect_timeout": CONNECT_TIMEOUT,
     "application_name": "sweeper",
-    # A peer that is gone without a word is noticed in half a minute, at both ends.
+    # A peer that is gone without a word is noticed in half a minute, at both ends: see sessions.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
-    "options": (
-        "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
-        f"-c idle_in_transaction_session_timeout={HOLD}s -c lock_timeout={LOCK_TIMEOUT}s"
-    ),
+    # A pooler may give each transaction another session, which does not know what is prepared.
+    "prepare_threshold": None,
 }
 _MYSQL = {
     "connect_timeout": CONNECT_TIMEOUT,
@@ -197,17 +227,17 @@ _MYSQL = {
 
 
 def _engine(url: StorageUrl) -> Engine:
-    options = engine_options(url)
+    settings = engine_options(url)
     encode = partial(json.dumps, allow_nan=False, separators=(",", ":"))
     if url.file is not None:
-        options["connect_args"]["check_same_thread"] = False
-        engine = create_engine(url.url, json_serializer=encode, **options)
+        settings["connect_args"]["check_same_thread"] = False
+        engine = create_engine(url.url, json_serializer=encode, **settings)
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begins)
         return engine
     # Locks are taken first, and what is read after must be what the last holder left.
     return create_engine(
-        url.url, json_serializer=encode, isolation_level="READ COMMITTED", **options
+        url.url, json_serializer=encode, isolation_level="READ COMMITTED", **settings
     )
 
 
