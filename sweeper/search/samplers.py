@@ -18,6 +18,7 @@ from optuna.distributions import (
     CategoricalDistribution,
     FloatDistribution,
     IntDistribution,
+    distribution_to_json,
 )
 from optuna.samplers import (
     BaseSampler,
@@ -31,6 +32,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.catalogue import SAMPLERS
+from sweeper.errors import InputError
 from sweeper.results import Scalar
 from sweeper.search.grids import Grid
 from sweeper.search.quiet import quiet
@@ -53,6 +55,34 @@ class Told:
 def space_of(sweep: Sweep, arm: str) -> Space:
     """Return the searched parameters of an arm as Optuna's distributions, in a fixed order."""
     return {name: _distribution(domain) for name, domain in sweep.domains(arm).items()}
+
+
+def brief(space: Space, longest: int) -> Space:
+    """Return a space of which no distribution is longer than so many bytes, for keeping it.
+
+    The numbers of a longer choice become the range from the least to the greatest of them, in which
+    the values of trials lie all the same. Samplers are given the choice itself. Raises InputError
+    for other values.
+    """
+    return {name: _briefly(name, found, longest) for name, found in space.items()}
+
+
+def _briefly(name: str, found: BaseDistribution, longest: int) -> BaseDistribution:
+    if not isinstance(found, CategoricalDistribution):
+        return found
+    if len(distribution_to_json(found)) <= longest:
+        return found
+    numbers = [
+        float(value)
+        for value in found.choices
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    if len(numbers) < len(found.choices):
+        raise InputError(
+            f"{name}: its choice takes more than the {longest:,} bytes that Optuna's tables have "
+            "for it on MySQL: numbers may, other values may not"
+        )
+    return FloatDistribution(min(numbers), max(numbers))
 
 
 def _distribution(domain: Domain) -> BaseDistribution:

@@ -27,7 +27,7 @@ from sweeper.search.publish import (
     note_chunks,
 )
 from sweeper.search.retry import retry
-from sweeper.search.samplers import DIRECTIONS, Params, Proposals, Told, space_of
+from sweeper.search.samplers import DIRECTIONS, Params, Proposals, Space, Told, brief, space_of
 from sweeper.spec import Sweep
 
 T = TypeVar("T")
@@ -147,7 +147,7 @@ class Search:
             state=state,
             values=values,
             params=dict(fact.params),
-            distributions=space_of(self._sweep, fact.arm),
+            distributions=self._space(fact.arm),
             user_attrs={
                 **self._attributes(slot, fact.config, fact.provenance.device),
                 **attributes,
@@ -239,6 +239,11 @@ class Search:
             self._backend.remove_session()
             self._backend.engine.dispose()
 
+    def _space(self, arm: str) -> Space:
+        """Return the searched parameters of an arm as they are kept."""
+        space = space_of(self._sweep, arm)
+        return brief(space, rows.LONGEST) if rows.cuts(self._backend) else space
+
     def _attributes(self, slot: Slot, config: TrialConfig, device: str) -> dict[str, Scalar]:
         # A study of confirmed networks holds all repeats; elsewhere its name says which.
         repeat = {"repeat": slot.repeat} if self._sweep.confirms else {}
@@ -297,7 +302,7 @@ class Search:
         template = create_trial(
             state=TrialState.RUNNING,
             params=params,
-            distributions=space_of(self._sweep, slot.arm),
+            distributions=self._space(slot.arm),
             user_attrs=self._attributes(slot, config, device),
         )
         with self._gone(slot.study):

@@ -21,7 +21,7 @@ from sweeper.patience import (
     of_driver,
     passes_by_itself,
 )
-from sweeper.store import options
+from sweeper.store import options, sqlite
 from sweeper.store.sessions import HOLD, LOCK_TIMEOUT, PLUGIN
 from sweeper.store.url import StorageUrl
 
@@ -85,11 +85,13 @@ class Database:
         commit alone: `work` must find out whether it has been applied already.
         """
         self._refuse_a_missing_file()
+        self._refuse_an_unwritable_file()
         return self._written(work)
 
     def create(self, work: Callable[[Connection], T]) -> T:
         """Write as `write` does, in a database that may not be there yet."""
         if self.url.file is not None:
+            self._refuse_an_unwritable_file()
             self._create_file(self.url.file.parent)
         return self._written(work)
 
@@ -118,9 +120,13 @@ class Database:
 
     def _refuse_a_missing_file(self) -> None:
         file = self.url.file
-        if file is not None and not file.exists():
+        if file is not None and not sqlite.is_there(file):
             # SQLite would create an empty file under a mistyped name.
             raise SchemaError(f"storage {self.url.shown} does not exist; run: sweeper db upgrade")
+
+    def _refuse_an_unwritable_file(self) -> None:
+        if self.url.file is not None:
+            sqlite.refuse_unwritable(self.url.file)
 
     def _transaction(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         with self._connected() as connection:
@@ -175,6 +181,12 @@ class Database:
                 f"storage {self.url.shown} holds no tables of sweeper, or older ones; "
                 "run: sweeper db upgrade"
             )
+        file = self.url.file
+        if file is not None and sqlite.has_unreadable_log(file):
+            return StorageError(
+                f"storage {self.url.shown}: was not closed, and SQLite cannot read {file.name}-wal "
+                "beside it without writing: copy all of its files to a folder of your own"
+            )
         return StorageError(self._line(str(original)))
 
     def _line(self, text: str) -> str:
@@ -192,7 +204,11 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
     Raises InputError for options of the URL that there are not.
     """
     if url.file is not None:
-        return {"pool_size": 2, "connect_args": {"timeout": BUSY_TIMEOUT}}
+        return {
+            "pool_size": 2,
+            "creator": partial(sqlite.connect, url.file, BUSY_TIMEOUT),
+            "pool_events": [(sqlite.refuse_changed, "checkout")],
+        }
     backend = url.url.get_backend_name()
     usual = _POSTGRESQL if backend == "postgresql" else _MYSQL
     given = {key: value for key, value in usual.items() if key not in url.url.query}
@@ -203,6 +219,7 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
         "pool_pre_ping": True,
         "pool_recycle": 1800,
         "connect_args": given | options.typed(url.url),
+        "pool_events": [] if backend == "postgresql" else [(_cut_nothing, "connect")],
     }
 
 
@@ -226,11 +243,21 @@ _MYSQL = {
 }
 
 
+def _cut_nothing(connection: Any, record: Any) -> None:
+    """Have MySQL refuse what is too long, whatever its own settings and those of the URL say.
+
+    Else it cuts a text, says so in a warning that no driver shows, and half a JSON is on record.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SET SESSION sql_mode = CONCAT_WS(',', NULLIF(@@sql_mode, ''), 'STRICT_ALL_TABLES')"
+        )
+
+
 def _engine(url: StorageUrl) -> Engine:
     settings = engine_options(url)
     encode = partial(json.dumps, allow_nan=False, separators=(",", ":"))
     if url.file is not None:
-        settings["connect_args"]["check_same_thread"] = False
         engine = create_engine(url.url, json_serializer=encode, **settings)
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begins)

@@ -52,7 +52,7 @@ def free(
         _slot.worker,
         _slot.ticket,
         literal(kind),
-        literal(error[:_LENGTH]),
+        literal(error[:_LENGTH], _failure.error.type),
         now(),
     ).where(claimed)
     connection.execute(insert(tables.failure).from_select(_NOTED, noted))

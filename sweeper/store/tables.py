@@ -5,8 +5,9 @@
       ├──< drift >── provenance
       └──< worker, failure, turn
 
-Types and lengths are those that SQLite, PostgreSQL and MySQL share. Times are seconds since 1970
-by the database's clock. A change here needs a new file in db/versions.
+Types and lengths are those that SQLite, PostgreSQL and MySQL share, and `Key` and `Said` hold every
+text to them, for SQLite would not. Times are seconds since 1970 by the database's clock. A change
+here needs a new file in db/versions.
 """
 
 from typing import Any
@@ -25,8 +26,11 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
 )
+from sqlalchemy.dialects.mysql import LONGTEXT
+from sqlalchemy.types import TypeEngine
 
 PREFIX = "sweeper_"
 VERSION_TABLE = "sweeper_alembic_version"
@@ -47,33 +51,81 @@ _OPTIONS: dict[str, Any] = {
     "mysql_collate": "utf8mb4_bin",
 }
 
+
+class _Held(TypeDecorator[str]):
+    """A text as every database takes it: where it is written, not where it is looked for."""
+
+    impl = String
+    cache_ok = True
+
+    def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
+        return self.impl_instance
+
+
+class Key(_Held):
+    """A text that something is known by. One that is too long is refused."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        length = self.impl_instance.length
+        if value is not None and (len(value) > length or value != storable(value)):
+            allowed = f"at most {length} characters of UTF-8"
+            raise ValueError(f"{value[:60]!r}: {allowed}, got {len(value)}")
+        return value
+
+
+class Said(_Held):
+    """A text that is only shown, from a machine, a driver or an exception. It is cut to length."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else storable(value)[: self.impl_instance.length]
+
+
+class Written(_Held):
+    """A text of any length. MySQL's usual one ends at 64 KB, which a sweep may be longer than."""
+
+    impl = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+        return None if value is None else storable(value)
+
+
+def storable(text: str) -> str:
+    """Return a text with signs for what no database holds: NUL, and bytes that are not UTF-8."""
+    return text.replace("\0", "\ufffd").encode("utf-8", "replace").decode("utf-8")
+
+
 sweep = Table(
     "sweeper_sweep",
     metadata,
-    Column("name", String(64), primary_key=True),
-    Column("digest", String(64), nullable=False),
+    Column("name", Key(64), primary_key=True),
+    Column("digest", Key(64), nullable=False),
     # JSON in the order of the file: the order of the arms is shown, though not in the digest.
-    Column("spec", Text, nullable=False),
+    Column("spec", Written, nullable=False),
     # open | stopped | failed, which `error` says why
-    Column("state", String(8), nullable=False),
+    Column("state", Key(8), nullable=False),
     Column("created_at", Double, nullable=False),
     # When it was opened last: errors from before then do not count any more.
     Column("opened_at", Double, nullable=False, server_default="0"),
-    Column("error", Text, nullable=True),
+    Column("error", Written, nullable=True),
     **_OPTIONS,
 )
 
 worker = Table(
     "sweeper_worker",
     metadata,
-    Column("id", String(32), primary_key=True),
-    Column("sweep", String(64), ForeignKey(sweep.c.name), nullable=False, index=True),
-    Column("host", String(255), nullable=False),
+    Column("id", Key(32), primary_key=True),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), nullable=False, index=True),
+    Column("host", Said(255), nullable=False),
     # Where a process id means something: see `leases.machine`. Empty where that is unknown.
-    Column("machine", String(64), nullable=False),
+    Column("machine", Key(64), nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("process_start", String(32), nullable=False),
-    Column("device", String(64), nullable=False),
+    Column("process_start", Key(32), nullable=False),
+    Column("device", Said(64), nullable=False),
     Column("joined_at", Double, nullable=False),
     # 0 once it is over: also when the database's clock is set back, no lease comes to life again.
     Column("lease_until", Double, nullable=False),
@@ -84,17 +136,17 @@ worker = Table(
 slot = Table(
     "sweeper_slot",
     metadata,
-    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("arm", String(64), primary_key=True),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("arm", Key(64), primary_key=True),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     # May be claimed once every slot of the (arm, repeat) in earlier generations is told.
     Column("generation", Integer, nullable=False),
     # open -> claimed -> recorded -> told; claimed -> open when it is given back.
-    Column("state", String(8), nullable=False),
-    Column("worker", String(32), ForeignKey(worker.c.id), nullable=True, index=True),
+    Column("state", Key(8), nullable=False),
+    Column("worker", Key(32), ForeignKey(worker.c.id), nullable=True, index=True),
     # Names the call that claimed it, so that a retried call finds what it got the first time.
-    Column("ticket", String(32), nullable=True),
+    Column("ticket", Key(32), nullable=True),
     Column("trial", Integer, nullable=True),
     Index("ix_sweeper_slot_claim", "sweep", "state", "repeat", "number"),
     **_OPTIONS,
@@ -105,16 +157,16 @@ failure = Table(
     "sweeper_failure",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("sweep", String(64), ForeignKey(sweep.c.name), nullable=False),
-    Column("arm", String(64), nullable=False),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), nullable=False),
+    Column("arm", Key(64), nullable=False),
     # NULL where no slot was lost.
     Column("repeat", Integer, nullable=True),
     Column("slot", Integer, nullable=True),
-    Column("worker", String(32), nullable=False),
+    Column("worker", Key(32), nullable=False),
     # Names the attempt: the slots of a pack that failed together share it.
-    Column("attempt", String(32), nullable=False, index=True),
-    Column("kind", String(16), nullable=False),
-    Column("error", Text, nullable=False),
+    Column("attempt", Key(32), nullable=False, index=True),
+    Column("kind", Key(16), nullable=False),
+    Column("error", Written, nullable=False),
     Column("at", Double, nullable=False),
     Index("ix_sweeper_failure_sweep", "sweep", "arm"),
     **_OPTIONS,
@@ -123,18 +175,18 @@ failure = Table(
 provenance = Table(
     "sweeper_provenance",
     metadata,
-    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("digest", String(64), primary_key=True),
-    Column("sweeper", String(64), nullable=False),
-    Column("python", String(64), nullable=False),
-    Column("torch", String(64), nullable=False),
-    Column("optuna", String(64), nullable=False),
-    Column("git_commit", String(64), nullable=False),
-    Column("device", String(64), nullable=False),
-    Column("processor", String(255), nullable=False),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("digest", Key(64), primary_key=True),
+    Column("sweeper", Said(64), nullable=False),
+    Column("python", Said(64), nullable=False),
+    Column("torch", Said(64), nullable=False),
+    Column("optuna", Said(64), nullable=False),
+    Column("git_commit", Said(64), nullable=False),
+    Column("device", Said(64), nullable=False),
+    Column("processor", Said(255), nullable=False),
     Column("threads", Integer, nullable=False),
-    Column("data_hash", String(64), nullable=False),
-    Column("host", String(255), nullable=False),
+    Column("data_hash", Key(64), nullable=False),
+    Column("host", Said(255), nullable=False),
     **_OPTIONS,
 )
 
@@ -152,15 +204,15 @@ def _judged(track: str) -> list[Column[Any]]:
 fact = Table(
     "sweeper_fact",
     metadata,
-    Column("sweep", String(64), primary_key=True),
-    Column("arm", String(64), primary_key=True),
+    Column("sweep", Key(64), primary_key=True),
+    Column("arm", Key(64), primary_key=True),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("slot", Integer, primary_key=True, autoincrement=False),
-    Column("study", String(160), nullable=False),
+    Column("study", Key(160), nullable=False),
     Column("trial", Integer, nullable=False),
-    Column("worker", String(32), nullable=False),
-    Column("provenance", String(64), nullable=False),
-    Column("state", String(16), nullable=False),
+    Column("worker", Key(32), nullable=False),
+    Column("provenance", Key(64), nullable=False),
+    Column("state", Key(16), nullable=False),
     Column("total", BigInteger, nullable=False),
     *_judged("pruned"),
     *_judged("as_trained"),
@@ -190,22 +242,22 @@ fact = Table(
 bracket = Table(
     "sweeper_bracket",
     metadata,
-    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("arm", String(64), primary_key=True),
-    Column("parameter", String(255), primary_key=True),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("arm", Key(64), primary_key=True),
+    Column("parameter", Key(255), primary_key=True),
     # Equal for equal probes, whichever sweep asks for them.
-    Column("key", String(64), nullable=False, index=True),
+    Column("key", Key(64), nullable=False, index=True),
     # open -> claimed -> done; claimed -> open when it is given back. What follows is NULL until
     # it is done; `worker` stays, so that a retried call finds what it has recorded.
-    Column("state", String(8), nullable=False),
-    Column("worker", String(32), ForeignKey(worker.c.id), nullable=True, index=True),
+    Column("state", Key(8), nullable=False),
+    Column("worker", Key(32), ForeignKey(worker.c.id), nullable=True, index=True),
     Column("reused", Boolean, nullable=False),
     Column("low", Double, nullable=True),
     Column("high", Double, nullable=True),
     Column("open_below", Boolean, nullable=True),
     Column("open_above", Boolean, nullable=True),
     Column("seconds", Double, nullable=True),
-    Column("provenance", String(64), nullable=True),
+    Column("provenance", Key(64), nullable=True),
     Column("points", JSON, nullable=True),
     Column("recorded_at", Double, nullable=True),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
@@ -216,9 +268,9 @@ bracket = Table(
 drift = Table(
     "sweeper_drift",
     metadata,
-    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("id", String(32), primary_key=True),
-    Column("provenance", String(64), nullable=False),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("id", Key(32), primary_key=True),
+    Column("provenance", Key(64), nullable=False),
     Column("redone", JSON, nullable=False),
     Column("recorded_at", Double, nullable=False),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
@@ -228,8 +280,8 @@ drift = Table(
 turn = Table(
     "sweeper_turn",
     metadata,
-    Column("sweep", String(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("what", String(64), primary_key=True),
+    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("what", Key(64), primary_key=True),
     Column("taken_at", Double, nullable=False),
     **_OPTIONS,
 )

@@ -1,0 +1,103 @@
+"""A SQLite file: opened to be written, or to be read alone where it cannot be written."""
+
+import os
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import DisconnectionError
+
+from sweeper.errors import StorageError
+
+_WAL_VERSION = b"\x02\x02"  # bytes 18 and 19 of the file's header, where it keeps a log
+
+
+class _Still(sqlite3.Connection):
+    """A file that nobody writes, read without locks and without files beside it."""
+
+    file: Path
+    seen: tuple[int, ...]
+
+
+def is_there(file: Path) -> bool:
+    """Tell whether there is such a file. Raises StorageError if this account cannot know."""
+    try:
+        file.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise StorageError(f"storage {file}: cannot be read: {error.strerror}") from error
+    return True
+
+
+def unwritable(file: Path) -> str:
+    """Return which path keeps SQLite from writing a file, or from making it; '' if none does."""
+    folder = file.parent
+    if not os.path.lexists(file):
+        nearest = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
+        bars = nearest.is_dir() and not os.access(nearest, os.W_OK | os.X_OK)
+        return str(nearest) if bars else ""
+    if not os.access(file, os.W_OK):
+        return str(file)
+    # SQLite makes two more files beside its own.
+    log = all(os.access(beside, os.W_OK) for beside in (_beside(file, "wal"), _beside(file, "shm")))
+    return "" if log or os.access(folder, os.W_OK | os.X_OK) else str(folder)
+
+
+def refuse_unwritable(file: Path) -> None:
+    """Raise StorageError if this account cannot write a file, or make it."""
+    if path := unwritable(file):
+        raise StorageError(
+            f"storage {file}: {path} cannot be written by this account: use a file in a folder "
+            "that it may write to"
+        )
+
+
+def connect(file: Path, timeout: float) -> sqlite3.Connection:
+    """Open a file, one that cannot be written for reading alone."""
+    usual: dict[str, Any] = {"timeout": timeout, "check_same_thread": False}
+    if not unwritable(file):
+        return sqlite3.connect(file, **usual)
+    uri = f"{file.as_uri()}?mode=ro"
+    # Without its log SQLite would have to make one to read the file, and cannot; but then nobody
+    # is writing. With a log it reads both, for then their index is there too.
+    if _keeps_a_log(file) and not _has_log(file) and not os.access(file.parent, os.W_OK):
+        seen = _signs(file)
+        still = sqlite3.connect(f"{uri}&immutable=1", uri=True, factory=_Still, **usual)
+        still.file, still.seen = file, seen
+        return still
+    return sqlite3.connect(uri, uri=True, **usual)
+
+
+def refuse_changed(connection: sqlite3.Connection, *_: object) -> None:
+    """Have the pool open a file anew that somebody has begun to write. An event of pools."""
+    if isinstance(connection, _Still) and (
+        _has_log(connection.file) or _signs(connection.file) != connection.seen
+    ):
+        raise DisconnectionError("the file has changed")
+
+
+def has_unreadable_log(file: Path) -> bool:
+    """Tell whether a file has a log beside it, of which it cannot be read without writing."""
+    return _has_log(file) and bool(unwritable(file))
+
+
+def _keeps_a_log(file: Path) -> bool:
+    with file.open("rb") as opened:
+        return opened.read(20)[18:] == _WAL_VERSION
+
+
+def _has_log(file: Path) -> bool:
+    try:
+        return _beside(file, "wal").stat().st_size > 0
+    except OSError:
+        return False
+
+
+def _signs(file: Path) -> tuple[int, ...]:
+    found = file.stat()
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _beside(file: Path, kind: str) -> Path:
+    return file.with_name(f"{file.name}-{kind}")
