@@ -1,5 +1,6 @@
 """One line of what the doctor says, and checks that do not stop one another."""
 
+import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -41,7 +42,7 @@ def findings(checks: Iterable[Check], hide: Callable[[str], str] = str) -> Itera
 def refusal(folder: Path) -> str:
     """Return why files cannot be made in a folder, or it cannot be made itself; '' if they can."""
     folder = folder.absolute()
-    nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    nearest = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
     try:
         with tempfile.TemporaryFile(dir=nearest):
             return ""

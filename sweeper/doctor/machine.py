@@ -71,6 +71,9 @@ def _torch(gpus: int, usable: int) -> Finding:
 def _folder(folder: Path) -> Finding:
     if said := refusal(folder):
         todo = "give another: --data FOLDER, or SWEEPER_DATA"
+        if os.access(folder, os.R_OK | os.X_OK):
+            todo = f"what is there can be used; for other data {todo}"
+            return Finding("data folder", "warning", f"cannot be written: {said}", todo)
         return Finding("data folder", "wrong", f"cannot be written: {said}", todo)
     if not folder.is_dir():
         todo = "it is made when data is fetched"

@@ -1,5 +1,6 @@
 """What is asked about a storage: reach, rights, versions, speed, clock, who works on it."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -12,12 +13,14 @@ from sweeper.patience import Patience
 from sweeper.store import Store
 from sweeper.store.health import HEAD, Health
 from sweeper.store.place import filesystem, is_between_machines
+from sweeper.store.sqlite import is_there
 
 SLOW = 0.02
 """Seconds for a question from which on workers wait more than they should."""
 SLOW_WRITE = 0.1
 ROOM = GIB
 GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE on the tables, CREATE on the schema"
+COPY = "reading works here; to run sweeps, copy the file to a folder of your own"
 SERVER = "is it running, do address, user and password fit? SWEEPER_STORAGE, SWEEPER_PASSWORD_FILE"
 
 
@@ -49,13 +52,13 @@ def _examine(store: Store, health: Health) -> Iterator[Finding]:
         local: list[Check] = [
             ("file system", "use a folder of this machine's own disk", lambda: _place(file)),
             ("free space", "", lambda: _space(file)),
-            ("folder", "use another folder", lambda: _folder(file)),
+            ("folder", "use another folder", lambda: _folder(health, file)),
         ]
         found = list(findings(local, hide))
         yield from found
         if found[0].state == "wrong":
             return  # opening it may harm it
-        if not file.exists():
+        if not is_there(file):
             yield Finding("reach", "warning", "there is no such file yet", "sweeper run makes it")
             return
     todo = SERVER if file is None else "is it a database of sweeper, and yours to read?"
@@ -69,15 +72,16 @@ def _checks(health: Health) -> Iterator[Check]:
     def fits() -> bool:
         return health.schema() == HEAD  # what is in older tables is not known
 
+    looked_at = bool(health.unwritable)  # and no more: neither journal nor rights are tried
     if health.file is None:
         yield "encryption", "", lambda: verdicts.encryption(health.link())
-    else:
+    elif not looked_at:
         yield "journal", "", lambda: verdicts.journal(health.journal())
     yield "tables", "", lambda: verdicts.schema(health.schema())
     yield "optuna", "", lambda: verdicts.optuna(health.optuna_schema(), verdicts.optuna_head())
     yield "rights", GRANT, lambda: verdicts.rights(health)
     yield "reading", "", lambda: verdicts.speed("reading", health.read_seconds(), SLOW)
-    yield "writing", GRANT, lambda: _writing(health) if fits() else ()
+    yield "writing", GRANT, lambda: _writing(health) if fits() and not looked_at else ()
     yield "clock", "", lambda: verdicts.clock(health.ahead())
     yield "workers", "", lambda: verdicts.workers(*health.workers()) if fits() else ()
     yield "sweeps", "", lambda: verdicts.sweeps(health.sweeps()) if fits() else ()
@@ -104,7 +108,7 @@ def _place(file: Path) -> Finding:
 
 
 def _space(file: Path) -> Finding:
-    nearest = next(each for each in file.parents if each.exists())
+    nearest = next(each for each in file.parents if os.path.exists(each))  # noqa: PTH110
     free = shutil.disk_usage(nearest).free
     result = f"{free / GIB:,.1f} GiB"
     if free < ROOM:
@@ -112,7 +116,9 @@ def _space(file: Path) -> Finding:
     return Finding("free space", "ok", result)
 
 
-def _folder(file: Path) -> Finding:
+def _folder(health: Health, file: Path) -> Finding:
+    if is_there(file) and (path := health.unwritable):
+        return Finding("folder", "warning", f"{path} cannot be written", COPY)
     if said := refusal(file.parent):
         # SQLite makes two more files beside its own.
         return Finding("folder", "wrong", f"cannot be written: {said}", "use another folder")

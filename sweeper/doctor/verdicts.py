@@ -63,6 +63,8 @@ def optuna(found: str, needed: str) -> Finding:
 
 def rights(health: Health) -> Finding:
     """Return that all is allowed that is needed. Raises StorageError."""
+    if health.unwritable:
+        return Finding("rights", "warning", "reading only", "")
     if not health.schema():
         health.try_creating()
         return Finding("rights", "ok", "tables can be created")

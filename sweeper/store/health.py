@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, column, delete, inspect, select, table, text
 
-from sweeper.store import leases, rights, schema, sweeps, tables
+from sweeper.store import leases, rights, schema, sqlite, sweeps, tables
 from sweeper.store.clock import now
 from sweeper.store.database import Database
 
@@ -45,6 +45,11 @@ class Health:
         self.file = database.url.file
         """The SQLite file, else None."""
         self.driver = database.url.url.get_driver_name()
+
+    @property
+    def unwritable(self) -> str:
+        """Which path keeps this account from writing a SQLite file; '' if none does."""
+        return sqlite.unwritable(self.file) if self.file is not None else ""
 
     def hide(self, line: str) -> str:
         """Return a text without any password."""

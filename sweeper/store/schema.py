@@ -7,6 +7,7 @@ from sqlalchemy import Connection, column, inspect, select, table, text
 
 from sweeper.errors import SchemaError
 from sweeper.store.database import Database
+from sweeper.store.sqlite import is_there
 from sweeper.store.tables import VERSION_TABLE
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def _refuse_newer(database: Database, current: str) -> None:
 
 def _current(database: Database) -> str:
     """Return the schema's version, empty if there is none."""
-    if database.url.file is not None and not database.url.file.exists():
+    if database.url.file is not None and not is_there(database.url.file):
         return ""
 
     def look(connection: Connection) -> str:

@@ -1,5 +1,6 @@
 """A SQLite file: opened to be written, or to be read alone where it cannot be written."""
 
+import errno
 import os
 import sqlite3
 from pathlib import Path
@@ -20,13 +21,15 @@ class _Still(sqlite3.Connection):
 
 
 def is_there(file: Path) -> bool:
-    """Tell whether there is such a file. Raises StorageError if this account cannot know."""
+    """Tell whether there is such a file. Raises StorageError if this account may not read it."""
     try:
         file.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
     except OSError as error:
         raise StorageError(f"storage {file}: cannot be read: {error.strerror}") from error
+    if not os.access(file, os.R_OK):
+        raise StorageError(f"storage {file}: cannot be read: {os.strerror(errno.EACCES)}")
     return True
 
 
@@ -59,9 +62,9 @@ def connect(file: Path, timeout: float) -> sqlite3.Connection:
     if not unwritable(file):
         return sqlite3.connect(file, **usual)
     uri = f"{file.as_uri()}?mode=ro"
-    # Without its log SQLite would have to make one to read the file, and cannot; but then nobody
-    # is writing. With a log it reads both, for then their index is there too.
-    if _keeps_a_log(file) and not _has_log(file) and not os.access(file.parent, os.W_OK):
+    if _keeps_a_log(file) and not _is_in_use(file):
+        # SQLite would make a log and its index to read the file: it cannot, or would leave files
+        # behind that whoever may write it cannot.
         seen = _signs(file)
         still = sqlite3.connect(f"{uri}&immutable=1", uri=True, factory=_Still, **usual)
         still.file, still.seen = file, seen
@@ -72,7 +75,7 @@ def connect(file: Path, timeout: float) -> sqlite3.Connection:
 def refuse_changed(connection: sqlite3.Connection, *_: object) -> None:
     """Have the pool open a file anew that somebody has begun to write. An event of pools."""
     if isinstance(connection, _Still) and (
-        _has_log(connection.file) or _signs(connection.file) != connection.seen
+        _is_in_use(connection.file) or _signs(connection.file) != connection.seen
     ):
         raise DisconnectionError("the file has changed")
 
@@ -92,6 +95,11 @@ def _has_log(file: Path) -> bool:
         return _beside(file, "wal").stat().st_size > 0
     except OSError:
         return False
+
+
+def _is_in_use(file: Path) -> bool:
+    """Tell whether somebody has opened a file, or left a log with something in it."""
+    return _has_log(file) or all(_beside(file, kind).exists() for kind in ("wal", "shm"))
 
 
 def _signs(file: Path) -> tuple[int, ...]:
