@@ -161,7 +161,7 @@ def _absolute(place: str | None) -> str | None:
         return None
     from sweeper.search.artifacts import artifact_store
 
-    artifact_store(place)  # a mistake is told here, not by a worker
+    artifact_store(place, writes=True)  # a mistake is told here, not by a worker
     return place if "://" in place else str(Path(place).absolute())
 
 

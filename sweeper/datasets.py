@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from filelock import FileLock
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 from torch import Tensor
 
 from sweeper import catalogue
 from sweeper.errors import DataError, choices
+from sweeper.homes import cache_folder, expanded
 
 Array = NDArray[Any]
 
@@ -76,15 +76,21 @@ class Raw:
 
 
 def data_folder(folder: str | Path | None = None) -> Path:
-    """Return the folder of datasets: the one given, else SWEEPER_DATA, else the user's cache."""
-    chosen = folder or os.environ.get("SWEEPER_DATA") or user_cache_dir("sweeper")
-    return Path(chosen).expanduser()
+    """Return the folder of datasets: the one given, else SWEEPER_DATA, else the user's cache.
+
+    Raises InputError for an account that has no home folder, where one is needed.
+    """
+    if folder:
+        return expanded(folder, "data folder")
+    chosen = os.environ.get("SWEEPER_DATA")
+    return expanded(chosen, "SWEEPER_DATA") if chosen else cache_folder()
 
 
 def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:
     """Load a dataset onto a device, downloading it first if need be. Raises DataError."""
     known = _known(name)
-    raw: Raw = catalogue.load(known.loader)(data_folder(folder))
+    where = Path() if known.bundled else data_folder(folder)
+    raw: Raw = catalogue.load(known.loader)(where)
     train, validation = split(raw.train_labels, known.validation)
     mean, deviation = _moments(raw.train_images[train])
     digest = hashlib.sha256(f"{name} {mean!r} {deviation!r}".encode())
@@ -109,10 +115,13 @@ def load(name: str, folder: str | Path | None = None, device: str | torch.device
     )
 
 
-def fetch(name: str, folder: str | Path | None = None) -> Path:
-    """Make sure that a dataset is there and whole; returns its folder. Raises DataError."""
+def fetch(name: str, folder: str | Path | None = None) -> Path | None:
+    """Make sure that a dataset is there and whole; returns its folder. Raises DataError.
+
+    None for one that comes with a package.
+    """
     load(name, folder)
-    return data_folder(folder)
+    return None if _known(name).bundled else data_folder(folder)
 
 
 def is_here(name: str, folder: str | Path | None = None) -> bool:

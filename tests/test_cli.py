@@ -291,7 +291,7 @@ def test_an_unknown_dataset_suggests_the_near_one(sweeper: Command) -> None:
 
 def test_bundled_data_is_ready_at_once(sweeper: Command, folder: Path) -> None:
     code, out, _ = sweeper("data", "digits", "--data", str(folder))
-    assert (code, out) == (0, f"digits: ready in {folder}\n")
+    assert (code, out) == (0, "digits: ready, for it comes with scikit-learn\n")
 
 
 def test_run_ends_with_table_report_and_dashboard(

@@ -130,3 +130,5 @@ class Dataset:
     train: int
     validation: int
     test: int
+    bundled: bool = False
+    """Whether it comes with a package, and needs no folder."""

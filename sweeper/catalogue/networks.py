@@ -29,6 +29,7 @@ DATASETS: Mapping[str, Dataset] = {
     "digits": Dataset(
         summary="8x8 digits, bundled with scikit-learn",
         loader="sweeper.datasets:read_digits",
+        bundled=True,
         shape=(1, 8, 8),
         classes=10,
         train=1137,

@@ -23,7 +23,7 @@ from sweeper.cli import (
     verifying,
 )
 from sweeper.cli.common import typed, without_secrets
-from sweeper.errors import SweeperError
+from sweeper.errors import InputError, SweeperError
 
 app = typer.Typer(
     name="sweeper",
@@ -47,6 +47,10 @@ for module in (
     doctor,
 ):
     module.register(app)
+
+
+_ANYWHERE = frozenset({"-h", "--help", "--version"})
+"""What needs no folder to be in."""
 
 
 def _version(wanted: bool) -> None:
@@ -73,7 +77,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     command = [word for word in words if word != "--debug"]
     # `package.module:factory` is found in the current folder, as with `python -m`; but last, so
     # that nothing there takes the place of an installed package.
-    sys.path.append(str(Path.cwd()))
+    try:
+        sys.path.append(str(Path.cwd()))
+    except OSError:
+        if command and not _ANYWHERE.intersection(command):
+            gone = "the current folder does not exist any more: go to another"
+            print(f"error: {gone}", file=sys.stderr)
+            sys.exit(InputError.exit_code)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a sign that it cannot write is no error
             stream.reconfigure(errors="replace")

@@ -102,12 +102,17 @@ DataFolder = Annotated[
 
 
 @contextmanager
-def opened(storage: str) -> Iterator["Store"]:
-    """Open the storage of a command that needs sweeps to be there. Raises StorageError."""
+def opened(storage: str, *, new: bool = False) -> Iterator["Store"]:
+    """Open the storage of a command that needs tables to be there. Raises StorageError.
+
+    `new`: a SQLite file that is not there yet is made.
+    """
     from sweeper.store import Store
 
     store = Store(storage)
     try:
+        if new and not store.is_there:
+            store.upgrade()
         store.check()
         yield store
     finally:

@@ -44,7 +44,7 @@ def dashboard(
 
     token = configured()
     dashboard_url()  # a wrong one ends it before it serves
-    with opened(storage) as store:
+    with opened(storage, new=storage == DEFAULT_STORAGE) as store:
         serve(
             store,
             host,

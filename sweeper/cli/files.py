@@ -1,5 +1,7 @@
 """Commands about study files and data: check, schema, init, data."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Annotated
@@ -102,8 +104,9 @@ def init(
     path = folder / TEMPLATE
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with path.open("x", encoding="utf-8") as file:
+        with path.open("x", encoding="utf-8") as file, _gone_unless_written(path):
             file.write(template())
+            file.flush()
     except FileExistsError:
         if not folder.is_dir():
             raise InputError(f"{folder}: must be a folder, and is a file") from None
@@ -111,6 +114,16 @@ def init(
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror}") from error
     typer.echo(f"wrote {path}; next: sweeper check {path}, then sweeper run {path}")
+
+
+@contextmanager
+def _gone_unless_written(path: Path) -> Iterator[None]:
+    """Take a new file away again where a `with` block could not write all of it."""
+    try:
+        yield
+    except OSError:
+        path.unlink()
+        raise
 
 
 def data(
@@ -125,4 +138,5 @@ def data(
         raise DataError(f"no such dataset: {choices(name, DATASETS)}")
     from sweeper.datasets import fetch
 
-    typer.echo(f"{name}: ready in {fetch(name, folder)}")
+    where = fetch(name, folder)
+    typer.echo(f"{name}: ready{f' in {where}' if where else ', for it comes with scikit-learn'}")

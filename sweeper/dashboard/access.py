@@ -1,6 +1,5 @@
 """Access control of the dashboard: who may look, who may change anything, what browsers allow."""
 
-import ipaddress
 import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
@@ -13,6 +12,7 @@ from sweeper.dashboard.pages import Answer
 from sweeper.dashboard.sweeps import within
 from sweeper.dashboard.tokens import SESSION_SECONDS, Token
 from sweeper.dashboard.watch import WHO
+from sweeper.loopback import is_loopback
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -29,16 +29,6 @@ _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]*)?", re.IGNORECASE)
 _WITHIN = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sweeper dashboard"')
 _LATER = ("Retry-After", "2")
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether only programs of this machine can reach a host's address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def guarded(
@@ -155,7 +145,7 @@ def _comes_from_here(address: str) -> bool:
 def _names_loopback(header: str) -> bool:
     # Against DNS rebinding: a page of evil.example, whose name came to mean 127.0.0.1.
     found = _HOST.fullmatch(header)
-    return found is not None and is_loopback(found[1].strip("[]"))
+    return found is not None and is_loopback(found[1])
 
 
 def _asked_for(environ: "WSGIEnvironment", path: str) -> str:

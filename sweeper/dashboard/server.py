@@ -9,7 +9,7 @@ from socketserver import TCPServer, ThreadingMixIn
 from typing import TYPE_CHECKING, Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
-from sweeper.dashboard.access import guarded, is_loopback
+from sweeper.dashboard.access import guarded
 from sweeper.dashboard.application import Application
 from sweeper.dashboard.logs import Log
 from sweeper.dashboard.metrics import Metrics
@@ -18,6 +18,7 @@ from sweeper.dashboard.reaping import reaping
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.dashboard.watch import Watch
 from sweeper.errors import InputError
+from sweeper.loopback import bare, is_loopback
 from sweeper.store import Census, Store
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def serve(
     `access_log`: a line of JSON for each request and event, to standard error.
     Raises InputError for a host that others can reach where there is no token to ask them for.
     """
+    host = bare(host)
     if token is None and not is_loopback(host):
         raise InputError(
             f"host {host}: others can reach the dashboard there, so it needs a token: set "

@@ -7,14 +7,16 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
 from sweeper import __version__, catalogue
 from sweeper.doctor.findings import GIB, Check, Finding, findings, refusal
+from sweeper.errors import InputError
+from sweeper.homes import cache_folder, expanded
 from sweeper.worker import limits
 
 MEMORY = GIB
 """Bytes under which a worker may find no room."""
+
+OTHER = "give another: --data FOLDER, or SWEEPER_DATA"
 
 # Bytes of each file as the sizes of the dataset give them, after its magic number.
 _FILES = {
@@ -37,17 +39,21 @@ def examine_machine(
 
     `gpus` are those that the driver shows, `usable` those that torch is built for.
     """
-    chosen = data or os.environ.get("SWEEPER_DATA") or user_cache_dir("sweeper")
-    folder = Path(chosen).expanduser()
     checks: list[Check] = [
         ("processors", "", lambda: Finding("processors", "ok", f"{cores()} for workers")),
         ("memory", "", _memory),
         ("torch", "pip install torch", lambda: _torch(gpus(), usable())),
-        ("data folder", "give another: --data FOLDER, or SWEEPER_DATA", lambda: _folder(folder)),
-        ("datasets", "", lambda: _datasets(folder, data)),
+        ("data folder", OTHER, lambda: _folder(_chosen(data))),
+        ("datasets", "", lambda: _datasets(data)),
         ("versions", "pip install sweeper", _versions),
     ]
     return findings(checks)
+
+
+def _chosen(data: Path | None) -> Path:
+    """Return the folder of datasets, as `datasets.data_folder` does, which loads torch."""
+    chosen = data or os.environ.get("SWEEPER_DATA")
+    return expanded(chosen, "data folder") if chosen else cache_folder()
 
 
 def _memory() -> Finding:
@@ -70,23 +76,28 @@ def _torch(gpus: int, usable: int) -> Finding:
 
 def _folder(folder: Path) -> Finding:
     if said := refusal(folder):
-        todo = "give another: --data FOLDER, or SWEEPER_DATA"
         if os.access(folder, os.R_OK | os.X_OK):
-            todo = f"what is there can be used; for other data {todo}"
+            todo = f"what is there can be used; for other data {OTHER}"
             return Finding("data folder", "warning", f"cannot be written: {said}", todo)
-        return Finding("data folder", "wrong", f"cannot be written: {said}", todo)
+        return Finding("data folder", "wrong", f"cannot be written: {said}", OTHER)
     if not folder.is_dir():
         todo = "it is made when data is fetched"
         return Finding("data folder", "warning", f"{folder} is not there yet", todo)
     return Finding("data folder", "ok", str(folder))
 
 
-def _datasets(folder: Path, given: Path | None) -> Iterator[Finding]:
+def _datasets(given: Path | None) -> Iterator[Finding]:
     there, missing = [], []
+    try:
+        folder = _chosen(given)
+    except InputError:  # which the folder's own line says
+        bundled = [name for name, dataset in catalogue.DATASETS.items() if dataset.bundled]
+        yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
+        return
     for name in catalogue.DATASETS:
         raw = folder / _FOLDERS.get(name, "") / "raw"
-        if name not in _FOLDERS:
-            there.append(name)  # bundled with a package
+        if catalogue.DATASETS[name].bundled:
+            there.append(name)
         elif damage := [file for file in _FILES if (raw / file).is_file() and not _fits(raw, file)]:
             result = f"{name}: {', '.join(damage)}: damaged"
             fetch = ["sweeper", "data", name, *(["--data", str(given)] if given else [])]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
 from sweeper.results import SweepStatus
@@ -123,7 +124,7 @@ class _Place:
 
     def start(self) -> None:
         self.restart_at = None
-        with self.log.open("ab") as log:
+        with self._log() as log:
             self.offset = log.tell()
             self.process = subprocess.Popen(
                 self.command,
@@ -133,6 +134,12 @@ class _Place:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the launcher, which then asks the workers
             )
+
+    def _log(self) -> BinaryIO:
+        try:
+            return self.log.open("ab")
+        except OSError as error:
+            raise InputError(f"{self.log}: cannot be written: {error.strerror}") from error
 
     def restart_when_due(self) -> None:
         if self.restart_at is not None and time.monotonic() >= self.restart_at:

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import InputError, SweeperError, choices
+from sweeper.writing import write_whole
 
 FORMATS = ("jpeg", "jpg", "pdf", "png", "svg", "webp")
 INSTALL = "install Chrome or Chromium, or run kaleido_get_chrome"
@@ -21,11 +22,7 @@ def save_figure(
     if kind not in FORMATS:
         raise InputError(f"{path}: not a kind of image: {choices(kind, FORMATS)}")
     image = _drawn(figure, {"format": kind, "width": width, "height": height, "scale": scale})
-    try:
-        path.write_bytes(image)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror}") from error
-    return path
+    return write_whole(path, image)
 
 
 def _drawn(figure: Any, options: dict[str, Any]) -> bytes:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,8 +46,10 @@ class Kept:
     """None if the store has none under that name."""
 
 
-def artifact_store(place: str) -> Any:
+def artifact_store(place: str, *, writes: bool = False) -> Any:
     """Return Optuna's artifact store at a place. Raises InputError.
+
+    `writes`: also for a folder that can only be read.
 
     What an object store needs to let anybody in comes from its own environment variables.
     """
@@ -56,6 +59,8 @@ def artifact_store(place: str) -> Any:
             Path(place).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise InputError(f"artifacts: {place}: cannot be written: {error.strerror}") from error
+        if writes and not os.access(place, os.W_OK | os.X_OK):
+            raise InputError(f"artifacts: {place}: cannot be written by this account")
         return FileSystemArtifactStore(Path(place))
     kinds: dict[str, tuple[Callable[[str], Any], str]] = {
         "s3": (Boto3ArtifactStore, "boto3"),

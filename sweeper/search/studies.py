@@ -154,9 +154,12 @@ class Search:
             },
         )
 
-    def keep_at(self, place: str) -> None:
-        """Keep the files of trials at a place: a folder or a bucket. Raises InputError."""
-        self._artifacts = artifact_store(place)
+    def keep_at(self, place: str, *, writes: bool = False) -> None:
+        """Keep the files of trials at a place: a folder or a bucket. Raises InputError.
+
+        `writes`: also for a folder that can only be read.
+        """
+        self._artifacts = artifact_store(place, writes=writes)
 
     def attach(self, study: str, trial: int, name: str, content: bytes) -> None:
         """Keep a file of a running trial; nothing happens if it is finished or gone."""

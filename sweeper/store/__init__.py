@@ -35,6 +35,7 @@ from sweeper.store import (
     place,
     progress,
     schema,
+    sqlite,
     sweeps,
     tables,
     turns,
@@ -78,6 +79,12 @@ class Store:
         self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
         """How many may work on it at the same time; None for any number."""
         self._database = Database(parsed, self.patience, known=known)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a SQLite file is there; a server is not asked. Raises StorageError."""
+        file = self._database.url.file
+        return file is None or sqlite.is_there(file)
 
     def another(self, patience: Patience | None = None) -> "Store":
         """Return the same storage with connections of its own."""

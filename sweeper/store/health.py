@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, column, delete, inspect, select, table, text
 
+from sweeper.loopback import is_loopback
 from sweeper.store import leases, rights, schema, sqlite, sweeps, tables
 from sweeper.store.clock import now
 from sweeper.store.database import Database
 
 HEAD = schema.HEAD
 _PRODUCTS = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
-_HERE = frozenset({"", "localhost", "127.0.0.1", "::1", "[::1]"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class Health:
         """Return how a server is reached."""
         url = self._database.url.url
         hosts = [url.host or "", *(str(url.query.get(key, "")) for key in ("host", "unix_socket"))]
-        here = all(host in _HERE or host.startswith(("/", "@")) for host in hosts)
+        here = all(not host or is_loopback(host) or host.startswith(("/", "@")) for host in hosts)
 
         def ask(connection: Connection) -> bool:
             if connection.dialect.name == "postgresql":

@@ -3,8 +3,8 @@
 import errno
 import os
 import sqlite3
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy.exc import DisconnectionError
 
@@ -58,18 +58,20 @@ def refuse_unwritable(file: Path) -> None:
 
 def connect(file: Path, timeout: float) -> sqlite3.Connection:
     """Open a file, one that cannot be written for reading alone."""
-    usual: dict[str, Any] = {"timeout": timeout, "check_same_thread": False}
+    open_ = partial(sqlite3.connect, timeout=timeout, check_same_thread=False)
     if not unwritable(file):
-        return sqlite3.connect(file, **usual)
+        return open_(file)
     uri = f"{file.as_uri()}?mode=ro"
     if _keeps_a_log(file) and not _is_in_use(file):
         # SQLite would make a log and its index to read the file: it cannot, or would leave files
         # behind that whoever may write it cannot.
         seen = _signs(file)
-        still = sqlite3.connect(f"{uri}&immutable=1", uri=True, factory=_Still, **usual)
+        still: _Still = sqlite3.connect(
+            f"{uri}&immutable=1", timeout, check_same_thread=False, factory=_Still, uri=True
+        )
         still.file, still.seen = file, seen
         return still
-    return sqlite3.connect(uri, uri=True, **usual)
+    return open_(uri, uri=True)
 
 
 def refuse_changed(connection: sqlite3.Connection, *_: object) -> None:

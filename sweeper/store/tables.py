@@ -17,6 +17,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Dialect,
     Double,
     ForeignKey,
     ForeignKeyConstraint,
@@ -58,8 +59,12 @@ class _Held(TypeDecorator[str]):
     impl = String
     cache_ok = True
 
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
     def coerce_compared_value(self, op: Any, value: Any) -> TypeEngine[Any]:
-        return self.impl_instance
+        return String()
 
 
 class Key(_Held):
@@ -67,10 +72,9 @@ class Key(_Held):
 
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
-        length = self.impl_instance.length
-        if value is not None and (len(value) > length or value != storable(value)):
-            allowed = f"at most {length} characters of UTF-8"
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        if value is not None and (len(value) > self.length or value != storable(value)):
+            allowed = f"at most {self.length} characters of UTF-8"
             raise ValueError(f"{value[:60]!r}: {allowed}, got {len(value)}")
         return value
 
@@ -80,17 +84,20 @@ class Said(_Held):
 
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
-        return None if value is None else storable(value)[: self.impl_instance.length]
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        return None if value is None else storable(value)[: self.length]
 
 
-class Written(_Held):
+class Written(TypeDecorator[str]):
     """A text of any length. MySQL's usual one ends at 64 KB, which a sweep may be longer than."""
 
-    impl = Text().with_variant(LONGTEXT(), "mysql", "mariadb")
+    impl = Text
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Any) -> str | None:
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return LONGTEXT() if dialect.name in {"mysql", "mariadb"} else Text()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
         return None if value is None else storable(value)
 
 

@@ -5,12 +5,13 @@ import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from sweeper.errors import InputError, choices
+from sweeper.homes import expanded
 
 # scheme -> driver, its module, what to install for it
 _DRIVERS = {
@@ -61,10 +62,21 @@ def parse(text: str) -> StorageUrl:
         return _sqlite(url)
     if not url.database:
         raise InputError(f"storage: {_hidden(url)} names no database (what follows the host)")
-    url = url.set(drivername=full_driver)
+    url = _socket(url.set(drivername=full_driver), full_driver)
     if url.username and not _secrets(url) and (file := os.environ.get(PASSWORD_VARIABLE)):
-        url = url.set(password=_password_of(Path(file).expanduser()))
+        url = url.set(password=_password_of(expanded(file, PASSWORD_VARIABLE)))
     return _finished(url, None)
+
+
+def _socket(url: URL, driver: str) -> URL:
+    """Have the driver get a socket's folder, written as the host: `%2Fvar%2Frun%2Fpostgresql`."""
+    host = unquote(url.host or "")
+    if not host.startswith(("/", "@")):
+        return url
+    port = {"port": str(url.port)} if url.port else {}
+    place = {"host": host, **port} if driver.startswith("postgresql") else {"unix_socket": host}
+    account = {"username": url.username, "password": url.password, "database": url.database}
+    return URL.create(driver, **account, query={**url.query, **place})
 
 
 def holds_password(text: str) -> bool:
@@ -99,7 +111,7 @@ def _sqlite(url: URL) -> StorageUrl:
         raise InputError("storage: a SQLite URL takes no options after '?'")
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise InputError("storage: SQLite needs a file: workers are processes of their own")
-    file = Path(url.database).expanduser().absolute()
+    file = expanded(url.database, "storage").absolute()
     return _finished(URL.create("sqlite", database=str(file)), file)
 
 

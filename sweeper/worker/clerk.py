@@ -53,7 +53,7 @@ class Clerk:
         try:
             with service.searching(store, sweep) as search:
                 if artifacts:
-                    search.keep_at(artifacts)
+                    search.keep_at(artifacts, writes=True)
                 yield cls(store, search, sweep, leaving)
         finally:
             store.close()
