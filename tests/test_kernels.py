@@ -207,7 +207,7 @@ def test_compiled_windows_are_those_of_torch(
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-@inlined  # not cached: numba's cache would not see a change of what is called
+@inlined
 def _logs(values: Array, logs: Array, powers: Array, close: Array) -> None:
     for i in range(values.shape[0]):
         logs[i] = log_of(values[i])

@@ -1,8 +1,4 @@
-"""What all compiled loops do to one weight: a step along its sign, or towards zero.
-
-Compiled into the loops that use them: after a change here touch those files, as numba's cache
-looks at no other.
-"""
+"""What all compiled loops do to one weight: a step along its sign, or towards zero."""
 
 import numpy as np
 
