@@ -1,6 +1,11 @@
 """`python -m sweeper` is the `sweeper` command."""
 
-from sweeper.cli import main
+import sys
 
 if __name__ == "__main__":
+    if not sys.flags.safe_path:
+        del sys.path[0]  # the current folder, by -m before all else: see catalogue.folder
+
+    from sweeper.cli import main
+
     main()

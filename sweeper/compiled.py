@@ -55,7 +55,10 @@ class _Kept:
         context.refresh()
         try:
             content = _CACHE.read(self._name(signature, context.codegen()))
-            return content and CompileResult._rebuild(context, *pickle.loads(content))
+            if content is None:
+                return None
+            # It is this user's, and as it was written.
+            return CompileResult._rebuild(context, *pickle.loads(content))  # noqa: S301
         except Exception as error:
             _CACHE.warn(f"compiled again: {type(error).__name__}: {error}")
             return None
@@ -83,7 +86,7 @@ class _Kept:
 
     @cached_property
     def _sources(self) -> str:
-        """What the code follows from: sources of the function and of all that it calls, versions."""
+        """What code follows from: sources of the function and of all that it calls; versions."""
         versions = (numba.__version__, version("llvmlite"), np.__version__, sys.version)
         digest = hashlib.sha256(repr(versions).encode())
         for file in sorted({__file__, *_files(self._function)}):

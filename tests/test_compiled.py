@@ -6,7 +6,7 @@ import pickle
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -247,17 +247,17 @@ def test_nothing_is_made_by_looking(tmp_path: Path) -> None:
 
 
 @pytest.fixture(name="program")
-def _program(tmp_path: Path) -> Iterator[list[str]]:
+def _program(tmp_path: Path) -> list[str]:
     program = tmp_path / "program.py"
     program.write_text(
-        "import logging, sys, torch\n"
+        "import sys, torch\n"
         "from sweeper.regularizers import kernels\n"
         "for line in sys.stdin:\n"
         "    weight, gradient = torch.ones(3, 5, 7), torch.zeros(3, 5, 7)\n"
         "    kernels.add_(gradient, weight, torch.ones(3, 5, 7), torch.ones(3))\n"
         "    print(int(gradient.sum()), flush=True)\n"
     )
-    yield [sys.executable, str(program)]
+    return [sys.executable, str(program)]
 
 
 @pytest.mark.slow

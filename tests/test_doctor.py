@@ -17,9 +17,11 @@ import sqlalchemy as sa
 from conftest import Postgres
 from optuna.storages import RDBStorage
 
+from sweeper import loop_cache
 from sweeper.cli import main
 from sweeper.doctor import storage, verdicts
 from sweeper.errors import LeaseLost
+from sweeper.loop_cache import LoopCache
 from sweeper.spec import Sweep
 from sweeper.store import Store, place
 from sweeper.store.health import Health, Link, Server
@@ -109,7 +111,7 @@ def test_what_is_in_order_is_ok_and_nothing_is_left_behind(stored: str, doctor: 
     common |= {"clock", "workers", "sweeps", "processors", "memory", "torch", "data folder"}
     kind = {"journal", "file system", "free space", "folder"}
     kind = kind if stored.startswith("sqlite") else {"encryption"}
-    assert set(found) == common | kind | {"datasets", "versions"}
+    assert set(found) == common | kind | {"datasets", "versions", "compiled loops"}
     assert found["workers"] == "ok: 1 at work -> "
     assert found["sweeps"] == "ok: 1 open -> "
     assert re.match(r"ok: tables v\d", found["optuna"])
@@ -519,6 +521,25 @@ def test_datasets_are_found_and_damage_is_told(
         todo = next(one.todo for one in found if one.check == "datasets")
         assert todo == f"rm -r '{mine}/MNIST/raw'; sweeper data mnist --data '{mine}'"
         assert code == 0
+
+
+def test_the_cache_of_compiled_loops_is_looked_at_and_left_as_it_is(
+    doctor: Doctor, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
+    [folder] = loop_cache.folders()
+    assert doctor(sqlite_url)[1]["compiled loops"] == f"ok: in {folder} -> "
+    assert not (tmp_path / "cache").exists()
+    cache = LoopCache()
+    cache.write("add-1-2.nbc", b"code")
+    assert doctor(sqlite_url)[1]["compiled loops"] == f"ok: in {folder} -> "
+    (folder / "add-1-2.nbc").write_bytes(b"")
+    code, found = doctor(sqlite_url)
+    said = f"warning: {folder}/add-1-2.nbc: damaged, compiled again -> rm -r {folder}"
+    assert (code, found["compiled loops"]) == (0, said)
+    folder.chmod(0o777)
+    said = f"warning: compiled at each start: {folder}: others can write it -> NUMBA_CACHE_DIR="
+    assert doctor(sqlite_url)[1]["compiled loops"].startswith(said)
 
 
 def test_gpus_that_torch_is_not_built_for_are_told(

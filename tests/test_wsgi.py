@@ -43,10 +43,13 @@ def environment(**own: str) -> dict[str, str]:
 
 
 @contextmanager
-def gunicorn(store: Store, lines: list[str], **own: str) -> Iterator[str]:
+def gunicorn(
+    store: Store, lines: list[str], *, folder: Path | None = None, **own: str
+) -> Iterator[str]:
     """Serve under a real gunicorn; gives its URL, and adds what it says to `lines`."""
     with subprocess.Popen(
         command(),
+        cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -74,7 +77,10 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
     token.write_text(f"{TOKEN}\n")
     lines: list[str] = []
     own = {FILE_VARIABLE: str(token), "SWEEPER_DASHBOARD_ACCESS_LOG": "1"}
-    with gunicorn(store, lines, **own) as url:
+    folder = tmp_path / "current"  # gunicorn puts it before all else
+    folder.mkdir()
+    (folder / "redis.py").write_text("open(__file__ + '.ran', 'w').close()")
+    with gunicorn(store, lines, folder=folder, **own) as url:
         assert ask(url, "GET", "/healthz")[::2] == (200, "ok")
         assert ask(url, "GET", "/metrics").status == 401
         session = {"Cookie": cookie(log_in(url))}
@@ -102,7 +108,9 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
     assert size > 100_000
     assert TOKEN not in "".join(lines)
     # Only the file and SQLite's own beside it.
-    assert {path.name.partition("-")[0] for path in tmp_path.iterdir()} == {"filled.db", "token"}
+    left = {path.name.partition("-")[0] for path in tmp_path.iterdir()}
+    assert left == {"filled.db", "token", "current"}
+    assert [path.name for path in folder.iterdir()] == ["redis.py"]
 
 
 @pytest.mark.parametrize(

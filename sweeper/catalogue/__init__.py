@@ -6,6 +6,7 @@ row of reference values in the test. Functions are named by `"module:function"` 
 """
 
 from sweeper.catalogue.families import FAMILIES, Family, family_of
+from sweeper.catalogue.folder import FOLDER
 from sweeper.catalogue.formulas import FORMULAS
 from sweeper.catalogue.kinds import (
     EXACT_ZEROS,
@@ -32,6 +33,7 @@ __all__ = [
     "DATASETS",
     "EXACT_ZEROS",
     "FAMILIES",
+    "FOLDER",
     "FORMULAS",
     "GROUP",
     "METHODS",

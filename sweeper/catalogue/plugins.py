@@ -1,15 +1,20 @@
 """Objects by their `module:function`, and formulas that other packages bring."""
 
 import importlib
+import logging
 import re
+import sys
 from functools import cache
 from importlib.metadata import entry_points
 from typing import Any
 
+from sweeper.catalogue.folder import FOLDER
 from sweeper.catalogue.formulas import FORMULAS
 from sweeper.catalogue.kinds import Formula
 from sweeper.errors import PluginError
 
+_log = logging.getLogger("sweeper.plugins")
+_LOADED: set[str] = set()
 GROUP = "sweeper.regularizers"
 """Entry points of this group name formulas of a user's own packages."""
 
@@ -18,13 +23,31 @@ PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def load(name: str) -> Any:
-    """Return the object at `package.module:name`. Raises PluginError with the reason."""
+    """Return the object at `package.module:name`. Raises PluginError with the reason.
+
+    It may lie in the folder that sweeper was started in. Where a module there has the name of
+    another one, that is said in a line, and the other is used.
+    """
     module_name, _, attribute = name.partition(":")
+    if module_name in sys.modules and name in _LOADED:  # a formula's, at each step of training
+        return getattr(sys.modules[module_name], attribute)
     try:
-        return getattr(importlib.import_module(module_name), attribute)
+        with FOLDER.named(module_name):
+            found = getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        raise PluginError(f"{name}: cannot be loaded: {reason}") from error
+        hidden = (FOLDER.shadowed(module) for module in (module_name, _missed(error)) if module)
+        reasons = "; ".join([reason, *filter(None, dict.fromkeys(hidden))])
+        raise PluginError(f"{name}: cannot be loaded: {reasons}") from error
+    _LOADED.add(name)
+    if hidden_file := FOLDER.shadowed(module_name):
+        _log.warning("%s: %s", name, hidden_file)
+    return found
+
+
+def _missed(error: BaseException) -> str:
+    """Return the module in which an import did not find what it looked for."""
+    return (error.name or "") if isinstance(error, ImportError) else ""
 
 
 @cache

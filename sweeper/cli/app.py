@@ -5,11 +5,11 @@ import shlex
 import sys
 import traceback
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from sweeper.catalogue import FOLDER
 from sweeper.cli import (
     dashboards,
     doctor,
@@ -75,15 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit. A person's own mistake is one line for each thing to mend."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = [word for word in words if word != "--debug"]
-    # `package.module:factory` is found in the current folder, as with `python -m`; but last, so
-    # that nothing there takes the place of an installed package.
-    try:
-        sys.path.append(str(Path.cwd()))
-    except OSError:
-        if command and not _ANYWHERE.intersection(command):
-            gone = "the current folder does not exist any more: go to another"
-            print(f"error: {gone}", file=sys.stderr)
-            sys.exit(InputError.exit_code)
+    FOLDER.begin()  # in which `package.module:factory` is found, whatever folder is current then
+    if FOLDER.folder is None and command and not _ANYWHERE.intersection(command):
+        gone = "the current folder does not exist any more: go to another"
+        print(f"error: {gone}", file=sys.stderr)
+        sys.exit(InputError.exit_code)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a sign that it cannot write is no error
             stream.reconfigure(errors="replace")

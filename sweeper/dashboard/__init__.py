@@ -1,7 +1,26 @@
-"""The Optuna dashboard and our own pages, behind a token where others can reach them."""
+"""The Optuna dashboard and our own pages, behind a token where others can reach them.
 
-from sweeper.dashboard.application import Application
-from sweeper.dashboard.server import serve
-from sweeper.dashboard.tokens import configured
+Names are loaded when they are first used: see `wsgi`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeper.dashboard.application import Application
+    from sweeper.dashboard.server import serve
+    from sweeper.dashboard.tokens import configured
+
+_HOME = {
+    "Application": "sweeper.dashboard.application",
+    "configured": "sweeper.dashboard.tokens",
+    "serve": "sweeper.dashboard.server",
+}
 
 __all__ = ["Application", "configured", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'sweeper.dashboard' has no attribute {name!r}")

@@ -18,14 +18,13 @@ import sys
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack, closing
 from http import HTTPStatus
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.dashboard import pages
 from sweeper.dashboard.logs import Log
-from sweeper.dashboard.server import site
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE, configured
 from sweeper.errors import InputError, SweeperError, choices
-from sweeper.store import Store
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,6 +42,8 @@ def application(environment: Mapping[str, str] = os.environ) -> "WSGIApplication
 
     To be called by each process that serves. What belongs to it ends when the process does.
     """
+    if sys.path[:1] == [str(Path.cwd())]:
+        del sys.path[0]  # put there by gunicorn, before all else: see catalogue.folder
     with ExitStack() as stack:
         try:
             app = _entered(stack, environment)
@@ -56,6 +57,9 @@ def application(environment: Mapping[str, str] = os.environ) -> "WSGIApplication
 
 def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplication":
     """Begin all that serves. Raises InputError and StorageError."""
+    from sweeper.dashboard.server import site
+    from sweeper.store import Store
+
     token = configured(environment)
     # Which address a WSGI server listens on, the application is not told.
     if token is None and not _said(environment, OPEN):

@@ -227,6 +227,8 @@ def work_on_node(errand: Errand) -> tuple[str, str]:
     """
     import ray
 
+    # Ray puts the folder of its driver before all else: see catalogue.folder.
+    sys.path[:] = [entry for entry in sys.path if entry != str(errand.folder)]
     if threading.current_thread() is threading.main_thread():
         # Cancelling comes as one; it is ignored where the cluster was started by a script with &.
         signal.signal(signal.SIGINT, signal.default_int_handler)
