@@ -75,7 +75,7 @@ def guarded(
         answer = decide(environ)
         if answer is None:
             ours = within(environ.get("PATH_INFO", ""))
-            return app(environ, headers.added(start, headers.SWEEPS if ours else headers.OPTUNA))
+            return app(environ, headers.of_dashboards(start, environ, ours=ours))
         # A connection that is closed on unread bytes is reset, and the client loses the answer.
         _read(environ, at_most=65_536)
         return answer.send(

@@ -8,6 +8,7 @@ import bottle
 import optuna
 from optuna.storages import RDBStorage
 
+from sweeper.dashboard.downloads import Downloads
 from sweeper.dashboard.sweeps import Source, pages, within
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
@@ -47,6 +48,7 @@ class Application:
             raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
         kept = artifact_store(artifacts) if artifacts else None
         self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
+        self.optunas.install(Downloads())
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.
         self._store = store.another(replace(store.patience, seconds=PATIENCE))
         self.ours = pages(Source(self._store, self._storage, artifacts))
