@@ -16,6 +16,7 @@ SweeperError              exit code 1
 """
 
 from collections.abc import Iterable
+from datetime import date
 from difflib import get_close_matches
 
 
@@ -81,9 +82,30 @@ class Interrupted(SweeperError):
     exit_code = 130
 
 
+SHOWN = 60
+"""Characters of a value that an error line shows."""
+
+
+def shown(value: object) -> str:
+    """Return a value as an error line shows it, cut where it is long.
+
+    >>> shown("adam"), shown([1.5, None]), len(shown("a" * 1_000_000))
+    ("'adam'", '[1.5, None]', 60)
+    """
+    if isinstance(value, str | bytes | list | tuple) and len(value) > SHOWN:
+        value = value[:SHOWN]  # at least as long when it is written
+        text = f"{value!r}".ljust(SHOWN + 1)
+    elif isinstance(value, int) and abs(value) >= 10**SHOWN:
+        return f"a number of more than {SHOWN} digits"
+    else:
+        text = str(value) if isinstance(value, date) else repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
 def choices(value: object, allowed: Iterable[str]) -> str:
     """Return `got 'x'; allowed: a, b, c; did you mean 'a'?` for the end of an error line."""
     names = sorted(allowed)
-    near = get_close_matches(str(value), names, n=1)
+    text = str(value)
+    near = get_close_matches(text, names, n=1) if len(text) <= SHOWN else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"got {value!r}; allowed: {', '.join(names)}{hint}"
+    return f"got {shown(value)}; allowed: {', '.join(names)}{hint}"

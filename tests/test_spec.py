@@ -1,7 +1,11 @@
 """The study file: what it accepts, and that a mistake is one line with key, value and choices."""
 
 import json
+import os
 import re
+import resource
+import socket
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +36,7 @@ from sweeper.spec import (
     derive_seed,
 )
 from sweeper.spec.parts import ModelChoice
-from sweeper.spec.reading import parse
+from sweeper.spec.reading import _Loader, parse
 from sweeper.spec.schema import json_schema
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
@@ -496,8 +500,8 @@ ONE_MISTAKE = {
         "line 7, column 8: a key must be a word, got False; put it in quotes"),
     "key twice": ("name: small", "name: small\nname: other",
         "line 2, column 1: the key 'name' stands twice"),
-    "syntax": ("dense: {}", "dense: [", "line 7, column 16: expected the node content, "
-        "but found '}'"),
+    "syntax": ("dense: {}", "dense: [", "line 7, column 16: did not find expected node "
+        "content"),
     "tag": ("name: small", "name: !!python/object:os.system x", "line 1, column 7: could not "
         "determine a constructor for the tag 'tag:yaml.org,2002:python/object:os.system'"),
 }  # fmt: skip
@@ -732,3 +736,120 @@ def test_the_json_schema_refuses_mistakes_while_one_types(kind: str) -> None:
     old, new, _ = ONE_MISTAKE[kind]
     text = SMALL.replace(old, new) if old in SMALL else f"{SMALL}{new}\n"
     assert list(VALIDATOR.iter_errors(yaml.safe_load(text)))
+
+
+def laughs(levels: int = 9) -> str:
+    """Lines of anchors, the last of which stands for 9 ** levels words."""
+    lines = ["a0: &a0 [" + ", ".join(["lol"] * 9) + "]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+def merges(levels: int = 9) -> str:
+    lines = ["b0: &b0 {k: 1}"]
+    lines += [f"b{n}: &b{n} {{<<: [{', '.join([f'*b{n - 1}'] * 30)}]}}" for n in range(1, levels)]
+    return "\n".join(lines) + "\n"
+
+
+# What a file holds -> its first line, and how many lines are said at most.
+TOO_MUCH: dict[str, tuple[str, str, int]] = {
+    "deep list": (f"name: {'[' * 5000}{']' * 5000}\n", "nest", 1),
+    "deep mapping": ("{a: " * 5000, "is nested more than 30 levels deep", 1),
+    "deep block": ("- " * 5000, "is nested more than 30 levels deep", 1),
+    "deep key": (f"? {'[' * 5000}", "nest", 1),
+    "aliases": (laughs() + SMALL, "stands for more than 100,000 values", 1),
+    "aliases as a key": (laughs() + "? *a8\n: b\n", "stands for more than 100,000 values", 1),
+    "aliases in a list": (
+        laughs(4) + SMALL + f"targets: {{accuracy: [{', '.join(['*a3'] * 30)}]}}\n",
+        "stands for more than 100,000 values", 1),
+    "merges": (merges() + SMALL, "stands for more than 100,000 values", 1),
+    "itself": ("name: &a [1, *a]\n", "line 1, column 14: *a stands in what it stands for", 1),
+    "keys": ("\n".join(f"k{n}: 1" for n in range(20_000)), "a mapping of more than 5,000 keys", 1),
+    "wrong keys": (SMALL + "\n".join(f"k{n}: 1" for n in range(4_000)), "k0: unknown key: ", 21),
+    "wrong arms": (
+        SMALL.replace("{dense: {}}", f"{{{', '.join(f'a{n}: 1' for n in range(2000))}}}"),
+        "arms.a0: must be a mapping of keys to values, got 1", 21),
+    "values": (f"name: [{'1, ' * 150_000}]\n", "stands for more than 100,000 values", 1),
+    "bytes": (f"name: {'a' * 5_000_000}\n", "is larger than 1,000,000 bytes", 1),
+    "a long name": (SMALL.replace("small", "a" * 900_000),
+        f"name: must be 1-54 letters, digits, '.', '_' or '-', got '{'a' * 56}...", 1),
+    "a long key": (f"{SMALL}? {'k' * 900_000}\n: 1\n", f"{'k' * 57}...: unknown key: got 'kk", 1),
+    "a long key twice": (f"{'k' * 900}: 1\n" * 2, f"the key '{'k' * 56}... stands twice", 1),
+    "a long alias": (f"name: *{'a' * 90_000}\n", "found undefined alias", 1),
+    "a long tag": (f"name: !{'a' * 90_000} 1\n", "could not determine a constructor", 1),
+    "a long dataset": (SMALL.replace("digits", "d" * 90_000),
+        "dataset: no such dataset: got 'ddd", 1),
+    "a long choice": (
+        SMALL.replace("{dense: {}}",
+            f"{{a: {{penalty: l1, strength: {{choice: [{'1, ' * 50_000}]}}}}}}"),
+        "arms.a.strength: needs two or more different values, got [1, 1, ", 1),
+    "a long number": (SMALL.replace("epochs: 4", f"epochs: {'9' * 10_000}"),
+        "line 4, column 20: a number of 10,000 digits is too large", 1),
+    "trials": (SMALL.replace("24", "1_000_000_000"),
+        "search.trials: all arms and repeats together must have <= 1,000,000 trials, got ",
+        1),
+    "a date": (SMALL.replace("name: small", "name: 2024-05-06"),
+        "name: must be a word (put it in quotes), got 2024-05-06", 1),
+    "a date as a key": (SMALL.replace("dense", "2024-05-06"),
+        "line 7, column 8: a key must be a word, got 2024-05-06; put it in quotes", 1),
+    "a set": (SMALL.replace("{dense: {}}", "!!set {dense, other}"),
+        "could not determine a constructor for the tag", 1),
+    "NUL": (f"{SMALL}seed: \0\n", "line 8: ", 1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TOO_MUCH)
+def test_too_much_of_anything_is_a_few_short_lines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    text, said, most = TOO_MUCH[kind]
+    limit = 1_000_000_000 + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    built: list[int] = []
+    construct = _Loader.construct_object
+
+    def counted(self: Any, node: Any, deep: bool = False) -> Any:
+        built.append(1)
+        # Not seconds, of which a busy machine takes any number; a bomb has 400 million.
+        assert len(built) < 250_000
+        return construct(self, node, deep)
+
+    monkeypatch.setattr(_Loader, "construct_object", counted)
+    lines = problems(tmp_path, text)
+    assert said in lines[0]
+    assert len(lines) <= most
+    assert max(map(len, lines)) <= 2000
+    if most > 1:
+        assert re.fullmatch(r"and [1-9][\d,]* more problems", lines[-1])
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 < limit
+
+
+def test_what_is_no_regular_file_is_one_line_and_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    with closing(socket.socket(socket.AF_UNIX)) as bound:
+        bound.bind(str(tmp_path / "socket.yaml"))
+        for name in ("pipe.yaml", "socket.yaml", "/dev/zero", "/dev/null"):
+            with pytest.raises(SpecError, match="is no regular file") as refused:
+                Sweep.load(tmp_path / name)
+            assert len(str(refused.value).splitlines()) == 1
+    with pytest.raises(SpecError, match="is a folder; a study file is wanted"):
+        Sweep.load(tmp_path)
+    with pytest.raises(SpecError, match="cannot be read: "):
+        Sweep.load(tmp_path / "a\0b")
+
+
+def test_a_long_choice_and_thousands_of_arms_are_no_bombs(tmp_path: Path) -> None:
+    values = ", ".join(f"{number / 7000:.5g}" for number in range(1, 7001))
+    strength = f"strength: {{choice: [{values}]}}"
+    sweep = load(tmp_path, SMALL.replace("{dense: {}}", f"{{a: {{penalty: l1, {strength}}}}}"))
+    (term,) = sweep.arms["a"].terms
+    assert isinstance(term.strength, Choice)
+    assert len(term.strength.choice) == 7000
+    arms = ", ".join(f"a{number}: {{penalty: l1, strength: 1}}" for number in range(3000))
+    assert len(load(tmp_path, SMALL.replace("{dense: {}}", f"{{{arms}}}")).arms) == 3000
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    assert load(tmp_path, f"\ufeff{SMALL}") == load(tmp_path, SMALL)
+    (tmp_path / "x.yaml").write_bytes(SMALL.encode("utf-16"))
+    with pytest.raises(SpecError, match=r"x\.yaml: is not UTF-8 text \(byte 0\)"):
+        Sweep.load(tmp_path / "x.yaml")

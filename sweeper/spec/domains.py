@@ -20,6 +20,7 @@ from pydantic import (
     model_validator,
 )
 
+from sweeper.errors import shown
 from sweeper.results import Scalar
 
 Number = Annotated[float, Strict()]
@@ -93,7 +94,7 @@ class Choice(Frozen):
     @model_validator(mode="after")
     def _distinct(self) -> Self:
         if len(self.choice) < 2 or len(set(self.choice)) < len(self.choice):
-            raise ValueError(f"needs two or more different values, got {list(self.choice)}")
+            raise ValueError(f"needs two or more different values, got {shown(list(self.choice))}")
         return self
 
 
@@ -171,7 +172,7 @@ def within(
     def check(searched: "Scalar | Domain") -> "Scalar | Domain":
         for value in values(searched):
             if isinstance(value, str | bool):
-                raise ValueError(f"must be a number, got {value!r}")
+                raise ValueError(f"must be a number, got {shown(value)}")
             if isinstance(value, int) and abs(value) > sys.float_info.max:
                 raise ValueError("is too large a number")
             if value < low or (above and value == low):

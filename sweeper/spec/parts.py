@@ -21,7 +21,7 @@ from sweeper.catalogue import (
     Dataset,
     count_parameters,
 )
-from sweeper.errors import choices
+from sweeper.errors import choices, shown
 from sweeper.results import Options, Scalar, Track
 from sweeper.spec.arms import Problems
 from sweeper.spec.domains import (
@@ -50,7 +50,7 @@ def named(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterVa
 def plain_name(value: str) -> str:
     """Return a name of a sweep or an arm. Raises ValueError."""
     if not NAME.fullmatch(value):
-        raise ValueError(f"must be 1-54 letters, digits, '.', '_' or '-', got {value!r}")
+        raise ValueError(f"must be 1-54 letters, digits, '.', '_' or '-', got {shown(value)}")
     return value
 
 
@@ -84,7 +84,7 @@ class ModelChoice(Frozen):
         if _FACTORY.fullmatch(self.name):
             return self
         if self.name.startswith("mlp("):
-            raise Problems([("", f"must list whole numbers, mlp(64, 32), got {self.name!r}")])
+            raise Problems([("", f"must list whole numbers, mlp(64, 32), got {shown(self.name)}")])
         if self.name not in MODELS:
             allowed = [*MODELS, "package.module:factory"]
             raise Problems([("", f"no such model: {choices(self.name, allowed)}")])

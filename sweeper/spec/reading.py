@@ -8,7 +8,8 @@ import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from sweeper.errors import SpecError, choices
+from sweeper.errors import SHOWN, SpecError, choices, shown
+from sweeper.spec import bounds
 from sweeper.spec.arms import Problems
 from sweeper.spec.domains import DOMAIN_KEYS
 
@@ -45,12 +46,26 @@ _WANTED = {
 """pydantic's kind of error -> what is wanted there."""
 
 
-class _Loader(yaml.SafeLoader):
+MOST_PROBLEMS = 20
+"""Lines that are said of one file; how many more there are is said in one."""
+_LONGEST = 1500
+"""Characters of one of them; lists of what is allowed take most."""
+_NO_TAGS = frozenset({"binary", "omap", "pairs", "set"})
+"""Of YAML 1.1, and of no study file. A set has no order, so that no two runs would agree on it."""
+
+
+# libyaml's parser, where PyYAML was built with it, takes a fifth of the time.
+class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
     """SafeLoader that reads numbers as people do, and refuses a key that stands twice."""
 
     yaml_implicit_resolvers = {  # as PyYAML has it
         first: [(tag, pattern) for tag, pattern in some if tag not in _NUMBERS]
         for first, some in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+    yaml_constructors = {
+        tag: made
+        for tag, made in yaml.SafeLoader.yaml_constructors.items()
+        if str(tag).rpartition(":")[2] not in _NO_TAGS
     }
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -60,62 +75,75 @@ class _Loader(yaml.SafeLoader):
                 continue
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
-                text = f"a key must be a word, got {_shown(key)}; put it in quotes"
+                text = f"a key must be a word, got {shown(key)}; put it in quotes"
                 raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
             if key in seen:
-                text = f"the key {key!r} stands twice"
+                text = f"the key {shown(key)} stands twice"
                 raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
             seen.add(key)
-        return super().construct_mapping(node, deep)
+        found: dict[Any, Any] = super().construct_mapping(node, deep)
+        return found
+
+
+def _whole(_: Any, node: yaml.ScalarNode) -> int:
+    try:
+        return int(node.value)
+    except ValueError:  # Python reads 4,300 digits
+        text = f"a number of {len(node.value):,} digits is too large"
+        raise yaml.constructor.ConstructorError(None, None, text, node.start_mark) from None
 
 
 for _tag, _pattern in _NUMBERS.items():
     _Loader.add_implicit_resolver(_tag, _pattern, list("-+0123456789."))
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value))
+_Loader.add_constructor("tag:yaml.org,2002:int", _whole)
 
 
 def parse(path: Path) -> Any:
-    """Read a YAML file. Raises SpecError with the place of a syntax error."""
+    """Read a YAML file. Raises SpecError with the place of a syntax error, or of what is too much.
+
+    All that is refused is refused before the file takes more memory than its text does.
+    """
+    text = bounds.read(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise SpecError([f"{path}: cannot be read: {error.strerror}"]) from error
-    except UnicodeDecodeError as error:
-        raise SpecError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
-    try:
+        bounds.refuse_too_much(text, _Loader)
         return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise SpecError([f"{path}: {place}{error.problem}"]) from error
+        raise SpecError([f"{path}: {place}{_cut(str(error.problem), 300)}"]) from error
+    except yaml.reader.ReaderError as error:
+        place = f"line {text.count(chr(10), 0, error.position) + 1}: "
+        raise SpecError([f"{path}: {place}{str(error).splitlines()[0]}"]) from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError: such as a date that is none
-        raise SpecError([f"{path}: {str(error).splitlines()[0]}"]) from error
+        raise SpecError([f"{path}: {_cut(str(error).splitlines()[0], 300)}"]) from error
 
 
 def build(model: type[BaseModel], raw: Any, *, place: str) -> BaseModel:
-    """Validate parsed YAML. Raises SpecError with all problems, in the order of the keys."""
+    """Validate parsed YAML. Raises SpecError with its problems, in the order of the keys."""
     if not isinstance(raw, dict):
-        raise SpecError(
-            [f"{place}: {_NO_MAPPING}, got {'nothing' if raw is None else _shown(raw)}"]
-        )
+        raise SpecError([f"{place}: {_NO_MAPPING}, got {'nothing' if raw is None else shown(raw)}"])
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        found = _without_echoes(error.errors())
-        lines = [line for item in found for line in _lines(item, model, raw)]
-        raise SpecError(f"{place}: {line}" for line in dict.fromkeys(lines)) from None
+        raise SpecError(_problems(error, model, raw, place)) from None
+
+
+def _problems(error: ValidationError, model: type[BaseModel], raw: Any, place: str) -> list[str]:
+    found = _without_echoes(error.errors(include_url=False))
+    lines: dict[str, None] = {}
+    for number, item in enumerate(found):
+        lines |= dict.fromkeys(_lines(item, model, raw))
+        if len(lines) > MOST_PROBLEMS:
+            more = len(lines) - MOST_PROBLEMS + len(found) - number - 1
+            first = [*lines][:MOST_PROBLEMS]
+            return [*(f"{place}: {line}" for line in first), f"{place}: and {more:,} more problems"]
+    return [f"{place}: {line}" for line in lines]
 
 
 def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """Leave out that a list is too short where only its wrong entries make it so."""
-
-    def echoes(one: ErrorDetails) -> bool:
-        depth = len(one["loc"])
-        return one["type"] == "too_short" and any(
-            len(other["loc"]) > depth and other["loc"][:depth] == one["loc"] for other in errors
-        )
-
-    return [error for error in errors if not echoes(error)]
+    outer = {one["loc"][:depth] for one in errors for depth in range(len(one["loc"]))}
+    return [one for one in errors if one["type"] != "too_short" or one["loc"] not in outer]
 
 
 class _Place(NamedTuple):
@@ -133,7 +161,8 @@ def _lines(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[str]:
         found = [([*place.path, key] if key else place.path, text) for key, text in cause.problems]
     else:
         found = [(place.path, _message(error, place, model))]
-    return [f"{'.'.join(path)}: {text}" if path else text for path, text in found]
+    named = ((".".join(_cut(part, SHOWN) for part in path), text) for path, text in found)
+    return [_cut(f"{key}: {text}" if key else text, _LONGEST) for key, text in named]
 
 
 def _place(location: tuple[int | str, ...], raw: Any) -> _Place:
@@ -172,7 +201,7 @@ def _message(error: ErrorDetails, place: _Place, model: type[BaseModel]) -> str:
         return f"unknown key: {choices(place.path[-1], _keys_beside(place.path, model))}"
     if kind == "value_error":
         return str(error.get("ctx", {}).get("error", error["msg"]))
-    return f"{_wanted(error, place)}, got {_shown(place.given)}"
+    return f"{_wanted(error, place)}, got {shown(place.given)}"
 
 
 def _wanted(error: ErrorDetails, place: _Place) -> str:
@@ -198,9 +227,8 @@ def _wanted(error: ErrorDetails, place: _Place) -> str:
     return text.replace("less than or equal to", "<=").replace("less than", "<")
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def _keys_beside(path: list[str], model: type[BaseModel]) -> list[str]:

@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from sweeper.catalogue import DATASETS, MODELS, SLOT_SAMPLERS, Dataset
-from sweeper.errors import SpecError
+from sweeper.errors import SpecError, shown
 from sweeper.results import Recipe, Scalar, Term, TrialConfig
 from sweeper.spec.arms import Arm, Problems
 from sweeper.spec.confirmation import SUFFIX, Confirmation
@@ -41,6 +41,8 @@ PROBE_VERSION = 2
 """To be raised with any change of what a probe trains or how its range is read."""
 PROBE_STEPS = 380
 """Training steps that the probe of a strength takes at least, whole epochs."""
+MOST_TRIALS = 1_000_000
+"""Of a sweep: each is a row of a table from the moment when it is registered."""
 
 
 class Sweep(Frozen):
@@ -104,7 +106,9 @@ class Sweep(Frozen):
     def _parts_fit(self) -> Self:
         problems: list[tuple[str, str]] = []
         if self.name != (self.confirms.name if self.confirms else self.name.removesuffix(SUFFIX)):
-            text = f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {self.name!r}"
+            text = (
+                f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {shown(self.name)}"
+            )
             problems.append(("name", text))
         needed = MODELS[self.model.name].shape if self.model.name in MODELS else None
         if needed and needed != self.data.shape:
@@ -113,7 +117,11 @@ class Sweep(Frozen):
         if self.training.batch_size > self.data.train:
             text = f"must be <= {self.data.train}, the training images of {self.dataset}"
             problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
-        if self.search.sampler == "grid":
+        if self.trials > MOST_TRIALS:
+            text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
+            key = "confirms.seeds" if self.confirms else "search.trials"
+            problems.append((key, f"{text}, got {shown(self.trials)}"))
+        elif self.search.sampler == "grid":
             problems += self._grid_problems()
         for name, arm in self.arms.items():
             problems += [
@@ -192,6 +200,13 @@ class Sweep(Frozen):
         rule = self.sparsification
         further = rule.finetune_epochs * self.steps_per_epoch
         return self.steps_per_trial + len(rule.finetuned_curve) * further
+
+    @property
+    def trials(self) -> int:
+        """How many trainings there are, of all arms and repeats."""
+        if self.confirms:
+            return self.confirms.seeds * sum(map(len, self.confirms.chosen.values()))
+        return len(self.arms) * self.search.repeats * self.search.trials
 
     @property
     def by_slot(self) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
 from sweeper.catalogue import FORMULAS, PLUGIN, Formula, Hyper, formula_of, plugins
-from sweeper.errors import choices
+from sweeper.errors import choices, shown
 from sweeper.results import Scalar, Term
 from sweeper.spec.domains import (
     Auto,
@@ -191,12 +191,12 @@ def hyper_problems(known: Hyper, value: "Scalar | Domain") -> list[str]:
             return [f"must be one of {list(known.choices)} or a choice of them"]
         # 1 == True in Python, but not in a study file.
         wrong = [item for item in given if repr(item) not in map(repr, known.choices)]
-        return [f"must be one of {list(known.choices)}, got {wrong[0]!r}"] if wrong else []
+        return [f"must be one of {list(known.choices)}, got {shown(wrong[0])}"] if wrong else []
     for item in given:
         if isinstance(item, int) and abs(item) > sys.float_info.max:
             return ["is too large a number"]
         if isinstance(item, str | bool) or not math.isfinite(item):
-            return [f"must be a number, got {item!r}"]
+            return [f"must be a number, got {shown(item)}"]
         if not known.low <= item <= known.high or (known.above and item == known.low):
             return [f"must lie in {known.allowed}, got {item:g}"]
     return []
