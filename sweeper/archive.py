@@ -16,13 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import InputError
+from sweeper import cells
+from sweeper.errors import InputError, shown
 from sweeper.fronts import Front
-from sweeper.store.dumps import Dump
+from sweeper.spec.bounds import content_of
+from sweeper.store import IN_PART, Dump
 from sweeper.writing import write_whole
 
-FORMAT = 1
-"""To be raised when an older program could not read what is written."""
 SHEET, FACTS, FLAT, FRONTS, CONFIRMED = (
     "sweep.json",
     "facts.parquet",
@@ -30,7 +30,16 @@ SHEET, FACTS, FLAT, FRONTS, CONFIRMED = (
     "fronts.csv",
     "confirmed",
 )
-_JSON = ("params", "config", "layers", "curve", "finetuned")
+_LARGEST = 1_000_000_000
+"""Bytes of one file: a thousand times what the largest sweep of ours takes."""
+_LARGEST_CELL = 1_000_000
+"""Characters of one cell, JSON."""
+_LARGEST_ROW = 100_000
+"""Bytes that a trial may take on the average, unpacked; those of ours take two thousand."""
+_AT_ONCE = 16
+"""Rows that are unpacked at a time: what a file holds once may stand in all of them."""
+_KINDS = ("string", "int64", "double", "bool", "null")
+_LONGEST = 200
 
 
 def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
@@ -40,7 +49,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
     """
     rows = {name: getattr(dump, name) for name in ("provenance", "brackets", "failures", "drifts")}
     sheet = {
-        "format": FORMAT,
+        "format": cells.FORMAT,
         "name": dump.sweep.name,
         "digest": dump.sweep.digest,
         "state": dump.state,
@@ -60,45 +69,56 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
 
 
 def read(folder: Path) -> Dump:
-    """Read what `save` wrote. Raises InputError for a folder that does not hold a whole sweep."""
+    """Read what `save` wrote. Raises InputError for a folder that does not hold a whole sweep.
+
+    Every cell is checked: an export may be anybody's. Its confirmation is not looked at.
+    """
+    return _read(folder).dump
+
+
+def read_all(folder: Path) -> tuple[Dump, ...]:
+    """Read a sweep and, if there is one, its confirmation. Raises InputError as `read` does."""
+    search = _read(folder)
+    if not (folder / CONFIRMED / SHEET).exists():
+        return (search.dump,)
+    again = _read(folder / CONFIRMED)
+    again.confirms(search)
+    return search.dump, again.dump
+
+
+def _read(folder: Path) -> cells.Export:
     path = folder / SHEET
     try:
-        sheet = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
-        table = _read_parquet(folder / FACTS)
-    except OSError as error:
-        raise InputError(f"{error.filename or folder}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: is no export of sweeper: {error}") from None
-    if not isinstance(sheet, dict) or sheet.get("format") != FORMAT:
-        found = sheet.get("format") if isinstance(sheet, dict) else None
-        raise InputError(f"{path}: format: must be {FORMAT}, got {found!r}")
-    if len(table) != sheet["facts"]:
-        raise InputError(
-            f"{folder / FACTS}: holds {len(table)} trials, {SHEET} says {sheet['facts']}: "
-            "write the export again"
-        )
-    try:
-        dump = Dump(
-            spec=json.dumps(sheet["spec"]),
-            state=sheet["state"],
-            error=sheet["error"],
-            created_at=sheet["created_at"],
-            provenance=tuple(sheet["provenance"]),
-            brackets=tuple(sheet["brackets"]),
-            facts=tuple(table),
-            failures=tuple(sheet["failures"]),
-            drifts=tuple(sheet["drifts"]),
-        )
-        digest = dump.sweep.digest
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: is no export of sweeper: {error} is missing") from None
-    if digest != sheet["digest"]:
-        raise InputError(f"{path}: spec: was changed; its digest is not {sheet['digest'][:12]}...")
-    return dump
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number of a sweep")
+        raw = cells.parsed(content_of(path, _LARGEST))
+    except ValueError as error:  # JSON's, or bytes that are no text
+        raise InputError(f"{path}: is no export of sweeper: {_first_line(error)}") from None
+    sheet, sweep = cells.sheet(raw, str(path))
+    table = folder / FACTS
+    if sheet.facts > sweep.trials:
+        text = f"must be <= {sweep.trials:,}, the trials of the study, got {sheet.facts:,}"
+        raise InputError(f"{path}: facts: {text}")
+    rows = _read_parquet(table, sheet.facts)
+    # Where it was read from it was not yet whole: then it is here.
+    part = sheet.state == "stopped" and sheet.error == IN_PART
+    if (sheet.state == "failed") != bool(sheet.error) and not part:
+        raise InputError(f"{path}: error: is for a failed sweep, got {shown(sheet.error)}")
+    export = cells.Export(
+        Dump(
+            spec=json.dumps(raw["spec"]),
+            state=sheet.state,
+            error="" if part else sheet.error,
+            created_at=raw["created_at"],
+            provenance=tuple(raw["provenance"]),
+            brackets=tuple(raw["brackets"]),
+            facts=tuple(rows),
+            failures=tuple(raw["failures"]),
+            drifts=tuple(raw["drifts"]),
+        ),
+        str(path),
+        str(table),
+    )
+    export.check()
+    return export
 
 
 def fronts_csv(fronts: Mapping[str, Front]) -> str:
@@ -115,40 +135,85 @@ def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow.parquet as pq
 
     plain = [
-        {key: _text(value) if key in _JSON else value for key, value in row.items()} for row in rows
+        {key: _text(value) if key in cells.IN_JSON else value for key, value in row.items()}
+        for row in rows
     ]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(plain), buffer, compression="zstd")
     return buffer.getvalue()
 
 
-def _read_parquet(path: Path) -> list[dict[str, Any]]:
+def _read_parquet(path: Path, count: int) -> list[dict[str, Any]]:
+    """Return the rows, each cell checked, of which there must be `count`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    content = content_of(path, _LARGEST)
+    rows: list[dict[str, Any]] = []
     try:
-        rows = pq.read_table(io.BytesIO(path.read_bytes())).to_pylist()
-    except pa.ArrowInvalid as error:
-        raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
-    return [
-        {key: _value(value) if key in _JSON else value for key, value in row.items()}
-        for row in rows
-    ]
+        with pq.ParquetFile(io.BytesIO(content)) as file:
+            _refuse_kinds(path, file, count)
+            for batch in file.iter_batches(batch_size=_AT_ONCE):
+                start = len(rows)
+                rows += (_row(one, path, start + n) for n, one in enumerate(batch.to_pylist()))
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {_first_line(error)}") from None
+    if len(rows) != count:
+        raise InputError(_counted(path, len(rows), count))
+    return rows
+
+
+def _refuse_kinds(path: Path, file: Any, count: int) -> None:
+    """Refuse, from what the file says of itself, what would unpack into more than trials take."""
+    names = file.schema_arrow.names
+    for field in file.schema_arrow:
+        if str(field.type) not in _KINDS or names.count(field.name) > 1:
+            text = f"must be one column of {', '.join(_KINDS)}, got {shown(str(field.type))}"
+            raise InputError(f"{path}: {shown(field.name)}: {text}")
+    about = file.metadata
+    if about.num_rows != count:
+        raise InputError(_counted(path, about.num_rows, count))
+    size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+    most = _LARGEST_CELL + count * _LARGEST_ROW
+    if not 0 <= size <= most:
+        raise InputError(f"{path}: unpacks into {size:,} bytes, {count} trials take <= {most:,}")
+
+
+def _counted(path: Path, rows: int, count: int) -> str:
+    return f"{path}: holds {rows} trials, {SHEET} says {count}: write the export again"
+
+
+def _row(raw: Mapping[str, Any], path: Path, number: int) -> dict[str, Any]:
+    place = f"{path}: row {number}"
+    values = dict(raw)
+    for key in cells.IN_JSON:
+        text = values.get(key)
+        if text is None:
+            continue
+        try:
+            if not isinstance(text, str) or len(text) > _LARGEST_CELL:
+                raise ValueError(f"must be at most {_LARGEST_CELL:,} characters of JSON")
+            values[key] = cells.parsed(text)
+        except ValueError as error:
+            raise InputError(f"{place}: {key}: {_first_line(error)}, got {shown(text)}") from None
+    cells.row(values, place)
+    return values
 
 
 def _text(value: Any) -> str | None:
     return None if value is None else json.dumps(value)
 
 
-def _value(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
+def _first_line(error: Exception) -> str:
+    line = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
 def facts_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     """Return the columns that are numbers and words, and the searched parameters."""
     table = []
     for row in rows:
-        plain = {key: value for key, value in row.items() if key not in _JSON}
+        plain = {key: value for key, value in row.items() if key not in cells.IN_JSON}
         searched = {f"params_{key}": value for key, value in row["params"].items()}
         table.append(plain | searched)
     names = list(dict.fromkeys(key for row in table for key in row))

@@ -7,17 +7,20 @@ It lies beside what `archive` writes, and is read in pieces: dense networks take
 
 import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError, deserialize
+
 from sweeper import service
-from sweeper.errors import InputError
+from sweeper.errors import InputError, shown
 from sweeper.results import Fact
 from sweeper.search.artifacts import NETWORK, Kept
 from sweeper.spec import Sweep
-from sweeper.store import Store
+from sweeper.spec.bounds import open_regular
+from sweeper.store import Dump, Store
 from sweeper.writing import written_whole
 
 if TYPE_CHECKING:
@@ -26,6 +29,11 @@ if TYPE_CHECKING:
 FILE = "networks.parquet"
 _AT_ONCE = 16
 """Networks that are in memory at a time."""
+_LARGEST = 1_000_000_000
+"""Bytes of one network."""
+_MIMETYPE = "application/octet-stream"
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,120}}{re.escape(NETWORK)}")
+"""What a worker calls the network of a slot; a browser takes it for nothing that it runs."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Optuna's artifacts are named by a UUID, which a folder of them uses as the name of a file."""
 Progress = Callable[[int, int], None]
@@ -94,16 +102,50 @@ def restore(
     path = folder / FILE
     sweep = store.sweep(name)
     known = {(fact.study, fact.trial) for fact in store.results(name)}
+    _check(path, name, known)
     done = 0
     with service.searching(store, sweep) as search:
         search.keep_at(artifacts)
         for all_, study, trial, kept in _read(path):
             on_network(done, all_)
-            if (study, trial) not in known:
-                raise InputError(f"{path}: {study}, trial {trial}: {name} has no such trial")
             search.keep(study, trial, kept)
             done += 1
     return done
+
+
+def check(folder: Path, dump: Dump) -> None:
+    """Raise InputError for a file that `save` did not write of the trials of a dump."""
+    known = {(fact["study"], fact["trial"]) for fact in dump.facts}
+    _check(folder / FILE, dump.sweep.name, known)
+
+
+def _check(path: Path, name: str, known: Collection[tuple[str, int]]) -> None:
+    """Look at every cell: a file may be anybody's, and none of it is put anywhere before."""
+    seen: set[object] = set()
+    for row, (all_, study, trial, kept) in enumerate(_read(path)):
+        place = f"{path}: row {row}"
+        if all_ > len(known):
+            raise InputError(f"{path}: holds {all_} networks of {len(known)} trials")
+        if (study, trial) not in known:
+            text = f"{shown(study)[1:-1]}, trial {trial}: {name} has no such trial"
+            raise InputError(f"{place}: {text}")
+        for value in ((study, trial), kept.artifact):
+            if value in seen:
+                raise InputError(f"{place}: {study}, trial {trial}: stands twice")
+            seen.add(value)
+        if not _ID.fullmatch(kept.artifact):
+            raise InputError(f"{place}: artifact: {shown(kept.artifact)} is no UUID")
+        if not _NAME.fullmatch(kept.name):
+            text = f"must be a name that ends in {NETWORK}, got {shown(kept.name)}"
+            raise InputError(f"{place}: name: {text}")
+        if kept.mimetype != _MIMETYPE:
+            text = f"must be {_MIMETYPE}, got {shown(kept.mimetype)}"
+            raise InputError(f"{place}: mimetype: {text}")
+        try:
+            deserialize(kept.content or b"")  # type: ignore[no-untyped-call]
+        except SafetensorError as error:
+            text = f"is no safetensors file: {(str(error).splitlines() or [''])[0][:200]}"
+            raise InputError(f"{place}: content: {text}") from None
 
 
 def _seed(sweep: Sweep, fact: Fact) -> int:
@@ -136,16 +178,20 @@ def _read(path: Path) -> Iterator[tuple[int, str, int, Kept]]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        with open_regular(path) as opened, pq.ParquetFile(opened) as file:
             if not file.schema_arrow.equals(schema()):
                 raise InputError(f"{path}: is no file of networks: its columns are others")
-            for batch in file.iter_batches(batch_size=_AT_ONCE):
+            about = file.metadata
+            for group in range(about.num_row_groups):
+                part = about.row_group(group)
+                if not 0 <= part.total_byte_size <= _LARGEST * min(max(part.num_rows, 1), _AT_ONCE):
+                    text = f"unpacks into {part.total_byte_size:,} bytes"
+                    raise InputError(f"{path}: {part.num_rows} networks: {text}")
+            for batch in file.iter_batches(batch_size=1):
                 for row in batch.to_pylist():
                     if None in row.values():
                         raise InputError(f"{path}: holds a network without all of its columns")
-                    if not _ID.fullmatch(row["artifact"]):
-                        raise InputError(f"{path}: artifact: {row['artifact']!r} is no UUID")
                     study, trial = row.pop("study"), row.pop("trial")
-                    yield file.metadata.num_rows, study, trial, Kept(**row)
-    except (OSError, pa.ArrowInvalid) as error:
+                    yield about.num_rows, study, trial, Kept(**row)
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None

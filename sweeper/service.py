@@ -43,13 +43,28 @@ def register(
 def restore(
     store: Store, dump: Dump, on_study: Callable[[str], None] = lambda study: None
 ) -> tuple[int, int]:
-    """Bring a dumped sweep into the storage; again after a crash, it goes on where that was.
+    """Bring a dumped sweep into the storage, as `restore_all` does."""
+    return restore_all(store, [dump], on_study)[0]
 
-    Returns how many facts are new here, and how many there are. Raises DigestError if another
-    sweep has its name, InputError if a slot has another result here.
+
+def restore_all(
+    store: Store, dumps: Sequence[Dump], on_study: Callable[[str], None] = lambda study: None
+) -> list[tuple[int, int]]:
+    """Bring dumped sweeps into the storage; again after a crash, it goes on where that was.
+
+    One transaction has all of them in our tables, or none. Returns of each how many facts are new
+    here, and how many there are. Raises DigestError if another sweep has its name, InputError if a
+    slot has another result here.
     """
     store.upgrade()
-    new = store.load(dump)
+    new = store.load(dumps)
+    return [
+        (count, _recreate(store, dump, on_study)) for count, dump in zip(new, dumps, strict=True)
+    ]
+
+
+def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
+    """Give a loaded sweep its studies, then its state; return how many facts it has."""
     sweep = dump.sweep
     found = brackets.ranges(store.brackets(sweep.name))
     facts = store.results(sweep.name)
@@ -59,7 +74,7 @@ def restore(
             on_study(study)
             search.recreate(study, [fact for fact in facts if fact.study == study])
     store.opened(dump)
-    return new, len(facts)
+    return len(facts)
 
 
 @contextmanager

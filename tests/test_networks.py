@@ -4,10 +4,12 @@ import uuid
 from contextlib import closing
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from fakes import fake_train, small_sweep
+from safetensors.numpy import save
 from test_archive import other
 from test_confirming import TARGETS, finished
 
@@ -20,6 +22,13 @@ from sweeper.store import Store
 from sweeper.worker import work
 
 __all__ = ["other"]
+PLAIN = "application/octet-stream"
+
+
+def tensors(number: int) -> bytes:
+    """A network, made up."""
+    weight = np.full((3, 50), number, dtype=np.float32)
+    return bytes(save({"1.weight": weight}, metadata={"shapes": '{"1.weight": [3, 50]}'}))
 
 
 @pytest.fixture
@@ -31,9 +40,9 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
     with service.searching(store, sweep) as search:
         search.keep_at(str(tmp_path / "kept"))
         for fact in store.results(sweep.name):
-            content = f"{fact.study} {fact.trial}".encode() * 50
+            content = tensors(fact.trial)
             name = f"{fact.arm}{NETWORK}"
-            search.keep(fact.study, fact.trial, Kept(str(uuid.uuid4()), name, "a/b", content))
+            search.keep(fact.study, fact.trial, Kept(str(uuid.uuid4()), name, PLAIN, content))
     return sweep
 
 
@@ -121,8 +130,8 @@ def row(**changes: object) -> dict[str, object]:
         "trial": 0,
         "artifact": str(uuid.uuid4()),
         "name": f"l1{NETWORK}",
-        "mimetype": "a/b",
-        "content": b"1",
+        "mimetype": PLAIN,
+        "content": tensors(1),
     } | changes
 
 
@@ -133,6 +142,13 @@ def row(**changes: object) -> dict[str, object]:
         ({"trial": 999}, "tiny/l1/confirmed, trial 999: tiny/confirmed has no such trial"),
         ({"study": "other/l1/confirmed"}, "trial 0: tiny/confirmed has no such trial"),
         ({"content": None}, "holds a network without all of its columns"),
+        ({"content": b"<script>"}, "row 0: content: is no safetensors file: "),
+        ({"content": b""}, "row 0: content: is no safetensors file: "),
+        ({"name": "page.html"}, "row 0: name: must be a name that ends in .safetensors, got 'page"),
+        ({"name": f"../x{NETWORK}"}, f"in {NETWORK}, got '../x{NETWORK}'"),
+        ({"name": f"a\nb{NETWORK}"}, f"in {NETWORK}, got 'a\\nb{NETWORK}'"),
+        ({"mimetype": "text/html"}, f"row 0: mimetype: must be {PLAIN}, got 'text/html'"),
+        ({"mimetype": "image/svg+xml"}, f"row 0: mimetype: must be {PLAIN}, got 'image/svg+xml'"),
         ({"more": 1}, "is no file of networks: its columns are others"),
     ],
 )
@@ -147,8 +163,41 @@ def test_a_file_of_other_networks_is_one_line(
     with pytest.raises(InputError) as refused:
         networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
     assert said in str(refused.value)
-    assert not list((tmp_path / "new").iterdir())
+    assert not (tmp_path / "new").exists()
     assert not (tmp_path / "outside").exists()
+
+
+def test_networks_that_stand_twice_and_more_of_them_than_trials_are_one_line(
+    store: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    same = str(uuid.uuid4())
+    for rows, said in (
+        ([row(), row()], "row 1: tiny/l1/confirmed, trial 0: stands twice"),
+        ([row(artifact=same), row(artifact=same, trial=1)], "trial 1: stands twice"),
+        ([row()] * 1000, "holds 1000 networks of "),
+    ):
+        table = pa.Table.from_pylist(rows, schema=networks.schema())
+        pq.write_table(table, tmp_path / networks.FILE)
+        with pytest.raises(InputError) as refused:
+            networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
+        assert said in str(refused.value)
+        assert not (tmp_path / "new").exists()
+
+
+def test_another_file_of_the_same_name_is_never_written_over(
+    store: Store, sweep: Sweep, tmp_path: Path
+) -> None:
+    """Names of artifacts are in every export that was published: another may use them again."""
+    known = kept(store, sweep, tmp_path / "kept")
+    (first, second, *_) = (one for one in known.values() if one)
+    table = pa.Table.from_pylist([row(artifact=second.artifact)], schema=networks.schema())
+    pq.write_table(table, tmp_path / networks.FILE)
+    with pytest.raises(InputError, match=f"{second.artifact}: another file has this name there"):
+        networks.restore(tmp_path, store, sweep.name, str(tmp_path / "kept"))
+    assert kept(store, sweep, tmp_path / "kept") == known
+    (tmp_path / "kept" / first.artifact).write_bytes((first.content or b"")[:9])  # a crash
+    path = networks.save(tmp_path / "out", store, sweep.name, str(tmp_path / "kept"))
+    assert path is not None
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", None])

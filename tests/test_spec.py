@@ -831,7 +831,7 @@ def test_what_is_no_regular_file_is_one_line_and_is_not_waited_for(tmp_path: Pat
             with pytest.raises(SpecError, match="is no regular file") as refused:
                 Sweep.load(tmp_path / name)
             assert len(str(refused.value).splitlines()) == 1
-    with pytest.raises(SpecError, match="is a folder; a study file is wanted"):
+    with pytest.raises(SpecError, match="is a folder; a file is wanted"):
         Sweep.load(tmp_path)
     with pytest.raises(SpecError, match="cannot be read: "):
         Sweep.load(tmp_path / "a\0b")

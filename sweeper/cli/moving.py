@@ -113,20 +113,19 @@ def restore(
     on if it was interrupted.
     """
     from sweeper import networks, service
-    from sweeper.archive import CONFIRMED, SHEET, read
+    from sweeper.archive import CONFIRMED, read_all
     from sweeper.store import Store
 
-    dumps = [read(folder)]
-    if (folder / CONFIRMED / SHEET).exists():
-        dumps.append(read(folder / CONFIRMED))
+    dumps = read_all(folder)
+    if (folder / CONFIRMED / networks.FILE).exists():
+        networks.check(folder / CONFIRMED, dumps[-1])
     store = Store(storage)
     terminal = console()
     try:
-        for dump in dumps:
-            name = dump.sweep.name
-            with terminal.status(f"{name}: facts") as shown:
-                new, all_ = service.restore(store, dump, lambda study: shown.update(f"{study}"))
-            before = all_ - new
+        with terminal.status(f"{dumps[0].sweep.name}: facts") as shown:
+            counts = service.restore_all(store, dumps, lambda study: shown.update(f"{study}"))
+        for dump, (new, all_) in zip(dumps, counts, strict=True):
+            name, before = dump.sweep.name, all_ - new
             known = f"; {before} were here already" if before else ""
             terminal.print(f"{name}: {many(new, 'trial')} restored{known}", soft_wrap=True)
         again = folder / CONFIRMED

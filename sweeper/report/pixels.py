@@ -9,6 +9,7 @@ from html import escape
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load
 
 from sweeper.spec import Sweep
@@ -22,8 +23,17 @@ def counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | N
     """Return how many weights of the first layer each pixel has left, [height, width].
 
     `content` is a kept network, see `training.weights`. None unless the first layer is a matrix on
-    images of one channel.
+    images of one channel, and for what is no network.
     """
+    try:
+        return _counts(content, shape)
+    except (SafetensorError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+        return None  # anybody may have put it there; `verify` says what is wrong
+    except RecursionError:
+        return None
+
+
+def _counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | None:
     size = int.from_bytes(content[:8], "little")
     shapes = json.loads(content[8 : 8 + size])["__metadata__"]["shapes"]
     channels, height, width = shape
@@ -38,7 +48,7 @@ def counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | N
         kept = np.flatnonzero(tensors[name])
     else:
         kept = tensors[f"{name}.indices"][tensors[f"{name}.values"] != 0]
-    found = np.bincount(kept.astype(np.int64) % inputs, minlength=inputs)
+    found = np.bincount(kept.astype(np.int64).ravel() % inputs, minlength=inputs)
     return found.reshape(height, width).astype(np.int64)
 
 
@@ -54,7 +64,7 @@ def section(sweep: Sweep, networks: Mapping[str, bytes], size: int) -> str:
     }
     if not found:
         return ""
-    most = max(int(some.max()) for some in found.values())
+    most = max(1, *(int(some.max()) for some in found.values()))
     parts = [
         f'<figure class="pixels"><img width="{SIDE}" height="{SIDE}" src="{_png(some / most)}" '
         f'alt="{escape(arm)}: {int((some > 0).sum())} of {some.size} pixels are used">'

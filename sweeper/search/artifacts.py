@@ -110,7 +110,14 @@ def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> K
 
 
 def put(store: Any, kept: Kept) -> tuple[str, str]:
-    """Write a file under the name that it has; return its attribute of a trial, key and value."""
+    """Write a file under the name that it has; return its attribute of a trial, key and value.
+
+    Raises InputError where another file has that name: names are in every export, and anybody can
+    put them into one of theirs. The beginning of this one was left by a crash.
+    """
+    known = _content(store, kept.artifact)
+    if known is not None and not (kept.content or b"").startswith(known):
+        raise InputError(f"artifacts: {kept.artifact}: another file has this name there already")
     with _writing():
         store.write(kept.artifact, io.BytesIO(kept.content or b""))
     meta = ArtifactMeta(kept.artifact, kept.name, kept.mimetype, None)

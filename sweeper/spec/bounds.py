@@ -7,7 +7,7 @@ levels than the stack does.
 import os
 import stat
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -25,21 +25,40 @@ MOST_KEYS = 5_000
 
 def read(path: Path) -> str:
     """Return the text of a study file. Raises SpecError for what is none, before it is read."""
-    try:
-        # Not opened before: that alone waits for ever where nobody writes into a FIFO.
-        _refuse_other_kinds(path, path.stat().st_mode)
-        with open(path, "rb", opener=_at_once) as file:
-            _refuse_other_kinds(path, os.fstat(file.fileno()).st_mode)
-            content = file.read(LARGEST + 1)
-    except (OSError, ValueError) as error:  # a ValueError: a NUL in its name
-        reason = getattr(error, "strerror", None) or str(error)
-        raise SpecError([f"{path}: cannot be read: {reason}"]) from error
-    if len(content) > LARGEST:
-        raise SpecError([f"{path}: is larger than {LARGEST:,} bytes, which no study file may be"])
+    content = content_of(path, LARGEST)
     try:
         return content.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         raise SpecError([f"{path}: is not UTF-8 text (byte {error.start})"]) from error
+
+
+def content_of(path: Path, most: int) -> bytes:
+    """Return what a regular file holds. Raises SpecError for another kind, and for more bytes."""
+    with open_regular(path) as file:
+        try:
+            content = file.read(most + 1)
+        except OSError as error:
+            raise SpecError([f"{path}: cannot be read: {error.strerror}"]) from error
+    if len(content) > most:
+        raise SpecError([f"{path}: is larger than {most:,} bytes, which no such file is"])
+    return content
+
+
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file to be read. Raises SpecError for what is none, which might never end."""
+    try:
+        # Not opened before: that alone waits for ever where nobody writes into a FIFO.
+        _refuse_other_kinds(path, path.stat().st_mode)
+        file = open(path, "rb", opener=_at_once)  # noqa: SIM115  # the caller closes it
+    except (OSError, ValueError) as error:  # a ValueError: a NUL in its name
+        reason = getattr(error, "strerror", None) or str(error)
+        raise SpecError([f"{path}: cannot be read: {reason}"]) from error
+    try:
+        _refuse_other_kinds(path, os.fstat(file.fileno()).st_mode)
+    except SpecError:
+        file.close()
+        raise
+    return file
 
 
 def _at_once(path: str, flags: int) -> int:
@@ -48,7 +67,7 @@ def _at_once(path: str, flags: int) -> int:
 
 def _refuse_other_kinds(path: Path, mode: int) -> None:
     if stat.S_ISDIR(mode):
-        raise SpecError([f"{path}: is a folder; a study file is wanted"])
+        raise SpecError([f"{path}: is a folder; a file is wanted"])
     if not stat.S_ISREG(mode):
         raise SpecError([f"{path}: is no regular file (a pipe, a device or a socket)"])
 

@@ -218,6 +218,12 @@ def _wanted(error: ErrorDetails, place: _Place) -> str:
         return _NOT_FIXED
     if scalar:
         return _NO_SCALAR
+    return allowed(error)
+
+
+def allowed(error: ErrorDetails) -> str:
+    """Return what pydantic wants at a place, in the words of our own lines."""
+    kind = error["type"]
     if kind in _WANTED:
         return _WANTED[kind]
     if kind == "too_short":

@@ -45,10 +45,10 @@ from sweeper.store.database import Database, engine_options
 from sweeper.store.dumps import Dump
 from sweeper.store.facts import Outcome
 from sweeper.store.health import Health
-from sweeper.store.sweeps import Mark
+from sweeper.store.sweeps import IN_PART, Mark
 from sweeper.store.url import parse
 
-__all__ = ["Census", "Dump", "Mark", "Outcome", "Store"]
+__all__ = ["IN_PART", "Census", "Dump", "Mark", "Outcome", "Store"]
 
 
 class Store:
@@ -307,12 +307,13 @@ class Store:
         """Return all that is on record of a sweep. Raises UnknownSweepError."""
         return self._database.read(lambda c: dumps.dump(c, name))
 
-    def load(self, dump: Dump) -> int:
-        """Insert what is missing of a sweep, which stops it; return how many facts that were.
+    def load(self, several: Sequence[Dump]) -> list[int]:
+        """Insert what is missing of sweeps, which stops them; return how many facts that were.
 
-        Raises DigestError if another sweep has its name, InputError if a slot has another result.
+        All or nothing. Raises DigestError if another sweep has the name of one, InputError if a
+        slot has another result.
         """
-        return self._database.write(lambda c: dumps.load(c, dump))
+        return self._database.write(lambda c: [dumps.load(c, dump) for dump in several])
 
     def opened(self, dump: Dump) -> None:
         """Put a loaded sweep into the state that it had."""

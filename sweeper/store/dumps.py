@@ -120,9 +120,14 @@ def _rows(connection: Connection, table: Table, name: str) -> tuple[Row, ...]:
 def _missing(connection: Connection, name: str, wanted: Sequence[Row]) -> list[Row]:
     """Return the facts that are not here. Raises InputError for one that is here and differs."""
     known = {_key(row): row for row in _rows(connection, tables.fact, name)}
+    taken = {(row["study"], row["trial"]) for row in known.values()}
     missing = []
     for one in wanted:
         here = known.get(_key(one))
+        if here is None and (one["study"], one["trial"]) in taken:
+            raise InputError(
+                f"{_place(name, one)}: its trial {one['trial']} is another slot's here"
+            )
         if here is None:
             missing.append(one)
         elif dict(here) != dict(one):

@@ -24,6 +24,8 @@ from sweeper.training.numerics import numerics
 Keep = Callable[[int, Mapping[str, Tensor]], None]
 """Is given the place of a configuration and its finished network, parameters by name."""
 _FORMAT = "sweeper-sparse-1"
+_LARGEST = 2**31 - 1
+"""Entries of one tensor: its indices are int32."""
 
 
 def encoded(network: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
@@ -48,7 +50,17 @@ def decoded(content: bytes, name: str) -> dict[str, Tensor]:
         tensors = load(content)
         shapes = json.loads(_metadata(content)["shapes"])
         return {key: _dense(tensors, key, shape) for key, shape in shapes.items()}
-    except (SafetensorError, KeyError, ValueError, RuntimeError, IndexError) as error:
+    # Whatever stands there: it may come from anybody.
+    except (
+        SafetensorError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,  # of torch; a RecursionError too
+        TypeError,
+        ValueError,
+    ) as error:
         text = (str(error).splitlines() or [type(error).__name__])[0]
         raise InputError(f"{name}: holds no network of sweeper: {text}") from None
 
@@ -69,6 +81,8 @@ def _dense(tensors: Mapping[str, Tensor], name: str, shape: list[int]) -> Tensor
     if name in tensors:
         return tensors[name]
     values = tensors[f"{name}.values"]
+    if not 0 <= math.prod(shape) <= _LARGEST:
+        raise ValueError(f"{name} has {math.prod(shape)} entries")
     flat = torch.zeros(math.prod(shape), dtype=values.dtype)
     flat[tensors[f"{name}.indices"].long()] = values
     return flat.reshape(shape)
