@@ -4,7 +4,8 @@ import io
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated
 
 import typer
@@ -24,6 +25,7 @@ from sweeper.cli import (
 )
 from sweeper.cli.common import typed, without_secrets
 from sweeper.errors import InputError, SweeperError
+from sweeper.visible import VisibleStream
 
 app = typer.Typer(
     name="sweeper",
@@ -83,20 +85,37 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a sign that it cannot write is no error
             stream.reconfigure(errors="replace")
+    with _harmless():
+        _run(command, debug=len(command) < len(words))
+
+
+def _run(command: list[str], *, debug: bool) -> None:
     typed.set(tuple(command))
     try:
         app(args=command, prog_name="sweeper")
     except SweeperError as error:
-        if len(command) < len(words):
+        if debug:
             traceback.print_exc()
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
         sys.exit(error.exit_code)
     except Exception as error:
-        if len(command) < len(words):
-            raise
+        if debug:
+            traceback.print_exc()
+            sys.exit(1)
         reason = without_secrets((str(error).splitlines() or [""])[0])
         again = without_secrets(shlex.join(["sweeper", "--debug", *command]))
         print(f"error: a bug in sweeper: {type(error).__name__}: {reason}", file=sys.stderr)
         print(f"       the traceback comes with: {again}", file=sys.stderr)
         sys.exit(1)
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Let nothing reach a terminal raw, whoever writes it: here, a library, a warning."""
+    usual = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = VisibleStream(usual[0]), VisibleStream(usual[1])
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = usual

@@ -3,18 +3,20 @@
 import os
 import re
 import shlex
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TextIO
 from urllib.parse import urlsplit
 
 import typer
 
 from sweeper.api import DEFAULT_STORAGE, STORAGE_VARIABLE
 from sweeper.errors import InputError
+from sweeper.visible import VisibleStream, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,13 +122,21 @@ def opened(storage: str, *, new: bool = False) -> Iterator["Store"]:
 
 
 def console() -> "Console":
-    """Return the terminal; 80 columns where there is none."""
-    from rich.console import Console
+    """Return the terminal, which shows all text as it is; 80 columns where there is none."""
+    from sweeper.cli.terminal import Terminal
 
     # No markup: what is printed has brackets of its own, such as errors and names of files.
-    plain = partial(Console, highlight=False, markup=False, emoji=False)
+    plain = partial(Terminal, highlight=False, markup=False, emoji=False)
     terminal = plain()
     return terminal if terminal.is_terminal else plain(width=80)
+
+
+def data_stream() -> TextIO:
+    """Return where a table of data is printed: to the letter, unless people read it at once."""
+    stream = sys.stdout
+    if isinstance(stream, VisibleStream) and not stream.isatty():
+        return stream.raw
+    return stream
 
 
 def warn(text: str) -> None:
@@ -165,13 +175,14 @@ def waiting() -> Iterator[Callable[[str], None]]:
 def table(*columns: str) -> "Table":
     """Return an empty table; columns that start with '>' are set to the right."""
     from rich import box
-    from rich.table import Table
+
+    from sweeper.cli.terminal import Table
 
     made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         right = column.startswith(">")
         made.add_column(
-            column.removeprefix(">"),
+            visible(column.removeprefix(">")),
             justify="right" if right else "left",
             no_wrap=right,
             overflow="ellipsis" if right else "fold",

@@ -31,6 +31,16 @@ def dashboard(
         typer.Option("--allow-edit", help="Let notes, studies and trials be changed and deleted."),
     ] = False,
     artifacts: Artifacts = None,
+    proxies: Annotated[
+        int,
+        typer.Option(
+            envvar="SWEEPER_DASHBOARD_PROXIES",
+            min=0,
+            max=10,
+            help="How many proxies stand before it: wrong tokens are counted by the address that "
+            "X-Forwarded-For names at this place from the right; with 0 the header is not read.",
+        ),
+    ] = 0,
     access_log: Annotated[
         bool,
         typer.Option(
@@ -52,6 +62,7 @@ def dashboard(
             token=token,
             allow_edit=allow_edit,
             artifacts=artifacts,
+            proxies=proxies,
             access_log=access_log,
             announce=_announce,
         )

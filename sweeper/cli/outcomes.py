@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,6 +15,7 @@ from sweeper.cli.common import (
     Storage,
     console,
     count,
+    data_stream,
     opened,
     percent,
     table,
@@ -23,6 +23,7 @@ from sweeper.cli.common import (
 )
 from sweeper.errors import InputError, choices
 from sweeper.results import Accuracy, DriftCheck, Fact, FoundBracket, SweepStatus, Track
+from sweeper.visible import visible
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -195,9 +196,16 @@ def _write_csv(fronts: "Mapping[str, Front]") -> None:
             row = _row(point)
             params = row.pop("params")
             rows.append({**row, **{f"params_{key}": value for key, value in params.items()}})
-    writer = csv.DictWriter(sys.stdout, _columns(rows), lineterminator="\n")
+    stream = data_stream()
+    if stream.isatty():
+        rows = [{visible(name): _shown(value) for name, value in row.items()} for row in rows]
+    writer = csv.DictWriter(stream, _columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
 
 
 def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:

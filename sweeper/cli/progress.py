@@ -24,7 +24,14 @@ class Progress:
         from rich.live import Live
 
         self.console = console()
-        self._live = Live(console=self.console, auto_refresh=False, transient=True)
+        # What others print meanwhile is not for rich, which would obey the escapes in it.
+        self._live = Live(
+            console=self.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         self._said: tuple[int, float] = (-1, float("-inf"))
         """How many ranges and trials were done at the last plain line, and when it was."""
 
