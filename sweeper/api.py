@@ -94,8 +94,8 @@ def launch(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
-    place, folder = sweep.name if isinstance(study, Sweep) else str(study), data and str(data)
-    try_out(sweep, place, folder=folder, on_wait=on_note or _ignore)
+    place = sweep.name if isinstance(study, Sweep) else str(study)
+    try_out(sweep, place, folder=data, on_wait=on_note or _ignore)
     store = _store(storage)
     try:
         most = store.most_workers

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from sweeper.catalogue import FORMULAS, MODELS
@@ -26,7 +27,7 @@ def try_out(
     sweep: Sweep,
     place: str,
     *,
-    folder: str | None = None,
+    folder: str | Path | None = None,
     on_wait: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:
     """Return what is odd about formulas and networks from outside the catalogue, a line for each.
@@ -39,7 +40,12 @@ def try_out(
         return ()
     # -P: a file of the user's, such as token.py, must not take the place of a library's.
     command = [sys.executable, "-P", "-m", "sweeper.tryout"]
-    task = {"sweep": sweep.canonical, "place": place, "folder": folder, "path": sys.path}
+    task = {
+        "sweep": sweep.canonical,
+        "place": place,
+        "folder": None if folder is None else str(folder),
+        "path": sys.path,
+    }
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
@@ -53,7 +59,7 @@ def try_out(
             raise
     lines = [json.loads(line) for line in said.splitlines()]
     problems = [line["problem"] for line in lines if "problem" in line]
-    if process.returncode:
+    if process.returncode or not any("end" in line for line in lines):
         tried = next((line["trying"] for line in reversed(lines) if "trying" in line), place)
         problems.append(f"{tried}: {_ending(process.returncode, noise)}")
     if problems:
@@ -149,6 +155,7 @@ def _main() -> None:
         sweep = Sweep.from_json(task["sweep"])
         for answer in _answers(sweep, task["place"], task["folder"]):
             print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps({"end": ""}), file=answers)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import nn
 
 from sweeper import datasets, models
 from sweeper.catalogue import DATASETS, MODELS
@@ -136,22 +135,12 @@ def test_initial_weights_are_a_function_of_the_seed_and_leave_the_generator_alon
     assert not torch.equal(weights[0], weights[2])
 
 
-def with_dropout(shape: object, classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))
-
-
-def with_batch_norm(shape: object, classes: int) -> nn.Module:
-    return nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64), nn.Linear(64, classes))
-
-
 @pytest.mark.parametrize(
     ("factory", "reason"),
     [
         ("no_such_module:factory", "No module named 'no_such_module'"),
         ("math:no_such_name", "no_such_name"),
         ("math:sqrt", "TypeError"),
-        ("test_datasets:with_dropout", "dropout cannot be packed"),
-        ("test_datasets:with_batch_norm", "batch norm"),
         ("builtins:print", "unexpected keyword|must return a torch.nn.Module"),
     ],
 )

@@ -5,7 +5,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -161,13 +161,11 @@ def counting(what: str) -> Iterator[Callable[[int, int], None]]:
 def waiting() -> Iterator[Callable[[str], None]]:
     """Show what a `with` block waits for, on a terminal; yield what is told it."""
     terminal = console()
-    with terminal.status("") as shown:
-        shown.stop()
+    with ExitStack() as shown:
 
         def tell(line: str) -> None:
             if terminal.is_terminal:
-                shown.update(line)
-                shown.start()
+                shown.enter_context(terminal.status(line))
 
         yield tell
 

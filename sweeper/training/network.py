@@ -53,8 +53,8 @@ class Network:
             built = _build(recipe, data, seed=seed)
             for name, value in built.named_parameters():
                 stack[name][k].copy_(value.detach())
-            for name, value in built.named_buffers():
-                if not same_bits(value.to(data.device), constant[name]):
+            for name, buffer in built.named_buffers():
+                if not same_bits(buffer.to(data.device), constant[name]):
                     text = f"buffer {name} differs from seed to seed, and a pack has one for all"
                     raise PluginError(f"{recipe.model}: {text}; allowed: constant buffers")
         return stack
@@ -91,9 +91,9 @@ def _emptied(module: nn.Module, device: torch.device) -> nn.Module:
         for name in others:
             owner, _, leaf = name.rpartition(".")
             setattr(template.get_submodule(owner), leaf, template.get_parameter(first))
-    for name, value in buffers.items():
+    for name, buffer in buffers.items():
         owner, _, leaf = name.rpartition(".")
-        setattr(template.get_submodule(owner), leaf, value)
+        setattr(template.get_submodule(owner), leaf, buffer)
     return template
 
 

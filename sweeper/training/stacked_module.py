@@ -51,11 +51,15 @@ class StackedModule:
             loss = functional.cross_entropy(
                 logits.reshape(-1, classes), labels.repeat(pack), reduction="sum"
             )
-            found = torch.autograd.grad(loss / batch, list(leaves.values()), allow_unused=True)
-        gradients = dict(zip(leaves, found, strict=True))
-        if idle := [name for name, value in gradients.items() if value is None]:
-            # An optimizer of PyTorch's would skip it at this step, momentum and decay too.
-            raise PluginError(f"the network's parameter {idle[0]} gets no gradient")
+            found: Sequence[Tensor | None] = torch.autograd.grad(
+                loss / batch, list(leaves.values()), allow_unused=True
+            )
+        gradients = {}
+        for name, value in zip(leaves, found, strict=True):
+            if value is None:
+                # An optimizer of PyTorch's would skip it at this step, momentum and decay too.
+                raise PluginError(f"the network's parameter {name} gets no gradient")
+            gradients[name] = value
         return gradients
 
     def _logits(self, stack: Stack, images: Tensor, *, training: bool) -> Tensor:

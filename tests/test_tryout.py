@@ -1,0 +1,144 @@
+"""What a study file names from outside is tried in a process of its own, before anything else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from fakes import small_sweep
+
+from sweeper import datasets
+from sweeper.errors import PluginError, SpecError
+from sweeper.tryout import try_out
+from sweeper.worker.trainer import Trainer
+
+TESTS = str(Path(__file__).parent)
+STUDY = """\
+name: mine
+dataset: {dataset}
+model: {model}
+training: {{epochs: 1, batch_size: 64, learning_rate: 0.1}}
+sparsification: {{density: {{log_uniform: [0.1, 0.5]}}, finetune_epochs: 1, floor: 0.2}}
+search: {{sampler: random, trials: 2, in_flight: 2}}
+arms: {{l1: {{penalty: l1, strength: {{log_uniform: [0.001, 0.1]}}}}}}
+"""
+MINE = """\
+import ctypes
+import os
+import sys
+
+from torch import nn
+
+print("said while it is imported")
+
+
+def fine(shape, classes):
+    print("said while it is built")
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], classes))
+
+
+def dropout(shape, classes):
+    return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))
+
+
+def leaves(shape, classes):
+    os._exit(0)
+
+
+def crashes(shape, classes):
+    ctypes.string_at(0)
+"""
+# Runs commands in one process, and says after each its code and whether torch was loaded.
+COMMANDS = """
+import sys
+from sweeper.cli import main
+for command in sys.argv[1:]:
+    try:
+        main(command.split())
+    except SystemExit as ended:
+        print("code", ended.code, "torch" in sys.modules, flush=True)
+"""
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEPER_STORAGE", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "mine.py").write_text(MINE)
+    return tmp_path
+
+
+def test_the_commands_refuse_a_network_in_one_line_and_register_nothing(folder: Path) -> None:
+    for name in ("nope", "dropout", "fine"):
+        text = STUDY.format(dataset="digits", model=f"mine:{name}")
+        (folder / f"{name}.yaml").write_text(text)
+    commands = ["check nope.yaml", "run nope.yaml", "launch dropout.yaml", "check fine.yaml"]
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, *commands],
+        capture_output=True,
+        text=True,
+        timeout=280,
+        check=True,
+    )
+    lost = "cannot be loaded: AttributeError: module 'mine' has no attribute 'nope'"
+    noise = "draws random numbers in training, which have no seed in a pack: 1 (Dropout)"
+    assert done.stderr.splitlines() == [
+        *[f"error: nope.yaml: model: mine:nope: {lost}"] * 2,
+        f"error: dropout.yaml: model: mine:dropout: {noise}; allowed: p = 0",
+    ]
+    codes = [line for line in done.stdout.splitlines() if line.startswith("code ")]
+    assert codes == [*["code 2 False"] * 3, "code 0 False"]
+    assert "mine: mine:fine on digits" in done.stdout
+    assert "said while" not in done.stdout
+    assert not list(folder.glob("*.db*"))
+    assert not (folder / "sweeps").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("leaves", "exit code 0"),
+        ("crashes", "killed by SIGSEGV"),
+    ],
+)
+def test_what_ends_its_process_is_one_line(folder: Path, name: str, reason: str) -> None:
+    waited: list[str] = []
+    sweep = small_sweep(model=f"mine:{name}")
+    with pytest.raises(SpecError) as caught:
+        try_out(sweep, "s.yaml", on_wait=waited.append)
+    [line] = caught.value.problems
+    assert line == f"s.yaml: model: mine:{name}: ends the process that tries it: {reason}"
+    assert len(waited) <= 1
+    assert all(f"mine:{name}" in said for said in waited)
+
+
+def test_where_the_dataset_is_not_there_images_like_it_are_taken(folder: Path) -> None:
+    assert not datasets.is_here("mnist", folder)
+    like = datasets.images_like("mnist")
+    assert like.train.images.shape[1:] == (1, 28, 28)
+    assert like.classes == 10
+    assert abs(float(like.train.images.mean())) < 1e-4
+    assert try_out(small_sweep(model="mine:fine", dataset="mnist"), "s", folder=str(folder)) == ()
+    # Whether it would take the real images nobody knows.
+    [said] = try_out(small_sweep(model="mine:dropout", dataset="mnist"), "s", folder=str(folder))
+    assert said.startswith("model: mine:dropout: its forward on (6, 1, 28, 28) images: ")
+    assert said.endswith("on images like those of mnist, which is not here")
+
+
+def test_a_study_file_of_the_catalogue_alone_starts_no_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess.Popen", None)
+    assert try_out(small_sweep(), "s.yaml") == ()
+
+
+def test_a_worker_tries_the_network_that_it_finds_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(TESTS)
+    sweep = small_sweep(model="network_cases:refused_gradient_hook")
+    with pytest.raises(PluginError, match=r"parameter 1\.weight gets another gradient"):
+        Trainer(sweep, device="cpu", pack=1)
+    fine = small_sweep(model="network_cases:harmless_residual")
+    assert Trainer(fine, device="cpu", pack=1).pack == 1
