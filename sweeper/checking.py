@@ -11,7 +11,8 @@ from threadpoolctl import threadpool_limits
 
 from sweeper import brackets
 from sweeper.catalogue import FORMULAS, MODELS, SAMPLERS, layer_sizes
-from sweeper.spec import Domain, Sweep
+from sweeper.errors import SpecError
+from sweeper.spec import Domain, Sweep, alike
 from sweeper.spec.domains import grid_size
 
 
@@ -101,6 +102,15 @@ def probe_plan(sweep: Sweep) -> ProbePlan:
         probes=len({sweep.probe_key(*one) for one in found}),
         steps=epochs * sweep.steps_per_epoch,
     )
+
+
+def refuse_alike(sweep: Sweep, place: str) -> None:
+    """Raise SpecError for names that some databases take for one; `place` is the study file.
+
+    Registering a sweep refuses them too, but a sweep that is on record goes on.
+    """
+    if found := alike.problems(sweep):
+        raise SpecError(f"{place}: {problem}" for problem in found)
 
 
 def matmul_rate(budget: float = 0.2) -> float:

@@ -4,19 +4,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
+from uuid import uuid4
 
 from sweeper import brackets
 from sweeper.answers import Confirmation
-from sweeper.errors import UnknownSweepError
+from sweeper.errors import InputError, UnknownSweepError
 from sweeper.fronts import fronts
 from sweeper.results import Fact, Slot
-from sweeper.search import Search
+from sweeper.search import Owner, Search
 from sweeper.spec import SUFFIX, Sweep
 from sweeper.store import Dump, Store
-
-if TYPE_CHECKING:
-    pass
 
 LEAVING_SECONDS = 15.0
 """How long `delete` waits for workers that were told to stop."""
@@ -25,19 +23,36 @@ LEAVING_SECONDS = 15.0
 def register(
     store: Store, sweep: Sweep, *, extend: bool = False
 ) -> Literal["new", "resumed", "extended"]:
-    """Bring schema, sweep and studies into the storage; again after a crash in between."""
+    """Bring schema, sweep and studies into the storage; again after a crash in between.
+
+    Raises InputError where Optuna holds a study that is not the sweep's under one of its names.
+    """
     store.upgrade()
     # Another study file is refused before any study is touched.
-    extends = store.admitted(sweep, extend=extend) == "extended"
-    with searching(store, sweep) as search:
+    if store.admitted(sweep, extend=extend) == "extended":
         # Of an extension the studies come first, for workers may be waiting for its slots; else
         # the sweep does, so that no study is without one.
-        if extends:
+        with searching(store, sweep) as search:
             search.create()
-        outcome = store.register(sweep, extend=extend)
-        if not extends:
-            search.create()
+            return store.register(sweep, extend=extend)
+    _refuse_others(store, sweep)
+    outcome = store.register(sweep, extend=extend)
+    with searching(store, sweep) as search:
+        search.create()
     return outcome
+
+
+def _refuse_others(store: Store, sweep: Sweep) -> None:
+    """Raise InputError if Optuna holds others' studies under the names of a sweep."""
+    registered = sweep.name in store.names()
+    owner = _owner(store, sweep.name) if registered else Owner(sweep.name, uuid4().hex)
+    try:
+        with _searching_as(owner, store, sweep) as search:
+            search.refuse_others()
+    except InputError:
+        if registered or sweep.name not in store.names():
+            raise
+        _refuse_others(store, sweep)  # registered in this moment: the studies may be its own
 
 
 def restore(
@@ -54,9 +69,11 @@ def restore_all(
 
     One transaction has all of them in our tables, or none. Returns of each how many facts are new
     here, and how many there are. Raises DigestError if another sweep has its name, InputError if a
-    slot has another result here.
+    slot has another result here, or Optuna another's study.
     """
     store.upgrade()
+    for dump in dumps:
+        _refuse_others(store, dump.sweep)
     new = store.load(dumps)
     return [
         (count, _recreate(store, dump, on_study)) for count, dump in zip(new, dumps, strict=True)
@@ -79,12 +96,27 @@ def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
 
 @contextmanager
 def searching(store: Store, sweep: Sweep) -> Iterator[Search]:
-    """Search a sweep in a `with` block; connections are closed at its end."""
-    search = Search(store.url, sweep, engine_options=store.engine_options, patience=store.patience)
+    """Search a registered sweep in a `with` block; connections are closed at its end.
+
+    Raises UnknownSweepError.
+    """
+    with _searching_as(_owner(store, sweep.name), store, sweep) as search:
+        yield search
+
+
+@contextmanager
+def _searching_as(owner: Owner, store: Store, sweep: Sweep) -> Iterator[Search]:
+    search = Search(
+        store.url, sweep, owner, engine_options=store.engine_options, patience=store.patience
+    )
     try:
         yield search
     finally:
         search.close()
+
+
+def _owner(store: Store, name: str) -> Owner:
+    return Owner(name, store.identity(name))
 
 
 def mend(store: Store, name: str, search: Search | None = None) -> int:
@@ -149,8 +181,11 @@ def _show(
     """Write the figures and the note of a sweep into its own study."""
     from sweeper import showing
 
+    owner = _owner(store, sweep.name)
     other = sweep.confirms.of if sweep.confirms else sweep.name + SUFFIX
-    studies = search.ids([sweep.name, *sweep.studies(), other])
+    studies = search.ids([sweep.name, *sweep.studies()], owner)
+    with suppress(UnknownSweepError):  # not registered, or deleted since
+        studies |= search.ids([other], _owner(store, other))
     if sweep.confirms:
         again = _confirmation(store, store.sweep(sweep.confirms.of), sweep, results)
         figures: showing.Figures = {showing.CONFIRMED: showing.confirmed_figure(again)}
@@ -164,7 +199,7 @@ def _show(
         found, status = fronts(facts, sweep), store.status(sweep.name)
         figures = showing.figures(facts, found, sweep, further)
         note = showing.note(sweep, status, found, ranges, studies=studies, again=further)
-    search.publish(figures, note, sweep.name)
+    search.publish(figures, note, owner)
 
 
 def _confirmation(
@@ -174,21 +209,24 @@ def _confirmation(
     return Confirmation.of(search, results(search.name), checks, sweep, results(sweep.name))
 
 
-def delete(store: Store, name: str) -> None:
+def delete(store: Store, name: str) -> tuple[str, ...]:
     """Delete a sweep: its studies first, so that a crash in between can be mended by deleting.
 
-    Its confirmation goes before it, which says nothing without it.
+    Its confirmation goes before it, which says nothing without it. Returns the names of Optuna's
+    studies that stay, for they are others'.
     """
     sweep = store.sweep(name)
+    others: tuple[str, ...] = ()
     if name + SUFFIX in store.names():
-        _delete(store, store.sweep(name + SUFFIX))
-    _delete(store, sweep)
+        others = _delete(store, store.sweep(name + SUFFIX))
+    others += _delete(store, sweep)
     if sweep.confirms:
         with suppress(UnknownSweepError):
             publish(store, sweep.confirms.of, force=True)  # which shows it no longer
+    return others
 
 
-def _delete(store: Store, sweep: Sweep) -> None:
+def _delete(store: Store, sweep: Sweep) -> tuple[str, ...]:
     name = sweep.name
     store.stop(name)
     until = time.monotonic() + LEAVING_SECONDS
@@ -196,5 +234,7 @@ def _delete(store: Store, sweep: Sweep) -> None:
         time.sleep(0.2)
         store.reap(name)
     with searching(store, sweep) as search:
-        search.delete()
-    store.delete(name)
+        others = search.delete()
+        store.delete(name)
+        search.delete()  # what a worker has made that began in this moment
+    return others

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -209,6 +209,16 @@ def store(storage_url: str) -> Iterator[Store]:
     opened.upgrade()
     yield opened
     opened.close()
+
+
+@pytest.fixture(
+    params=["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
+)
+def everywhere(request: pytest.FixtureRequest) -> Iterator[Store]:
+    """A store with its schema, on each kind of database."""
+    with closing(Store(request.getfixturevalue(request.param))) as store:
+        store.upgrade()
+        yield store
 
 
 @pytest.fixture

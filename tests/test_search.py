@@ -150,15 +150,20 @@ def test_a_grid_has_the_order_of_optunas_own_sampler(seed: int) -> None:
     density = {"density": {"choice": [0.5, 0.1, 0.2]}}
     usual = grid_sweep(seed=seed).model_dump()
     made = Sweep.model_validate({**usual, "arms": arms, "sparsification": density})
-    for name, listed in (
-        ("l1", {"strength": [1e-3, 1e-4, 1]}),
-        ("sum", {"l2.strength": list(range(1, 18))}),
-    ):
-        axes = {**listed, "density": [0.5, 0.1, 0.2], "learning_rate": [0.01, 0.05, 0.1]}
+    searched: dict[str, dict[str, list[float]]] = {
+        "l1": {"strength": [1e-3, 1e-4, 1]},
+        "sum": {"l2.strength": list(range(1, 18))},
+    }
+    for name, listed in searched.items():
+        axes: dict[str, list[float]] = {
+            **listed,
+            "density": [0.5, 0.1, 0.2],
+            "learning_rate": [0.01, 0.05, 0.1],
+        }
         sampler = GridSampler(axes, derive_seed(seed, "search", name, 1))
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
         space = space_of(made, name)
-        size = math.prod(map(len, axes.values()))
+        size = math.prod(len(axis) for axis in axes.values())
         proposals = Proposals(made)
         for number in range(size):
             params = proposals.params(name, 1, number, list)
@@ -309,7 +314,7 @@ def test_attributes_and_the_end_of_a_trial_are_one_transaction(
     numbers = [ask(search, slot_of(small_sweep(), slot))[0] for slot in range(3)]
     # Somebody wrote one of them already: ours counts, and the trial ends all the same.
     taken = search._backend.get_trial_id_from_study_id_trial_number(
-        search._study("tiny/l1/0"), numbers[1]
+        search._index.id("tiny/l1/0"), numbers[1]
     )
     search._backend.set_trial_user_attr(taken, "seconds", "long")
     commits: list[object] = []

@@ -34,7 +34,7 @@ from sweeper.errors import (
     UnknownSweepError,
 )
 from sweeper.results import ProbePoint, TrialConfig, TrialResult
-from sweeper.search import Search
+from sweeper.search import Owner, Search
 from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.worker import work
@@ -246,7 +246,7 @@ def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
     work("tiny", store, pack=3, train=stop_early)
     before = store.results("tiny")
     assert 6 <= len(before) < 18
-    search = Search(store.url, sweep)
+    search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
     search.delete()
     search.close()
     service.register(store, sweep)
@@ -260,6 +260,8 @@ def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store:
     service.register(store, small_sweep())
 
     def replaced(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
+        with service.searching(store, small_sweep()) as search:
+            search.delete()
         store.delete("tiny")
         time.sleep(0.01)
         service.register(store, small_sweep(training={"epochs": 7, "learning_rate": 0.1}))
@@ -273,7 +275,7 @@ def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store:
 def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Store) -> None:
     sweep = small_sweep()
     service.register(store, sweep)
-    search = Search(store.url, sweep)
+    search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
     search.delete()
     with pytest.raises(UnknownSweepError, match="study is gone"):
         search.running("tiny/l1/0")
@@ -284,7 +286,7 @@ def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: 
     sweep = small_sweep()
     service.register(store, sweep)
     worker = store.join("tiny", device="cpu")
-    search = Search(store.url, sweep)
+    search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
     slot = next(one for one in store.claim(worker, 3) if one.arm == "l1")
     orphan, trial = (search.ask([slot])[slot].trial for _ in range(2))
     service.mend(store, "tiny")

@@ -39,11 +39,12 @@ def template() -> str:
 
 def check(file: StudyFile) -> None:
     """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
-    from sweeper.checking import plan
+    from sweeper.checking import plan, refuse_alike
     from sweeper.spec import Sweep
     from sweeper.tryout import try_out
 
     sweep = Sweep.load(file)
+    refuse_alike(sweep, str(file))
     terminal = console()
     with waiting() as on_wait:
         odd = try_out(sweep, str(file), on_wait=on_wait)

@@ -147,8 +147,10 @@ def delete(
             what += f" and its confirmation with {store.status(name + SUFFIX).done}"
         if not yes:
             typer.confirm(f"{name}: delete it with {what}?", abort=True)
-        service.delete(store, name)
+        others = service.delete(store, name)
     typer.echo(f"{name}: deleted")
+    for study in others:
+        typer.echo(f"{study}: stays, for sweeper did not make this study")
 
 
 @db.command()

@@ -11,7 +11,8 @@ from typing import Any
 _LENGTH = 2045  # of one attribute, by the dashboard
 _FIGURE = "dashboard:plot_data:"
 _NOTE = "dashboard:note_str:"
-_VERSION = "dashboard:note_ver"
+NOTE_VERSION = "dashboard:note_ver"
+"""Where the dashboard counts the versions of a note: there is one if this is there."""
 METRIC_NAMES = "study:metric_names"
 """Where Optuna itself keeps what `Study.set_metric_names` sets, a transaction of its own."""
 
@@ -28,12 +29,12 @@ def note_chunks(text: str) -> dict[str, str]:
 
 def has_note(known: Mapping[str, Any]) -> bool:
     """Tell whether a study has a note, be it an empty one that somebody left."""
-    return _VERSION in known
+    return NOTE_VERSION in known
 
 
 def new_note(text: str) -> dict[str, Any]:
     """Return all attributes of the first note of a study."""
-    return {**note_chunks(text), _VERSION: 1}
+    return {**note_chunks(text), NOTE_VERSION: 1}
 
 
 def changed(
@@ -49,7 +50,7 @@ def changed(
         key: value for key, value in wanted.items() if known.get(key) != value
     } | dict.fromkeys(left_over)
     if any(key.startswith(_NOTE) for key in new):
-        new[_VERSION] = known.get(_VERSION, 0) + 1
+        new[NOTE_VERSION] = known.get(NOTE_VERSION, 0) + 1
     return new
 
 

@@ -45,3 +45,8 @@ def is_of_the_database(error: Exception) -> bool:
     # to the store alone, so its errors are known by where they come from.
     from_sqlalchemy = type(error).__module__.startswith("sqlalchemy.")
     return from_sqlalchemy or isinstance(error, StorageInternalError)
+
+
+def is_a_duplicate(error: Exception) -> bool:
+    """Tell whether the database refused a row because another has its name."""
+    return is_of_the_database(error) and type(error).__name__ == "IntegrityError"

@@ -7,11 +7,59 @@ is written here through its public API, on every database.
 """
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
+from optuna.study import StudyDirection
+from optuna.trial import TrialState
+
+MARK = "sweeper:study"
+"""The system attribute that says whose a study is: see `owners`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyRow:
+    """A study with those of its system attributes that were asked for."""
+
+    id: int
+    name: str
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What lies in a study."""
+
+    directions: tuple[StudyDirection, ...]
+    system_attributes: Mapping[str, Any]
+    user_attributes: int
+    """How many."""
+    trials: int
+    """How many."""
+    without_slot: int
+    """Trials without a slot that nobody failed."""
+
+
+def guard(storage: RDBStorage, study: int, mark: str, trial: int | None = None) -> None:
+    """Have the next call of this thread write to a study that has a mark, or to a trial of it.
+
+    Raises KeyError if the study is gone, or another has its number, as SQLite gives it out again.
+    """
+    model = models.StudySystemAttributeModel
+    session = storage.scoped_session()
+    session.expunge_all()  # of an attempt that came to nothing
+    query = session.query(model.value_json).filter(model.study_id == study, model.key == MARK)
+    if trial is not None:
+        query = query.join(models.TrialModel, models.TrialModel.study_id == model.study_id)
+        query = query.filter(models.TrialModel.trial_id == trial)
+    known = query.scalar()
+    if known is None or json.loads(known) != mark:
+        session.rollback()
+        session.close()
+        raise KeyError(study)
 
 LONGEST = 65_535
 """Bytes of a text in Optuna's tables on MySQL. Of what is written here, only a choice is longer:
@@ -24,13 +72,104 @@ def cuts(storage: RDBStorage) -> bool:
 
 
 def join_trial(storage: RDBStorage, trial: int, attributes: Mapping[str, Any]) -> None:
-    """Have the next call of this thread write user attributes that a trial does not have yet."""
+    """Have the next call of this thread write user attributes that a trial does not have yet.
+
+    `guard` comes before it.
+    """
     session = storage.scoped_session()
-    session.expunge_all()  # of an attempt that came to nothing
     session.add_all(
         models.TrialUserAttributeModel(trial_id=trial, key=key, value_json=json.dumps(value))
         for key, value in attributes.items()
     )
+
+
+def studies(
+    storage: RDBStorage, names: Collection[str], keys: Collection[str]
+) -> tuple[StudyRow, ...]:
+    """Return the studies that the database finds under names, with the attributes of those keys.
+
+    MySQL finds some with other names, too: its collations do not tell `A` from `a`.
+    """
+    model, attribute = models.StudyModel, models.StudySystemAttributeModel
+    with storage.scoped_session() as session:
+        found = session.query(model.study_id, model.study_name).filter(
+            model.study_name.in_(sorted(names))
+        )
+        rows = {int(id_): str(name) for id_, name in found}
+        known: dict[int, dict[str, Any]] = {id_: {} for id_ in rows}
+        written = session.query(attribute.study_id, attribute.key, attribute.value_json).filter(
+            attribute.study_id.in_(list(rows)), attribute.key.in_(sorted(keys))
+        )
+        for id_, key, value in written if rows else ():
+            known[id_][str(key)] = json.loads(value)
+        session.commit()
+    return tuple(StudyRow(id_, name, known[id_]) for id_, name in rows.items())
+
+
+def make(
+    storage: RDBStorage,
+    name: str,
+    directions: Sequence[StudyDirection],
+    attributes: Callable[[int], Mapping[str, Any]],
+) -> int:
+    """Create a study and its system attributes in one transaction; return its id.
+
+    `attributes` is called with the id. Raises an IntegrityError where the name is taken.
+    """
+    with storage.scoped_session() as session:
+        study = models.StudyModel(
+            study_name=name,
+            directions=[
+                models.StudyDirectionModel(objective=number, direction=direction)
+                for number, direction in enumerate(directions)
+            ],
+        )
+        session.add(study)
+        session.flush()
+        id_ = int(study.study_id)
+        session.add_all(
+            models.StudySystemAttributeModel(study_id=id_, key=key, value_json=json.dumps(value))
+            for key, value in attributes(id_).items()
+        )
+        session.commit()
+    return id_
+
+
+def mark(storage: RDBStorage, study: int, value: str) -> None:
+    """Mark a study, unless it is marked. Raises KeyError if it is gone."""
+    model = models.StudySystemAttributeModel
+    with storage.scoped_session() as session:
+        models.StudyModel.find_or_raise_by_id(study, session)
+        known = session.query(model).filter(model.study_id == study, model.key == MARK)
+        if known.first() is None:
+            session.add(model(study_id=study, key=MARK, value_json=json.dumps(value)))
+        session.commit()
+
+
+def contents(storage: RDBStorage, study: int) -> Contents:
+    """Return what lies in a study. Raises KeyError if it is gone."""
+    trial, attribute = models.TrialModel, models.TrialUserAttributeModel
+    with storage.scoped_session() as session:
+        models.StudyModel.find_or_raise_by_id(study, session)
+        directions: list[Any] = models.StudyDirectionModel.where_study_id(study, session)
+        system: list[Any] = models.StudySystemAttributeModel.where_study_id(study, session)
+        user = models.StudyUserAttributeModel.where_study_id(study, session)
+        trials = session.query(trial).filter(trial.study_id == study)
+        slot = session.query(attribute).filter(
+            attribute.trial_id == trial.trial_id, attribute.key == "slot"
+        )
+        others = trials.filter(trial.state != TrialState.FAIL, ~slot.exists())
+        found = Contents(
+            directions=tuple(
+                one.direction for one in sorted(directions, key=lambda one: one.objective)
+            ),
+            system_attributes={str(one.key): json.loads(one.value_json) for one in system},
+            user_attributes=len(user),
+            trials=trials.count(),
+            without_slot=others.count(),
+        )
+        session.commit()
+    return found
 
 
 def study_ids(storage: RDBStorage, names: Collection[str]) -> dict[str, int]:
@@ -40,19 +179,20 @@ def study_ids(storage: RDBStorage, names: Collection[str]) -> dict[str, int]:
         rows = session.query(model.study_name, model.study_id).filter(
             model.study_name.in_(sorted(names))
         )
-        found = {str(name): int(id_) for name, id_ in rows}
+        # MySQL finds `A`, too, where `a` is asked for.
+        found = {str(name): int(id_) for name, id_ in rows if name in names}
         session.commit()
     return found
 
 
-def replace(storage: RDBStorage, study: int, attributes: Mapping[str, Any]) -> None:
+def replace(storage: RDBStorage, study: int, mark: str, attributes: Mapping[str, Any]) -> None:
     """Write system attributes of a study in one transaction; None takes one away.
 
-    Raises KeyError if the study is gone.
+    Raises KeyError as `guard` does.
     """
     model = models.StudySystemAttributeModel
+    guard(storage, study, mark)
     with storage.scoped_session() as session:
-        models.StudyModel.find_or_raise_by_id(study, session)
         known = {
             str(row.key): row
             for row in session.query(model).filter(
@@ -70,7 +210,10 @@ def replace(storage: RDBStorage, study: int, attributes: Mapping[str, Any]) -> N
 
 
 def attach(storage: RDBStorage, trial: int, key: str, value: str) -> None:
-    """Write a system attribute of a trial, finished or not, unless it has it already."""
+    """Write a system attribute of a trial, finished or not, unless it has it already.
+
+    `guard` comes before it.
+    """
     model = models.TrialSystemAttributeModel
     with storage.scoped_session() as session:
         known = session.query(model).filter(model.trial_id == trial, model.key == key)

@@ -1,7 +1,7 @@
 """The Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any, TypeVar
@@ -16,18 +16,13 @@ from sweeper.patience import Patience
 from sweeper.results import Fact, Scalar, Slot, TrialConfig, TrialResult
 from sweeper.search import rows
 from sweeper.search.artifacts import Kept, artifact_store, find, put, upload
+from sweeper.search.index import StudyIndex
 from sweeper.search.notes import arm_note
 from sweeper.search.outcomes import by_test, told
-from sweeper.search.publish import (
-    METRIC_NAMES,
-    changed,
-    figure_chunks,
-    has_note,
-    new_note,
-    note_chunks,
-)
+from sweeper.search.owners import METRICS, Owner
+from sweeper.search.publish import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.retry import retry
-from sweeper.search.samplers import DIRECTIONS, Params, Proposals, Space, Told, brief, space_of
+from sweeper.search.samplers import Params, Proposals, Space, Told, brief, space_of
 from sweeper.spec import Sweep
 
 T = TypeVar("T")
@@ -44,12 +39,17 @@ class Asked:
 
 
 class Search:
-    """Ask and tell of one sweep. Raises StorageError if the database stays away."""
+    """Ask and tell of one sweep. Raises StorageError if the database stays away.
+
+    It writes to studies of its own alone, `owner`'s: see `owners`. UnknownSweepError says so where
+    one is gone, or another's has its name.
+    """
 
     def __init__(
         self,
         url: str,
         sweep: Sweep,
+        owner: Owner | None = None,
         *,
         engine_options: Mapping[str, Any] | None = None,
         patience: Patience | None = None,
@@ -59,7 +59,8 @@ class Search:
         self._engine_options = engine_options or {}
         self._patience = patience or Patience()
         self._sweep = sweep
-        self._ids: dict[str, int] = {}
+        owner = owner or Owner(sweep.name, None)
+        self._index = StudyIndex(lambda: self._backend, owner, self._patience)
         self._proposals = Proposals(sweep)
         self._artifacts: Any = None
 
@@ -89,12 +90,21 @@ class Search:
         self._proposals = Proposals(sweep)
 
     def create(self) -> None:
-        """Create every study. Idempotent, and safe when several processes do it at once."""
-        own = self._sweep.name
-        self._ids[own] = self._retry(partial(self._open, own))
+        """Create every study. Idempotent, and safe when several processes do it at once.
+
+        Raises InputError, before anything is created, where another's study has one of the names.
+        """
+        home, known = self._sweep.name, self._index.own(self._names())
+        named = {METRIC_NAMES: METRICS[by_test(self._sweep)]}
+        id_ = self._index.open(home, known.get(home), lambda: named)
         for name, (arm, repeats) in self._sweep.studies().items():
-            note = arm_note(self._sweep, arm, repeats, self._ids[own])
-            self._ids[name] = self._retry(partial(self._open, name, note))
+            note = partial(arm_note, self._sweep, arm, repeats, id_)
+            attributes = partial(lambda note: named | new_note(note()), note)
+            self._index.open(name, known.get(name), attributes)
+
+    def refuse_others(self) -> None:
+        """Raise InputError if a study that is not the sweep's has one of its names."""
+        self._index.own(self._names())
 
     def ask(
         self,
@@ -115,8 +125,8 @@ class Search:
         except BaseException as error:
             if isinstance(error, LeaseLost) or not isinstance(error, StorageError):
                 with suppress(StorageError):
-                    for trial, _ in made.values():
-                        self._finish(trial, TrialState.FAIL, None, {})
+                    for slot, (trial, _) in made.items():
+                        self._finish(slot.study, trial, TrialState.FAIL, None, {})
             raise
         return {slot: Asked(numbers[slot], params) for slot, (_, params) in made.items()}
 
@@ -124,7 +134,7 @@ class Search:
         """Write what was measured, then finish the trial; a finished one is left as it is."""
         known = self._known(study, trial)
         if known is not None:
-            self._finish(known, *told(self._sweep, result))
+            self._finish(study, known, *told(self._sweep, result))
 
     def recreate(self, study: str, facts: Sequence[Fact]) -> None:
         """Create the finished trials of facts under their numbers; those that are there stay.
@@ -132,11 +142,9 @@ class Search:
         A number that no fact has was an attempt that came to nothing, and is told FAIL.
         """
         known = {fact.trial: fact for fact in facts}
-        id_ = self._study(study)
+        id_ = self._index.id(study)
         for number in range(len(self._trials(id_)), max(known, default=-1) + 1):
-            self._retry(
-                partial(self._storage.create_new_trial, id_, self._again(known.get(number)))
-            )
+            self._create_trial(study, id_, self._again(known.get(number)))
 
     def _again(self, fact: Fact | None) -> FrozenTrial:
         if fact is None:
@@ -166,14 +174,19 @@ class Search:
         known = self._known(study, trial)
         if known is None:
             return
-        with suppress(UpdateFinishedTrialError):
-            found = self._retry(lambda: self._storage.get_trial(known))
+
+        def read() -> FrozenTrial:
+            self._index.guard(study, known)
+            return self._backend.get_trial(known)
+
+        with suppress(UpdateFinishedTrialError), self._index.gone(study):
+            found = self._retry(read)
             self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
 
     def kept(self, study: str, trial: int, ending: str) -> Kept | None:
         """Return the file of a trial with that ending; None if it has none, or is gone itself."""
         try:
-            known = self._known(study, trial)
+            known = self._known(study, trial, adopt=False)
         except UnknownSweepError:
             return None
         if known is None:
@@ -187,35 +200,42 @@ class Search:
         if known is None:
             return
         key, value = self._retry(lambda: put(self._artifacts, kept))
-        self._retry(lambda: rows.attach(self._backend, known, key, value))
+
+        def write() -> None:
+            self._index.guard(study, known)
+            rows.attach(self._backend, known, key, value)
+
+        with self._index.gone(study):
+            self._retry(write)
 
     def fail(self, study: str, trial: int) -> None:
         """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""
         known = self._known(study, trial)
         if known is not None:
-            self._finish(known, TrialState.FAIL, None, {})
+            self._finish(study, known, TrialState.FAIL, None, {})
 
     def running(self, study: str) -> tuple[int, ...]:
-        """Return the numbers of the trials that nobody has told yet."""
-        return tuple(one.number for one in self._unfinished(self._study(study)))
+        """Return the numbers of the trials that nobody has told yet, of slots alone."""
+        running = self._unfinished(self._index.id(study))
+        return tuple(one.number for one in running if "slot" in one.user_attrs)
 
-    def ids(self, studies: Iterable[str]) -> dict[str, int]:
-        """Return the ids of studies; those that somebody deleted are left out."""
-        found = {}
-        for name in studies:
-            with suppress(UnknownSweepError):
-                found[name] = self._study(name)
-        return found
+    def ids(self, studies: Iterable[str], owner: Owner | None = None) -> dict[str, int]:
+        """Return the ids of studies; those that somebody deleted are left out.
+
+        `owner` is another sweep, whose they are.
+        """
+        return self._index.ids(list(studies), owner)
 
     def publish(
-        self, figures: Mapping[str, str | None], note: str, study: str | None = None
+        self, figures: Mapping[str, str | None], note: str, owner: Owner | None = None
     ) -> None:
         """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep.
 
-        None takes a figure away. Readers see all of it or nothing. `study` is another sweep's own.
+        None takes a figure away. Readers see all of it or nothing. `owner` is another sweep, in
+        whose own study they are shown.
         """
-        name = study or self._sweep.name
-        id_ = self._study(name)
+        owner = owner or self._index.owner
+        id_ = self._index.id(owner.sweep, owner)
         chunks = note_chunks(note)
         for one, figure in figures.items():
             chunks |= figure_chunks(one, figure) if figure is not None else {}
@@ -224,17 +244,17 @@ class Search:
         def write() -> None:
             known = self._storage.get_study_system_attrs(id_)
             if new := changed(known, chunks, gone):
-                rows.replace(self._backend, id_, new)
+                rows.replace(self._backend, id_, owner.mark(id_), new)
 
-        with self._gone(name):
+        with self._index.gone(owner.sweep):
             self._retry(write)
 
-    def delete(self) -> None:
-        """Delete every study of the sweep, its trials and figures with it."""
-        for name in self._names():
-            with suppress(KeyError):  # somebody else was faster
-                self._retry(partial(optuna.delete_study, study_name=name, storage=self._storage))
-        self._ids.clear()
+    def delete(self) -> tuple[str, ...]:
+        """Delete every study of the sweep, its trials and figures with it.
+
+        Returns the names of studies that are others' and stay.
+        """
+        return self._index.delete(self._names())
 
     def close(self) -> None:
         """Close the connections to the database."""
@@ -262,41 +282,9 @@ class Search:
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
 
-    def _study(self, name: str) -> int:
-        """Return the id of a study. Only `create` creates: a deleted sweep stays deleted."""
-        if name not in self._ids:
-            with self._gone(name):
-                self._ids[name] = self._retry(lambda: self._storage.get_study_id_from_name(name))
-        return self._ids[name]
-
-    @contextmanager
-    def _gone(self, name: str) -> Iterator[None]:
-        """Say so where a `with` block finds that a study was deleted."""
-        try:
-            yield
-        except KeyError:
-            self._ids.pop(name, None)
-            text = f"{name}: Optuna's study is gone; `sweeper run FILE` makes it again"
-            raise UnknownSweepError(text) from None
-
-    def _open(self, name: str, note: str = "") -> int:
-        """Create a study unless it is there, and give it what it lacks; return its id."""
-        optuna.create_study(
-            storage=self._storage, study_name=name, directions=DIRECTIONS, load_if_exists=True
-        )
-        id_ = self._storage.get_study_id_from_name(name)
-        known = self._storage.get_study_system_attrs(id_)
-        new: dict[str, Any] = new_note(note) if note and not has_note(known) else {}
-        if METRIC_NAMES not in known:
-            accuracy = "test_accuracy" if by_test(self._sweep) else "val_accuracy"
-            new[METRIC_NAMES] = ["nonzero", accuracy]
-        if new:
-            rows.replace(self._backend, id_, new)
-        return id_
-
     def _create(self, slot: Slot, device: str) -> tuple[int, Params]:
         """Create the trial of a slot; return its id and its searched parameters."""
-        study = self._study(slot.study)
+        study = self._index.id(slot.study)
         params = self._proposals.params(
             slot.arm, slot.repeat, slot.number, lambda: self._told(study)
         )
@@ -308,8 +296,15 @@ class Search:
             distributions=self._space(slot.arm),
             user_attrs=self._attributes(slot, config, device),
         )
-        with self._gone(slot.study):
-            return self._retry(lambda: self._storage.create_new_trial(study, template)), params
+        return self._create_trial(slot.study, study, template), params
+
+    def _create_trial(self, study: str, id_: int, template: FrozenTrial) -> int:
+        def create() -> int:
+            self._index.guard(study)
+            return self._storage.create_new_trial(id_, template)
+
+        with self._index.gone(study):
+            return self._retry(create)
 
     def _numbers(self, slots: Sequence[Slot]) -> dict[Slot, int]:
         """Return the numbers of trials just created: one transaction for each study."""
@@ -319,7 +314,7 @@ class Search:
             # earlier one was left by a worker that died. The parameters of both are the same.
             latest = {
                 (one.user_attrs.get("repeat"), one.user_attrs.get("slot")): one.number
-                for one in self._unfinished(self._study(name))
+                for one in self._unfinished(self._index.id(name))
             }
             for slot in (slot for slot in slots if slot.study == name):
                 place = (slot.repeat if self._sweep.confirms else None, slot.number)
@@ -331,9 +326,9 @@ class Search:
     def _retry(self, action: Callable[[], T]) -> T:
         return retry(action, self._patience)
 
-    def _known(self, study: str, trial: int) -> int | None:
+    def _known(self, study: str, trial: int, *, adopt: bool = True) -> int | None:
         """Return the id of a trial, without asking for those created here; None if deleted."""
-        id_ = self._study(study)
+        id_ = self._index.id(study, adopt=adopt)
         try:
             return self._retry(
                 lambda: self._storage.get_trial_id_from_study_id_trial_number(id_, trial)
@@ -363,6 +358,7 @@ class Search:
 
     def _finish(
         self,
+        study: str,
         trial: int,
         state: TrialState,
         values: tuple[float, float] | None,
@@ -370,13 +366,14 @@ class Search:
     ) -> None:
         def write() -> None:
             try:
+                self._index.guard(study, trial)
                 rows.join_trial(self._backend, trial, attributes)
                 if not self._storage.set_trial_state_values(trial, state, values):
                     # Nothing was written: an attribute of that name was there already.
                     for key, value in attributes.items():
                         self._storage.set_trial_user_attr(trial, key, value)
                     self._storage.set_trial_state_values(trial, state, values)
-            except (KeyError, UpdateFinishedTrialError):
+            except (KeyError, UnknownSweepError, UpdateFinishedTrialError):
                 pass  # deleted in the dashboard, or told by whoever mended it: the fact counts
 
         self._retry(write)

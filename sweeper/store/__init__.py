@@ -124,6 +124,14 @@ class Store:
         """Return a registered sweep. Raises UnknownSweepError."""
         return sweeps.parsed(self._database.read(lambda c: sweeps.get(c, name)).spec)
 
+    def identity(self, name: str) -> str | None:
+        """Return what the Optuna studies of a sweep are marked with. Raises UnknownSweepError.
+
+        None if it was registered before studies were marked.
+        """
+        identity: str | None = self._database.read(lambda c: sweeps.get(c, name)).identity
+        return identity
+
     def names(self) -> tuple[str, ...]:
         """Return the names of all sweeps, oldest first."""
         return self._database.read(sweeps.names)

@@ -13,7 +13,7 @@ from sweeper.store.tables import VERSION_TABLE
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest version in db/versions; versions are numbers of four digits that only grow."""
 
 _LOCK = 7_237_955  # any number: the advisory lock of whoever migrates

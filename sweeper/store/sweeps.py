@@ -5,13 +5,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
+from uuid import uuid4
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
-from sweeper.errors import DigestError, InputError, UnknownSweepError, UnreadableError, choices
+from sweeper.errors import (
+    DigestError,
+    InputError,
+    SpecError,
+    UnknownSweepError,
+    UnreadableError,
+    choices,
+)
 from sweeper.results import SweepState
-from sweeper.spec import Sweep
+from sweeper.spec import Sweep, alike
 from sweeper.spec.difference import differences
 from sweeper.store import tables
 from sweeper.store.clock import now
@@ -86,7 +94,10 @@ def admitted(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
     row = connection.execute(
         select(tables.sweep).where(tables.sweep.c.name == sweep.name)
     ).one_or_none()
-    return "new" if row is None else _compared(row, sweep, extend=extend)
+    if row is not None:
+        return _compared(row, sweep, extend=extend)
+    _refuse_alike(connection, sweep)
+    return "new"
 
 
 def register(
@@ -94,8 +105,11 @@ def register(
 ) -> Outcome:
     """Insert a sweep, its slots and probes, or open it again.
 
-    Raises DigestError if another study file has its name, InputError if it is restored in part.
+    Raises DigestError if another study file has its name, InputError if it is restored in part, or
+    if names of a new one are alike.
     """
+    if sweep.name not in names(connection):
+        _refuse_alike(connection, sweep, restoring=restoring)
     if _insert(connection, sweep):
         _add_slots(connection, sweep, ())
         _add_probes(connection, sweep)
@@ -132,7 +146,27 @@ def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = Fa
         )
         head = f"sweep {sweep.name!r} is registered from another study file; {advice}:"
         raise DigestError("\n  ".join([head, *map(str, changed)]))
+    if not sweep.confirms and (found := alike.problems(sweep, parsed(row.spec))):
+        raise SpecError(f"{sweep.name}: {problem}" for problem in found)
     return "extended"
+
+
+def _refuse_alike(connection: Connection, sweep: Sweep, *, restoring: bool = False) -> None:
+    """Raise SpecError for names of a new sweep that MySQL takes for one, on every database.
+
+    What is on record elsewhere may be restored, and confirmed, where the database tells them apart.
+    """
+    apart = connection.dialect.name not in ("mysql", "mariadb")
+    if apart and (restoring or sweep.confirms):
+        return
+    folded = alike.folded(sweep.name)
+    others = [name for name in names(connection) if alike.folded(name) == folded]
+    found = [
+        f"name: differs from that of the sweep {other!r} in case alone, {alike.ADVICE}"
+        for other in others
+    ]
+    if found := found + alike.problems(sweep):
+        raise SpecError(f"{sweep.name}: {problem}" for problem in found)
 
 
 def stop(connection: Connection, name: str, why: str | None = None) -> None:
@@ -179,6 +213,7 @@ def _insert(connection: Connection, sweep: Sweep) -> bool:
         state="open",
         created_at=now(),
         opened_at=now(),
+        identity=uuid4().hex,
     )
     try:
         with connection.begin_nested():

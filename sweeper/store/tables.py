@@ -119,6 +119,8 @@ sweep = Table(
     # When it was opened last: errors from before then do not count any more.
     Column("opened_at", Double, nullable=False, server_default="0"),
     Column("error", Written, nullable=True),
+    # What its Optuna studies are marked with. NULL: registered before studies were marked.
+    Column("identity", String(32), nullable=True),
     **_OPTIONS,
 )
 
