@@ -46,7 +46,9 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
     """Write a sweep into a folder and return the files. Raises InputError, SweeperError.
 
     Each file is the old one or the new one, whole; sweep.json, which is read first, comes last.
+    A folder that holds something else under these names is refused.
     """
+    _refuse_others(folder, dump.sweep.name)
     rows = {name: getattr(dump, name) for name in ("provenance", "brackets", "failures", "drifts")}
     sheet = {
         "format": cells.FORMAT,
@@ -66,6 +68,26 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
     return [write_whole(folder / name, content) for name, content in written.items()]
+
+
+def _refuse_others(folder: Path, name: str) -> None:
+    """Raise InputError if a folder has files that an export of this sweep did not write."""
+    sheet, facts = folder / SHEET, folder / FACTS
+    try:
+        if sheet.exists():
+            found = json.loads(sheet.read_text(encoding="utf-8"))
+            ours = isinstance(found, dict) and found.get("name") == name
+        elif facts.exists():  # one that was cut off: the sheet comes last, the facts first
+            ours = {row.get("sweep") for row in _read_parquet(facts)} <= {name}
+        else:
+            ours = not any((folder / one).exists() for one in (FLAT, FRONTS))
+    except (InputError, OSError, ValueError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{folder}: holds files that are no export of {name}, and would be overwritten: "
+            "give another --out, or move them"
+        )
 
 
 def read(folder: Path) -> Dump:

@@ -214,9 +214,15 @@ def store(storage_url: str) -> Iterator[Store]:
 @pytest.fixture(
     params=["sqlite_url", pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
 )
-def everywhere(request: pytest.FixtureRequest) -> Iterator[Store]:
+def everywhere_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database; the test runs on each kind, MariaDB too."""
+    return str(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def everywhere(everywhere_url: str) -> Iterator[Store]:
     """A store with its schema, on each kind of database."""
-    with closing(Store(request.getfixturevalue(request.param))) as store:
+    with closing(Store(everywhere_url)) as store:
         store.upgrade()
         yield store
 

@@ -45,6 +45,32 @@ def saved(store: Store, name: str, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.parametrize("name", ["facts.csv", "fronts.csv", "sweep.json", "facts.parquet"])
+def test_an_export_overwrites_no_file_of_a_users(store: Store, tmp_path: Path, name: str) -> None:
+    service.register(store, small_sweep())
+    folder = tmp_path / "own"
+    folder.mkdir()
+    (folder / name).write_text("my own\n")
+    with pytest.raises(InputError, match="holds files that are no export of tiny, and would be"):
+        saved(store, "tiny", folder)
+    assert [file.name for file in folder.iterdir()] == [name]
+    assert (folder / name).read_text() == "my own\n"
+
+
+def test_an_export_overwrites_its_own_also_a_half_made_one_and_no_other_sweeps(
+    store: Store, tmp_path: Path
+) -> None:
+    for name in ("tiny", "tin"):
+        service.register(store, small_sweep(name))
+        work(name, store, pack=18, train=fake_train)
+    saved(store, "tiny", tmp_path / "out")
+    for left in ("nothing", "sweep.json", "fronts.csv", "facts.csv"):
+        (tmp_path / "out" / left).unlink(missing_ok=True)
+        with pytest.raises(InputError, match="are no export of tin,"):
+            saved(store, "tin", tmp_path / "out")
+    assert archive.read(saved(store, "tiny", tmp_path / "out")).sweep == small_sweep()
+
+
 def some(store: Store, sweep: Sweep, count: int) -> None:
     """Work on a sweep until some of its trials are on record."""
     service.register(store, sweep)

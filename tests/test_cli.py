@@ -213,6 +213,21 @@ def test_check_counts_the_ranges_to_find_and_fits_80_columns(
     assert "4 ranges to find first: 3 x 16 networks x 8 steps\n" in out
 
 
+def test_check_refuses_arms_that_differ_in_case_alone(sweeper: Command, folder: Path) -> None:
+    file = folder / "twins.yaml"
+    strength = "{penalty: l1, strength: {log_uniform: [1e-5, 1e-3]}}"
+    file.write_text(
+        "name: twins\ndataset: digits\nmodel: mlp(32)\ntraining: {epochs: 1}\n"
+        f"search: {{trials: 1}}\narms: {{L1: {strength}, l1: {strength}}}\n"
+    )
+    code, out, error = sweeper("check", str(file))
+    assert (code, out) == (2, "")
+    assert error == (
+        f"error: {file}: arms.l1: differs from 'L1' in case alone, which MySQL and MariaDB take "
+        "for one name: rename one of them\n"
+    )
+
+
 def test_every_mistake_of_a_study_file_is_one_line(sweeper: Command, folder: Path) -> None:
     text = STUDY.replace("digits", "digit").replace("trials: 6", "trials: 0")
     (folder / "tiny.yaml").write_text(text)

@@ -141,6 +141,25 @@ def test_optuna_may_come_second(store: Store, storage_url: str, database: Databa
     assert use_optuna(storage_url) == ["tiny/l1/0"]
 
 
+@pytest.mark.parametrize(
+    ("made", "named"),
+    [
+        ("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL)", "alembic_version"),
+        ("CREATE TABLE studies (id INTEGER, patient VARCHAR(9))", "studies"),
+        ("CREATE TABLE trials (id INTEGER, drug VARCHAR(9))", "trials"),
+    ],
+)
+def test_tables_of_somebodys_where_optuna_needs_its_own_are_refused_and_left_alone(
+    everywhere_url: str, made: str, named: str
+) -> None:
+    with closing(Database(parse(everywhere_url))) as database:
+        database.create(lambda connection: connection.execute(text(made)))
+        said = f"under names that it needs: {named}; give"
+        with closing(Store(everywhere_url)) as store, pytest.raises(SchemaError, match=said):
+            store.upgrade()
+        assert table_names(database) == {named}
+
+
 def test_going_back_leaves_optunas_tables_alone(store: Store, storage_url: str) -> None:
     use_optuna(storage_url)
     database = Database(parse(storage_url))

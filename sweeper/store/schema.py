@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 HEAD = "0007"
 """The newest version in db/versions; versions are numbers of four digits that only grow."""
 
+_OPTUNAS = {"studies": "study_name", "trials": "trial_id", "version_info": "library_version"}
+"""Names of Optuna's tables that others may have, too, and a column by which it knows them."""
+_ALEMBIC = "alembic_version"
 _LOCK = 7_237_955  # any number: the advisory lock of whoever migrates
 _version = table(VERSION_TABLE, column("version_num"))
 
@@ -32,6 +35,8 @@ def upgrade(database: Database) -> None:
 
     current = _current(database)
     _refuse_newer(database, current)
+    if not current:
+        _refuse_others(database)
     if current != HEAD:
         database.create(migrate)
 
@@ -50,6 +55,31 @@ def _refuse_newer(database: Database, current: str) -> None:
         raise SchemaError(
             f"storage {database.url.shown} has schema {current}, newer than this program's {HEAD}; "
             "install a newer sweeper"
+        )
+
+
+def _refuse_others(database: Database) -> None:
+    """Raise SchemaError if tables of somebody's stand where Optuna will look for its own."""
+    if database.url.file is not None and not database.url.file.exists():
+        return
+
+    def look(connection: Connection) -> list[str]:
+        inspector = inspect(connection)
+        # In any schema of the search path: so Optuna looks for them, too.
+        there = {name for name in (*_OPTUNAS, _ALEMBIC) if inspector.has_table(name)}
+        found = [
+            name
+            for name, key in _OPTUNAS.items()
+            if name in there and key not in {one["name"] for one in inspector.get_columns(name)}
+        ]
+        # Of the same name and form for everybody who uses Alembic; Optuna makes it last.
+        alembic = {_ALEMBIC} & there if "version_info" not in there else set()
+        return sorted({*found, *alembic})
+
+    if others := database.read(look):
+        raise SchemaError(
+            f"storage {database.url.shown} has tables that are not Optuna's under names that it "
+            f"needs: {', '.join(others)}; give sweeper a database or a schema of its own"
         )
 
 
