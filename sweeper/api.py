@@ -3,6 +3,7 @@
 Storage is a URL; unless given it is SWEEPER_STORAGE, or sweeper.db in the current folder.
 """
 
+import logging
 import os
 from collections.abc import Callable
 from functools import partial
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from sweeper.store import Store
     from sweeper.worker.capacity import PackSize
 
+_log = logging.getLogger("sweeper.launch")
 DEFAULT_STORAGE = "sqlite:///sweeper.db"
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
 
@@ -96,7 +98,7 @@ def launch(
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
     place = sweep.name if isinstance(study, Sweep) else str(study)
     try_out(sweep, place, folder=data, on_wait=on_note or _ignore)
-    store = _store(storage)
+    store = _store(storage, on_note or _log.warning)
     try:
         most = store.most_workers
         if workers is not None and most is not None and workers > most:
@@ -140,7 +142,7 @@ def confirm(
     """
     from sweeper.confirming import confirmation, confirmed, continued
 
-    store = _store(storage)
+    store = _store(storage, options.get("on_note") or _log.warning)
     try:
         store.check()
         searched = store.results(name)
@@ -247,10 +249,14 @@ def logs_folder(name: str) -> Path:
     return Path("sweeps") / name / "logs"
 
 
-def _store(storage: str | None) -> "Store":
+def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) -> "Store":
+    """Open a storage; with `on_note`, one that is away is waited for as by a worker."""
+    from sweeper.patience import SERVICE, Patience, saying
     from sweeper.store import Store
 
-    return Store(storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
+    patience = Patience(SERVICE, saying(on_note)) if on_note else None
+    url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
+    return Store(url, patience=patience)
 
 
 def _ignore(told: object) -> None:

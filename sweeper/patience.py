@@ -60,6 +60,11 @@ _READ_ONLY_CODES = frozenset({1036, 1792, 1836, 1874})
 _READ_ONLY_OPTION = 1290
 
 
+SAY_AFTER = 2.0
+SAY_EVERY = 60.0
+"""Seconds after which, and then how often, somebody is told that a database is waited for."""
+
+
 def ignore(line: str, seconds: float) -> None:
     """Tell nobody."""
 
@@ -99,6 +104,20 @@ class Patience:
             # Jitter: those who met in a deadlock should not meet again.
             time.sleep(random.uniform(0.5, 1.0) * longest)  # noqa: S311
         raise AssertionError("unreachable: the loop has no end")
+
+
+def saying(tell: Callable[[str], None]) -> Callable[[str, float], None]:
+    """Return what tells now and then, in one line, that the database is waited for."""
+    said_at = float("-inf")
+
+    def waiting(line: str, seconds: float) -> None:
+        nonlocal said_at
+        now = time.monotonic()
+        if seconds >= SAY_AFTER and now - said_at >= SAY_EVERY:
+            said_at = now
+            tell(f"waiting for the database, for {seconds:.0f} s now: {line}")
+
+    return waiting
 
 
 def passes_by_itself(error: BaseException) -> bool:

@@ -2,10 +2,8 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -15,6 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import Postgres, wait_for
 from fakes import fake_result, optuna_study, small_sweep
+from proxy import Proxy
 
 from sweeper import service
 from sweeper.errors import StorageError
@@ -159,46 +158,6 @@ def has(store: Store, trials: int) -> bool:
     return store.status("tiny").done >= trials
 
 
-class Proxy:
-    """Forwards TCP on loopback to a Unix socket; stops forwarding while it is frozen."""
-
-    def __init__(self, target: str) -> None:
-        self.target = target
-        self.flows = threading.Event()
-        self.flows.set()
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            far = socket.socket(socket.AF_UNIX)
-            far.connect(self.target)
-            self.open += [near, far]
-            for one, other in ((near, far), (far, near)):
-                threading.Thread(target=self._copy, args=(one, other), daemon=True).start()
-
-    def _copy(self, one: socket.socket, other: socket.socket) -> None:
-        try:
-            while data := one.recv(65536):
-                self.flows.wait()
-                other.sendall(data)
-            other.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-
-    def close(self) -> None:
-        self.flows.set()
-        self.listener.close()
-        for one in self.open:
-            one.close()
-
-
 @pytest.mark.postgres
 @pytest.mark.slow
 def test_a_connection_frozen_for_longer_than_a_lease_harms_nothing(
@@ -213,14 +172,14 @@ def test_a_connection_frozen_for_longer_than_a_lease_harms_nothing(
         with workers(through, 1, "--delay", "0.2") as (far,):
             wait_for(lambda: store.status("tiny").done >= 2, 60)
             wait_for(lambda: store.status("tiny").workers[0].slots)
-            proxy.flows.clear()
+            proxy.freeze()
             with workers(postgres_url, 1, "--delay", "0.2") as (near,):
                 frozen = store.status("tiny").workers[0].id
                 wait_for(lambda: not alive(store, frozen), 30)
                 # What it held is trained by the other, which does the rest, too.
                 ended([near])
                 assert store.finished("tiny")
-                proxy.flows.set()
+                proxy.thaw()
                 ended([far])
         assert_exact(store, sweep)
         assert store.status("tiny").failures.get("lease over", 0) >= 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from conftest import Postgres
 from fakes import small_sweep
+from sqlalchemy import Connection
 
 from sweeper import api
 from sweeper.cli import main
@@ -327,7 +328,6 @@ def test_more_gpus_than_sqlite_has_workers_for_are_no_error(
     ("options", "said"),
     [
         ("ssl_ca=/nowhere/of/it.pem", "(ssl_ca): [Errno 2] No such file or directory"),
-        ("sslmode=require", "(sslmode): Connection.__init__() got an unexpected keyword argument"),
         ("charset=nope", "(charset): "),
     ],
 )
@@ -340,3 +340,45 @@ def test_options_that_a_driver_cannot_take_are_named(
     assert ended.value.code == StorageError.exit_code
     assert f"cannot connect with the options of its URL {said}" in error
     assert "a bug in sweeper" not in error
+
+
+@pytest.mark.parametrize(
+    ("url", "line"),
+    [
+        (f"{URL}?prepare_threshold=often", "prepare_threshold: must be a whole number >= 0, or no"),
+        (f"{URL}?connect_timeout=5s", "connect_timeout: must be a whole number, got '5s'"),
+        (f"{URL}?sslmode=require&sslmode=disable", "sslmode: is given twice"),
+        (f"{URL}?conect_timeout=5", "got 'conect_timeout'; allowed: .*did you mean 'connect_time"),
+        (f"{URL}?autocommit=true", "no such option in the URL: got 'autocommit'; allowed: applic"),
+        (f"{URL}?plugin=mine", "no such option in the URL: got 'plugin'; allowed"),
+        ("mysql://me@db/sweeps?sslmode=require", "got 'sslmode'; allowed: bind_address, charset"),
+        ("mysql://me@db/sweeps?read_timeout=", "read_timeout: must be a whole number, got ''"),
+        ("mysql://me@db/sweeps?ssl_check_hostname=maybe", "must be true or false, got 'maybe'"),
+    ],
+)
+def test_options_of_a_url_are_checked_before_anything_connects(url: str, line: str) -> None:
+    with pytest.raises(InputError, match=line) as caught:
+        Store(url)
+    assert str(caught.value).startswith("storage: ")
+
+
+@pytest.mark.postgres
+def test_options_of_a_url_reach_the_driver_with_their_type(postgres_url: str) -> None:
+    for option, threshold in (("prepare_threshold=0", 0), ("prepare_threshold=None", None)):
+        store = Store(f"{postgres_url}&{option}&connect_timeout=5")
+        assert store.engine_options["connect_args"]["connect_timeout"] == 5
+
+        def given(connection: Connection) -> object:
+            driver = connection.connection.driver_connection
+            return driver.prepare_threshold if driver else ""
+
+        assert store._database.read(given) == threshold
+        store.close()
+
+
+def test_options_of_a_mysql_url_reach_the_driver_with_their_type(mariadb_url: str) -> None:
+    store = Store(f"{mariadb_url}?read_timeout=5&charset=utf8mb4&ssl_disabled=false")
+    assert store.engine_options["connect_args"]["read_timeout"] == 5
+    store.upgrade()
+    assert store.names() == ()
+    store.close()

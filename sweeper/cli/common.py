@@ -104,14 +104,17 @@ DataFolder = Annotated[
 
 
 @contextmanager
-def opened(storage: str, *, new: bool = False) -> Iterator["Store"]:
+def opened(
+    storage: str, *, new: bool = False, waits: bool = False, known: bool = False
+) -> Iterator["Store"]:
     """Open the storage of a command that needs tables to be there. Raises StorageError.
 
-    `new`: a SQLite file that is not there yet is made.
+    `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database that is away, and says so; `known` as of `Store`.
     """
+    from sweeper.patience import SERVICE, Patience, saying
     from sweeper.store import Store
 
-    store = Store(storage)
+    store = Store(storage, patience=Patience(SERVICE, saying(warn)) if waits else None, known=known)
     try:
         if new and not store.is_there:
             store.upgrade()

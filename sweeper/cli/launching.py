@@ -140,7 +140,7 @@ def confirm(
     )
     registered = conduct(train)
     terminal = console()
-    with opened(storage) as store:
+    with opened(storage, waits=True) as store:
         sweep, status = store.sweep(registered), store.status(registered)
         facts, searched = store.results(registered), store.results(name)
     for part in show(sweep, facts, searched):

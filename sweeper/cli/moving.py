@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Artifacts, Name, Storage, console, counting, many, opened
+from sweeper.cli.common import Artifacts, Name, Storage, console, counting, many, opened, warn
 from sweeper.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def export(
         )
     folder = out or Path("sweeps") / name / "export"
     terminal = console()
-    with opened(storage) as store:
+    with opened(storage, waits=True) as store:
         files = _saved(store, name, folder)
         if name + SUFFIX in store.names():
             again = folder / CONFIRMED
@@ -114,12 +114,13 @@ def restore(
     """
     from sweeper import networks, service
     from sweeper.archive import CONFIRMED, read_all
+    from sweeper.patience import SERVICE, Patience, saying
     from sweeper.store import Store
 
     dumps = read_all(folder)
     if (folder / CONFIRMED / networks.FILE).exists():
         networks.check(folder / CONFIRMED, dumps[-1])
-    store = Store(storage)
+    store = Store(storage, patience=Patience(SERVICE, saying(warn)))
     terminal = console()
     try:
         with terminal.status(f"{dumps[0].sweep.name}: facts") as shown:

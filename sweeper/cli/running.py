@@ -1,5 +1,6 @@
 """Commands that train: run, worker."""
 
+import os
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -133,7 +134,7 @@ def ending(name: str, storage: str, report: Path | None, *, say_how: bool = Fals
     from sweeper.report import confirmation_of
 
     terminal = console()
-    with opened(storage) as store:
+    with opened(storage, waits=True) as store:
         sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
         found, known = store.brackets(name), confirmation_of(store, name, facts)
         terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
@@ -162,10 +163,13 @@ def worker(
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
     from sweeper.worker import capacity, devices, work
+    from sweeper.worker.lease import PARENT
 
     devices.checked(device)
     size = capacity.checked(pack)
-    with opened(storage) as store:
+    # The launcher has just found the database from this machine: if it is away now, it comes back.
+    launched = PARENT in os.environ
+    with opened(storage, waits=launched, known=launched) as store:
         done = work(
             name,
             store,

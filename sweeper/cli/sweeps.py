@@ -32,7 +32,7 @@ def status(
     ] = False,
 ) -> None:
     """Show how far a sweep is, and its workers."""
-    with opened(storage) as store:
+    with opened(storage, waits=watch) as store:
         if as_json and watch:
             raise InputError("--json, --watch: give one of them, not both")
         if as_json:

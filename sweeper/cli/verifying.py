@@ -46,7 +46,7 @@ def verify(
     if artifacts is None:
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     terminal = console()
-    with opened(storage) as store, counting("networks") as on_network:
+    with opened(storage, waits=True) as store, counting("networks") as on_network:
         found = judge(name, store, artifacts, folder=data, device=device, on_network=on_network)
     missing = [one for one in found if one.kept and one.found is None]
     never = sum(not one.kept for one in found)
@@ -82,7 +82,7 @@ def drift(
     from sweeper.redo import redo
 
     terminal = console()
-    with opened(storage) as store:
+    with opened(storage, waits=True) as store:
         with counting("trials") as on_trial:
             redo(name, store, trials=trials, device=device, folder=data, on_trial=on_trial)
         found = drifts(store.results(name), store.drifts(name))

@@ -127,5 +127,6 @@ def _folder(health: Health, file: Path) -> Finding:
 
 def _server(health: Health) -> Iterator[Finding]:
     found = health.server()
-    yield Finding("reach", "ok", "it answers")
+    pooled = ", through a pooler" if health.is_pooled() else ""
+    yield Finding("reach", "ok", f"it answers{pooled}")
     yield verdicts.server(found)

@@ -61,6 +61,7 @@ def guard(storage: RDBStorage, study: int, mark: str, trial: int | None = None) 
         session.close()
         raise KeyError(study)
 
+
 LONGEST = 65_535
 """Bytes of a text in Optuna's tables on MySQL. Of what is written here, only a choice is longer:
 figures and notes come in pieces of 2,045 characters, which JSON writes in at most 24,540 bytes."""

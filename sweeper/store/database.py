@@ -14,6 +14,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sweeper.errors import SchemaError, StorageError
 from sweeper.patience import (
+    COMMAND,
     Patience,
     code,
     is_read_only,
@@ -172,7 +173,9 @@ class Database:
             return self._contact.written  # it fails over to another; else it is the wrong one
         away = is_unreachable(error)
         self._away = self._away or away
-        return (away and self._contact.reached) or passes_by_itself(error)
+        if self._contact.reached:
+            return away or passes_by_itself(error)
+        return seconds < COMMAND and passes_by_itself(error)
 
     def _translated(self, error: DBAPIError) -> StorageError:
         original = of_driver(error)

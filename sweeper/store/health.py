@@ -11,6 +11,7 @@ from sweeper.loopback import is_loopback
 from sweeper.store import leases, rights, schema, sqlite, sweeps, tables
 from sweeper.store.clock import now
 from sweeper.store.database import Database
+from sweeper.store.sessions import is_pooled
 
 HEAD = schema.HEAD
 _PRODUCTS = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB", "sqlite": "SQLite"}
@@ -69,6 +70,10 @@ class Health:
             return Server(_PRODUCTS[name], tuple(part for part in version if isinstance(part, int)))
 
         return self._database.read(ask)
+
+    def is_pooled(self) -> bool:
+        """Tell whether a pooler lies between."""
+        return self._database.read(is_pooled)
 
     def link(self) -> Link:
         """Return how a server is reached."""
