@@ -13,9 +13,9 @@ from factories import make_facts, make_status, make_sweep
 
 from sweeper import showing
 from sweeper.dashboard import Application, server
-from sweeper.dashboard.access import is_loopback
 from sweeper.errors import InputError, StorageError
 from sweeper.fronts import fronts
+from sweeper.loopback import is_loopback
 from sweeper.search import Search
 from sweeper.store import Store
 
@@ -99,9 +99,24 @@ def test_a_host_that_others_can_reach_is_refused_without_a_token(
         server.serve(empty, host, 0)
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
 def test_addresses_of_this_machine_alone_are_loopback(host: str) -> None:
     assert is_loopback(host)
+
+
+def test_an_address_may_stand_in_the_brackets_of_a_url(
+    empty: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, int]] = []
+
+    def refused(host: str, port: int) -> Any:
+        asked.append((host, port))
+        raise InputError("it would listen")
+
+    monkeypatch.setattr(server, "_server", refused)
+    with pytest.raises(InputError, match="it would listen"):
+        server.serve(empty, "[::1]", 8080)
+    assert asked == [("::1", 8080)]
 
 
 def test_a_port_in_use_is_one_line(empty: Store, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1045,6 +1045,17 @@ def test_two_that_wait_for_each_other_both_get_through(postgres_url: str, sweep:
         ("mysql://u:geheim@h/d", "mysql+pymysql://u:geheim@h/d", None),
         ("mariadb://u:geheim@h/d", "mariadb+pymysql://u:geheim@h/d", None),
         ("postgresql://h/d?password=geheim", "postgresql+psycopg://h/d?password=geheim", None),
+        (
+            "postgresql://u:geheim@%2Fvar%2Frun%2Fpostgresql:5433/d",
+            "postgresql+psycopg://u:geheim@/d?host=%2Fvar%2Frun%2Fpostgresql&port=5433",
+            None,
+        ),
+        (
+            "mysql://u@%2Frun%2Fmysqld.sock/d?charset=utf8mb4",
+            "mysql+pymysql://u@/d?charset=utf8mb4&unix_socket=%2Frun%2Fmysqld.sock",
+            None,
+        ),
+        ("postgresql://u@[::1]:5/d", "postgresql+psycopg://u@[::1]:5/d", None),
     ],
 )
 def test_urls_are_completed_and_shown_without_passwords(

@@ -75,8 +75,8 @@ def _socket(url: URL, driver: str) -> URL:
         return url
     port = {"port": str(url.port)} if url.port else {}
     place = {"host": host, **port} if driver.startswith("postgresql") else {"unix_socket": host}
-    account = {"username": url.username, "password": url.password, "database": url.database}
-    return URL.create(driver, **account, query={**url.query, **place})
+    query = {**url.query, **place}
+    return URL.create(driver, url.username, url.password, database=url.database, query=query)
 
 
 def holds_password(text: str) -> bool:
