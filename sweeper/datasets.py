@@ -12,20 +12,15 @@ from filelock import FileLock
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeper import catalogue
+from sweeper import catalogue, dataset_files
 from sweeper.errors import DataError, choices
 from sweeper.homes import cache_folder, expanded
 
 Array = NDArray[Any]
 
 SPLIT_SEED = 0
-_IDX_FILES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
-_TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+_BLANK = 0.1
+"""Share of images of a single value from which on a dataset is damaged."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,10 +84,13 @@ def data_folder(folder: str | Path | None = None) -> Path:
 def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:
     """Load a dataset onto a device, downloading it first if need be. Raises DataError."""
     known = _known(name)
-    where = Path() if known.bundled else data_folder(folder)
-    raw: Raw = catalogue.load(known.loader)(where)
+    place = Path() if known.bundled else data_folder(folder)
+    raw: Raw = catalogue.load(known.loader)(place)
+    _check_labels(name, known, raw, place)
     train, validation = split(raw.train_labels, known.validation)
     mean, deviation = _moments(raw.train_images[train])
+    if not deviation:
+        raise _damaged(name, known, place, f"all pixels of its training images are {mean:g}")
     digest = hashlib.sha256(f"{name} {mean!r} {deviation!r}".encode())
     parts = []
     for images, labels in (
@@ -105,10 +103,10 @@ def load(name: str, folder: str | Path | None = None, device: str | torch.device
         centred = images.astype(np.float32) - np.float32(mean)
         scaled = torch.from_numpy(centred / np.float32(deviation))
         parts.append(Part(scaled.to(device), torch.from_numpy(labels.astype(np.int64)).to(device)))
-    sizes = tuple(len(part) for part in parts)
-    if sizes != (known.train, known.validation, known.test):
-        wanted = (known.train, known.validation, known.test)
-        raise DataError(f"{name}: has {sizes} images, expected {wanted}: the files are damaged")
+    if not known.hash:
+        _check_images(name, known, raw, place)
+    elif digest.hexdigest() != known.hash:
+        raise _damaged(name, known, place, "its images are not those that were published")
     part_train, part_validation, part_test = parts
     return Data(
         name, known.classes, part_train, part_validation, part_test, hash=digest.hexdigest()
@@ -126,9 +124,11 @@ def fetch(name: str, folder: str | Path | None = None) -> Path | None:
 
 def is_here(name: str, folder: str | Path | None = None) -> bool:
     """Tell whether a dataset can be loaded without being downloaded."""
-    kind = _TORCHVISION.get(name)
-    raw = data_folder(folder) / (kind or "") / "raw"
-    return kind is None or all((raw / file).is_file() for file in _IDX_FILES)
+    known = _known(name)
+    if known.bundled:
+        return True
+    raw = dataset_files.raw_folder(data_folder(folder), known)
+    return all((raw / file).is_file() for file in dataset_files.shapes(known))
 
 
 def images_like(name: str, count: int = 64) -> Data:
@@ -161,6 +161,51 @@ def split(labels: Array, validation: int) -> tuple[Array, Array]:
     return np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 
+def _check_labels(name: str, known: catalogue.Dataset, raw: Raw, folder: Path) -> None:
+    """Raise DataError for images and labels that cannot be those of a dataset."""
+    expected = (known.train + known.validation, known.test)
+    for part, images, labels, count in (
+        ("training", raw.train_images, raw.train_labels, expected[0]),
+        ("test", raw.test_images, raw.test_labels, expected[1]),
+    ):
+        said = ""
+        if images.shape != (count, *known.shape) or labels.shape != (count,):
+            found = f"{' x '.join(map(str, images.shape))} and {len(labels)} labels"
+            wanted = " x ".join(map(str, (count, *known.shape)))
+            said = f"its {part} images are {found}, expected {wanted}"
+        elif images.dtype.kind not in "ui" or images.min() < 0 or labels.dtype.kind not in "ui":
+            said = f"its {part} images or labels are not whole numbers from 0 on"
+        elif len(outside := labels[(labels < 0) | (labels >= known.classes)]):
+            allowed = f"0 to {known.classes - 1}, such as {outside[0]}"
+            said = f"{len(outside):,} of its {part} labels are not {allowed}"
+        elif len(absent := np.setdiff1d(np.arange(known.classes), labels)):
+            said = f"none of its {part} labels is {absent[0]}"
+        if said:
+            raise _damaged(name, known, folder, said)
+
+
+def _check_images(name: str, known: catalogue.Dataset, raw: Raw, folder: Path) -> None:
+    """Raise DataError for images that nobody has published, where no hash of them is known."""
+    if damage := dataset_files.damage(dataset_files.raw_folder(folder, known), known):
+        raise _damaged(name, known, folder, next(iter(damage.values())))
+    for part, images in (("training", raw.train_images), ("test", raw.test_images)):
+        flat = images.reshape(len(images), -1)
+        blank = int((flat.min(axis=1) == flat.max(axis=1)).sum())
+        if blank > _BLANK * len(flat):
+            said = f"{blank:,} of its {len(flat):,} {part} images are of a single value"
+            raise _damaged(name, known, folder, said)
+        if (flat == flat[0]).all():
+            raise _damaged(name, known, folder, f"all of its {part} images are equal")
+
+
+def _damaged(name: str, known: catalogue.Dataset, folder: Path, said: str) -> DataError:
+    """Return the error for a damaged dataset: which files it comes from, if these tell."""
+    raw = dataset_files.raw_folder(folder, known)
+    files = [f"{raw / file} {why}" for file, why in dataset_files.damage(raw, known).items()]
+    mend = f"; delete them, and sweeper data {name} fetches them again" if known.torchvision else ""
+    return DataError(f"{name}: damaged: {'; '.join(files) or said}{mend}")
+
+
 def _moments(images: Array) -> tuple[float, float]:
     """Mean and deviation of all pixels, from sums of whole numbers: the same on any machine."""
     counts = np.bincount(images.ravel())
@@ -182,32 +227,36 @@ def read_digits(folder: Path) -> Raw:
 
 def read_mnist(folder: Path) -> Raw:
     """Read MNIST through torchvision from `folder`/MNIST/raw."""
-    return _read_torchvision("MNIST", folder)
+    return _read_torchvision("mnist", folder)
 
 
 def read_fashion_mnist(folder: Path) -> Raw:
     """Read Fashion-MNIST through torchvision from `folder`/FashionMNIST/raw."""
-    return _read_torchvision("FashionMNIST", folder)
+    return _read_torchvision("fashion-mnist", folder)
 
 
-def _read_torchvision(kind: str, folder: Path) -> Raw:
+def _read_torchvision(name: str, folder: Path) -> Raw:
     from torchvision import datasets  # two seconds
 
-    raw = folder / kind / "raw"
+    known = _known(name)
+    kind = known.torchvision
+    raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
     dataset = getattr(datasets, kind)
     try:
-        if not all((raw / file).is_file() for file in _IDX_FILES):
+        if not all((raw / file).is_file() for file in files):
             folder.mkdir(parents=True, exist_ok=True)
             # One process downloads; the others wait here and then find the files.
             with FileLock(folder / f".{kind}.lock"):
                 dataset(str(folder), train=True, download=True)
         train = dataset(str(folder), train=True, download=False)
         test = dataset(str(folder), train=False, download=False)
-    except (OSError, RuntimeError, ValueError, AssertionError) as error:
+    except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        if dataset_files.damage(raw, known) or all((raw / file).is_file() for file in files):
+            raise _damaged(name, known, folder, reason) from error
         raise DataError(
             f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "
-            f"{', '.join(_IDX_FILES)}; set SWEEPER_DATA or --data to a folder that has them"
+            f"{', '.join(files)}; set SWEEPER_DATA or --data to a folder that has them"
         ) from error
     return Raw(
         train.data.numpy()[:, None],

@@ -1,8 +1,14 @@
 """Datasets: one split for everybody, one line when something is missing."""
 
+import dataclasses
+import gzip
+import hashlib
 import os
+import shutil
+import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper import datasets, models
+from sweeper import dataset_files, datasets, models
 from sweeper.catalogue import DATASETS, MODELS
 from sweeper.errors import DataError, PluginError
 
@@ -52,17 +58,182 @@ def test_split_is_stratified_exact_and_fixed(labels: list[int], validation: int)
     assert np.array_equal(again[1], held_out)
 
 
-def test_missing_files_give_one_line_that_says_what_is_expected_where(tmp_path: Path) -> None:
+def test_missing_files_give_one_line_that_says_what_is_expected_where(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No network: the file that is there stays alone.
+    monkeypatch.setattr("torchvision.datasets.mnist.MNIST.mirrors", ["http://127.0.0.1:9/"])
     raw = tmp_path / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    for name in datasets._IDX_FILES:
-        (raw / name).write_bytes(b"nothing of use")
     with pytest.raises(DataError) as caught:
         datasets.load("mnist", tmp_path)
     text = str(caught.value)
     assert "\n" not in text
+    assert "not found" in text
     assert str(raw) in text
     assert "train-images-idx3-ubyte" in text
+
+
+KINDS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+
+
+def published(folder: Path, name: str) -> Path:
+    """Write a dataset as it is published: real MNIST, or as many images of noise."""
+    raw = folder / KINDS[name] / "raw"
+    raw.mkdir(parents=True)
+    if name == "mnist":
+        for file in (Path(os.environ["SWEEPER_DATA"]) / "MNIST" / "raw").glob("*ubyte"):
+            shutil.copy(file, raw)
+            (raw / file.name).chmod(0o644)
+        return raw
+    random = np.random.default_rng(0)
+    for stem, count in (("train", 60_000), ("t10k", 10_000)):
+        pixels = random.integers(0, 256, count * 784, dtype=np.uint8).tobytes()
+        head = struct.pack(">4B3I", 0, 0, 8, 3, count, 28, 28)
+        (raw / f"{stem}-images-idx3-ubyte").write_bytes(head + pixels)
+        labels = random.integers(0, 10, count, dtype=np.uint8).tobytes()
+        head = struct.pack(">4BI", 0, 0, 8, 1, count)
+        (raw / f"{stem}-labels-idx1-ubyte").write_bytes(head + labels)
+    return raw
+
+
+def overwrite(path: Path, at: int, content: bytes) -> None:
+    with path.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+def zero_half(raw: Path) -> None:
+    path = raw / "train-images-idx3-ubyte"
+    size = path.stat().st_size
+    os.truncate(path, size // 2)
+    os.truncate(path, size)
+
+
+def equal_images(raw: Path) -> None:
+    path = raw / "t10k-images-idx3-ubyte"
+    overwrite(path, 16, 10_000 * bytes(index % 256 for index in range(784)))
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str, str]] = {
+    # What is done to the files; what is said where checksums are known, and where none are.
+    "half of it zeros": (
+        zero_half,
+        "train-images-idx3-ubyte has another checksum",
+        "30,000 of its 60,000 training images are of a single value",
+    ),
+    "another bit": (
+        lambda raw: overwrite(raw / "t10k-images-idx3-ubyte", 5_000_000, b"x"),
+        "t10k-images-idx3-ubyte has another checksum",
+        "",
+    ),
+    "equal images": (
+        equal_images,
+        "t10k-images-idx3-ubyte has another checksum",
+        "all of its test images are equal",
+    ),
+    "labels outside": (
+        lambda raw: overwrite(raw / "train-labels-idx1-ubyte", 1000, b"\xff" * 4),
+        *["train-labels-idx1-ubyte 4 labels are not 0 to 9, the first of them 255"] * 2,
+    ),
+    "a copy": (
+        lambda raw: shutil.copy(raw / "t10k-labels-idx1-ubyte", raw / "train-labels-idx1-ubyte"),
+        *["train-labels-idx1-ubyte is a copy of t10k-labels-idx1-ubyte"] * 2,
+    ),
+    "cut off": (
+        lambda raw: os.truncate(raw / "train-images-idx3-ubyte", 40_000_000),
+        *["train-images-idx3-ubyte is cut off: 40,000,000 bytes, expected 47,040,016"] * 2,
+    ),
+    "too long": (
+        lambda raw: os.truncate(raw / "train-labels-idx1-ubyte", 60_009),
+        *["train-labels-idx1-ubyte is too long: 60,009 bytes, expected 60,008"] * 2,
+    ),
+    "empty": (
+        lambda raw: os.truncate(raw / "t10k-labels-idx1-ubyte", 0),
+        *["t10k-labels-idx1-ubyte is empty"] * 2,
+    ),
+    "garbage": (
+        lambda raw: (raw / "t10k-labels-idx1-ubyte").write_bytes(b"nothing of use"),
+        *["t10k-labels-idx1-ubyte is no file of this kind"] * 2,
+    ),
+    "compressed": (
+        lambda raw: (raw / "t10k-labels-idx1-ubyte").write_bytes(gzip.compress(b"labels")),
+        *["t10k-labels-idx1-ubyte is compressed: gunzip it"] * 2,
+    ),
+    "fewer": (
+        lambda raw: (raw / "train-labels-idx1-ubyte").write_bytes(
+            struct.pack(">4BI", 0, 0, 8, 1, 50_000) + bytes(50_000)
+        ),
+        *["train-labels-idx1-ubyte holds 50,000, expected 60,000"] * 2,
+    ),
+    "one class": (
+        lambda raw: overwrite(raw / "train-labels-idx1-ubyte", 8, bytes(60_000)),
+        "train-labels-idx1-ubyte has another checksum",
+        "none of its training labels is 1",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            "mnist",
+            marks=pytest.mark.skipif(
+                "SWEEPER_DATA" not in os.environ, reason="SWEEPER_DATA names no MNIST folder"
+            ),
+        ),
+        "fashion-mnist",
+    ],
+)
+def test_damaged_files_are_named_with_what_is_wrong(name: str, tmp_path: Path) -> None:
+    raw = published(tmp_path / "whole", name)
+    assert len(datasets.load(name, tmp_path / "whole").test) == 10_000
+    for number, (damage, *texts) in enumerate(DAMAGE.values()):
+        folder = tmp_path / str(number)
+        damaged = folder / KINDS[name] / "raw"
+        shutil.copytree(raw, damaged)
+        damage(damaged)
+        if not (said := texts[name != "mnist"]):
+            datasets.load(name, folder)
+            continue
+        with pytest.raises(DataError) as caught:
+            datasets.load(name, folder)
+        text = str(caught.value)
+        assert text.startswith(f"{name}: damaged: ")
+        assert text.endswith(f"{said}; delete them, and sweeper data {name} fetches them again")
+        assert "\n" not in text
+        if said.startswith(("train-", "t10k-")):
+            assert f"{damaged}/{said}" in text
+        shutil.rmtree(folder)
+
+
+def test_files_of_unknown_checksum_are_held_against_what_they_were_unpacked_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = published(tmp_path, "fashion-mnist")
+    file = raw / "t10k-images-idx3-ubyte"
+    packed = gzip.compress(file.read_bytes(), 1)
+    (raw / f"{file.name}.gz").write_bytes(packed)
+    known = dataclasses.replace(
+        DATASETS["fashion-mnist"], downloads={f"{file.name}.gz": hashlib.md5(packed).hexdigest()}
+    )
+    assert dataset_files.damage(raw, known) == {}
+    overwrite(file, 5_000_000, b"another")
+    assert dataset_files.damage(raw, known) == {file.name: f"is not what {file.name}.gz holds"}
+    # One that is not as it was published says nothing.
+    assert dataset_files.damage(raw, DATASETS["fashion-mnist"]) == {}
+
+
+def test_checksums_of_downloads_are_torchvisions() -> None:
+    from torchvision import datasets as torchvisions
+
+    for known in DATASETS.values():
+        if known.torchvision:
+            theirs = dict(getattr(torchvisions, known.torchvision).resources)
+            assert not known.downloads or dict(known.downloads) == theirs
+            assert {f"{file}.gz" for file in dataset_files.shapes(known)} == set(theirs)
+            assert set(known.checksums) in (set(), set(dataset_files.shapes(known)))
 
 
 def test_folder_is_the_option_then_the_environment_then_the_cache(
@@ -83,7 +254,7 @@ def test_unknown_dataset_suggests_the_near_miss() -> None:
 def test_two_processes_ask_for_data_at_once_and_one_downloads(tmp_path: Path) -> None:
     # The download itself is replaced: it writes real files slowly, and counts itself.
     program = f"""
-import struct, sys, time
+import random, struct, sys, time
 from pathlib import Path
 import torchvision.datasets as tv
 root = Path({str(tmp_path)!r})
@@ -97,14 +268,14 @@ def download(self):
     raw = Path(self.raw_folder); raw.mkdir(parents=True, exist_ok=True)
     for stem, n in (("train", 60000), ("t10k", 10000)):
         head = struct.pack(">4B3I", 0, 0, 8, 3, n, 28, 28)
-        (raw / f"{{stem}}-images-idx3-ubyte").write_bytes(head + bytes(n * 784))
+        (raw / f"{{stem}}-images-idx3-ubyte").write_bytes(head + random.randbytes(n * 784))
         labels = bytes(i % 10 for i in range(n))
         head = struct.pack(">4BI", 0, 0, 8, 1, n)
         (raw / f"{{stem}}-labels-idx1-ubyte").write_bytes(head + labels)
 
 tv.MNIST.download = download
 from sweeper.datasets import fetch
-fetch("mnist", root)
+fetch("fashion-mnist", root)
 """
     children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
     assert [child.wait(timeout=120) for child in children] == [0, 0]

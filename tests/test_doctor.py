@@ -1,6 +1,7 @@
 """The doctor: what it finds wrong, that one check stops no other, and that it leaves nothing."""
 
 import json
+import math
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ from optuna.storages import RDBStorage
 
 from sweeper import loop_cache
 from sweeper.cli import main
-from sweeper.doctor import storage, verdicts
+from sweeper.doctor import Finding, examine_machine, storage, verdicts
 from sweeper.errors import LeaseLost
 from sweeper.loop_cache import LoopCache
 from sweeper.spec import Sweep
@@ -487,40 +488,45 @@ def test_data_folders_that_are_missing_or_no_use_are_told(
 def test_datasets_are_found_and_damage_is_told(
     doctor: Doctor, sqlite_url: str, tmp_path: Path
 ) -> None:
-    def write(kind: str, name: str, dimensions: int, size: int) -> None:
+    def write(kind: str, name: str, *shape: int, cut: int = 0) -> None:
         folder = tmp_path / "data" / kind / "raw"
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / name).open("wb") as file:
-            file.write(bytes((0, 0, 8, dimensions)))
-            file.truncate(size)
+            file.write(bytes((0, 0, 8, len(shape))))
+            file.write(b"".join(size.to_bytes(4, "big") for size in shape))
+            file.truncate(file.tell() + math.prod(shape) - cut)
+
+    def examined(data: Path | None) -> list[Finding]:
+        nothing: Callable[[], int] = lambda: 0  # noqa: E731
+        found = examine_machine(data, cores=nothing, gpus=nothing, usable=nothing)
+        return [one for one in found if one.check == "datasets"]
 
     assert doctor(sqlite_url)[1]["datasets"].startswith("ok: digits; not there: mnist, fashion-mn")
     for kind in ("MNIST", "FashionMNIST"):
-        write(kind, "train-images-idx3-ubyte", 3, 47_040_016)
-        write(kind, "train-labels-idx1-ubyte", 1, 60_008)
-        write(kind, "t10k-images-idx3-ubyte", 3, 7_840_016)
-        write(kind, "t10k-labels-idx1-ubyte", 1, 10_008)
-    assert doctor(sqlite_url)[1]["datasets"] == "ok: digits, mnist, fashion-mnist -> "
-    for dimensions, size in ((1, 10_007), (3, 10_008)):
-        write("MNIST", "t10k-labels-idx1-ubyte", dimensions, size)
-        code, out = 0, []
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(tmp_path)
-            from sweeper.doctor import examine_machine
-
-            nothing: Callable[[], int] = lambda: 0  # noqa: E731
-            found = examine_machine(None, cores=nothing, gpus=nothing, usable=nothing)
-            out = [one for one in found if one.check == "datasets"]
+        write(kind, "train-images-idx3-ubyte", 60_000, 28, 28)
+        write(kind, "train-labels-idx1-ubyte", 60_000)
+        write(kind, "t10k-images-idx3-ubyte", 10_000, 28, 28)
+        write(kind, "t10k-labels-idx1-ubyte", 10_000)
+    damaged, there = examined(tmp_path / "data")
+    assert (damaged.state, there.result) == ("wrong", "digits, fashion-mnist")
+    assert damaged.result.startswith(
+        "mnist: damaged: train-images-idx3-ubyte has another checksum;"
+    )
+    shutil.rmtree(tmp_path / "data" / "MNIST")
+    mine = tmp_path / "my data"
+    mine.symlink_to(tmp_path / "data")
+    for shape, cut, said in (
+        ((10_000,), 1, "is cut off: 10,007 bytes, expected 10,008"),
+        ((5, 1, 1), 0, "is no file of this kind"),
+        ((10_000,), 0, "has another checksum"),
+    ):
+        write("MNIST", "t10k-labels-idx1-ubyte", *shape, cut=cut)
+        out = examined(None)
         assert [one.state for one in out] == ["wrong", "ok"]
-        assert out[0].result == "mnist: t10k-labels-idx1-ubyte: damaged"
+        assert out[0].result == f"mnist: damaged: t10k-labels-idx1-ubyte {said}"
         assert out[0].todo == f"rm -r {tmp_path}/data/MNIST/raw; sweeper data mnist"
-        mine = tmp_path / "my data"
-        if not mine.exists():
-            mine.symlink_to(tmp_path / "data")
-        found = examine_machine(mine, cores=nothing, gpus=nothing, usable=nothing)
-        todo = next(one.todo for one in found if one.check == "datasets")
+        todo = examined(mine)[0].todo
         assert todo == f"rm -r '{mine}/MNIST/raw'; sweeper data mnist --data '{mine}'"
-        assert code == 0
 
 
 def test_the_cache_of_compiled_loops_is_looked_at_and_left_as_it_is(

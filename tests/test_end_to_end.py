@@ -186,7 +186,6 @@ def test_a_network_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
 def test_data_that_cannot_be_had_are_one_line(tmp_path: Path) -> None:
     raw = tmp_path / "data" / "MNIST" / "raw"
     raw.mkdir(parents=True)
-    (tmp_path / "data").chmod(0o555)
     for name in ("train-images", "train-labels", "t10k-images", "t10k-labels"):
         kind = "idx3" if "images" in name else "idx1"
         (raw / f"{name}-{kind}-ubyte").write_bytes(b"")
@@ -194,5 +193,4 @@ def test_data_that_cannot_be_had_are_one_line(tmp_path: Path) -> None:
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert len(out.splitlines()) == 1
-    assert out.startswith("error: MNIST: not found")
-    assert "train-images-idx3-ubyte" in out
+    assert out.startswith(f"error: mnist: damaged: {raw}/train-images-idx3-ubyte is empty; ")

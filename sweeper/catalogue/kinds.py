@@ -132,3 +132,11 @@ class Dataset:
     test: int
     bundled: bool = False
     """Whether it comes with a package, and needs no folder."""
+    torchvision: str = ""
+    """Its class in torchvision.datasets, for one in the format of MNIST; also its folder."""
+    hash: str = ""
+    """Of all images, labels and the split, where it is known: by it a dataset is whole."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """File -> its SHA-256, where it is known."""
+    downloads: Mapping[str, str] = field(default_factory=dict)
+    """Compressed file -> its MD5, as it was published."""

@@ -109,7 +109,8 @@ def opened(
 ) -> Iterator["Store"]:
     """Open the storage of a command that needs tables to be there. Raises StorageError.
 
-    `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database that is away, and says so; `known` as of `Store`.
+    `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database
+    that is away, and says so. `known` as of `Store`.
     """
     from sweeper.patience import SERVICE, Patience, saying
     from sweeper.store import Store

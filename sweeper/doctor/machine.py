@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 
-from sweeper import __version__, catalogue, loop_cache
+from sweeper import __version__, catalogue, dataset_files, loop_cache
 from sweeper.doctor.findings import GIB, Check, Finding, findings, refusal
 from sweeper.errors import InputError
 from sweeper.homes import cache_folder, expanded
@@ -17,15 +17,6 @@ MEMORY = GIB
 """Bytes under which a worker may find no room."""
 
 OTHER = "give another: --data FOLDER, or SWEEPER_DATA"
-
-# Bytes of each file as the sizes of the dataset give them, after its magic number.
-_FILES = {
-    "train-images-idx3-ubyte": (3, 16 + 60_000 * 784),
-    "train-labels-idx1-ubyte": (1, 8 + 60_000),
-    "t10k-images-idx3-ubyte": (3, 16 + 10_000 * 784),
-    "t10k-labels-idx1-ubyte": (1, 8 + 10_000),
-}
-_FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 
 
 def examine_machine(
@@ -95,29 +86,20 @@ def _datasets(given: Path | None) -> Iterator[Finding]:
         bundled = [name for name, dataset in catalogue.DATASETS.items() if dataset.bundled]
         yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
         return
-    for name in catalogue.DATASETS:
-        raw = folder / _FOLDERS.get(name, "") / "raw"
-        if catalogue.DATASETS[name].bundled:
-            there.append(name)
-        elif damage := [file for file in _FILES if (raw / file).is_file() and not _fits(raw, file)]:
-            result = f"{name}: {', '.join(damage)}: damaged"
+    for name, known in catalogue.DATASETS.items():
+        raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
+        if damage := dataset_files.damage(raw, known):
+            result = f"{name}: damaged: {'; '.join(map(' '.join, damage.items()))}"
             fetch = ["sweeper", "data", name, *(["--data", str(given)] if given else [])]
             todo = f"{shlex.join(['rm', '-r', str(raw)])}; {shlex.join(fetch)}"
             yield Finding("datasets", "wrong", result, todo)
-        elif all((raw / file).is_file() for file in _FILES):
-            there.append(name)
+        elif all((raw / file).is_file() for file in files):
+            there.append(name)  # or bundled with a package
         else:
             missing.append(name)
     todo = "fetched when needed, or by sweeper data NAME" if missing else ""
     result = ", ".join(there) + (f"; not there: {', '.join(missing)}" if missing else "")
     yield Finding("datasets", "ok", result, todo)
-
-
-def _fits(raw: Path, file: str) -> bool:
-    dimensions, size = _FILES[file]
-    with (raw / file).open("rb") as opened:
-        magic = opened.read(4)
-    return magic == bytes((0, 0, 8, dimensions)) and (raw / file).stat().st_size == size
 
 
 def _loops() -> Finding:
