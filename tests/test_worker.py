@@ -163,15 +163,102 @@ def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
     assert store.status("tiny").failures in ({"killed": 2}, {"killed": 4})
 
 
-def test_sigterm_gives_slots_back_within_ten_seconds(store: Store) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_gives_slots_back_within_ten_seconds(store: Store, number: signal.Signals) -> None:
     service.register(store, small_sweep())
     with worker_process(store.url, "--delay", "60") as process:
         wait_for(lambda: claimed(store) > 0)
-        process.terminate()
+        process.send_signal(number)
         output, _ = process.communicate(timeout=10)
     assert process.returncode == Interrupted.exit_code
-    assert "error: stopped by SIGTERM" in output
+    assert f"error: stopped by {number.name}" in output
     assert claimed(store) == 0
+    assert "RUNNING" not in states(store)
+
+
+def test_a_worker_hears_sigterm_though_its_launcher_did_not(store: Store) -> None:
+    service.register(store, small_sweep())
+    deaf = ["sh", "-c", 'trap "" TERM HUP; exec "$0" "$@"', sys.executable]
+    with subprocess.Popen(
+        [*deaf, str(HERE / "fakes.py"), "tiny", "--delay", "60"],
+        env={**os.environ, "SWEEPER_STORAGE": store.url, "PYTHONPATH": str(HERE.parent)},
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        try:
+            wait_for(lambda: claimed(store) > 0)
+            process.send_signal(signal.SIGHUP)  # by nohup: that is not for it
+            process.terminate()
+            assert process.wait(timeout=60) == Interrupted.exit_code
+        finally:
+            process.kill()
+    assert claimed(store) == 0
+
+
+# A worker whose process is its own, and which is busy where no signal is looked for.
+BUSY = """\
+import sys, time
+from fakes import fake_probe
+from sweeper.catalogue import load
+from sweeper.errors import SweeperError
+from sweeper.store import Store
+from sweeper.worker import leaving, loop
+
+def busy(*_, **__):
+    print("busy", flush=True)
+    time.sleep(300)
+
+def loads(*_, **__):
+    return load("slow_to_load:make")
+
+if sys.argv[2] == "training":
+    leaving.LIMIT = 1.0
+    how = dict(train=busy, probe=fake_probe, pack=2)
+else:
+    loop.Trainer, how = loads, {}
+try:
+    loop.work("tiny", Store(sys.argv[1]), alone=True, **how)
+except SweeperError as error:
+    print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.mark.parametrize(
+    ("where", "said"),
+    [
+        ("training", "error: asked to stop while busy, and ended\n"),
+        # As is torch; the error that the import ends with is another one.
+        ("loading", "Interrupted: stopped by SIGTERM\n"),
+    ],
+)
+def test_a_busy_worker_gives_its_slots_back_and_ends(
+    store: Store, tmp_path: Path, where: str, said: str
+) -> None:
+    service.register(store, small_sweep())
+    (tmp_path / "slow_to_load.py").write_text(
+        "import time\nprint('busy', flush=True)\ntime.sleep(300)"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", BUSY, store.url, where],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": f"{HERE}{os.pathsep}{HERE.parent}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "busy\n"
+            assert (claimed(store) > 0) == (where == "training")
+            process.terminate()
+            _, errors = process.communicate(timeout=60)
+        finally:
+            process.kill()
+    assert (process.returncode, errors) == (Interrupted.exit_code, said)
+    assert claimed(store) == 0
+    assert not any(worker.alive for worker in store.status("tiny").workers)
+    # What Optuna has of it, the next one mends.
+    assert work("tiny", store, pack=4, train=fake_train) == 18
     assert "RUNNING" not in states(store)
 
 

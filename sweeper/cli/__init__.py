@@ -1,5 +1,17 @@
 """The `sweeper` command. Every module is loaded by the command that needs it, none with torch."""
 
-from sweeper.cli.app import main
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command and exit: see `sweeper.cli.app`."""
+    try:
+        from sweeper.cli import app
+
+        app.main(arguments)
+    except KeyboardInterrupt:  # while modules are still loaded: no traceback of it
+        sys.exit(130)
+
 
 __all__ = ["main"]

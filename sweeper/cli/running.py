@@ -1,6 +1,7 @@
 """Commands that train: run, worker."""
 
 import os
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -87,6 +88,11 @@ def run(
     )
     name = conduct(train)
     ending(name, storage, None if no_report else report or report_path(name))
+
+
+def _say(line: str) -> None:
+    with suppress(OSError):  # the terminal may be gone: what it was for, SIGHUP tells
+        typer.echo(line)
 
 
 def conduct(train: "Callable[..., object]") -> str:
@@ -177,6 +183,7 @@ def worker(
             pack=size,
             folder=data,
             artifacts=artifacts,
-            on_event=typer.echo,
+            on_event=_say,
+            alone=True,
         )
     typer.echo(f"{name}: {many(done, 'trial')} done by this worker")

@@ -22,7 +22,7 @@ PROGRESS_SECONDS = 5.0
 BRIEF_SECONDS = 2.0
 """For which a renewal is tried again before the launcher and the lease are looked at."""
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stop:
@@ -33,6 +33,12 @@ class Stop:
 
     def __init__(self) -> None:
         self._reason = ""
+        self._raises = False
+
+    @property
+    def asked(self) -> bool:
+        """Whether the worker was asked to stop."""
+        return bool(self._reason)
 
     def set(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -41,6 +47,29 @@ class Stop:
         """Raise Interrupted once the worker was asked to stop."""
         if self._reason:
             raise Interrupted(self._reason)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Have a signal raise Interrupted wherever it arrives in a `with` block: in an import, say.
+
+        For what holds nothing that is to be given back.
+        """
+        self.check()
+        self._raises = True
+        try:
+            yield
+        except Exception:
+            self.check()  # what is raised by a signal may come out as another error, or as none
+            raise
+        finally:
+            self._raises = False
+        self.check()
+
+    def receive(self, number: int) -> None:
+        """Take a signal."""
+        self.set(f"stopped by {signal.Signals(number).name}")
+        if self._raises:
+            self.check()
 
     def wait(self, seconds: float) -> None:
         """Sleep, but not on after a signal."""
@@ -51,7 +80,7 @@ class Stop:
 
 @contextmanager
 def signals() -> Iterator[Stop]:
-    """Turn the first SIGTERM or Ctrl-C into a Stop; the second one acts as it did before."""
+    """Turn the first SIGTERM, Ctrl-C or SIGHUP into a Stop; the second one acts as before."""
     stop = Stop()
     before: dict[signal.Signals, Any] = {}
 
@@ -61,12 +90,12 @@ def signals() -> Iterator[Stop]:
 
     def receive(number: int, frame: FrameType | None) -> None:
         restore()
-        stop.set(f"stopped by {signal.Signals(number).name}")
+        stop.receive(number)
 
     if threading.current_thread() is threading.main_thread():
         for number in _SIGNALS:
-            if signal.getsignal(number) is signal.SIG_IGN:
-                continue  # started in the background of a script: Ctrl-C is not for it
+            if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGTERM:
+                continue  # started in the background of a script, or by nohup: not for it
             before[number] = signal.signal(number, receive)
     try:
         yield stop

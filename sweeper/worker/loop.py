@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from sweeper.worker.capacity import PackSize
 from sweeper.worker.clerk import Clerk, Pack, Task
 from sweeper.worker.desk import Desk
 from sweeper.worker.lease import Lease, Stop, orphaned, signals
+from sweeper.worker.leaving import in_time
 from sweeper.worker.packs import Packs
 from sweeper.worker.spent import Spent
 from sweeper.worker.ticking import ticking, unwrapped
@@ -47,12 +48,14 @@ def work(
     artifacts: str | None = None,
     on_event: Callable[[str], None] | None = None,
     on_spent: Callable[[Spent], None] | None = None,
+    alone: bool = False,
 ) -> int:
     """Work until the sweep is finished or stopped; return how many trials were recorded here.
 
     Slots that are not finished are given back, whatever happens. `on_spent` is told at the end
     what the time went into. The networks of a confirmation are kept at `artifacts`, a folder or a
-    bucket. Raises Interrupted after a signal, TrainingError, StorageError,
+    bucket. `alone`: the process is this worker's alone, and is ended where it does not stop within
+    ten seconds of being asked to. Raises Interrupted after a signal, TrainingError, StorageError,
     UnknownSweepError, and what loading the data raises.
     """
     tell = on_event or _log.info
@@ -63,23 +66,27 @@ def work(
         signals() as stop,
         closing(store.another(outage.patience(stop, tell))) as own,
         Desk(partial(Clerk.open, own, sweep, leaving, kept)) as desk,
+        ExitStack() as stack,
     ):
         worker = _Worker(name, own, desk, leaving, stop, tell, keeps=kept is not None)
+        if alone:
+            stack.enter_context(in_time(stop, own, lambda: worker.holder))
         if orphaned():
             raise Interrupted("the launcher is gone")
         desk.wait(desk.submit(Clerk.create), stop.check)
         worker.mend()
         if worker.anything_left():
-            trainer = Trainer(
-                sweep,
-                device=device,
-                pack=pack,
-                folder=folder,
-                train=train,
-                probe=probe,
-                data=data,
-                on_event=tell,
-            )
+            with stop.at_once():  # torch, the data and a first look at packs take their time
+                trainer = Trainer(
+                    sweep,
+                    device=device,
+                    pack=pack,
+                    folder=folder,
+                    train=train,
+                    probe=probe,
+                    data=data,
+                    on_event=tell,
+                )
             desk.wait(desk.submit(Clerk.prepare), stop.check)
             with worker.reckoning(on_spent):
                 worker.run(trainer)
@@ -99,6 +106,8 @@ class _Worker:
         keeps: bool,
     ) -> None:
         self.done = 0
+        self.holder = ""
+        """The worker of the present lease, in whose name slots are held."""
         self._keeps = keeps
         self._name, self._store = name, store
         self._desk, self._leaving = desk, leaving
@@ -141,6 +150,7 @@ class _Worker:
         while self.anything_left():
             try:
                 with Lease(self._store, self._name, trainer.device, self._stop) as lease:
+                    self.holder = lease.worker
                     self._tell(f"joined as {lease.worker} on {trainer.device}")
                     self._check_identity()
                     packs = Packs(self._desk, self._leaving, lease, trainer, self._recorded)
