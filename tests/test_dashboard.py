@@ -23,10 +23,10 @@ from sweeper.store import Store
 @contextmanager
 def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
     """Serve on a free port in a thread; give the URL that was announced."""
-    made: list[server._Server] = []
+    made: list[server.Server] = []
     usual = server._server
 
-    def remembered(host: str, port: int) -> server._Server:
+    def remembered(host: str, port: int) -> server.Server:
         made.append(usual(host, port))
         return made[-1]
 

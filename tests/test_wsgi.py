@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,6 +17,7 @@ import pytest
 from conftest import wait_for
 from fakes import small_sweep
 from test_access import RIGHT, TOKEN, ask, cookie, filled, log_in
+from test_connections import HALF, holding, is_served
 from test_metrics import scraped, value
 
 from sweeper.dashboard import wsgi
@@ -29,7 +30,9 @@ README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 def command() -> list[str]:
     """Return README's line for gunicorn, on a free port."""
     (line,) = re.findall(
-        r"^gunicorn (.*) 'sweeper\.dashboard\.wsgi:application\(\)'$", README, re.M
+        r"^gunicorn (.*) 'sweeper\.dashboard\.wsgi:application\(\)'$",
+        README.replace("\\\n", ""),
+        re.M,
     )
     options = line.split()
     assert options[-2:] == ["--bind", "127.0.0.1:8080"]
@@ -113,6 +116,16 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
     assert [path.name for path in folder.iterdir()] == ["redis.py"]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [16, 64, 200])
+def test_under_gunicorn_half_requests_hold_up_nobody(tmp_path: Path, number: int) -> None:
+    lines: list[str] = []
+    with gunicorn(filled(tmp_path), lines, **{VARIABLE: TOKEN}) as url, ExitStack() as stack:
+        holding(stack, url, number, HALF)
+        assert is_served(url)
+    assert "Traceback" not in "".join(lines)
+
+
 @pytest.mark.parametrize(
     ("own", "problem"),
     [
@@ -123,6 +136,8 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
         ({VARIABLE: TOKEN, "SWEEPER_STORAGE": ""}, "SWEEPER_STORAGE: is not set"),
         ({VARIABLE: TOKEN, "SWEEPER_STORAGE": "sqlite:////nowhere/at/all.db"}, "no schema yet"),
         ({VARIABLE: TOKEN, "SWEEPER_DASHBOARD_ALLOW_EDIT": "no"}, "ALLOW_EDIT: got 'no'"),
+        ({VARIABLE: TOKEN, "SWEEPER_DASHBOARD_PROXIES": "-1"}, "PROXIES: got '-1'; allowed: 0 to"),
+        ({"SWEEPER_DASHBOARD_OPEN": "1", "SWEEPER_DASHBOARD_PROXIES": "1"}, "needs a token"),
     ],
 )
 def test_what_may_not_serve_ends_with_one_line(

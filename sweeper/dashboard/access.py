@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterable
 from http import HTTPStatus
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, quote
+from urllib.parse import parse_qs, quote, urlsplit
 
 from sweeper.dashboard import headers, pages
+from sweeper.dashboard.guesses import Guesses, client
 from sweeper.dashboard.health import Health
 from sweeper.dashboard.pages import Answer
 from sweeper.dashboard.sweeps import within
@@ -28,7 +29,6 @@ _NEVER = re.compile(r"/api/studies/-?[0-9]+/rename/*|/incompatible-rdb-schema/*"
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:[0-9]*)?", re.IGNORECASE)
 _WITHIN = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sweeper dashboard"')
-_LATER = ("Retry-After", "2")
 
 
 def guarded(
@@ -37,13 +37,15 @@ def guarded(
     *,
     read_only: bool,
     check: Callable[[], None],
+    proxies: int = 0,
 ) -> "WSGIApplication":
     """Let in who has the token, and through what only reads unless `read_only` is false.
 
     Without a token everybody is let in who asks for this machine by a name of its own: for servers
-    on loopback only. `check` raises StorageError while the database does not answer.
+    on loopback only. `check` raises StorageError while the database does not answer. `proxies` is
+    how many stand before the server and say whom they were asked by.
     """
-    door = Token(token) if token is not None else None
+    door = _Door(token, proxies) if token is not None else None
     healthy = Health(check)
 
     def decide(environ: "WSGIEnvironment") -> Answer | None:
@@ -59,12 +61,10 @@ def guarded(
             return pages.refused(
                 HTTPStatus.FORBIDDEN, "this host name is not known here; ask for localhost"
             )
-        # Browsers tell where a request comes from; another site's pages have no business here.
-        foreign = environ.get("HTTP_SEC_FETCH_SITE") in {"cross-site", "same-site"}
-        if foreign and method not in READING:
+        if method not in READING and not _comes_from_our_pages(environ):
             return pages.refused(HTTPStatus.FORBIDDEN, "asked for by another site")
         if door is not None:
-            answer = _at_the_door(door, environ, method, path)
+            answer = door.answer(environ, method, path)
             if answer is not None:
                 return answer
         else:
@@ -85,45 +85,60 @@ def guarded(
     return application
 
 
-def _at_the_door(door: Token, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
-    """Return what whoever may not go on is told, and the answers of /login and /logout."""
-    if (method, path) == ("POST", "/login"):
-        return _login(door, environ)
-    if (method, path) == ("POST", "/logout"):
-        environ[WHO] = "open"
-        return pages.moved("/login", ("Set-Cookie", _cookie(environ, door.cookie, "", seconds=0)))
-    scheme, _, given = environ.get("HTTP_AUTHORIZATION", "").partition(" ")
-    bearer = scheme.lower() == "bearer"
-    session = door.opened_by(environ.get("HTTP_COOKIE", ""))
-    right = session or (bearer and door.tried(given.strip().encode("latin-1")))
-    if right:
-        environ[WHO] = "session" if session else "token"
-        return pages.logged_in() if path == "/login" and method in READING else None
-    if right is None:
-        return pages.refused(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens", _LATER)
-    if method in {"GET", "HEAD"} and "text/html" in environ.get("HTTP_ACCEPT", ""):
-        return pages.login(HTTPStatus.UNAUTHORIZED, _asked_for(environ, path), "", _CHALLENGE)
-    reason = "this is not the token" if bearer else "a token is needed"
-    return pages.refused(HTTPStatus.UNAUTHORIZED, reason, _CHALLENGE)
+class _Door:
+    """Where the token is asked for.
 
+    The right one is let in whatever was guessed before: its owner may share an address with those
+    who guess, and nobody may lock him out. Wrong ones are told to wait, address by address.
+    """
 
-def _login(door: Token, environ: "WSGIEnvironment") -> Answer:
-    body = _read(environ, at_most=LARGEST_LOGIN)
-    if body is None:
-        return pages.refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long for a login")
-    try:
-        form = parse_qs(body.decode("latin-1"), max_num_fields=4)
-    except ValueError:
-        form = {}
-    following = _safe(form.get("next", [""])[-1])
-    right = door.tried(form.get("token", [""])[-1].strip().encode())
-    if right:
-        environ[WHO] = "token"
-        return pages.moved(following, ("Set-Cookie", _cookie(environ, door.cookie, door.session())))
-    if right is None:
-        problem = "Too many wrong tokens. Wait a few seconds, then try again."
-        return pages.login(HTTPStatus.TOO_MANY_REQUESTS, following, problem, _LATER)
-    return pages.login(HTTPStatus.UNAUTHORIZED, following, "This is not the token.", _CHALLENGE)
+    def __init__(self, token: bytes, proxies: int) -> None:
+        self._token, self._guesses, self._proxies = Token(token), Guesses(), proxies
+
+    def answer(self, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
+        """Return what whoever may not go on is told, and the answers of /login and /logout."""
+        token = self._token
+        if (method, path) == ("POST", "/login"):
+            return self._login(environ)
+        if (method, path) == ("POST", "/logout"):
+            environ[WHO] = "open"
+            token.end(environ.get("HTTP_COOKIE", ""))
+            return pages.moved("/login", ("Set-Cookie", _cookie(environ, token.cookie, "", 0)))
+        bearer = token.opened_by_header(environ.get("HTTP_AUTHORIZATION", ""))
+        session = token.opened_by(environ.get("HTTP_COOKIE", ""))
+        if session or bearer:
+            environ[WHO] = "session" if session else "token"
+            return pages.logged_in() if path == "/login" and method in READING else None
+        if bearer is False and (seconds := self._wrong(environ)):
+            return pages.refused(HTTPStatus.TOO_MANY_REQUESTS, "too many wrong tokens", seconds)
+        if method in {"GET", "HEAD"} and "text/html" in environ.get("HTTP_ACCEPT", ""):
+            return pages.login(HTTPStatus.UNAUTHORIZED, _asked_for(environ, path), "", _CHALLENGE)
+        reason = "a token is needed" if bearer is None else "this is not the token"
+        return pages.refused(HTTPStatus.UNAUTHORIZED, reason, _CHALLENGE)
+
+    def _login(self, environ: "WSGIEnvironment") -> Answer:
+        body = _read(environ, at_most=LARGEST_LOGIN)
+        if body is None:
+            return pages.refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long for a login")
+        try:
+            form = parse_qs(body.decode("latin-1"), max_num_fields=4)
+        except ValueError:
+            form = {}
+        following = _safe(form.get("next", [""])[-1])
+        if self._token.is_right(form.get("token", [""])[-1].strip().encode()):
+            environ[WHO] = "token"
+            session = _cookie(environ, self._token.cookie, self._token.session())
+            return pages.moved(following, ("Set-Cookie", session))
+        if seconds := self._wrong(environ):
+            problem = "This is not the token, and there were too many wrong ones. Wait a little."
+            return pages.login(HTTPStatus.TOO_MANY_REQUESTS, following, problem, seconds)
+        problem = "This is not the token."
+        return pages.login(HTTPStatus.UNAUTHORIZED, following, problem, _CHALLENGE)
+
+    def _wrong(self, environ: "WSGIEnvironment") -> tuple[str, str] | None:
+        """Count a wrong token; returns the header that says how long to wait, after many."""
+        seconds = self._guesses.wrong(client(environ, self._proxies))
+        return ("Retry-After", str(seconds)) if seconds else None
 
 
 def _change_refused(path: str, *, read_only: bool) -> Answer | None:
@@ -148,6 +163,29 @@ def _names_loopback(header: str) -> bool:
     return found is not None and is_loopback(found[1])
 
 
+def _comes_from_our_pages(environ: "WSGIEnvironment") -> bool:
+    """Return whether no page of another site has a browser send this; programs send no sign."""
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site in {"same-origin", "none"}
+    # Browsers tell that to https and localhost alone, and old ones do not; then the origin says it.
+    origin = environ.get("HTTP_ORIGIN") or environ.get("HTTP_REFERER")
+    if origin is None:
+        return True
+    try:
+        asking, asked = urlsplit(origin), urlsplit(f"//{environ.get('HTTP_HOST', '')}")
+        # Which of the two ports a Host without one means, a proxy with HTTPS knows, and not we.
+        ports = {80, 443, None} if asked.port in {80, 443, None} else {asked.port}
+        return (
+            asking.scheme in {"http", "https"}
+            and bool(asking.hostname)
+            and asking.hostname == asked.hostname
+            and asking.port in ports
+        )
+    except ValueError:
+        return False
+
+
 def _asked_for(environ: "WSGIEnvironment", path: str) -> str:
     query = environ.get("QUERY_STRING", "")
     there = quote(path.encode("latin-1")) + (f"?{query}" if query else "")
@@ -160,7 +198,7 @@ def _safe(following: str) -> str:
 
 
 def _cookie(
-    environ: "WSGIEnvironment", name: str, value: str, *, seconds: int = SESSION_SECONDS
+    environ: "WSGIEnvironment", name: str, value: str, seconds: int = SESSION_SECONDS
 ) -> str:
     # Lax, not Strict: a link from elsewhere should not ask for the token again. It sends the
     # cookie with GET only, which changes nothing.

@@ -71,6 +71,11 @@ def of_dashboards(
     return started
 
 
+def every(further: dict[str, str]) -> list[tuple[str, str]]:
+    """Return these headers and those of every answer."""
+    return list({**_ALL, **further}.items())
+
+
 def added(start: "StartResponse", further: dict[str, str]) -> "StartResponse":
     """Return `start` with these headers, in place of any others of the same names."""
     ours = {**_ALL, **further}

@@ -1,21 +1,22 @@
-"""A small threading server for both dashboards, behind the access control."""
+"""Both dashboards behind the access control, as one application, and served."""
 
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
-from socketserver import TCPServer, ThreadingMixIn
-from typing import TYPE_CHECKING, Any
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from functools import partial
+from typing import TYPE_CHECKING
 
 from sweeper.dashboard.access import guarded
 from sweeper.dashboard.application import Application
+from sweeper.dashboard.connections import LARGEST_BODY, LARGEST_UPLOAD, Server
+from sweeper.dashboard.guesses import PROXIES_VARIABLE
 from sweeper.dashboard.logs import Log
 from sweeper.dashboard.metrics import Metrics
 from sweeper.dashboard.polls import Polls
 from sweeper.dashboard.reaping import reaping
-from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
+from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE, Token
 from sweeper.dashboard.watch import Watch
 from sweeper.errors import InputError
 from sweeper.loopback import bare, is_loopback
@@ -37,11 +38,18 @@ def site(
     *,
     allow_edit: bool = False,
     artifacts: str | None = None,
+    proxies: int = 0,
 ) -> Iterator["WSGIApplication"]:
     """Give all that is served as one WSGI application; meanwhile leases that are over are ended.
 
-    Without a token it answers this machine alone. Raises StorageError as `Application` does.
+    Without a token it answers this machine alone. `proxies`: how many stand before the server.
+    Raises InputError, and StorageError as `Application` does.
     """
+    if token is None and proxies:
+        raise InputError(
+            f"{PROXIES_VARIABLE}: others can reach the dashboard behind a proxy, so it needs a "
+            f"token: set {VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
+        )
     metrics = Metrics()
     watch = Watch(metrics, log)
     store = store.another(store.patience.telling(watch.retried))
@@ -59,7 +67,9 @@ def site(
     ):
         page = metrics.beside(Polls(both), watch.asking(look))
         check = watch.asking(looking.check)
-        yield watch.requests(guarded(page, token, read_only=not allow_edit, check=check))
+        yield watch.requests(
+            guarded(page, token, read_only=not allow_edit, check=check, proxies=proxies)
+        )
 
 
 def serve(
@@ -70,6 +80,7 @@ def serve(
     token: bytes | None = None,
     allow_edit: bool = False,
     artifacts: str | None = None,
+    proxies: int = 0,
     access_log: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
@@ -87,51 +98,34 @@ def serve(
     log = Log(sys.stderr if access_log else None, secret=token)
     with (
         _server(host, port) as server,
-        site(store, token, log, allow_edit=allow_edit, artifacts=artifacts) as app,
+        site(store, token, log, allow_edit=allow_edit, artifacts=artifacts, proxies=proxies) as app,
     ):
-        server.set_app(app)
+        server.application = app
+        server.largest_body = LARGEST_UPLOAD if allow_edit else LARGEST_BODY
+        server.admits = partial(_is_known, token)
         shown = f"[{host}]" if ":" in host else host
         announce(f"http://{shown}:{server.server_port}/")
         with log.running(), suppress(KeyboardInterrupt):
-            server.serve_forever(poll_interval=0.2)
+            server.serve()
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    """One thread per request: a poll of the dashboard reads a whole study."""
-
-    daemon_threads = True
-    request_queue_size = 64
-
-    def server_bind(self) -> None:
-        # HTTPServer would ask the name service for this host's name: seconds where there is none.
-        TCPServer.server_bind(self)
-        host, port = self.server_address[:2]
-        self.server_name, self.server_port = str(host), int(port)
-        self.setup_environ()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        # A client that went away, or said nothing for long, is no fault of this program.
-        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
-            super().handle_error(request, client_address)
+def _is_known(token: bytes | None, headers: Mapping[str, str]) -> bool:
+    """Return whether a request shows the token or a session, before its body has come."""
+    if token is None:
+        return True
+    door = Token(token)
+    given = headers.get("AUTHORIZATION", "")
+    return bool(door.opened_by_header(given)) or door.opened_by(headers.get("COOKIE", ""))
 
 
-class _Server6(_Server):
-    address_family = socket.AF_INET6
-
-
-class _Quiet(WSGIRequestHandler):
-    """No line for every poll, and no thread for ever for a client that says nothing."""
-
-    timeout = 60
-
-    def log_message(self, *_: object) -> None:
-        """Say nothing."""
-
-
-def _server(host: str, port: int) -> _Server:
-    kind = _Server6 if ":" in host else _Server
+def _server(host: str, port: int) -> Server:
+    both = host == "::" and socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return kind((host, port), _Quiet)
+        listening = socket.create_server(
+            (host, port), family=family, backlog=1024, dualstack_ipv6=both
+        )
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{host}:{port}: cannot listen there: {reason}") from error
+    return Server(listening)

@@ -1,8 +1,9 @@
-"""The token that opens the dashboard: where it comes from, guesses at it, sessions under it."""
+"""The token that opens the dashboard: where it comes from, and sessions under it."""
 
 import hmac
 import os
 import re
+import secrets
 import threading
 import time
 from collections.abc import Mapping
@@ -13,8 +14,6 @@ from sweeper.errors import InputError
 VARIABLE = "SWEEPER_DASHBOARD_TOKEN"
 FILE_VARIABLE = "SWEEPER_DASHBOARD_TOKEN_FILE"
 SESSION_SECONDS = 7 * 24 * 3600
-BURST = 20
-"""Wrong tokens that are taken at once; after them one a second."""
 _ALLOWED = re.compile(rb"[!-~]{16,1024}")
 
 
@@ -48,10 +47,11 @@ def _checked(source: str, text: bytes) -> bytes:
 
 
 class Token:
-    """A token, how often it was guessed wrongly, and the sessions that it signs.
+    """A token, and the sessions that it signs.
 
-    Sessions are kept nowhere: a cookie is its expiry and an HMAC of it, keyed with the token. So
-    restarts keep them, and another token ends all.
+    Sessions are kept nowhere: a cookie is its expiry, a number of its own, and an HMAC of both,
+    keyed with the token. So restarts keep them, and another token ends all. Only those that were
+    ended before their time are kept in mind, by this process, until then.
     """
 
     def __init__(self, token: bytes) -> None:
@@ -59,41 +59,54 @@ class Token:
         # Browsers do not tell ports apart: two dashboards of one host would end each other's.
         self.cookie = f"sweeper_session_{self._digest(b'sweeper dashboard cookie')[:8]}"
         """The name of the cookie."""
+        self._ended: dict[str, int] = {}
+        """Session -> expiry. Only who has logged in can add one."""
         self._guard = threading.Lock()
-        self._guesses = float(BURST)
-        self._seen = time.monotonic()
 
-    def tried(self, given: bytes) -> bool | None:
-        """Return whether it is the token; None after too many wrong ones: it was not looked at."""
-        with self._guard:
-            now = time.monotonic()
-            self._guesses = min(BURST, self._guesses + now - self._seen)
-            self._seen = now
-            if self._guesses < 1:
-                return None
-            right = hmac.compare_digest(given, self._token)
-            self._guesses -= not right
-            return right
+    def is_right(self, given: bytes) -> bool:
+        """Return whether it is the token, in a time that does not tell how much of it is right."""
+        return hmac.compare_digest(given, self._token)
+
+    def opened_by_header(self, authorization: str) -> bool | None:
+        """Return whether an Authorization header holds the token; None if it names none."""
+        scheme, _, given = authorization.partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        return self.is_right(given.strip().encode("latin-1"))
 
     def session(self) -> str:
         """Return the value of a new cookie."""
-        expiry = str(int(time.time()) + SESSION_SECONDS)
-        return f"{expiry}.{self._signature(expiry)}"
+        signed = f"{int(time.time()) + SESSION_SECONDS}.{secrets.token_hex(8)}"
+        return f"{signed}.{self._signature(signed)}"
 
     def opened_by(self, cookies: str) -> bool:
         """Return whether a Cookie header holds a session that was signed here and is not over."""
+        return self._session(cookies) is not None
+
+    def end(self, cookies: str) -> None:
+        """End the session that a Cookie header holds, for whoever else has it, too."""
+        session = self._session(cookies)
+        if session is None:
+            return
+        now = time.time()
+        with self._guard:
+            self._ended = {value: over for value, over in self._ended.items() if over > now}
+            self._ended[session] = int(session.partition(".")[0])
+
+    def _session(self, cookies: str) -> str | None:
         for part in cookies.split(";"):
             name, _, value = part.strip().partition("=")
-            expiry, _, signature = value.partition(".")
+            signed, _, signature = value.rpartition(".")
             if name == self.cookie and hmac.compare_digest(
-                signature.encode("latin-1", "replace"), self._signature(expiry).encode()
+                signature.encode("latin-1", "replace"), self._signature(signed).encode()
             ):
-                return int(expiry) > time.time()
-        return False
+                is_over = int(signed.partition(".")[0]) <= time.time() or value in self._ended
+                return None if is_over else value
+        return None
 
-    def _signature(self, expiry: str) -> str:
+    def _signature(self, signed: str) -> str:
         return self._digest(
-            b"sweeper dashboard session until " + expiry.encode("latin-1", "replace")
+            b"sweeper dashboard session until " + signed.encode("latin-1", "replace")
         )
 
     def _digest(self, message: bytes) -> str:

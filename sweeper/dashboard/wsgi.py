@@ -1,6 +1,7 @@
 """All that is served, for a WSGI server that loads it by name, configured by the environment.
 
-    gunicorn --workers 1 --threads 16 --bind 127.0.0.1:8080 'sweeper.dashboard.wsgi:application()'
+    gunicorn --workers 1 --threads 16 --worker-class sweeper.dashboard.gunicorn_worker.Worker \\
+        --bind 127.0.0.1:8080 'sweeper.dashboard.wsgi:application()'
 
 SWEEPER_STORAGE                database
 SWEEPER_PASSWORD_FILE          file with its password
@@ -8,6 +9,8 @@ SWEEPER_DASHBOARD_TOKEN, SWEEPER_DASHBOARD_TOKEN_FILE
                                token that is asked for, or a file with it
 SWEEPER_DASHBOARD_OPEN         1: no token; then only this machine is answered
 SWEEPER_DASHBOARD_ALLOW_EDIT   1: notes, studies and trials may be changed and deleted
+SWEEPER_DASHBOARD_PROXIES      how many proxies stand before it, each of which adds to the header
+                               X-Forwarded-For whom it was asked by; else the header is not read
 SWEEPER_DASHBOARD_ACCESS_LOG   1: a line of JSON for each request and event, to standard error
 SWEEPER_ARTIFACTS              where confirmed networks are kept
 """
@@ -22,9 +25,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.dashboard import pages
+from sweeper.dashboard.guesses import proxies
 from sweeper.dashboard.logs import Log
 from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE, configured
 from sweeper.errors import InputError, SweeperError, choices
+from sweeper.visible import visible
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -49,7 +54,7 @@ def application(environment: Mapping[str, str] = os.environ) -> "WSGIApplication
             app = _entered(stack, environment)
         except SweeperError as error:
             for line in str(error).splitlines():
-                print(f"error: {line}", file=sys.stderr)
+                print(f"error: {visible(line)}", file=sys.stderr)
             sys.exit(CANNOT_LOAD)
         atexit.register(stack.pop_all().close)
     return _of_this_process(app)
@@ -70,6 +75,7 @@ def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplicati
     url = environment.get(STORAGE, "")
     if not url:
         raise InputError(f"{STORAGE}: is not set; needed: the URL of the database")
+    before = proxies(environment)
     store = stack.enter_context(closing(Store(url)))
     store.check()
     access_log = _said(environment, ACCESS_LOG)
@@ -81,6 +87,7 @@ def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplicati
             log,
             allow_edit=_said(environment, ALLOW_EDIT),
             artifacts=environment.get("SWEEPER_ARTIFACTS") or None,
+            proxies=before,
         )
     )
     stack.enter_context(log.running())

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 SERVERS = ("stock", "ours", "stock, gunicorn", "ours, gunicorn")
+_WORKER = "sweeper.dashboard.gunicorn_worker.Worker"
 _WSGI = "sweeper.dashboard.wsgi:application()"
 
 
@@ -52,7 +53,7 @@ def serving(name: str, url: str) -> Iterator["Client"]:
         "stock": [stock, url, *here, "--server", "wsgiref"],
         "stock, gunicorn": [stock, url, *here, "--server", "gunicorn", "--quiet"],
         "ours": [sys.executable, "-m", "sweeper", "dashboard", *here],
-        "ours, gunicorn": [sys.executable, *bind, _WSGI],
+        "ours, gunicorn": [sys.executable, *bind, "--worker-class", _WORKER, _WSGI],
     }
     environment = {**os.environ, "SWEEPER_STORAGE": url, "SWEEPER_DASHBOARD_OPEN": "1"}
     quiet = subprocess.DEVNULL
