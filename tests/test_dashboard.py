@@ -13,6 +13,7 @@ from factories import make_facts, make_status, make_sweep
 
 from sweeper import showing
 from sweeper.dashboard import Application, server
+from sweeper.dashboard.connections import Server
 from sweeper.errors import InputError, StorageError
 from sweeper.fronts import fronts
 from sweeper.loopback import is_loopback
@@ -23,10 +24,10 @@ from sweeper.store import Store
 @contextmanager
 def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
     """Serve on a free port in a thread; give the URL that was announced."""
-    made: list[server.Server] = []
+    made: list[Server] = []
     usual = server._server
 
-    def remembered(host: str, port: int) -> server.Server:
+    def remembered(host: str, port: int) -> Server:
         made.append(usual(host, port))
         return made[-1]
 

@@ -5,11 +5,13 @@ slow bodies and slow readers hold none. What it leaves open is how many connecti
 how long they take; here they are bounded, and who is new takes the place of who only waits.
 """
 
+import errno
 import logging
 import resource
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from copy import copy
 from typing import TYPE_CHECKING, Any, Self
 
@@ -31,6 +33,8 @@ MOST = 512
 """Connections in all; fewer where the process may not open so many files."""
 MOST_OF_ONE = 128
 """Connections of one address."""
+ACCEPTED_AT_ONCE = 32
+"""Connections that are taken before those that are there get their turn again."""
 SECONDS, BYTES_A_SECOND = 20.0, 16_384
 """A request or an answer takes no longer than this, and a second more for so many bytes."""
 IDLE_SECONDS = 60
@@ -45,18 +49,22 @@ Admits = Callable[[Mapping[str, str]], bool]
 """Tells by a request's headers, named as in CGI but for HTTP_, whether a large body is taken."""
 
 
-class _Request(HTTPRequestParser):
+# waitress ships no type hints, and those of others are wrong about its servers.
+class _Request(HTTPRequestParser):  # type: ignore[misc]
     """A request on its way."""
+
+    adj: Any
 
     def parse_header(self, header_plus: bytes) -> None:
         """Read the header; a body may be as large as its sender is known to be harmless."""
         super().parse_header(header_plus)
         if self.chunked or self.content_length > LARGEST_BODY:
-            self.adj = copy(self.adj)
-            self.adj.max_request_body_size = self.adj.largest_body(self.headers) + 1
+            adjustments: Any = copy(self.adj)
+            adjustments.max_request_body_size = adjustments.largest_body(self.headers) + 1
+            self.adj = adjustments
 
 
-class _Refusal(ErrorTask):
+class _Refusal(ErrorTask):  # type: ignore[misc]
     """The answer to what is no request."""
 
     def execute(self) -> None:
@@ -66,7 +74,7 @@ class _Refusal(ErrorTask):
         super().execute()
 
 
-class _Connection(HTTPChannel):
+class _Connection(HTTPChannel):  # type: ignore[misc]
     """A connection: a request comes in, its answer goes out, and again."""
 
     parser_class = _Request
@@ -84,19 +92,27 @@ class _Connection(HTTPChannel):
         if self.request is None:
             self._restart()
         self._bytes += len(data)
-        return super().received(data)
+        return bool(super().received(data))
 
     def write_soon(self, data: Any) -> int:
         """Take part of an answer."""
         if not self.total_outbufs_len:
             self._restart()
-        return super().write_soon(data)
+        return int(super().write_soon(data))
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         """Send part of an answer."""
-        sent = super().send(data, do_close)
+        sent = int(super().send(data, do_close))
         self._bytes += sent
         return sent
+
+    def read_what_has_come(self) -> None:
+        """Read at once: a turn of the server later costs milliseconds while its threads work."""
+        try:
+            if self.connected and self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
+                self.handle_read()
+        except OSError:
+            return  # nothing has come yet; or the server finds out at its next turn
 
     @property
     def is_ours(self) -> bool:
@@ -111,7 +127,7 @@ class _Connection(HTTPChannel):
         return time.monotonic() - self.began > SECONDS + self._bytes / BYTES_A_SECOND
 
 
-class Server(BaseWSGIServer):
+class Server(BaseWSGIServer):  # type: ignore[misc]
     """A WSGI server on a socket that listens already; `connections` and `dispatcher` may be shared.
 
     Is a context manager, too, which ends all connections.
@@ -171,16 +187,30 @@ class Server(BaseWSGIServer):
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def handle_accept(self) -> None:
-        """Take a connection; where there are too many, end the one that has waited for longest."""
-        before = set(self.active_channels.values())
-        super().handle_accept()
-        every = list(self.active_channels.values())
-        for new in set(every) - before:
-            same = [each for each in every if each.addr[0] == new.addr[0]]
-            if len(same) > MOST_OF_ONE:
-                _end_one(same)
-            elif len(every) > self._most:
-                _end_one(every)
+        """Take those who wait to be taken; where there are too many, others make room."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                accepted = self.accept()
+            except OSError as error:
+                if error.errno in {errno.EMFILE, errno.ENFILE}:
+                    _end_one(self.active_channels.values())
+                return  # else the client has gone before it was taken
+            if accepted is None:
+                return
+            sock, address = accepted
+            with suppress(OSError):  # the client has gone meanwhile; reading will tell
+                self.set_socket_options(sock)
+            made = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
+            self._make_room(made)
+            made.read_what_has_come()
+
+    def _make_room(self, made: _Connection) -> None:
+        every = self.active_channels.values()
+        same = [each for each in every if each.addr[0] == made.addr[0]]
+        if len(same) > MOST_OF_ONE:
+            _end_one(same)
+        elif len(every) > self._most:
+            _end_one(every)
 
     def maintenance(self, now: float) -> None:
         """End connections that say nothing, and those that take too long: about once a second."""
@@ -225,9 +255,9 @@ class Server(BaseWSGIServer):
 
 def _end_one(connections: Iterable[_Connection]) -> None:
     """End the one that has waited for longest: for a request rather than for taking an answer."""
-    # The new one waits too, so there is one at least.
     waiting = [one for one in connections if not one.is_ours]
-    min(waiting, key=lambda one: (one.total_outbufs_len > 0, one.began)).handle_close()
+    if waiting:
+        min(waiting, key=lambda one: (one.total_outbufs_len > 0, one.began)).handle_close()
 
 
 def _nothing(_: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
