@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sweeper.catalogue import FORMULAS, MODELS
+from sweeper.catalogue import FORMULAS, MODELS, load
 from sweeper.errors import DataError, PluginError, SpecError
 from sweeper.spec import Sweep
 from sweeper.spec.terms import hyper_problems
@@ -89,6 +89,11 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
         return
     where = f"{place}: model: {name}"
     yield {"trying": where}
+    try:
+        load(name)  # what is not there is said before torch and the data are loaded
+    except PluginError as error:
+        yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
+        return
     from sweeper.training.comparison import compare
     from sweeper.training.forward import ForwardError
 
@@ -148,9 +153,8 @@ def _images(sweep: Sweep, folder: str | None) -> tuple[Any, bool]:
 def _main() -> None:
     """Read a task from standard input, write an answer a line to standard output."""
     task = json.load(sys.stdin)
-    # What a user's module prints is no answer.
-    with os.fdopen(os.dup(1), "w") as answers:
-        os.dup2(2, 1)
+    with os.fdopen(os.dup(1), "w") as answers, open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # what a user's module prints is no answer
         sys.path[:] = task["path"]
         sweep = Sweep.from_json(task["sweep"])
         for answer in _answers(sweep, task["place"], task["folder"]):

@@ -180,7 +180,11 @@ def test_a_network_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
     process = sweeper(tmp_path, "run", str(study), "--workers", "1", "--no-report")
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 2
-    assert out.splitlines()[-1].startswith("error: nowhere.to_be:found: cannot be loaded: ")
+    assert out.splitlines()[-1] == (
+        f"error: {study}: model: nowhere.to_be:found: cannot be loaded: ModuleNotFoundError: "
+        "No module named 'nowhere'"
+    )
+    assert not (tmp_path / "sweeper.db").exists()
 
 
 def test_data_that_cannot_be_had_are_one_line(tmp_path: Path) -> None:

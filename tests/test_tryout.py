@@ -25,19 +25,20 @@ arms: {{l1: {{penalty: l1, strength: {{log_uniform: [0.001, 0.1]}}}}}}
 MINE = """\
 import ctypes
 import os
-import sys
-
-from torch import nn
 
 print("said while it is imported")
 
 
 def fine(shape, classes):
+    from torch import nn
+
     print("said while it is built")
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], classes))
 
 
 def dropout(shape, classes):
+    from torch import nn
+
     return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))
 
 
@@ -69,30 +70,51 @@ def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_the_commands_refuse_a_network_in_one_line_and_register_nothing(folder: Path) -> None:
-    for name in ("nope", "dropout", "fine"):
-        text = STUDY.format(dataset="digits", model=f"mine:{name}")
-        (folder / f"{name}.yaml").write_text(text)
-    commands = ["check nope.yaml", "run nope.yaml", "launch dropout.yaml", "check fine.yaml"]
+def run(*commands: str) -> tuple[list[str], list[str]]:
+    """Run commands in one process; returns the lines of its output and of its errors."""
     done = subprocess.run(
         [sys.executable, "-c", COMMANDS, *commands],
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=290,
         check=True,
     )
+    return done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def write(folder: Path, name: str) -> None:
+    text = STUDY.format(dataset="digits", model=f"mine:{name}")
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_network_that_is_not_there_is_one_line_and_nothing_is_registered(folder: Path) -> None:
+    write(folder, "nope")
+    out, errors = run("check nope.yaml", "run nope.yaml", "launch nope.yaml")
     lost = "cannot be loaded: AttributeError: module 'mine' has no attribute 'nope'"
-    noise = "draws random numbers in training, which have no seed in a pack: 1 (Dropout)"
-    assert done.stderr.splitlines() == [
-        *[f"error: nope.yaml: model: mine:nope: {lost}"] * 2,
-        f"error: dropout.yaml: model: mine:dropout: {noise}; allowed: p = 0",
-    ]
-    codes = [line for line in done.stdout.splitlines() if line.startswith("code ")]
-    assert codes == [*["code 2 False"] * 3, "code 0 False"]
-    assert "mine: mine:fine on digits" in done.stdout
-    assert "said while" not in done.stdout
-    assert not list(folder.glob("*.db*"))
+    assert errors == [f"error: nope.yaml: model: mine:nope: {lost}"] * 3
+    assert out == ["code 2 False"] * 3
+    assert sorted(path.name for path in folder.iterdir() if path.suffix) == ["mine.py", "nope.yaml"]
     assert not (folder / "sweeps").exists()
+
+
+def test_a_network_that_no_pack_computes_is_refused_before_anything_is_registered(
+    folder: Path,
+) -> None:
+    write(folder, "dropout")
+    out, [error] = run("run dropout.yaml")
+    assert error.startswith("error: dropout.yaml: model: mine:dropout: draws random numbers in ")
+    assert error.endswith(": 1 (Dropout); allowed: p = 0")
+    assert out[-1] == "code 2 False"
+    assert not list(folder.glob("*.db*"))
+
+
+def test_a_network_that_is_fine_is_checked_without_torch_in_the_command(folder: Path) -> None:
+    write(folder, "fine")
+    out, errors = run("check fine.yaml")
+    assert errors == []
+    assert out[0] == "mine: mine:fine on digits"
+    assert out[-1] == "code 0 False"
+    assert not any("said while" in line for line in out)
 
 
 @pytest.mark.parametrize(
