@@ -25,6 +25,8 @@ from sweeper.loop_cache import ENDING, LoopCache
 Array = NDArray[np.float32]
 _LIBERTIES = {"reassoc", "contract"}
 _CACHE = LoopCache()
+_RESULT: Any = CompileResult
+_dumps: Callable[[Any], bytes] = dumps
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -35,7 +37,7 @@ def compiled(function: F) -> F:
     together with the sum that it is part of; NaN and infinity keep their meaning. What comes out
     is the same for the same processor.
     """
-    dispatcher = numba.njit(fastmath=_LIBERTIES, error_model="numpy")(function)
+    dispatcher: Any = numba.njit(fastmath=_LIBERTIES, error_model="numpy")(function)
     # numba's own cache raises at the first call what it finds amiss with its files, unpickles what
     # others may have written, looks at no file of what is called, and two processes that write at
     # once may leave one signature's code under another.
@@ -58,7 +60,7 @@ class _Kept:
             if content is None:
                 return None
             # It is this user's, and as it was written.
-            return CompileResult._rebuild(context, *pickle.loads(content))  # noqa: S301
+            return _RESULT._rebuild(context, *pickle.loads(content))  # noqa: S301
         except Exception as error:
             _CACHE.warn(f"compiled again: {type(error).__name__}: {error}")
             return None
@@ -67,7 +69,7 @@ class _Kept:
         if result.library.has_dynamic_globals:
             return  # it holds addresses of this process
         try:
-            _CACHE.write(self._name(signature, result.codegen), dumps(result._reduce()))
+            _CACHE.write(self._name(signature, result.codegen), _dumps(result._reduce()))
         except Exception as error:
             _CACHE.warn(f"not kept: {type(error).__name__}: {error}")
 

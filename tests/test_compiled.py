@@ -28,7 +28,7 @@ def more(value: np.float32) -> np.float32:
 def total(values: Array) -> float:
     found = 0.0
     for index in range(values.shape[0]):
-        found += more(values[index])
+        found += float(more(values[index]))
     return found
 
 
