@@ -78,7 +78,7 @@ def _refuse_others(folder: Path, name: str) -> None:
             found = json.loads(sheet.read_text(encoding="utf-8"))
             ours = isinstance(found, dict) and found.get("name") == name
         elif facts.exists():  # one that was cut off: the sheet comes last, the facts first
-            ours = {row.get("sweep") for row in _read_parquet(facts)} <= {name}
+            ours = _sweeps_in(facts) <= {name}
         else:
             ours = not any((folder / one).exists() for one in (FLAT, FRONTS))
     except (InputError, OSError, ValueError):
@@ -88,6 +88,18 @@ def _refuse_others(folder: Path, name: str) -> None:
             f"{folder}: holds files that are no export of {name}, and would be overwritten: "
             "give another --out, or move them"
         )
+
+
+def _sweeps_in(facts: Path) -> set[Any]:
+    """Return the names of the sweeps that a file has trials of."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        column = pq.read_table(facts, columns=["sweep"]).column(0)
+    except (pa.ArrowException, IndexError) as error:
+        raise InputError(f"{facts}: cannot be read: {_first_line(error)}") from None
+    return set(column.unique().to_pylist())
 
 
 def read(folder: Path) -> Dump:
