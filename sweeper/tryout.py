@@ -153,7 +153,7 @@ def _images(sweep: Sweep, folder: str | None) -> tuple[Any, bool]:
 def _main() -> None:
     """Read a task from standard input, write an answer a line to standard output."""
     task = json.load(sys.stdin)
-    with os.fdopen(os.dup(1), "w") as answers, open(os.devnull, "w") as nowhere:
+    with os.fdopen(os.dup(1), "w") as answers, Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)  # what a user's module prints is no answer
         sys.path[:] = task["path"]
         sweep = Sweep.from_json(task["sweep"])
