@@ -77,13 +77,15 @@ def launch(
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
     on_note: "Callable[[str], None] | None" = None,
+    on_wait: "Callable[[str], None] | None" = None,
 ) -> "dict[str, Front]":
     """Run a sweep as `run` does, with workers on this machine or on a cluster of Ray.
 
     A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
     there is room for, unless `workers` says how many. `address` is that of a cluster, by which
-    Ray is not started here. `on_note` is told in one line what the workers wait for. `artifacts`
-    is where the networks of a confirmation are kept, a folder or a bucket.
+    Ray is not started here. `on_note` is told in one line what the workers wait for, `on_wait`
+    before them what is tried, if it takes long. `artifacts` is where the networks of a
+    confirmation are kept, a folder or a bucket.
     """
     from sweeper import service
     from sweeper.fronts import fronts
@@ -97,7 +99,7 @@ def launch(
     )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
     place = sweep.name if isinstance(study, Sweep) else str(study)
-    try_out(sweep, place, folder=data, on_wait=on_note or _ignore)
+    try_out(sweep, place, folder=data, on_wait=on_wait or _ignore)
     store = _store(storage, on_note or _log.warning)
     try:
         most = store.most_workers

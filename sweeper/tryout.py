@@ -41,7 +41,7 @@ def try_out(
     # -P: a file of the user's, such as token.py, must not take the place of a library's.
     command = [sys.executable, "-P", "-m", "sweeper.tryout"]
     task = {
-        "sweep": sweep.canonical,
+        "sweep": sweep.model_dump_json(),  # its arms in their order
         "place": place,
         "folder": None if folder is None else str(folder),
         "path": sys.path,
@@ -52,7 +52,8 @@ def try_out(
             try:
                 said, noise = process.communicate(json.dumps(task), PATIENCE)
             except subprocess.TimeoutExpired:
-                on_wait(f"{sweep.name}: {', '.join(names)}: tried on a few images ...")
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                on_wait(f"{sweep.name}: trying {names[0]}{more} ...")
                 said, noise = process.communicate()
         except BaseException:
             process.kill()

@@ -240,7 +240,7 @@ def _stateful(net: Any, flat: Tensor) -> Tensor:
 
 def _counting(net: Any, flat: Tensor) -> Tensor:
     net.calls += 1
-    return usual(net, flat) / max(1.0, net.calls / 1000)
+    return usual(net, flat) / max(1.0, float(net.calls) / 1000)
 
 
 def _on_its_input(net: Any, flat: Tensor) -> Tensor:

@@ -113,9 +113,13 @@ def conduct(train: "Callable[..., object]") -> str:
     def noted(line: str) -> None:
         progress.console.print(line, soft_wrap=True)
 
+    def waited(line: str) -> None:
+        if terminal.is_terminal:  # how long it takes says nothing about the sweep
+            noted(line)
+
     try:
         with Progress() as progress:
-            train(on_start=started, on_status=progress.update, on_note=noted)
+            train(on_start=started, on_status=progress.update, on_note=noted, on_wait=waited)
     except (KeyboardInterrupt, Interrupted):
         done = "stopped; what is done is on record, and the same command goes on"
         terminal.print(f"{done}: {again()}", soft_wrap=True)
