@@ -38,7 +38,10 @@ def upgrade(database: Database) -> None:
     if not current:
         _refuse_others(database)
     if current != HEAD:
-        database.create(migrate)
+        try:
+            database.create(migrate)
+        finally:
+            database.close()  # MySQL's lock is the connection's, which the pool would keep
 
 
 def check(database: Database) -> None:
@@ -120,5 +123,7 @@ def _alone(connection: Connection) -> None:
             connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
         case "mysql" | "mariadb":
             # Held until it is released or the connection is closed, for DDL commits.
-            if connection.scalar(text("SELECT GET_LOCK('sweeper_schema', 60)")) != 1:
+            # Its name is the server's, so it names the database.
+            lock = text("SELECT GET_LOCK(CONCAT('sweeper.', MD5(DATABASE())), 60)")
+            if connection.scalar(lock) != 1:
                 raise SchemaError("another process has been migrating for 60 s; try again")
