@@ -153,6 +153,12 @@ def test_every_command_that_writes_says_that_it_cannot(shared: Path, own: Path) 
     assert new == [(1, line.replace("sweeps.db", "new.db"))]
 
 
+def test_a_link_is_followed_to_the_folder_that_only_reads(shared: Path, own: Path) -> None:
+    (own / "linked.db").symlink_to(shared / "sweeps.db")
+    with mode(shared, 0o555):
+        assert results([["list"]], f"sqlite:///{own}/linked.db", own) == [(0, "")]
+
+
 def test_reading_leaves_nothing_beside_a_file_that_only_reads(shared: Path, own: Path) -> None:
     url = f"sqlite:///{shared}/sweeps.db"
     with mode(shared / "sweeps.db", 0o444):
@@ -213,7 +219,7 @@ def test_a_log_that_cannot_be_read_is_told(shared: Path, own: Path) -> None:
         assert results([["list"]], f"sqlite:///{copied}/sweeps.db", own) == [
             (
                 1,
-                f"error: storage sqlite:///{copied}/sweeps.db: was not closed, and SQLite cannot "
+                f"error: storage {copied}/sweeps.db: was not closed, and SQLite cannot "
                 "read sweeps.db-wal beside it without writing: copy all of its files to a folder "
                 "of your own",
             )

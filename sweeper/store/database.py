@@ -86,13 +86,12 @@ class Database:
         commit alone: `work` must find out whether it has been applied already.
         """
         self._refuse_a_missing_file()
-        self._refuse_an_unwritable_file()
         return self._written(work)
 
     def create(self, work: Callable[[Connection], T]) -> T:
         """Write as `write` does, in a database that may not be there yet."""
         if self.url.file is not None:
-            self._refuse_an_unwritable_file()
+            sqlite.refuse_unwritable(self.url.file)
             self._create_file(self.url.file.parent)
         return self._written(work)
 
@@ -124,10 +123,6 @@ class Database:
         if file is not None and not sqlite.is_there(file):
             # SQLite would create an empty file under a mistyped name.
             raise SchemaError(f"storage {self.url.shown} does not exist; run: sweeper db upgrade")
-
-    def _refuse_an_unwritable_file(self) -> None:
-        if self.url.file is not None:
-            sqlite.refuse_unwritable(self.url.file)
 
     def _transaction(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         with self._connected() as connection:
@@ -185,11 +180,8 @@ class Database:
                 "run: sweeper db upgrade"
             )
         file = self.url.file
-        if file is not None and sqlite.has_unreadable_log(file):
-            return StorageError(
-                f"storage {self.url.shown}: was not closed, and SQLite cannot read {file.name}-wal "
-                "beside it without writing: copy all of its files to a folder of your own"
-            )
+        if file is not None and (why := sqlite.explained(file, str(original))):
+            return StorageError(why)
         return StorageError(self._line(str(original)))
 
     def _line(self, text: str) -> str:

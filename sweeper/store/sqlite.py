@@ -35,6 +35,7 @@ def is_there(file: Path) -> bool:
 
 def unwritable(file: Path) -> str:
     """Return which path keeps SQLite from writing a file, or from making it; '' if none does."""
+    file = Path(os.path.realpath(file))  # beside which SQLite makes two more, not beside a link
     folder = file.parent
     if not os.path.lexists(file):
         nearest = next(each for each in (folder, *folder.parents) if os.path.lexists(each))
@@ -42,7 +43,6 @@ def unwritable(file: Path) -> str:
         return str(nearest) if bars else ""
     if not os.access(file, os.W_OK):
         return str(file)
-    # SQLite makes two more files beside its own.
     log = all(os.access(beside, os.W_OK) for beside in (_beside(file, "wal"), _beside(file, "shm")))
     return "" if log or os.access(folder, os.W_OK | os.X_OK) else str(folder)
 
@@ -50,10 +50,7 @@ def unwritable(file: Path) -> str:
 def refuse_unwritable(file: Path) -> None:
     """Raise StorageError if this account cannot write a file, or make it."""
     if path := unwritable(file):
-        raise StorageError(
-            f"storage {file}: {path} cannot be written by this account: use a file in a folder "
-            "that it may write to"
-        )
+        raise StorageError(_refusal(file, path))
 
 
 def connect(file: Path, timeout: float) -> sqlite3.Connection:
@@ -61,6 +58,7 @@ def connect(file: Path, timeout: float) -> sqlite3.Connection:
     open_ = partial(sqlite3.connect, timeout=timeout, check_same_thread=False)
     if not unwritable(file):
         return open_(file)
+    file = Path(os.path.realpath(file))
     uri = f"{file.as_uri()}?mode=ro"
     if _keeps_a_log(file) and not _is_in_use(file):
         # SQLite would make a log and its index to read the file: it cannot, or would leave files
@@ -82,9 +80,25 @@ def refuse_changed(connection: sqlite3.Connection, *_: object) -> None:
         raise DisconnectionError("the file has changed")
 
 
-def has_unreadable_log(file: Path) -> bool:
-    """Tell whether a file has a log beside it, of which it cannot be read without writing."""
-    return _has_log(file) and bool(unwritable(file))
+def explained(file: Path, error: str) -> str:
+    """Return why SQLite says this of a file, where this account cannot write it; '' otherwise."""
+    if not (path := unwritable(file)):
+        return ""
+    if "readonly" in error:
+        return _refusal(file, path)
+    if _has_log(Path(os.path.realpath(file))):
+        return (
+            f"storage {file}: was not closed, and SQLite cannot read {file.name}-wal beside it "
+            "without writing: copy all of its files to a folder of your own"
+        )
+    return ""
+
+
+def _refusal(file: Path, path: str) -> str:
+    return (
+        f"storage {file}: {path} cannot be written by this account: use a file in a folder that "
+        "it may write to"
+    )
 
 
 def _keeps_a_log(file: Path) -> bool:
