@@ -8,6 +8,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal, Self, TypeVar, cast
 
 from pydantic import (
@@ -168,13 +169,16 @@ class _Bracket(_Cells):
     open_above: bool
     seconds: Seconds
     provenance: Digest
-    points: Annotated[list[_ProbePoint], Field(max_length=1000)]
+    points: Annotated[list[_ProbePoint], Field(min_length=2, max_length=1000)]
     recorded_at: Time
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"low: must be < high, got {self.low} and {self.high}")
+        tried = [point.strength for point in self.points]
+        if tried[0] != 0 or any(one >= other for one, other in pairwise(tried)):
+            raise ValueError("points: must ascend in strength, from 0 on")
         return self
 
 

@@ -1,4 +1,4 @@
-"""Every cell of an export: refused in one line before anything is written, or shown without harm."""
+"""Every cell of an export: refused in one line before all is written, or shown without harm."""
 
 import json
 import shutil
@@ -21,7 +21,7 @@ from sweeper import archive, service
 from sweeper.cli import main
 from sweeper.dashboard import Application
 from sweeper.errors import InputError
-from sweeper.store import Store
+from sweeper.store import Dump, Store
 from sweeper.worker import work
 
 MARKUP = "</script><script>ran()</script><img src=x onerror=ran()>"
@@ -80,12 +80,12 @@ def change_facts(folder: Path, change: Callable[[list[Row]], Any]) -> None:
     pq.write_table(pa.Table.from_pylist(rows), folder / archive.FACTS)
 
 
-def fact(key: str, value: Any, at: int = 4) -> Callable[[Path], None]:
+def fact(key: str, value: Any, at: int = 4) -> Callable[[Path], Any]:
     """Put a value into a cell of facts.parquet."""
     return lambda folder: change_facts(folder, lambda rows: rows[at].update({key: value}))
 
 
-def inside(key: str, change: Callable[[Any], Any], at: int = 4) -> Callable[[Path], None]:
+def inside(key: str, change: Callable[[Any], Any], at: int = 4) -> Callable[[Path], Any]:
     """Change what the JSON of a cell holds."""
 
     def changed(rows: list[Row]) -> None:
@@ -96,12 +96,12 @@ def inside(key: str, change: Callable[[Any], Any], at: int = 4) -> Callable[[Pat
     return lambda folder: change_facts(folder, changed)
 
 
-def cell(table: str, key: str, value: Any, at: int = 0) -> Callable[[Path], None]:
+def cell(table: str, key: str, value: Any, at: int = 0) -> Callable[[Path], Any]:
     """Put a value into a cell of sweep.json."""
     return lambda folder: change_sheet(folder, table, lambda rows: rows[at].update({key: value}))
 
 
-def head(**values: Any) -> Callable[[Path], None]:
+def head(**values: Any) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
         path = folder / archive.SHEET
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
@@ -109,7 +109,7 @@ def head(**values: Any) -> Callable[[Path], None]:
     return change
 
 
-def column(kind: Any, value: Any) -> Callable[[Path], None]:
+def column(kind: Any, value: Any) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
         table = pq.read_table(folder / archive.FACTS)
         values = pa.array([value] * table.num_rows, type=kind)
@@ -119,101 +119,185 @@ def column(kind: Any, value: Any) -> Callable[[Path], None]:
     return change
 
 
-def written(file: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / file).write_bytes(content) and None
+def written(file: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / file).write_bytes(content)
 
 
 # What is done to an export -> what the one line says.
-REFUSED: dict[str, tuple[Callable[[Path], None], str]] = {
+REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "a trial far off": (fact("trial", 5_000_000), "facts.parquet: trial: must be < 1"),
     "a negative trial": (fact("trial", -1), "facts.parquet: row 4: trial: must be >= 0, got -1"),
-    "a trial twice": (lambda f: change_facts(f, lambda rows: rows[1].update(trial=0)),
-        "row 1: trial: 0 of tiny/"),
-    "a slot twice": (lambda f: change_facts(f, lambda rows: rows.__setitem__(1, rows[0])),
-        "row 1: 'both', repeat 0, slot 0 stands twice"),
+    "a trial twice": (
+        lambda f: change_facts(f, lambda rows: rows[1].update(trial=0)),
+        "row 1: trial: 0 of tiny/",
+    ),
+    "a slot twice": (
+        lambda f: change_facts(f, lambda rows: rows.__setitem__(1, rows[0])),
+        "row 1: 'both', repeat 0, slot 0 stands twice",
+    ),
     "a slot beyond": (fact("slot", 6), "row 4: the sweep has no slot 'both', repeat 0, slot 6"),
     "another arm": (fact("arm", "l2"), "row 4: the sweep has no slot 'l2', repeat 0, slot 4"),
     "another sweep": (fact("sweep", "other"), "row 4: sweep: must be 'tiny', got 'other'"),
     "another study": (fact("study", "mine"), "row 4: study: must be 'tiny/both/0', got 'mine'"),
     "no provenance": (fact("provenance", "0" * 64), "row 4: provenance: this export has none, got"),
     "a long worker": (fact("worker", "w" * 33), "row 4: worker: "),
-    "NaN": (fact("pruned_val_accuracy", float("nan")),
-        "row 4: pruned_val_accuracy: must be a finite number, got nan"),
+    "NaN": (
+        fact("pruned_val_accuracy", float("nan")),
+        "row 4: pruned_val_accuracy: must be a finite number, got nan",
+    ),
     "infinite": (fact("seconds", float("inf")), "row 4: seconds: must be a finite number, got inf"),
     "an accuracy of 2": (fact("pruned_test_accuracy", 2.0), "must be <= 1, got 2.0"),
     "no accuracy": (fact("pruned_val_accuracy", None), "row 4: pruned_*: a "),
     "more than all": (fact("pruned_nonzero", 10**9), "pruned_nonzero: must be <= the total 266610"),
-    "beyond integers": (fact("total", 2**62), "row 4: total: must be <= 1000000000000000, got 4611"),
-    "no time": (fact("recorded_at", 1e300), "row 4: recorded_at: must be <= 100000000000, got 1e+3"),
-    "a state": (fact("state", "done"), "row 4: state: must be 'complete', 'diverged' or 'collapsed'"),
+    "beyond integers": (
+        fact("total", 2**62),
+        "row 4: total: must be <= 1000000000000000, got 4611",
+    ),
+    "no time": (
+        fact("recorded_at", 1e300),
+        "row 4: recorded_at: must be <= 100000000000, got 1e+3",
+    ),
+    "a state": (
+        fact("state", "done"),
+        "row 4: state: must be 'complete', 'diverged' or 'collapsed'",
+    ),
     "a diverged network": (fact("state", "diverged"), "a diverged trial has none of them"),
     "no JSON": (fact("curve", "[1"), "row 4: curve: Expecting ',' delimiter"),
     "a curve of one": (fact("curve", "[[1]]"), "row 4: curve: 0: 1: required, but not given"),
-    "a curve of words": (fact("curve", '[["a", 1, 0.5, 0.5]]'), "row 4: curve: 0: 0: must be a numb"),
+    "a curve of words": (
+        fact("curve", '[["a", 1, 0.5, 0.5]]'),
+        "row 4: curve: 0: 0: must be a numb",
+    ),
     "a curve of NaN": (fact("curve", "[[0.1, 1, NaN, 0.5]]"), "row 4: curve: NaN is no number"),
     "a curve of 1e999": (fact("curve", "[[0.1, 1, 1e999, 0.5]]"), "curve: 1e999 is no number of a"),
-    "a long curve": (fact("curve", json.dumps([[0.1, 1, 0.5, 0.5]] * 1000)), "must have a point for"),
+    "a long curve": (
+        fact("curve", json.dumps([[0.1, 1, 0.5, 0.5]] * 1000)),
+        "must have a point for",
+    ),
     "a deep curve": (fact("curve", "[" * 100_000), "row 4: curve: is nested too deep"),
     "text for JSON": (fact("params", '"text"'), "row 4: params: must be a mapping of keys to val"),
     "other params": (inside("params", lambda p: p.update(more=1)), "row 4: params: must be l1.str"),
-    "a param outside": (inside("params", lambda p: p.update({"learning_rate": 5.0})),
-        "row 4: params: learning_rate: must lie in what the study says of it, got 5.0"),
-    "a param of text": (inside("params", lambda p: p.update({"learning_rate": "0.1"})),
-        "must lie in what the study says of it, got '0.1'"),
-    "another config": (inside("config", lambda c: c.update(floor=0.0)),
-        "row 4: config: must be what the study makes of its params, got {"),
-    "a config of lists": (inside("config", lambda c: c.update(method=[])), "row 4: config: must be"),
+    "a param outside": (
+        inside("params", lambda p: p.update({"learning_rate": 5.0})),
+        "row 4: params: learning_rate: must lie in what the study says of it, got 5.0",
+    ),
+    "a param of text": (
+        inside("params", lambda p: p.update({"learning_rate": "0.1"})),
+        "must lie in what the study says of it, got '0.1'",
+    ),
+    "another config": (
+        inside("config", lambda c: c.update(floor=0.0)),
+        "row 4: config: must be what the study makes of its params, got {",
+    ),
+    "a config of lists": (
+        inside("config", lambda c: c.update(method=[])),
+        "row 4: config: must be",
+    ),
     "another density": (fact("density", 0.5), "row 4: density: must be 0."),
-    "layers": (fact("layers", '{"pruned": [], "as_trained": 5}'), "layers: as_trained: must be a l"),
+    "layers": (
+        fact("layers", '{"pruned": [], "as_trained": 5}'),
+        "layers: as_trained: must be a l",
+    ),
     "a track": (fact("layers", '{"other": []}'), "row 4: layers: other: "),
     "a further column": (
-        lambda f: change_facts(f, lambda rows: [row.update(more=1) for row in rows]), "row 0: more: is not known to this version of sweeper"),
+        lambda f: change_facts(f, lambda rows: [row.update(more=1) for row in rows]),
+        "row 0: more: is not known to this version of sweeper",
+    ),
     "a pack of lists": (column(pa.list_(pa.int64()), [1]), "'pack': must be one column of string,"),
-    "a pack of records": (column(pa.struct([("a", pa.int64())]), {"a": 1}), "'pack': must be one c"),
+    "a pack of records": (
+        column(pa.struct([("a", pa.int64())]), {"a": 1}),
+        "'pack': must be one c",
+    ),
     "a pack of words": (column(pa.string(), "4"), "row 0: pack: must be a whole number, got '4'"),
-    "a dictionary": (column(pa.dictionary(pa.int32(), pa.string()), "a"), "'pack': must be one col"),
-    "half a file": (lambda f: written("facts.parquet", (f / "facts.parquet").read_bytes()[:-9])(f),
-        "facts.parquet: cannot be read: "),
-    "no rows": (lambda f: change_facts(f, lambda rows: rows.__delitem__(slice(1, None))),
-        "facts.parquet: holds 1 trials, sweep.json says 18"),
+    "a dictionary": (
+        column(pa.dictionary(pa.int32(), pa.string()), "a"),
+        "'pack': must be one col",
+    ),
+    "half a file": (
+        lambda f: written("facts.parquet", (f / "facts.parquet").read_bytes()[:-9])(f),
+        "facts.parquet: cannot be read: ",
+    ),
+    "no rows": (
+        lambda f: change_facts(f, lambda rows: rows.__delitem__(slice(1, None))),
+        "facts.parquet: holds 1 trials, sweep.json says 18",
+    ),
     "more trials than slots": (head(facts=10**9), "facts: must be <= 18, the trials of the study"),
-    "a state of the sweep": (head(state="running"), "sweep.json: state: must be 'open', 'stopped' or"),
+    "a state of the sweep": (
+        head(state="running"),
+        "sweep.json: state: must be 'open', 'stopped' or",
+    ),
     "an error of none": (head(error="run rm -rf", state="stopped"), "error: is for a failed sweep"),
     "a name": (head(name="other"), "sweep.json: name: must be the study's, got 'other'"),
-    "a created time": (head(created_at="now"), "sweep.json: created_at: must be a number, got 'now'"),
+    "a created time": (
+        head(created_at="now"),
+        "sweep.json: created_at: must be a number, got 'now'",
+    ),
     "rows that are none": (head(provenance={}), "sweep.json: provenance: must be a list, got {}"),
     "a row that is a list": (head(provenance=[[]]), "provenance: 0: must be a mapping of keys"),
     "a bracket of text": (head(brackets=["l1"]), "brackets: 0: must be a mapping of keys"),
     "no brackets": (head(brackets=[]), "row 0: the range of a strength of both is missing in "),
-    "a bracket of points": (cell("brackets", "points", [5]), "brackets: 0: points: 0: must be a map"),
+    "a bracket of points": (
+        cell("brackets", "points", [5]),
+        "brackets: 0: points: 0: must be a map",
+    ),
+    "a bracket of nothing": (
+        cell("brackets", "points", []),
+        "brackets: 0: points: needs 2 or more, got []",
+    ),
+    "a bracket out of order": (
+        lambda f: change_sheet(f, "brackets", lambda rows: rows[0]["points"].reverse()),
+        "brackets: 0: points: must ascend in strength, from 0 on",
+    ),
     "a bracket backwards": (cell("brackets", "low", 1e9), "brackets: 0: low: must be < high"),
     "a bracket of none": (cell("brackets", "parameter", "mix"), "parameter: this export has none"),
-    "a bracket twice": (lambda f: change_sheet(f, "brackets", lambda rows: rows.append(rows[0])),
-        "brackets: ('both', 'l1.strength') stands twice"),
+    "a bracket twice": (
+        lambda f: change_sheet(f, "brackets", lambda rows: rows.append(rows[0])),
+        "brackets: ('both', 'l1.strength') stands twice",
+    ),
     "a failure": (cell("failures", "kind", "bored"), "failures: 0: kind: must be "),
-    "a failure elsewhere": (cell("failures", "slot", 99), "failures: 0: the sweep has no slot 'l1'"),
+    "a failure elsewhere": (
+        cell("failures", "slot", 99),
+        "failures: 0: the sweep has no slot 'l1'",
+    ),
     "a long failure": (cell("failures", "error", "e" * 10_000), "failures: 0: error: "),
-    "a failure that rings": (cell("failures", "error", "\x1b[2J"), "error: must be printable lines"),
+    "a failure that rings": (
+        cell("failures", "error", "\x1b[2J"),
+        "error: must be printable lines",
+    ),
     "NUL in a failure": (cell("failures", "error", "a\0"), "failures: 0: error: must be printable"),
     "half a character": (cell("provenance", "host", "\ud800"), "provenance: 0: host: "),
     "a drift": (cell("drifts", "redone", [{}]), "drifts: 0: redone: 0: arm: required, but not"),
     "a drift of nothing": (cell("drifts", "redone", "all"), "drifts: 0: redone: must be a list"),
     "a study of another kind": (head(spec=[]), "sweep.json: spec: must be a mapping"),
     "a study of nothing": (head(spec={}), "sweep.json: spec: name: required, but not given"),
-    "a large study": (lambda f: change_sheet(f, "spec", lambda s: s["search"].update(trials=10**12)),
-        "sweep.json: spec: search.trials: all arms and repeats together must have <= 1,000,000"),
-    "a deep sheet": (written("sweep.json", b"[" * 1_000_000), "sweep.json: is no export of sweeper: "),
-    "a sheet of bytes": (written("sweep.json", b"\xff\xfe{"), "sweep.json: is no export of sweeper: "),
-    "a long number": (written("sweep.json", b'{"format": ' + b"1" * 9999 + b"}"), "is no export of s"),
+    "a large study": (
+        lambda f: change_sheet(f, "spec", lambda s: s["search"].update(trials=10**12)),
+        "sweep.json: spec: search.trials: all arms and repeats together must have <= 1,000,000",
+    ),
+    "a deep sheet": (
+        written("sweep.json", b"[" * 1_000_000),
+        "sweep.json: is no export of sweeper: ",
+    ),
+    "a sheet of bytes": (
+        written("sweep.json", b"\xff\xfe{"),
+        "sweep.json: is no export of sweeper: ",
+    ),
+    "a long number": (
+        written("sweep.json", b'{"format": ' + b"1" * 9999 + b"}"),
+        "is no export of s",
+    ),
     "a list": (written("sweep.json", b"[]"), "sweep.json: format: must be 1, got None"),
     "another search": (
-        lambda f: shutil.copy(f / "sweep.json", f / "confirmed" / "sweep.json") and None,
-        "confirmed/facts.parquet: holds "),
+        lambda f: shutil.copy(f / "sweep.json", f / "confirmed" / "sweep.json"),
+        "confirmed/facts.parquet: holds ",
+    ),
     "a choice of nothing": (
-        lambda f: (change_facts(f, lambda rows: rows.__delitem__(slice(0, 6))), head(facts=12)(f))
-        and None,
-        "confirmed/sweep.json: spec: confirms.chosen: no trial of the search is on record of "),
-}  # fmt: skip
+        lambda f: (
+            (change_facts(f, lambda rows: rows.__delitem__(slice(0, 6))), head(facts=12)(f))
+        ),
+        "confirmed/sweep.json: spec: confirms.chosen: no trial of the search is on record of ",
+    ),
+}
 
 
 @pytest.mark.parametrize("kind", REFUSED)
@@ -261,18 +345,16 @@ def assert_shown(url: str, folder: Path) -> None:
 
 def ends(rows: list[Row]) -> None:
     """The least and the most that every number may be."""
+    counted = ("nonzero", "weights", "biases", "effective")
     for number, row in enumerate(rows):
         most = number % 2
-        counted = [
-            key for key in row if key.endswith(("nonzero", "weights", "biases", "effective"))
-        ]
         if row["state"] != "diverged":
-            row |= {key: row["total"] * most for key in counted}
-            row |= {key: float(most) for key in row if key.endswith("_accuracy")}
+            row.update({key: row["total"] * most for key in row if key.endswith(counted)})
+            row.update({key: float(most) for key in row if key.endswith("_accuracy")})
             row["layers"] = json.dumps({"pruned": [], "as_trained": []})
             row["curve"] = json.dumps([[1.0, row["total"] * most, float(most), 0.0]] * most)
-        row |= {"steps": 10**15 * most, "seconds": 1e12 * most, "recorded_at": 1e11 * most}
-        row |= {"pack": 1 + (2**31 - 2) * most}
+        row.update(steps=10**15 * most, seconds=1e12 * most, recorded_at=1e11 * most)
+        row["pack"] = 1 + (2**31 - 2) * most
 
 
 def all_collapsed(rows: list[Row]) -> None:
@@ -284,8 +366,8 @@ def all_collapsed(rows: list[Row]) -> None:
 def all_diverged(rows: list[Row]) -> None:
     for row in rows:
         tracks = [key for key in row if key.startswith(("pruned_", "as_trained_"))]
-        row |= dict.fromkeys(tracks, None)
-        row |= {"state": "diverged", "layers": "{}", "curve": "[]", "finetuned": "[]"}
+        row.update(dict.fromkeys(tracks))
+        row.update(state="diverged", layers="{}", curve="[]", finetuned="[]")
 
 
 def marked(folder: Path) -> None:
@@ -296,9 +378,8 @@ def marked(folder: Path) -> None:
     cell("failures", "error", f"{MARKUP}\n{MARKUP}")(folder)
     head(state="failed", error=MARKUP)(folder)
     layer = {"name": MARKUP, "shape": [1], "weights": 1, "total_weights": 1}
-    layers = json.dumps(
-        dict.fromkeys(("pruned", "as_trained"), [layer | {"biases": 0, "total_biases": 0}])
-    )
+    layer |= {"biases": 0, "total_biases": 0}
+    layers = json.dumps({"pruned": [layer], "as_trained": [layer]})
 
     def named(rows: list[Row]) -> None:
         for row in rows:
@@ -308,15 +389,15 @@ def marked(folder: Path) -> None:
         change_facts(place, named)
 
 
-SHOWN: dict[str, Callable[[Path], None]] = {
+SHOWN: dict[str, Callable[[Path], Any]] = {
     "as it is": lambda folder: None,
-    "ends": lambda f: [change_facts(p, ends) for p in (f, f / "confirmed")] and None,
+    "ends": lambda f: [change_facts(p, ends) for p in (f, f / "confirmed")],
     "nothing complete": lambda f: change_facts(f, all_collapsed),
-    "nothing at all": lambda f: (
-        [change_facts(p, all_diverged) for p in (f, f / "confirmed")] and None
-    ),
+    "nothing at all": lambda f: ([change_facts(p, all_diverged) for p in (f, f / "confirmed")]),
     "markup": marked,
-    "one point": cell("brackets", "points", []),
+    "two points": lambda f: change_sheet(
+        f, "brackets", lambda rows: rows[0]["points"].__delitem__(slice(2, None))
+    ),
     "the beginning of time": head(created_at=0.0),
 }
 
@@ -388,12 +469,15 @@ def test_any_value_in_any_cell_of_a_trial_is_refused_in_one_line_or_makes_sense(
 
 
 def assert_refused_or_shown(folder: Path) -> None:
+    refused, dumps = "", tuple[Dump, ...]()
     try:
         dumps = archive.read_all(folder)
     except InputError as error:
-        assert str(error).startswith(str(folder))
-        assert len(str(error).splitlines()) == 1
-        assert len(str(error)) < 2500
+        refused = str(error)
+    if refused:
+        assert refused.startswith(str(folder))
+        assert len(refused.splitlines()) == 1
+        assert len(refused) < 2500
         return
     new = folder / "new.db"
     new.unlink(missing_ok=True)

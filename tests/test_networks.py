@@ -190,7 +190,9 @@ def test_another_file_of_the_same_name_is_never_written_over(
     """Names of artifacts are in every export that was published: another may use them again."""
     known = kept(store, sweep, tmp_path / "kept")
     (first, second, *_) = (one for one in known.values() if one)
-    table = pa.Table.from_pylist([row(artifact=second.artifact)], schema=networks.schema())
+    table = pa.Table.from_pylist(
+        [row(artifact=second.artifact, content=tensors(99))], schema=networks.schema()
+    )
     pq.write_table(table, tmp_path / networks.FILE)
     with pytest.raises(InputError, match=f"{second.artifact}: another file has this name there"):
         networks.restore(tmp_path, store, sweep.name, str(tmp_path / "kept"))

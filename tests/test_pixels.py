@@ -38,6 +38,22 @@ def test_other_networks_have_no_such_picture() -> None:
     assert counts(save({"a": torch.ones(2)}, {"shapes": "{}"}), (1, 8, 8)) is None
 
 
+@pytest.mark.parametrize(
+    "shapes", ["{", "[]", "{}", "5", '{"1.weight": 5}', '{"1.weight": [0, 784]}']
+)
+def test_what_is_no_network_has_no_picture(shapes: str) -> None:
+    """It lies beside a trial, where anybody may have put it."""
+    metadata = {"shapes": shapes}
+    assert counts(save({"1.bias": torch.ones(2)}, metadata), (1, 28, 28)) is None
+    for content in (b"", b"<script>", b"\xff" * 100, b"[" * 100_000):
+        assert counts(content, (1, 28, 28)) is None
+
+
+def test_networks_without_any_weight_are_white() -> None:
+    sweep, _, _ = confirmed_again(2, sizes)
+    assert "0 of 784 pixels" in section(sweep, {"l1": network(torch.zeros(3, 784))}, 100)
+
+
 def test_the_picture_is_white_where_nothing_is_left_and_darkest_where_most_is() -> None:
     weight = torch.zeros(4, 784)
     weight[:, 5], weight[0, 29] = 1.0, 1.0

@@ -110,6 +110,19 @@ def test_a_file_that_is_no_network_is_one_line(content: bytes) -> None:
         decoded(content, "some trial")
 
 
+@pytest.mark.parametrize(
+    "shapes",
+    ["{", "[]", "5", '{"a": 5}', '{"b": [2]}', '{"a": [-1]}', '{"a": ["x"]}', '{"a": [1e99]}',
+     '{"a": [1000000, 1000000, 1000000]}', '{"a": [1]}', "[" * 100_000],
+)  # fmt: skip
+def test_shapes_that_make_no_sense_are_one_line(shapes: str) -> None:
+    """A network may come from anybody: `verify` is there to tell what is wrong with it."""
+    parts = {"a.indices": torch.tensor([5], dtype=torch.int32), "a.values": torch.ones(1)}
+    with pytest.raises(InputError, match=r"^x: holds no network of sweeper: ") as refused:
+        decoded(save(parts, {"shapes": shapes}), "x")
+    assert len(str(refused.value).splitlines()) == 1
+
+
 def test_a_network_of_another_architecture_is_refused() -> None:
     with pytest.raises(InputError, match=r"^the network is no "):
         judged_again(config(), {"0.weight": torch.ones(2, 2)}, small_images())

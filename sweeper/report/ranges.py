@@ -135,7 +135,7 @@ def _picture(bracket: Bracket, total: int | None) -> str:
     """Return what the probe saw as a small SVG."""
     tried = [point for point in bracket.points if point.strength > 0]
     ends = [math.log(point.strength) for point in (tried[0], tried[-1])]
-    most = total or max(point.nonzero for point in bracket.points)
+    most = total or max(1, *(point.nonzero for point in bracket.points))
 
     def across(strength: float) -> float:
         share = (math.log(strength) - ends[0]) / ((ends[1] - ends[0]) or 1)
