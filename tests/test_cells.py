@@ -74,7 +74,7 @@ def rows_of(folder: Path) -> list[Row]:
     return list(pq.read_table(folder / archive.FACTS).to_pylist())
 
 
-def change_facts(folder: Path, change: Callable[[list[Row]], Any]) -> None:
+def change_facts(folder: Path, change: Callable[[list[Row]], Any]) -> Any:
     rows = rows_of(folder)
     change(rows)
     pq.write_table(pa.Table.from_pylist(rows), folder / archive.FACTS)
@@ -430,7 +430,7 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), value=HOSTILE)
 def test_any_value_at_any_place_of_a_sheet_is_refused_in_one_line_or_makes_sense(
@@ -449,7 +449,7 @@ def test_any_value_at_any_place_of_a_sheet_is_refused_in_one_line_or_makes_sense
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data(), value=HOSTILE)
 def test_any_value_in_any_cell_of_a_trial_is_refused_in_one_line_or_makes_sense(

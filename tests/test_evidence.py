@@ -48,7 +48,7 @@ def loaded(name: str, folder: Path) -> Iterator[Store]:
         found.upgrade()
         for part in (RESULTS / name, RESULTS / name / archive.CONFIRMED):
             if part.is_dir():
-                found.load(archive.read(part))
+                found.load([archive.read(part)])
         yield found
 
 
