@@ -13,6 +13,8 @@ Value = int | bool | str | None
 
 def typed(url: URL) -> dict[str, Any]:
     """Return the options that are no texts, as the driver takes them. Raises InputError."""
+    if not url.query:
+        return {}
     known = _postgresql() if url.get_backend_name() == "postgresql" else _MYSQL
     values: dict[str, Any] = {}
     for key, value in url.query.items():
