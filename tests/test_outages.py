@@ -265,19 +265,19 @@ def sweeper(words: list[str], url: str, **variables: str) -> subprocess.Popen[st
 
 @pytest.mark.slow
 def test_outages_of_each_kind_cost_workers_nothing(proxy: Proxy, server_url: str) -> None:
-    sweep = small_sweep(search={"trials": 16, "in_flight": 4})
+    sweep = small_sweep(search={"trials": 8, "in_flight": 4})
     url = through(proxy, server_url)
     over = threading.Event()
     with closing(Store(server_url)) as store:
         service.register(store, sweep)
         with workers(url, 2, "--delay", "0.3") as crew:
             for enough, begin, end in (
-                (4, proxy.refuse, proxy.accept),
-                (12, proxy.freeze, proxy.thaw),
+                (2, proxy.refuse, proxy.accept),
+                (6, proxy.freeze, proxy.thaw),
             ):
-                wait_for(lambda enough=enough: store.status("tiny").done >= enough, 60)  # type: ignore[misc]
+                wait_for(lambda enough=enough: store.status("tiny").done >= enough, 240)  # type: ignore[misc]
                 begin()
                 over.wait(5.0)
                 end()
-            ended(crew)
+            ended(crew, 300)
         assert_exact(store, sweep)
