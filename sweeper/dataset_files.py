@@ -67,7 +67,7 @@ def _damage(path: Path, shape: tuple[int, ...], dataset: Dataset) -> str:
         outside = [label for label in content[len(head) :] if label >= dataset.classes]
         if outside:
             allowed = f"0 to {dataset.classes - 1}"
-            return f"{len(outside):,} labels are not {allowed}, the first of them {outside[0]}"
+            return f"holds {len(outside):,} labels that are not {allowed}, as {outside[0]}"
     if known := dataset.checksums.get(path.name):
         return "" if hashlib.sha256(content).hexdigest() == known else "has another checksum"
     return _against_download(path, content, dataset)

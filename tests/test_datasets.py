@@ -135,7 +135,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str | None]] = {
     ),
     "labels outside": (
         lambda raw: overwrite(raw / "train-labels-idx1-ubyte", 1000, b"\xff" * 4),
-        "train-labels-idx1-ubyte 4 labels are not 0 to 9, the first of them 255",
+        "train-labels-idx1-ubyte holds 4 labels that are not 0 to 9, as 255",
         None,
     ),
     "a copy": (
@@ -183,6 +183,7 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, str | None]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
