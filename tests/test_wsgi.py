@@ -120,7 +120,8 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
 @pytest.mark.parametrize("number", [16, 64, 200])
 def test_under_gunicorn_half_requests_hold_up_nobody(tmp_path: Path, number: int) -> None:
     lines: list[str] = []
-    with gunicorn(filled(tmp_path), lines, **{VARIABLE: TOKEN}) as url, ExitStack() as stack:
+    own = {VARIABLE: TOKEN}
+    with gunicorn(filled(tmp_path), lines, folder=None, **own) as url, ExitStack() as stack:
         holding(stack, url, number, HALF)
         assert is_served(url)
     assert "Traceback" not in "".join(lines)
