@@ -19,6 +19,7 @@ from typing import Any
 from sweeper import cells
 from sweeper.errors import InputError, shown
 from sweeper.fronts import Front
+from sweeper.references import Export
 from sweeper.spec.bounds import content_of
 from sweeper.store import IN_PART, Dump
 from sweeper.writing import write_whole
@@ -120,7 +121,7 @@ def read_all(folder: Path) -> tuple[Dump, ...]:
     return search.dump, again.dump
 
 
-def _read(folder: Path) -> cells.Export:
+def _read(folder: Path) -> Export:
     path = folder / SHEET
     try:
         raw = cells.parsed(content_of(path, _LARGEST))
@@ -136,7 +137,7 @@ def _read(folder: Path) -> cells.Export:
     part = sheet.state == "stopped" and sheet.error == IN_PART
     if (sheet.state == "failed") != bool(sheet.error) and not part:
         raise InputError(f"{path}: error: is for a failed sweep, got {shown(sheet.error)}")
-    export = cells.Export(
+    export = Export(
         Dump(
             spec=json.dumps(raw["spec"]),
             state=sheet.state,

@@ -254,10 +254,14 @@ class Server(BaseWSGIServer):  # type: ignore[misc]
 
 
 def _end_one(connections: Iterable[_Connection]) -> None:
-    """End the one that has waited for longest: for a request rather than for taking an answer."""
+    """End the one that has waited for longest, for a request or for its answer to be taken.
+
+    Whichever of the two it is: were those spared that take an answer, clients that take none would
+    have each new one of their address ended in their place.
+    """
     waiting = [one for one in connections if not one.is_ours]
     if waiting:
-        min(waiting, key=lambda one: (one.total_outbufs_len > 0, one.began)).handle_close()
+        min(waiting, key=lambda one: one.began).handle_close()
 
 
 def _nothing(_: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:

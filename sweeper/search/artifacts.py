@@ -49,8 +49,8 @@ class Kept:
 def artifact_store(place: str, *, writes: bool = False) -> Any:
     """Return Optuna's artifact store at a place. Raises InputError.
 
-    `writes`: also for a folder that can only be read.
-
+    `writes`: a folder must be there or be made, and be writable. One that is only read may come
+    later: a dashboard can be started before the first network is kept, on a read-only mount.
     What an object store needs to let anybody in comes from its own environment variables.
     """
     scheme, found, bucket = place.partition("://")
@@ -58,7 +58,9 @@ def artifact_store(place: str, *, writes: bool = False) -> Any:
         try:
             Path(place).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"artifacts: {place}: cannot be written: {error.strerror}") from error
+            if writes or Path(place).exists():  # as something that is no folder
+                text = f"artifacts: {place}: cannot be written: {error.strerror}"
+                raise InputError(text) from error
         if writes and not os.access(place, os.W_OK | os.X_OK):
             raise InputError(f"artifacts: {place}: cannot be written by this account")
         return FileSystemArtifactStore(Path(place))
