@@ -157,6 +157,14 @@ def test_a_place_that_cannot_be_used_is_one_line(
         artifact_store(place)
 
 
+def test_a_dashboards_folder_of_networks_may_come_later(tmp_path: Path) -> None:
+    """As on its read-only mount, before the first network is kept."""
+    assert artifact_store("/proc/nowhere", may_come=True)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="file: cannot be written: "):
+        artifact_store(str(tmp_path / "file"), may_come=True)
+
+
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a finished search, by a real training."""

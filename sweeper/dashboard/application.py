@@ -46,7 +46,7 @@ class Application:
             )
         except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
             raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
-        kept = artifact_store(artifacts) if artifacts else None
+        kept = artifact_store(artifacts, may_come=True) if artifacts else None
         self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
         self.optunas.install(Downloads())
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.

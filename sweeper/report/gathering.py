@@ -12,11 +12,17 @@ from sweeper.store import Store
 
 
 def confirmation_of(
-    store: Store, name: str, searched: Sequence[Fact], artifacts: str | None = None
+    store: Store,
+    name: str,
+    searched: Sequence[Fact],
+    artifacts: str | None = None,
+    *,
+    may_come: bool = False,
 ) -> Confirmation | None:
     """Return the confirmation of a sweep as a report needs it, if there is one.
 
-    With some of its networks, if they are kept at `artifacts`.
+    With some of its networks, if they are kept at `artifacts`; a folder that `may_come` later need
+    not be there.
     """
     if (registered := name + SUFFIX) not in store.names():
         return None
@@ -25,7 +31,7 @@ def confirmation_of(
     if artifacts is None:
         return again
     with service.searching(store, sweep) as search:
-        search.keep_at(artifacts)
+        search.keep_at(artifacts, may_come=may_come)
         kept = {
             arm: search.kept(fact.study, fact.trial, NETWORK)
             for arm, fact in again.pictured().items()

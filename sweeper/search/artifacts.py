@@ -46,11 +46,11 @@ class Kept:
     """None if the store has none under that name."""
 
 
-def artifact_store(place: str, *, writes: bool = False) -> Any:
+def artifact_store(place: str, *, writes: bool = False, may_come: bool = False) -> Any:
     """Return Optuna's artifact store at a place. Raises InputError.
 
-    `writes`: a folder must be there or be made, and be writable. One that is only read may come
-    later: a dashboard can be started before the first network is kept, on a read-only mount.
+    A folder is made if there is none. `writes`: it must be writable. `may_come`: one that cannot
+    be made may come later, as on a dashboard's read-only mount before the first network is kept.
     What an object store needs to let anybody in comes from its own environment variables.
     """
     scheme, found, bucket = place.partition("://")
@@ -58,7 +58,7 @@ def artifact_store(place: str, *, writes: bool = False) -> Any:
         try:
             Path(place).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            if writes or Path(place).exists():  # as something that is no folder
+            if not may_come or Path(place).exists():  # as something that is no folder
                 text = f"artifacts: {place}: cannot be written: {error.strerror}"
                 raise InputError(text) from error
         if writes and not os.access(place, os.W_OK | os.X_OK):

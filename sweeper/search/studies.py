@@ -162,12 +162,9 @@ class Search:
             },
         )
 
-    def keep_at(self, place: str, *, writes: bool = False) -> None:
-        """Keep the files of trials at a place: a folder or a bucket. Raises InputError.
-
-        `writes`: also for a folder that can only be read.
-        """
-        self._artifacts = artifact_store(place, writes=writes)
+    def keep_at(self, place: str, *, writes: bool = False, may_come: bool = False) -> None:
+        """Keep the files of trials at a place, as of `artifact_store`. Raises InputError."""
+        self._artifacts = artifact_store(place, writes=writes, may_come=may_come)
 
     def attach(self, study: str, trial: int, name: str, content: bytes) -> None:
         """Keep a file of a running trial; nothing happens if it is finished or gone."""

@@ -130,7 +130,7 @@ class Pages:
         def make() -> bytes:
             store = self._store
             facts = store.results(name)
-            again = confirmation_of(store, name, facts, self._artifacts)
+            again = confirmation_of(store, name, facts, self._artifacts, may_come=True)
             return page(
                 store.sweep(name),
                 store.status(name),
@@ -170,7 +170,7 @@ class Pages:
             zipfile.ZipFile(buffer, "w") as packed,  # they are dense numbers: nothing to compress
             service.searching(self._store, again.sweep) as search,
         ):
-            search.keep_at(self._artifacts)
+            search.keep_at(self._artifacts, may_come=True)
             for fact in again.facts:
                 kept = search.kept(fact.study, fact.trial, NETWORK)
                 if kept and kept.content is not None:
