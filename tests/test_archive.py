@@ -119,16 +119,15 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(
     service.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train)
     for name in ("tiny", sweep.name):
-        dump = archive.read(saved(store, name, tmp_path / "one"))
+        one, two = tmp_path / "one" / name, tmp_path / "two" / name
+        dump = archive.read(saved(store, name, one))
         assert dump == store.dump(name)
         service.restore(other, dump)
-        saved(other, name, tmp_path / "two")
+        saved(other, name, two)
         for file in (archive.SHEET, archive.FACTS, archive.FLAT, archive.FRONTS):
-            assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+            assert (one / file).read_bytes() == (two / file).read_bytes()
         assert trials(other, dump.sweep) == trials(store, dump.sweep)
-    assert pq.read_table(tmp_path / "one" / archive.FACTS).num_rows == len(
-        store.results(sweep.name)
-    )
+        assert pq.read_table(one / archive.FACTS).num_rows == len(store.results(name))
 
 
 def test_lost_attempts_and_their_trials_travel_too(

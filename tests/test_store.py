@@ -104,9 +104,9 @@ def test_a_registered_sweep_comes_back_equal_with_its_arms_in_order(
 
 
 def test_sweeps_are_listed_oldest_first(store: Store, sweep: Sweep) -> None:
-    for name in ("tiny", "b", "A", "a"):
+    for name in ("tiny", "b", "A", "c"):
         store.register(changed(sweep, name=name))
-    assert store.names() == ("tiny", "b", "A", "a")
+    assert store.names() == ("tiny", "b", "A", "c")
 
 
 def test_another_file_under_the_same_name_is_refused_with_each_difference(
