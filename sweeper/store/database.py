@@ -221,6 +221,8 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
 _POSTGRESQL = {
     "connect_timeout": CONNECT_TIMEOUT,
     "application_name": "sweeper",
+    # A database made without a locale has no encoding, and would give bytes for texts.
+    "client_encoding": "utf8",
     # A peer that is gone without a word is noticed in half a minute, at both ends: see sessions.
     "keepalives_idle": 10,
     "keepalives_interval": 5,
