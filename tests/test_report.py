@@ -62,6 +62,40 @@ def test_the_standing_compares_at_the_highest_target_that_two_arms_reach() -> No
     )
 
 
+def test_all_whose_networks_are_as_small_are_named() -> None:
+    sweep, facts = small_study()
+    same = [
+        make_fact(sweep=sweep, arm=fact.arm, slot=fact.slot, nonzero=8000, val=0.981, test=0.98)
+        for fact in facts
+    ]
+    assert sentence(sweep, same).endswith("(test 98.00 %); l1's is as small.")
+    arms = {name: {} for name in "abcde"}
+    for count, said in ((3, "those of b and c are"), (5, "those of 4 other arms are")):
+        sweep = make_sweep(search={"trials": 1}, arms=dict(list(arms.items())[:count]))
+        alike = [make_fact(sweep=sweep, arm=arm, nonzero=8000, val=0.981) for arm in sweep.arms]
+        assert sentence(sweep, alike).endswith(f"; {said} as small.")
+
+
+def test_what_was_not_fine_tuned_is_not_called_so() -> None:
+    sweep, facts = small_study(sparsification={"track": "as_trained", "finetune_epochs": 0})
+    text = readable(written(sweep, facts))
+    assert " Pruned: at " in text
+    assert "pruned by magnitude to their density. " in text
+    assert "fine-tuned" not in text
+
+
+def test_an_arm_whose_front_is_worth_nothing_has_no_share_of_it() -> None:
+    sweep = make_sweep(search={"trials": 4})
+    facts = [
+        make_fact(sweep=sweep, arm=arm, slot=slot, nonzero=266_610, val=0.98, test=0.98)
+        for arm in sweep.arms
+        for slot in range(4)
+    ]
+    text = readable(written(sweep, facts))
+    assert "Effort of tuning" in text
+    assert "nan" not in text
+
+
 def test_the_standing_of_an_unfinished_sweep_says_how_far_it_is() -> None:
     sweep, facts = small_study()
     assert sentence(sweep, [facts[0], facts[3]]).startswith("After 2 of 4 trials: At 98 % ")

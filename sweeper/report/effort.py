@@ -1,5 +1,6 @@
 """What tuning each arm took: a table of hypervolume by trials, and of how wide strengths may be."""
 
+import math
 from collections.abc import Sequence
 
 from sweeper.effort import TOLERANCE, Effort, efforts, reaching, tolerances
@@ -15,6 +16,10 @@ SHARES = (0.25, 0.5, 0.75)
 def worth_showing(facts: Sequence[Fact], sweep: Sweep) -> list[Effort]:
     """Return the effort of the arms that have enough trials to speak of."""
     return [one for one in efforts(facts, sweep) if len(one.seconds) > len(SHARES)]
+
+
+def _share(found: float) -> str:
+    return "–" if math.isnan(found) else f"{100 * found:.1f} %"
 
 
 def _interval(found: Estimate) -> str:
@@ -34,7 +39,7 @@ def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
     reached = reaching(facts, known)
     body = []
     for one in found:
-        cells = [cell(f"{100 * one.share(count, total):.1f} %") for count in counts]
+        cells = [cell(_share(one.share(count, total))) for count in counts]
         last = mean(one.hypervolume[total - 1])
         cells.append(cell("–") if last is None else cell(f"{last.center:.4f}", _interval(last)))
         cells.append(cell(f"{one.seconds[total - 1]:,.0f} s"))

@@ -10,6 +10,9 @@ from sweeper.results import DriftCheck, Fact, SweepStatus, Track
 from sweeper.spec import Sweep
 from sweeper.verdict import TRACKS
 
+_NAMED = 3
+"""With more arms than this, of networks that are as small, their number is said."""
+
 
 @dataclass(frozen=True, slots=True)
 class ArmRow:
@@ -99,7 +102,9 @@ def standing(
     text = f"{so_far}{_smallest(sweep, rows)}"
     if not any(point for row in beside for point in row.at_accuracy):
         return text
-    on = TRACKS["as_trained" if sweep.sparsification.track == "pruned" else "pruned"]
+    on = TRACKS["as_trained"]
+    if sweep.sparsification.track == "as_trained":
+        on = TRACKS["pruned"] if sweep.sparsification.finetune_epochs else "Pruned"
     return f"{text} {on}: {_smallest(sweep, beside).replace('At', 'at', 1)}"
 
 
@@ -129,7 +134,12 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmRow]) -> str:
         return f"{text}; no other arm reaches that accuracy."
     second = others[0]
     ratio = second.nonzero / max(first.nonzero, 1)
-    if second.nonzero == first.nonzero:
+    alike = [point.arm for point in others if point.nonzero == first.nonzero]
+    if len(alike) > 1:
+        names = f"{', '.join(alike[:-1])} and {alike[-1]}"
+        whose = names if len(alike) <= _NAMED else f"{len(alike)} other arms"
+        return f"{text}; those of {whose} are as small."
+    if alike:
         return f"{text}; {second.arm}'s is as small."
     return (
         f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "

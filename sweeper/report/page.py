@@ -27,6 +27,8 @@ _NOTES: dict[Track, str] = {
     "as_trained": "The same trials before any pruning: only weights that training itself made "
     "exactly 0 count as gone.",
 }
+_UNTUNED = (" and fine-tuned", "")
+"""What is not so where pruned networks are not trained on."""
 
 
 MOST_NAMES = 8
@@ -46,7 +48,8 @@ def page(
     `found` are the ranges of strengths that probes found, `again` is the confirmation, `checks`
     are trials of other machines that were trained again.
     """
-    track = sweep.sparsification.track
+    rule = sweep.sparsification
+    track = rule.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
     confirmed = again.facts if again else ()
     reasons = refusals(sweep, facts, checks, confirmed)
@@ -75,7 +78,7 @@ def page(
         "main_table": tables.accuracy_table(sweep, rows, facts, ranked=not reasons),
         "sizes_table": tables.sizes_table(sweep, rows, ranked=not reasons),
         "other_title": _TITLES[other],
-        "other_note": _NOTES[other],
+        "other_note": _NOTES[other] if rule.finetune_epochs else _NOTES[other].replace(*_UNTUNED),
         "other_table": tables.accuracy_table(sweep, beside, facts, ranked=not reasons),
         "curves_figure": _figure(views, "curves"),
         "finetuned_figure": _figure(views, "finetuned"),
