@@ -69,7 +69,7 @@ def test_all_whose_networks_are_as_small_are_named() -> None:
         for fact in facts
     ]
     assert sentence(sweep, same).endswith("(test 98.00 %); l1's is as small.")
-    arms = {name: {} for name in "abcde"}
+    arms: dict[str, Any] = {name: {} for name in "abcde"}
     for count, said in ((3, "those of b and c are"), (5, "those of 4 other arms are")):
         sweep = make_sweep(search={"trials": 1}, arms=dict(list(arms.items())[:count]))
         alike = [make_fact(sweep=sweep, arm=arm, nonzero=8000, val=0.981) for arm in sweep.arms]
