@@ -350,6 +350,8 @@ def test_options_that_a_driver_cannot_take_are_named(
         (f"{URL}?sslmode=require&sslmode=disable", "sslmode: is given twice"),
         (f"{URL}?conect_timeout=5", "got 'conect_timeout'; allowed: .*did you mean 'connect_time"),
         (f"{URL}?autocommit=true", "no such option in the URL: got 'autocommit'; allowed: applic"),
+        (f"{URL}?port=abc", "options of the URL: .*non-integer port"),
+        (f"{URL}?host=one,two&port=1,2,3", "options of the URL: .*don't match"),
         (f"{URL}?plugin=mine", "no such option in the URL: got 'plugin'; allowed"),
         ("mysql://me@db/sweeps?sslmode=require", "got 'sslmode'; allowed: bind_address, charset"),
         ("mysql://me@db/sweeps?read_timeout=1.5", "read_timeout: must be a whole number, got '1.5"),

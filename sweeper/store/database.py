@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, StatementError
+from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from sweeper.errors import SchemaError, StorageError
+from sweeper.errors import InputError, SchemaError, StorageError
 from sweeper.patience import (
     COMMAND,
     Patience,
@@ -260,9 +260,11 @@ def _engine(url: StorageUrl) -> Engine:
         event.listen(engine, "begin", _sqlite_begins)
         return engine
     # Locks are taken first, and what is read after must be what the last holder left.
-    return create_engine(
-        url.url, json_serializer=encode, isolation_level="READ COMMITTED", **settings
-    )
+    settings["isolation_level"] = "READ COMMITTED"
+    try:
+        return create_engine(url.url, json_serializer=encode, **settings)
+    except ArgumentError as error:  # hosts and ports are SQLAlchemy's own to read
+        raise InputError(f"storage: options of the URL: {error}") from None
 
 
 def _sqlite_connected(connection: sqlite3.Connection, record: Any) -> None:
