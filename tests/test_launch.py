@@ -6,13 +6,14 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fakes import small_sweep
 
-from sweeper import service
+from sweeper import interrupts, service
 from sweeper.errors import InputError, Interrupted, TrainingError
 from sweeper.launch import local
 from sweeper.launch.local import run_workers
@@ -107,6 +108,19 @@ def test_ctrl_c_ends_the_workers_and_gives_their_slots_back(store: Store, tmp_pa
         run(store, tmp_path, "--delay", "60", on_status=interrupt)
     assert claimed(store.status("tiny")) == 0
     assert store.status("tiny").done == 0
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
+def test_ctrl_c_that_a_library_has_swallowed_is_heard(store: Store, tmp_path: Path) -> None:
+    with interrupts.remembered():
+        with suppress(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(10)
+        with pytest.raises(Interrupted, match="SIGINT"):
+            run(store, tmp_path, "--delay", "60")
+    assert claimed(store.status("tiny")) == 0
+    run(store, tmp_path)
+    assert store.finished("tiny")
 
 
 def test_a_worker_that_does_not_end_is_killed(

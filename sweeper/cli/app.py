@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper import interrupts
 from sweeper.catalogue import FOLDER
 from sweeper.cli import (
     dashboards,
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a sign that it cannot write is no error
             stream.reconfigure(errors="replace")
-    with _harmless():
+    with _harmless(), interrupts.remembered():
         _run(command, debug=len(command) < len(words))
 
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
+from sweeper import interrupts
 from sweeper.errors import Interrupted, LeaseLost, StorageError, UnknownSweepError
 from sweeper.patience import Patience
 from sweeper.store import Store
@@ -97,6 +98,8 @@ def signals() -> Iterator[Stop]:
             if signal.getsignal(number) is signal.SIG_IGN and number != signal.SIGTERM:
                 continue  # started in the background of a script, or by nohup: not for it
             before[number] = signal.signal(number, receive)
+    if interrupts.came():  # and was lost on its way here
+        stop.set(f"stopped by {signal.SIGINT.name}")
     try:
         yield stop
     finally:
