@@ -4,8 +4,10 @@ Whether a dataset is whole is seen by its hash, which every worker takes anyway;
 looked at when that is another one, or none is known.
 """
 
+import errno
 import hashlib
 import math
+import os
 import zlib
 from pathlib import Path
 
@@ -34,12 +36,35 @@ def raw_folder(folder: Path, dataset: Dataset) -> Path:
     return folder / dataset.torchvision / "raw"
 
 
+def are_there(raw: Path, dataset: Dataset) -> bool:
+    """Tell whether all files of a dataset are there."""
+    return all(_is_there(raw / file) for file in shapes(dataset))
+
+
+def unreadable(raw: Path, dataset: Dataset) -> str:
+    """Return which file this account may not read, and why; '' if it may read all that are there.
+
+    Nothing is wrong with such a file, which may be somebody else's.
+    """
+    for file in shapes(dataset):
+        path = raw / file
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return f"{path}: cannot be read: {error.strerror}"
+        if not os.access(path, os.R_OK):
+            return f"{path}: cannot be read: {os.strerror(errno.EACCES)}"
+    return ""
+
+
 def damage(raw: Path, dataset: Dataset) -> dict[str, str]:
     """Return what is wrong with files that are there: file -> in a few words."""
     found = {}
     for file, shape in shapes(dataset).items():
         path = raw / file
-        if not path.is_file():
+        if not _is_there(path):
             continue
         try:
             said = _damage(path, shape, dataset)
@@ -48,6 +73,13 @@ def damage(raw: Path, dataset: Dataset) -> dict[str, str]:
         if said:
             found[file] = said
     return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # this account may not look into its folder
+        return False
 
 
 def _damage(path: Path, shape: tuple[int, ...], dataset: Dataset) -> str:

@@ -127,8 +127,7 @@ def is_here(name: str, folder: str | Path | None = None) -> bool:
     known = _known(name)
     if known.bundled:
         return True
-    raw = dataset_files.raw_folder(data_folder(folder), known)
-    return all((raw / file).is_file() for file in dataset_files.shapes(known))
+    return dataset_files.are_there(dataset_files.raw_folder(data_folder(folder), known), known)
 
 
 def images_like(name: str, count: int = 64) -> Data:
@@ -242,8 +241,11 @@ def _read_torchvision(name: str, folder: Path) -> Raw:
     kind = known.torchvision
     raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
     dataset = getattr(datasets, kind)
+    if unreadable := dataset_files.unreadable(raw, known):
+        may = "set SWEEPER_DATA or --data to a folder that this account may read"
+        raise DataError(f"{name}: {unreadable}; {may}")
     try:
-        if not all((raw / file).is_file() for file in files):
+        if not dataset_files.are_there(raw, known):
             folder.mkdir(parents=True, exist_ok=True)
             # One process downloads; the others wait here and then find the files.
             with FileLock(folder / f".{kind}.lock"):
@@ -252,7 +254,7 @@ def _read_torchvision(name: str, folder: Path) -> Raw:
         test = dataset(str(folder), train=False, download=False)
     except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        if dataset_files.damage(raw, known) or all((raw / file).is_file() for file in files):
+        if dataset_files.damage(raw, known) or dataset_files.are_there(raw, known):
             raise _damaged(name, known, folder, reason) from error
         raise DataError(
             f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "

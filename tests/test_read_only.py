@@ -16,6 +16,8 @@ import yaml
 from fakes import small_sweep
 from pages import searched
 
+from sweeper import dataset_files
+from sweeper.catalogue import DATASETS
 from sweeper.errors import StorageError
 from sweeper.spec import Sweep
 from sweeper.store import Store
@@ -274,3 +276,40 @@ def test_a_server_without_tables_says_how_to_make_them(
     assert capsys.readouterr().err.endswith("has no schema yet; run: sweeper db upgrade\n")
     with closing(Store(postgres_url)) as store, pytest.raises(StorageError):
         store.check()
+
+
+FETCH = """
+import sys
+from pathlib import Path
+from sweeper import datasets
+from sweeper.doctor.machine import examine_machine
+from sweeper import dataset_files
+from sweeper.catalogue import DATASETS
+from sweeper.errors import DataError
+
+folder = Path(sys.argv[1])
+assert not datasets.is_here("fashion-mnist", folder) or sys.argv[2] == "file"
+try:
+    datasets.load("fashion-mnist", folder)
+except DataError as error:
+    print(error)
+for found in examine_machine(folder, cores=int, gpus=int, usable=int):
+    if found.check == "datasets":
+        print(found.state, found.result, found.todo)
+"""
+
+
+@pytest.mark.slow
+def test_a_dataset_that_may_not_be_read_is_not_called_damaged(own: Path) -> None:
+    raw = own / "data" / "FashionMNIST" / "raw"
+    raw.mkdir(parents=True)
+    first, *rest = dataset_files.shapes(DATASETS["fashion-mnist"])
+    for name in (first, *rest):
+        (raw / name).write_bytes(b"")
+    said = f"fashion-mnist: {raw}/{first}: cannot be read: Permission denied"
+    for kind, path in (("file", raw / first), ("folder", raw)):
+        with mode(path, 0o000):
+            text, *found = run(FETCH, str(own / "data"), kind, folder=own)
+        assert text.startswith(f"{said}; set SWEEPER_DATA")
+        assert found[0].startswith(f"wrong {said} let this account read it")
+        assert not any("damaged" in line or "rm -r" in line for line in (text, *found))

@@ -87,13 +87,16 @@ def _datasets(given: Path | None) -> Iterator[Finding]:
         yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
         return
     for name, known in catalogue.DATASETS.items():
-        raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
-        if damage := dataset_files.damage(raw, known):
+        raw = dataset_files.raw_folder(folder, known)
+        if unreadable := dataset_files.unreadable(raw, known):
+            todo = "let this account read it, or set SWEEPER_DATA to another folder"
+            yield Finding("datasets", "wrong", f"{name}: {unreadable}", todo)
+        elif damage := dataset_files.damage(raw, known):
             result = f"{name}: damaged: {'; '.join(map(' '.join, damage.items()))}"
             fetch = ["sweeper", "data", name, *(["--data", str(given)] if given else [])]
             todo = f"{shlex.join(['rm', '-r', str(raw)])}; {shlex.join(fetch)}"
             yield Finding("datasets", "wrong", result, todo)
-        elif all((raw / file).is_file() for file in files):
+        elif dataset_files.are_there(raw, known):
             there.append(name)  # or bundled with a package
         else:
             missing.append(name)
