@@ -122,6 +122,10 @@ class _Fact(_Cells):
                 raise ValueError(f"{track}_*: a {self.state} trial has {some} of them, and layers")
             if self.state != "diverged" and found[f"{track}_nonzero"] > self.total:
                 raise ValueError(f"{track}_nonzero: must be <= the total {self.total}")
+            parts = [found[f"{track}_{kind}"] or 0 for kind in ("weights", "biases")]
+            if self.state != "diverged" and found[f"{track}_nonzero"] != sum(parts):
+                text = f"must be its weights and biases, {sum(parts)}"
+                raise ValueError(f"{track}_nonzero: {text}")
         if self.state == "diverged" and (self.curve or self.finetuned):
             raise ValueError("curve: a diverged trial has none")
         return self

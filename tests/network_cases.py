@@ -243,6 +243,11 @@ def _counting(net: Any, flat: Tensor) -> Tensor:
     return usual(net, flat) / max(1.0, float(net.calls) / 1000)
 
 
+def _counting_in_a_tensor(net: Any, flat: Tensor) -> Tensor:
+    net.step = net.step + 1  # neither a parameter nor a buffer
+    return usual(net, flat) * (1.0 if float(net.step) < 40 else 2.0)
+
+
 def _on_its_input(net: Any, flat: Tensor) -> Tensor:
     return usual(net, flat.mul_(0.5))
 
@@ -350,6 +355,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "stateful": (two(_stateful), "gives other logits for the same images in training"),
     "counting": (two(_counting, calls=0), "its forward changes calls from call to call"),
+    "counting_in_a_tensor": (
+        two(_counting_in_a_tensor, step=torch.zeros(())),
+        "its tensor step changes from call to call",
+    ),
     "on_its_input": (two(_on_its_input), "its forward changes the images that it is given"),
     "clamping": (two(_clamping), "its forward changes parameter inner.weight where it is judged"),
     "gradient_hook": (

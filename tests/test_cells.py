@@ -148,6 +148,10 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     "infinite": (fact("seconds", float("inf")), "row 4: seconds: must be a finite number, got inf"),
     "an accuracy of 2": (fact("pruned_test_accuracy", 2.0), "must be <= 1, got 2.0"),
     "no accuracy": (fact("pruned_val_accuracy", None), "row 4: pruned_*: a "),
+    "counts that contradict": (
+        fact("as_trained_nonzero", 1),
+        "as_trained_nonzero: must be its weights and biases, ",
+    ),
     "more than all": (fact("pruned_nonzero", 10**9), "pruned_nonzero: must be <= the total 266610"),
     "beyond integers": (
         fact("total", 2**62),
@@ -350,6 +354,7 @@ def ends(rows: list[Row]) -> None:
         most = number % 2
         if row["state"] != "diverged":
             row.update({key: row["total"] * most for key in row if key.endswith(counted)})
+            row.update({key: 0 for key in row if key.endswith("_biases")})
             row.update({key: float(most) for key in row if key.endswith("_accuracy")})
             row["layers"] = json.dumps({"pruned": [], "as_trained": []})
             row["curve"] = json.dumps([[1.0, row["total"] * most, float(most), 0.0]] * most)

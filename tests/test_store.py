@@ -4,9 +4,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import claimer
 import pytest
@@ -16,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
+from sweeper import service
 from sweeper.errors import DigestError, InputError, LeaseLost, StorageError, UnknownSweepError
 from sweeper.patience import Patience
 from sweeper.results import (
@@ -1186,3 +1189,20 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     store = Store(f"sqlite:///{tmp_path}/x/y/sweeps.db")
     refused(store.upgrade, "Not a directory")
     store.close()
+
+
+@pytest.mark.postgres
+def test_a_postgresql_database_without_an_encoding_gives_texts(
+    postgres: Postgres, sweep: Sweep
+) -> None:
+    """As one that was made without a locale: its driver gives bytes unless told otherwise."""
+    name = f"plain_{uuid4().hex[:8]}"
+    locale = "LC_COLLATE 'C' LC_CTYPE 'C'"
+    postgres.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 {locale}")
+    try:
+        with closing(Store(postgres.url(name))) as store:
+            service.register(store, sweep)
+            assert store.names() == ("tiny",)
+            assert store.sweep("tiny") == sweep
+    finally:
+        postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")

@@ -17,7 +17,7 @@ from sweeper import models
 from sweeper.datasets import Data
 from sweeper.errors import PluginError
 from sweeper.results import Recipe
-from sweeper.training.forward import called, same_bits, watched
+from sweeper.training.forward import called, plain_tensors, same_bits, watched
 from sweeper.training.network import Network, Runner
 from sweeper.training.numerics import numerics
 from sweeper.training.stack import Sink, Stack
@@ -111,12 +111,14 @@ def _try_alone(recipe: Recipe, data: Data, some: _Images) -> None:
         with torch.no_grad():
             output = watched(name, module, some.images)
             _check_output(name, output, len(some.labels), data.classes)
+            held = plain_tensors(module)
             called(name, module, some.others)
             again = called(name, module, some.images)
         if not same_bits(output, again):
             when = "in training" if training else "where it is judged"
             text = f"gives other logits for the same images {when}: it keeps or draws something"
             raise PluginError(f"{name}: {text}; allowed: no state, no random numbers")
+        _check_held(name, held, plain_tensors(module))
     _try_company(name, module, some.images)
     module.train()
     module.zero_grad()
@@ -127,6 +129,18 @@ def _try_alone(recipe: Recipe, data: Data, some: _Images) -> None:
     if idle:
         text = "gets no gradient: it has no part in the output; allowed: without it"
         raise PluginError(f"{name}: parameter {idle[0]} {text}")
+
+
+def _check_held(name: str, before: Stack, after: Stack) -> None:
+    """Demand that tensors beside the parameters, after the same images, are the same.
+
+    One that keeps what it saw last is; one that counts its calls is not, and the networks of a pack
+    would count together.
+    """
+    for key, value in after.items():
+        if key not in before or not same_bits(before[key], value):
+            text = "changes from call to call, which networks of a pack share; allowed: no state"
+            raise PluginError(f"{name}: its tensor {key} {text}")
 
 
 def _check_output(name: str, output: object, batch: int, classes: int) -> None:

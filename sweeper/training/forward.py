@@ -85,6 +85,16 @@ def watched(name: str, module: nn.Module, images: Tensor) -> Any:
     return output
 
 
+def plain_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return copies of the tensors that are attributes, and neither parameters nor buffers."""
+    return {
+        f"{where}.{name}".lstrip("."): value.detach().clone()
+        for where, part in module.named_modules()
+        for name, value in vars(part).items()
+        if isinstance(value, Tensor)
+    }
+
+
 def called(name: str, module: nn.Module, images: Tensor) -> Any:
     """Return what a module gives. Raises ForwardError if it raises."""
     try:
