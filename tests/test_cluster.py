@@ -300,6 +300,9 @@ def test_a_ray_of_our_own_trains_for_real_on_loopback_and_is_gone_afterwards(
 ) -> None:
     # The model is found in the folder of the launch.
     (tmp_path / "mine.py").write_text(FACTORY, encoding="utf-8")
+    for name in ("numpy", "pyarrow"):  # which Ray's own workers import
+        ran = f"open({str(tmp_path / 'ran')!r}, 'w')"
+        (tmp_path / f"{name}.py").write_text(ran, encoding="utf-8")
     study = write_study(tmp_path, trials=4, model="{name: 'mine:network', options: {kernels: 1}}")
     launch = sweeper(tmp_path, "launch", str(study), "--on", "ray", "--workers", "2")
     store = Store(f"sqlite:///{tmp_path}/sweeper.db")
@@ -322,6 +325,7 @@ def test_a_ray_of_our_own_trains_for_real_on_loopback_and_is_gone_afterwards(
     assert "8 of 8 trials done" in out
     assert out.endswith("report:    sweeper report tiny\ndashboard: sweeper dashboard\n")
     assert not (tmp_path / "sweeps" / "tiny" / "report.html").exists()
+    assert not (tmp_path / "ran").exists()
     assert len(started) > 5
     assert heard == {"0100007F", "0000000000000000FFFF00000100007F"}
     wait(lambda: not started & command_lines().keys())

@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from sweeper.errors import InputError, Interrupted
@@ -52,7 +53,8 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
         address = _answering(ray, str(address))
     try:
         try:
-            ray.init(address or "local", **options)
+            with _elsewhere():
+                ray.init(address or "local", **options)
         except SystemExit:  # how Ray takes SIGTERM
             raise Interrupted("stopped by SIGTERM") from None
         except Exception as error:
@@ -62,6 +64,21 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _elsewhere() -> Iterator[None]:
+    """Be in the root folder in a `with` block.
+
+    Ray puts the current one before all others where its workers look for modules: a numpy.py that
+    lies there would be run, and they would not begin.
+    """
+    folder = Path.cwd()
+    os.chdir("/")
+    try:
+        yield
+    finally:
+        os.chdir(folder)
 
 
 def check_installed() -> None:
