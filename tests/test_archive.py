@@ -258,15 +258,15 @@ def test_killed_half_way_it_is_finished_by_the_same_command(
 @pytest.mark.parametrize(
     ("break_", "said"),
     [
-        (lambda folder: (folder / "sweep.json").unlink(), "sweep.json: No such file or directory"),
-        (lambda folder: (folder / "facts.parquet").unlink(), "facts.parquet: No such file"),
+        (lambda folder: (folder / "sweep.json").unlink(), "sweep.json: cannot be read: No such"),
+        (lambda folder: (folder / "facts.parquet").unlink(), "parquet: cannot be read: No such"),
         (lambda folder: (folder / "facts.parquet").write_bytes(b"no"), "parquet: cannot be read"),
         (lambda folder: (folder / "sweep.json").write_text("{"), "is no export of sweeper"),
         (lambda folder: _change(folder, format=2), "format: must be 1, got 2"),
         (lambda folder: _change(folder, created_at=float("nan")), "NaN is no number of a sweep"),
         (lambda folder: _change(folder, facts=3), "holds 18 trials, sweep.json says 3"),
         (lambda folder: _change(folder, digest="0" * 64), "spec: was changed"),
-        (lambda folder: _change(folder, provenance=None), "is no export of sweeper"),
+        (lambda folder: _change(folder, provenance=None), "provenance: must be a list, got None"),
     ],
 )
 def test_a_broken_export_is_one_line(

@@ -602,7 +602,7 @@ def test_a_database_that_does_not_answer_is_one_line_without_the_password(
 def test_a_bug_is_reported_without_the_password(
     sweeper: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*arguments: object) -> None:
+    def broken(*arguments: object, **named: object) -> None:
         raise KeyError("postgresql://me:geheim@db/x?password=geheim")
 
     monkeypatch.setattr("sweeper.store.Store.__init__", broken)

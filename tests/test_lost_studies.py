@@ -9,6 +9,7 @@ import optuna
 import pytest
 from factories import make_provenance
 from fakes import fake_result, fake_train, optuna_storage, optuna_study, small_sweep, study_names
+from optuna.artifacts.exceptions import ArtifactNotFound
 
 from sweeper import service
 from sweeper.errors import StorageError, UnknownSweepError
@@ -125,6 +126,9 @@ def test_a_failure_in_a_repeat_that_was_added_meanwhile_is_forgiven(store: Store
 class Refusing:
     """An artifact store whose library has errors of its own."""
 
+    def open_reader(self, artifact_id: str) -> object:
+        raise ArtifactNotFound("nothing is kept here yet")
+
     def write(self, artifact_id: str, content_body: object) -> None:
         raise Denied("An error occurred (AccessDenied) when calling PutObject")
 
@@ -139,7 +143,7 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
     sweep = small_sweep(arms=ONE)
     service.register(store, sweep)
     worker = store.join("tiny", device="cpu")
-    monkeypatch.setattr("sweeper.search.studies.artifact_store", lambda place: Refusing())
+    monkeypatch.setattr("sweeper.search.studies.artifact_store", lambda place, **_: Refusing())
     said = r"^artifacts: Denied: An error occurred \(AccessDenied\) when calling PutObject$"
     with Clerk.open(store, sweep, threading.Event(), str(tmp_path)) as clerk:
         pack = claimed(clerk, worker)

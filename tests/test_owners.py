@@ -10,7 +10,7 @@ from typing import Any
 import optuna
 import pytest
 from fakes import fake_result, fake_train, optuna_storage, optuna_study, small_sweep, study_names
-from sqlalchemy import create_engine, text
+from sqlalchemy import NullPool, create_engine, text
 
 from sweeper import service
 from sweeper.errors import InputError, StorageError, UnknownSweepError
@@ -33,6 +33,7 @@ def one_arm(name: str = "tiny", **changes: Any) -> Sweep:
 def users_study(store: Store, name: str, **options: Any) -> Callable[[], object]:
     """Create a study as a user does; return what reads all of it."""
     options = options or {"direction": "maximize"}
+    optuna_storage.cache_clear()  # its tables may have gone with those of another test
     study = optuna.create_study(storage=optuna_storage(store.url), study_name=name, **options)
     if "direction" in options:
         study._storage.set_study_system_attr(study._study_id, "study:metric_names", ["score"])
@@ -172,7 +173,8 @@ def test_a_trial_that_a_user_runs_in_our_study_is_not_told_fail(store: Store) ->
 def test_a_copy_of_our_study_is_its_users(everywhere: Store) -> None:
     service.register(everywhere, one_arm())
     work("tiny", everywhere, pack=6, train=fake_train)
-    place = {"from_storage": everywhere.url, "to_storage": everywhere.url}
+    storage = optuna_storage(everywhere.url)  # from a URL Optuna would leave connections open
+    place = {"from_storage": storage, "to_storage": storage}
     for name in ("mine", "aside"):
         optuna.copy_study(from_study_name="tiny/l1/0", to_study_name=name, **place)
     deleted(everywhere, "tiny/l1/0")
@@ -217,7 +219,7 @@ def test_a_crash_between_studies_leaves_none_half_made(
 
 def as_of_before(store: Store, *, empty: str = "") -> None:
     """Leave a storage as versions without marks did; `empty` is a study they died in."""
-    with create_engine(Store(store.url).url).begin() as connection:
+    with create_engine(store.url, poolclass=NullPool).begin() as connection:
         connection.execute(text("UPDATE sweeper_sweep SET identity = NULL"))
         key = "study_system_attributes.key"
         mark = f"DELETE FROM study_system_attributes WHERE {key} = 'sweeper:study'"

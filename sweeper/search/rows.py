@@ -50,16 +50,18 @@ def guard(storage: RDBStorage, study: int, mark: str, trial: int | None = None) 
     """
     model = models.StudySystemAttributeModel
     session = storage.scoped_session()
-    session.expunge_all()  # of an attempt that came to nothing
+    session.close()  # of an attempt that came to nothing: what it held, and its lost connection
     query = session.query(model.value_json).filter(model.study_id == study, model.key == MARK)
     if trial is not None:
         query = query.join(models.TrialModel, models.TrialModel.study_id == model.study_id)
         query = query.filter(models.TrialModel.trial_id == trial)
-    known = query.scalar()
-    if known is None or json.loads(known) != mark:
-        session.rollback()
+    try:
+        known = query.scalar()
+        if known is None or json.loads(known) != mark:
+            raise KeyError(study)
+    except BaseException:
         session.close()
-        raise KeyError(study)
+        raise
 
 
 LONGEST = 65_535

@@ -120,7 +120,7 @@ sweep = Table(
     Column("opened_at", Double, nullable=False, server_default="0"),
     Column("error", Written, nullable=True),
     # What its Optuna studies are marked with. NULL: registered before studies were marked.
-    Column("identity", String(32), nullable=True),
+    Column("identity", Key(32), nullable=True),
     **_OPTIONS,
 )
 
