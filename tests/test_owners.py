@@ -192,6 +192,22 @@ def test_studies_of_a_sweep_that_was_deleted_and_made_anew_are_not_mixed(store: 
     assert optuna_study(store.url, "tiny/l1/0")._study_id == left._study_id
 
 
+def test_trials_made_at_once_have_numbers_of_their_own_on_mysql(mariadb_url: str) -> None:
+    """It counts as of the first look into a transaction: here that whose a study is."""
+    with closing(Store(mariadb_url)) as store:
+        store.upgrade()
+        service.register(store, one_arm())
+        with (
+            service.searching(store, one_arm()) as one,
+            service.searching(store, one_arm()) as other,
+        ):
+            id_ = one._index.id("tiny/l1/0")
+            one._index.guard("tiny/l1/0")
+            other._storage.create_new_trial(id_)
+            made = one._storage.create_new_trial(id_)
+            assert one._storage.get_trial(made).number == 1
+
+
 @pytest.mark.parametrize("made", [0, 1, 2])
 def test_a_crash_between_studies_leaves_none_half_made(
     everywhere: Store, made: int, monkeypatch: pytest.MonkeyPatch

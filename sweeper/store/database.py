@@ -209,6 +209,9 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
     given = {key: value for key, value in usual.items() if key not in url.url.query}
     return {
         "plugins": [PLUGIN],
+        # Locks are taken first, and what is read after must be what the last holder left: so is
+        # Optuna's number of a new trial, which MySQL would count as of the first look otherwise.
+        "isolation_level": "READ COMMITTED",
         "pool_size": 2,
         "max_overflow": 2,
         "pool_pre_ping": True,
@@ -259,8 +262,6 @@ def _engine(url: StorageUrl) -> Engine:
         event.listen(engine, "connect", _sqlite_connected)
         event.listen(engine, "begin", _sqlite_begins)
         return engine
-    # Locks are taken first, and what is read after must be what the last holder left.
-    settings["isolation_level"] = "READ COMMITTED"
     try:
         return create_engine(url.url, json_serializer=encode, **settings)
     except ArgumentError as error:  # hosts and ports are SQLAlchemy's own to read
