@@ -154,6 +154,18 @@ class Postgres:
                 time.sleep(0.05)
 
 
+def mount_namespace() -> list[str]:
+    """Return the command that runs another with mounts of its own; skips where none is lent."""
+    command = ["unshare", "--mount"]
+    if os.geteuid() != 0:
+        command += ["--user", "--map-root-user"]
+    try:
+        subprocess.run([*command, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("this machine lends no mount namespace")
+    return command
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the session, without any password."""

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from conftest import Postgres, wait_for
+from conftest import Postgres, mount_namespace, wait_for
 from fakes import fake_result, optuna_study, small_sweep
 from proxy import Proxy
 
@@ -242,13 +242,7 @@ def test_a_node_whose_clock_is_off_changes_nothing(seconds: float, store: Store)
 
 
 def test_a_full_disk_is_waited_for_and_told_in_one_line(tmp_path: Path) -> None:
-    namespace = ["unshare", "--mount"]
-    if os.geteuid() != 0:
-        namespace += ["--user", "--map-root-user"]
-    try:
-        subprocess.run([*namespace, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this machine lends no mount namespace for a small disk")
+    namespace = mount_namespace()
     script = str(FAKES.with_name("full_disk.py"))
     done = subprocess.run(
         [*namespace, sys.executable, script, str(tmp_path)],

@@ -1,6 +1,5 @@
 """Accounts without a home folder, folders that are gone, disks that are full."""
 
-import os
 import pwd
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from conftest import mount_namespace
 
 from sweeper import datasets, homes
 from sweeper.cli import main
@@ -111,13 +111,7 @@ def test_the_current_folder_may_be_gone(
 
 
 def test_nothing_is_left_of_a_file_that_a_full_disk_did_not_take(tmp_path: Path) -> None:
-    namespace = ["unshare", "--mount"]
-    if os.geteuid() != 0:
-        namespace += ["--user", "--map-root-user"]
-    try:
-        subprocess.run([*namespace, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this machine lends no mount namespace for a small disk")
+    namespace = mount_namespace()
     script = """
 mount -t tmpfs -o size=64k tmpfs "$1" && cd "$1" && cat /dev/zero > filler 2> /dev/null
 "$2" -m sweeper init

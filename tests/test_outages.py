@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from conftest import Postgres, wait_for
+from conftest import Postgres, mount_namespace, wait_for
 from fakes import small_sweep
 from proxy import Proxy
 from sqlalchemy import text
@@ -94,13 +94,7 @@ def test_who_opens_a_storage_again_knows_that_it_was_there(proxy: Proxy, server_
 def test_a_name_that_resolves_no_more_is_waited_for(
     proxy: Proxy, server_url: str, tmp_path: Path
 ) -> None:
-    namespace = ["unshare", "--mount"]
-    if os.geteuid() != 0:
-        namespace += ["--user", "--map-root-user"]
-    try:
-        subprocess.run([*namespace, "true"], check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError):
-        pytest.skip("this machine lends no mount namespace for a file of hosts")
+    namespace = mount_namespace()
     url = proxy.url(server_url, "database-of-sweeper.test", connect_timeout=5)
     done = subprocess.run(
         [*namespace, sys.executable, str(NO_NAME), str(tmp_path), url],
