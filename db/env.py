@@ -10,7 +10,7 @@ def _is_ours(name: str | None, kind: str, parents: object) -> bool:
     return kind != "table" or (name or "").startswith(PREFIX)
 
 
-# `sweeper.store.schema` opens the connection and holds the lock and the transaction.
+# `sweeper.store.migrations` opens the connection and holds the lock and the transaction.
 context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,

@@ -7,21 +7,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sweeper.analysis import Front
     from sweeper.api import confirm, front, run
-    from sweeper.catalogue import Formula, Hyper
+    from sweeper.config import Sweep
+    from sweeper.config.registry import Formula, Hyper
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
-    from sweeper.fronts import Front
-    from sweeper.spec import Sweep
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "Formula": "sweeper.catalogue",
-    "Front": "sweeper.fronts",
-    "Hyper": "sweeper.catalogue",
+    "Formula": "sweeper.config.registry",
+    "Front": "sweeper.analysis",
+    "Hyper": "sweeper.config.registry",
     "InputError": "sweeper.errors",
     "StorageError": "sweeper.errors",
-    "Sweep": "sweeper.spec",
+    "Sweep": "sweeper.config",
     "SweeperError": "sweeper.errors",
     "TrainingError": "sweeper.errors",
     "confirm": "sweeper.api",

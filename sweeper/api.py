@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from sweeper.errors import InputError, choices
 
 if TYPE_CHECKING:
-    from sweeper.confirming import Confirmed
-    from sweeper.fronts import Front
-    from sweeper.results import Accuracy, SweepStatus, Track
-    from sweeper.spec import Sweep
+    from sweeper.analysis import Front
+    from sweeper.analysis.confirmation import Confirmed
+    from sweeper.config import Sweep
     from sweeper.store import Store
-    from sweeper.worker.capacity import PackSize
+    from sweeper.types import Accuracy, SweepStatus, Track
+    from sweeper.worker.pack_size import PackSize
 
-_log = logging.getLogger("sweeper.launch")
+_log = logging.getLogger("sweeper.worker.launch")
 DEFAULT_STORAGE = "sqlite:///sweeper.db"
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
 
@@ -87,13 +87,13 @@ def launch(
     before them what is tried, if it takes long. `artifacts` is where the networks of a
     confirmation are kept, a folder or a bucket.
     """
-    from sweeper import service
-    from sweeper.fronts import fronts
-    from sweeper.spec import Sweep
-    from sweeper.tryout import try_out
-    from sweeper.worker import capacity
+    from sweeper import lifecycle
+    from sweeper.analysis import fronts
+    from sweeper.config import Sweep
+    from sweeper.operations.try_out import try_out
+    from sweeper.worker import pack_size
 
-    pack, kept = capacity.checked(pack), _absolute(artifacts)
+    pack, kept = pack_size.checked(pack), _absolute(artifacts)
     start = _starter(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
@@ -108,7 +108,7 @@ def launch(
                 f"workers: SQLite is for at most {most}, got {workers}: use PostgreSQL for more"
             )
         store.upgrade()
-        outcome: Outcome = service.register(store, sweep, extend=extend)
+        outcome: Outcome = lifecycle.register(store, sweep, extend=extend)
         status = store.status(sweep.name)
         if on_start:
             on_start(outcome, status)
@@ -121,8 +121,8 @@ def launch(
                 artifacts=kept,
                 on_status=on_status or _ignore,
             )
-        service.mend(store, sweep.name)  # a worker may have died with its last fact untold
-        service.publish(store, sweep.name, force=True)
+        lifecycle.mend(store, sweep.name)  # a worker may have died with its last fact untold
+        lifecycle.publish(store, sweep.name, force=True)
         return fronts(store.results(sweep.name), sweep)
     finally:
         store.close()
@@ -142,7 +142,7 @@ def confirm(
     with further arms or repeats. `options` are those of `launch`. Raises InputError while the
     search is not finished, or if it went on with more trials since it was confirmed.
     """
-    from sweeper.confirming import confirmation, confirmed, continued
+    from sweeper.analysis.confirmation import confirmation, confirmed, continued
 
     store = _store(storage, options.get("on_note") or _log.warning)
     try:
@@ -180,12 +180,12 @@ def _starter(
     on_note: "Callable[[str], None] | None",
 ) -> "Callable[..., None]":
     """Return what starts workers, after a look at what was asked for. Raises InputError."""
-    from sweeper.launch.machine import Machine, Share
+    from sweeper.worker.launch.machine import Machine, Share
 
     if on == "local":
         if address is not None:
             raise InputError("address: is that of a cluster, which goes together with ray")
-        from sweeper.launch.local import run_workers
+        from sweeper.worker.launch.local_workers import run_workers
 
         devices = Machine.here().shared(device, workers, cpus=cpus, gpus=gpus)
 
@@ -200,11 +200,11 @@ def _starter(
         raise InputError(f"device: on ray it follows from gpus, got {device!r}")
     if workers is not None and workers < 1:
         raise InputError(f"workers: must be >= 1, got {workers}")
-    from sweeper.launch import cluster, connection
+    from sweeper.worker.launch import ray_connection, ray_workers
 
-    connection.check_installed()
+    ray_connection.check_installed()
     return partial(
-        cluster.run_on_ray,
+        ray_workers.run_on_ray,
         share=Share(1.0 if cpus is None else cpus, gpus or 0.0),
         address=address,
         workers=workers,
@@ -225,8 +225,8 @@ def front(
     `track` and `by` are what the study file says unless given. Raises UnknownSweepError, and
     InputError for another arm, track or accuracy.
     """
-    from sweeper.fronts import Front, selection
-    from sweeper.results import Accuracy, Track
+    from sweeper.analysis import Front, selection
+    from sweeper.types import Accuracy, Track
 
     for key, given, known in (("track", track, Track), ("by", by, Accuracy)):
         if given is not None and given not in get_args(known):
@@ -253,7 +253,7 @@ def logs_folder(name: str) -> Path:
 
 def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) -> "Store":
     """Open a storage; with `on_note`, one that is away is waited for as by a worker."""
-    from sweeper.patience import SERVICE, Patience, saying
+    from sweeper.retry import SERVICE, Patience, saying
     from sweeper.store import Store
 
     patience = Patience(SERVICE, saying(on_note)) if on_note else None

@@ -14,7 +14,9 @@ from typing import Any
 
 import alembic.command  # noqa: F401  # before the fork, so that all begin at the same time
 
-from sweeper.results import (
+from sweeper.config import Sweep
+from sweeper.store import Outcome, Store
+from sweeper.types import (
     Bracket,
     CurvePoint,
     Judged,
@@ -25,8 +27,6 @@ from sweeper.results import (
     Slot,
     TrialResult,
 )
-from sweeper.spec import Sweep
-from sweeper.store import Outcome, Store
 
 PROVENANCE = Provenance(
     sweeper="0.1.0",

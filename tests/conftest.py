@@ -20,7 +20,7 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
-from sweeper.spec import Sweep
+from sweeper.config import Sweep
 from sweeper.store import Store
 
 # Ends the server when its standard input is closed: also when pytest is killed with -9.

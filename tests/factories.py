@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from sweeper.results import (
+from sweeper.config import Sweep
+from sweeper.types import (
     ArmProgress,
     Bracket,
     CurvePoint,
@@ -20,7 +21,6 @@ from sweeper.results import (
     TrialResult,
     TrialState,
 )
-from sweeper.spec import Sweep
 
 TOTAL = 266_610
 ARMS: Mapping[str, Mapping[str, Any]] = {

@@ -21,8 +21,11 @@ import optuna
 from optuna.storages import RDBStorage
 from sqlalchemy.pool import NullPool
 
+from sweeper.config import Sweep
 from sweeper.errors import DataError, SweeperError
-from sweeper.results import (
+from sweeper.search import Search
+from sweeper.store import Store
+from sweeper.types import (
     CurvePoint,
     Judged,
     LayerCount,
@@ -31,10 +34,7 @@ from sweeper.results import (
     TrialResult,
     TrialState,
 )
-from sweeper.search import Search
-from sweeper.spec import Sweep
-from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 TOTAL = 266_610
 BIASES = 410

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeper.catalogue import FORMULAS, load
+from sweeper.config.registry import FORMULAS, load
 
 Matrix = NDArray[np.float64]
 Letters = dict[str, Any]

@@ -13,7 +13,7 @@ from fakes import small_sweep
 from test_faults import assert_exact, ended, has, registered, workers
 
 from sweeper.errors import StorageError
-from sweeper.patience import Patience
+from sweeper.retry import Patience
 from sweeper.store import Store
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sweeper.errors import StorageError
-from sweeper.patience import Patience
+from sweeper.retry import Patience
 from sweeper.store import Store
 
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import torch
 
-from sweeper.catalogue import FORMULAS, METHODS
-from sweeper.datasets import Data, Part
-from sweeper.results import MethodConfig, Recipe, Scalar, Term, TrialConfig, TrialResult
+from sweeper.config.registry import FORMULAS, METHODS
+from sweeper.training.datasets import Data, Part
+from sweeper.types import MethodConfig, Recipe, Scalar, Term, TrialConfig, TrialResult
 
 RECIPE = Recipe(
     model="mlp",

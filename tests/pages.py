@@ -9,11 +9,11 @@ from wsgiref.util import setup_testing_defaults
 
 from fakes import fake_probe, fake_train, small_sweep
 
-from sweeper import service
-from sweeper.confirming import confirmation
-from sweeper.spec import Sweep
+from sweeper import lifecycle
+from sweeper.analysis.confirmation import confirmation
+from sweeper.config import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 TARGETS = {"accuracy": [0.9, 0.97], "nonzero": [5000, 20_000, 100_000]}
 
@@ -53,7 +53,7 @@ def searched(store: Store, name: str = "tiny", **changes: Any) -> Sweep:
     """Register a sweep and work it off; one of two repeats unless told otherwise."""
     search = {"repeats": 2, **changes.pop("search", {})}
     sweep = small_sweep(name, search=search, targets=TARGETS, **changes)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work(name, store, pack=8, train=fake_train, probe=fake_probe)
     return sweep
 
@@ -62,6 +62,6 @@ def confirmed(store: Store, sweep: Sweep, seeds: int = 3) -> Sweep:
     """Confirm a finished sweep."""
     facts = store.results(sweep.name)
     again = confirmation(sweep, store.status(sweep.name), facts, seeds=seeds)
-    service.register(store, again)
+    lifecycle.register(store, again)
     work(again.name, store, pack=8, train=fake_train)
     return again

@@ -24,10 +24,11 @@ from browsers import chromium, needs_chromium
 from fakes import small_sweep
 from test_dashboard import running
 
-from sweeper import service
-from sweeper.dashboard import Application, guesses, tokens
-from sweeper.dashboard.routes import OWN
-from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE, Token
+from sweeper import lifecycle
+from sweeper.dashboard import Application
+from sweeper.dashboard.server import login_attempts, tokens
+from sweeper.dashboard.server.metrics import OWN
+from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, Token
 from sweeper.errors import InputError, StorageError
 from sweeper.store import Store
 
@@ -86,7 +87,7 @@ def filled(folder: Path) -> Store:
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(storage=store.url, study_name="toy", directions=["minimize"] * 2)
     study.optimize(lambda t: (t.suggest_float("x", 0, 1), t.suggest_float("y", 0, 1)), n_trials=5)
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     return store
 
 
@@ -100,7 +101,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def closed(kept: Store) -> Iterator[str]:
     """A read-only dashboard that asks for a token and lets guess as often as tests like."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(guesses, "BURST", 10_000)
+        patch.setattr(login_attempts, "BURST", 10_000)
         with running(kept, patch, token=TOKEN.encode()) as url:
             yield url
 

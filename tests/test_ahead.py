@@ -15,16 +15,17 @@ import pytest
 from fakes import fake_result, fake_train, small_sweep
 from test_worker import assert_exact, claimed, facts, states, wait_for, worker_process
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import Interrupted, StorageError, TrainingError
-from sweeper.results import TrialConfig, TrialResult
 from sweeper.search import Search
-from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.store.database import Database
-from sweeper.worker import packs, work
-from sweeper.worker.clerk import Clerk
+from sweeper.types import TrialConfig, TrialResult
+from sweeper.worker import pack_pipeline
 from sweeper.worker.trainer import Train
+from sweeper.worker.trial_storage import Clerk
+from sweeper.worker.worker_loop import work
 
 Log = list[str]
 
@@ -89,7 +90,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     """What the desk has done: the n-th pack was claimed, the n-th was recorded and told."""
     lines: Log = []
     # Training of these tests takes no time, but for what it waits for.
-    monkeypatch.setattr(packs, "NOTICE_SECONDS", 0.0)
+    monkeypatch.setattr(pack_pipeline, "NOTICE_SECONDS", 0.0)
 
     def logged(name: str, word: str) -> None:
         real, number = getattr(Clerk, name), count(1)
@@ -112,7 +113,7 @@ def registered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A SQLite file in which `free` is registered."""
     file = tmp_path_factory.mktemp("registered") / "sweeps.db"
     store = Store(f"sqlite:///{file}")
-    service.register(store, free())
+    lifecycle.register(store, free())
     store.close()
     return file
 
@@ -142,7 +143,7 @@ def assert_all_given_back(store: Store, sweep: Sweep) -> None:
 def test_a_pack_is_recorded_and_the_next_but_one_claimed_while_one_trains(
     store: Store, log: Log
 ) -> None:
-    service.register(store, free())
+    lifecycle.register(store, free())
 
     def look(number: int, tick: Callable[[], None]) -> None:
         found = sum((Counter(states(store, arm)) for arm in free().arms), Counter[str]())
@@ -161,7 +162,7 @@ def test_a_pack_is_recorded_and_the_next_but_one_claimed_while_one_trains(
 def test_between_packs_no_database_is_waited_for(
     store: Store, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.register(store, free())
+    lifecycle.register(store, free())
     between = threading.Event()
 
     def gated(real: Callable[..., Any], self: Any, *arguments: Any) -> Any:
@@ -192,7 +193,7 @@ def test_facts_do_not_depend_on_what_is_claimed_ahead(tmp_path: Path, log: Log) 
         ("at once", 27, fake_train),
     ):
         store = Store(f"sqlite:///{tmp_path / name}.db")
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         work("tiny", store, pack=pack, train=train)
         assert_exact(store, sweep)
         found.append(facts(store))
@@ -302,7 +303,7 @@ def test_a_worker_whose_lease_ends_beside_training_joins_again_and_nothing_is_lo
 def test_what_was_claimed_ahead_of_a_lost_lease_is_others_and_is_not_trained(
     store: Store, log: Log
 ) -> None:
-    service.register(store, free())
+    lifecycle.register(store, free())
 
     def frozen(number: int, tick: Callable[[], None]) -> None:
         (mine,) = (one.id for one in store.status("tiny").workers if one.alive)
@@ -318,7 +319,7 @@ def test_what_was_claimed_ahead_of_a_lost_lease_is_others_and_is_not_trained(
 
 
 def test_stop_gives_back_what_trains_and_what_is_claimed_ahead(store: Store, log: Log) -> None:
-    service.register(store, free())
+    lifecycle.register(store, free())
 
     def stop(number: int, tick: Callable[[], None]) -> None:
         if number == 2:
@@ -330,7 +331,7 @@ def test_stop_gives_back_what_trains_and_what_is_claimed_ahead(store: Store, log
     assert log[-2:] == ["recorded 1", "claimed 3"]
     assert lost(store) == 4
     assert_all_given_back(store, free())
-    assert service.register(store, free()) == "resumed"
+    assert lifecycle.register(store, free()) == "resumed"
     assert work("tiny", store, pack=3, train=fake_train) == 6
     assert_exact(store, free())
 
@@ -370,7 +371,7 @@ def test_training_that_fails_three_times_gives_back_what_is_claimed_ahead(
 def test_sigterm_gives_back_what_trains_and_what_is_claimed_ahead_within_ten_seconds(
     store: Store,
 ) -> None:
-    service.register(store, free())
+    lifecycle.register(store, free())
     with worker_process(store.url, "--delay", "0,60") as process:
         wait_for(lambda: (store.status("tiny").done, claimed(store)) == (2, 4))
         process.terminate()
@@ -396,7 +397,7 @@ def test_sigterm_while_a_pack_is_told_waits_for_that_but_not_for_ever(
             wait_for(lambda: own_store.status("tiny").done == 2)
             os.kill(os.getpid(), signal.SIGTERM)
             if hangs:
-                monkeypatch.setattr(packs, "FINISH_SECONDS", 0.2)
+                monkeypatch.setattr(pack_pipeline, "FINISH_SECONDS", 0.2)
             else:
                 threading.Timer(0.2, answers.set).start()
             tick()
@@ -421,7 +422,7 @@ def test_sigterm_while_a_pack_is_told_waits_for_that_but_not_for_ever(
 def test_sigterm_is_obeyed_while_a_failed_pack_waits_to_be_given_back(
     own_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(packs, "FINISH_SECONDS", 0.2)
+    monkeypatch.setattr(pack_pipeline, "FINISH_SECONDS", 0.2)
     answers = threading.Event()
     release = Store.release
 
@@ -456,7 +457,7 @@ def test_sigterm_in_a_pack_that_fails_trains_none_of_its_arms_alone(own_store: S
 
 
 def test_kill_while_a_pack_is_claimed_ahead_costs_no_trial_and_doubles_none(store: Store) -> None:
-    service.register(store, free())
+    lifecycle.register(store, free())
     with worker_process(store.url, "--delay", "0,60") as process:
         wait_for(lambda: (store.status("tiny").done, running(store, free())) == (2, 4))
         process.kill()

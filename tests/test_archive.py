@@ -18,14 +18,15 @@ from test_brackets_store import find_all
 from test_confirming import TARGETS, finished
 from test_worker import assert_exact, facts, wait_for, worker_process
 
-from sweeper import archive, service
+from sweeper import lifecycle
+from sweeper.analysis import fronts
 from sweeper.cli import main
+from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError
-from sweeper.fronts import fronts
-from sweeper.results import Bracket
-from sweeper.spec import Sweep
+from sweeper.operations import export
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.types import Bracket
+from sweeper.worker.worker_loop import work
 
 
 @pytest.fixture
@@ -41,13 +42,13 @@ def other(storage_url: str, postgres: Postgres, tmp_path: Path) -> Iterator[Stor
 
 def saved(store: Store, name: str, folder: Path) -> Path:
     dump = store.dump(name)
-    archive.save(folder, dump, fronts(store.results(name), dump.sweep))
+    export.save(folder, dump, fronts(store.results(name), dump.sweep))
     return folder
 
 
 @pytest.mark.parametrize("name", ["facts.csv", "fronts.csv", "sweep.json", "facts.parquet"])
 def test_an_export_overwrites_no_file_of_a_users(store: Store, tmp_path: Path, name: str) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / name).write_text("my own\n")
@@ -61,26 +62,26 @@ def test_an_export_overwrites_its_own_also_a_half_made_one_and_no_other_sweeps(
     store: Store, tmp_path: Path
 ) -> None:
     for name in ("tiny", "tin"):
-        service.register(store, small_sweep(name))
+        lifecycle.register(store, small_sweep(name))
         work(name, store, pack=18, train=fake_train)
     saved(store, "tiny", tmp_path / "out")
     for left in ("nothing", "sweep.json", "fronts.csv", "facts.csv"):
         (tmp_path / "out" / left).unlink(missing_ok=True)
         with pytest.raises(InputError, match="are no export of tin,"):
             saved(store, "tin", tmp_path / "out")
-    assert archive.read(saved(store, "tiny", tmp_path / "out")).sweep == small_sweep()
+    assert export.read(saved(store, "tiny", tmp_path / "out")).sweep == small_sweep()
 
 
 def some(store: Store, sweep: Sweep, count: int) -> None:
     """Work on a sweep until some of its trials are on record."""
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
 
     def enough(line: str) -> None:
         if line.startswith("recorded") and len(store.results(sweep.name)) >= count:
             store.stop(sweep.name)
 
     work(sweep.name, store, pack=2, train=fake_train, probe=fake_probe, on_event=enough)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
 
 
 def trials(store: Store, sweep: Sweep) -> dict[str, list[tuple[object, ...]]]:
@@ -100,7 +101,7 @@ def test_a_sweep_half_done_goes_on_elsewhere_as_if_it_had_stayed(
     some(store, sweep, 16)
     done = len(store.results("tiny"))
     assert 16 <= done < store.status("tiny").budget
-    service.restore(other, archive.read(saved(store, "tiny", tmp_path)))
+    lifecycle.restore(other, export.read(saved(store, "tiny", tmp_path)))
     assert other.results("tiny") == store.results("tiny")
     assert other.brackets("tiny") == store.brackets("tiny")
     assert other.sweep("tiny").digest == sweep.digest
@@ -116,25 +117,25 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(
     store: Store, other: Store, tmp_path: Path
 ) -> None:
     sweep = finished(store, auto_sweep(targets=TARGETS))
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train)
     for name in ("tiny", sweep.name):
         one, two = tmp_path / "one" / name, tmp_path / "two" / name
-        dump = archive.read(saved(store, name, one))
+        dump = export.read(saved(store, name, one))
         assert dump == store.dump(name)
-        service.restore(other, dump)
+        lifecycle.restore(other, dump)
         saved(other, name, two)
-        for file in (archive.SHEET, archive.FACTS, archive.FLAT, archive.FRONTS):
+        for file in (export.SHEET, export.FACTS, export.FLAT, export.FRONTS):
             assert (one / file).read_bytes() == (two / file).read_bytes()
         assert trials(other, dump.sweep) == trials(store, dump.sweep)
-        assert pq.read_table(one / archive.FACTS).num_rows == len(store.results(name))
+        assert pq.read_table(one / export.FACTS).num_rows == len(store.results(name))
 
 
 def test_lost_attempts_and_their_trials_travel_too(
     store: Store, other: Store, tmp_path: Path
 ) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     with worker_process(store.url, "--delay", "60") as process:
         wait_for(lambda: sum(arm.claimed for arm in store.status("tiny").arms) > 0)
         process.send_signal(signal.SIGKILL)
@@ -142,8 +143,8 @@ def test_lost_attempts_and_their_trials_travel_too(
     work("tiny", store, pack=4, train=fake_train)
     lost = store.status("tiny").failures
     assert lost
-    service.restore(other, store.dump("tiny"))
-    service.restore(other, store.dump("tiny"))
+    lifecycle.restore(other, store.dump("tiny"))
+    lifecycle.restore(other, store.dump("tiny"))
     assert other.status("tiny").failures == lost
     assert_exact(other, sweep)
     states = [[row[1] for row in rows] for rows in trials(other, sweep).values()]
@@ -156,10 +157,10 @@ def test_what_is_here_already_stays_and_what_is_missing_is_added(
     sweep = small_sweep()
     some(store, sweep, 4)
     before = len(store.results("tiny"))
-    assert service.restore(other, store.dump("tiny")) == (before, before)
-    assert service.restore(other, store.dump("tiny")) == (0, before)
+    assert lifecycle.restore(other, store.dump("tiny")) == (before, before)
+    assert lifecycle.restore(other, store.dump("tiny")) == (0, before)
     work("tiny", store, pack=3, train=fake_train)
-    assert service.restore(other, store.dump("tiny")) == (18 - before, 18)
+    assert lifecycle.restore(other, store.dump("tiny")) == (18 - before, 18)
     assert_exact(other, sweep)
     assert facts(other) == facts(store)
 
@@ -169,21 +170,21 @@ def test_another_result_of_a_slot_is_refused_and_nothing_changes(
 ) -> None:
     sweep = small_sweep()
     some(store, sweep, 4)
-    service.register(other, sweep)
+    lifecycle.register(other, sweep)
     work("tiny", other, pack=3, train=fake_train)  # the same results at another time
     kept = other.results("tiny")
     with pytest.raises(InputError, match=r"^tiny: slot \d of \w+, repeat 0: has another result he"):
-        service.restore(other, store.dump("tiny"))
+        lifecycle.restore(other, store.dump("tiny"))
     assert other.results("tiny") == kept
     elsewhere = small_sweep(seed=1)
     foreign = replace(store.dump("tiny"), spec=json.dumps(elsewhere.model_dump(mode="json")))
     with pytest.raises(DigestError, match="seed: registered 0, now 1"):
-        service.restore(other, foreign)
+        lifecycle.restore(other, foreign)
 
 
 def ranged(store: Store, bracket: Bracket) -> None:
     """Register a sweep with ranges as a probe on another processor might have found them."""
-    service.register(store, auto_sweep())
+    lifecycle.register(store, auto_sweep())
     find_all(store, "tiny", bracket)
 
 
@@ -191,10 +192,10 @@ def test_ranges_that_nothing_was_drawn_from_give_way_to_those_of_the_trials(
     store: Store, other: Store
 ) -> None:
     sweep = auto_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
     ranged(other, Bracket(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
-    service.restore(other, store.dump("tiny"))
+    lifecycle.restore(other, store.dump("tiny"))
     assert other.brackets("tiny") == store.brackets("tiny")
     assert trials(other, sweep) == trials(store, sweep)
 
@@ -202,20 +203,21 @@ def test_ranges_that_nothing_was_drawn_from_give_way_to_those_of_the_trials(
 def test_other_ranges_with_trials_in_them_are_refused_and_nothing_changes(
     store: Store, other: Store
 ) -> None:
-    service.register(store, auto_sweep())
+    lifecycle.register(store, auto_sweep())
     work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
     ranged(other, Bracket(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
     some(other, auto_sweep(), 4)
     kept, before = other.results("tiny"), other.brackets("tiny")
     said = r"^tiny: l1\.strength of both has another range here .* 0\.01 to 0\.02 instead of .* to "
     with pytest.raises(InputError, match=said):
-        service.restore(other, replace(store.dump("tiny"), facts=()))
+        lifecycle.restore(other, replace(store.dump("tiny"), facts=()))
     assert (other.results("tiny"), other.brackets("tiny")) == (kept, before)
 
 
 KILLED = """
 import os, signal, sys
-from sweeper import archive, service
+from sweeper import lifecycle
+from sweeper.operations import export
 from sweeper.search import Search
 from sweeper.store import Store
 def die(*arguments):
@@ -245,9 +247,9 @@ def test_killed_half_way_it_is_finished_by_the_same_command(
     assert work("tiny", other, train=fake_train) == 0  # no slot is given out meanwhile
     # Nor does it go on without what the sampler learned there.
     with pytest.raises(InputError, match=r"^tiny: it is restored in part only: the same `sweeper "):
-        service.register(other, sweep)
+        lifecycle.register(other, sweep)
     assert other.status("tiny").error
-    service.restore(other, archive.read(folder))
+    lifecycle.restore(other, export.read(folder))
     assert trials(other, sweep) == trials(store, sweep)
     work("tiny", other, pack=3, train=fake_train)
     work("tiny", store, pack=3, train=fake_train)
@@ -273,7 +275,7 @@ def test_a_broken_export_is_one_line(
     break_: object, said: str, tmp_path: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with closing(Store(sqlite_url)) as store:
-        service.register(store, small_sweep())
+        lifecycle.register(store, small_sweep())
         work("tiny", store, pack=9, train=fake_train)
         folder = saved(store, "tiny", tmp_path / "export")
     break_(folder)  # type: ignore[operator]
@@ -297,7 +299,7 @@ def test_the_commands_carry_a_sweep_with_its_confirmation(
 ) -> None:
     with closing(Store(sqlite_url)) as store:
         sweep = finished(store, small_sweep(targets=TARGETS))
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         work(sweep.name, store, pack=8, train=fake_train)
         kept = {name: store.dump(name) for name in store.names()}
     folder, new = tmp_path / "export", f"sqlite:///{tmp_path}/new.db"

@@ -9,7 +9,7 @@ from factories import make_fact
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.fronts import LEVELS, Front, attainment
+from sweeper.analysis import LEVELS, Front, attainment
 
 Cloud = list[tuple[int, float]]
 

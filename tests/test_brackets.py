@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper import brackets
-from sweeper.brackets import GRID, edges, read
+from sweeper.analysis import strength_range
+from sweeper.analysis.strength_range import GRID, edges, read
+from sweeper.config import Sweep
 from sweeper.errors import InputError
-from sweeper.results import ProbePoint, Scalar, TrialState
-from sweeper.spec import Sweep
+from sweeper.types import ProbePoint, Scalar, TrialState
 
 STATES: dict[str, TrialState] = {"c": "complete", "x": "collapsed", "n": "diverged"}
 
@@ -155,4 +155,4 @@ def test_edges_of_a_linear_range_are_linear() -> None:
 
 
 def test_ranges_are_those_of_the_brackets_on_record() -> None:
-    assert brackets.ranges([]) == {}
+    assert strength_range.ranges([]) == {}

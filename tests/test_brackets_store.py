@@ -10,12 +10,12 @@ from claimer import BRACKET, PROVENANCE
 from fakes import small_sweep
 from sqlalchemy import text
 
+from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, StorageError
-from sweeper.results import Bracket, FoundBracket, ProbePoint, ProbeTask
-from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.store.database import Database
-from sweeper.store.url import parse
+from sweeper.store.storage_url import parse
+from sweeper.types import Bracket, FoundBracket, ProbePoint, ProbeTask
 
 ARMS: dict[str, Any] = {
     "none": {},

@@ -15,10 +15,10 @@ from pages import TARGETS, confirmed, searched
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 from test_dashboard import running
 
-from sweeper import service
-from sweeper.fronts import fronts
+from sweeper import lifecycle
+from sweeper.analysis import fronts
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 TOKEN = "correct-horse-battery"
 POINTS = "#fronts .scatterlayer .points path.point"
@@ -189,7 +189,7 @@ def test_a_running_sweep_is_drawn_on_without_being_loaded_again(
     browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = small_sweep(targets=TARGETS)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     with running(store, monkeypatch) as url, tab(browser, url) as page:
         page.goto(f"{url}sweeps/tiny/")
         page.locator("#fronts .main-svg").first.wait_for()
@@ -256,7 +256,7 @@ def test_on_a_phone_nothing_but_tables_is_wider_than_the_screen(
 def test_names_and_errors_from_outside_are_text_and_never_markup(
     browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     worker = store.join("tiny", device="<b onclick=x>cpu</b>")
     slots = store.claim(worker, 1)
     store.release(worker, slots, error="<img src=x onerror=alert(1)>")

@@ -16,17 +16,18 @@ import pytest
 import torch
 from fakes import auto_sweep, fake_probe, fake_train, small_sweep
 
-from sweeper import service
+from sweeper import lifecycle
 from sweeper.cli import main
-from sweeper.datasets import Data, load
+from sweeper.config import Sweep
 from sweeper.errors import InputError
-from sweeper.results import TrialConfig, TrialResult
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.training.sizing import SIZES
-from sweeper.worker import capacity, work
-from sweeper.worker.exhaustion import ran_out, set_free
+from sweeper.training.datasets import Data, load
+from sweeper.training.largest_pack import SIZES
+from sweeper.types import TrialConfig, TrialResult
+from sweeper.worker import pack_size
+from sweeper.worker.out_of_memory import ran_out, set_free
 from sweeper.worker.trainer import Trainer, TrainingFailed
+from sweeper.worker.worker_loop import work
 
 GIB = 2**30
 STUDY = """\
@@ -48,7 +49,7 @@ def digits() -> Data:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with a study file and the same for NVIDIA GPUs; none are visible."""
-    for name in ("SWEEPER_STORAGE", "SWEEPER_DATA", capacity.SHARED_BY):
+    for name in ("SWEEPER_STORAGE", "SWEEPER_DATA", pack_size.SHARED_BY):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
@@ -73,7 +74,7 @@ def sweeper(*words: str, **environment: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(("given", "size"), [("auto", "auto"), ("16", 16), (1, 1), ("007", 7)])
 def test_a_size_of_packs_is_auto_or_a_number(given: object, size: object) -> None:
-    assert capacity.checked(given) == size
+    assert pack_size.checked(given) == size
 
 
 WRONG = [0, "0", -3, "-3", "many", "", "Auto", " 4", "1.5", 1.5, 16.0, True, False, None]
@@ -82,7 +83,7 @@ WRONG = [0, "0", -3, "-3", "many", "", "Auto", " 4", "1.5", 1.5, 16.0, True, Fal
 @pytest.mark.parametrize("given", WRONG)
 def test_any_other_size_is_refused(given: object) -> None:
     with pytest.raises(InputError) as caught:
-        capacity.checked(given)
+        pack_size.checked(given)
     shown = 0 if given == "0" else given
     assert str(caught.value) == f"pack: must be auto or a whole number >= 1, got {shown!r}"
 
@@ -117,20 +118,20 @@ def test_nonsense_in_an_option_is_one_line_and_registers_nothing(
 
 def test_no_arm_is_left_out_when_packs_are_measured() -> None:
     sweep = auto_sweep()
-    found = capacity.examples(sweep)
+    found = pack_size.examples(sweep)
     assert [[term.penalty for term in one.method.terms] for one in found] == [
         [], ["l1"], ["l1", "marginal_entropy"],
     ]  # fmt: skip
     # Strengths whose ranges are not known yet hardly do anything; the rest is from the middle.
     terms = [term for one in found for term in one.method.terms]
-    assert {term.strength for term in terms} == {capacity.FAINT}
+    assert {term.strength for term in terms} == {pack_size.FAINT}
     rates = [one.learning_rate for one in found]
     assert rates == pytest.approx([(0.01 * 0.2) ** 0.5] * 3)
     assert {one.recipe for one in found} == {sweep.recipe(0)}
 
 
 def test_values_in_the_middle_of_what_is_searched_are_measured() -> None:
-    dense, l1, mix = (one.method for one in capacity.examples(small_sweep()))
+    dense, l1, mix = (one.method for one in pack_size.examples(small_sweep()))
     assert [l1.terms[0].strength, mix.terms[0].strength] == pytest.approx([10**-2.5] * 2)
     assert dict(mix.terms[0].hyper)["mix"] == 0.5
     assert dense.strength == 0
@@ -148,24 +149,24 @@ def machine(root: Path, available: int) -> Path:
 def test_workers_of_a_machine_share_its_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharing: str | None, workers: int
 ) -> None:
-    monkeypatch.delenv(capacity.SHARED_BY, raising=False)
+    monkeypatch.delenv(pack_size.SHARED_BY, raising=False)
     if sharing is not None:
-        monkeypatch.setenv(capacity.SHARED_BY, sharing)
+        monkeypatch.setenv(pack_size.SHARED_BY, sharing)
     root = machine(tmp_path, 8 * GIB)
-    assert capacity.room("cpu", root) == int(capacity.SHARE * 8 * GIB / workers)
-    assert capacity.room("cpu", tmp_path / "nothing is told") == int(
-        capacity.SHARE * capacity.UNKNOWN / workers
+    assert pack_size.room("cpu", root) == int(pack_size.SHARE * 8 * GIB / workers)
+    assert pack_size.room("cpu", tmp_path / "nothing is told") == int(
+        pack_size.SHARE * pack_size.UNKNOWN / workers
     )
-    assert capacity.room("cpu", machine(tmp_path, 0)) == 0
+    assert pack_size.room("cpu", machine(tmp_path, 0)) == 0
 
 
 @pytest.mark.parametrize("sharing", ["x", "0", "-1", "1.5", "two", " "])
 def test_nonsense_in_the_number_of_workers_is_one_line(
     monkeypatch: pytest.MonkeyPatch, sharing: str
 ) -> None:
-    monkeypatch.setenv(capacity.SHARED_BY, sharing)
+    monkeypatch.setenv(pack_size.SHARED_BY, sharing)
     with pytest.raises(InputError) as caught:
-        capacity.room("cpu")
+        pack_size.room("cpu")
     line = f"SWEEPER_SHARED_BY: must be a whole number >= 1, got {sharing!r}"
     assert str(caught.value) == line
 
@@ -190,9 +191,9 @@ def refuse(error: Exception) -> Callable[[], object]:
 def test_workers_of_one_gpu_have_equal_parts_whoever_was_first(
     monkeypatch: pytest.MonkeyPatch, free: int, workers: int, left: int
 ) -> None:
-    monkeypatch.setenv(capacity.SHARED_BY, str(workers))
+    monkeypatch.setenv(pack_size.SHARED_BY, str(workers))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * GIB, 80 * GIB))
-    assert capacity.room("cuda:0") == max(0, left * GIB - capacity.RESERVE)
+    assert pack_size.room("cuda:0") == max(0, left * GIB - pack_size.RESERVE)
 
 
 def capturing() -> None:
@@ -243,7 +244,7 @@ def test_other_failures_are_no_lack_of_memory(act: Callable[[], object]) -> None
 def test_lack_of_memory_is_known_and_set_free_without_loading_torch() -> None:
     code = """
 import sys
-from sweeper.worker.exhaustion import ran_out, set_free
+from sweeper.worker.out_of_memory import ran_out, set_free
 set_free()
 assert ran_out(MemoryError()) and ran_out(RuntimeError("std::bad_alloc"))
 assert not ran_out(RuntimeError("CUDA")) and "torch" not in sys.modules
@@ -306,7 +307,7 @@ def test_memory_for_a_single_network_is_not_found_by_halving() -> None:
 
     sweep = auto_sweep()
     trainer = Trainer(sweep, pack=2, train=narrow(0, []), probe=probe, on_event=lambda _: None)
-    [one, *_] = capacity.examples(sweep)
+    [one, *_] = pack_size.examples(sweep)
     with pytest.raises(TrainingFailed, match=r"^out of memory on cpu with a single network \(Run"):
         trainer.train([one, one], lambda: None)
     with pytest.raises(
@@ -320,14 +321,14 @@ def real(**changes: Any) -> Sweep:
 
 
 def test_a_worker_measures_its_packs(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(capacity.SHARED_BY, raising=False)
+    monkeypatch.delenv(pack_size.SHARED_BY, raising=False)
     said: list[str] = []
     trainer = Trainer(real(), device="cpu", data=digits, on_event=said.append)
     assert trainer.pack in SIZES["cpu"]
     assert trainer.pack > 1  # of networks as small as these one alone never is as fast
     [line] = said
     assert re.fullmatch(rf"packs of {trainer.pack}: \S+ ms a step and network, \d+ MB", line)
-    monkeypatch.setenv(capacity.SHARED_BY, str(2**40))  # which leaves some bytes for each
+    monkeypatch.setenv(pack_size.SHARED_BY, str(2**40))  # which leaves some bytes for each
     assert Trainer(real(), device="cpu", data=digits, on_event=said.append).pack == 1
     assert said[-1].startswith("packs of 1: ")
 
@@ -336,7 +337,7 @@ def test_a_worker_that_was_told_measures_nothing(digits: Data) -> None:
     said: list[str] = []
     told = Trainer(real(), device="cpu", pack=5, data=digits, on_event=said.append)
     other = Trainer(real(), train=fake_train, data=digits, on_event=said.append)
-    assert (told.pack, other.pack, said) == (5, capacity.USUAL, [])
+    assert (told.pack, other.pack, said) == (5, pack_size.USUAL, [])
 
 
 @pytest.mark.parametrize(
@@ -357,7 +358,7 @@ def test_packs_that_cannot_be_measured_are_of_the_usual_size(
     arms = {"own": {"penalty": "own_formula:f", "apply": "loss", "strength": 1e-3}}
     sweep, said = small_sweep(arms=arms, model="mlp(8)"), list[str]()
     trainer = Trainer(sweep, device="cpu", data=digits, on_event=said.append)
-    assert trainer.pack == capacity.USUAL
+    assert trainer.pack == pack_size.USUAL
     assert re.fullmatch(f"packs of 16: no other size could be measured: {told}", said[0])
 
 
@@ -376,7 +377,7 @@ def test_nonsense_about_other_workers_ends_a_worker_with_one_line(
     folder: Path, sqlite_url: str
 ) -> None:
     store = Store(sqlite_url)
-    service.register(store, Sweep.load(folder / "tiny.yaml"))
+    lifecycle.register(store, Sweep.load(folder / "tiny.yaml"))
     store.close()
     found = sweeper("worker", "tiny", "--storage", sqlite_url, SWEEPER_SHARED_BY="x")
     line = "error: SWEEPER_SHARED_BY: must be a whole number >= 1, got 'x'\n"
@@ -410,7 +411,7 @@ def test_tf32_on_a_cpu_is_not_tried_again_by_a_worker_that_measures_nothing(
     text = Path("tf32.yaml").read_text().replace(", l1: {penalty: l1, strength: auto}", "")
     Path("tf32.yaml").write_text(text)
     store, said = Store(sqlite_url), list[str]()
-    service.register(store, Sweep.load(folder / "tf32.yaml"))
+    lifecycle.register(store, Sweep.load(folder / "tf32.yaml"))
     with pytest.raises(InputError) as caught:
         work("tiny", store, device="cpu", pack=2, data=digits, on_event=said.append)
     assert str(caught.value) == TF32

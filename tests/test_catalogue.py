@@ -9,8 +9,8 @@ import pytest
 import yaml
 from factories import make_sweep
 
-from sweeper.catalogue import EXACT_ZEROS, FORMULAS, METHODS, WAYS, plugins
 from sweeper.cli import main
+from sweeper.config.registry import EXACT_ZEROS, FORMULAS, METHODS, WAYS, plugins
 
 NAMES = [*FORMULAS, *METHODS]
 

@@ -17,12 +17,13 @@ from pages import get
 from test_archive import main_ok, saved
 from test_confirming import TARGETS, finished
 
-from sweeper import archive, service
+from sweeper import lifecycle
 from sweeper.cli import main
 from sweeper.dashboard import Application
 from sweeper.errors import InputError
+from sweeper.operations import export as exports
 from sweeper.store import Dump, Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 MARKUP = "</script><script>ran()</script><img src=x onerror=ran()>"
 Row = dict[str, Any]
@@ -34,10 +35,10 @@ def export(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("export")
     with closing(Store(f"sqlite:///{folder}/sweeps.db")) as store:
         sweep = finished(store, auto_sweep(targets=TARGETS))
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         work(sweep.name, store, pack=8, train=fake_train)
         saved(store, "tiny", folder / "whole")
-        saved(store, sweep.name, folder / "whole" / archive.CONFIRMED)
+        saved(store, sweep.name, folder / "whole" / exports.CONFIRMED)
     change_sheet(folder / "whole", "failures", lambda rows: rows.append(FAILURE))
     change_sheet(folder / "whole", "drifts", lambda rows: rows.append(drift(folder / "whole")))
     return folder / "whole"
@@ -50,7 +51,7 @@ FAILURE = {
 
 
 def drift(folder: Path) -> Row:
-    digest = json.loads((folder / archive.SHEET).read_text())["provenance"][0]["digest"]
+    digest = json.loads((folder / exports.SHEET).read_text())["provenance"][0]["digest"]
     redone = {"arm": "l1", "repeat": 0, "slot": 0, "state": "complete"}
     redone |= {"nonzero": 100, "val_accuracy": 0.9}
     return {
@@ -64,20 +65,20 @@ def copied(export: Path, to: Path) -> Path:
 
 
 def change_sheet(folder: Path, key: str, change: Callable[[Any], Any]) -> None:
-    path = folder / archive.SHEET
+    path = folder / exports.SHEET
     sheet = json.loads(path.read_text())
     change(sheet[key])
     path.write_text(json.dumps(sheet))
 
 
 def rows_of(folder: Path) -> list[Row]:
-    return list(pq.read_table(folder / archive.FACTS).to_pylist())
+    return list(pq.read_table(folder / exports.FACTS).to_pylist())
 
 
 def change_facts(folder: Path, change: Callable[[list[Row]], Any]) -> Any:
     rows = rows_of(folder)
     change(rows)
-    pq.write_table(pa.Table.from_pylist(rows), folder / archive.FACTS)
+    pq.write_table(pa.Table.from_pylist(rows), folder / exports.FACTS)
 
 
 def fact(key: str, value: Any, at: int = 4) -> Callable[[Path], Any]:
@@ -103,7 +104,7 @@ def cell(table: str, key: str, value: Any, at: int = 0) -> Callable[[Path], Any]
 
 def head(**values: Any) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
-        path = folder / archive.SHEET
+        path = folder / exports.SHEET
         path.write_text(json.dumps(json.loads(path.read_text()) | values))
 
     return change
@@ -111,10 +112,10 @@ def head(**values: Any) -> Callable[[Path], Any]:
 
 def column(kind: Any, value: Any) -> Callable[[Path], Any]:
     def change(folder: Path) -> None:
-        table = pq.read_table(folder / archive.FACTS)
+        table = pq.read_table(folder / exports.FACTS)
         values = pa.array([value] * table.num_rows, type=kind)
         place = table.column_names.index("pack")
-        pq.write_table(table.set_column(place, "pack", values), folder / archive.FACTS)
+        pq.write_table(table.set_column(place, "pack", values), folder / exports.FACTS)
 
     return change
 
@@ -344,7 +345,7 @@ def assert_shown(url: str, folder: Path) -> None:
             assert answer.status == 200, (path, answer.body)
             if "json" in path:
                 json.dumps(answer.json(), allow_nan=False)
-    archive.read_all(folder / "again")
+    exports.read_all(folder / "again")
 
 
 def ends(rows: list[Row]) -> None:
@@ -390,7 +391,7 @@ def marked(folder: Path) -> None:
         for row in rows:
             row["layers"] = "{}" if row["state"] == "diverged" else layers
 
-    for place in (folder, folder / archive.CONFIRMED):
+    for place in (folder, folder / exports.CONFIRMED):
         change_facts(place, named)
 
 
@@ -442,7 +443,7 @@ def test_any_value_at_any_place_of_a_sheet_is_refused_in_one_line_or_makes_sense
     export: Path, tmp_path: Path, data: st.DataObject, value: Any
 ) -> None:
     folder = copied(export, tmp_path)
-    path = folder / archive.SHEET
+    path = folder / exports.SHEET
     sheet = json.loads(path.read_text())
     *outer, key = data.draw(st.sampled_from(list(places(sheet))))
     part = sheet
@@ -466,7 +467,7 @@ def test_any_value_in_any_cell_of_a_trial_is_refused_in_one_line_or_makes_sense(
     whole = [row | {key: value} for row in rows]
     changed = data.draw(st.sampled_from([whole, [*rows[:4], whole[4], *rows[5:]]]))
     try:
-        pq.write_table(pa.Table.from_pylist(changed), folder / archive.FACTS)
+        pq.write_table(pa.Table.from_pylist(changed), folder / exports.FACTS)
     except (pa.ArrowException, OverflowError, UnicodeEncodeError, TypeError):
         return  # no file can hold it
     assert_refused_or_shown(folder)
@@ -475,7 +476,7 @@ def test_any_value_in_any_cell_of_a_trial_is_refused_in_one_line_or_makes_sense(
 def assert_refused_or_shown(folder: Path) -> None:
     refused, dumps = "", tuple[Dump, ...]()
     try:
-        dumps = archive.read_all(folder)
+        dumps = exports.read_all(folder)
     except InputError as error:
         refused = str(error)
     if refused:
@@ -486,21 +487,21 @@ def assert_refused_or_shown(folder: Path) -> None:
     new = folder / "new.db"
     new.unlink(missing_ok=True)
     with closing(Store(f"sqlite:///{new}")) as store:
-        service.restore_all(store, dumps)
+        lifecycle.restore_all(store, dumps)
     assert_shown(f"sqlite:///{new}", folder)
 
 
 def test_either_all_of_an_export_is_on_record_or_none_of_it(export: Path, tmp_path: Path) -> None:
     """A confirmation that does not fit what is here leaves its search out, too."""
-    search, again = archive.read_all(export)
+    search, again = exports.read_all(export)
     with closing(Store(f"sqlite:///{tmp_path}/new.db")) as store:
-        service.restore(store, again)
+        lifecycle.restore(store, again)
         store.upgrade()
         other = [dict(one) | {"recorded_at": 5.0} for one in again.facts]
         changed = type(again)(
             **{name: getattr(again, name) for name in again.__slots__} | {"facts": tuple(other)}
         )
         with pytest.raises(InputError, match="has another result here already"):
-            service.restore_all(store, [search, changed])
+            lifecycle.restore_all(store, [search, changed])
         assert store.names() == ("tiny/confirmed",)
-        assert service.restore_all(store, [search, again])[0] == (18, 18)
+        assert lifecycle.restore_all(store, [search, again])[0] == (18, 18)

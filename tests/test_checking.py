@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from fakes import small_sweep
 
-from sweeper.catalogue import SAMPLERS
-from sweeper.checking import matmul_rate, plan, probe_plan, seconds_per_trial, warnings
-from sweeper.spec import Sweep
+from sweeper.config import Sweep
+from sweeper.config.registry import SAMPLERS
+from sweeper.operations.plan import matmul_rate, plan, probe_plan, seconds_per_trial, warnings
 
 DENSITY = {"density": {"log_uniform": [0.01, 0.2]}}
 EQUAL_ARMS: dict[str, Any] = {

@@ -30,7 +30,7 @@ from formula_cases import (
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sweeper.catalogue import FORMULAS, load
+from sweeper.config.registry import FORMULAS, load
 
 OVERFLOWING = {"l2", "elastic_net", "smoothed_lp"}
 """Those whose value for weights of 1e20 may be infinite in float32: it holds their squares."""

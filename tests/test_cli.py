@@ -18,18 +18,19 @@ from typing import Any
 import pytest
 from fakes import fake_train, small_sweep
 
-from sweeper import __version__, api, service
+from sweeper import __version__, api, lifecycle
+from sweeper.analysis import strength_range
+from sweeper.analysis.confirmation import confirmation
 from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, dashboard_url, duration
-from sweeper.cli.files import template
-from sweeper.cli.progress import Progress, progress_line, progress_table, seconds_left
-from sweeper.confirming import confirmation
+from sweeper.cli.progress_bars import Progress, progress_line, progress_table, seconds_left
+from sweeper.cli.study_file_commands import template
+from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError
-from sweeper.launch.machine import Machine
-from sweeper.results import ArmProgress, SweepStatus, WorkerStatus
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.types import ArmProgress, SweepStatus, WorkerStatus
+from sweeper.worker.launch.machine import Machine
+from sweeper.worker.worker_loop import work
 
 STUDY = """\
 name: tiny
@@ -81,7 +82,7 @@ def quick_workers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
         work(name, store, pack=2, train=fake_train, data=None)
         options["on_status"](store.status(name))
 
-    monkeypatch.setattr("sweeper.launch.local.run_workers", run_workers)
+    monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", run_workers)
     return launches
 
 
@@ -91,7 +92,7 @@ def finished_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     (folder / "tiny.yaml").write_text(STUDY)
     store = Store(f"sqlite:///{folder}/sweeper.db")
-    service.register(store, Sweep.load(folder / "tiny.yaml"))
+    lifecycle.register(store, Sweep.load(folder / "tiny.yaml"))
     work("tiny", store, pack=16, train=fake_train, data=None)
     store.close()
     return folder / "sweeper.db"
@@ -351,7 +352,7 @@ def test_a_sweep_goes_on_where_it_stopped(
 
         work(name, store, pack=1, train=train, data=None)
 
-    monkeypatch.setattr("sweeper.launch.local.run_workers", interrupted)
+    monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", interrupted)
     report = f"{folder}/my report.html"
     code, out, _ = sweeper("run", "tiny.yaml", "--workers", "1", "--report", report)
     assert code == 130
@@ -427,7 +428,7 @@ def test_db_upgrade_makes_what_db_check_asks_for(sweeper: Command, folder: Path)
 
 def test_stop_keeps_the_results_and_says_how_to_go_on(sweeper: Command, folder: Path) -> None:
     store = Store(api.DEFAULT_STORAGE)
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     assert sweeper("stop", "tiny")[:2] == (0, "tiny: stopped; sweeper run FILE goes on\n")
     assert store.state("tiny") == "stopped"
     assert "tiny: stopped" in sweeper("status", "tiny")[1]
@@ -444,7 +445,7 @@ def test_delete_asks_first_unless_told_not_to(
     store = Store(api.DEFAULT_STORAGE)
     facts = store.results("tiny")
     again = confirmation(store.sweep("tiny"), store.status("tiny"), facts, seeds=1)
-    service.register(store, again)
+    lifecycle.register(store, again)
     store.close()
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))
     _, out, _ = sweeper("delete", "tiny")
@@ -467,11 +468,10 @@ def test_front_shows_each_arm_and_the_targets(sweeper: Command, finished: Path) 
 def test_front_and_its_json_warn_of_an_end_on_the_edge_of_a_range(
     sweeper: Command, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from sweeper import brackets
 
-    monkeypatch.setattr(brackets, "EDGE", 0.0)  # no point lies beyond an end
+    monkeypatch.setattr(strength_range, "EDGE", 0.0)  # no point lies beyond an end
     assert "warning" not in sweeper("front", "tiny")[1]
-    monkeypatch.setattr(brackets, "EDGE", 1.0)  # every point lies near one
+    monkeypatch.setattr(strength_range, "EDGE", 1.0)  # every point lies near one
     assert (
         "warning: The front of l1 ends on the edge of a searched strength"
         in (sweeper("front", "tiny")[1])
@@ -670,7 +670,7 @@ def test_another_range_is_news_where_there_is_no_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter(range(0, 100, 6))  # more than QUIET_SECONDS, less than IDLE_SECONDS
-    monkeypatch.setattr("sweeper.cli.progress.time.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr("sweeper.cli.progress_bars.time.monotonic", lambda: float(next(clock)))
     with Progress() as shown:
         for probed in (0, 0, 1, 1, 2):
             shown.update(replace(progress(0), probes=3, probed=probed))
@@ -743,7 +743,7 @@ def test_the_dashboard_is_served_and_ends_with_the_signal(finished: Path) -> Non
 
 def test_an_error_with_brackets_is_shown_as_it_is(sweeper: Command, folder: Path) -> None:
     store = Store(api.DEFAULT_STORAGE)
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     said = "[enforce fail at alloc.cpp:117] a weight [pack, out] ends with [/a]"
     with sqlite3.connect("sweeper.db") as direct:
         direct.execute("UPDATE sweeper_sweep SET state = 'failed', error = ?", [said])

@@ -18,14 +18,14 @@ import pytest
 from fakes import small_sweep
 from test_end_to_end import FACTORY, finish, sweeper, write_study
 
-from sweeper import api, service
+from sweeper import api, lifecycle
 from sweeper.cli import main
 from sweeper.errors import InputError, SweeperError
-from sweeper.launch import cluster, connection
-from sweeper.launch.cluster import Crew, Errand, Waiting, environment, run_on_ray
-from sweeper.launch.machine import Share
-from sweeper.results import SweepStatus, WorkerStatus
 from sweeper.store import Store
+from sweeper.types import SweepStatus, WorkerStatus
+from sweeper.worker.launch import ray_connection, ray_workers
+from sweeper.worker.launch.machine import Share
+from sweeper.worker.launch.ray_workers import Crew, Errand, Waiting, environment, run_on_ray
 
 pytestmark = [
     pytest.mark.slow,
@@ -44,8 +44,8 @@ import os, signal, sys
 # Ctrl-C is ignored by what a script has started with &: pytest, perhaps.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from sweeper.errors import SweeperError
-from sweeper.launch.cluster import run_on_ray
-from sweeper.launch.machine import Share
+from sweeper.worker.launch.ray_workers import run_on_ray
+from sweeper.worker.launch.machine import Share
 from sweeper.store import Store
 name, address, workers, *command = sys.argv[1:]
 store = Store(os.environ["SWEEPER_STORAGE"])
@@ -86,7 +86,7 @@ def store(postgres_url: str) -> Iterator[Store]:
 def name(store: Store) -> Iterator[str]:
     """A registered sweep of 24 trials; no process that has its name is left afterwards."""
     name = f"tiny-{uuid.uuid4().hex[:8]}"
-    service.register(store, small_sweep(name, search={"sampler": "qmc", "trials": 8}))
+    lifecycle.register(store, small_sweep(name, search={"sampler": "qmc", "trials": 8}))
     yield name
     wait(lambda: not processes(name))
 
@@ -234,7 +234,7 @@ def test_an_error_ends_all_workers_and_is_the_one_line_without_a_password_anywhe
 def test_workers_wait_for_a_node_that_has_room_for_them(
     ray_cluster: Any, store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cluster, "LEAVING", 0.5)
+    monkeypatch.setattr(ray_workers, "LEAVING", 0.5)
     notes: list[str] = []
 
     def stop(status: SweepStatus) -> None:
@@ -256,9 +256,9 @@ def test_sqlite_is_refused_on_two_nodes(ray_cluster: Any, sqlite_url: str) -> No
 
 def test_a_cluster_that_is_another_machine_cannot_have_the_file(sqlite_url: str) -> None:
     store = Store(sqlite_url)
-    cluster.check_storage(store, [{"NodeManagerHostname": socket.gethostname()}])
+    ray_workers.check_storage(store, [{"NodeManagerHostname": socket.gethostname()}])
     with pytest.raises(InputError, match=r"^storage: SQLite .* this cluster is another: use Post"):
-        cluster.check_storage(store, [{"NodeManagerHostname": "another"}])
+        ray_workers.check_storage(store, [{"NodeManagerHostname": "another"}])
 
 
 def listening(pids: set[int]) -> set[str]:
@@ -371,7 +371,7 @@ def test_what_cannot_be_launched_is_one_line(
 
 
 def test_a_missing_ray_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "find_spec", lambda name: None)
+    monkeypatch.setattr(ray_connection, "find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"^ray: is not installed: pip install 'sweeper\[ray\]'$"):
         api.launch(write_study(tmp_path), f"sqlite:///{tmp_path}/sweeper.db", on="ray")
     assert not (tmp_path / "sweeper.db").exists()

@@ -10,15 +10,16 @@ from packs import RECIPE, config, facts, small_images
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweeper import datasets, models
-from sweeper.datasets import Data
 from sweeper.errors import PluginError
-from sweeper.results import Recipe
-from sweeper.training import compare, train
-from sweeper.training.judging import accuracy
-from sweeper.training.network import Network
+from sweeper.training import datasets, models
+from sweeper.training.datasets import Data
+from sweeper.training.evaluation import accuracy
+from sweeper.training.pack import train
+from sweeper.training.plain_pytorch import compare
 from sweeper.training.stack import Sink
+from sweeper.training.stacked_architecture import Network
 from sweeper.training.stacked_module import StackedModule
+from sweeper.types import Recipe
 
 BUILT_IN = {
     "mlp": (("widths", (24, 12)),),

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sweeper import compiled, loop_cache
-from sweeper.compiled import Array, inlined
-from sweeper.loop_cache import LoopCache, refusal
+from sweeper.kernels import jit, jit_cache
+from sweeper.kernels.jit import Array, inlined
+from sweeper.kernels.jit_cache import LoopCache, refusal
 
 ADDED = 2.0
 
@@ -38,8 +38,8 @@ TOTAL = 20.0
 
 @pytest.fixture(name="folder")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(loop_cache.VARIABLE, str(tmp_path / "cache"))
-    [folder] = loop_cache.folders()
+    monkeypatch.setenv(jit_cache.VARIABLE, str(tmp_path / "cache"))
+    [folder] = jit_cache.folders()
     return folder
 
 
@@ -48,8 +48,8 @@ def _start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
     """Compile as a process does that has just been started; returns what was compiled."""
 
     def start() -> Any:
-        monkeypatch.setattr(compiled, "_CACHE", LoopCache())
-        loop = compiled.compiled(total)
+        monkeypatch.setattr(jit, "_CACHE", LoopCache())
+        loop = jit.compiled(total)
         assert loop(VALUES) == TOTAL
         assert loop(VALUES) == TOTAL
         return loop
@@ -81,23 +81,23 @@ def test_a_change_of_what_is_called_is_seen_and_the_older_code_removed(
 ) -> None:
     start()
     before = kept(folder)
-    hashed = compiled._hash
+    hashed = jit._hash
     own = str(Path(__file__))
-    monkeypatch.setattr(compiled, "_hash", lambda file: hashed(file) + b"!" * (file == own))
+    monkeypatch.setattr(jit, "_hash", lambda file: hashed(file) + b"!" * (file == own))
     assert not was_kept(start())
     assert kept(folder) != before
     assert was_kept(start())
 
 
 def test_all_files_that_a_loop_is_compiled_from_count() -> None:
-    from sweeper.regularizers import elementary, log_loops, steps, window_loops
+    from sweeper.kernels import fast_math, log_loops, window_loops
 
     for module, needed in (
-        (log_loops, {log_loops, elementary, steps}),
-        (window_loops, {window_loops, elementary}),
+        (log_loops, {log_loops, fast_math}),
+        (window_loops, {window_loops, fast_math}),
     ):
         loops = [one for one in vars(module).values() if hasattr(one, "py_func")]
-        files = {file for one in loops for file in compiled._files(one.py_func)}
+        files = {file for one in loops for file in jit._files(one.py_func)}
         assert files == {each.__file__ for each in needed}
 
 
@@ -202,7 +202,7 @@ def test_a_file_where_the_folder_should_be_costs_one_warning(
     assert not was_kept(start())
     [record] = caplog.records
     assert str(folder) in record.getMessage()
-    assert loop_cache.VARIABLE in record.getMessage()
+    assert jit_cache.VARIABLE in record.getMessage()
 
 
 def test_a_full_disk_costs_one_warning_and_leaves_nothing(
@@ -228,14 +228,14 @@ def test_without_a_home_and_a_place_beside_the_code_loops_are_compiled_in_memory
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "__pycache__").write_text("in the way")
-    monkeypatch.delenv(loop_cache.VARIABLE)
-    monkeypatch.setattr(loop_cache, "__file__", str(tmp_path / "loop_cache.py"))
-    monkeypatch.setattr(loop_cache, "user_cache_dir", lambda name: f"~/.cache/{name}")
+    monkeypatch.delenv(jit_cache.VARIABLE)
+    monkeypatch.setattr(jit_cache, "__file__", str(tmp_path / "loop_cache.py"))
+    monkeypatch.setattr(jit_cache, "user_cache_dir", lambda name: f"~/.cache/{name}")
     assert not was_kept(start())
     [record] = caplog.records
     assert "not kept" in record.getMessage()
     # With a home they are kept there.
-    monkeypatch.setattr(loop_cache, "user_cache_dir", lambda name: str(tmp_path / "home" / name))
+    monkeypatch.setattr(jit_cache, "user_cache_dir", lambda name: str(tmp_path / "home" / name))
     start()
     assert was_kept(start())
     assert len(caplog.records) == 1
@@ -251,7 +251,7 @@ def _program(tmp_path: Path) -> list[str]:
     program = tmp_path / "program.py"
     program.write_text(
         "import sys, torch\n"
-        "from sweeper.regularizers import kernels\n"
+        "from sweeper.kernels import apply as kernels\n"
         "for line in sys.stdin:\n"
         "    weight, gradient = torch.ones(3, 5, 7), torch.zeros(3, 5, 7)\n"
         "    kernels.add_(gradient, weight, torch.ones(3, 5, 7), torch.ones(3))\n"
@@ -268,7 +268,7 @@ def test_processes_that_compile_at_once_do_not_disturb_one_another(
     said = [one.communicate("go\n", timeout=240) for one in crew]
     assert said == [("105\n", "")] * 3
     assert len(list(folder.iterdir())) == 1
-    assert loop_cache.damaged(folder) == []
+    assert jit_cache.damaged(folder) == []
     for file in folder.iterdir():
         os.truncate(file, 100)
     again = subprocess.run(program, input="go\n", capture_output=True, text=True, check=True)

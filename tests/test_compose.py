@@ -24,10 +24,10 @@ import yaml
 from conftest import Postgres
 from test_access import ask
 
-from sweeper.service import register
-from sweeper.spec import Sweep
+from sweeper.config import Sweep
+from sweeper.lifecycle import register
 from sweeper.store import Store
-from sweeper.store.url import holds_password
+from sweeper.store.storage_url import holds_password
 
 ROOT = Path(__file__).parents[1]
 FILE = ROOT / "docker-compose.yml"

@@ -22,9 +22,8 @@ from fakes import (
 )
 from test_worker import wait_for, worker_process
 
-from sweeper import service
-from sweeper.cli import main
-from sweeper.confirming import (
+from sweeper import lifecycle
+from sweeper.analysis.confirmation import (
     Confirmed,
     confirmation,
     confirmed,
@@ -33,11 +32,12 @@ from sweeper.confirming import (
     level,
     within,
 )
+from sweeper.cli import main
+from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError, SpecError
-from sweeper.results import Fact, Scalar
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.types import Fact, Scalar
+from sweeper.worker.worker_loop import work
 
 SIZES = [5000, 20_000, 100_000]
 
@@ -236,7 +236,7 @@ TARGETS = {"nonzero": [20_000, 60_000, 266_610]}
 
 def finished(store: Store, sweep: Sweep) -> Sweep:
     """Search a sweep and return its confirmation, not registered yet."""
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train, probe=fake_probe)
     return confirmation(
         sweep,
@@ -272,7 +272,7 @@ def test_confirmed_networks_stand_in_optuna_with_their_test_accuracy(store: Stor
     sweep = finished(
         store, small_sweep(search={"sampler": "tpe", "trials": 6, "repeats": 2}, targets=TARGETS)
     )
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work(sweep.name, store, pack=5, train=fake_train)
     exact(store, sweep)
     study = optuna_study(store.url, f"tiny/{next(iter(sweep.arms))}/confirmed")
@@ -285,7 +285,7 @@ def test_confirmed_networks_stand_in_optuna_with_their_test_accuracy(store: Stor
 
 def test_results_do_not_depend_on_packs_or_deaths(store: Store) -> None:
     sweep = finished(store, auto_sweep(targets=TARGETS))
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     with worker_process(store.url, "--delay", "60", name=sweep.name) as process:
         wait_for(lambda: "RUNNING" in _states(store, sweep))
         process.send_signal(signal.SIGKILL)
@@ -295,8 +295,8 @@ def test_results_do_not_depend_on_packs_or_deaths(store: Store) -> None:
     assert time.monotonic() - began < 45
     first = exact(store, sweep)
     assert "RUNNING" not in _states(store, sweep)
-    service.delete(store, sweep.name)
-    service.register(store, sweep)
+    lifecycle.delete(store, sweep.name)
+    lifecycle.register(store, sweep)
     work(sweep.name, store, pack=16, train=fake_train)
     second = exact(store, sweep)
     plain = [
@@ -314,18 +314,18 @@ def _states(store: Store, sweep: Sweep) -> Counter[str]:
 
 def test_more_seeds_are_added_and_another_choice_is_refused(store: Store) -> None:
     sweep = finished(store, small_sweep(targets=TARGETS))
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train)
     assert sweep.confirms is not None
     more = sweep.confirms.model_copy(update={"seeds": 5})
     wider = Sweep.model_validate(sweep.model_dump() | {"confirms": more.model_dump()})
-    assert service.register(store, wider, extend=True) == "extended"
+    assert lifecycle.register(store, wider, extend=True) == "extended"
     work(sweep.name, store, pack=8, train=fake_train)
     exact(store, wider)
     arm = next(iter(sweep.arms))
     other = more.model_copy(update={"chosen": {**more.chosen, arm: ()}})
     with pytest.raises(DigestError):
-        service.register(
+        lifecycle.register(
             store,
             Sweep.model_validate(sweep.model_dump() | {"confirms": other.model_dump()}),
             extend=True,
@@ -334,7 +334,7 @@ def test_more_seeds_are_added_and_another_choice_is_refused(store: Store) -> Non
 
 def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store) -> None:
     first = finished(store, small_sweep(targets=TARGETS))
-    service.register(store, first)
+    lifecycle.register(store, first)
     work(first.name, store, pack=8, train=fake_train)
     before = exact(store, first)
 
@@ -342,9 +342,9 @@ def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store
     raw["arms"]["l2"] = {"penalty": "l2", "strength": {"log_uniform": [1e-4, 1e-1]}}
     raw["search"]["repeats"] = 2
     wider = Sweep.model_validate(raw)
-    service.register(store, wider, extend=True)
+    lifecycle.register(store, wider, extend=True)
     wanted = continued(first, finished(store, wider))
-    assert service.register(store, wanted, extend=True) == "extended"
+    assert lifecycle.register(store, wanted, extend=True) == "extended"
     work(wanted.name, store, pack=8, train=fake_train)
     after = exact(store, wanted)
     assert {fact.arm for fact in after} == {"dense", "l1", "mix", "l2"}
@@ -369,19 +369,19 @@ def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
     store: Store,
 ) -> None:
     first = finished(store, small_sweep(targets=TARGETS))
-    service.register(store, first)
+    lifecycle.register(store, first)
     work(first.name, store, pack=8, train=fake_train)
     before = exact(store, first)
 
     again = small_sweep(targets={**TARGETS, "accuracy": [0.5]})
-    service.register(store, again, extend=True)
+    lifecycle.register(store, again, extend=True)
     wanted = continued(first, finished(store, again))
-    assert service.register(store, wanted, extend=True) == "extended"
+    assert lifecycle.register(store, wanted, extend=True) == "extended"
     assert wanted.targets.accuracy == (0.5,)
     assert exact(store, wanted) == before
 
     wider = small_sweep(targets={**TARGETS, "nonzero": [*TARGETS["nonzero"], 10**6]})
-    service.register(store, wider, extend=True)
+    lifecycle.register(store, wider, extend=True)
     with pytest.raises(
         InputError, match=r"^tiny: .* other targets .*: sweeper delete tiny/confirmed"
     ):
@@ -390,9 +390,9 @@ def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
 
 def test_a_sweep_is_deleted_with_its_confirmation(store: Store) -> None:
     sweep = finished(store, small_sweep(targets=TARGETS))
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     assert "tiny/confirmed" in store.names()
-    service.delete(store, "tiny")
+    lifecycle.delete(store, "tiny")
     assert store.names() == ()
     assert study_names(store.url) == []
 

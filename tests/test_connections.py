@@ -18,8 +18,8 @@ from conftest import wait_for
 from test_access import FORM, RIGHT, TOKEN, ask, filled, log_in
 from test_dashboard import running
 
-from sweeper.dashboard import connections
-from sweeper.dashboard.tokens import VARIABLE
+from sweeper.dashboard.server import connections
+from sweeper.dashboard.server.tokens import VARIABLE
 from sweeper.store import Store
 
 HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: "

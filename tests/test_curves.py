@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from packs import RECIPE, config, facts, penalty, small_images
 from torch import Tensor, nn
 
-from sweeper.datasets import Data, load
-from sweeper.training import pruning, sparse, train, tuning
-from sweeper.training.curves import TOGETHER, density_curves
-from sweeper.training.fitting import fit
-from sweeper.training.judging import Judge
-from sweeper.training.network import Network
-from sweeper.training.pack import nothing
-from sweeper.training.sparse import Sparse
+from sweeper.training import fine_tuning, pruning, sparse_inference
+from sweeper.training.datasets import Data, load
+from sweeper.training.density_curves import TOGETHER, density_curves
+from sweeper.training.evaluation import Judge
+from sweeper.training.pack import nothing, train
+from sweeper.training.sparse_inference import Sparse
 from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import fit
 
 DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35, 0.17, 0.18)
 
@@ -92,7 +92,7 @@ def test_curves_of_other_networks_are_judged_whole() -> None:
     recipe = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
     network = Network.of(recipe, data)
     stack = network.init([0, 1], recipe, data)
-    assert not sparse.runs(network.layers, stack)
+    assert not sparse_inference.runs(network.layers, stack)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     for row in density_curves(Judge(network, data, nothing), stack, ranked, (0.01, 1.0)):
         assert [point.nonzero for point in row] == sorted(point.nonzero for point in row)
@@ -130,9 +130,9 @@ def test_sparse_networks_give_the_labels_of_dense_ones(
     net = Sparse.cut(tuple(names), stack, 0, 0.0)
     assert net.nonzero == sum(int(value.count_nonzero()) for value in stack.values())
     guess = nn.Sequential(*parts[:-1])(shown.double()).argmax(1)
-    assert net.right(sparse.upright(shown), guess.numpy()) == images
+    assert net.right(sparse_inference.upright(shown), guess.numpy()) == images
     others = (guess + 1).numpy()
-    assert net.right(sparse.upright(shown), others) == 0
+    assert net.right(sparse_inference.upright(shown), others) == 0
 
 
 def test_a_threshold_keeps_what_is_as_large() -> None:
@@ -152,7 +152,7 @@ def test_logits_that_are_not_finite_are_wrong(bad: float) -> None:
     net = Sparse.cut((("w", "b"),), stack, 0, 0.0)
     for label in (0, 1):
         labels = torch.tensor([label]).numpy()
-        assert net.right(sparse.upright(torch.ones(1, 1)), labels) == 0
+        assert net.right(sparse_inference.upright(torch.ones(1, 1)), labels) == 0
 
 
 FURTHER = (0.3, 0.05, 0.1)
@@ -188,13 +188,13 @@ def test_densities_of_one_network_are_finetuned_as_one_pack(
         sizes.append(len(options["rate"]))
         return fit(*arguments, **options)
 
-    monkeypatch.setattr(tuning, "fit", seen)
+    monkeypatch.setattr(fine_tuning, "fit", seen)
     recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
     train([config(recipe=recipe)], digits)
     assert sizes == [len(FURTHER), 1]
     sizes.clear()
-    train([config(k, recipe=recipe) for k in range(tuning.TOGETHER + 1)], digits)
-    assert sizes == [tuning.TOGETHER + 1] * (len(FURTHER) + 1)
+    train([config(k, recipe=recipe) for k in range(fine_tuning.TOGETHER + 1)], digits)
+    assert sizes == [fine_tuning.TOGETHER + 1] * (len(FURTHER) + 1)
 
 
 def test_a_network_that_diverges_in_one_finetuning_keeps_the_others(digits: Data) -> None:

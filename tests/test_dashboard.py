@@ -11,30 +11,31 @@ import pytest
 from browsers import chromium, needs_chromium
 from factories import make_facts, make_status, make_sweep
 
-from sweeper import showing
-from sweeper.dashboard import Application, server
-from sweeper.dashboard.connections import Server
+from sweeper.analysis import fronts
+from sweeper.dashboard import Application
+from sweeper.dashboard.server import serve
+from sweeper.dashboard.server.connections import Server
 from sweeper.errors import InputError, StorageError
-from sweeper.fronts import fronts
-from sweeper.loopback import is_loopback
+from sweeper.report import optuna_note
 from sweeper.search import Search
 from sweeper.store import Store
+from sweeper.store.loopback import is_loopback
 
 
 @contextmanager
 def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
     """Serve on a free port in a thread; give the URL that was announced."""
     made: list[Server] = []
-    usual = server._server
+    usual = serve._server
 
     def remembered(host: str, port: int) -> Server:
         made.append(usual(host, port))
         return made[-1]
 
-    monkeypatch.setattr(server, "_server", remembered)
+    monkeypatch.setattr(serve, "_server", remembered)
     said: Queue[str] = Queue()
     thread = threading.Thread(
-        target=server.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put, **options}
+        target=serve.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put, **options}
     )
     thread.start()
     try:
@@ -80,7 +81,7 @@ def test_several_requests_are_answered_at_once(
         def close(self) -> None:
             """Nothing is open."""
 
-    monkeypatch.setattr(server, "Application", Slow)
+    monkeypatch.setattr(serve, "Application", Slow)
     with running(empty, monkeypatch) as url:
         answers: Queue[bytes] = Queue()
         threads = [threading.Thread(target=lambda: answers.put(got(url))) for _ in range(2)]
@@ -95,9 +96,9 @@ def test_several_requests_are_answered_at_once(
 def test_a_host_that_others_can_reach_is_refused_without_a_token(
     empty: Store, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    monkeypatch.setattr(server, "_server", lambda *_: pytest.fail("it listens"))
+    monkeypatch.setattr(serve, "_server", lambda *_: pytest.fail("it listens"))
     with pytest.raises(InputError, match=r"needs a token: set SWEEPER_DASHBOARD_TOKEN, or"):
-        server.serve(empty, host, 0)
+        serve.serve(empty, host, 0)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "[::1]", "localhost"])
@@ -114,9 +115,9 @@ def test_an_address_may_stand_in_the_brackets_of_a_url(
         asked.append((host, port))
         raise InputError("it would listen")
 
-    monkeypatch.setattr(server, "_server", refused)
+    monkeypatch.setattr(serve, "_server", refused)
     with pytest.raises(InputError, match="it would listen"):
-        server.serve(empty, "[::1]", 8080)
+        serve.serve(empty, "[::1]", 8080)
     assert asked == [("::1", 8080)]
 
 
@@ -124,7 +125,7 @@ def test_a_port_in_use_is_one_line(empty: Store, monkeypatch: pytest.MonkeyPatch
     with running(empty, monkeypatch) as url:
         port = int(url.rsplit(":", 1)[1].strip("/"))
         with pytest.raises(InputError, match=rf"^127\.0\.0\.1:{port}: cannot listen there: "):
-            server.serve(empty, "127.0.0.1", port)
+            serve.serve(empty, "127.0.0.1", port)
 
 
 def test_a_database_of_another_optuna_is_one_line(empty: Store) -> None:
@@ -149,8 +150,8 @@ def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_oth
     search = Search(empty.url, sweep)
     search.create()
     ids = search.ids(["toy", *sweep.studies()])
-    note = showing.note(sweep, make_status(sweep, facts), found, studies=ids)
-    search.publish(showing.figures(facts, found, sweep), note)
+    note = optuna_note.note(sweep, make_status(sweep, facts), found, studies=ids)
+    search.publish(optuna_note.figures(facts, found, sweep), note)
     search.close()
     with running(empty, monkeypatch) as url, chromium() as browser:
         tab = browser.new_page()
@@ -158,9 +159,9 @@ def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_oth
         tab.on("pageerror", lambda error: failures.append(str(error)))
         tab.goto(f"{url}dashboard/studies/{ids['toy']}")
         for name, said, points in (
-            (showing.FRONTS, "pruned track, chosen on validation", 5),
-            (showing.HYPERVOLUME, "dots: repeats, tick: their mean", 2 * 3 + 2),
-            (showing.EFFORT, "trials of one search", 0),
+            (optuna_note.FRONTS, "pruned track, chosen on validation", 5),
+            (optuna_note.HYPERVOLUME, "dots: repeats, tick: their mean", 2 * 3 + 2),
+            (optuna_note.EFFORT, "trials of one search", 0),
         ):
             plot = tab.locator(f"[id='user-defined-plot:{name}']")
             plot.locator(".main-svg").first.wait_for(timeout=60_000)

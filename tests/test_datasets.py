@@ -17,9 +17,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper import dataset_files, datasets, models
-from sweeper.catalogue import DATASETS, MODELS
+from sweeper.config.registry import DATASETS, MODELS, dataset_files
 from sweeper.errors import DataError, PluginError
+from sweeper.training import datasets, models
 
 
 def test_digits_are_split_as_the_catalogue_says() -> None:
@@ -285,7 +285,7 @@ def download(self):
         (raw / f"{{stem}}-labels-idx1-ubyte").write_bytes(head + labels)
 
 tv.MNIST.download = download
-from sweeper.datasets import fetch
+from sweeper.training.datasets import fetch
 fetch("fashion-mnist", root)
 """
     children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
@@ -333,5 +333,5 @@ def test_a_broken_factory_is_refused_with_one_line(factory: str, reason: str) ->
 
 
 def test_anybodys_factory_is_used_with_its_options() -> None:
-    module = models.build("sweeper.models:mlp", (("widths", (3,)),), (1, 8, 8), 10, seed=0)
+    module = models.build("sweeper.training.models:mlp", (("widths", (3,)),), (1, 8, 8), 10, seed=0)
     assert models.prunable(module) == ("1.weight", "3.weight")

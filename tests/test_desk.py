@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.worker.desk import Desk
+from sweeper.worker.background_thread import Desk
 
 ROOT = Path(__file__).parent.parent
 
@@ -204,7 +204,7 @@ def patience(seconds: float) -> Callable[[], None]:
 def test_a_job_that_hangs_does_not_keep_the_process_alive() -> None:
     script = """if True:
         import contextlib, time
-        from sweeper.worker.desk import Desk
+        from sweeper.worker.background_thread import Desk
 
         with Desk(contextlib.nullcontext) as desk:
             desk.submit(lambda _: time.sleep(600))

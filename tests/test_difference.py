@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.spec import Sweep
-from sweeper.spec.difference import differences
+from sweeper.config import Sweep
+from sweeper.config.sweep_difference import differences
 
 
 def changed(sweep: Sweep, **changes: Any) -> Sweep:

@@ -18,14 +18,14 @@ import sqlalchemy as sa
 from conftest import Postgres
 from optuna.storages import RDBStorage
 
-from sweeper import loop_cache
 from sweeper.cli import main
-from sweeper.doctor import Finding, examine_machine, storage, verdicts
+from sweeper.config import Sweep
 from sweeper.errors import LeaseLost
-from sweeper.loop_cache import LoopCache
-from sweeper.spec import Sweep
-from sweeper.store import Store, place
-from sweeper.store.health import Health, Link, Server
+from sweeper.kernels import jit_cache
+from sweeper.kernels.jit_cache import LoopCache
+from sweeper.operations.doctor import Finding, diagnosis, examine_machine, storage_checks
+from sweeper.store import Store, filesystem
+from sweeper.store.diagnostics import Health, Link, Server
 
 Doctor = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -254,7 +254,7 @@ def test_a_check_that_raises_stops_no_other_and_tells_no_password(
         raise RuntimeError("with geheim")
 
     monkeypatch.setattr(Health, "read_seconds", broken)
-    monkeypatch.setattr("sweeper.worker.limits.memory", broken)
+    monkeypatch.setattr("sweeper.worker.cgroups.memory", broken)
     code, found = doctor(role)
     assert code == 1
     assert found["reading"] == "wrong: RuntimeError: with *** -> "
@@ -285,11 +285,11 @@ def test_tables_of_another_version_are_told(
 def test_the_oldest_tables_can_be_tried(storage_url: str, doctor: Doctor) -> None:
     from alembic import command
 
-    from sweeper.store import schema
+    from sweeper.store import migrations
 
     engine = sa.create_engine(Store(storage_url).url)
     with engine.begin() as connection:
-        settings = schema.config()
+        settings = migrations.config()
         settings.attributes["connection"] = connection
         command.upgrade(settings, "0001")
     engine.dispose()
@@ -301,10 +301,10 @@ def test_the_oldest_tables_can_be_tried(storage_url: str, doctor: Doctor) -> Non
 def test_optunas_tables_of_another_version_are_told(stored: str, doctor: Doctor) -> None:
     made = RDBStorage(Store(stored).url)
     # Oracle: Optuna itself.
-    assert verdicts.optuna_head() == made.get_head_version()
+    assert diagnosis.optuna_head() == made.get_head_version()
     made.remove_session()
     made.engine.dispose()
-    assert doctor(stored)[1]["optuna"].startswith(f"ok: tables {verdicts.optuna_head()} ")
+    assert doctor(stored)[1]["optuna"].startswith(f"ok: tables {diagnosis.optuna_head()} ")
     execute(stored, "UPDATE alembic_version SET version_num = 'v2.6.0.a'")
     code, found = doctor(stored)
     assert code == 1
@@ -322,9 +322,9 @@ def test_an_old_server_is_told() -> None:
         ("SQLite", (3, 34, 1), False),
         ("SQLite", (3, 35), True),
     ):
-        found = verdicts.server(Server(product, version))
+        found = diagnosis.server(Server(product, version))
         assert found.state == ("ok" if fits else "wrong"), found
-    assert verdicts.server(Server("MySQL", (5, 7))).todo == "use MySQL 8 or newer"
+    assert diagnosis.server(Server("MySQL", (5, 7))).todo == "use MySQL 8 or newer"
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_an_old_server_is_told() -> None:
 def test_a_password_that_travels_unencrypted_is_told(
     here: bool, encrypted: bool, password: bool, state: str
 ) -> None:
-    assert verdicts.encryption(Link(here, encrypted, password)).state == state
+    assert diagnosis.encryption(Link(here, encrypted, password)).state == state
 
 
 @pytest.mark.postgres
@@ -365,8 +365,8 @@ def test_only_addresses_of_this_machine_are_here(
 def test_a_slow_database_is_told(
     stored: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.store.health._timed", lambda connection: 0.03)
-    monkeypatch.setattr(storage, "SLOW_WRITE", 0.0)
+    monkeypatch.setattr("sweeper.store.diagnostics._timed", lambda connection: 0.03)
+    monkeypatch.setattr(storage_checks, "SLOW_WRITE", 0.0)
     code, found = doctor(stored)
     assert code == 0
     assert found["reading"].startswith("warning: takes 30.0 ms, more than 20 -> bring")
@@ -377,7 +377,7 @@ def test_the_time_of_a_question_is_the_median_of_twenty(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     times = iter([9.0] * 9 + [0.5] + [0.25] * 10)
-    monkeypatch.setattr("sweeper.store.health._timed", lambda connection: next(times))
+    monkeypatch.setattr("sweeper.store.diagnostics._timed", lambda connection: next(times))
     assert store.health().read_seconds() == 0.375
     assert next(times, None) is None
 
@@ -401,7 +401,7 @@ def test_sqlite_on_a_network_is_not_even_opened(
 ) -> None:
     Store(sqlite_url).upgrade()
     (tmp_path / "mounts").write_text(f"30 27 0:40 / {tmp_path} rw - nfs4 server:/home rw\n")
-    monkeypatch.setattr(place, "MOUNTS", tmp_path / "mounts")
+    monkeypatch.setattr(filesystem, "MOUNTS", tmp_path / "mounts")
     code, found = doctor(sqlite_url)
     assert code == 1
     assert found["file system"].startswith("wrong: nfs4: ")
@@ -534,7 +534,7 @@ def test_the_cache_of_compiled_loops_is_looked_at_and_left_as_it_is(
     doctor: Doctor, sqlite_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "cache"))
-    [folder] = loop_cache.folders()
+    [folder] = jit_cache.folders()
     assert doctor(sqlite_url)[1]["compiled loops"] == f"ok: in {folder} -> "
     assert not (tmp_path / "cache").exists()
     cache = LoopCache()
@@ -552,7 +552,7 @@ def test_the_cache_of_compiled_loops_is_looked_at_and_left_as_it_is(
 def test_gpus_that_torch_is_not_built_for_are_told(
     doctor: Doctor, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.launch.machine.gpus", lambda: 2)
+    monkeypatch.setattr("sweeper.worker.launch.machine.gpus", lambda: 2)
     for built, line in (
         (
             False,
@@ -560,12 +560,14 @@ def test_gpus_that_torch_is_not_built_for_are_told(
         ),
         (True, r"ok: .*, 2 GPUs -> $"),
     ):
-        monkeypatch.setattr("sweeper.launch.machine._torch_knows_gpus", lambda built=built: built)
+        monkeypatch.setattr(
+            "sweeper.worker.launch.machine._torch_knows_gpus", lambda built=built: built
+        )
         assert re.match(line, doctor(sqlite_url)[1]["torch"])
 
 
 def test_little_memory_is_told(
     doctor: Doctor, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.worker.limits.memory", lambda: 2**28)
+    monkeypatch.setattr("sweeper.worker.cgroups.memory", lambda: 2**28)
     assert doctor(sqlite_url)[1]["memory"].startswith("warning: 0.2 GiB free -> fewer workers")

@@ -20,8 +20,8 @@ from test_access import Reply, ask, own
 from test_dashboard import running
 
 from sweeper.dashboard import Application
-from sweeper.dashboard.downloads import PLAIN
-from sweeper.search import rows
+from sweeper.dashboard.server.downloads import PLAIN
+from sweeper.search import optuna_tables
 from sweeper.store import Store
 
 __all__ = ["own"]
@@ -67,7 +67,7 @@ class Place:
         key = f"artifacts:{id_}"
         # Optuna's own call refuses finished trials, another program does not.
         if trial:
-            rows.attach(self.storage, self.trial, key, meta)
+            optuna_tables.attach(self.storage, self.trial, key, meta)
             return f"/artifacts/{self.study}/{self.trial}/{id_}"
         self.storage.set_study_system_attr(self.study, key, meta)
         return f"/artifacts/{self.study}/{id_}"

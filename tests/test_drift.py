@@ -12,16 +12,17 @@ from factories import make_fact, make_provenance, make_status, make_sweep
 from fakes import fake_train, small_sweep
 from test_report import readable
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.analysis.reproducibility import TOLERANCE, Kind, drifts, refusals, remarks
 from sweeper.cli import main
-from sweeper.drift import TOLERANCE, Kind, drifts, refusals, remarks
+from sweeper.config import Sweep
 from sweeper.errors import InputError
-from sweeper.redo import redo
-from sweeper.report.page import page
-from sweeper.results import DriftCheck, Fact, Redone, TrialConfig, TrialResult
-from sweeper.spec import Sweep
+from sweeper.operations.reproduce import redo
+from sweeper.report.html_page import page
 from sweeper.store import Store
-from sweeper.worker import provenance, work
+from sweeper.types import DriftCheck, Fact, Redone, TrialConfig, TrialResult
+from sweeper.worker import provenance
+from sweeper.worker.worker_loop import work
 
 CUDA = make_provenance(device="cuda", processor="Some GPU")
 OLD = make_provenance(torch="2.14.0")
@@ -166,7 +167,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     work("tiny", store, pack=4, train=fake_train)
     elsewhere()
     seen: list[TrialConfig] = []
@@ -193,13 +194,13 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
     assert found.small
     dump = store.dump("tiny")
     assert len(dump.drifts) == 1
-    service.delete(store, "tiny")
-    service.restore(store, dump)
+    lifecycle.delete(store, "tiny")
+    lifecycle.restore(store, dump)
     assert store.drifts("tiny") == (check,)
 
 
 def test_each_run_trains_trials_that_no_other_did(store: Store, elsewhere: Any) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     work("tiny", store, pack=4, train=fake_train)
     elsewhere()
     checks = [redo("tiny", store, trials=8, train=fake_train) for _ in range(3)]
@@ -212,7 +213,7 @@ def test_each_run_trains_trials_that_no_other_did(store: Store, elsewhere: Any) 
 def test_without_trials_of_others_there_is_nothing_to_check(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     work("tiny", store, pack=9, train=fake_train)
     with pytest.raises(
         InputError, match=r"^tiny: all 18 trials on record come from a machine like"

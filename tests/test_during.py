@@ -14,12 +14,13 @@ from test_methods import setting, stack_of
 from test_spec import SMALL
 from test_spec import load as load_sweep
 
-from sweeper.datasets import Data, load
-from sweeper.results import MethodConfig, Term
-from sweeper.spec import Sweep
-from sweeper.store.facts import config_of, config_row
-from sweeper.training import methods, train
+from sweeper.config import Sweep
+from sweeper.store.trial_records import config_of, config_row
+from sweeper.training import methods
+from sweeper.training.datasets import Data, load
+from sweeper.training.pack import train
 from sweeper.training.penalties import share_of
+from sweeper.types import MethodConfig, Term
 
 WAYS = {"loss": "hoyer", "decoupled": "log_sum", "shrink": "marginal_entropy", "prox": "l_half"}
 

@@ -8,13 +8,12 @@ import pytest
 from factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 from test_report import readable
 
-from sweeper import brackets
-from sweeper.effort import TOLERANCE, efforts, reaching, tolerances
-from sweeper.fronts import Front, mean, reference_corner
+from sweeper.analysis import Front, mean, reference_corner, strength_range
+from sweeper.analysis.tuning_effort import TOLERANCE, efforts, reaching, tolerances
+from sweeper.config import Sweep
 from sweeper.plots import draw, effort_view
-from sweeper.report.page import page
-from sweeper.results import Fact
-from sweeper.spec import Sweep
+from sweeper.report.html_page import page
+from sweeper.types import Fact
 
 
 def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
@@ -92,7 +91,7 @@ def test_ranges_that_a_probe_found_are_those_searched() -> None:
     sweep = make_sweep(arms=arms, search={"trials": 1})
     facts = trials((0.005, 4000, 0.97), sweep=sweep)
     assert tolerances(facts, sweep) == ()  # not known yet
-    (found,) = tolerances(facts, sweep.with_brackets(brackets.ranges([make_bracket()])))
+    (found,) = tolerances(facts, sweep.with_brackets(strength_range.ranges([make_bracket()])))
     assert found.searched == (1e-3, 1e-1)
     assert found.share == 0
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from sweeper.results import Fact
 from sweeper.store import Store
+from sweeper.types import Fact
 
 STUDY = """
 name: tiny

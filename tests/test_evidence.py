@@ -12,17 +12,19 @@ import pytest
 import torch
 from test_readme import README, ROOT
 
-from sweeper import archive, confirming, datasets, networks, verdict
-from sweeper.answers import Confirmation
-from sweeper.confirming import Level
-from sweeper.drift import drifts
-from sweeper.effort import reaching
-from sweeper.fronts import fronts
-from sweeper.report import confirmation_of, figures, standalone
-from sweeper.spec import SUFFIX, Sweep
+from sweeper.analysis import confirmation, family_comparison, fronts
+from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.confirmation import Level
+from sweeper.analysis.family_comparison import Versus, sentence, versus
+from sweeper.analysis.reproducibility import drifts
+from sweeper.analysis.tuning_effort import reaching
+from sweeper.config import SUFFIX, Sweep
+from sweeper.operations import export, export_weights
+from sweeper.operations.confirmation_result import confirmation_of
+from sweeper.report import figures, standalone
 from sweeper.store import Store
-from sweeper.training.weights import decoded, judged_again
-from sweeper.verdict import Versus, sentence, versus
+from sweeper.training import datasets
+from sweeper.training.checkpoint import decoded, judged_again
 
 RESULTS = ROOT / "studies" / "results"
 MAIN, LARGE = "lenet300-mnist", "lenet300-mnist-large"
@@ -46,9 +48,9 @@ def store(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store
 def loaded(name: str, folder: Path) -> Iterator[Store]:
     with closing(Store(f"sqlite:///{folder}/facts.db")) as found:
         found.upgrade()
-        for part in (RESULTS / name, RESULTS / name / archive.CONFIRMED):
+        for part in (RESULTS / name, RESULTS / name / export.CONFIRMED):
             if part.is_dir():
-                found.load([archive.read(part)])
+                found.load([export.read(part)])
         yield found
 
 
@@ -92,7 +94,7 @@ def _ratio(row: Versus | None) -> str:
 
 def test_the_results_are_those_of_the_study_file(name: str) -> None:
     study = Sweep.load(ROOT / "studies" / f"{name}.yaml")
-    assert archive.read(RESULTS / name).sweep.digest == study.digest
+    assert export.read(RESULTS / name).sweep.digest == study.digest
 
 
 def test_readme_quotes_the_answer_and_its_budget(
@@ -149,10 +151,10 @@ def test_readmes_table_holds_the_sizes(again: Confirmation, name: str) -> None:
     targets = again.sweep.targets.accuracy
     head = shown.pop("nonzero parameters at a test accuracy, 95 % interval over 5 repeats")
     assert head == [f"{100 * value:.4g} %" for value in targets]
-    curves = confirming.curves(again.sweep, again.found, "test_accuracy")
+    curves = confirmation.curves(again.sweep, again.found, "test_accuracy")
     for arm, repeats in curves.items():
         title = arm.replace("_shuffled", ", its entries shuffled")
-        assert shown.pop(title) == [_size(confirming.level(repeats, value)) for value in targets]
+        assert shown.pop(title) == [_size(confirmation.level(repeats, value)) for value in targets]
     assert not shown
 
 
@@ -272,10 +274,10 @@ def test_readme_says_how_the_second_sweeps_arms_were_picked(tmp_path: Path) -> N
         first = confirmation_of(store, MAIN, store.results(MAIN))
         facts = store.results(MAIN + SUFFIX)
     assert first is not None
-    chosen = confirming.curves(first.sweep, first.found, "val_accuracy")
-    shown = confirming.curves(first.sweep, first.found, "test_accuracy")
-    assert verdict.best(first.sweep, chosen, "lp", 0.98) == "l1_loss"
-    assert verdict.best(first.sweep, shown, "lp", 0.98) == "elastic_net"
+    chosen = confirmation.curves(first.sweep, first.found, "val_accuracy")
+    shown = confirmation.curves(first.sweep, first.found, "test_accuracy")
+    assert family_comparison.best(first.sweep, chosen, "lp", 0.98) == "l1_loss"
+    assert family_comparison.best(first.sweep, shown, "lp", 0.98) == "elastic_net"
     assert "on validation l1_loss, not elastic_net, is first at 98 %" in TEXT
     (tmp_path / "2").mkdir()
     with loaded(LARGE, tmp_path / "2") as store:
@@ -329,7 +331,7 @@ def test_committed_networks_are_what_is_on_record(store: Store, name: str) -> No
     """Some of them; `sweeper verify` takes all."""
     data = datasets.load("mnist")
     facts = {(fact.study, fact.trial): fact for fact in store.results(name + SUFFIX)}
-    rows = pq.read_table(RESULTS / name / archive.CONFIRMED / networks.FILE).to_pylist()
+    rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()
     assert len(rows) > 40
     for row in rows[:: len(rows) // 10]:
         fact = facts[row["study"], row["trial"]]
@@ -364,7 +366,7 @@ def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
     before = [fact.result.as_trained for fact in l1.facts]
     trained = [network.test_accuracy for network in before if network]
     assert f"before them the same five networks of L1 have {100 * sum(trained) / 5:.2f} %" in TEXT
-    rows = pq.read_table(RESULTS / name / archive.CONFIRMED / networks.FILE).to_pylist()
+    rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()
     useless = [_useless(decoded(row["content"], row["name"])) for row in rows]
     assert {round(number, -1) for number in useless} == {320}
     assert "Some 320 of the 1,981 are biases of units from which no weight leads on" in after
@@ -381,7 +383,7 @@ def _useless(network: Mapping[str, torch.Tensor]) -> int:
 def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
     name = "lenet300-mnist-naive"
     with loaded(name, tmp_path) as store:
-        read = verdict.searched(store.sweep(name), store.results(name), "as_trained")
+        read = family_comparison.searched(store.sweep(name), store.results(name), "as_trained")
     sizes = {arm: of[0].nonzero_at(0.975).value for arm, of in read.items()}
     joint, prox, loss = (sizes[arm] or 0 for arm in ("joint_entropy", "l1", "l1_loss"))
     mixed = [sizes[f"l1_marginal_entropy{end}"] or 0 for end in ("", "_shuffled")]

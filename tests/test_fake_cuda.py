@@ -18,16 +18,18 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
-from sweeper.datasets import Data, Part, load
-from sweeper.results import MethodConfig, Recipe
-from sweeper.training import graphs, optimizers, probe, sizing, train
-from sweeper.training.fitting import Slice, Stepper
-from sweeper.training.graphs import WARM_UP, steps_on
+from sweeper.training import cuda_graphs, largest_pack, optimizers
+from sweeper.training.cuda_graphs import WARM_UP, steps_on
+from sweeper.training.datasets import Data, Part, load
+from sweeper.training.determinism import numerics
 from sweeper.training.methods import Setting, make
-from sweeper.training.network import Network
-from sweeper.training.numerics import numerics
 from sweeper.training.optimizers import Span
+from sweeper.training.pack import train
 from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.strength_probe import probe
+from sweeper.training.training_loop import Slice, Stepper
+from sweeper.types import MethodConfig, Recipe
 
 STEPS = WARM_UP + 2
 STRENGTH = 0.03
@@ -120,7 +122,7 @@ def captured(monkeypatch: pytest.MonkeyPatch) -> list[Again]:
         found.append(Alone())
         return found[-1]
 
-    monkeypatch.setattr(graphs, "_CudaGraph", capture)
+    monkeypatch.setattr(cuda_graphs, "_CudaGraph", capture)
     monkeypatch.setattr(torch.cuda, "Event", Event)
     return found
 
@@ -359,6 +361,6 @@ def test_packs_are_measured_on_a_gpu_with_nothing_left_on_the_host(
     monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: next(peaks))
     configs = [config(k, one, weight_decay=1e-3) for k, one in enumerate((None, chosen))]
     with gpu():
-        found = sizing.choose(configs, moved(digits), 80_000)
+        found = largest_pack.choose(configs, moved(digits), 80_000)
     assert found.memory == 10_000
     assert found.pack in {1, 2, 4}  # all of them together fit into 80,000 bytes

@@ -15,10 +15,10 @@ from conftest import Postgres, mount_namespace, wait_for
 from fakes import fake_result, optuna_study, small_sweep
 from proxy import Proxy
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import StorageError
-from sweeper.patience import Patience
-from sweeper.spec import Sweep
+from sweeper.retry import Patience
 from sweeper.store import Store, database
 
 FAKES = Path(__file__).with_name("fakes.py")
@@ -68,7 +68,7 @@ def own_postgres() -> Iterator[Postgres]:
 
 def registered(url: str, sweep: Sweep) -> Store:
     store = Store(url)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     return store
 
 
@@ -80,7 +80,7 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
     for fact in facts:
         expected = fake_result(fact.config)
         assert (fact.result.state, fact.result.pruned) == (expected.state, expected.pruned)
-    service.mend(store, sweep.name)
+    lifecycle.mend(store, sweep.name)
     for arm in sweep.arms:
         for repeat in range(sweep.search.repeats):
             trials = optuna_study(store.url, sweep.study(arm, repeat)).get_trials(deepcopy=False)
@@ -116,7 +116,7 @@ def test_killed_at_any_point_a_worker_costs_nothing(
 ) -> None:
     store = Store(str(request.getfixturevalue(kind)))
     sweep = small_sweep(search={"trials": 4, "in_flight": 2})
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     delay = "3" if "renew" in point else "0.05"
     with workers(store.url, 1, "--die", point, "--delay", delay) as (first,):
         first.communicate(timeout=60)
@@ -196,7 +196,7 @@ def test_a_worker_stopped_past_its_lease_and_continued_drops_what_is_others(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = small_sweep(search={"trials": 6, "in_flight": 2})
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.5)
     brief = Store(store.url, patience=Patience(0.2))
     with workers(store.url, 1, "--delay", "1") as (slow,):
@@ -230,7 +230,7 @@ def freeze(pid: int, store: Store) -> None:
 @pytest.mark.parametrize("seconds", [3600.0, -3600.0])
 def test_a_node_whose_clock_is_off_changes_nothing(seconds: float, store: Store) -> None:
     sweep = small_sweep(search={"trials": 4, "in_flight": 2})
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     with (
         workers(store.url, 1, "--delay", "0.2", "--clock", str(seconds)) as odd,
         workers(store.url, 1, "--delay", "0.2") as right,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fakes import small_sweep
 
-from sweeper import service
+from sweeper import lifecycle
 from sweeper.store import Store
 
 OPTIONAL = (
@@ -54,7 +54,7 @@ def test_what_libraries_look_for_is_not_taken_from_the_current_folder(
     tmp_path: Path, postgres_url: str, program: list[str]
 ) -> None:
     store = Store(postgres_url)
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     store.close()
     traps(tmp_path)
     done = subprocess.run(
@@ -90,7 +90,7 @@ def test_modules_of_the_folder_find_one_another_whenever_they_import(tmp_path: P
     found = run(
         tmp_path,
         "import os, sys\n"
-        "from sweeper.catalogue import FOLDER, load\n"
+        "from sweeper.config.registry import FOLDER, load\n"
         "FOLDER.begin()\n"
         "os.chdir('/')\n"
         "make = load('mine:make')\n"
@@ -122,7 +122,7 @@ def test_a_module_of_the_folder_takes_no_others_place_and_that_is_said(
     for name in names:
         found = run(
             tmp_path,
-            "from sweeper.catalogue import load\n"
+            "from sweeper.config.registry import load\n"
             "from sweeper.errors import PluginError\n"
             f"try: load({name!r})\n"
             "except PluginError as error: print(error)\n",
@@ -138,7 +138,7 @@ def test_a_name_that_both_have_is_warned_of_once(tmp_path: Path) -> None:
     found = run(
         tmp_path,
         "import statistics\n"
-        "from sweeper.catalogue import load\n"
+        "from sweeper.config.registry import load\n"
         "assert load('statistics:mean') is load('statistics:mean') is statistics.mean\n",
     )
     [line] = found.stderr.splitlines()
@@ -151,7 +151,7 @@ def test_a_deleted_folder_holds_no_modules(tmp_path: Path) -> None:
     found = run(
         gone,
         "import os\n"
-        "from sweeper.catalogue import FOLDER, load\n"
+        "from sweeper.config.registry import FOLDER, load\n"
         "os.rmdir(os.getcwd())\n"
         "FOLDER.begin()\n"
         "try: load('mine:make')\n"

@@ -9,7 +9,7 @@ from factories import TOTAL, make_fact, make_sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.fronts import Front, fronts, reference_corner, undominated
+from sweeper.analysis import Front, fronts, reference_corner, undominated
 
 Cloud = list[tuple[int, float]]
 

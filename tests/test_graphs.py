@@ -13,17 +13,17 @@ import torch
 from packs import RECIPE, config, every_method, method, penalty
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from sweeper.datasets import Data, load
 from sweeper.errors import InputError
-from sweeper.results import MethodConfig, Recipe
 from sweeper.training import optimizers
-from sweeper.training.fitting import Schedule, Slice, Stepper
-from sweeper.training.graphs import WARM_UP, Captured, one_by_one, paced
+from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
+from sweeper.training.datasets import Data, load
+from sweeper.training.determinism import numerics
 from sweeper.training.methods import Setting, make
-from sweeper.training.network import Network
-from sweeper.training.numerics import numerics
 from sweeper.training.penalties import penalties
 from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Schedule, Slice, Stepper
+from sweeper.types import MethodConfig, Recipe
 
 LENET_5 = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
 PACK = 2

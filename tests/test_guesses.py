@@ -7,7 +7,7 @@ import pytest
 from test_access import RIGHT, TOKEN, WRONG, ask, cookie, filled, log_in
 from test_dashboard import running
 
-from sweeper.dashboard import guesses, server
+from sweeper.dashboard.server import login_attempts, serve
 from sweeper.errors import InputError
 from sweeper.store import Store
 
@@ -22,9 +22,11 @@ def test_whoever_guesses_is_told_to_wait_and_the_right_token_always_passes(
     kept: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
-    monkeypatch.setattr(guesses, "time", SimpleNamespace(monotonic=lambda: now))
+    monkeypatch.setattr(login_attempts, "time", SimpleNamespace(monotonic=lambda: now))
     with running(kept, monkeypatch, token=TOKEN.encode()) as url:
-        statuses = [ask(url, "GET", "/api/studies", WRONG).status for _ in range(guesses.BURST)]
+        statuses = [
+            ask(url, "GET", "/api/studies", WRONG).status for _ in range(login_attempts.BURST)
+        ]
         assert set(statuses) == {401}
         # A header that anybody may write makes no other address.
         other = {"X-Forwarded-For": "203.0.113.9"}
@@ -45,13 +47,13 @@ def test_whoever_guesses_is_told_to_wait_and_the_right_token_always_passes(
 def test_behind_proxies_wrong_tokens_are_counted_by_the_address_that_the_outermost_one_saw(
     kept: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(guesses, "BURST", 2)
+    monkeypatch.setattr(login_attempts, "BURST", 2)
 
     def statuses(url: str, *forwarded: str) -> list[int]:
         headers = [{**WRONG, "X-Forwarded-For": one} for one in forwarded]
         return [ask(url, "GET", "/api/studies", each).status for each in headers]
 
-    monkeypatch.setattr(guesses, "time", SimpleNamespace(monotonic=lambda: 1000.0))
+    monkeypatch.setattr(login_attempts, "time", SimpleNamespace(monotonic=lambda: 1000.0))
     with running(kept, monkeypatch, token=TOKEN.encode(), proxies=2) as url:
         assert statuses(url, *["198.51.100.1, 10.0.0.1"] * 3) == [401, 401, 429]
         # What a client writes itself stands further to the left.
@@ -78,25 +80,30 @@ def test_an_address_is_the_peer_or_what_the_outermost_proxy_saw(
     peer: str, header: str, proxies: int, expected: str
 ) -> None:
     environ = {"REMOTE_ADDR": peer, **({"HTTP_X_FORWARDED_FOR": header} if header else {})}
-    assert guesses.client(environ, proxies) == expected
+    assert login_attempts.client(environ, proxies) == expected
 
 
 def test_a_million_addresses_that_guess_take_little_memory_and_forget_nobody_at_work() -> None:
-    seen = guesses.Guesses()
+    seen = login_attempts.Guesses()
     for number in range(1_000_000):
         seen.wrong(f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::/64")
-        assert len(seen) <= guesses.ADDRESSES
-    assert [seen.wrong("198.51.100.1") for _ in range(guesses.BURST)] == [0] * guesses.BURST
+        assert len(seen) <= login_attempts.ADDRESSES
+    assert [seen.wrong("198.51.100.1") for _ in range(login_attempts.BURST)] == [
+        0
+    ] * login_attempts.BURST
     assert seen.wrong("198.51.100.1") > 0
 
 
 @pytest.mark.parametrize("text", ["-1", "11", "one", "", "1.0", "\u0661"])
 def test_a_number_of_proxies_is_checked(text: str) -> None:
     with pytest.raises(InputError, match=r"^SWEEPER_DASHBOARD_PROXIES: got .*; allowed: 0 to 10$"):
-        guesses.proxies({"SWEEPER_DASHBOARD_PROXIES": text})
-    assert (guesses.proxies({}), guesses.proxies({"SWEEPER_DASHBOARD_PROXIES": "10"})) == (0, 10)
+        login_attempts.proxies({"SWEEPER_DASHBOARD_PROXIES": text})
+    assert (
+        login_attempts.proxies({}),
+        login_attempts.proxies({"SWEEPER_DASHBOARD_PROXIES": "10"}),
+    ) == (0, 10)
 
 
 def test_behind_a_proxy_a_token_is_needed(kept: Store) -> None:
     with pytest.raises(InputError, match=r"^SWEEPER_DASHBOARD_PROXIES: .*needs a token"):
-        server.serve(kept, "127.0.0.1", 0, proxies=1)
+        serve.serve(kept, "127.0.0.1", 0, proxies=1)

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from conftest import mount_namespace
 
-from sweeper import datasets, homes
+from sweeper import settings
 from sweeper.cli import main
 from sweeper.errors import InputError
 from sweeper.store import Store
+from sweeper.training import datasets
 
 Said = Callable[..., tuple[int, str, str]]
 
@@ -88,8 +89,8 @@ def test_the_doctor_says_so_and_goes_on(said: Said) -> None:
 def test_a_home_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert homes.expanded("~/x", "it") == tmp_path / "x"
-    assert homes.cache_folder() == tmp_path / ".cache" / "sweeper"
+    assert settings.expanded("~/x", "it") == tmp_path / "x"
+    assert settings.cache_folder() == tmp_path / ".cache" / "sweeper"
 
 
 def test_the_current_folder_may_be_gone(

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweeper.dashboard.sweeps.kept import MOST, Body, Kept
+from sweeper.dashboard.sweeps.response_cache import MOST, Body, Kept
 from sweeper.errors import UnknownSweepError
 
 
@@ -89,7 +89,7 @@ def test_names_that_are_none_leave_nothing_behind() -> None:
 
 
 def test_large_answers_make_room_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeper.dashboard.sweeps.kept.ROOM", 10_000)
+    monkeypatch.setattr("sweeper.dashboard.sweeps.response_cache.ROOM", 10_000)
     kept = Kept()
     for number in range(50):
         content = random.Random(number).randbytes(1000)

@@ -8,12 +8,13 @@ import torch
 from formula_cases import CASES, Letters, degenerate, label, matrices
 from torch import Tensor
 
-from sweeper.catalogue import FORMULAS, load
-from sweeper.compiled import Array, inlined
-from sweeper.regularizers import kernels, reductions, windows
-from sweeper.regularizers.elementary import exp_less, log_of
-from sweeper.regularizers.own import slope_of
-from sweeper.regularizers.slopes import Affine, Logarithmic, Power, Slope, spread
+from sweeper.config.registry import FORMULAS, load
+from sweeper.kernels import apply, reductions
+from sweeper.kernels.fast_math import exp_less, log_of
+from sweeper.kernels.jit import Array, inlined
+from sweeper.kernels.slopes import Affine, Logarithmic, Power, Slope, spread
+from sweeper.regularizers import local_entropy
+from sweeper.regularizers.custom import slope_of
 
 FACTOR = torch.tensor([0.5, 2.0, 0.0])
 
@@ -54,15 +55,15 @@ def test_a_step_is_what_its_definition_says(slope: Slope, dtype: torch.dtype) ->
     at = spread(slope, weights()).to(dtype)
     own = at if dtype == torch.float64 else slope
     gradient = torch.ones_like(weight)
-    kernels.add_(gradient, weight, own, FACTOR.to(dtype))
+    apply.add_(gradient, weight, own, FACTOR.to(dtype))
     torch.testing.assert_close(gradient, 1 + factor * weight.sign() * at)
 
     descended = weight.clone()
-    kernels.descend_(descended, own, FACTOR.to(dtype))
+    apply.descend_(descended, own, FACTOR.to(dtype))
     torch.testing.assert_close(descended, weight - factor * weight.sign() * at)
 
     shrunk = weight.clone()
-    kernels.shrink_(shrunk, own, FACTOR.to(dtype))
+    apply.shrink_(shrunk, own, FACTOR.to(dtype))
     left = (weight.abs() - factor * at.clamp_min(0)).clamp_min(0)
     torch.testing.assert_close(shrunk, weight.sign() * left)
     assert torch.equal(shrunk == 0, left == 0)
@@ -72,20 +73,20 @@ def test_a_step_is_what_its_definition_says(slope: Slope, dtype: torch.dtype) ->
 def test_what_is_not_finite_stays_to_be_seen(bad: float) -> None:
     for slope in (torch.ones(1, 1, 1), Affine.of(torch.ones(1, 2, 2), rows=1.0)):
         weight = torch.tensor([[[bad, 1.0], [2.0, 3.0]]])
-        kernels.shrink_(weight, slope, torch.tensor([0.5]))
+        apply.shrink_(weight, slope, torch.tensor([0.5]))
         assert not weight[0, 0, 0].isfinite()
         assert weight[0, 0, 1] == 0.5
     weight = torch.ones(1, 2, 2)
-    kernels.shrink_(weight, torch.full((1, 2, 2), math.nan), torch.tensor([0.5]))
+    apply.shrink_(weight, torch.full((1, 2, 2), math.nan), torch.tensor([0.5]))
     assert weight.isnan().all()
     weight = torch.ones(1, 2, 2)
-    kernels.descend_(weight, torch.full((1, 2, 2), bad), torch.tensor([0.5]))
+    apply.descend_(weight, torch.full((1, 2, 2), bad), torch.tensor([0.5]))
     assert not weight.isfinite().any()
 
 
 def test_a_weight_as_large_as_its_step_becomes_exactly_zero() -> None:
     weight = torch.tensor([[[0.5, -0.5, 0.5000001, -0.4999999]]])
-    kernels.shrink_(weight, Affine.of(weight, rows=1.0), torch.tensor([0.5]))
+    apply.shrink_(weight, Affine.of(weight, rows=1.0), torch.tensor([0.5]))
     assert (weight == 0).tolist() == [[[True, True, False, True]]]
 
 
@@ -172,7 +173,7 @@ def test_a_slope_in_one_pass_lets_be_seen_what_is_not_finite(name: str, bad: flo
     weight = matrices(dtype=torch.float32)
     weight[1, 2, 3] = bad
     letters = {"strength": 0.5} if FORMULAS[name].inner_strength else {}
-    kernels.shrink_(weight, slope_of(FORMULAS[name], weight, letters), torch.full((3,), 1e-3))
+    apply.shrink_(weight, slope_of(FORMULAS[name], weight, letters), torch.full((3,), 1e-3))
     assert not weight[1, 2, 3].isfinite()
     assert weight[[0, 2]].isfinite().all()
 
@@ -187,7 +188,7 @@ def test_a_slope_of_an_entropy_in_one_pass_knows_no_scale(
     wanted = load(FORMULAS[name].shrinkage or "")(weight[:2].float().double(), **hyper)
     slope = load(FORMULAS[name].slope or "")((weight[:2] * scale).float(), **hyper)
     moved = torch.zeros(2, 5, 7)
-    kernels.add_(moved, (weight[:2] * scale).float(), slope, torch.ones(2))
+    apply.add_(moved, (weight[:2] * scale).float(), slope, torch.ones(2))
     found = moved * (1.0 if hyper.get("scaled", True) else scale)
     live = weight[:2] != 0
     wanted = (wanted * weight[:2].sign())[live].float()
@@ -200,10 +201,10 @@ def test_compiled_windows_are_those_of_torch(
     window: int, scaled: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for weight in (degenerate(), matrices(dtype=torch.float32, shape=(30, 41))):
-        found = windows.local_entropy_shrinkage(weight, window=window, scaled=scaled)
+        found = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
         with monkeypatch.context() as patch:
-            patch.setattr(windows, "by_hand", lambda weight: False)
-            wanted = windows.local_entropy_shrinkage(weight, window=window, scaled=scaled)
+            patch.setattr(local_entropy, "by_hand", lambda weight: False)
+            wanted = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -255,10 +256,10 @@ def test_steps_have_the_same_bits_in_any_pack() -> None:
     for name, hyper in AFFINE:
         slope = load(FORMULAS[name].slope or "")
         together = weight.clone()
-        kernels.descend_(together, slope(weight, **hyper), torch.ones(16))
+        apply.descend_(together, slope(weight, **hyper), torch.ones(16))
         for k in (0, 7, 15):
             alone = weight[k : k + 1].clone()
-            kernels.descend_(alone, slope(alone.clone(), **hyper), torch.ones(1))
+            apply.descend_(alone, slope(alone.clone(), **hyper), torch.ones(1))
             assert torch.equal(alone[0], together[k]), (name, hyper)
     for name, hyper in SCALED:
         letters = {"strength": 0.5, **hyper, "step": 0.1}

@@ -13,12 +13,13 @@ from typing import Any
 import pytest
 from fakes import small_sweep
 
-from sweeper import interrupts, service
+from sweeper import lifecycle
 from sweeper.errors import InputError, Interrupted, TrainingError
-from sweeper.launch import local
-from sweeper.launch.local import run_workers
-from sweeper.results import SweepStatus
 from sweeper.store import Store
+from sweeper.types import SweepStatus
+from sweeper.worker import interrupts
+from sweeper.worker.launch import local_workers
+from sweeper.worker.launch.local_workers import run_workers
 
 pytestmark = pytest.mark.slow
 FAKES = str(Path(__file__).parent / "fakes.py")
@@ -28,7 +29,7 @@ FAKES = str(Path(__file__).parent / "fakes.py")
 def store(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     store = Store(sqlite_url)
-    service.register(store, small_sweep(search={"sampler": "qmc", "trials": 3}))
+    lifecycle.register(store, small_sweep(search={"sampler": "qmc", "trials": 3}))
     yield store
     store.close()
 
@@ -126,7 +127,7 @@ def test_ctrl_c_that_a_library_has_swallowed_is_heard(store: Store, tmp_path: Pa
 def test_a_worker_that_does_not_end_is_killed(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "GRACE", 0.2)
+    monkeypatch.setattr(local_workers, "GRACE", 0.2)
     began: list[float] = []
 
     def interrupt(status: SweepStatus) -> None:
@@ -162,7 +163,7 @@ def test_a_sweep_that_cannot_be_trained_ends_with_the_workers_last_line(
     error: type[Exception],
     text: str,
 ) -> None:
-    monkeypatch.setattr(local, "DEATHS", 2)
+    monkeypatch.setattr(local_workers, "DEATHS", 2)
     with pytest.raises(error, match=text) as caught:
         run(store, tmp_path, "--fail", how, devices=("cpu",))
     # A worker that was killed said nothing of why: what it wrote last is shown.

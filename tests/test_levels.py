@@ -8,7 +8,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from sweeper.fronts import FEWEST, Curve, mean, paired_ratio
+from sweeper.analysis import FEWEST, Curve, mean, paired_ratio
 
 points = st.lists(
     st.tuples(st.integers(1, 3000), st.integers(0, 100).map(lambda step: step / 100)),

@@ -11,14 +11,14 @@ from factories import make_provenance
 from fakes import fake_result, fake_train, optuna_storage, optuna_study, small_sweep, study_names
 from optuna.artifacts.exceptions import ArtifactNotFound
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import StorageError, UnknownSweepError
-from sweeper.results import TrialConfig, TrialResult
 from sweeper.search import Search, artifacts
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
-from sweeper.worker.clerk import Clerk, Pack
+from sweeper.types import TrialConfig, TrialResult
+from sweeper.worker.trial_storage import Clerk, Pack
+from sweeper.worker.worker_loop import work
 
 ONE = {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}}
 
@@ -40,7 +40,7 @@ def results(pack: Pack) -> list[TrialResult]:
 def test_numbers_of_trials_in_training_are_not_given_out_again(store: Store) -> None:
     """A study that was deleted counts from 0 again, and others' packs are not on record yet."""
     sweep = small_sweep(search={"sampler": "random", "trials": 12}, arms=ONE)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     here, there = (store.join("tiny", device="cpu") for _ in range(2))
     origin, never = make_provenance(), threading.Event()
     with Clerk.open(store, sweep, never) as one, Clerk.open(store, sweep, never) as other:
@@ -79,13 +79,13 @@ def test_a_study_deleted_while_a_worker_trains_is_named_and_no_arm_is_to_blame(
     store: Store, name: str
 ) -> None:
     sweep = small_sweep(search={"sampler": "random", "trials": 40}, arms=ONE)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     train = meanwhile({2: lambda: deleted(store, name)}, delay=0.1)
     with pytest.raises(UnknownSweepError, match=f"^{name}: Optuna's study is gone; `sweeper run"):
         work("tiny", store, pack=2, train=train)
     (arm,) = store.status("tiny").arms
     assert "error" not in arm.failures
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=20, train=fake_train)
     assert len(store.results("tiny")) == 40
 
@@ -94,7 +94,7 @@ def test_studies_of_an_extension_are_there_before_its_slots(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker that waits for slots looks for their studies at once."""
-    service.register(store, small_sweep(arms=ONE))
+    lifecycle.register(store, small_sweep(arms=ONE))
     longer = small_sweep(arms={**ONE, "l2": {"penalty": "l2", "strength": 0.1}})
     register = Store.register
 
@@ -103,19 +103,19 @@ def test_studies_of_an_extension_are_there_before_its_slots(
         return register(self, sweep, **options)
 
     monkeypatch.setattr(Store, "register", watched)
-    assert service.register(store, longer, extend=True) == "extended"
+    assert lifecycle.register(store, longer, extend=True) == "extended"
 
 
 def test_a_failure_in_a_repeat_that_was_added_meanwhile_is_forgiven(store: Store) -> None:
     small, longer = (
         small_sweep(search={"trials": 3, "repeats": repeats}, arms=ONE) for repeats in (1, 2)
     )
-    service.register(store, small)
+    lifecycle.register(store, small)
 
     def fail() -> None:
         raise ValueError("passes by itself")
 
-    extend = lambda: service.register(store, longer, extend=True)  # noqa: E731
+    extend = lambda: lifecycle.register(store, longer, extend=True)  # noqa: E731
     work("tiny", store, pack=3, train=meanwhile({1: extend, 2: fail}))
     assert len(store.results("tiny")) == 6
     for study in longer.studies():
@@ -141,7 +141,7 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = small_sweep(arms=ONE)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     worker = store.join("tiny", device="cpu")
     monkeypatch.setattr("sweeper.search.studies.artifact_store", lambda place, **_: Refusing())
     said = r"^artifacts: Denied: An error occurred \(AccessDenied\) when calling PutObject$"
@@ -156,7 +156,7 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
 def test_what_the_desk_cannot_do_is_not_booked_as_a_failure_of_training(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    service.register(store, small_sweep(arms=ONE))
+    lifecycle.register(store, small_sweep(arms=ONE))
 
     def broken(self: Search, *arguments: Any) -> None:
         raise RuntimeError("no such thing")

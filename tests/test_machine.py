@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from sweeper.errors import InputError
-from sweeper.launch.machine import MOST, Machine, Share, cores, gpus
-from sweeper.worker import devices, limits, provenance
+from sweeper.worker import cgroups, devices, provenance
+from sweeper.worker.launch.machine import MOST, Machine, Share, cores, gpus
 
 Tree = Callable[[dict[str, str]], Path]
 GIB = 2**30
@@ -117,7 +117,7 @@ V1_LIMIT = {
 def test_memory_is_what_the_narrowest_limit_leaves(
     tree: Tree, files: dict[str, str], left: int | None
 ) -> None:
-    assert limits.memory(tree(files)) == left
+    assert cgroups.memory(tree(files)) == left
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_memory_is_what_the_narrowest_limit_leaves(
 def test_processors_are_those_of_the_narrowest_quota(
     tree: Tree, files: dict[str, str], quota: float | None
 ) -> None:
-    assert limits.processors(tree(files)) == quota
+    assert cgroups.processors(tree(files)) == quota
 
 
 GARBAGE = ["", "x", "1 2 3", "\n\n", "-", "1.5", "max", "0 0", "5 0", "inactive_file", "é"]
@@ -166,28 +166,28 @@ NONSENSE: dict[str, Callable[[str], dict[str, str]]] = {
 def test_limits_that_make_no_sense_are_left_out(tree: Tree, kind: str, text: str) -> None:
     groups = inside("0::/a", "4:memory:/b", "3:cpu:/b")
     root = tree(meminfo() | groups | NONSENSE[kind](text))
-    assert (limits.memory(root), limits.processors(root)) == (8 * GIB, None)
+    assert (cgroups.memory(root), cgroups.processors(root)) == (8 * GIB, None)
 
 
 @pytest.mark.parametrize("text", [text for text in GARBAGE if not text[:2].strip().isdecimal()])
 def test_what_the_system_says_of_itself_may_make_no_sense(tree: Tree, text: str) -> None:
     root = tree(inside(text, "0::/a") | meminfo(text) | v2("/a", cpu_max="3 2"))
-    assert (limits.memory(root), limits.processors(root)) == (None, 1.5)
+    assert (cgroups.memory(root), cgroups.processors(root)) == (None, 1.5)
     tree(v2("/a", memory_max=2 * GIB, memory_current=GIB, memory_stat=text))
-    assert limits.memory(root) == GIB
+    assert cgroups.memory(root) == GIB
 
 
 def test_bytes_that_are_no_text_and_folders_in_place_of_files_are_left_out(tree: Tree) -> None:
     root = tree(meminfo() | inside("0::/a") | v2("/a", memory_max=GIB))
     (root / "sys/fs/cgroup/a/cpu.max").write_bytes(b"\xff\xfe 100000")
     (root / "sys/fs/cgroup/a/memory.current").mkdir()
-    assert (limits.memory(root), limits.processors(root)) == (8 * GIB, None)
+    assert (cgroups.memory(root), cgroups.processors(root)) == (8 * GIB, None)
 
 
 def test_this_machine_has_some_memory_left() -> None:
     if not Path("/proc/meminfo").exists():
         pytest.skip("needs Linux's /proc")
-    left = limits.memory()
+    left = cgroups.memory()
     assert left is not None
     assert 0 < left <= os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 

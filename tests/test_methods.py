@@ -12,20 +12,26 @@ from hypothesis import strategies as st
 from packs import RECIPE, config, facts, method, penalty, small_images
 from torch import Tensor
 
-from sweeper import models
-from sweeper.catalogue import METHODS, count_parameters
-from sweeper.catalogue.networks import DATASETS
-from sweeper.datasets import Data, Part, load
-from sweeper.results import MethodConfig, Term, TrialResult
-from sweeper.spec import derive_seed
-from sweeper.training import methods, optimizers, train
-from sweeper.training.fitting import Slice, Stepper
-from sweeper.training.gates import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
+from sweeper.config import derive_seed
+from sweeper.config.registry import METHODS, count_parameters
+from sweeper.config.registry.model_entries import DATASETS
+from sweeper.training import methods, models, optimizers
+from sweeper.training.datasets import Data, Part, load
+from sweeper.training.hard_concrete import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
 from sweeper.training.methods import Setting
-from sweeper.training.narrow import Narrow, widths
-from sweeper.training.network import Network
+from sweeper.training.pack import train
 from sweeper.training.penalties import Order, Penalties
-from sweeper.training.pruners import CUTS, Cut, GradualMagnitude, IterativeMagnitude, Pruner
+from sweeper.training.pruning_schedules import (
+    CUTS,
+    Cut,
+    GradualMagnitude,
+    IterativeMagnitude,
+    Pruner,
+)
+from sweeper.training.small_dense import Narrow, widths
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Slice, Stepper
+from sweeper.types import MethodConfig, Term, TrialResult
 
 LONG = dataclasses.replace(RECIPE, epochs=12, finetune_epochs=4)
 WEIGHTS = 64 * 24 + 24 * 12 + 12 * 10
@@ -485,7 +491,7 @@ def test_counts_are_those_of_the_exported_network(digits: Data) -> None:
     module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=0)
     module.load_state_dict({name: value[0] for name, value in stack.items()})
     counted = sum(int(torch.count_nonzero(p)) for p in module.state_dict().values())
-    from sweeper.training.counting import layer_counts
+    from sweeper.training.parameter_counts import layer_counts
 
     (layers,) = layer_counts(network, stack)
     assert sum(layer.weights + layer.biases for layer in layers) == counted

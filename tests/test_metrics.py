@@ -24,18 +24,17 @@ from test_access import PAGE, RIGHT, TOKEN, WRONG, ask, cookie, log_in
 from test_dashboard import running
 from test_store import execute, expire
 
-from sweeper import service
-from sweeper.dashboard import metrics, reaping, server
-from sweeper.dashboard.logs import Log
-from sweeper.dashboard.metrics import Metrics
-from sweeper.dashboard.routes import CLASSES, route
-from sweeper.dashboard.shared import Shared
-from sweeper.dashboard.watch import Watch
+from sweeper import lifecycle
+from sweeper.config import Sweep
+from sweeper.dashboard.server import metrics, reaper, serve
+from sweeper.dashboard.server.access_log import Log
+from sweeper.dashboard.server.metrics import CLASSES, Metrics, route
+from sweeper.dashboard.server.single_flight import Shared
+from sweeper.dashboard.server.telemetry import Watch
 from sweeper.errors import StorageError
-from sweeper.results import SweepStatus
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.types import SweepStatus
+from sweeper.worker.worker_loop import work
 
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -73,11 +72,11 @@ def log_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]
 def busy(store: Store) -> Store:
     """Two sweeps: one of a past with all that may befall trials, one that nobody works on."""
     first = small_sweep("first")
-    service.register(store, first)
-    service.register(store, small_sweep("second"))
+    lifecycle.register(store, first)
+    lifecycle.register(store, small_sweep("second"))
     work("first", store, train=fake_train, data=None, pack=3)
     grown = first.model_copy(update={"search": first.search.model_copy(update={"trials": 9})})
-    service.register(store, Sweep.model_validate(grown.model_dump(mode="json")), extend=True)
+    lifecycle.register(store, Sweep.model_validate(grown.model_dump(mode="json")), extend=True)
     expire(store.url, store.join("first", device="cuda:0"))
     worker = store.join("first", device="cuda:1")
     one, two, *_ = store.claim(worker, 4)
@@ -239,7 +238,7 @@ def test_it_needs_the_token_and_two_applications_do_not_mix(
 ) -> None:
     with (
         running(light, monkeypatch, token=TOKEN.encode()) as url,
-        server.site(light, None, Log()) as _,
+        serve.site(light, None, Log()) as _,
     ):
         assert ask(url, "GET", "/metrics").status == 401
         assert ask(url, "GET", "/metrics", WRONG).status == 401
@@ -249,7 +248,7 @@ def test_it_needs_the_token_and_two_applications_do_not_mix(
 def test_slots_that_this_server_reaped_are_counted_and_logged(
     busy: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "reaping", partial(reaping.reaping, every=0.1))
+    monkeypatch.setattr(serve, "reaping", partial(reaper.reaping, every=0.1))
     logged = log_of(monkeypatch)
     (worker,) = (one.id for one in busy.status("first").workers if one.alive)
     claimed = sum(arm.claimed for arm in busy.status("first").arms)

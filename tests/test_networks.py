@@ -13,13 +13,14 @@ from safetensors.numpy import save
 from test_archive import other
 from test_confirming import TARGETS, finished
 
-from sweeper import networks, service
+from sweeper import lifecycle
 from sweeper.cli import main
+from sweeper.config import Sweep
 from sweeper.errors import InputError
+from sweeper.operations import export_weights
 from sweeper.search.artifacts import NETWORK, Kept
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 __all__ = ["other"]
 PLAIN = "application/octet-stream"
@@ -35,9 +36,9 @@ def tensors(number: int) -> bytes:
 def sweep(store: Store, tmp_path: Path) -> Sweep:
     """A confirmation whose networks, made up, are kept in a folder `kept`."""
     sweep = finished(store, small_sweep(targets=TARGETS))
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train)
-    with service.searching(store, sweep) as search:
+    with lifecycle.searching(store, sweep) as search:
         search.keep_at(str(tmp_path / "kept"))
         for fact in store.results(sweep.name):
             content = tensors(fact.trial)
@@ -47,7 +48,7 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
 
 
 def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Kept | None]:
-    with service.searching(store, sweep) as search:
+    with lifecycle.searching(store, sweep) as search:
         search.keep_at(str(place))
         return {
             (fact.study, fact.trial): search.kept(fact.study, fact.trial, NETWORK)
@@ -56,21 +57,21 @@ def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Kept 
 
 
 def restored(store: Store, source: Store, sweep: Sweep, folder: Path) -> None:
-    service.restore(store, source.dump(sweep.name))
-    assert (folder / networks.FILE).exists()
+    lifecycle.restore(store, source.dump(sweep.name))
+    assert (folder / export_weights.FILE).exists()
 
 
 def test_every_network_lies_beside_its_trial_in_another_database(
     store: Store, other: Store, sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(networks, "_AT_ONCE", 4)  # in several pieces
+    monkeypatch.setattr(export_weights, "_AT_ONCE", 4)  # in several pieces
     told: list[tuple[int, int]] = []
-    path = networks.save(
+    path = export_weights.save(
         tmp_path / "out", store, sweep.name, str(tmp_path / "kept"), on_network=lambda *of: None
     )
     assert path is not None
     restored(other, store, sweep, path.parent)
-    count = networks.restore(
+    count = export_weights.restore(
         path.parent,
         other,
         sweep.name,
@@ -85,11 +86,11 @@ def test_every_network_lies_beside_its_trial_in_another_database(
 
 
 def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Path) -> None:
-    assert networks.save(tmp_path, store, sweep.name, str(tmp_path / "kept"), seeds=1)
+    assert export_weights.save(tmp_path, store, sweep.name, str(tmp_path / "kept"), seeds=1)
     confirms = sweep.confirms
     assert confirms is not None
     assert confirms.seeds > 1
-    rows = pq.read_table(tmp_path / networks.FILE).to_pylist()
+    rows = pq.read_table(tmp_path / export_weights.FILE).to_pylist()
     written = {(row["study"], row["trial"]) for row in rows}
     assert written == {
         (fact.study, fact.trial)
@@ -99,15 +100,15 @@ def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Pa
 
 
 def test_without_any_network_nothing_is_written(store: Store, sweep: Sweep, tmp_path: Path) -> None:
-    assert networks.save(tmp_path, store, sweep.name, str(tmp_path / "elsewhere")) is None
-    assert not (tmp_path / networks.FILE).exists()
+    assert export_weights.save(tmp_path, store, sweep.name, str(tmp_path / "elsewhere")) is None
+    assert not (tmp_path / export_weights.FILE).exists()
     assert all(one and one.content is None for one in kept(store, sweep, tmp_path / "no").values())
 
 
 def test_interrupted_it_is_finished_by_the_same_again(
     store: Store, other: Store, sweep: Sweep, tmp_path: Path
 ) -> None:
-    networks.save(tmp_path, store, sweep.name, str(tmp_path / "kept"))
+    export_weights.save(tmp_path, store, sweep.name, str(tmp_path / "kept"))
     restored(other, store, sweep, tmp_path)
 
     def interrupt(done: int, all_: int) -> None:
@@ -116,10 +117,10 @@ def test_interrupted_it_is_finished_by_the_same_again(
 
     new = tmp_path / "new"
     with pytest.raises(KeyboardInterrupt):
-        networks.restore(tmp_path, other, sweep.name, str(new), on_network=interrupt)
+        export_weights.restore(tmp_path, other, sweep.name, str(new), on_network=interrupt)
     assert sum(one is not None for one in kept(other, sweep, new).values()) == 3
     for _ in range(2):
-        networks.restore(tmp_path, other, sweep.name, str(new))
+        export_weights.restore(tmp_path, other, sweep.name, str(new))
         assert kept(other, sweep, new) == kept(store, sweep, tmp_path / "kept")
     assert len(list(new.iterdir())) == len(store.results(sweep.name))
 
@@ -155,13 +156,13 @@ def row(**changes: object) -> dict[str, object]:
 def test_a_file_of_other_networks_is_one_line(
     store: Store, sweep: Sweep, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
-    columns = networks.schema()
+    columns = export_weights.schema()
     for name in changes.keys() - set(columns.names):
         columns = columns.append(pa.field(name, pa.int64()))
     table = pa.Table.from_pylist([row(**changes)], schema=columns)
-    pq.write_table(table, tmp_path / networks.FILE)
+    pq.write_table(table, tmp_path / export_weights.FILE)
     with pytest.raises(InputError) as refused:
-        networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
+        export_weights.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
     assert said in str(refused.value)
     assert not (tmp_path / "new").exists()
     assert not (tmp_path / "outside").exists()
@@ -176,10 +177,10 @@ def test_networks_that_stand_twice_and_more_of_them_than_trials_are_one_line(
         ([row(artifact=same), row(artifact=same, trial=1)], "trial 1: stands twice"),
         ([row()] * 1000, "holds 1000 networks of "),
     ):
-        table = pa.Table.from_pylist(rows, schema=networks.schema())
-        pq.write_table(table, tmp_path / networks.FILE)
+        table = pa.Table.from_pylist(rows, schema=export_weights.schema())
+        pq.write_table(table, tmp_path / export_weights.FILE)
         with pytest.raises(InputError) as refused:
-            networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
+            export_weights.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
         assert said in str(refused.value)
         assert not (tmp_path / "new").exists()
 
@@ -191,14 +192,14 @@ def test_another_file_of_the_same_name_is_never_written_over(
     known = kept(store, sweep, tmp_path / "kept")
     (first, second, *_) = (one for one in known.values() if one)
     table = pa.Table.from_pylist(
-        [row(artifact=second.artifact, content=tensors(99))], schema=networks.schema()
+        [row(artifact=second.artifact, content=tensors(99))], schema=export_weights.schema()
     )
-    pq.write_table(table, tmp_path / networks.FILE)
+    pq.write_table(table, tmp_path / export_weights.FILE)
     with pytest.raises(InputError, match=f"{second.artifact}: another file has this name there"):
-        networks.restore(tmp_path, store, sweep.name, str(tmp_path / "kept"))
+        export_weights.restore(tmp_path, store, sweep.name, str(tmp_path / "kept"))
     assert kept(store, sweep, tmp_path / "kept") == known
     (tmp_path / "kept" / first.artifact).write_bytes((first.content or b"")[:9])  # a crash
-    path = networks.save(tmp_path / "out", store, sweep.name, str(tmp_path / "kept"))
+    path = export_weights.save(tmp_path / "out", store, sweep.name, str(tmp_path / "kept"))
     assert path is not None
 
 
@@ -207,9 +208,9 @@ def test_a_broken_file_is_one_line(
     store: Store, sweep: Sweep, tmp_path: Path, content: bytes | None
 ) -> None:
     if content is not None:
-        (tmp_path / networks.FILE).write_bytes(content)
-    with pytest.raises(InputError, match=f"{networks.FILE}: cannot be read: ") as refused:
-        networks.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
+        (tmp_path / export_weights.FILE).write_bytes(content)
+    with pytest.raises(InputError, match=f"{export_weights.FILE}: cannot be read: ") as refused:
+        export_weights.restore(tmp_path, store, sweep.name, str(tmp_path / "new"))
     assert len(str(refused.value).splitlines()) == 1
 
 
@@ -218,7 +219,7 @@ def test_a_confirmation_of_which_nothing_was_kept_is_not_verified(
 ) -> None:
     with closing(Store(sqlite_url)) as store:
         sweep = finished(store, small_sweep(targets=TARGETS))
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         work(sweep.name, store, pack=8, train=fake_train)
     with pytest.raises(SystemExit) as ended:
         main(["verify", "tiny", "--storage", sqlite_url, "--artifacts", str(tmp_path / "none")])

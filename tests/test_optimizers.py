@@ -9,21 +9,20 @@ from hypothesis import strategies as st
 from packs import RECIPE, config, facts, method, penalty
 from torch import Tensor, nn
 
-from sweeper import models
-from sweeper.catalogue import WAYS
-from sweeper.datasets import Data, load
-from sweeper.regularizers import kernels
-from sweeper.regularizers.lines import LINES
-from sweeper.regularizers.own import resolve, slope_of
-from sweeper.regularizers.slopes import spread
-from sweeper.results import MethodConfig
-from sweeper.training import optimizers, train, updates
-from sweeper.training.fitting import Schedule, Slice, Stepper, fit
+from sweeper.config.registry import WAYS
+from sweeper.kernels import apply, optimizer_steps
+from sweeper.kernels.optimizer_steps import Beta, Lines
+from sweeper.kernels.slopes import spread
+from sweeper.regularizers.custom import resolve, slope_of
+from sweeper.regularizers.linear import LINES
+from sweeper.training import models, optimizers
+from sweeper.training.datasets import Data, load
 from sweeper.training.methods import Setting, make
-from sweeper.training.network import Network
 from sweeper.training.optimizers import Span
-from sweeper.training.pack import nothing
-from sweeper.training.updates import Beta, Lines
+from sweeper.training.pack import nothing, train
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Schedule, Slice, Stepper, fit
+from sweeper.types import MethodConfig
 
 NAMES = ("sgd", "adam", "adamw")
 FLOATS = st.floats(-1, 1, width=32)
@@ -152,11 +151,11 @@ def test_one_pass_of_sgd_is_the_step_and_then_each_penalty(
     inside, slope, beside, pull, soft, ridge, amount, share = strengths
     moments += inside * expected.sign() + slope * expected
     expected -= rates.view(-1, 1, 1) * moments
-    kernels.descend_(expected, (beside + pull * expected.abs()), rates)
-    kernels.shrink_(expected, (amount + share * expected.abs()), rates)
+    apply.descend_(expected, (beside + pull * expected.abs()), rates)
+    apply.shrink_(expected, (amount + share * expected.abs()), rates)
     bound = (rates * soft).view(-1, 1, 1)
-    expected = kernels.soft_threshold(expected, bound) / (1 + rates.view(-1, 1, 1) * ridge)
-    updates.sgd_(weight, buffer, rates, lines)
+    expected = apply.soft_threshold(expected, bound) / (1 + rates.view(-1, 1, 1) * ridge)
+    optimizer_steps.sgd_(weight, buffer, rates, lines)
     torch.testing.assert_close(weight, expected[:, 0], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(buffer, moments[:, 0], rtol=1e-5, atol=1e-6)
 
@@ -201,15 +200,15 @@ def test_compiled_steps_are_those_of_pytorch(
     if not cut or set(given) <= {"loss"}:
         own = lines if not cut else _lines(3, loss=(0.0, 0.1))
         fast, slow = (weight.clone(), buffer.clone()), _as_elsewhere(weight, buffer)
-        updates.sgd_(*fast, rate, own, mask)
-        updates.sgd_(slow[0], slow[1], rate, own, mask)
+        optimizer_steps.sgd_(*fast, rate, own, mask)
+        optimizer_steps.sgd_(slow[0], slow[1], rate, own, mask)
         for one, two in zip(fast, slow, strict=True):
             torch.testing.assert_close(one, two.as_subclass(Tensor))
     moments = weight.clone(), buffer.clone(), first.clone(), second.clone()
     other = _as_elsewhere(weight, buffer, first, second)
     beta = Beta(beta1, 0.999, 1e-8, rate / (1 - beta1), root)
-    updates.adam_(*moments[:2], (moments[2], moments[3]), rate, keep, beta, lines, mask)
-    updates.adam_(other[0], other[1], (other[2], other[3]), rate, keep, beta, lines, mask)
+    optimizer_steps.adam_(*moments[:2], (moments[2], moments[3]), rate, keep, beta, lines, mask)
+    optimizer_steps.adam_(other[0], other[1], (other[2], other[3]), rate, keep, beta, lines, mask)
     for index in (0, 2, 3):
         torch.testing.assert_close(moments[index], other[index].as_subclass(Tensor))
     if cut:
@@ -221,14 +220,14 @@ def test_compiled_steps_are_those_of_pytorch(
 def test_a_diverged_weight_stays_seen(way: str, value: float) -> None:
     weight = torch.tensor([[value, 1.0], [1.0, 1.0]])
     buffer = torch.zeros(2, 2)
-    updates.sgd_(weight, buffer, torch.tensor([0.1, 0.1]), _lines(2, **{way: (0.5, 0.0)}))
+    optimizer_steps.sgd_(weight, buffer, torch.tensor([0.1, 0.1]), _lines(2, **{way: (0.5, 0.0)}))
     assert not weight[0, 0].isfinite()
     assert weight[1].isfinite().all()
 
 
 def test_prox_sets_weights_to_exactly_zero_and_not_beyond() -> None:
     weight = torch.tensor([[0.05, -0.05, 0.2, -0.2, 0.0]])
-    updates.sgd_(weight, torch.zeros(1, 5), torch.tensor([0.1]), _lines(1, prox=(1.0, 0.0)))
+    optimizer_steps.sgd_(weight, torch.zeros(1, 5), torch.tensor([0.1]), _lines(1, prox=(1.0, 0.0)))
     assert weight.tolist() == [[0.0, 0.0, pytest.approx(0.1), pytest.approx(-0.1), 0.0]]
 
 

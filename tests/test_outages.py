@@ -15,9 +15,9 @@ from proxy import Proxy
 from sqlalchemy import text
 from test_faults import assert_exact, ended, workers
 
-from sweeper import service
+from sweeper import lifecycle
 from sweeper.errors import Interrupted, StorageError
-from sweeper.patience import Patience
+from sweeper.retry import Patience
 from sweeper.store import Store
 
 SERVERS = [pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
@@ -143,7 +143,7 @@ def test_a_primary_that_became_a_standby_is_waited_for(
 
     said = Said(over=lambda: read_only("off"))
     with closing(Store(postgres_url, patience=Patience(60.0, said))) as store:
-        service.register(store, small_sweep())
+        lifecycle.register(store, small_sweep())
         store.close()
         read_only("on")
         store.stop("tiny")  # each attempt connects anew, which finds the new primary
@@ -161,7 +161,7 @@ def test_a_primary_that_became_a_standby_is_waited_for(
 
 def test_a_mariadb_that_takes_no_writes_is_waited_for_by_who_has_written(mariadb_url: str) -> None:
     with closing(Store(mariadb_url)) as store:
-        service.register(store, small_sweep())
+        lifecycle.register(store, small_sweep())
     url = f"{mariadb_url}?init_command=SET SESSION tx_read_only=1"
     for known, raised in ((False, StorageError), (True, Interrupted)):
         patience = Patience(60.0, Said(over=enough))
@@ -193,7 +193,7 @@ def test_room_for_one_more_connection_is_waited_for(postgres: Postgres, postgres
 
 def test_a_worker_that_is_launched_in_an_outage_waits(proxy: Proxy, server_url: str) -> None:
     with closing(Store(server_url)) as store:
-        service.register(store, small_sweep())
+        lifecycle.register(store, small_sweep())
         store.stop("tiny")
     proxy.refuse()
     assert said_while_away([], through(proxy, server_url), proxy.accept, launched=True)
@@ -205,7 +205,7 @@ def test_a_worker_that_is_launched_in_an_outage_waits(proxy: Proxy, server_url: 
 
 def test_status_is_watched_through_an_outage(proxy: Proxy, server_url: str) -> None:
     with closing(Store(server_url)) as store:
-        service.register(store, small_sweep())
+        lifecycle.register(store, small_sweep())
         worker = store.join("tiny", device="cpu")
         watching = sweeper(["status", "tiny", "--watch"], through(proxy, server_url))
         try:
@@ -263,7 +263,7 @@ def test_outages_of_each_kind_cost_workers_nothing(proxy: Proxy, server_url: str
     url = through(proxy, server_url)
     over = threading.Event()
     with closing(Store(server_url)) as store:
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         with workers(url, 2, "--delay", "0.3") as crew:
             for enough, begin, end in (
                 (2, proxy.refuse, proxy.accept),

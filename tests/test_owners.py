@@ -12,16 +12,16 @@ import pytest
 from fakes import fake_result, fake_train, optuna_storage, optuna_study, small_sweep, study_names
 from sqlalchemy import NullPool, create_engine, text
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError, UnknownSweepError
-from sweeper.results import Slot
-from sweeper.search import Search, rows
+from sweeper.search import Search, optuna_tables
 from sweeper.search.artifacts import Kept
-from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.store.database import Database
-from sweeper.store.url import parse
-from sweeper.worker import work
+from sweeper.store.storage_url import parse
+from sweeper.types import Slot
+from sweeper.worker.worker_loop import work
 
 ONE = {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}}
 
@@ -74,7 +74,7 @@ def test_run_refuses_a_name_under_which_a_user_has_a_study(
     study = users_study(everywhere, name, **options)
     before = study()
     with pytest.raises(InputError, match=rf"^Optuna has a study .* make for it: '{name}'; give"):
-        service.register(everywhere, one_arm())
+        lifecycle.register(everywhere, one_arm())
     assert everywhere.names() == ()
     assert study_names(everywhere.url) == [name]
     assert study() == before
@@ -82,41 +82,41 @@ def test_run_refuses_a_name_under_which_a_user_has_a_study(
 
 def test_restore_and_confirm_refuse_it_too(store: Store) -> None:
     sweep = one_arm(targets={"nonzero": [100_000]})
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=6, train=fake_train)
     dump = store.dump("tiny")
     confirmed = users_study(store, "tiny/l1/confirmed")
-    from sweeper.confirming import confirmation
+    from sweeper.analysis.confirmation import confirmation
 
     again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=1)
     with pytest.raises(InputError, match="'tiny/l1/confirmed'"):
-        service.register(store, again)
-    service.delete(store, "tiny")
+        lifecycle.register(store, again)
+    lifecycle.delete(store, "tiny")
     before, study = confirmed(), users_study(store, "tiny/l1/0")
     with pytest.raises(InputError, match="'tiny/l1/0'"):
-        service.restore(store, dump)
+        lifecycle.restore(store, dump)
     assert store.names() == ()
     deleted(store, "tiny/l1/0")
-    service.restore(store, dump)
+    lifecycle.restore(store, dump)
     deleted(store, "tiny")
     study = users_study(store, "tiny")
     theirs = study()
     with pytest.raises(InputError, match="'tiny'"):
-        service.restore(store, dump)
-    assert service.delete(store, "tiny") == ("tiny",)
+        lifecycle.restore(store, dump)
+    assert lifecycle.delete(store, "tiny") == ("tiny",)
     assert (study(), confirmed()) == (theirs, before)
     assert sorted(study_names(store.url)) == ["tiny", "tiny/l1/confirmed"]
 
 
 def test_delete_leaves_what_a_user_made_in_the_place_of_ours(everywhere: Store) -> None:
-    service.register(everywhere, one_arm())
+    lifecycle.register(everywhere, one_arm())
     work("tiny", everywhere, pack=6, train=fake_train)
     deleted(everywhere, "tiny/l1/0")
     study = users_study(everywhere, "tiny/l1/0")
     before = study()
     with pytest.raises(InputError, match="'tiny/l1/0'"):
-        service.register(everywhere, one_arm())
-    assert service.delete(everywhere, "tiny") == ("tiny/l1/0",)
+        lifecycle.register(everywhere, one_arm())
+    assert lifecycle.delete(everywhere, "tiny") == ("tiny/l1/0",)
     assert study_names(everywhere.url) == ["tiny/l1/0"]
     assert study() == before
     assert everywhere.names() == ()
@@ -128,9 +128,9 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
 ) -> None:
     """SQLite gives out the numbers of deleted studies and trials again, names anybody does."""
     sweep = one_arm()
-    service.register(everywhere, sweep)
+    lifecycle.register(everywhere, sweep)
     slots = [Slot("tiny", "l1", 0, number, "tiny/l1/0") for number in range(4)]
-    with service.searching(everywhere, sweep) as search:
+    with lifecycle.searching(everywhere, sweep) as search:
         search.keep_at(str(tmp_path))
         if known:  # in this process, as in one that has worked on it for long
             search.ask(slots[:3])
@@ -160,10 +160,10 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
 
 
 def test_a_trial_that_a_user_runs_in_our_study_is_not_told_fail(store: Store) -> None:
-    service.register(store, one_arm())
+    lifecycle.register(store, one_arm())
     theirs = optuna_study(store.url, "tiny/l1/0").ask()
     work("tiny", store, pack=2, train=fake_train)
-    service.mend(store, "tiny")
+    lifecycle.mend(store, "tiny")
     trials = {one.number: one for one in optuna_study(store.url, "tiny/l1/0").trials}
     assert trials.pop(theirs.number).state.name == "RUNNING"
     assert [one.state.name for one in trials.values()].count("RUNNING") == 0
@@ -171,7 +171,7 @@ def test_a_trial_that_a_user_runs_in_our_study_is_not_told_fail(store: Store) ->
 
 
 def test_a_copy_of_our_study_is_its_users(everywhere: Store) -> None:
-    service.register(everywhere, one_arm())
+    lifecycle.register(everywhere, one_arm())
     work("tiny", everywhere, pack=6, train=fake_train)
     storage = optuna_storage(everywhere.url)  # from a URL Optuna would leave connections open
     place = {"from_storage": storage, "to_storage": storage}
@@ -179,16 +179,16 @@ def test_a_copy_of_our_study_is_its_users(everywhere: Store) -> None:
         optuna.copy_study(from_study_name="tiny/l1/0", to_study_name=name, **place)
     deleted(everywhere, "tiny/l1/0")
     optuna.copy_study(from_study_name="aside", to_study_name="tiny/l1/0", **place)
-    assert service.delete(everywhere, "tiny") == ("tiny/l1/0",)
+    assert lifecycle.delete(everywhere, "tiny") == ("tiny/l1/0",)
     assert sorted(study_names(everywhere.url)) == ["aside", "mine", "tiny/l1/0"]
 
 
 def test_studies_of_a_sweep_that_was_deleted_and_made_anew_are_not_mixed(store: Store) -> None:
-    service.register(store, one_arm())
+    lifecycle.register(store, one_arm())
     left = optuna_study(store.url, "tiny/l1/0")
     store.delete("tiny")  # as by a hand in our tables
     with pytest.raises(InputError, match=r"2 studies .* 'tiny', 'tiny/l1/0'"):
-        service.register(store, one_arm(seed=1))
+        lifecycle.register(store, one_arm(seed=1))
     assert optuna_study(store.url, "tiny/l1/0")._study_id == left._study_id
 
 
@@ -196,10 +196,10 @@ def test_trials_made_at_once_have_numbers_of_their_own_on_mysql(mariadb_url: str
     """It counts as of the first look into a transaction: here that whose a study is."""
     with closing(Store(mariadb_url)) as store:
         store.upgrade()
-        service.register(store, one_arm())
+        lifecycle.register(store, one_arm())
         with (
-            service.searching(store, one_arm()) as one,
-            service.searching(store, one_arm()) as other,
+            lifecycle.searching(store, one_arm()) as one,
+            lifecycle.searching(store, one_arm()) as other,
         ):
             id_ = one._index.id("tiny/l1/0")
             one._index.guard("tiny/l1/0")
@@ -212,7 +212,7 @@ def test_trials_made_at_once_have_numbers_of_their_own_on_mysql(mariadb_url: str
 def test_a_crash_between_studies_leaves_none_half_made(
     everywhere: Store, made: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    make, left = rows.make, made
+    make, left = optuna_tables.make, made
 
     def crash(*arguments: Any) -> int:
         nonlocal left
@@ -222,14 +222,14 @@ def test_a_crash_between_studies_leaves_none_half_made(
         return make(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(rows, "make", crash)
+        patch.setattr(optuna_tables, "make", crash)
         with pytest.raises(StorageError):
-            service.register(everywhere, small_sweep())
+            lifecycle.register(everywhere, small_sweep())
     assert len(study_names(everywhere.url)) == made
-    assert service.register(everywhere, small_sweep()) == "resumed"
+    assert lifecycle.register(everywhere, small_sweep()) == "resumed"
     for name in ("tiny", "tiny/dense/0", "tiny/l1/0", "tiny/mix/0"):
         assert optuna_study(everywhere.url, name).metric_names == ["nonzero", "val_accuracy"]
-    assert service.delete(everywhere, "tiny") == ()
+    assert lifecycle.delete(everywhere, "tiny") == ()
     assert study_names(everywhere.url) == []
 
 
@@ -247,9 +247,9 @@ def as_of_before(store: Store, *, empty: str = "") -> None:
 
 def test_sweeps_from_before_studies_were_marked_go_on(everywhere: Store) -> None:
     sweep = small_sweep(targets={"nonzero": [100_000]})
-    service.register(everywhere, sweep)
+    lifecycle.register(everywhere, sweep)
     as_of_before(everywhere, empty="tiny/mix/0")
-    assert service.register(everywhere, sweep) == "resumed"
+    assert lifecycle.register(everywhere, sweep) == "resumed"
     calls = 0
 
     def stop_early(*arguments: Any, **options: Any) -> Any:
@@ -261,25 +261,25 @@ def test_sweeps_from_before_studies_were_marked_go_on(everywhere: Store) -> None
 
     work("tiny", everywhere, pack=3, train=stop_early)
     as_of_before(everywhere)
-    assert service.register(everywhere, sweep) == "resumed"
+    assert lifecycle.register(everywhere, sweep) == "resumed"
     work("tiny", everywhere, pack=6, train=fake_train)
     assert len(everywhere.results("tiny")) == 18
     as_of_before(everywhere)
-    from sweeper.confirming import confirmation
+    from sweeper.analysis.confirmation import confirmation
 
     # It is not registered again, but its figures change.
     again = confirmation(sweep, everywhere.status("tiny"), everywhere.results("tiny"), seeds=1)
-    service.register(everywhere, again)
+    lifecycle.register(everywhere, again)
     work(again.name, everywhere, pack=6, train=fake_train)
     note = marks(everywhere, "tiny")["dashboard:note_str:0"]
     assert "tiny/confirmed" in note
     as_of_before(everywhere)
-    assert service.delete(everywhere, "tiny") == ()
+    assert lifecycle.delete(everywhere, "tiny") == ()
     assert study_names(everywhere.url) == []
 
 
 def test_of_a_sweep_from_before_a_users_studies_stay_too(everywhere: Store) -> None:
-    service.register(everywhere, one_arm())
+    lifecycle.register(everywhere, one_arm())
     as_of_before(everywhere)
     for name in ("tiny", "tiny/l1/0"):
         deleted(everywhere, name)
@@ -288,8 +288,8 @@ def test_of_a_sweep_from_before_a_users_studies_stay_too(everywhere: Store) -> N
     optuna_study(everywhere.url, "tiny/l1/0").ask()
     before = home(), arm()
     with pytest.raises(InputError, match="2 studies"):
-        service.register(everywhere, one_arm())
-    assert sorted(service.delete(everywhere, "tiny")) == ["tiny", "tiny/l1/0"]
+        lifecycle.register(everywhere, one_arm())
+    assert sorted(lifecycle.delete(everywhere, "tiny")) == ["tiny", "tiny/l1/0"]
     assert (home(), arm()) == before
 
 
@@ -297,17 +297,17 @@ def test_the_way_back_takes_the_marks_along(store: Store) -> None:
     from alembic import command
     from test_schema import alembic
 
-    service.register(store, one_arm())
+    lifecycle.register(store, one_arm())
     with closing(Database(parse(store.url))) as database:
         alembic(database, lambda config: command.downgrade(config, "0005"))
-    assert rows.MARK not in marks(store, "tiny")
+    assert optuna_tables.MARK not in marks(store, "tiny")
     store.upgrade()
-    assert service.register(store, one_arm()) == "resumed"
-    assert service.delete(store, "tiny") == ()
+    assert lifecycle.register(store, one_arm()) == "resumed"
+    assert lifecycle.delete(store, "tiny") == ()
 
 
 def test_a_search_without_the_right_identity_deletes_nothing(store: Store) -> None:
-    service.register(store, one_arm())
+    lifecycle.register(store, one_arm())
     with closing(Search(store.url, one_arm())) as search:
         assert sorted(search.delete()) == ["tiny", "tiny/l1/0"]
     assert len(study_names(store.url)) == 2

@@ -18,19 +18,19 @@ from fakes import auto_sweep, fake_result, fake_train, optuna_storage, small_swe
 from pages import confirmed, get, searched
 from sqlalchemy import create_engine, text
 
-from sweeper import service
-from sweeper.answers import Confirmation
-from sweeper.confirming import confirmation
+from sweeper import lifecycle
+from sweeper.analysis import LEVELS, attainment, fronts, repeats
+from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.confirmation import confirmation
+from sweeper.config import Sweep
 from sweeper.dashboard import Application
-from sweeper.dashboard.sweeps.payloads import Size, confirmed_payload
-from sweeper.dashboard.sweeps.reading import Reader
-from sweeper.fronts import LEVELS, attainment, fronts, repeats
-from sweeper.results import Fact, Scalar, Track
+from sweeper.dashboard.sweeps.fronts_json import Size, confirmed_payload
+from sweeper.dashboard.sweeps.sweep_cache import Reader
 from sweeper.search.artifacts import NETWORK
-from sweeper.spec import Sweep
 from sweeper.store import Outcome, Store
-from sweeper.training.weights import decoded
-from sweeper.worker import work
+from sweeper.training.checkpoint import decoded
+from sweeper.types import Fact, Scalar, Track
+from sweeper.worker.worker_loop import work
 
 ORIGIN = make_provenance()
 
@@ -179,7 +179,7 @@ def test_the_track_is_that_of_the_objective_unless_named(store: Store, app: Appl
 def test_before_all_is_confirmed_there_is_no_answer(store: Store, app: Application) -> None:
     sweep = searched(store, search={"repeats": 1})
     facts = store.results("tiny")
-    service.register(store, confirmation(sweep, store.status("tiny"), facts, seeds=2))
+    lifecycle.register(store, confirmation(sweep, store.status("tiny"), facts, seeds=2))
     payload = get(app, "/sweeps/tiny/confirmed.json").json()
     assert payload["done"] == 0
     assert payload["answer"].endswith("0 are done: no answer before all are.")
@@ -240,7 +240,7 @@ def test_progress_is_that_of_the_store(shown: tuple[Store, Sweep, Any]) -> None:
 def test_the_newest_sweep_stands_first(store: Store, app: Application) -> None:
     names = ["first", "second", "third"]
     for name in names:
-        service.register(store, small_sweep(name))
+        lifecycle.register(store, small_sweep(name))
     rows = get(app, "/sweeps/index.json").json()["sweeps"]
     assert [row["name"] for row in rows] == names[::-1]
     assert {row["state"] for row in rows} == {"open"}
@@ -248,7 +248,7 @@ def test_the_newest_sweep_stands_first(store: Store, app: Application) -> None:
 
 def test_workers_alive_are_shown_with_device_and_rate(store: Store, app: Application) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     worker = store.join("tiny", device="cuda:1")
     store.claim(worker, 2)
     store.renew(worker, progress=0.25)
@@ -261,7 +261,7 @@ def test_what_did_not_change_is_not_sent_again_and_what_did_is(
     store: Store, app: Application
 ) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     before = get(app, "/sweeps/tiny/fronts.json")
     again = get(app, "/sweeps/tiny/fronts.json", if_none_match=before.headers["ETag"] or "")
     assert (again.status, again.body) == (304, b"")
@@ -285,7 +285,7 @@ def record(store: Store, worker: str, number: int) -> None:
 
 
 def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> None:
-    service.register(store, small_sweep(search={"in_flight": 6}))
+    lifecycle.register(store, small_sweep(search={"in_flight": 6}))
     worker, reader = store.join("tiny", device="cpu"), Reader(store)
     engine = create_engine(store.url, **store.engine_options)
     for number in (1, 2, 3, 1, 4):
@@ -311,7 +311,7 @@ def test_a_sweep_that_was_deleted_and_made_again_is_another_one(
     searched(store, search={"repeats": 1})
     before = get(app, "/sweeps/tiny/fronts.json").json()
     assert before["trials"] == 18
-    service.delete(store, "tiny")
+    lifecycle.delete(store, "tiny")
     assert get(app, "/sweeps/tiny/fronts.json").status == 404
     searched(store, search={"repeats": 1}, seed=7)
     after = get(app, "/sweeps/tiny/fronts.json").json()
@@ -332,14 +332,14 @@ def test_a_link_goes_to_the_study_that_is_there_now(store: Store, app: Applicati
     optuna.delete_study(study_name="tiny/l1/0", storage=optuna_storage(store.url))
     assert links() == {None}
     optuna.create_study(study_name="other", storage=optuna_storage(store.url))
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     after = links()
     assert None not in after
     assert after.isdisjoint(before) or store.most_workers  # SQLite may use a number again
 
 
 def test_ranges_are_shown_before_there_is_any_fact(store: Store, app: Application) -> None:
-    service.register(store, auto_sweep())
+    lifecycle.register(store, auto_sweep())
     assert get(app, "/sweeps/tiny/status.json").json()["ranges"] == []
     worker = store.join("tiny", device="cpu")
     task = store.claim_probe(worker)
@@ -354,7 +354,7 @@ def test_a_sweep_of_another_version_leaves_the_others_to_be_seen(
     store: Store, app: Application
 ) -> None:
     for name in ("good", "odd"):
-        service.register(store, small_sweep(name))
+        lifecycle.register(store, small_sweep(name))
     engine = create_engine(store.url, **store.engine_options)
     with engine.begin() as connection:
         spec = '{"name": "odd", "from": "the future"}'

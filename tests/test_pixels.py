@@ -12,8 +12,8 @@ from safetensors.torch import save
 from test_verdict import again as confirmed_again
 from test_verdict import report, sizes
 
-from sweeper.report.pixels import counts, section
-from sweeper.training.weights import encoded
+from sweeper.report.first_layer import counts, section
+from sweeper.training.checkpoint import encoded
 
 
 def network(weight: torch.Tensor) -> bytes:

@@ -8,11 +8,11 @@ from browsers import needs_chromium
 from factories import make_fact, make_facts, make_sweep
 
 from sweeper import plots
+from sweeper.analysis import Front, attainment, fronts, repeats
+from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
-from sweeper.fronts import Front, attainment, fronts, repeats
 from sweeper.plots.views import COLORS, curve_view, front_view, short_count
-from sweeper.results import CurvePoint
-from sweeper.spec import Sweep
+from sweeper.types import CurvePoint
 
 EIGHT = {
     f"arm-{index}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from sweeper import catalogue
-from sweeper.catalogue import GROUP
 from sweeper.cli import main
+from sweeper.config import registry
+from sweeper.config.registry import GROUP
 from sweeper.store import Store
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def _command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SWEEPER_STORAGE", raising=False)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    catalogue.plugins.cache_clear()
+    registry.plugins.cache_clear()
 
     def command(*words: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -100,7 +100,7 @@ def _command(
 
     yield command
     # What was imported from the folder is forgotten with it.
-    catalogue.plugins.cache_clear()
+    registry.plugins.cache_clear()
     for name in MODULES:
         sys.modules.pop(name, None)
 
@@ -331,8 +331,8 @@ def test_installed_packages_are_listed_by_name_and_cannot_replace_what_is_known(
     points = f'[project.entry-points."{GROUP}"]\nroots = "own_l1:plain"\nl1 = "own_l1:plain"\n'
     install(tmp_path, "own_l1", points, OWN_L1)
     monkeypatch.syspath_prepend(str(tmp_path))
-    catalogue.plugins.cache_clear()
-    assert catalogue.plugins() == {"roots": "own_l1:plain"}
+    registry.plugins.cache_clear()
+    assert registry.plugins() == {"roots": "own_l1:plain"}
     assert re.search(r"^roots +own_l1:plain *$", command("regularizers")[1], re.MULTILINE)
     page = command("regularizers", "roots")[1]
     assert page.startswith("roots: Sum of magnitudes.\n")

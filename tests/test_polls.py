@@ -12,8 +12,8 @@ import pytest
 from test_access import ask, filled
 from test_dashboard import running
 
-from sweeper.dashboard import polls
-from sweeper.dashboard.polls import Polls
+from sweeper.dashboard.server import coalescing
+from sweeper.dashboard.server.coalescing import Polls
 
 POLL = "/api/studies/1"
 
@@ -89,7 +89,7 @@ def test_an_answer_is_given_for_a_second_from_when_it_was_begun(
     shared: Polls, clock: Clock
 ) -> None:
     assert get(shared) == "1"
-    clock.now += polls.FRESH - 0.01
+    clock.now += coalescing.FRESH - 0.01
     assert get(shared) == "1"
     clock.now += 0.01
     assert get(shared) == "2"
@@ -101,7 +101,7 @@ def test_one_that_takes_long_is_not_waited_for_by_later_ones(
     server.held.clear()
     threads, answers = in_threads(shared, 1)
     server.entered.get(timeout=30)
-    clock.now += polls.FRESH
+    clock.now += coalescing.FRESH
     later, _ = in_threads(shared, 1)
     server.entered.get(timeout=30)  # it asks for itself
     server.held.set()
@@ -157,9 +157,9 @@ def test_an_error_is_kept_for_nobody(shared: Polls, server: Server) -> None:
 
 
 def test_few_answers_are_kept(shared: Polls) -> None:
-    for number in range(3 * polls.MOST):
+    for number in range(3 * coalescing.MOST):
         get(shared, query=f"after={number}")
-        assert len(shared._entries) <= polls.MOST
+        assert len(shared._entries) <= coalescing.MOST
 
 
 def test_over_http_an_edit_is_seen_at_once_and_a_trial_within_a_second(
@@ -177,9 +177,9 @@ def test_over_http_an_edit_is_seen_at_once_and_a_trial_within_a_second(
             note = json.dumps({"version": version, "body": "seen"})
             headers = {"Content-Type": "application/json"}
             assert ask(url, "PUT", "/api/studies/1/note", headers, note).status == 204
-        monkeypatch.setattr(polls, "FRESH", 3600.0)
+        monkeypatch.setattr(coalescing, "FRESH", 3600.0)
         assert shown()["user_attrs"] == []
         study.set_user_attr("seen", 1)
         assert shown()["user_attrs"] == []
-        monkeypatch.setattr(polls, "FRESH", 0.0)
+        monkeypatch.setattr(coalescing, "FRESH", 0.0)
         assert [one["key"] for one in shown()["user_attrs"]] == ["seen"]

@@ -15,8 +15,8 @@ from fakes import small_sweep
 from sqlalchemy import Connection, text
 from test_faults import assert_exact, ended, workers
 
-from sweeper import service
-from sweeper.doctor.storage import examine_storage
+from sweeper import lifecycle
+from sweeper.operations.doctor.storage_checks import examine_storage
 from sweeper.store import Store
 
 pytestmark = pytest.mark.postgres
@@ -83,11 +83,11 @@ def timeouts(connection: Connection) -> tuple[str, str]:
 def test_workers_get_through_a_pooler_as_without(pooled_url: str) -> None:
     sweep = small_sweep(search={"trials": 4, "in_flight": 2})
     with closing(Store(pooled_url)) as store:
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         with workers(pooled_url, 2, "--delay", "0.05") as crew:
             ended(crew)
         assert_exact(store, sweep)
-        service.delete(store, sweep.name)
+        lifecycle.delete(store, sweep.name)
 
 
 def test_each_transaction_has_the_timeouts_and_leaves_none(pooled_url: str) -> None:

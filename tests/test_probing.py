@@ -5,14 +5,14 @@ import dataclasses
 import pytest
 from packs import RECIPE, config, every_method
 
-from sweeper.brackets import GRID, read
-from sweeper.catalogue import METHODS
-from sweeper.datasets import Data, load
+from sweeper.analysis.strength_range import GRID, read
+from sweeper.config.registry import METHODS
 from sweeper.errors import Interrupted
-from sweeper.results import MethodConfig
-from sweeper.training import probe, train
-from sweeper.training.network import Network
-from sweeper.training.probing import push
+from sweeper.training.datasets import Data, load
+from sweeper.training.pack import train
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.strength_probe import probe, push
+from sweeper.types import MethodConfig
 
 SHORT = dataclasses.replace(
     RECIPE, model_options=(("widths", (12,)),), epochs=3, finetune_epochs=1, curve=()

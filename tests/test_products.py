@@ -12,14 +12,15 @@ import torch
 from packs import RECIPE, config, every_method, facts, small_images
 from torch import Tensor
 
-from sweeper.datasets import Data, load
-from sweeper.results import Recipe
-from sweeper.training import products, train
-from sweeper.training.network import Network
+from sweeper.kernels import matmul
+from sweeper.training.datasets import Data, load
+from sweeper.training.pack import train
 from sweeper.training.stack import Sink
+from sweeper.training.stacked_architecture import Network
+from sweeper.types import Recipe
 
 needs_onednn = pytest.mark.skipif(
-    not products._there(), reason="this PyTorch has no oneDNN on this processor"
+    not matmul._there(), reason="this PyTorch has no oneDNN on this processor"
 )
 
 
@@ -31,7 +32,7 @@ def digits() -> Data:
 @pytest.fixture
 def fast(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the faster library whatever the processor."""
-    monkeypatch.setattr(products, "faster", lambda: True)
+    monkeypatch.setattr(matmul, "faster", lambda: True)
 
 
 def drawn(*shape: int) -> Tensor:
@@ -50,7 +51,7 @@ def test_a_product_is_that_of_float64(m: int, k: int, n: int, then: str) -> None
                 wanted = left.double() @ right.double().T + (0 if bias is None else bias.double())
                 if then == "relu":
                     wanted = wanted.clamp_min(0)
-                found = products.linear(left, right, bias, then)
+                found = matmul.linear(left, right, bias, then)
                 torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
 
 
@@ -65,7 +66,7 @@ def test_networks_one_by_one_have_the_gradients_of_the_stack(
     stack = network.init(range(4), _recipe(widths), data)
     found = []
     for flag in (True, False):
-        monkeypatch.setattr(products, "faster", partial(bool, flag))
+        monkeypatch.setattr(matmul, "faster", partial(bool, flag))
         runner = network.runner()
         kept = {name: torch.full_like(value, 0.01) for name, value in stack.items()}
         fresh = {name: torch.full_like(value[:1], float("nan")) for name, value in stack.items()}
@@ -115,17 +116,17 @@ def test_whole_trials_have_the_same_bits_in_any_pack(fast: None, digits: Data) -
 
 def test_the_maker_of_the_processor_is_read_where_linux_tells_it(tmp_path: Path) -> None:
     file = tmp_path / "cpuinfo"
-    assert products.vendor(file) == ""
+    assert matmul.vendor(file) == ""
     file.write_bytes(b"processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t: avx\xff\n")
-    assert products.vendor(file) == "AuthenticAMD"
+    assert matmul.vendor(file) == "AuthenticAMD"
     file.write_text("processor : 0\n")
-    assert products.vendor(file) == ""
+    assert matmul.vendor(file) == ""
 
 
 def test_only_float32_on_a_cpu_is_served(fast: None) -> None:
-    assert products.serves(torch.ones(1))
-    assert not products.serves(torch.ones(1, dtype=torch.float64))
-    assert not products.serves(torch.ones(1, device="meta"))
+    assert matmul.serves(torch.ones(1))
+    assert not matmul.serves(torch.ones(1, dtype=torch.float64))
+    assert not matmul.serves(torch.ones(1, device="meta"))
 
 
 def _recipe(widths: tuple[int, ...]) -> Recipe:
@@ -134,7 +135,7 @@ def _recipe(widths: tuple[int, ...]) -> Recipe:
 
 BY_MKL = """
 import torch
-from sweeper.training import products
+from sweeper.kernels import matmul as matmul
 torch.set_num_threads(1)
 generator = torch.Generator().manual_seed(0)
 made = lambda *shape: torch.randn(*shape, generator=generator)

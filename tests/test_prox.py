@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor
 
-from sweeper.catalogue import FORMULAS, Hyper
+from sweeper.config.registry import FORMULAS, Hyper
 
 GROUPED = ("group_lasso", "sparse_group_lasso")
 SINGLE = [case for case in PROXES if case[0] not in GROUPED]

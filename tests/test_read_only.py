@@ -16,10 +16,9 @@ import yaml
 from fakes import small_sweep
 from pages import searched
 
-from sweeper import dataset_files
-from sweeper.catalogue import DATASETS
+from sweeper.config import Sweep
+from sweeper.config.registry import DATASETS, dataset_files
 from sweeper.errors import StorageError
-from sweeper.spec import Sweep
 from sweeper.store import Store
 from sweeper.store import sqlite as files
 
@@ -281,10 +280,10 @@ def test_a_server_without_tables_says_how_to_make_them(
 FETCH = """
 import sys
 from pathlib import Path
-from sweeper import datasets
-from sweeper.doctor.machine import examine_machine
-from sweeper import dataset_files
-from sweeper.catalogue import DATASETS
+from sweeper.training import datasets
+from sweeper.operations.doctor.machine_checks import examine_machine
+from sweeper.config.registry import dataset_files
+from sweeper.config.registry import DATASETS
 from sweeper.errors import DataError
 
 folder = Path(sys.argv[1])

@@ -9,14 +9,14 @@ import pytest
 import yaml
 from fakes import fake_train
 
-from sweeper import service
+from sweeper import lifecycle
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.catalogue import FORMULAS, METHODS, Formula, Hyper
 from sweeper.cli import main
-from sweeper.cli.files import template
-from sweeper.spec import Sweep
+from sweeper.cli.study_file_commands import template
+from sweeper.config import Sweep
+from sweeper.config.registry import FORMULAS, METHODS, Formula, Hyper
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     assert "trials: 24" in text
     (studies / "quickstart.yaml").write_text(text.replace("trials: 24", "trials: 4"))
     store = Store(DEFAULT_STORAGE)
-    service.register(store, Sweep.load(studies / "quickstart.yaml"))
+    lifecycle.register(store, Sweep.load(studies / "quickstart.yaml"))
     work("quickstart", store, train=fake_train, data=None)
     store.close()
     return tmp_path

@@ -24,7 +24,7 @@ from formula_cases import (
 )
 from torch import Tensor
 
-from sweeper.catalogue import FORMULAS, load
+from sweeper.config.registry import FORMULAS, load
 
 # Worked by hand for W = [[3, -1], [0, 4]]: S = 8, P = [[3/8, 1/8], [0, 1/2]], r = [1/2, 1/2],
 # c = [3/8, 5/8], sum w^2 = 26, columns of norms 3 and sqrt 17, one window of 2 x 2.

@@ -18,13 +18,13 @@ from factories import (
     make_sweep,
 )
 
-from sweeper.answers import refusals
+from sweeper.analysis.conclusion import refusals
+from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
-from sweeper.report.findings import arm_rows, remarks, standing
-from sweeper.report.page import page, study_text
-from sweeper.results import Fact, FoundBracket, LastError
-from sweeper.spec import Sweep
+from sweeper.report.html_page import page, study_text
+from sweeper.report.summary import arm_rows, remarks, standing
+from sweeper.types import Fact, FoundBracket, LastError
 
 
 def small_study(**changes: Any) -> tuple[Sweep, list[Fact]]:

@@ -17,20 +17,12 @@ from sqlalchemy import Connection, inspect, select, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateTable
 
+from sweeper.config import Sweep
 from sweeper.errors import SchemaError
-from sweeper.results import (
-    CurvePoint,
-    Fact,
-    MethodConfig,
-    Recipe,
-    Term,
-    TrialConfig,
-    TrialResult,
-)
-from sweeper.spec import Sweep
-from sweeper.store import Store, schema, tables
+from sweeper.store import Store, migrations, tables
 from sweeper.store.database import Database
-from sweeper.store.url import parse
+from sweeper.store.storage_url import parse
+from sweeper.types import CurvePoint, Fact, MethodConfig, Recipe, Term, TrialConfig, TrialResult
 
 
 @pytest.fixture
@@ -61,7 +53,7 @@ def alembic(database: Database, action: Callable[[Any], object]) -> None:
     """Run one of Alembic's commands through our own environment."""
 
     def run(connection: Connection) -> None:
-        config = schema.config()
+        config = migrations.config()
         config.attributes["connection"] = connection
         action(config)
 
@@ -126,7 +118,7 @@ def test_a_column_that_no_migration_made_is_noticed(store: Store, database: Data
 def test_optuna_may_be_there_first(storage_url: str, database: Database, sweep: Sweep) -> None:
     use_optuna(storage_url)
     with pytest.raises(SchemaError):
-        schema.check(database)
+        migrations.check(database)
     claimer.upgrade(storage_url)
     alembic(database, command.check)
     assert use_optuna(storage_url) == ["tiny/l1/0"]
@@ -402,12 +394,12 @@ def test_a_newer_schema_is_refused_and_left_alone(store: Store, database: Databa
 def test_an_older_schema_is_told_with_both_versions(store: Store, database: Database) -> None:
     older = f"UPDATE {tables.VERSION_TABLE} SET version_num = '0000'"
     database.write(lambda connection: connection.execute(text(older)))
-    with pytest.raises(SchemaError, match=f"schema 0000, .* {schema.HEAD}; run: sweeper db up"):
+    with pytest.raises(SchemaError, match=f"schema 0000, .* {migrations.HEAD}; run: sweeper db up"):
         store.check()
 
 
 def test_the_programs_version_is_that_of_the_last_migration() -> None:
-    assert ScriptDirectory.from_config(schema.config()).get_heads() == [schema.HEAD]
+    assert ScriptDirectory.from_config(migrations.config()).get_heads() == [migrations.HEAD]
 
 
 def test_a_sqlite_file_keeps_a_write_ahead_log(sqlite_url: str) -> None:

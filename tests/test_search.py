@@ -16,15 +16,15 @@ from fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_name
 from optuna.samplers import GridSampler
 from sqlalchemy import event
 
-from sweeper.catalogue import SAMPLERS
+from sweeper.config import Choice, Domain, Integer, Sweep, derive_seed
+from sweeper.config.registry import SAMPLERS
 from sweeper.errors import LeaseLost, StorageError
-from sweeper.patience import Patience
-from sweeper.results import Scalar, Slot, TrialResult
-from sweeper.search import Search, grids
-from sweeper.search.grids import Grid
-from sweeper.search.publish import changed, figure_chunks, note_chunks
+from sweeper.retry import Patience
+from sweeper.search import Search, grid_sampler
+from sweeper.search.attributes import changed, figure_chunks, note_chunks
+from sweeper.search.grid_sampler import Grid
 from sweeper.search.samplers import Proposals, Told, space_of
-from sweeper.spec import Choice, Domain, Integer, Sweep, derive_seed
+from sweeper.types import Scalar, Slot, TrialResult
 
 
 def sweep_for(sampler: str, **search: object) -> Sweep:
@@ -193,7 +193,7 @@ def test_points_of_a_grid_that_no_machine_can_list_are_all_different_and_from_al
 def test_a_grid_that_is_not_shuffled_as_a_whole_visits_every_point_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(grids, "MOST_SHUFFLED", 1)
+    monkeypatch.setattr(grid_sampler, "MOST_SHUFFLED", 1)
     grid = Grid({"a": Integer(integer=(1, 7)), "b": Integer(integer=(1, 60))}, seed=1)
     points = [json.dumps(grid.point(place)) for place in range(420)]
     assert len(set(points)) == 420
@@ -202,7 +202,7 @@ def test_a_grid_that_is_not_shuffled_as_a_whole_visits_every_point_once(
 
 def test_a_worker_asks_for_points_of_a_large_grid_within_little_memory() -> None:
     code = (
-        "import resource, sys; from sweeper.spec import Sweep; "
+        "import resource, sys; from sweeper.config import Sweep; "
         "from sweeper.search.samplers import Proposals; "
         "sweep = Sweep.from_json(sys.stdin.read()); "
         "Proposals(sweep).params('l1', 0, 0, list); "

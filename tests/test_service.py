@@ -9,14 +9,15 @@ import optuna
 import pytest
 from fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_names
 
-from sweeper import service, showing
-from sweeper.confirming import confirmation
+from sweeper import lifecycle
+from sweeper.analysis import fronts
+from sweeper.analysis.confirmation import confirmation
 from sweeper.errors import DigestError, StorageError, UnknownSweepError
-from sweeper.fronts import fronts
+from sweeper.report import optuna_note
 from sweeper.search import Search
-from sweeper.search.publish import figure_chunks
+from sweeper.search.attributes import figure_chunks
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.worker.worker_loop import work
 
 
 def attributes(store: Store, name: str = "tiny") -> dict[str, object]:
@@ -34,18 +35,18 @@ def test_a_crash_between_sweep_and_studies_is_mended_by_registering_again(
 
         patch.setattr(Search, "create", crash)
         with pytest.raises(StorageError):
-            service.register(store, small_sweep())
-    assert service.register(store, small_sweep()) == "resumed"
+            lifecycle.register(store, small_sweep())
+    assert lifecycle.register(store, small_sweep()) == "resumed"
     assert len(study_names(store.url)) == 4
 
 
 def test_another_study_file_of_the_same_name_touches_no_study(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     arms = {**small_sweep().model_dump()["arms"], "l2": {"penalty": "l2", "strength": 0.1}}
     with pytest.raises(DigestError):
-        service.register(store, small_sweep(arms=arms, seed=3))
+        lifecycle.register(store, small_sweep(arms=arms, seed=3))
     assert len(study_names(store.url)) == 4
-    assert service.register(store, small_sweep(arms=arms), extend=True) == "extended"
+    assert lifecycle.register(store, small_sweep(arms=arms), extend=True) == "extended"
     assert "tiny/l2/0" in study_names(store.url)
 
 
@@ -57,7 +58,7 @@ def test_several_may_register_the_same_sweep_at_once(storage_url: str) -> None:
         store = Store(storage_url)
         try:
             start.wait()
-            outcomes.append(service.register(store, small_sweep()))
+            outcomes.append(lifecycle.register(store, small_sweep()))
         except BaseException as error:
             outcomes.append(error)
         store.close()
@@ -74,12 +75,12 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     from sweeper.plots import overlay
 
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, train=fake_train)
     found = fronts(store.results("tiny"), sweep)
     figure = overlay(found, sweep, small=True).to_json()
     published = attributes(store)
-    assert figure_chunks(showing.FRONTS, figure).items() <= published.items()
+    assert figure_chunks(optuna_note.FRONTS, figure).items() <= published.items()
     assert len(json.loads(figure)["data"]) > 0
     note = str(published["dashboard:note_str:0"]).replace("\N{NO-BREAK SPACE}", "")
     assert "18 of 18 trials are done" in note
@@ -93,18 +94,18 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
 
 def test_a_sweep_without_results_has_a_note_too(store: Store) -> None:
     sweep = small_sweep(select_on="test")
-    service.register(store, sweep)
-    assert service.publish(store, "tiny", force=True)
+    lifecycle.register(store, sweep)
+    assert lifecycle.publish(store, "tiny", force=True)
     note = str(attributes(store)["dashboard:note_str:0"]).replace("\N{NO-BREAK SPACE}", "")
     assert "| dense | 0 / 6 | 0 | 0 | – | not reached |" in note
     assert "selected on test accuracy" in note
 
 
 def test_publishing_takes_turns(store: Store) -> None:
-    service.register(store, small_sweep())
-    assert service.publish(store, "tiny", every=60)
-    assert not service.publish(store, "tiny", every=60)
-    assert service.publish(store, "tiny", force=True)
+    lifecycle.register(store, small_sweep())
+    assert lifecycle.publish(store, "tiny", every=60)
+    assert not lifecycle.publish(store, "tiny", every=60)
+    assert lifecycle.publish(store, "tiny", force=True)
 
 
 def figures(store: Store, name: str = "tiny") -> set[str]:
@@ -115,38 +116,38 @@ def test_a_confirmation_is_shown_in_the_study_of_its_search_until_it_is_deleted(
     store: Store,
 ) -> None:
     sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=8, train=fake_train)
     again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=2)
-    service.register(store, again)
-    assert showing.CONFIRMED not in figures(store)
+    lifecycle.register(store, again)
+    assert optuna_note.CONFIRMED not in figures(store)
     work(again.name, store, pack=8, train=fake_train)
-    assert figures(store, again.name) == {showing.CONFIRMED}
-    assert figures(store) >= {showing.FRONTS, showing.CONFIRMED}
+    assert figures(store, again.name) == {optuna_note.CONFIRMED}
+    assert figures(store) >= {optuna_note.FRONTS, optuna_note.CONFIRMED}
     home = optuna_study(store.url, again.name)._study_id
     link = f"[tiny/confirmed](/dashboard/studies/{home})"
     assert link in str(attributes(store)["dashboard:note_str:0"])
     assert optuna_study(store.url, again.name).metric_names == ["nonzero", "test_accuracy"]
-    service.delete(store, again.name)
-    assert showing.CONFIRMED not in figures(store)
+    lifecycle.delete(store, again.name)
+    assert optuna_note.CONFIRMED not in figures(store)
     assert link not in str(attributes(store)["dashboard:note_str:0"])
 
 
 def test_a_confirmation_goes_on_where_the_study_of_its_search_was_deleted(store: Store) -> None:
     sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=8, train=fake_train)
     again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=1)
-    service.register(store, again)
+    lifecycle.register(store, again)
     optuna.delete_study(study_name="tiny", storage=optuna_storage(store.url))
-    assert service.publish(store, again.name, force=True)
+    assert lifecycle.publish(store, again.name, force=True)
 
 
 def test_publishing_loads_no_torch(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     work("tiny", store, train=fake_train)
     code = (
-        "import sys; from sweeper import service; from sweeper.store import Store; "
+        "import sys; from sweeper import lifecycle as service; from sweeper.store import Store; "
         "assert service.publish(Store(sys.argv[1]), 'tiny', force=True); "
         "print('torch' in sys.modules, 'scipy' in sys.modules)"
     )
@@ -157,12 +158,12 @@ def test_publishing_loads_no_torch(store: Store) -> None:
 
 
 def test_a_deleted_sweep_leaves_nothing_and_others_alone(store: Store) -> None:
-    service.register(store, small_sweep())
-    service.register(store, small_sweep("tin"))
+    lifecycle.register(store, small_sweep())
+    lifecycle.register(store, small_sweep("tin"))
     work("tiny", store, train=fake_train)
-    service.delete(store, "tiny")
+    lifecycle.delete(store, "tiny")
     assert store.names() == ("tin",)
     assert all(name.split("/")[0] == "tin" for name in study_names(store.url))
     with pytest.raises(UnknownSweepError):
-        service.delete(store, "tiny")
-    assert service.register(store, small_sweep()) == "new"
+        lifecycle.delete(store, "tiny")
+    assert lifecycle.register(store, small_sweep()) == "new"

@@ -6,25 +6,27 @@ from functools import partial
 import pytest
 from factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 
-from sweeper import showing
-from sweeper.answers import Confirmation
-from sweeper.confirming import confirmation
-from sweeper.fronts import fronts, reference_corner, repeats
-from sweeper.results import Fact, TrialState
-from sweeper.spec import Sweep
+from sweeper.analysis import fronts, reference_corner, repeats
+from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.confirmation import confirmation
+from sweeper.config import Sweep
+from sweeper.report import optuna_note
+from sweeper.types import Fact, TrialState
 
 THIRTEEN = {
     f"arm-{n}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1]}} for n in range(13)
 }
 
 
-def shown(sweep: Sweep, facts: list[Fact], again: Confirmation | None = None) -> showing.Figures:
-    return showing.figures(facts, fronts(facts, sweep), sweep, again)
+def shown(
+    sweep: Sweep, facts: list[Fact], again: Confirmation | None = None
+) -> optuna_note.Figures:
+    return optuna_note.figures(facts, fronts(facts, sweep), sweep, again)
 
 
 def note(sweep: Sweep, facts: list[Fact], **options: object) -> str:
     studies = {name: number for number, name in enumerate(["toy", *sweep.studies()])}
-    write = partial(showing.note, sweep, make_status(sweep, facts), fronts(facts, sweep))
+    write = partial(optuna_note.note, sweep, make_status(sweep, facts), fronts(facts, sweep))
     return write(**{"studies": studies, **options})  # type: ignore[arg-type]
 
 
@@ -154,13 +156,13 @@ def test_the_answer_of_a_confirmation_stands_in_both_notes(
         known = again(sweep, facts, undone=undone)
         for text in (
             note(sweep, facts, again=known, studies=studies),
-            showing.confirmed_note(known, studies=studies),
+            optuna_note.confirmed_note(known, studies=studies),
         ):
             assert said in text
             assert "[Live fronts](/sweeps/toy/)" in text
     assert "[toy/confirmed](/dashboard/studies/77)" in note(
         sweep, facts, again=known, studies=studies
     )
-    own = showing.confirmed_note(known, studies=studies)
+    own = optuna_note.confirmed_note(known, studies=studies)
     assert "search: [toy](/dashboard/studies/1)" in own
     assert "[arm-0](/dashboard/studies/78)" in own

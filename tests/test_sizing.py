@@ -10,10 +10,11 @@ import pytest
 import torch
 from packs import RECIPE, config, every_method, facts, method, penalty, small_images
 
-from sweeper.results import MethodConfig, Recipe, TrialConfig
-from sweeper.training import sizing, train
-from sweeper.training.footprint import estimated, needed
-from sweeper.training.network import Network
+from sweeper.training import largest_pack
+from sweeper.training.memory import estimated, needed
+from sweeper.training.pack import train
+from sweeper.training.stacked_architecture import Network
+from sweeper.types import MethodConfig, Recipe, TrialConfig
 
 MIB = 2**20
 
@@ -42,25 +43,25 @@ def trials(*methods: MethodConfig | None, **changes: str) -> list[TrialConfig]:
 def test_the_smallest_pack_within_three_percent_of_the_best_is_taken(
     times: dict[int, float], size: int
 ) -> None:
-    assert sizing.fastest(times) == size
+    assert largest_pack.fastest(times) == size
 
 
 def test_a_pack_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizing, "fastest", max)  # whatever is tried
+    monkeypatch.setattr(largest_pack, "fastest", max)  # whatever is tried
     data, configs = small_images(), trials(penalty("l1", "prox"))
     each = needed(configs, data)
     for room, size in ((0, 1), (each, 1), (2 * each, 2), (4 * each - 1, 2), (9 * each, 8)):
-        found = sizing.choose(configs, data, room)
+        found = largest_pack.choose(configs, data, room)
         assert (found.pack, found.memory) == (size, each)
 
 
 def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     data, [one] = small_images(), trials(penalty("l1", "prox"))
     network = Network.of(one.recipe, data)
-    monkeypatch.setattr(sizing, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
     for seconds, sizes in ((0.0, [1]), (1e9, [1, 2, 4, 8])):
-        monkeypatch.setattr(sizing, "SECONDS", seconds)
-        times = sizing.step_times(one, network, data, (1, 2, 4, 8))
+        monkeypatch.setattr(largest_pack, "SECONDS", seconds)
+        times = largest_pack.step_times(one, network, data, (1, 2, 4, 8))
         assert list(times) == sizes
         assert all(seconds > 0 for seconds in times.values())
 
@@ -69,7 +70,7 @@ def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:
     data, configs = small_images(), trials(penalty("l1", "prox"))
     before = facts(train(configs, data))
     threads, random = torch.get_num_threads(), torch.get_rng_state()
-    chosen = sizing.choose(configs, data, 2**40)
+    chosen = largest_pack.choose(configs, data, 2**40)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), random)
     assert facts(train(configs, data)) == before
@@ -78,13 +79,13 @@ def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:
 
 @pytest.mark.parametrize("model", ["mlp", "lenet-5"])
 def test_steps_of_every_method_can_be_timed(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sizing, "MOST_ROUNDS", 1)
-    monkeypatch.setattr(sizing, "MOST_STEPS", 1)
+    monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(largest_pack, "MOST_STEPS", 1)
     data = small_images()
     kinds = every_method() if model == "mlp" else [None, penalty("l1", "loss")]
     for one in trials(*kinds, model=model):
         network = Network.of(one.recipe, data)
-        assert set(sizing.step_times(one, network, data, (1, 2))) >= {1}
+        assert set(largest_pack.step_times(one, network, data, (1, 2))) >= {1}
 
 
 def test_the_memory_of_the_most_demanding_arm_counts() -> None:
@@ -100,8 +101,8 @@ GROWTH = """
 import re, sys
 from dataclasses import replace
 from packs import small_images
-from sweeper.training import train
-from sweeper.training.footprint import estimated
+from sweeper.training.pack import train
+from sweeper.training.memory import estimated
 from test_sizing import CASES, trials
 
 case = CASES[sys.argv[1]]
@@ -163,6 +164,6 @@ def test_memory_is_measured_on_a_gpu() -> None:
         },
     )
     configs = trials(penalty("l1", "prox"))
-    found = sizing.choose(configs, moved, 2**33)
+    found = largest_pack.choose(configs, moved, 2**33)
     assert found.memory > 4 * Network.of(configs[0].recipe, moved).total
     assert found.pack * found.memory <= 2**33

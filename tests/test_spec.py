@@ -15,7 +15,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sweeper.catalogue import (
+from sweeper.config import Arm, Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
+from sweeper.config.json_schema import json_schema
+from sweeper.config.parsing import _Loader, parse
+from sweeper.config.registry import (
     DATASETS,
     FORMULAS,
     METHODS,
@@ -24,20 +27,9 @@ from sweeper.catalogue import (
     SAMPLERS,
     SCHEDULES,
 )
+from sweeper.config.sections import ModelChoice
 from sweeper.errors import SpecError
-from sweeper.results import Term
-from sweeper.spec import (
-    Arm,
-    Choice,
-    Integer,
-    LogUniform,
-    Sweep,
-    Uniform,
-    derive_seed,
-)
-from sweeper.spec.parts import ModelChoice
-from sweeper.spec.reading import _Loader, parse
-from sweeper.spec.schema import json_schema
+from sweeper.types import Term
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
 SMALL = """\

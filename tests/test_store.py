@@ -18,10 +18,15 @@ from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError, LeaseLost, StorageError, UnknownSweepError
-from sweeper.patience import Patience
-from sweeper.results import (
+from sweeper.retry import Patience
+from sweeper.store import Outcome, Store, database, leases, registered_sweeps
+from sweeper.store.clock import now
+from sweeper.store.database import Database
+from sweeper.store.storage_url import parse
+from sweeper.types import (
     CurvePoint,
     Judged,
     LayerCount,
@@ -34,11 +39,6 @@ from sweeper.results import (
     TrialConfig,
     TrialResult,
 )
-from sweeper.spec import Sweep
-from sweeper.store import Outcome, Store, database, leases, sweeps
-from sweeper.store.clock import now
-from sweeper.store.database import Database
-from sweeper.store.url import parse
 
 
 def changed(sweep: Sweep, **changes: Any) -> Sweep:
@@ -871,7 +871,7 @@ class locked:  # noqa: N801  # reads as a state
 
     def _hold(self, name: str, seconds: float) -> None:
         def work(connection: Connection) -> None:
-            sweeps.lock(connection, name)
+            registered_sweeps.lock(connection, name)
             self.holds.set()
             time.sleep(seconds)
             if self.then:
@@ -996,7 +996,7 @@ def test_a_connection_that_the_server_ended_is_replaced(
 
     def work(connection: Connection) -> None:
         attempts.append(1)
-        sweeps.lock(connection, "tiny")
+        registered_sweeps.lock(connection, "tiny")
         if len(attempts) == 1:
             pid = connection.scalar(text("SELECT pg_backend_pid()"))
             postgres.execute(f"SELECT pg_terminate_backend({pid})")
@@ -1020,10 +1020,10 @@ def test_two_that_wait_for_each_other_both_get_through(postgres_url: str, sweep:
     def crosswise(first: str, second: str) -> None:
         def work(connection: Connection) -> None:
             attempts.append(first)
-            sweeps.lock(connection, first)
+            registered_sweeps.lock(connection, first)
             if len(attempts) <= 2:
                 meeting.wait(10)
-            sweeps.lock(connection, second)
+            registered_sweeps.lock(connection, second)
 
         store._database.write(work)
 
@@ -1201,7 +1201,7 @@ def test_a_postgresql_database_without_an_encoding_gives_texts(
     postgres.execute(f"CREATE DATABASE {name} ENCODING 'SQL_ASCII' TEMPLATE template0 {locale}")
     try:
         with closing(Store(postgres.url(name))) as store:
-            service.register(store, sweep)
+            lifecycle.register(store, sweep)
             assert store.names() == ("tiny",)
             assert store.sweep("tiny") == sweep
     finally:

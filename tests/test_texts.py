@@ -14,13 +14,13 @@ from optuna.study import StudyDirection
 from sqlalchemy import String, Text, inspect, select, text
 from test_schema import alembic
 
+from sweeper.config import Choice, Sweep
 from sweeper.errors import InputError, SchemaError, StorageError, UnknownSweepError
 from sweeper.search import Search
 from sweeper.search.samplers import brief
-from sweeper.spec import Choice, Sweep
 from sweeper.store import Store, tables
 from sweeper.store.database import Database
-from sweeper.store.url import parse
+from sweeper.store.storage_url import parse
 
 LONG = 7000
 """Values of a choice, which takes more than 64 KB as JSON."""

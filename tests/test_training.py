@@ -10,18 +10,17 @@ import torch
 from packs import RECIPE, config, every_method, facts, penalty, small_images
 from torch import Tensor, nn
 
-from sweeper import models
-from sweeper.datasets import Data, load
 from sweeper.errors import Interrupted
-from sweeper.training import methods, train
-from sweeper.training.counting import constant_inputs, effective
-from sweeper.training.fitting import Schedule, Slice, fit
+from sweeper.training import methods, models
+from sweeper.training.datasets import Data, load
+from sweeper.training.determinism import numerics
 from sweeper.training.methods import Setting
-from sweeper.training.network import Network
-from sweeper.training.numerics import numerics
-from sweeper.training.pack import nothing
+from sweeper.training.pack import nothing, train
+from sweeper.training.parameter_counts import constant_inputs, effective
 from sweeper.training.pruning import magnitudes, masks
 from sweeper.training.stack import Sink
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Schedule, Slice, fit
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from fakes import small_sweep
 
-from sweeper import datasets
 from sweeper.errors import PluginError, SpecError
-from sweeper.tryout import try_out
+from sweeper.operations.try_out import try_out
+from sweeper.training import datasets
 from sweeper.worker.trainer import Trainer
 
 TESTS = str(Path(__file__).parent)

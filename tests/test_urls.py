@@ -12,10 +12,10 @@ from sqlalchemy import Connection
 
 from sweeper import api
 from sweeper.cli import main
+from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError
-from sweeper.spec import Sweep
-from sweeper.store import Store, place
-from sweeper.store.url import holds_password, parse
+from sweeper.store import Store, filesystem
+from sweeper.store.storage_url import holds_password, parse
 
 URL = "postgresql://me@db/sweeps"
 
@@ -187,7 +187,7 @@ def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     file = tmp_path / "mountinfo"
     folder = str(tmp_path).replace(" ", "\\040")
     file.write_text(f"{MOUNTS}40 27 0:50 / {folder}/far rw - nfs server:/far rw\n")
-    monkeypatch.setattr(place, "MOUNTS", file)
+    monkeypatch.setattr(filesystem, "MOUNTS", file)
     return file
 
 
@@ -207,18 +207,18 @@ def mounts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_file_system_is_that_of_the_longest_mount_point(
     path: str, kind: str, network: bool, mounts: Path
 ) -> None:
-    assert place.filesystem(Path(path), mounts) == kind
-    assert place.is_between_machines(kind) == network
+    assert filesystem.filesystem(Path(path), mounts) == kind
+    assert filesystem.is_between_machines(kind) == network
 
 
 def test_a_link_is_followed(tmp_path: Path, mounts: Path) -> None:
     (tmp_path / "near.db").symlink_to(tmp_path / "far" / "x.db")
-    assert place.filesystem(tmp_path / "near.db", mounts) == "nfs"
+    assert filesystem.filesystem(tmp_path / "near.db", mounts) == "nfs"
 
 
 def test_no_list_of_mounts_refuses_nothing(tmp_path: Path) -> None:
-    assert place.filesystem(tmp_path, tmp_path / "missing") == ""
-    place.refuse_network(tmp_path / "x.db", tmp_path / "missing")
+    assert filesystem.filesystem(tmp_path, tmp_path / "missing") == ""
+    filesystem.refuse_network(tmp_path / "x.db", tmp_path / "missing")
 
 
 NETWORKS = """
@@ -229,12 +229,12 @@ gfs2 davfs fuse.s3fs fuse.rclone
 
 @pytest.mark.parametrize("kind", NETWORKS.split())
 def test_what_reaches_over_a_network_is_known(kind: str) -> None:
-    assert place.is_between_machines(kind)
+    assert filesystem.is_between_machines(kind)
 
 
 def test_this_machines_disks_are_fine() -> None:
     for kind in ("ext4", "xfs", "btrfs", "zfs", "overlay", "tmpfs", "apfs", "fuseblk", ""):
-        assert not place.is_between_machines(kind)
+        assert not filesystem.is_between_machines(kind)
 
 
 def test_sqlite_on_a_network_is_refused_before_anything_is_made(
@@ -317,9 +317,9 @@ def test_more_gpus_than_sqlite_has_workers_for_are_no_error(
     ) -> None:
         asked.append(len(devices))
 
-    monkeypatch.setattr("sweeper.launch.local.run_workers", run_workers)
-    monkeypatch.setattr("sweeper.launch.machine.gpus", lambda: 16)
-    monkeypatch.setattr("sweeper.launch.machine._torch_knows_gpus", lambda: True)
+    monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", run_workers)
+    monkeypatch.setattr("sweeper.worker.launch.machine.gpus", lambda: 16)
+    monkeypatch.setattr("sweeper.worker.launch.machine._torch_knows_gpus", lambda: True)
     api.run(small_sweep(), sqlite_url)
     assert asked == [8]
 

@@ -12,18 +12,17 @@ import pytest
 from factories import make_fact, make_judged, make_provenance, make_status, make_sweep
 from test_report import readable
 
-from sweeper import showing
-from sweeper.answers import Confirmation
-from sweeper.confirming import Confirmed, confirmation, confirmed, curves, within
-from sweeper.dashboard.sweeps.payloads import confirmed_payload
-from sweeper.fronts import fronts, paired_ratio
+from sweeper.analysis import fronts, paired_ratio
+from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.confirmation import Confirmed, confirmation, confirmed, curves, within
+from sweeper.analysis.family_comparison import best, gaps, sentence, versus
+from sweeper.config import Arm, Sweep
+from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
 from sweeper.plots import confirmed_view
-from sweeper.report import write_report
-from sweeper.report.confirmations import gaps_table, versus_table
-from sweeper.report.page import page
-from sweeper.results import DriftCheck, Fact, Redone
-from sweeper.spec import Arm, Sweep
-from sweeper.verdict import best, gaps, sentence, versus
+from sweeper.report import optuna_note, write_report
+from sweeper.report.confirmation_section import gaps_table, versus_table
+from sweeper.report.html_page import page
+from sweeper.types import DriftCheck, Fact, Redone
 
 AUTO = {"log_uniform": [1e-4, 1e-1]}
 ARMS: Mapping[str, Any] = {
@@ -305,8 +304,8 @@ def shown(sweep: Sweep, facts: list[Fact], again: Confirmation) -> dict[str, str
     return {
         "report": readable(page(sweep, status, facts, again=again)),
         "page": confirmed_payload(again, {})["answer"],
-        "note": showing.note(sweep, status, fronts(facts, sweep), studies={}, again=again),
-        "own note": showing.confirmed_note(again, studies={}),
+        "note": optuna_note.note(sweep, status, fronts(facts, sweep), studies={}, again=again),
+        "own note": optuna_note.confirmed_note(again, studies={}),
     }
 
 

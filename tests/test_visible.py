@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from test_cli import finished_database  # noqa: F401
 
-from sweeper.visible import visible
+from sweeper.redact import visible
 
 CLIPBOARD, CLEAR, LINK = "\x1b]52;c;ZXZpbA==\x07", "\x1b[2J", "\x1b]8;;http://evil.example\x1b\\"
 HOSTILE = f"{CLIPBOARD}{CLEAR}{LINK}\u202e\u2066\x9b2J[red]red[/red][link=http://evil.example]\x7f"
@@ -120,7 +120,7 @@ def test_what_is_printed_while_a_table_renews_itself_does_nothing_to_a_terminal(
     tmp_path: Path,
 ) -> None:
     program = (
-        "import sys, sweeper.cli.app as app\nfrom sweeper.cli.progress import Progress\n"
+        "import sys, sweeper.cli.app as app\nfrom sweeper.cli.progress_bars import Progress\n"
         "from sweeper.cli.common import table, warn\n"
         "def shown(**_):\n"
         "  with Progress() as progress:\n"

@@ -27,8 +27,8 @@ from test_end_to_end import finish, sweeper
 from sweeper.errors import InputError
 from sweeper.search.artifacts import artifact_store
 from sweeper.store import Store
-from sweeper.training import train
-from sweeper.training.weights import decoded, encoded, judged_again
+from sweeper.training.checkpoint import decoded, encoded, judged_again
+from sweeper.training.pack import train
 
 STUDY = """
 name: tiny

@@ -24,7 +24,8 @@ from fakes import (
     small_sweep,
 )
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import (
     DataError,
     InputError,
@@ -33,12 +34,11 @@ from sweeper.errors import (
     TrainingError,
     UnknownSweepError,
 )
-from sweeper.results import ProbePoint, TrialConfig, TrialResult
 from sweeper.search import Owner, Search
-from sweeper.spec import Sweep
 from sweeper.store import Store
-from sweeper.worker import work
+from sweeper.types import ProbePoint, TrialConfig, TrialResult
 from sweeper.worker.lease import PARENT
+from sweeper.worker.worker_loop import work
 
 HERE = Path(__file__).parent
 
@@ -124,7 +124,7 @@ def test_facts_do_not_depend_on_the_number_of_workers(sampler: str, tmp_path: Pa
     found = []
     for workers in (1, 3):
         store = Store(f"sqlite:///{tmp_path}/{workers}.db")
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         failures: list[BaseException] = []
 
         def run(store: Store = store, failures: list[BaseException] = failures) -> None:
@@ -149,7 +149,7 @@ def test_facts_do_not_depend_on_the_number_of_workers(sampler: str, tmp_path: Pa
 
 def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     with worker_process(store.url, "--delay", "60") as process:
         wait_for(lambda: claimed(store) > 0 and "RUNNING" in states(store))
         process.send_signal(signal.SIGKILL)
@@ -165,7 +165,7 @@ def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_gives_slots_back_within_ten_seconds(store: Store, number: signal.Signals) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     with worker_process(store.url, "--delay", "60") as process:
         wait_for(lambda: claimed(store) > 0)
         process.send_signal(number)
@@ -177,7 +177,7 @@ def test_a_signal_gives_slots_back_within_ten_seconds(store: Store, number: sign
 
 
 def test_a_worker_hears_sigterm_though_its_launcher_did_not(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     deaf = ["sh", "-c", 'trap "" TERM HUP; exec "$0" "$@"', sys.executable]
     with subprocess.Popen(
         [*deaf, str(HERE / "fakes.py"), "tiny", "--delay", "60"],
@@ -198,10 +198,10 @@ def test_a_worker_hears_sigterm_though_its_launcher_did_not(store: Store) -> Non
 BUSY = """\
 import sys, time
 from fakes import fake_probe
-from sweeper.catalogue import load
+from sweeper.config.registry import load
 from sweeper.errors import SweeperError
 from sweeper.store import Store
-from sweeper.worker import leaving, loop
+from sweeper.worker import forced_exit, worker_loop
 
 def busy(*_, **__):
     print("busy", flush=True)
@@ -211,12 +211,12 @@ def loads(*_, **__):
     return load("slow_to_load:make")
 
 if sys.argv[2] == "training":
-    leaving.LIMIT = 1.0
+    forced_exit.LIMIT = 1.0
     how = dict(train=busy, probe=fake_probe, pack=2)
 else:
-    loop.Trainer, how = loads, {}
+    worker_loop.Trainer, how = loads, {}
 try:
-    loop.work("tiny", Store(sys.argv[1]), alone=True, **how)
+    worker_loop.work("tiny", Store(sys.argv[1]), alone=True, **how)
 except SweeperError as error:
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
     sys.exit(error.exit_code)
@@ -234,7 +234,7 @@ except SweeperError as error:
 def test_a_busy_worker_gives_its_slots_back_and_ends(
     store: Store, tmp_path: Path, where: str, said: str
 ) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     (tmp_path / "slow_to_load.py").write_text(
         "import time\nprint('busy', flush=True)\ntime.sleep(300)"
     )
@@ -263,7 +263,7 @@ def test_a_busy_worker_gives_its_slots_back_and_ends(
 
 
 def test_a_worker_stops_when_its_launcher_is_gone(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     # A shell between us and the worker is its launcher; we kill it with -9.
     script = f'"{sys.executable}" "{HERE / "fakes.py"}" tiny --delay 60 & echo $!; wait'
     launcher = subprocess.Popen(
@@ -289,7 +289,7 @@ def test_a_worker_stops_when_its_launcher_is_gone(store: Store) -> None:
 
 def test_a_worker_with_its_own_training_loads_no_torch(sqlite_url: str) -> None:
     store = Store(sqlite_url)
-    service.register(store, small_sweep(search={"sampler": "qmc", "trials": 1}))
+    lifecycle.register(store, small_sweep(search={"sampler": "qmc", "trials": 1}))
     with worker_process(store.url) as process:
         output, _ = process.communicate(timeout=120)
     assert process.returncode == 0, output
@@ -302,7 +302,7 @@ def test_a_crash_between_record_and_tell_is_mended_from_the_fact(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     with monkeypatch.context() as patch:
 
         def crash(*arguments: object) -> None:
@@ -313,7 +313,7 @@ def test_a_crash_between_record_and_tell_is_mended_from_the_fact(
             work("tiny", store, pack=3, train=fake_train)
     assert len(store.untold("tiny")) == 3
     assert store.status("tiny").done == 3
-    service.mend(store, "tiny")
+    lifecycle.mend(store, "tiny")
     assert store.untold("tiny") == ()
     assert work("tiny", store, pack=3, train=fake_train) == 15
     assert_exact(store, sweep)
@@ -323,7 +323,7 @@ def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
     store: Store,
 ) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
 
     def stop_early(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
         if store.status("tiny").done >= 6:
@@ -336,7 +336,7 @@ def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
     search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
     search.delete()
     search.close()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=3, train=fake_train)
     after = store.results("tiny")
     assert len(after) == 18
@@ -344,14 +344,14 @@ def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
 
 
 def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
 
     def replaced(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
-        with service.searching(store, small_sweep()) as search:
+        with lifecycle.searching(store, small_sweep()) as search:
             search.delete()
         store.delete("tiny")
         time.sleep(0.01)
-        service.register(store, small_sweep(training={"epochs": 7, "learning_rate": 0.1}))
+        lifecycle.register(store, small_sweep(training={"epochs": 7, "learning_rate": 0.1}))
         return fake_train(configs, *arguments, **options)
 
     with pytest.raises(UnknownSweepError, match="registered anew"):
@@ -361,7 +361,7 @@ def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store:
 
 def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Store) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
     search.delete()
     with pytest.raises(UnknownSweepError, match="study is gone"):
@@ -371,27 +371,27 @@ def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Stor
 
 def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: Store) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     worker = store.join("tiny", device="cpu")
     search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
     slot = next(one for one in store.claim(worker, 3) if one.arm == "l1")
     orphan, trial = (search.ask([slot])[slot].trial for _ in range(2))
-    service.mend(store, "tiny")
+    lifecycle.mend(store, "tiny")
     assert search.running("tiny/l1/0") == (orphan, trial)  # one of them is about to be linked
     store.link(worker, {slot: trial})
     for other in store.claim(worker, 9):
         store.link(worker, {other: 99})
-    service.mend(store, "tiny")
+    lifecycle.mend(store, "tiny")
     assert search.running("tiny/l1/0") == (trial,)
     store.leave(worker)
-    service.mend(store, "tiny")
+    lifecycle.mend(store, "tiny")
     assert search.running("tiny/l1/0") == ()
     search.close()
 
 
 def test_stop_ends_workers_quietly_and_register_goes_on(store: Store) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
 
     def stop(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
         store.stop("tiny")
@@ -400,7 +400,7 @@ def test_stop_ends_workers_quietly_and_register_goes_on(store: Store) -> None:
     assert work("tiny", store, train=stop) == 0
     assert claimed(store) == 0
     assert work("tiny", store, train=fake_train) == 0  # stopped is stopped
-    assert service.register(store, sweep) == "resumed"
+    assert lifecycle.register(store, sweep) == "resumed"
     assert work("tiny", store, train=fake_train) == 18
     assert_exact(store, sweep)
 
@@ -410,7 +410,7 @@ def test_a_worker_that_lost_its_lease_drops_its_slots_without_harm(
 ) -> None:
     sweep = small_sweep()
     store = Store(storage_url, lease_seconds=4.0)
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     frozen: list[str] = []
 
     def alive() -> list[str]:
@@ -444,7 +444,7 @@ def test_a_worker_that_lost_its_lease_drops_its_slots_without_harm(
 
 
 def test_the_same_failure_three_times_ends_the_worker_in_one_line(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     attempts: list[int] = []
 
     def broken(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
@@ -468,7 +468,7 @@ def test_the_same_failure_three_times_ends_the_worker_in_one_line(store: Store) 
 
 def test_a_failure_that_passes_is_forgiven(store: Store) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     attempts: list[int] = []
 
     def flaky(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
@@ -482,7 +482,7 @@ def test_a_failure_that_passes_is_forgiven(store: Store) -> None:
 
 
 def test_a_mistake_of_the_user_is_not_tried_again(store: Store) -> None:
-    service.register(store, small_sweep())
+    lifecycle.register(store, small_sweep())
     attempts: list[int] = []
 
     def missing(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
@@ -497,7 +497,7 @@ def test_a_mistake_of_the_user_is_not_tried_again(store: Store) -> None:
 
 def test_a_finished_sweep_is_left_as_it_is(store: Store) -> None:
     sweep = small_sweep()
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
     work("tiny", store, train=fake_train)
     before = facts(store), states(store)
     assert work("tiny", store, train=fake_train) == 0
@@ -509,10 +509,10 @@ def test_an_arm_that_is_added_while_a_worker_trains_is_trained_too(store: Store)
     more = small_sweep(
         arms={**sweep.model_dump()["arms"], "l2": {"penalty": "l2", "strength": 0.1}}
     )
-    service.register(store, sweep)
+    lifecycle.register(store, sweep)
 
     def extend(configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Any) -> Any:
-        service.register(store, more, extend=True)
+        lifecycle.register(store, more, extend=True)
         return fake_train(configs, data, device, tick=tick)
 
     assert work("tiny", store, train=extend) == 24
@@ -532,7 +532,7 @@ def own_store(tmp_path: Path) -> Iterator[Store]:
 
 def test_strengths_are_searched_in_the_range_of_their_probe(own_store: Store) -> None:
     sweep = auto_sweep(search={"sampler": "qmc"})
-    service.register(own_store, sweep)
+    lifecycle.register(own_store, sweep)
     said: list[str] = []
     work("tiny", own_store, pack=4, train=fake_train, probe=fake_probe, on_event=said.append)
     assert_exact(own_store, sweep)
@@ -556,7 +556,7 @@ def test_facts_with_probes_do_not_depend_on_the_number_of_workers(tmp_path: Path
     found = []
     for name, workers, pack in (("one", 1, 16), ("three", 3, 2)):
         store = Store(f"sqlite:///{tmp_path / name}.db")
-        service.register(store, auto_sweep(search={"sampler": "tpe"}))
+        lifecycle.register(store, auto_sweep(search={"sampler": "tpe"}))
         run = partial(work, "tiny", store, pack=pack, train=fake_train, probe=fake_probe)
         if workers == 1:
             run()
@@ -573,7 +573,7 @@ def test_facts_with_probes_do_not_depend_on_the_number_of_workers(tmp_path: Path
 
 
 def test_a_worker_killed_in_a_probe_leaves_it_to_the_next(own_store: Store) -> None:
-    service.register(own_store, auto_sweep())
+    lifecycle.register(own_store, auto_sweep())
 
     def dying(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
@@ -586,7 +586,7 @@ def test_a_worker_killed_in_a_probe_leaves_it_to_the_next(own_store: Store) -> N
 
 
 def test_a_probe_without_a_range_ends_the_worker_with_one_line(own_store: Store) -> None:
-    service.register(own_store, auto_sweep())
+    lifecycle.register(own_store, auto_sweep())
 
     def hopeless(*_: Any, **__: Any) -> tuple[tuple[ProbePoint, ...], float]:
         return tuple(ProbePoint(k, "collapsed", 0.1, 10, 0.0) for k in (0.0, 1.0)), 0.1
@@ -601,7 +601,7 @@ def test_a_probe_without_a_range_ends_the_worker_with_one_line(own_store: Store)
 
 
 def test_a_probe_that_fails_three_times_ends_the_worker(own_store: Store) -> None:
-    service.register(own_store, auto_sweep())
+    lifecycle.register(own_store, auto_sweep())
     calls = []
 
     def failing(*_: Any, **__: Any) -> Any:
@@ -616,10 +616,10 @@ def test_a_probe_that_fails_three_times_ends_the_worker(own_store: Store) -> Non
 def test_an_arm_that_is_added_later_gets_its_probe_too(own_store: Store) -> None:
     arms: dict[str, Any] = {"dense": {}}
     first = small_sweep(arms=arms)
-    service.register(own_store, first)
+    lifecycle.register(own_store, first)
     work("tiny", own_store, train=fake_train, probe=fake_probe)
     more = small_sweep(arms={**arms, "l1": {"penalty": "l1", "strength": "auto"}})
-    service.register(own_store, more, extend=True)
+    lifecycle.register(own_store, more, extend=True)
     work("tiny", own_store, train=fake_train, probe=fake_probe)
     assert_exact(own_store, more)
     assert own_store.status("tiny").probed == 1

@@ -21,7 +21,7 @@ from test_connections import HALF, holding, is_served
 from test_metrics import scraped, value
 
 from sweeper.dashboard import wsgi
-from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE
+from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.store import Store
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

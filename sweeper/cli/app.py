@@ -10,23 +10,23 @@ from typing import Annotated
 
 import typer
 
-from sweeper import interrupts
-from sweeper.catalogue import FOLDER
 from sweeper.cli import (
-    dashboards,
-    doctor,
-    files,
-    launching,
-    moving,
-    outcomes,
-    regularizers,
-    running,
-    sweeps,
-    verifying,
+    dashboard_command,
+    doctor_command,
+    export_commands,
+    launch_commands,
+    regularizers_command,
+    result_commands,
+    run_commands,
+    study_file_commands,
+    sweep_commands,
+    verify_commands,
 )
 from sweeper.cli.common import typed, without_secrets
+from sweeper.config.registry import FOLDER
 from sweeper.errors import InputError, SweeperError
-from sweeper.visible import VisibleStream
+from sweeper.redact import VisibleStream
+from sweeper.worker import interrupts
 
 app = typer.Typer(
     name="sweeper",
@@ -38,16 +38,16 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for module in (
-    running,
-    launching,
-    files,
-    regularizers,
-    outcomes,
-    moving,
-    verifying,
-    dashboards,
-    sweeps,
-    doctor,
+    run_commands,
+    launch_commands,
+    study_file_commands,
+    regularizers_command,
+    result_commands,
+    export_commands,
+    verify_commands,
+    dashboard_command,
+    sweep_commands,
+    doctor_command,
 ):
     module.register(app)
 

@@ -16,7 +16,7 @@ import typer
 
 from sweeper.api import DEFAULT_STORAGE, STORAGE_VARIABLE
 from sweeper.errors import InputError
-from sweeper.visible import VisibleStream, visible
+from sweeper.redact import VisibleStream, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -46,7 +46,7 @@ def _discreet(context: typer.Context, storage: str) -> str:
     """Refuse a password that the whole machine can read. Raises InputError."""
     source = context.get_parameter_source("storage")
     if source is not None and source.name == "COMMANDLINE":
-        from sweeper.store.url import PASSWORD_VARIABLE, holds_password
+        from sweeper.store.storage_url import PASSWORD_VARIABLE, holds_password
 
         if holds_password(storage):
             raise InputError(
@@ -112,7 +112,7 @@ def opened(
     `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database
     that is away, and says so. `known` as of `Store`.
     """
-    from sweeper.patience import SERVICE, Patience, saying
+    from sweeper.retry import SERVICE, Patience, saying
     from sweeper.store import Store
 
     store = Store(storage, patience=Patience(SERVICE, saying(warn)) if waits else None, known=known)
@@ -196,7 +196,7 @@ def dashboard_command(store: "Store", given: str) -> str:
     """Return the command that opens the dashboard on this storage; it never holds a password."""
     if given in {DEFAULT_STORAGE, os.environ.get(STORAGE_VARIABLE)}:
         return "sweeper dashboard"
-    from sweeper.store.url import holds_password
+    from sweeper.store.storage_url import holds_password
 
     if not holds_password(given):
         return shlex.join(["sweeper", "dashboard", "--storage", given])

@@ -8,7 +8,7 @@ from rich.segment import Segment
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from sweeper.visible import visible
+from sweeper.redact import visible
 
 
 class Terminal(Console):

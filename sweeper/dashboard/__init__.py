@@ -7,14 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeper.dashboard.application import Application
-    from sweeper.dashboard.server import serve
-    from sweeper.dashboard.tokens import configured
+    from sweeper.dashboard.server.application import Application
+    from sweeper.dashboard.server.serve import serve
+    from sweeper.dashboard.server.tokens import configured
 
 _HOME = {
-    "Application": "sweeper.dashboard.application",
-    "configured": "sweeper.dashboard.tokens",
-    "serve": "sweeper.dashboard.server",
+    "Application": "sweeper.dashboard.server.application",
+    "configured": "sweeper.dashboard.server.tokens",
+    "serve": "sweeper.dashboard.server.serve",
 }
 
 __all__ = ["Application", "configured", "serve"]

@@ -10,7 +10,7 @@ from typing import Any
 from gunicorn.workers.base import Worker as Base
 from waitress.task import ThreadedTaskDispatcher
 
-from sweeper.dashboard.connections import Server
+from sweeper.dashboard.server.connections import Server
 
 
 class Worker(Base):  # type: ignore[misc]  # gunicorn ships no type hints

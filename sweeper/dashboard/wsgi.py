@@ -24,12 +24,12 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sweeper.dashboard import pages
-from sweeper.dashboard.guesses import proxies
-from sweeper.dashboard.logs import Log
-from sweeper.dashboard.tokens import FILE_VARIABLE, VARIABLE, configured
+from sweeper.dashboard.server import login_page
+from sweeper.dashboard.server.access_log import Log
+from sweeper.dashboard.server.login_attempts import proxies
+from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, configured
 from sweeper.errors import InputError, SweeperError, choices
-from sweeper.visible import visible
+from sweeper.redact import visible
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -62,7 +62,7 @@ def application(environment: Mapping[str, str] = os.environ) -> "WSGIApplication
 
 def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplication":
     """Begin all that serves. Raises InputError and StorageError."""
-    from sweeper.dashboard.server import site
+    from sweeper.dashboard.server.serve import site
     from sweeper.store import Store
 
     token = configured(environment)
@@ -109,6 +109,6 @@ def _of_this_process(app: "WSGIApplication") -> "WSGIApplication":
         if os.getpid() == process:
             return app(environ, start)
         reason = "loaded before the fork: start the server without preloading (--preload)"
-        return pages.refused(HTTPStatus.SERVICE_UNAVAILABLE, reason).send(start, head=False)
+        return login_page.refused(HTTPStatus.SERVICE_UNAVAILABLE, reason).send(start, head=False)
 
     return application

@@ -1,10 +1,16 @@
 """Fronts as pictures, in two steps: gather plain values (`views`), then draw them (`figures`)."""
 
-from sweeper.plots.confirmed import confirmed_view
-from sweeper.plots.effort import effort_view
-from sweeper.plots.figures import density_curves, draw, javascript, overlay, packed_javascript
-from sweeper.plots.hypervolume import RangeView, draw_ranges, hypervolume_view
+from sweeper.plots.confirmation_view import confirmed_view
+from sweeper.plots.effort_view import effort_view
+from sweeper.plots.hypervolume_view import RangeView, draw_ranges, hypervolume_view
 from sweeper.plots.images import save_figure
+from sweeper.plots.plotly_figures import (
+    density_curves,
+    draw,
+    javascript,
+    overlay,
+    packed_javascript,
+)
 from sweeper.plots.views import Dot, Series, View, curve_view, front_view, leading
 
 __all__ = [

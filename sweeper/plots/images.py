@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from sweeper.atomic_write import write_whole
 from sweeper.errors import InputError, SweeperError, choices
-from sweeper.writing import write_whole
 
 FORMATS = ("jpeg", "jpg", "pdf", "png", "svg", "webp")
 INSTALL = "install Chrome or Chromium, or run kaleido_get_chrome"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweeper.fronts import (
+from sweeper.analysis import (
     LEVELS,
     Front,
     FrontPoint,
@@ -16,9 +16,9 @@ from sweeper.fronts import (
     fronts,
     selection,
 )
-from sweeper.plots.published import Published, published
-from sweeper.results import Accuracy, CurvePoint, Fact
-from sweeper.spec import Sweep
+from sweeper.config import Sweep
+from sweeper.plots.published_points import Published, published
+from sweeper.types import Accuracy, CurvePoint, Fact
 
 # Okabe and Ito (2008), told apart with any colour vision; their yellow is left out, since a thin
 # line of it cannot be seen on white.

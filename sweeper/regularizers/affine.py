@@ -7,11 +7,11 @@ hyperparameters, step and strength [pack] or numbers.
 
 from torch import Tensor
 
-from sweeper.regularizers import reductions
+from sweeper.kernels import reductions
+from sweeper.kernels.slopes import Affine, Scaled
 from sweeper.regularizers.groups import By, root_of_size
-from sweeper.regularizers.masses import entropy, log
-from sweeper.regularizers.slopes import Affine, Scaled
-from sweeper.regularizers.sums import Hyper, nonzero, per_network
+from sweeper.regularizers.marginals import entropy, log
+from sweeper.regularizers.ops import Hyper, nonzero, per_network
 
 
 def l1(weight: Tensor) -> Affine:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import Hyper, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import Hyper, per_network, shrink_in_place, total
 
 
 def log_sum(weight: Tensor, *, eps: Hyper = 1e-2) -> Tensor:

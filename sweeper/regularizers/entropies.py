@@ -12,8 +12,8 @@ constant in the gradient; without it the gradient falls as 1/S while the matrix 
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.masses import entropy, log, log_masses, masses, over
-from sweeper.regularizers.sums import Hyper, nonzero, per_network, total
+from sweeper.regularizers.marginals import entropy, log, log_masses, masses, over
+from sweeper.regularizers.ops import Hyper, nonzero, per_network, total
 
 
 def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:

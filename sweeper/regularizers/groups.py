@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import Hyper, nonzero, per_network, shrink_towards_zero, total
+from sweeper.regularizers.ops import Hyper, nonzero, per_network, shrink_towards_zero, total
 
 By = Literal["input", "neuron"]
 

@@ -9,7 +9,7 @@ first: squares of 1e-20 and 1e20 do not exist in float32.
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import nonzero, total
+from sweeper.regularizers.ops import nonzero, total
 
 
 def hoyer(weight: Tensor) -> Tensor:

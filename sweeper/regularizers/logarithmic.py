@@ -9,11 +9,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sweeper.regularizers import reductions
+from sweeper.kernels import reductions
+from sweeper.kernels.slopes import Logarithmic, Power, per_pack
 from sweeper.regularizers.entropies import log_moment, step_from_one
-from sweeper.regularizers.masses import log
-from sweeper.regularizers.slopes import Logarithmic, Power, per_pack
-from sweeper.regularizers.sums import Hyper, nonzero, per_network
+from sweeper.regularizers.marginals import log
+from sweeper.regularizers.ops import Hyper, nonzero, per_network
 
 
 def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Logarithmic:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import Hyper, per_network, shrink_towards_zero, total
+from sweeper.regularizers.ops import Hyper, per_network, shrink_towards_zero, total
 
 
 def zero(weight: Tensor) -> Tensor:

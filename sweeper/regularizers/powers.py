@@ -5,13 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.sums import (
-    Hyper,
-    nonzero,
-    per_network,
-    shrink_in_place,
-    total,
-)
+from sweeper.regularizers.ops import Hyper, nonzero, per_network, shrink_in_place, total
 
 
 def l_half(weight: Tensor) -> Tensor:

@@ -12,27 +12,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweeper.compiled import Array, by_hand, compiled, flat, inlined
-from sweeper.regularizers import affine, clipped, concave, kernels, powers
+from sweeper.kernels import apply
+from sweeper.kernels.fast_math import shrunk
+from sweeper.kernels.jit import Array, by_hand, compiled, flat, inlined
+from sweeper.regularizers import affine, concave, mcp_scad, powers
 from sweeper.regularizers.groups import By
-from sweeper.regularizers.steps import shrunk
-from sweeper.regularizers.sums import Hyper, per_network
+from sweeper.regularizers.ops import Hyper, per_network
 
 
 def l1(weight: Tensor, *, step: Hyper, strength: Hyper) -> None:
     """S(v, t)."""
-    kernels.scale_(weight, affine.l1_prox(weight, step=step, strength=strength))
+    apply.scale_(weight, affine.l1_prox(weight, step=step, strength=strength))
 
 
 def l2(weight: Tensor, *, step: Hyper, strength: Hyper) -> None:
     """v / (1 + 2t)."""
-    kernels.scale_(weight, affine.l2_prox(weight, step=step, strength=strength))
+    apply.scale_(weight, affine.l2_prox(weight, step=step, strength=strength))
 
 
 def elastic_net(weight: Tensor, *, step: Hyper, strength: Hyper, ridge: Hyper = 1.0) -> None:
     """S(v, t) / (1 + 2 t ridge)."""
     scaled = affine.elastic_net_prox(weight, step=step, strength=strength, ridge=ridge)
-    kernels.scale_(weight, scaled)
+    apply.scale_(weight, scaled)
 
 
 def group_lasso(weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input") -> None:
@@ -47,7 +48,7 @@ def sparse_group_lasso(
     scaled = affine.sparse_group_lasso_prox(
         weight, step=step, strength=strength, by=by, l1_ratio=l1_ratio
     )
-    kernels.scale_(weight, scaled)
+    apply.scale_(weight, scaled)
 
 
 @inlined
@@ -165,7 +166,7 @@ def _clipped(weight: Array, bound: Array, factor: Array, most: Array) -> None:
 def mcp(weight: Tensor, *, step: Hyper, strength: Hyper, gamma: Hyper = 3.0) -> None:
     """v - sign(v) min(|v|, max(gamma lambda - |v|, 0) step / (gamma - step))."""
     if not by_hand(weight):
-        weight.copy_(clipped.mcp_prox(weight, step=step, strength=strength, gamma=gamma))
+        weight.copy_(mcp_scad.mcp_prox(weight, step=step, strength=strength, gamma=gamma))
         return
     step, gamma = per_network(step, weight), per_network(gamma, weight)
     bound = gamma * per_network(strength, weight)
@@ -175,7 +176,7 @@ def mcp(weight: Tensor, *, step: Hyper, strength: Hyper, gamma: Hyper = 3.0) -> 
 def scad(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hyper = 3.7) -> None:
     """v - sign(v) min(|v|, step lambda, max(a lambda - |v|, 0) step / (a - 1 - step))."""
     if not by_hand(weight):
-        weight.copy_(clipped.scad_prox(weight, step=step, strength=strength, a=a))
+        weight.copy_(mcp_scad.scad_prox(weight, step=step, strength=strength, a=a))
         return
     step, strength = per_network(step, weight), per_network(strength, weight)
     a = per_network(a, weight)

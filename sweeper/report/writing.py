@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeper.answers import Confirmation
-from sweeper.report.page import page
-from sweeper.results import DriftCheck, Fact, FoundBracket, SweepStatus
-from sweeper.spec import Sweep
-from sweeper.writing import write_whole
+from sweeper.analysis.conclusion import Confirmation
+from sweeper.atomic_write import write_whole
+from sweeper.config import Sweep
+from sweeper.report.html_page import page
+from sweeper.types import DriftCheck, Fact, FoundBracket, SweepStatus
 
 
 def write_report(

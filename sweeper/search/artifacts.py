@@ -27,7 +27,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
 from sweeper.errors import InputError, StorageError
-from sweeper.search.retry import is_of_the_database
+from sweeper.search.optuna_retry import is_of_the_database
 
 NETWORK = ".safetensors"
 """How the names of kept networks end."""

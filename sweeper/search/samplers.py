@@ -31,12 +31,12 @@ from optuna.samplers import (
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
-from sweeper.catalogue import SAMPLERS
+from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
+from sweeper.config.registry import SAMPLERS
 from sweeper.errors import InputError
-from sweeper.results import Scalar
-from sweeper.search.grids import Grid
-from sweeper.search.quiet import quiet
-from sweeper.spec import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
+from sweeper.search.grid_sampler import Grid
+from sweeper.search.optuna_warnings import quiet
+from sweeper.types import Scalar
 
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
 Space = dict[str, BaseDistribution]

@@ -11,19 +11,19 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
+from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
-from sweeper.patience import Patience
-from sweeper.results import Fact, Scalar, Slot, TrialConfig, TrialResult
-from sweeper.search import rows
+from sweeper.retry import Patience
+from sweeper.search import optuna_tables
 from sweeper.search.artifacts import Kept, artifact_store, find, put, upload
-from sweeper.search.index import StudyIndex
-from sweeper.search.notes import arm_note
-from sweeper.search.outcomes import by_test, told
-from sweeper.search.owners import METRICS, Owner
-from sweeper.search.publish import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
-from sweeper.search.retry import retry
+from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
+from sweeper.search.note_texts import arm_note
+from sweeper.search.objective_values import by_test, told
+from sweeper.search.optuna_retry import retry
 from sweeper.search.samplers import Params, Proposals, Space, Told, brief, space_of
-from sweeper.spec import Sweep
+from sweeper.search.study_index import StudyIndex
+from sweeper.search.study_owner import METRICS, Owner
+from sweeper.types import Fact, Scalar, Slot, TrialConfig, TrialResult
 
 T = TypeVar("T")
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -200,7 +200,7 @@ class Search:
 
         def write() -> None:
             self._index.guard(study, known)
-            rows.attach(self._backend, known, key, value)
+            optuna_tables.attach(self._backend, known, key, value)
 
         with self._index.gone(study):
             self._retry(write)
@@ -241,7 +241,7 @@ class Search:
         def write() -> None:
             known = self._storage.get_study_system_attrs(id_)
             if new := changed(known, chunks, gone):
-                rows.replace(self._backend, id_, owner.mark(id_), new)
+                optuna_tables.replace(self._backend, id_, owner.mark(id_), new)
 
         with self._index.gone(owner.sweep):
             self._retry(write)
@@ -262,7 +262,7 @@ class Search:
     def _space(self, arm: str) -> Space:
         """Return the searched parameters of an arm as they are kept."""
         space = space_of(self._sweep, arm)
-        return brief(space, rows.LONGEST) if rows.cuts(self._backend) else space
+        return brief(space, optuna_tables.LONGEST) if optuna_tables.cuts(self._backend) else space
 
     def _attributes(self, slot: Slot, config: TrialConfig, device: str) -> dict[str, Scalar]:
         # A study of confirmed networks holds all repeats; elsewhere its name says which.
@@ -364,7 +364,7 @@ class Search:
         def write() -> None:
             try:
                 self._index.guard(study, trial)
-                rows.join_trial(self._backend, trial, attributes)
+                optuna_tables.join_trial(self._backend, trial, attributes)
                 if not self._storage.set_trial_state_values(trial, state, values):
                     # Nothing was written: an attribute of that name was there already.
                     for key, value in attributes.items():

@@ -13,7 +13,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from sweeper.errors import InputError, SchemaError, StorageError
-from sweeper.patience import (
+from sweeper.retry import (
     COMMAND,
     Patience,
     code,
@@ -22,9 +22,9 @@ from sweeper.patience import (
     of_driver,
     passes_by_itself,
 )
-from sweeper.store import options, sqlite
-from sweeper.store.sessions import HOLD, LOCK_TIMEOUT, PLUGIN
-from sweeper.store.url import StorageUrl
+from sweeper.store import sqlite, url_options
+from sweeper.store.server_sessions import HOLD, LOCK_TIMEOUT, PLUGIN
+from sweeper.store.storage_url import StorageUrl
 
 T = TypeVar("T")
 
@@ -216,7 +216,7 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
         "max_overflow": 2,
         "pool_pre_ping": True,
         "pool_recycle": 1800,
-        "connect_args": given | options.typed(url.url),
+        "connect_args": given | url_options.typed(url.url),
         "pool_events": [] if backend == "postgresql" else [(_cut_nothing, "connect")],
     }
 

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, Table, and_, insert, select, update
 
+from sweeper.config import Sweep
 from sweeper.errors import InputError
-from sweeper.results import SweepState
-from sweeper.spec import Sweep
-from sweeper.store import sweeps, tables
+from sweeper.store import registered_sweeps, tables
+from sweeper.types import SweepState
 
 Row = Mapping[str, Any]
 _COPIED: tuple[Table, ...] = (
@@ -43,12 +43,12 @@ class Dump:
 
     @property
     def sweep(self) -> Sweep:
-        return sweeps.parsed(self.spec)
+        return registered_sweeps.parsed(self.spec)
 
 
 def dump(connection: Connection, name: str) -> Dump:
     """Return all of a sweep, as of one moment. Raises UnknownSweepError."""
-    row = sweeps.get(connection, name)
+    row = registered_sweeps.get(connection, name)
     found = {table.name: _rows(connection, table, name) for table in _COPIED}
     return Dump(
         spec=row.spec,
@@ -77,11 +77,11 @@ def load(connection: Connection, dumped: Dump) -> int:
     range here and trials that were drawn from it.
     """
     sweep = dumped.sweep
-    if sweeps.register(connection, sweep, extend=True, restoring=True) == "new":
+    if registered_sweeps.register(connection, sweep, extend=True, restoring=True) == "new":
         at = tables.sweep.c.name == sweep.name
         connection.execute(update(tables.sweep).where(at).values(created_at=dumped.created_at))
-    sweeps.lock(connection, sweep.name)
-    sweeps.stop(connection, sweep.name, sweeps.IN_PART)
+    registered_sweeps.lock(connection, sweep.name)
+    registered_sweeps.stop(connection, sweep.name, registered_sweeps.IN_PART)
     missing = _missing(connection, sweep.name, dumped.facts)
     _add_missing(connection, tables.provenance, dumped.provenance, ("digest",))
     _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_KEY))

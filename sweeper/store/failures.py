@@ -21,9 +21,9 @@ from sqlalchemy import (
     update,
 )
 
-from sweeper.results import FailureKind, LastError
 from sweeper.store import tables
 from sweeper.store.clock import now
+from sweeper.types import FailureKind, LastError
 
 ATTEMPTS = 3
 """Times that an arm, or one slot, may fail with the same error before the sweep is given up."""

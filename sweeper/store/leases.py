@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Select, and_, insert, select, update
 
 from sweeper.errors import InputError, LeaseLost, UnknownSweepError
-from sweeper.store import failures, sweeps, tables
+from sweeper.store import failures, registered_sweeps, tables
 from sweeper.store.clock import now
 
 MOST_ON_SQLITE = 8
@@ -28,7 +28,7 @@ _bracket = tables.bracket.c
 
 def join(connection: Connection, name: str, worker: str, device: str, seconds: float) -> None:
     """Begin a lease. Raises UnknownSweepError, and InputError for one too many on SQLite."""
-    sweeps.lock(connection, name)
+    registered_sweeps.lock(connection, name)
     if connection.scalar(select(_worker.id).where(_worker.id == worker)) is not None:
         return  # this is the second attempt of a transaction that was committed
     if connection.dialect.name == "sqlite":
@@ -70,7 +70,7 @@ def leave(connection: Connection, worker: str) -> None:
     """End a lease and give back what it held; nothing happens if it is over and reaped."""
     name = connection.scalar(select(_worker.sweep).where(_worker.id == worker))
     if name is not None:
-        sweeps.lock(connection, name)
+        registered_sweeps.lock(connection, name)
         _end(connection, _worker.id == worker)
         failures.free(connection, name, _slot.worker == worker, "given back")
         free_probes(connection, name, _bracket.worker == worker)
@@ -82,7 +82,7 @@ def lock(connection: Connection, worker: str) -> str:
     if name is None:
         raise _lost(worker)
     try:
-        sweeps.lock(connection, name)
+        registered_sweeps.lock(connection, name)
     except UnknownSweepError:  # deleted between these two statements
         raise _lost(worker) from None
     # Only now: somebody may have ended the lease while this waited for the lock.
@@ -97,7 +97,7 @@ def reap(connection: Connection, name: str) -> int:
 
     So with the probes that they have claimed, which are not counted.
     """
-    sweeps.lock(connection, name)
+    registered_sweeps.lock(connection, name)
     candidates = connection.execute(
         select(
             _worker.id,
@@ -119,7 +119,7 @@ def reap(connection: Connection, name: str) -> int:
 
 def reapable(connection: Connection, name: str) -> bool:
     """Tell, without a lock, whether `reap` may find something."""
-    sweeps.get(connection, name)
+    registered_sweeps.get(connection, name)
     rows = connection.execute(
         select(
             _worker.machine,

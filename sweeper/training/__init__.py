@@ -1,11 +1,4 @@
-"""Train a pack of trials as one stacked program: `train(configs, data, device)`.
+"""Training of a pack of trials as one stacked program: `sweeper.training.pack.train`.
 
-`probe` trains a short pack that tells the range of a strength; `compare` holds a module of a user's
-against the same in plain PyTorch.
+Its data, networks, methods, pruning and evaluation; imports torch, so nothing is imported here.
 """
-
-from sweeper.training.comparison import compare
-from sweeper.training.pack import train
-from sweeper.training.probing import probe
-
-__all__ = ["compare", "probe", "train"]

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from sweeper.catalogue import METHODS, load
-from sweeper.results import MethodConfig, Scalar, TrialConfig
+from sweeper.config.registry import METHODS, load
 from sweeper.training.stack import Stack
+from sweeper.types import MethodConfig, Scalar, TrialConfig
 
 Hyper = dict[str, Any]
 """Hyperparameters: floats as [pack] tensors, others as they are."""

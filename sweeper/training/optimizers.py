@@ -18,10 +18,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from sweeper.catalogue import WAYS
-from sweeper.training import updates
+from sweeper.kernels import optimizer_steps
+from sweeper.kernels.optimizer_steps import Beta, Lines
 from sweeper.training.stack import Sink, Stack
-from sweeper.training.updates import Beta, Lines
+from sweeper.types import WAYS
 
 FORGET_EVERY = 64
 """Steps between two looks for traces in the moments."""
@@ -138,12 +138,12 @@ class SGD:
             own = self._momentum[sink.start : sink.stop]
             for name, gradient in sink.into.items():
                 moments = self._moments[name][sink.start : sink.stop]
-                updates.fold_(moments, gradient.flatten(1), own)
+                optimizer_steps.fold_(moments, gradient.flatten(1), own)
         if self._steps % FORGET_EVERY == 0:
             _forget(self._moments)
         bound = self._bound
         for name, weight in bound.flat.items():
-            updates.sgd_(
+            optimizer_steps.sgd_(
                 weight, self._moments[name], rate, bound.lines[name], bound.outside.get(name)
             )
 
@@ -196,7 +196,7 @@ class Adam:
         keep = 1 - rate * self._decoupled
         bound = self._bound
         for name, weight in bound.flat.items():
-            updates.adam_(
+            optimizer_steps.adam_(
                 weight,
                 self._gradients[name].flatten(1),
                 (self._first[name], self._second[name]),
@@ -234,4 +234,4 @@ def _with_known(values: Tensor) -> Lines:
 def _forget(moments: Stack) -> None:
     for own in moments.values():
         if own.device.type == "cpu":  # only there does it cost time
-            updates.forget_(own, TRACE)
+            optimizer_steps.forget_(own, TRACE)

@@ -7,19 +7,19 @@ from itertools import groupby
 import torch
 from torch import Tensor
 
-from sweeper.catalogue import METHODS
-from sweeper.datasets import Data
-from sweeper.results import Judged, Recipe, Track, TrialConfig, TrialResult, TrialState
+from sweeper.config.registry import METHODS
 from sweeper.training import methods, pruning
-from sweeper.training.curves import density_curves
-from sweeper.training.fitting import Schedule, Slice, Tick, fit
-from sweeper.training.judging import Judge, finite
+from sweeper.training.checkpoint import Keep
+from sweeper.training.datasets import Data
+from sweeper.training.density_curves import density_curves
+from sweeper.training.determinism import numerics
+from sweeper.training.evaluation import Judge, finite
+from sweeper.training.fine_tuning import Rates, Tuning
 from sweeper.training.methods import Setting
-from sweeper.training.network import Network
-from sweeper.training.numerics import numerics
 from sweeper.training.stack import Stack
-from sweeper.training.tuning import Rates, Tuning
-from sweeper.training.weights import Keep
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Schedule, Slice, Tick, fit
+from sweeper.types import Judged, Recipe, Track, TrialConfig, TrialResult, TrialState
 
 
 def nothing() -> None:

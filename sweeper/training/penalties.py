@@ -18,15 +18,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweeper.catalogue import FORMULAS, WAYS, Formula, load
-from sweeper.regularizers import kernels
-from sweeper.regularizers.lines import LINES
-from sweeper.regularizers.own import completed, resolve, slope_of
-from sweeper.regularizers.slopes import Slope, spread
-from sweeper.results import Term
-from sweeper.spec import derive_seed
+from sweeper.config import derive_seed
+from sweeper.config.registry import FORMULAS, WAYS, Formula, load
+from sweeper.kernels import apply
+from sweeper.kernels.slopes import Slope, spread
+from sweeper.regularizers.custom import completed, resolve, slope_of
+from sweeper.regularizers.linear import LINES
 from sweeper.training.methods import Hyper, Method, Setting, batched
 from sweeper.training.stack import Stack
+from sweeper.types import Term
 
 _ORDER = {"loss": 0, "decoupled": 1, "shrink": 2, "prox": 3}
 _PROX_ORDER = {"l1": 0, "group_lasso": 1, "l2": 2}
@@ -183,7 +183,7 @@ class Penalties(Method):
     def pull_back(self, weights: Stack, gradients: Stack, state: _Work) -> None:
         for piece, term in state.now(("loss",)):
             weight, gradient = weights[piece.name][piece.where], gradients[piece.name][piece.where]
-            kernels.add_(gradient, weight, _slope(term, weight, piece.order), term.factor())
+            apply.add_(gradient, weight, _slope(term, weight, piece.order), term.factor())
 
     @torch.no_grad()
     def after(self, weights: Stack, state: _Work, rate: Tensor, step: int) -> None:
@@ -212,9 +212,9 @@ def _slope(term: PenaltyTerm, weight: Tensor, order: Order | None) -> Slope:
 def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Order | None) -> None:
     """Apply one term that acts after the optimizer's step, in place."""
     if term.way == "decoupled":
-        kernels.descend_(weight, _slope(term, weight, order), rate * term.factor())
+        apply.descend_(weight, _slope(term, weight, order), rate * term.factor())
     elif term.way == "shrink":
-        kernels.shrink_(weight, _slope(term, weight, order), rate * term.factor())
+        apply.shrink_(weight, _slope(term, weight, order), rate * term.factor())
     elif term.way == "prox":
         if term.shuffled and order is not None:
             moved = order.shuffle(weight)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from sweeper.training.products import linear
+from sweeper.kernels.matmul import linear
 from sweeper.training.stack import Layers, Sink, Stack, delta
 
 Rows = list[tuple[Tensor, ...]]

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from sweeper.training import products, separate_mlp
+from sweeper.kernels import matmul
+from sweeper.training import separate_mlp
 from sweeper.training.stack import Layers, Sink, Stack
 from sweeper.training.stack import delta as gradient_of
 
@@ -25,7 +26,7 @@ class StackedMLP:
     @torch.no_grad()
     def logits(self, stack: Stack, images: Tensor) -> Tensor:
         """Return [pack, batch, classes] for images [batch, ...]; overwritten by the next call."""
-        if products.serves(images):
+        if matmul.serves(images):
             return separate_mlp.logits(self.layers, stack, images)
         hidden = self._hidden(stack, images.flatten(1))
         return self._affine(hidden[-1], stack, len(self.layers) - 1)
@@ -33,7 +34,7 @@ class StackedMLP:
     @torch.no_grad()
     def backward(self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[Sink]) -> None:
         """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
-        if products.serves(images):
+        if matmul.serves(images):
             separate_mlp.backward(self.layers, stack, images, labels, sinks)
             return
         hidden = self._hidden(stack, images.flatten(1))

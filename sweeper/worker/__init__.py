@@ -1,5 +1,4 @@
-"""A worker: claim slots, ask, train, record, tell; until the sweep is finished or stopped."""
+"""Worker: claim slots, ask, train, record, tell; and `launch`, which starts many of them.
 
-from sweeper.worker.loop import work
-
-__all__ = ["work"]
+`sweeper.worker.worker_loop.work` runs one. Nothing is imported here, since training loads torch.
+"""

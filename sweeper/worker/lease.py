@@ -9,10 +9,10 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
-from sweeper import interrupts
 from sweeper.errors import Interrupted, LeaseLost, StorageError, UnknownSweepError
-from sweeper.patience import Patience
+from sweeper.retry import Patience
 from sweeper.store import Store
+from sweeper.worker import interrupts
 
 PARENT = "SWEEPER_PARENT"
 """Process id of the launcher: when it is gone, however it went, its workers stop."""

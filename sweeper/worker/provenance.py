@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sweeper
-from sweeper.results import Provenance
+from sweeper.types import Provenance
 
 _ROOT = Path(sweeper.__file__).resolve().parents[1]
 

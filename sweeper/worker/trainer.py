@@ -5,15 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from sweeper.brackets import GRID
-from sweeper.catalogue import MODELS
+from sweeper.analysis.strength_range import GRID
+from sweeper.config import Sweep
+from sweeper.config.registry import MODELS
 from sweeper.errors import SweeperError, TrainingError
-from sweeper.results import ProbePoint, Provenance, TrialConfig, TrialResult
-from sweeper.spec import Sweep
-from sweeper.worker import capacity
-from sweeper.worker.capacity import PackSize
+from sweeper.types import ProbePoint, Provenance, TrialConfig, TrialResult
+from sweeper.worker import pack_size
 from sweeper.worker.devices import begin, further, present
-from sweeper.worker.exhaustion import ran_out, set_free
+from sweeper.worker.out_of_memory import ran_out, set_free
+from sweeper.worker.pack_size import PackSize
 from sweeper.worker.provenance import gather
 
 _log = logging.getLogger("sweeper.worker")
@@ -72,22 +72,26 @@ class Trainer:
         self._processor: Callable[[str], str] = lambda device: ""
         measured = train is None
         if train is None:
-            from sweeper import datasets, training
-            from sweeper.regularizers.probation import try_out
+            from sweeper.regularizers.validate_custom import try_out
+            from sweeper.training import datasets
+            from sweeper.training.pack import train as train_pack
+            from sweeper.training.strength_probe import probe as probe_strengths
 
             try_out(sweep.examples())
-            train, probe = training.train, training.probe
+            train, probe = train_pack, probe_strengths
             device = present(device)
             self._further, self._processor = further(device), begin
             if data is None:
                 self._load = lambda device: datasets.load(sweep.dataset, folder, device)
         self._train, self._probe = train, probe
-        self.pack = capacity.USUAL if pack == "auto" else pack
+        self.pack = pack_size.USUAL if pack == "auto" else pack
         """Trials that are trained together at the most; fewer once memory has run out."""
         self._use("cpu" if device == "auto" else device)
         if measured and sweep.model.name not in MODELS:
+            from sweeper.training.plain_pytorch import compare
+
             # Here too: where this worker runs, the module may be another version.
-            training.compare(sweep.recipe(0), self._data)
+            compare(sweep.recipe(0), self._data)
         if pack == "auto" and measured:
             self._find_pack(sweep)
 
@@ -176,7 +180,7 @@ class Trainer:
     def _find_pack(self, sweep: Sweep) -> None:
         """Measure how large packs should be. What fails here counts when it fails in training."""
         try:
-            found = _told_apart(lambda: capacity.find(sweep, self._data, self.device))
+            found = _told_apart(lambda: pack_size.find(sweep, self._data, self.device))
         except (TrainingFailed, _MemoryRanOut) as error:
             self._tell(f"packs of {self.pack}: no other size could be measured: {error}")
         else:

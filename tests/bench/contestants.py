@@ -15,13 +15,13 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from prefilled import Server, Task, execute, fill
 
-from sweeper import service, worker
-from sweeper.catalogue import SAMPLERS
+from sweeper import lifecycle, worker
+from sweeper.config.registry import SAMPLERS
 from sweeper.search import Search
 from sweeper.search.samplers import DIRECTIONS, Proposals, space_of
 from sweeper.store import Store
-from sweeper.worker.clerk import Clerk
 from sweeper.worker.provenance import gather
+from sweeper.worker.trial_storage import Clerk
 
 PAUSE = 0.01
 """Seconds until a worker that found nothing to do looks again."""
@@ -88,7 +88,10 @@ def _ours(url: str, task: Task, pack: int, number: int, start: Callable[[], None
     """Take packs and hand them in, as a worker's desk does, until nothing is left."""
     sweep = task.sweep
     provenance = gather(device="cpu", processor="", threads=1, data_hash="")
-    with closing(Store(url, lease_seconds=600)) as store, service.searching(store, sweep) as search:
+    with (
+        closing(Store(url, lease_seconds=600)) as store,
+        lifecycle.searching(store, sweep) as search,
+    ):
         clerk = Clerk(store, search, sweep, threading.Event())
         clerk.create()
         lease = store.join(sweep.name, device="cpu")

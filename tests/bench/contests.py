@@ -16,9 +16,11 @@ from typing import Any
 from task import Accuracy, Task, Trial
 from work import USUAL_CURVE, Work
 
-from sweeper import api, catalogue, datasets
-from sweeper.results import Judged, TrialConfig
+from sweeper import api
+from sweeper.config import registry
 from sweeper.store import Store
+from sweeper.training import datasets
+from sweeper.types import Judged, TrialConfig
 
 NAMES = {
     "ours": "sweeper",
@@ -169,7 +171,7 @@ class Contest:
             import dataloader
 
             if self.work.dataset != "mnist":
-                raw = catalogue.load(catalogue.DATASETS[self.work.dataset].loader)
+                raw = registry.load(registry.DATASETS[self.work.dataset].loader)
                 dataloader.write_idx(raw(datasets.data_folder()), task.folder / "data")
             dataloader.prepare(task)
         file = task.write()

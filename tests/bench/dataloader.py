@@ -17,7 +17,8 @@ from task import Accuracy, Task, Trial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweeper import catalogue, datasets
+from sweeper.config import registry
+from sweeper.training import datasets
 
 if TYPE_CHECKING:
     import optuna
@@ -89,7 +90,7 @@ class Loaders:
         from torchvision.datasets import MNIST
 
         recipe = task.configs[0].recipe
-        known = catalogue.DATASETS[recipe.dataset]
+        known = registry.DATASETS[recipe.dataset]
         root = datasets.data_folder()
         if recipe.dataset != "mnist":
             root = task.folder / "data"

@@ -11,14 +11,14 @@ import torch
 from handwritten import Step, weights_of
 from torch import Tensor, nn
 
-from sweeper.datasets import Data, Part
-from sweeper.results import MethodConfig, Recipe, Term, TrialConfig
+from sweeper.kernels import matmul as library
 from sweeper.training import optimizers
-from sweeper.training import products as library
-from sweeper.training.fitting import Slice, Stepper
-from sweeper.training.graphs import steps_on
+from sweeper.training.cuda_graphs import steps_on
+from sweeper.training.datasets import Data, Part
 from sweeper.training.methods import Setting, make
-from sweeper.training.network import Network
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Slice, Stepper
+from sweeper.types import MethodConfig, Recipe, Term, TrialConfig
 
 SQUARES = (1024, 2048)
 PACKS = {"cpu": (1, 2, 4, 8, 16, 32), "cuda": (1, 4, 16, 64, 256)}

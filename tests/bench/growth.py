@@ -9,11 +9,11 @@ from statistics import fmean
 from floor import L1, least_milliseconds, mixed_step, step
 from work import ARM, Work
 
-from sweeper.catalogue import FORMULAS
-from sweeper.results import Judged, LayerCount, MethodConfig, Term, TrialResult
+from sweeper.config import Sweep
+from sweeper.config.registry import FORMULAS
 from sweeper.search import Search
-from sweeper.spec import Sweep
 from sweeper.store import Outcome, Store
+from sweeper.types import Judged, LayerCount, MethodConfig, Term, TrialResult
 from sweeper.worker.provenance import gather
 
 PACK = 16

@@ -16,8 +16,8 @@ from task import Accuracy, Trial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweeper.datasets import Data, Part
-from sweeper.results import TrialConfig
+from sweeper.training.datasets import Data, Part
+from sweeper.types import TrialConfig
 
 
 class Loop:

@@ -65,8 +65,8 @@ def main() -> None:
 def _train(dataset: str, optimizer: str) -> Callable[[int], object]:
     from work import Work, part_of
 
-    from sweeper import datasets
-    from sweeper.training import train
+    from sweeper.training import datasets
+    from sweeper.training.pack import train
 
     # Enough for whole chunks of judging; more images would take longer and no more memory.
     data = part_of(datasets.load(dataset), 1280, 2000)

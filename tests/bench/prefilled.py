@@ -14,12 +14,12 @@ from fakes import fake_train
 from optuna.distributions import distribution_to_json
 from sqlalchemy import make_url
 
-from sweeper import service
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.search.samplers import space_of
-from sweeper.spec import Sweep
 from sweeper.store import Store, tables
-from sweeper.worker.clerk import Clerk
 from sweeper.worker.provenance import gather
+from sweeper.worker.trial_storage import Clerk
 
 ARMS, REPEATS, IN_FLIGHT = 16, 4, 4
 
@@ -140,9 +140,9 @@ def fill(url: str, task: Task) -> None:
     """Register the sweep of a task, with its finished trials."""
     sweep = task.sweep
     with closing(Store(url)) as store:
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         if task.each:
-            with service.searching(store, sweep) as search:
+            with lifecycle.searching(store, sweep) as search:
                 worker = store.join(sweep.name, device="cpu")
                 clerk = Clerk(store, search, sweep, threading.Event())
                 pack = clerk.next(worker, 1, "cpu", lambda: None)

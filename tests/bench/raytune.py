@@ -10,8 +10,8 @@ import torch
 from handwritten import Loop
 from task import Task, Trial
 
-from sweeper import datasets
-from sweeper.datasets import Data, Part
+from sweeper.training import datasets
+from sweeper.training.datasets import Data, Part
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

@@ -15,14 +15,14 @@ from dataclasses import dataclass
 
 import torch
 
-from sweeper.catalogue import FORMULAS, METHODS
-from sweeper.datasets import Data, Part
-from sweeper.results import MethodConfig, Recipe, Term, TrialConfig
+from sweeper.config.registry import FORMULAS, METHODS
 from sweeper.training import optimizers
-from sweeper.training.fitting import Slice, Stepper
+from sweeper.training.datasets import Data, Part
+from sweeper.training.determinism import numerics
 from sweeper.training.methods import Setting, make
-from sweeper.training.network import Network
-from sweeper.training.numerics import numerics
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Slice, Stepper
+from sweeper.types import MethodConfig, Recipe, Term, TrialConfig
 
 RECIPE = Recipe(
     model="lenet-300-100",

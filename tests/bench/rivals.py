@@ -17,7 +17,7 @@ def main() -> None:
     if name == "loop":
         from handwritten import Loop
 
-        from sweeper import datasets
+        from sweeper.training import datasets
 
         hand = Loop(datasets.load(task.configs[0].recipe.dataset, device=task.device))
         for slot, config in task.share(int(process)).items():

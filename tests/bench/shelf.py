@@ -11,11 +11,11 @@ from typing import Any
 from fakes import fake_train
 from prefilled import execute
 
-from sweeper import service
-from sweeper.spec import Sweep
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.store import Dump, Store
-from sweeper.worker.clerk import Clerk
 from sweeper.worker.provenance import gather
+from sweeper.worker.trial_storage import Clerk
 
 PACK = 16
 LEFT = 4000
@@ -60,17 +60,17 @@ def fill(url: str, shelf: Shelf) -> None:
     """Work on one sweep until it is finished, and restore it under all the other names."""
     sweep = shelf.sweep()
     with closing(Store(url)) as store:
-        service.register(store, sweep)
+        lifecycle.register(store, sweep)
         with _clerk(store, sweep) as (clerk, worker):
             while _work(clerk, worker, PACK):
                 pass
-        service.publish(store, sweep.name, force=True)
+        lifecycle.publish(store, sweep.name, force=True)
         dump = store.dump(sweep.name)
         for number in range(1, shelf.sweeps):
-            service.restore(store, _renamed(dump, shelf.name(number)))
-            service.publish(store, shelf.name(number), force=True)
+            lifecycle.restore(store, _renamed(dump, shelf.name(number)))
+            lifecycle.publish(store, shelf.name(number), force=True)
         search = sweep.search.model_copy(update={"trials": shelf.trials + LEFT})
-        service.register(store, sweep.model_copy(update={"search": search}), extend=True)
+        lifecycle.register(store, sweep.model_copy(update={"search": search}), extend=True)
     if url.startswith("postgresql"):
         execute(url, "VACUUM ANALYZE")  # as its own vacuum has done in a database of some age
 

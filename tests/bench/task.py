@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sweeper.results import TrialConfig
+from sweeper.types import TrialConfig
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ import torch
 from work import Work
 
 from sweeper.errors import SweeperError
-from sweeper.launch.machine import cores
-from sweeper.training.numerics import numerics
+from sweeper.training.determinism import numerics
+from sweeper.worker.launch.machine import cores
 
 PARTS = ("rates", "step", "growth", "memory")
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 import optuna
 
-from sweeper.datasets import Data, Part
-from sweeper.results import TrialConfig
+from sweeper.config import Sweep
 from sweeper.search.samplers import Proposals
-from sweeper.spec import Sweep
+from sweeper.training.datasets import Data, Part
+from sweeper.types import TrialConfig
 
 ARM = "l1"
 USUAL_CURVE = Sweep.model_fields["sparsification"].default.curve

@@ -1,0 +1,36 @@
+"""Fronts and their statistics: dominance, attainment, sizes at an accuracy, intervals."""
+
+from sweeper.analysis.attainment import LEVELS, Surface, attainment
+from sweeper.analysis.front import (
+    Front,
+    FrontPoint,
+    describe,
+    fronts,
+    reference_corner,
+    repeats,
+    selection,
+    undominated,
+)
+from sweeper.analysis.interpolation import Curve, Reading
+from sweeper.analysis.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
+
+__all__ = [
+    "FEWEST",
+    "LEVELS",
+    "ONE_SIDED",
+    "Curve",
+    "Estimate",
+    "Front",
+    "FrontPoint",
+    "Reading",
+    "Surface",
+    "attainment",
+    "describe",
+    "fronts",
+    "mean",
+    "paired_ratio",
+    "reference_corner",
+    "repeats",
+    "selection",
+    "undominated",
+]

@@ -1,0 +1,367 @@
+"""Families of penalties against each other: ratios of sizes, bounds of them, gaps in accuracy.
+
+The arm that stands for a family is chosen on validation, what is said of it is read on test, and
+pairs are repeats. Pure entropies, those of them that see arrangement, entropies with L_p and
+shuffled controls stand apart. Of the other track the search's own networks are read, on validation.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sweeper.analysis import FEWEST, ONE_SIDED, Curve, Estimate, mean, paired_ratio, repeats
+from sweeper.analysis.confirmation import Confirmed, Level, curves, level
+from sweeper.config import Arm, Sweep
+from sweeper.config.registry import FAMILIES, Family
+from sweeper.types import Accuracy, Fact, Track
+
+OURS: tuple[Family, ...] = ("entropy", "arrangement", "hybrid", "shuffled")
+THEIRS: tuple[Family, ...] = ("lp", "other", "shuffled")
+"""Against its shuffled control, a penalty shows what it owes to the arrangement of weights."""
+Curves = Mapping[str, Mapping[int, Curve]]
+TRACKS: dict[Track, str] = {
+    "pruned": "Pruned and fine-tuned",
+    "as_trained": "As trained, before anything is pruned",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A side of a ratio, where the smallest networks of one arm are better already."""
+
+    side: Literal["at least", "at most"]
+    center: float
+    """Geometric mean of the ratios, which are bounds in some repeats and exact in the others."""
+    limit: float | None
+    """One-sided 95 % limit of that mean: what is known of the ratio. None under five repeats."""
+    values: tuple[float, ...]
+
+    @property
+    def sign(self) -> str:
+        return "≥" if self.side == "at least" else "≤"
+
+    @property
+    def settled(self) -> bool:
+        """Whether the limit leaves out 1."""
+        if self.limit is None:
+            return False
+        return self.limit > 1 if self.side == "at least" else self.limit < 1
+
+
+@dataclass(frozen=True, slots=True)
+class Versus:
+    """One family against another at one accuracy."""
+
+    accuracy: float
+    ours: str
+    theirs: str
+    """The arms that stand for their families."""
+    family: Family
+    against: Family
+    ratio: Estimate | None
+    """Nonzeros of ours / nonzeros of theirs: under 1 means that ours needs fewer."""
+    bound: Bound | None
+    """Without a ratio: on which side of it a value lies, where one arm's sizes are bounds."""
+    paired: int
+    """Repeats in which both reach it."""
+    repeats: int
+
+    @property
+    def settled(self) -> bool:
+        """Whether the interval, or the limit of a bound, leaves out 1."""
+        ratio = self.ratio
+        if ratio is None:
+            return self.bound is not None and self.bound.settled
+        if ratio.low is None or ratio.high is None:
+            return False
+        return not ratio.low <= 1.0 <= ratio.high
+
+    @property
+    def text(self) -> str:
+        """The ratio as people read it, or why there is none."""
+        if self.ratio is None and self.bound:
+            bound = self.bound
+            if bound.limit is None:
+                return f"{bound.side} {bound.center:.2f} ({_few(bound.values)})"
+            return f"{bound.side} {bound.limit:.2f} (one-sided 95 %, n = {len(bound.values)})"
+        if self.ratio is None:
+            return f"both reach it in {self.paired} of {self.repeats} repeats"
+        shown = f"{self.ratio.center:.2f}"
+        if self.ratio.low is None or self.ratio.high is None:
+            return f"{shown} ({_few(self.ratio.values)})"
+        return f"{shown} ({self.ratio.low:.2f} to {self.ratio.high:.2f}, n = {self.ratio.n})"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One family's test accuracy minus another's, of networks within one size."""
+
+    size: int
+    ours: str
+    theirs: str
+    """The arms that stand for their families."""
+    family: Family
+    against: Family
+    difference: Estimate | None
+    """None unless both have a network within the size in every repeat."""
+    paired: int
+    repeats: int
+
+
+@dataclass(frozen=True, slots=True)
+class OtherTrack:
+    """Families against each other on the track that is not the objective's, in the search."""
+
+    track: Track
+    by: Accuracy
+    """What the accuracies are of: what the search selects on."""
+    rows: tuple[Versus, ...]
+    """The arms that stand for their families on this track."""
+    same: tuple[Versus, ...] = ()
+    """The arms that stand in the answer, where they are others."""
+
+
+def versus(sweep: Sweep, found: Sequence[Confirmed]) -> tuple[Versus, ...]:
+    """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
+    chosen = curves(sweep, found, "val_accuracy")
+    return _rows(sweep, chosen, curves(sweep, found, "test_accuracy"))
+
+
+def other_track(search: Sweep, facts: Iterable[Fact], answer: Sequence[Versus]) -> OtherTrack:
+    """Return families against each other on the other track of a search.
+
+    `answer` has the arms that stand for their families on the objective's: those are set against
+    each other here as well.
+    """
+    track: Track = "as_trained" if search.sparsification.track == "pruned" else "pruned"
+    read = searched(search, facts, track)
+    rows = _rows(search, read, read)
+    known = {(row.ours, row.theirs, row.accuracy) for row in rows}
+    pairs = dict.fromkeys(
+        (row.family, row.against, row.ours, row.theirs) for row in answer if row.ratio or row.bound
+    )
+    same = tuple(
+        _versus(read, ours, theirs, family, against, accuracy)
+        for family, against, ours, theirs in pairs
+        for accuracy in search.targets.accuracy
+        if {ours, theirs} <= read.keys() and (ours, theirs, accuracy) not in known
+    )
+    by: Accuracy = "test_accuracy" if search.select_on == "test" else "val_accuracy"
+    return OtherTrack(track, by, rows, tuple(row for row in same if row.ratio or row.bound))
+
+
+def searched(search: Sweep, facts: Iterable[Fact], track: Track) -> dict[str, dict[int, Curve]]:
+    """Return arm -> repeat -> the curve through the repeat's front on a track.
+
+    Between neighbours of a front sizes are read as everywhere: the smallest network that reaches a
+    level would be a minimum over configurations, and depend on how many there are.
+    """
+    found = {
+        arm: {
+            repeat: Curve.of((point.nonzero, point.accuracy(front.by)) for point in front.points)
+            for repeat, front in enumerate(several)
+        }
+        for arm, several in repeats(facts, search, track).items()
+    }
+    return {
+        arm: several for arm, several in found.items() if any(c.sizes for c in several.values())
+    }
+
+
+def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
+    """Return the arm of a family that reaches a validation accuracy in most repeats.
+
+    Of several such arms the one that needs least where it does; None if none ever does.
+    """
+    places: dict[str, tuple[int, float]] = {}
+    for arm, several in chosen.items():
+        at = level(several, accuracy)
+        if _belongs(sweep.arms[arm], family) and at.reached:
+            logs = [math.log(one.value) for one in at.readings.values() if one.value is not None]
+            places[arm] = -at.reached, math.fsum(logs) / len(logs)
+    return min(places, key=lambda arm: places[arm]) if places else None
+
+
+def gaps(sweep: Sweep, found: Sequence[Confirmed], sizes: Sequence[int]) -> tuple[Gap, ...]:
+    """Return differences of test accuracy within each size, of the families of `versus`.
+
+    Where accuracy hardly rises with size, a tenth of a point is a factor of two in size: there the
+    gap in accuracy says more than a ratio of sizes.
+    """
+    rows = []
+    for family, against in _families():
+        for size in sizes:
+            ours, theirs = (_best_within(sweep, found, name, size) for name in (family, against))
+            if ours and theirs and ours != theirs:
+                mine, other = (_within(found, arm, size, "test_accuracy") for arm in (ours, theirs))
+                both = [mine[repeat] - other[repeat] for repeat in mine if repeat in other]
+                count = sweep.search.repeats
+                apart = mean(both) if len(both) == count else None
+                rows.append(Gap(size, ours, theirs, family, against, apart, len(both), count))
+    return tuple(rows)
+
+
+def sentence(rows: Sequence[Versus]) -> str:
+    """Return the answer at the highest accuracy that can be compared; empty if there is none."""
+    accuracy = _highest(rows)
+    parts: list[str] = []
+    named: set[str] = set()
+    for row in rows:
+        if row.against != "lp" or row.accuracy != accuracy or not (row.ratio or row.bound):
+            continue
+        if row.ours in named:  # the best of all pure entropies sees arrangement
+            continue
+        named.add(row.ours)
+        who = f"the best of the {FAMILIES[row.family]} ({row.ours})"
+        if parts:
+            parts.append(f"{who} {_times(row)} times{_interval(row)}")
+        else:
+            what = f"the nonzero parameters of the best L_p penalty, {row.theirs}"
+            parts.append(f"{who} needs {_times(row)} times {what}{_interval(row)}")
+    return f"At {_percent(accuracy)} test accuracy, {'; '.join(parts)}." if parts else ""
+
+
+def other_sentence(rows: Sequence[Versus], other: OtherTrack) -> str:
+    """Return what the other track says of the family that `sentence` begins with; empty if nothing.
+
+    A penalty that makes zeros by itself can look ten times better on one track and worse on the
+    other: either alone misleads.
+    """
+    accuracy = _highest(rows)
+    first = next((row for row in _against_lp(rows) if row.accuracy == accuracy), None)
+    mine = [
+        row
+        for row in _against_lp((*other.same, *other.rows))
+        if first is None or row.family == first.family
+    ]
+    if not any(row.accuracy == accuracy for row in mine):
+        accuracy = _highest(mine)
+    shown = [row for row in mine if row.accuracy == accuracy]
+    parts: list[str] = []
+    for row in shown:
+        what = "those" if parts else "the nonzero parameters"
+        who = "" if parts and row.ours == shown[0].ours else f"{row.ours} needs "
+        best_there = ", the best L_p penalty there" if row in other.rows else ""
+        parts.append(f"{who}{_times(row)} times {what} of {row.theirs}{best_there}{_interval(row)}")
+    images = "validation" if other.by == "val_accuracy" else "test"
+    where = f"at {_percent(accuracy)} {images} accuracy in the search"
+    return f"{TRACKS[other.track]}, {where}, {', and '.join(parts)}." if parts else ""
+
+
+def _against_lp(rows: Iterable[Versus]) -> list[Versus]:
+    """Return the rows that say something of an L_p penalty."""
+    return [row for row in rows if row.against == "lp" and (row.ratio or row.bound)]
+
+
+def _highest(rows: Iterable[Versus]) -> float:
+    """Return the highest accuracy with a ratio to an L_p penalty, else with a bound; else 0."""
+    mine = _against_lp(rows)
+    # Where there is no ratio at all, one of which a side is known is better than silence.
+    usable = [row for row in mine if row.ratio] or mine
+    return max((row.accuracy for row in usable), default=0.0)
+
+
+def _percent(accuracy: float) -> str:
+    return f"{100 * accuracy:.4g} %"
+
+
+def _times(row: Versus) -> str:
+    if row.ratio:
+        return f"{row.ratio.center:.2f}"
+    if row.bound:
+        return f"{row.bound.side} {row.bound.limit or row.bound.center:.2f}"
+    return row.text
+
+
+def _interval(row: Versus) -> str:
+    if row.ratio is None:
+        if row.bound is None:
+            return ""
+        side = "one-sided 95 % limit, " if row.bound.limit is not None else "mean of bounds, "
+        return f" ({side}n = {len(row.bound.values)} repeats)"
+    ratio = row.ratio
+    if ratio.low is None or ratio.high is None:
+        return f" (n = {ratio.n} repeat{'s' if ratio.n > 1 else ''})"
+    return f" (95 % interval {ratio.low:.2f} to {ratio.high:.2f}, n = {ratio.n} repeats)"
+
+
+def _few(values: Sequence[float]) -> str:
+    shown = ", ".join(f"{value:.2f}" for value in values)
+    return f"n = {len(values)}, no interval under {FEWEST}: {shown}"
+
+
+def _families() -> list[tuple[Family, Family]]:
+    return [(family, against) for family in OURS for against in THEIRS if against != family]
+
+
+def _belongs(arm: Arm, family: Family) -> bool:
+    if family == "arrangement":
+        return arm.family == "entropy" and arm.sees_arrangement
+    return arm.family == family
+
+
+def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[Versus, ...]:
+    """Return families against each other: arms by the `chosen` curves, ratios of the `shown`."""
+    rows = []
+    for family, against in _families():
+        for accuracy in sweep.targets.accuracy:
+            ours = best(sweep, chosen, family, accuracy)
+            theirs = best(sweep, chosen, against, accuracy)
+            if ours and theirs:
+                rows.append(_versus(shown, ours, theirs, family, against, accuracy))
+    pure = {(row.ours, row.accuracy) for row in rows if row.family == "entropy"}
+    part = {(row.ours, row.accuracy) for row in rows if row.family == "arrangement"}
+    # A family that is represented by the same arms throughout would only be said twice.
+    return tuple(row for row in rows if row.family != "arrangement" or part - pure)
+
+
+def _versus(
+    shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
+) -> Versus:
+    mine, other = level(shown[ours], accuracy), level(shown[theirs], accuracy)
+    pairs = [
+        (one, two)
+        for repeat, reading in mine.readings.items()
+        if (one := reading.exact) is not None and (two := other.readings[repeat].exact) is not None
+    ]
+    ratio = None
+    # With a repeat left out the others would be the lucky ones.
+    if pairs and len(pairs) == mine.repeats:
+        ratio = paired_ratio([one for one, _ in pairs], [two for _, two in pairs])
+    bound = None if ratio else _bound(mine, other)
+    return Versus(accuracy, ours, theirs, family, against, ratio, bound, len(pairs), mine.repeats)
+
+
+def _bound(mine: Level, other: Level) -> Bound | None:
+    """Return what is known of the ratio if one arm's sizes are exact and the other's at most so.
+
+    A ratio whose denominator is too large is too small itself, and so is the mean of such ratios:
+    the limit of that mean holds for the ratio, too.
+    """
+    if not mine.most or not other.most or not (mine.estimate or other.estimate):
+        return None
+    ends = paired_ratio(mine.most.values, other.most.values, confidence=ONE_SIDED)
+    if ends is None:
+        return None
+    if mine.estimate:
+        return Bound("at least", ends.center, ends.low, ends.values)
+    return Bound("at most", ends.center, ends.high, ends.values)
+
+
+def _within(found: Iterable[Confirmed], arm: str, size: int, by: Accuracy) -> dict[int, float]:
+    """Return repeat -> the accuracy of an arm's configuration within a size."""
+    return {one.repeat: one.accuracy(by) for one in found if one.arm == arm and size in one.sizes}
+
+
+def _best_within(sweep: Sweep, found: Sequence[Confirmed], family: Family, size: int) -> str | None:
+    """Return the arm of a family with a network within a size in most repeats, then the best.
+
+    Both on validation; None if none has any.
+    """
+    places: dict[str, tuple[int, float]] = {}
+    for arm, entry in sweep.arms.items():
+        values = _within(found, arm, size, "val_accuracy").values()
+        if _belongs(entry, family) and values:
+            places[arm] = len(values), math.fsum(values) / len(values)
+    return max(places, key=lambda arm: places[arm]) if places else None

@@ -1,0 +1,118 @@
+"""The range of a strength, read off a probe: from "does nothing" to "collapses"."""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from sweeper.config import LogUniform, Sweep, Uniform
+from sweeper.errors import InputError
+from sweeper.types import Bracket, FoundBracket, ProbePoint, Scalar
+
+GRID: tuple[float, ...] = tuple(10 ** (exponent / 2) for exponent in range(-13, 2))
+"""Strengths of a probe, 3e-7 to 3, for a formula whose mean |dR/dw| is 1 at the start.
+
+Divided by that mean they suit every formula: the push on a weight is what counts, and the values
+of R differ by a factor of 10^6.
+"""
+
+UNMOVED = 0.2
+"""A network that ends nearer than this to the one without penalty has not been touched."""
+NOISE = 1.2
+"""Or nearer than this times the largest distance that the weakest strengths of the probe make:
+training is chaotic, and on MNIST the smallest change moves a network by 0.2 to 0.4 in an epoch."""
+TOUCHED = 0.7
+"""Beyond this no chaos is an excuse."""
+WEAKEST = 4
+"""How many of the strengths those are: up to a push of 1e-5, which adds up to less than a hundredth
+of a usual weight."""
+
+EDGE = 0.05
+"""How near to an end of its range, as a share of it, a strength counts as lying on the edge."""
+
+
+def read(points: Sequence[ProbePoint], seconds: float) -> Bracket:
+    """Return the range that the points of a probe tell; `points` ascend, the first at strength 0.
+
+    High is the largest strength before the first that collapses or diverges; low the largest
+    before the first that moves the network. Raises InputError if none is left between.
+    """
+    tried = points[1:]
+    healthy = []
+    for point in tried:
+        if point.state != "complete":
+            break
+        healthy.append(point)
+    if points[0].state != "complete":
+        text = f"nothing is learnt without any penalty ({100 * points[0].val_accuracy:.1f} %"
+        raise InputError(f"{text} accuracy after the probe); look at training.learning_rate")
+    if not healthy:
+        worst, least = tried[0].state, tried[0].strength
+        raise InputError(f"{worst} at {least:.3g} already, the weakest strength of the probe")
+    chaos = NOISE * max(point.moved for point in healthy[:WEAKEST])
+    bound = min(max(UNMOVED, chaos), TOUCHED)
+    untouched = []
+    for point in healthy[:-1]:
+        if point.moved > bound:
+            break
+        untouched.append(point)
+    # At least two steps of the grid: a range of one point is none to search. Below the weakest
+    # strength that holds there is nothing to fear.
+    most = max(0, len(healthy) - 3)
+    low = healthy[min(max(len(untouched) - 1, 0), most)].strength
+    high = healthy[-1].strength
+    return Bracket(
+        low=low if low < high else high / 10**0.5,
+        high=high,
+        points=tuple(points),
+        open_below=not untouched,
+        open_above=len(healthy) == len(tried),
+        seconds=seconds,
+    )
+
+
+def ranges(found: Sequence[FoundBracket]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return the ranges by (arm, parameter), for `Sweep.with_brackets`."""
+    return {(one.arm, one.parameter): (one.bracket.low, one.bracket.high) for one in found}
+
+
+def edges(sweep: Sweep, fronts: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> list[str]:
+    """Warn of fronts with an end on the edge of a searched strength: the best may lie beyond.
+
+    `sweep` has its brackets filled in; `fronts` are the searched parameters of the networks of
+    each arm's front, by size.
+    """
+    found = []
+    for arm, points in fronts.items():
+        for key, domain in sweep.domains(arm).items():
+            if not key.endswith("strength") or not isinstance(domain, Uniform | LogUniform):
+                continue
+            ends = [points[0], points[-1]] if len(points) > 1 else points
+            places = {_edge(domain, float(params[key])) for params in ends if key in params}
+            found += [
+                f"{arm}: an end of its front lies on the {place} edge of {key} "
+                f"({domain.bounds[0]:.3g} to {domain.bounds[1]:.3g}): better networks may lie "
+                "beyond it"
+                for place in ("lower", "upper")
+                if place in places
+            ]
+    return found
+
+
+def _edge(domain: Uniform | LogUniform, value: float) -> str | None:
+    low, high = domain.bounds
+    if isinstance(domain, LogUniform):
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    place = (value - low) / (high - low)
+    return "lower" if place < EDGE else "upper" if place > 1 - EDGE else None
+
+
+def in_short(edges: Sequence[str]) -> str:
+    """Return the warnings of `edges` as one sentence that names the arms; empty for none.
+
+    >>> in_short(["l1: an end of its front lies on the lower edge of strength (0.1 to 1): ..."])
+    'The front of l1 ends on the edge of a searched strength: better networks may lie beyond it.'
+    """
+    arms = list(dict.fromkeys(line.partition(":")[0] for line in edges))
+    if not arms:
+        return ""
+    who = f"The fronts of {', '.join(arms)} end" if arms[1:] else f"The front of {arms[0]} ends"
+    return f"{who} on the edge of a searched strength: better networks may lie beyond it."

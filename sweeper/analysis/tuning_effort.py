@@ -1,0 +1,181 @@
+"""What tuning an arm takes: its front after so many trials, and how exact a strength must be.
+
+An arm may look better because it is easier to tune, or look worse because its budget was too small
+for its ranges. The front of the first k slots of a search says how much of it came early.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sweeper.analysis import Front, reference_corner, selection
+from sweeper.config import Domain, Sweep
+from sweeper.types import Accuracy, Fact, Track
+
+TOLERANCE = 0.005
+"""How much accuracy a configuration may lose to what its arm reaches at its size."""
+
+
+@dataclass(frozen=True, slots=True)
+class Effort:
+    """The fronts of the first trials of one arm; a place for each number of trials from 1 on."""
+
+    arm: str
+    seconds: tuple[float, ...]
+    """Spent until then in one search, mean over repeats; packed time, see `TrialResult.seconds`."""
+    hypervolume: tuple[tuple[float, ...], ...]
+    """By number of trials, then by repeat."""
+    nonzero: Mapping[float, tuple[tuple[int | None, ...], ...]]
+    """By accuracy, number of trials and repeat: the smallest network; None if not reached."""
+
+    def mean(self) -> tuple[float, ...]:
+        """Return the mean hypervolume over repeats, by number of trials."""
+        return tuple(float(np.mean(of)) for of in self.hypervolume)
+
+    def share(self, trials: int, of: int) -> float:
+        """Return the part that the first trials reach of the mean hypervolume after `of` trials."""
+        means = self.mean()
+        return means[trials - 1] / means[of - 1] if means[of - 1] > 0 else math.nan
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """How wide a strength may vary without losing more than `TOLERANCE` of accuracy."""
+
+    arm: str
+    parameter: str
+    low: float
+    high: float
+    """The strengths between which such trials lie."""
+    within: int
+    """How many they are."""
+    trials: int
+    """Complete trials of the arm."""
+    searched: tuple[float, float]
+    """The range that was searched."""
+
+    @property
+    def decades(self) -> float:
+        """Their width, log10."""
+        return math.log10(self.high / self.low)
+
+    @property
+    def share(self) -> float:
+        """Their width as a share of the searched one, on the logarithm."""
+        return self.decades / math.log10(self.searched[1] / self.searched[0])
+
+
+def efforts(facts: Iterable[Fact], sweep: Sweep) -> tuple[Effort, ...]:
+    """Return the effort of each arm, in file order, up to the trials that all repeats have."""
+    facts = tuple(facts)
+    corner = reference_corner(sweep, facts)
+    by_repeat: dict[str, dict[int, list[Fact]]] = {}
+    for fact in sorted(facts, key=lambda fact: fact.slot):
+        by_repeat.setdefault(fact.arm, {}).setdefault(fact.repeat, []).append(fact)
+    return tuple(
+        _effort(arm, by_repeat[arm], sweep, corner) for arm in sweep.arms if arm in by_repeat
+    )
+
+
+def reaching(facts: Iterable[Fact], sweep: Sweep) -> dict[str, tuple[int, int]]:
+    """Return how many trials of each arm reach the lowest target accuracy, and of how many.
+
+    Arms of which few do so had fewer trials than others where it counts, whatever their budget.
+    """
+    by, _ = selection(sweep)
+    track, least = sweep.sparsification.track, min(sweep.targets.accuracy)
+    found = dict.fromkeys(sweep.arms, (0, 0))
+    for fact in facts:
+        network = fact.result.judged(track)
+        reached, trials = found[fact.arm]
+        good = network is not None and getattr(network, by) >= least
+        found[fact.arm] = (reached + good, trials + 1)
+    return found
+
+
+def tolerances(facts: Iterable[Fact], known: Sweep) -> tuple[Tolerance, ...]:
+    """Return the tolerance of every searched strength; `known` has the ranges that were found.
+
+    A trial is compared with the best that any trial of its arm reaches at its size or below, over
+    all repeats: what else is searched, density above all, does not count against a strength.
+    """
+    by, show = selection(known)
+    track = known.sparsification.track
+    facts = tuple(facts)
+    found = []
+    for arm in known.arms:
+        front = Front.of(facts, track, by, show, arm)
+        near: list[Fact] = []
+        complete = 0
+        for fact in facts:
+            network = fact.result.judged(track)
+            if fact.arm != arm or fact.result.state != "complete" or network is None:
+                continue
+            complete += 1
+            best = front.at(nonzero=network.nonzero)
+            if best and best.accuracy(by) - getattr(network, by) <= TOLERANCE:
+                near.append(fact)
+        for parameter, domain in known.domains(arm).items():
+            if parameter.endswith("strength") and near and (ends := _ends(domain)):
+                values = [float(fact.params[parameter]) for fact in near]
+                low, high = min(values), max(values)
+                found.append(Tolerance(arm, parameter, low, high, len(near), complete, ends))
+    return tuple(found)
+
+
+def _effort(
+    arm: str, repeats: Mapping[int, Sequence[Fact]], sweep: Sweep, corner: tuple[int, float]
+) -> Effort:
+    by, show = selection(sweep)
+    track, targets = sweep.sparsification.track, sweep.targets.accuracy
+    trials = min(len(of) for of in repeats.values())
+    stages = [_stages(of[:trials], track, by, show, arm, corner) for of in repeats.values()]
+    sizes: dict[float, list[tuple[int | None, ...]]] = {target: [] for target in targets}
+    seconds = []
+    for count in range(1, trials + 1):
+        for target in targets:
+            points = [stage[count - 1][0].at(accuracy=target) for stage in stages]
+            sizes[target].append(tuple(point.nonzero if point else None for point in points))
+        spent = [sum(fact.result.seconds for fact in of[:count]) for of in repeats.values()]
+        seconds.append(float(np.mean(spent)))
+    volumes = tuple(tuple(volume for _, volume in stage) for stage in zip(*stages, strict=True))
+    return Effort(
+        arm,
+        tuple(seconds),
+        volumes,
+        {target: tuple(some) for target, some in sizes.items()},
+    )
+
+
+def _stages(
+    facts: Sequence[Fact],
+    track: Track,
+    by: Accuracy,
+    show: Accuracy,
+    arm: str,
+    corner: tuple[int, float],
+) -> list[tuple[Front, float]]:
+    """Return the front of the first trials with its hypervolume, for each number of them.
+
+    Most trials are dominated by earlier ones and change neither: workers draw this every few
+    seconds, and making every front anew took twice as long.
+    """
+    front, volume = Front.of((), track, by, show, arm), 0.0
+    found = []
+    for count, fact in enumerate(facts, 1):
+        network = fact.result.judged(track)
+        if fact.result.state == "complete" and network is not None:
+            best = front.at(nonzero=network.nonzero)
+            if best is None or best.accuracy(by) < getattr(network, by):
+                front = Front.of(facts[:count], track, by, show, arm)
+                volume = front.hypervolume(corner)
+        found.append((front, volume))
+    return found
+
+
+def _ends(domain: Domain) -> tuple[float, float] | None:
+    """Return the ends of a range; None for choices, and for one that touches zero."""
+    bounds: tuple[float, float] | None = getattr(domain, "bounds", None)
+    return bounds if bounds and bounds[0] > 0 else None

@@ -1,0 +1,79 @@
+"""What confirmed networks reached, as tables for the terminal."""
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from sweeper.cli.common import count, many, percent, table
+from sweeper.types import Accuracy, Fact
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sweeper.analysis.confirmation import Confirmed, Level
+    from sweeper.config import Sweep
+
+TEST: Accuracy = "test_accuracy"
+
+
+def show(
+    sweep: "Sweep", facts: Iterable[Fact], searched: Iterable[Fact]
+) -> "Iterable[str | Table]":
+    """Yield what is to be printed of a confirmation; `searched` are the facts of the search."""
+    from sweeper.analysis.confirmation import confirmed
+
+    found = confirmed(sweep, facts, searched)
+    if not found:
+        return
+    yield "test accuracy (%) of networks trained again, mean over seeds, then over repeats if all"
+    yield "have one; shrinkage: points of validation accuracy that the search promised too much:"
+    yield sizes_table(sweep, found)
+    yield "nonzero parameters at a test accuracy, between these means:"
+    yield levels_table(sweep, found)
+
+
+def sizes_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
+    """Return test accuracies within each size, and how much the search promised too much."""
+    from sweeper.analysis.confirmation import within
+
+    sizes = sweep.targets.nonzero
+    shown = table("arm", ">trained", ">failed", ">shrinkage", *(f">≤{_short(s)}" for s in sizes))
+    for arm in sweep.arms:
+        mine = [one for one in found if one.arm == arm]
+        if not mine:
+            continue
+        lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
+        cells = [within(sweep, found, arm, size, TEST).mean for size in sizes]
+        shown.add_row(
+            arm,
+            str(sum(len(one.facts) for one in mine)),
+            str(sum(one.failed for one in mine)),
+            f"{100 * lost:+z.2f}",
+            *(percent(cell.center if cell else None) for cell in cells),
+        )
+    return shown
+
+
+def levels_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
+    """Return nonzeros at the file's target accuracies, with the interval over repeats."""
+    from sweeper.analysis.confirmation import curves, level
+
+    targets = sweep.targets.accuracy
+    shown = table("arm", *(f">at {100 * accuracy:g} %" for accuracy in targets))
+    for arm, of in curves(sweep, found, TEST).items():
+        cells = [_cell(level(of, accuracy)) for accuracy in targets]
+        shown.add_row(arm, *cells)
+    return shown
+
+
+def _cell(at: "Level") -> str:
+    if at.estimate:
+        text = count(round(at.estimate.center))
+        ends = (at.estimate.low, at.estimate.high)
+        return text if None in ends else f"{text} ({'-'.join(count(round(e or 0)) for e in ends)})"
+    if at.most is not None:
+        return f"≤ {count(round(at.most.high or at.most.center))}"
+    return f"{at.reached} of {many(at.repeats, 'repeat')}" if at.reached else "not reached"
+
+
+def _short(size: int) -> str:
+    return f"{size / 1000:g}k" if size >= 1000 else str(size)

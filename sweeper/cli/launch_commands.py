@@ -1,0 +1,150 @@
+"""Commands that train on a cluster, or with a share of this machine: launch, confirm."""
+
+from functools import partial
+from typing import Annotated, cast
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE, On
+from sweeper.cli.common import (
+    Artifacts,
+    DataFolder,
+    Device,
+    Name,
+    Pack,
+    Storage,
+    StudyFile,
+    console,
+    opened,
+)
+from sweeper.cli.run_commands import Extend, conduct, ending
+
+Place = Annotated[
+    str, typer.Option("--on", metavar="PLACE", help="local, for this machine, or ray.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many.  [default: as many as there is room for]",
+        show_default=False,
+    ),
+]
+Cpus = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Processor cores for each worker, which trains on one.  [default: 1]",
+        show_default=False,
+    ),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="GPUs for each worker: 1, or 0.5 for two workers on each.",
+        show_default=False,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: a Ray that is "
+        "started here and ended again]",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (launch, confirm):
+        app.command()(command)
+
+
+def launch(
+    file: StudyFile,
+    on: Place = "local",
+    storage: Storage = DEFAULT_STORAGE,
+    workers: Workers = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    device: Device = "auto",
+    pack: Pack = "auto",
+    data: DataFolder = None,
+    extend: Extend = False,
+) -> None:
+    """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
+    from sweeper import api
+    from sweeper.worker.pack_size import checked
+
+    train = partial(
+        api.launch,
+        file,
+        storage,
+        on=cast(On, on),
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        address=address,
+        device=device,
+        pack=checked(pack),
+        data=data,
+        extend=extend,
+    )
+    name = conduct(train)
+    ending(name, storage, None, say_how=True)
+
+
+def confirm(
+    name: Name,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How often each is trained again; more may be added later.")
+    ] = 5,
+    on: Place = "local",
+    storage: Storage = DEFAULT_STORAGE,
+    workers: Workers = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    device: Device = "auto",
+    pack: Pack = "auto",
+    data: DataFolder = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Train the best configurations of a finished sweep again, with fresh seeds.
+
+    The best on validation within each size of targets.nonzero, for each repeat of each arm. Only
+    these are worth quoting on test images. Goes on where it stopped.
+    """
+    from sweeper import api
+    from sweeper.cli.confirmation_tables import show
+    from sweeper.worker.pack_size import checked
+
+    train = partial(
+        api.confirm,
+        name,
+        storage,
+        seeds=seeds,
+        on=cast(On, on),
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        address=address,
+        device=device,
+        pack=checked(pack),
+        data=data,
+        artifacts=artifacts,
+    )
+    registered = conduct(train)
+    terminal = console()
+    with opened(storage, waits=True) as store:
+        sweep, status = store.sweep(registered), store.status(registered)
+        facts, searched = store.results(registered), store.results(name)
+    for part in show(sweep, facts, searched):
+        terminal.print(part, soft_wrap=isinstance(part, str))
+    if not status.finished:
+        terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
+        raise typer.Exit(1)

@@ -1,0 +1,143 @@
+"""Progress of a sweep on a terminal: a table that renews itself, or plain lines elsewhere."""
+
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from sweeper.cli.common import console, count, duration, many, percent, table
+from sweeper.types import ArmProgress, SweepStatus
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+QUIET_SECONDS = 5.0
+"""Between two plain lines that tell of another trial."""
+IDLE_SECONDS = 60.0
+"""Between two plain lines while packs are trained."""
+
+
+class Progress:
+    """Shows each status handed to `update`: in place on a terminal, else a line now and then."""
+
+    def __init__(self) -> None:
+        from rich.live import Live
+
+        self.console = console()
+        # What others print meanwhile is not for rich, which would obey the escapes in it.
+        self._live = Live(
+            console=self.console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._said: tuple[int, float] = (-1, float("-inf"))
+        """How many ranges and trials were done at the last plain line, and when it was."""
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def update(self, status: SweepStatus) -> None:
+        """Show how far the sweep is now."""
+        if self.console.is_terminal:
+            self._live.update(progress_view(status), refresh=True)
+            return
+        done, when = self._said
+        now = time.monotonic()
+        further = status.probed + status.done != done
+        if status.finished:
+            due = further
+        else:
+            due = now - when >= (QUIET_SECONDS if further else IDLE_SECONDS)
+        if due:
+            self._said = (status.probed + status.done, now)
+            self.console.print(progress_line(status), soft_wrap=True)
+
+
+def progress_table(status: SweepStatus) -> "Table":
+    """Return a table with one line for each arm, at most 80 columns wide."""
+    shown = table("arm", ">done", ">failed", ">best val %", ">smallest", ">left")
+    for arm in status.arms:
+        shown.add_row(
+            arm.arm,
+            f"{arm.done}/{arm.budget}",
+            str(arm.diverged + arm.collapsed),
+            percent(arm.best_accuracy),
+            count(arm.smallest_nonzero),
+            duration(seconds_left(status, arm)) if arm.done < arm.budget else "-",
+        )
+    return shown
+
+
+def progress_view(status: SweepStatus) -> "Group":
+    """Return the table with the line below it."""
+    from rich.console import Group
+
+    return Group(progress_table(status), progress_line(status))
+
+
+def progress_line(status: SweepStatus) -> str:
+    """Return one line: ranges, trials, workers, time left."""
+    alive = sum(worker.alive for worker in status.workers)
+    parts = [f"{status.done} of {status.budget} trials done"]
+    if status.probed < status.probes:
+        parts.insert(0, f"{status.probed} of {many(status.probes, 'range')} found")
+    if not status.finished:
+        parts.append(many(alive, "worker") + _packs(status))
+    left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)
+    if left and not status.finished:
+        parts.append(f"about {duration(left)} left")
+    if status.state != "open" and not status.finished:
+        parts.append(status.state)
+    lost = sum(status.failures.values())
+    if lost:
+        kinds = ", ".join(f"{number} {kind}" for kind, number in status.failures.items())
+        parts.append(f"{many(lost, 'attempt')} lost and tried again ({kinds})")
+    return ", ".join(parts)
+
+
+def _packs(status: SweepStatus) -> str:
+    """Return ` (packs at 12 %, 80 %)`, or their range where there are many."""
+    busy = sorted(one.progress for one in status.workers if one.alive and one.slots)
+    if not any(busy):
+        return ""
+    shown = [f"{share:.0%}".replace("%", " %") for share in busy]
+    return f" (packs at {', '.join(shown) if len(shown) <= 4 else f'{shown[0]} to {shown[-1]}'})"
+
+
+def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:
+    """Return the estimated time until an arm is done; None before its first trial's end.
+
+    Slots are claimed in turn, so that until then every arm gets as many trials as this one.
+    """
+    alive = sum(worker.alive for worker in status.workers)
+    if not status.done or (not alive and arm.done < arm.budget):
+        return None
+    seconds = _seconds(status)
+    mine = arm.budget - arm.done
+    work = sum(
+        min(other.budget - other.done, mine) * each
+        for other, each in zip(status.arms, seconds, strict=True)
+    )
+    return work / max(alive, 1)
+
+
+def _seconds(status: SweepStatus) -> list[float]:
+    """Return the seconds of each arm's next trial: as with those who work now, else as ever."""
+    now = [arm.pace for arm in status.arms]
+    ever = [arm.seconds / arm.done if arm.done else None for arm in status.arms]
+    known = now if any(now) else ever
+    found = [each for each in known if each is not None]
+    mean = sum(found) / max(len(found), 1)
+    return [mean if each is None else each for each in known]

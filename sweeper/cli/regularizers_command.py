@@ -1,0 +1,112 @@
+"""The command about what arms are made of: regularizers."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeper.cli import formula_page
+from sweeper.cli.common import console, table
+from sweeper.config.registry import EXACT_ZEROS, FORMULAS, METHODS, PLUGIN, WAYS, Formula, plugins
+from sweeper.errors import InputError, choices
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(regularizers)
+
+
+def regularizers(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]",
+            help="A formula, a method, or package.module:function.",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List formulas and methods, or say all about one of them."""
+    if name is not None:
+        found = described(name)
+        typer.echo(json.dumps(found, indent=2) if as_json else formula_page.page(found))
+        return
+    if as_json:
+        listed = {
+            "formulas": [formula_page.of_formula(one, FORMULAS[one]) for one in FORMULAS],
+            "methods": [formula_page.of_method(one, METHODS[one]) for one in METHODS],
+            "plugins": plugins(),
+        }
+        typer.echo(json.dumps(listed, indent=2))
+        return
+    terminal = console()
+    terminal.print("formulas, for `penalty:` and `sum:`")
+    terminal.print(formula_table())
+    terminal.print(
+        "ways: l loss, d decoupled, p prox, s shrink; the capital one unless the file says "
+        "otherwise. sees: the arrangement of weights that R(W) depends on. zeros: whether prox or "
+        "shrink sets weights to exactly 0."
+    )
+    terminal.print("\nmethods, for `method:`")
+    terminal.print(method_table())
+    if plugins():
+        terminal.print("\nformulas of installed packages")
+        shown = table("formula", "function")
+        for own, function in plugins().items():
+            shown.add_row(own, function)
+        terminal.print(shown)
+    terminal.print("\nmore about each: sweeper regularizers NAME")
+
+
+def described(name: str) -> dict[str, Any]:
+    """Return what is known of a formula or method; imports one from outside. Raises InputError."""
+    if name in FORMULAS:
+        return formula_page.of_formula(name, FORMULAS[name])
+    if name in METHODS:
+        return formula_page.of_method(name, METHODS[name])
+    place = plugins().get(name, name)
+    if PLUGIN.fullmatch(place):
+        return formula_page.of_plugin(name, place)
+    allowed = [*FORMULAS, *METHODS, *plugins(), "package.module:function"]
+    raise InputError(f"no such formula or method: {choices(name, allowed)}")
+
+
+def formula_table() -> "Table":
+    """Return one line or two for each formula, 80 columns wide."""
+    shown = table("formula", "in a few words", "ways", "sees", "zeros")
+    for name, formula in FORMULAS.items():
+        shown.add_row(name, formula.summary, _letters(formula), formula.sees, _zeros(formula))
+    return _fitting(shown, (19, 35, 4, 13, 5))
+
+
+def method_table() -> "Table":
+    """Return two lines or so for each method, 80 columns wide."""
+    shown = table("method", "in a few words", "with penalties", "cut to the density")
+    for name, entry in METHODS.items():
+        cut = "while trained" if entry.takes_density else "after, as usual"
+        shown.add_row(name, entry.summary, "no" if entry.has_strength else "yes", cut)
+    return _fitting(shown, (19, 35, 9, 14))
+
+
+def _fitting(shown: "Table", widths: tuple[int, ...]) -> "Table":
+    """Set the widths of the columns, with one space between them."""
+    shown.padding = (0, 0)
+    for column, width in zip(shown.columns, widths, strict=True):
+        column.width = width
+    return shown
+
+
+def _letters(formula: Formula) -> str:
+    """Return `ldPs` for loss, decoupled, prox (the default) and shrink; `-` for none."""
+    return "".join(
+        "-" if way not in formula.ways else way[0].upper() if way == formula.default_way else way[0]
+        for way in WAYS
+    )
+
+
+def _zeros(formula: Formula) -> str:
+    return "yes" if formula.gives_zeros and EXACT_ZEROS & set(formula.ways) else "no"

@@ -1,0 +1,270 @@
+"""Commands that show results: front, report."""
+
+import csv
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE
+from sweeper.cli.common import (
+    Artifacts,
+    Name,
+    Storage,
+    console,
+    count,
+    data_stream,
+    opened,
+    percent,
+    table,
+    warn,
+)
+from sweeper.errors import InputError, choices
+from sweeper.redact import visible
+from sweeper.types import Accuracy, DriftCheck, Fact, FoundBracket, SweepStatus, Track
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sweeper.analysis import Front, FrontPoint
+    from sweeper.analysis.conclusion import Confirmation
+    from sweeper.config import Sweep
+
+TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
+T = TypeVar("T")
+BY: dict[str, Accuracy] = {"validation": "val_accuracy", "test": "test_accuracy"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add these commands to the application."""
+    for command in (front, report):
+        app.command()(command)
+
+
+def front(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="As CSV, one line for a network.")] = False,
+    track: Annotated[
+        str | None, typer.Option(help="pruned or as_trained.  [default: the file's objective]")
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(help="validation or test decides membership.  [default: the file's choice]"),
+    ] = None,
+) -> None:
+    """Show each arm's front: the networks that no other one of the arm beats in both respects."""
+    from sweeper.analysis import Front, selection, strength_range
+
+    if as_json and as_csv:
+        raise InputError("--json and --csv: choose one")
+    chosen_track = _chosen("--track", track, TRACKS)
+    chosen_by = _chosen("--by", by, BY)
+    with opened(storage) as store:
+        sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+        found = store.brackets(name)
+    chosen_track = chosen_track or sweep.sparsification.track
+    chosen_by = chosen_by or selection(sweep)[0]
+    show: Accuracy = "test_accuracy" if chosen_by == "val_accuracy" else "val_accuracy"
+    fronts = {
+        arm: Front.of(facts, track=chosen_track, by=chosen_by, show=show, arm=arm)
+        for arm in sweep.arms
+    }
+    known = sweep.with_brackets(strength_range.ranges(found))
+    params = {arm: [point.params for point in made.points] for arm, made in fronts.items()}
+    ends = strength_range.edges(known, params)
+    if as_json:
+        typer.echo(json.dumps(_plain(sweep, status, fronts, ends), indent=2))
+    elif as_csv:
+        _write_csv(fronts)
+    else:
+        terminal = console()
+        track_name = chosen_track.replace("_", " ")
+        for arm, made in fronts.items():
+            size = f"{len(made.points)} of {made.candidates} networks"
+            terminal.print(f"{arm}: {size} ({track_name})", soft_wrap=True)
+            terminal.print(front_table(made))
+        which = "validation" if chosen_by == "val_accuracy" else "test"
+        terminal.print(f"nonzero parameters of the smallest network at a {which} accuracy:")
+        terminal.print(target_table(sweep, fronts))
+        if ends:
+            warn(strength_range.in_short(ends))
+
+
+def _chosen(option: str, given: str | None, allowed: Mapping[str, T]) -> T | None:
+    if given is None:
+        return None
+    if given not in allowed:
+        raise InputError(f"{option}: {choices(given, allowed)}")
+    return allowed[given]
+
+
+def front_table(front: "Front") -> "Table":
+    """Return the networks of one front."""
+    shown = table(">nonzero", ">effective", ">val %", ">test %", ">repeat", ">trial")
+    for point in front.points:
+        shown.add_row(
+            count(point.nonzero),
+            count(point.effective),
+            percent(point.val_accuracy),
+            percent(point.test_accuracy),
+            str(point.repeat),
+            str(point.trial),
+        )
+    return shown
+
+
+def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
+    """Return the nonzeros of the smallest network at each of the file's target accuracies."""
+    targets = sweep.targets.accuracy
+    heads = (f">{100 * accuracy:g} %" for accuracy in targets)
+    shown = table("arm", *heads)
+    for arm, front in fronts.items():
+        reached = (front.at(accuracy=accuracy) for accuracy in targets)
+        shown.add_row(arm, *(count(point.nonzero if point else None) for point in reached))
+    return shown
+
+
+def arms_table(sweep: "Sweep", status: SweepStatus, facts: Sequence[Fact]) -> "Table":
+    """Return what each arm came to: its best network, and nonzeros at accuracies selected on.
+
+    At most three of the targets, so that it fits 80 columns.
+    """
+    from sweeper.report.summary import arm_rows
+
+    targets = sweep.targets.accuracy[-3:]
+    heads = (f">at {100 * accuracy:g} %" for accuracy in targets)
+    shown = table("arm", ">done", ">failed", ">val %", ">test %", *heads)
+    for row in arm_rows(sweep, status, facts, sweep.sparsification.track):
+        reached = row.at_accuracy[len(row.at_accuracy) - len(targets) :]
+        shown.add_row(
+            row.arm,
+            f"{row.done}/{row.budget}",
+            str(row.diverged + row.collapsed),
+            percent(row.best.val_accuracy if row.best else None),
+            percent(row.best.test_accuracy if row.best else None),
+            *(count(point.nonzero if point else None) for point in reached),
+        )
+    return shown
+
+
+def _plain(
+    sweep: "Sweep", status: SweepStatus, fronts: "Mapping[str, Front]", ends: Sequence[str]
+) -> dict[str, Any]:
+    return {
+        "sweep": sweep.name,
+        "digest": sweep.digest,
+        "done": status.done,
+        "budget": status.budget,
+        "warnings": list(ends),
+        "fronts": {
+            arm: {
+                "track": front.track,
+                "by": front.by,
+                "candidates": front.candidates,
+                "points": [_row(point) for point in front.points],
+                "nonzero_at_accuracy": {
+                    f"{accuracy:g}": point.nonzero if point else None
+                    for accuracy in sweep.targets.accuracy
+                    for point in [front.at(accuracy=accuracy)]
+                },
+                "accuracy_at_nonzero": {
+                    str(nonzero): point.accuracy(front.by) if point else None
+                    for nonzero in sweep.targets.nonzero
+                    for point in [front.at(nonzero=nonzero)]
+                },
+            }
+            for arm, front in fronts.items()
+        },
+    }
+
+
+def _row(point: "FrontPoint") -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {**asdict(point), "params": dict(point.params)}
+
+
+def _write_csv(fronts: "Mapping[str, Front]") -> None:
+    rows = []
+    for front in fronts.values():
+        for point in front.points:
+            row = _row(point)
+            params = row.pop("params")
+            rows.append({**row, **{f"params_{key}": value for key, value in params.items()}})
+    stream = data_stream()
+    if stream.isatty():
+        rows = [{visible(name): _shown(value) for name, value in row.items()} for row in rows]
+    writer = csv.DictWriter(stream, _columns(rows), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+
+
+def _shown(value: Any) -> Any:
+    return visible(value) if isinstance(value, str) else value
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    from dataclasses import fields
+
+    from sweeper.analysis import FrontPoint
+
+    usual = [field.name for field in fields(FrontPoint) if field.name != "params"]
+    return list(dict.fromkeys([*usual, *(key for row in rows for key in row)]))
+
+
+def report(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where it goes.  [default: sweeps/NAME/report.html]", show_default=False),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Only the figure, as .png or .svg (needs sweeper[figures])."),
+    ] = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Write one HTML file that says what a sweep found; it works offline."""
+    from sweeper.operations.confirmation_result import confirmation_of
+
+    with opened(storage) as store:
+        sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+        if sweep.confirms:
+            raise InputError(
+                f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
+            )
+        found, again = store.brackets(name), confirmation_of(store, name, facts, artifacts)
+        checks = store.drifts(name)
+    if figure:
+        from sweeper.analysis import fronts
+        from sweeper.plots import overlay, save_figure
+
+        typer.echo(f"figure: {save_figure(overlay(fronts(facts, sweep), sweep), figure)}")
+    if out or not figure:
+        path = write(out or report_path(name), sweep, status, facts, found, again, checks)
+        typer.echo(f"report: {path}")
+
+
+def report_path(name: str) -> Path:
+    """Return where the report of a sweep goes unless told otherwise."""
+    return Path("sweeps") / name / "report.html"
+
+
+def write(
+    path: Path,
+    sweep: "Sweep",
+    status: SweepStatus,
+    facts: Sequence[Fact],
+    found: Sequence[FoundBracket],
+    again: "Confirmation | None",
+    checks: Sequence[DriftCheck],
+) -> Path:
+    """Write the report of a sweep."""
+    from sweeper.report import write_report
+
+    return write_report(path, sweep, status, facts, found, again, checks)

@@ -1,0 +1,21 @@
+"""The study file: `Sweep.load(path)` gives one frozen, validated value."""
+
+from sweeper.config.arm import Arm
+from sweeper.config.confirmation_plan import SUFFIX, Chosen, Confirmation
+from sweeper.config.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform
+from sweeper.config.sweep import Sweep, derive_seed
+
+__all__ = [
+    "SUFFIX",
+    "Arm",
+    "Auto",
+    "Choice",
+    "Chosen",
+    "Confirmation",
+    "Domain",
+    "Integer",
+    "LogUniform",
+    "Sweep",
+    "Uniform",
+    "derive_seed",
+]

@@ -1,0 +1,76 @@
+"""Configurations that a finished search has chosen, to be trained again with fresh seeds."""
+
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from sweeper.config.domains import Frozen, Whole
+from sweeper.config.sections import Count, Name
+from sweeper.types import Scalar
+
+SUFFIX = "/confirmed"
+"""Ends the name of a confirmation, and of its Optuna studies; no study file can have it."""
+
+
+class Chosen(Frozen):
+    """The configuration that one search found best within some sizes."""
+
+    repeat: Whole
+    slot: Whole
+    """Of the search: where its parameters come from."""
+    params: dict[str, Scalar]
+    sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
+    """The sizes, nonzero parameters, within which it was the best on validation."""
+
+
+class Confirmation(Frozen):
+    """What is trained again: each chosen configuration once with every seed."""
+
+    of: Name
+    """The sweep that was searched."""
+    digest: str
+    """Its digest then."""
+    seeds: Count
+    sizes: tuple[Count, ...]
+    """All sizes that were asked for."""
+    chosen: dict[Name, tuple[Chosen, ...]]
+    """By arm; in the order of repeats and sizes."""
+
+    @property
+    def name(self) -> str:
+        """The name that it is registered under."""
+        return self.of + SUFFIX
+
+    def slots(self, arm: str) -> tuple[tuple[int, int], ...]:
+        """Return (repeat, number) of every training of an arm.
+
+        The seed comes first in the number: with more seeds the earlier slots stay as they are, and
+        slots of one number share seed, data order and so a pack, whatever their arm.
+        """
+        return tuple(
+            (one.repeat, seed * len(self.sizes) + self.sizes.index(one.sizes[0]))
+            for seed in range(self.seeds)
+            for one in self.chosen[arm]
+        )
+
+    def at(self, arm: str, repeat: int, number: int) -> tuple[Chosen, int]:
+        """Return the configuration of a slot and its seed, counted from 0. Raises KeyError."""
+        seed, place = divmod(number, len(self.sizes))
+        for one in self.chosen[arm]:
+            if one.repeat == repeat and one.sizes[0] == self.sizes[place]:
+                return one, seed
+        raise KeyError((arm, repeat, number))
+
+    def repeats(self, arm: str) -> tuple[int, ...]:
+        """Return the repeats in which anything was chosen."""
+        return tuple(dict.fromkeys(one.repeat for one in self.chosen[arm]))
+
+    @model_validator(mode="after")
+    def _sizes_are_known(self) -> Self:
+        for arm, found in self.chosen.items():
+            places = [(one.repeat, one.sizes[0]) for one in found]
+            if len(set(places)) < len(places) or any(
+                size not in self.sizes for one in found for size in one.sizes
+            ):
+                raise ValueError(f"{arm}: two configurations of one repeat stand at one size")
+        return self

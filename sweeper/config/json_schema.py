@@ -1,0 +1,128 @@
+"""The JSON Schema of study files, for editors: built from the same models that read them."""
+
+from typing import Any
+
+from sweeper.config.registry import (
+    DATASETS,
+    FORMULAS,
+    METHODS,
+    MODELS,
+    OPTIMIZERS,
+    PLUGIN,
+    PRECISIONS,
+    SAMPLERS,
+    SCHEDULES,
+    Formula,
+    Hyper,
+    MethodEntry,
+    plugins,
+)
+from sweeper.config.sections import NAME
+from sweeper.config.sweep import Sweep
+
+_DOMAINS = [{"$ref": f"#/$defs/{name}"} for name in ("Uniform", "LogUniform", "Integer", "Choice")]
+_OUTSIDE = f"^{PLUGIN.pattern}$"
+_MODEL_TEXT = r"^\s*(mlp\([\d\s,]*\)|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)\s*$"
+
+
+def json_schema() -> dict[str, Any]:
+    """Return the JSON Schema (draft 2020-12). What it refuses, `check` refuses too."""
+    schema = Sweep.model_json_schema()
+    parts, top = schema["$defs"], schema["properties"]
+    top["name"]["pattern"] = f"^{NAME.pattern}$"
+    del top["confirms"], parts["Confirmation"], parts["Chosen"]
+    top["dataset"]["enum"] = sorted(DATASETS)
+    texts = {"enum": sorted(set(MODELS) - {"mlp"}), "title": "Name"}
+    top["model"] = {
+        "anyOf": [
+            texts,
+            {"type": "string", "pattern": _MODEL_TEXT},
+            {"$ref": "#/$defs/ModelChoice"},
+        ]
+    }
+    parts["Training"]["properties"]["optimizer"]["enum"] = sorted(OPTIMIZERS)
+    parts["Training"]["properties"]["precision"]["enum"] = sorted(PRECISIONS)
+    parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
+    decay = {"required": ["weight_decay"], "properties": {"weight_decay": {"not": {"const": 0}}}}
+    parts["Training"]["allOf"] = [_when("optimizer", "adamw", decay)]
+    parts["Search"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
+    top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
+    parts["Arm"] = _arm(parts["Arm"], parts.pop("Summand")["properties"])
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _arm(base: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of an arm: its further keys depend on the penalty and the method.
+
+    `shared` are the keys of every penalty in a sum.
+    """
+    arm = {key: value for key, value in base.items() if key != "additionalProperties"}
+    outside = {"anyOf": [{"enum": sorted(plugins())}, {"type": "string", "pattern": _OUTSIDE}]}
+    properties = arm["properties"]
+    properties["penalty"] = {
+        "anyOf": [{"enum": sorted(FORMULAS)}, outside],
+        "default": "none",
+        "description": "A formula: see `sweeper regularizers`.",
+    }
+    properties["method"] = {
+        "enum": [*METHODS, None],
+        "default": None,
+        "description": "What else the arm does to training: see `sweeper regularizers`.",
+    }
+    properties["sum"] = {
+        "type": "object",
+        "description": "Two or more formulas in place of `penalty`, each with its own strength.",
+        "properties": {
+            name: _summand(shared, formula) for name, formula in FORMULAS.items() if name != "none"
+        },
+        "patternProperties": {_OUTSIDE: {"type": "object"}},
+        "additionalProperties": False,
+    }
+    for name in plugins():
+        properties["sum"]["properties"][name] = {"type": "object"}
+    of_its_own = {"properties": {"penalty": outside}, "required": ["penalty"]}
+    arm["allOf"] = [
+        *(_when("penalty", name, _further(formula)) for name, formula in FORMULAS.items()),
+        *(_when("method", name, _method(entry)) for name, entry in METHODS.items()),
+        # What keys it takes, only its code can tell.
+        {"if": of_its_own, "then": {"unevaluatedProperties": True}},
+    ]
+    arm["unevaluatedProperties"] = False
+    return arm
+
+
+def _summand(shared: dict[str, Any], formula: Formula) -> dict[str, Any]:
+    further = _further(formula)
+    return {
+        **further,
+        "type": "object",
+        "properties": {**shared, **further["properties"]},
+        "additionalProperties": False,
+    }
+
+
+def _when(key: str, name: str, then: dict[str, Any]) -> dict[str, Any]:
+    return {"if": {"properties": {key: {"const": name}}, "required": [key]}, "then": then}
+
+
+def _further(formula: Formula) -> dict[str, Any]:
+    required = {} if formula is FORMULAS["none"] else {"required": ["strength"]}
+    properties = {
+        "apply": {"enum": [*formula.ways, None], "description": "How the penalty is applied."},
+        **{key: _hyper(hyper) for key, hyper in formula.hyper.items()},
+    }
+    return {"description": formula.summary, "properties": properties, **required}
+
+
+def _method(entry: MethodEntry) -> dict[str, Any]:
+    properties = {key: _hyper(hyper) for key, hyper in entry.hyper.items()}
+    required = {"required": ["strength"]} if entry.has_strength else {}
+    return {"description": entry.summary, "properties": properties, **required}
+
+
+def _hyper(hyper: Hyper) -> dict[str, Any]:
+    if hyper.choices:
+        allowed: list[dict[str, Any]] = [{"enum": list(hyper.choices)}, {"$ref": "#/$defs/Choice"}]
+    else:
+        allowed = [{"type": "number"}, *_DOMAINS]
+    return {"anyOf": allowed, "default": hyper.default, "description": hyper.summary}

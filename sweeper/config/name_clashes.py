@@ -1,0 +1,47 @@
+"""Names that some databases take for one: of arms, of searched parameters, of sweeps.
+
+Optuna's tables have the database's collation, and those of MySQL and MariaDB do not tell `L1` from
+`l1`, nor accents, widths of letters or spaces at an end. Two arms would share a study.
+"""
+
+import unicodedata
+from collections.abc import Iterable
+from itertools import combinations
+
+from sweeper.config.sweep import Sweep
+
+ADVICE = "which MySQL and MariaDB take for one name: rename one of them"
+
+
+def folded(name: str) -> str:
+    """Return what is left of a name for the coarsest of the usual collations."""
+    letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "".join(one for one in letters if not unicodedata.combining(one)).rstrip()
+
+
+def alike(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Return the pairs of different names that may be taken for one, in their order."""
+    groups: dict[str, list[str]] = {}
+    for name in dict.fromkeys(names):
+        groups.setdefault(folded(name), []).append(name)
+    return [pair for group in groups.values() for pair in combinations(group, 2)]
+
+
+def problems(sweep: Sweep, known: Sweep | None = None) -> list[str]:
+    """Return a line for each pair of arms, or of parameters of an arm, that are alike.
+
+    Arms that are `known`, and so on record, go on as they are.
+    """
+    old = set(known.arms) if known else set()
+    found = [
+        f"arms.{second}: differs from {first!r} in case alone, {ADVICE}"
+        for first, second in alike(sweep.arms)
+        if not {first, second} <= old
+    ]
+    for name in sweep.arms:
+        if name not in old:
+            found += [
+                f"arms.{name}: searches {first!r} and {second!r}, {ADVICE}"
+                for first, second in alike(sweep.domains(name))
+            ]
+    return found

@@ -1,0 +1,62 @@
+"""Names of everything that a study file may choose, with facts about each; loads no torch.
+
+Adding a formula, a model or a dataset takes three places: its function, its line here, and its
+row of reference values in the test. Functions are named by `"module:function"` and loaded by
+`load` at the moment they are used, so that `check`, `status` and `--help` stay fast.
+"""
+
+from sweeper.config.registry.choices import (
+    FAMILIES,
+    FORMULAS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SAMPLERS,
+    SCHEDULES,
+    SLOT_SAMPLERS,
+    Family,
+    family_of,
+)
+from sweeper.config.registry.entries import (
+    EXACT_ZEROS,
+    Dataset,
+    Formula,
+    Hyper,
+    MethodEntry,
+    Model,
+)
+from sweeper.config.registry.import_folder import FOLDER
+from sweeper.config.registry.method_entries import METHODS
+from sweeper.config.registry.model_entries import DATASETS, MODELS, count_parameters, layer_sizes
+from sweeper.config.registry.plugins import GROUP, PLUGIN, formula_of, load, plugins
+from sweeper.types import WAYS, Way
+
+__all__ = [
+    "DATASETS",
+    "EXACT_ZEROS",
+    "FAMILIES",
+    "FOLDER",
+    "FORMULAS",
+    "GROUP",
+    "METHODS",
+    "MODELS",
+    "OPTIMIZERS",
+    "PLUGIN",
+    "PRECISIONS",
+    "SAMPLERS",
+    "SCHEDULES",
+    "SLOT_SAMPLERS",
+    "WAYS",
+    "Dataset",
+    "Family",
+    "Formula",
+    "Hyper",
+    "MethodEntry",
+    "Model",
+    "Way",
+    "count_parameters",
+    "family_of",
+    "formula_of",
+    "layer_sizes",
+    "load",
+    "plugins",
+]

@@ -1,0 +1,55 @@
+"""Choices of a study file by name: formulas and their families, optimizers, schedules, samplers."""
+
+from collections.abc import Mapping
+from typing import Literal
+
+from sweeper.config.registry.entries import Formula
+from sweeper.config.registry.entropy_entries import ENTROPIES
+from sweeper.config.registry.penalty_entries import PENALTIES
+
+FORMULAS: Mapping[str, Formula] = {**PENALTIES, **ENTROPIES}
+"""All penalties R(W), in the order in which they are listed to people."""
+
+Family = Literal["lp", "entropy", "arrangement", "hybrid", "shuffled", "other"]
+FAMILIES: dict[Family, str] = {
+    "lp": "L_p penalties",
+    "entropy": "pure entropies",
+    "arrangement": "pure entropies that see arrangement",
+    "hybrid": "entropies with L_p",
+    "shuffled": "shuffled controls",
+    "other": "other arms",
+}
+"""What people call them. `arrangement` is the part of `entropy` that the claim is about, and is set
+against others as a family of its own. `hybrid` contains an L_p penalty, and tunes one thing more;
+`shuffled` evaluates a penalty on entries in a fixed random order, so that it sees no arrangement.
+"""
+
+LP = frozenset({"l1", "l2", "elastic_net", "l_half", "smoothed_lp"})
+_MIXED = frozenset({"l1_marginal_entropy", "l1_joint_entropy"})
+
+OPTIMIZERS = ("sgd", "adam", "adamw")
+PRECISIONS = ("float32", "tf32")
+"""How matrices are multiplied; tf32 exists on NVIDIA GPUs only and rounds factors to 10 bits."""
+SCHEDULES = ("constant", "cosine", "linear")
+
+SAMPLERS: Mapping[str, int] = {
+    "tpe": 10,
+    "nsga2": 50,
+    "gp": 10,
+    "qmc": 0,
+    "random": 0,
+    "grid": 0,
+}
+"""Sampler -> trials before it learns: its start-up or population; 0 for those that never do."""
+
+SLOT_SAMPLERS = frozenset({"qmc", "random", "grid"})
+"""Samplers whose parameters are a function of the slot alone."""
+
+
+def family_of(penalty: str) -> Family:
+    """Return the family of a formula; what is not in the catalogue is `other`."""
+    if penalty in LP:
+        return "lp"
+    if penalty in _MIXED:
+        return "hybrid"
+    return "entropy" if penalty in ENTROPIES else "other"

@@ -1,0 +1,142 @@
+"""Files of datasets in the format of MNIST: which there are, and what is wrong with one.
+
+Whether a dataset is whole is seen by its hash, which every worker takes anyway; these files are
+looked at when that is another one, or none is known.
+"""
+
+import errno
+import hashlib
+import math
+import os
+import zlib
+from pathlib import Path
+
+from sweeper.config.registry import Dataset
+
+_UNSIGNED_BYTES = 8
+_GZIP = b"\x1f\x8b"
+
+
+def shapes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+    """Return the shape of what each file of a dataset holds; none for one of another format."""
+    if not dataset.torchvision:
+        return {}
+    train, test = dataset.train + dataset.validation, dataset.test
+    _, height, width = dataset.shape
+    return {
+        "train-images-idx3-ubyte": (train, height, width),
+        "train-labels-idx1-ubyte": (train,),
+        "t10k-images-idx3-ubyte": (test, height, width),
+        "t10k-labels-idx1-ubyte": (test,),
+    }
+
+
+def raw_folder(folder: Path, dataset: Dataset) -> Path:
+    """Return where the files of a dataset lie in the folder of datasets."""
+    return folder / dataset.torchvision / "raw"
+
+
+def are_there(raw: Path, dataset: Dataset) -> bool:
+    """Tell whether all files of a dataset are there."""
+    return all(_is_there(raw / file) for file in shapes(dataset))
+
+
+def unreadable(raw: Path, dataset: Dataset) -> str:
+    """Return which file this account may not read, and why; '' if it may read all that are there.
+
+    Nothing is wrong with such a file, which may be somebody else's.
+    """
+    for file in shapes(dataset):
+        path = raw / file
+        try:
+            path.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            return f"{path}: cannot be read: {error.strerror}"
+        if not os.access(path, os.R_OK):
+            return f"{path}: cannot be read: {os.strerror(errno.EACCES)}"
+    return ""
+
+
+def damage(raw: Path, dataset: Dataset) -> dict[str, str]:
+    """Return what is wrong with files that are there: file -> in a few words."""
+    found = {}
+    for file, shape in shapes(dataset).items():
+        path = raw / file
+        if not _is_there(path):
+            continue
+        try:
+            said = _damage(path, shape, dataset)
+        except OSError as error:
+            said = f"cannot be read: {error.strerror}"
+        if said:
+            found[file] = said
+    return found
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # this account may not look into its folder
+        return False
+
+
+def _damage(path: Path, shape: tuple[int, ...], dataset: Dataset) -> str:
+    content = path.read_bytes()
+    head = _head(shape)
+    size = len(head) + math.prod(shape)
+    if not content:
+        return "is empty"
+    if content[: len(head)] != head:
+        others = (path.with_name(other) for other in shapes(dataset) if other != path.name)
+        copied = next((other.name for other in others if _equal(other, content)), "")
+        return f"is a copy of {copied}" if copied else _begins_otherwise(content, shape)
+    if len(content) != size:
+        word = "cut off" if len(content) < size else "too long"
+        return f"is {word}: {len(content):,} bytes, expected {size:,}"
+    if len(shape) == 1:
+        outside = [label for label in content[len(head) :] if label >= dataset.classes]
+        if outside:
+            allowed = f"0 to {dataset.classes - 1}"
+            return f"holds {len(outside):,} labels that are not {allowed}, as {outside[0]}"
+    if known := dataset.checksums.get(path.name):
+        return "" if hashlib.sha256(content).hexdigest() == known else "has another checksum"
+    return _against_download(path, content, dataset)
+
+
+def _head(shape: tuple[int, ...]) -> bytes:
+    sizes = b"".join(size.to_bytes(4, "big") for size in shape)
+    return bytes((0, 0, _UNSIGNED_BYTES, len(shape))) + sizes
+
+
+def _begins_otherwise(content: bytes, shape: tuple[int, ...]) -> str:
+    if content.startswith(_GZIP):
+        return "is compressed: gunzip it"
+    if content[:4] != _head(shape)[:4] or len(content) < len(_head(shape)):
+        return "is no file of this kind"
+    sizes = [int.from_bytes(content[at : at + 4], "big") for at in range(4, len(_head(shape)), 4)]
+    return f"holds {_times(sizes)}, expected {_times(shape)}"
+
+
+def _against_download(path: Path, content: bytes, dataset: Dataset) -> str:
+    """Compare a file with what it was unpacked from, if that is there and as it was published."""
+    packed = path.with_name(f"{path.name}.gz")
+    known = dataset.downloads.get(packed.name)
+    if not known or not packed.is_file():
+        return ""
+    download = packed.read_bytes()
+    if hashlib.md5(download, usedforsecurity=False).hexdigest() != known:
+        return ""
+    unpacked = int.from_bytes(download[-8:-4], "little")  # gzip ends with a checksum and the size
+    return "" if zlib.crc32(content) == unpacked else f"is not what {packed.name} holds"
+
+
+def _equal(path: Path, content: bytes) -> bool:
+    if not path.is_file() or path.stat().st_size != len(content):
+        return False
+    return path.read_bytes() == content
+
+
+def _times(sizes: tuple[int, ...] | list[int]) -> str:
+    return " x ".join(f"{size:,}" for size in sizes)

@@ -1,0 +1,137 @@
+"""What is known of a formula, a method, a model and a dataset without loading torch."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sweeper.types import WAYS, Scalar, Way
+
+EXACT_ZEROS = frozenset({"prox", "shrink"})
+"""The ways that can set weights to exactly 0 while training."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hyper:
+    """A hyperparameter: a float in [low, high], or one of `choices` if given.
+
+    Floats may differ within a pack; choices are static and split it.
+    """
+
+    default: Scalar
+    summary: str
+    low: float = -math.inf
+    high: float = math.inf
+    above: bool = False
+    """Whether `low` itself is not allowed."""
+    choices: tuple[Scalar, ...] = ()
+    smooth_from: float = -math.inf
+    """Below it the gradient is infinite at a weight of 0: loss and decoupled are refused."""
+    over_rate: float | None = None
+    """prox is exact only while the learning rate is below the value minus this number."""
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values as people write them, such as `(0, 1]` or `true, false`."""
+        if self.choices:
+            return ", ".join(str(choice).lower() for choice in self.choices)
+        left, right = "(" if self.above else "[", "]" if self.high < math.inf else ")"
+        return f"{left}{self.low:g}, {self.high:g}{right}"
+
+
+@dataclass(frozen=True, slots=True)
+class Formula:
+    """A penalty R(W): where its functions lie and what is known of it."""
+
+    summary: str
+    """What it is in a few words, for a table."""
+    formula: str
+    """R(W) in the letters of `sweeper regularizers NAME`."""
+    reference: str
+    value: str
+    """`module:function`, (weight [pack, out, in], **hyper) -> [pack]."""
+    default_way: Way
+    shrinkage: str | None = None
+    """`module:function`, (weight, **hyper) -> dR/d|w|, broadcastable over [pack, out, in]."""
+    slope: str | None = None
+    """`module:function`, as `shrinkage`, but small tensors for one pass: an `Affine` and others."""
+    prox: str | None = None
+    """`module:function`, (weight, *, step, strength, **hyper) -> weight."""
+    prox_in_place: str | None = None
+    """`module:function`, as `prox`, but over a whole stack in place, in a pass or two."""
+    hyper: Mapping[str, Hyper] = field(default_factory=dict)
+    sees: str = ""
+    """Which arrangement of the weights it sees, such as `rows and columns`; empty: none."""
+    scale_invariant: bool = False
+    """R(aW) = R(W) for a > 0; with a hyperparameter `scaled`, while that is false."""
+    gives_zeros: bool = True
+    """Whether `prox` or `shrink` sets weights to exactly 0; the other ways never do."""
+    inner_strength: bool = False
+    """Whether strength is a letter of R (`value`, `shrinkage` take it), not a factor before it."""
+    why_not: Mapping[Way, str] = field(default_factory=dict)
+    """Way -> reason, for the ways that do not exist."""
+
+    @property
+    def ways(self) -> tuple[Way, ...]:
+        """The ways in which the formula can be applied."""
+        return tuple(way for way in WAYS if way not in self.why_not)
+
+
+@dataclass(frozen=True, slots=True)
+class MethodEntry:
+    """What an arm may do to training beside penalties: a pruning schedule, gates, widths."""
+
+    summary: str
+    description: str
+    """How it works, in one or two sentences."""
+    reference: str
+    factory: str
+    """`module:class` of a `sweeper.training.methods.Method`."""
+    hyper: Mapping[str, Hyper] = field(default_factory=dict)
+    has_strength: bool = False
+    """Whether it has a strength of its own; then it stands without penalties."""
+    takes_density: bool = True
+    """Whether it brings the network to the trial's density by itself."""
+    layered: bool = False
+    """Whether it needs a fully connected network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network by name. Options and sizes are known here so that `check` needs no torch."""
+
+    summary: str
+    factory: str
+    """`module:function`, (shape, classes, **options) -> nn.Module."""
+    widths: tuple[int, ...] | None = None
+    """Hidden widths of a fully connected network; None: the option `widths` gives them."""
+    parameters: int | None = None
+    """Total parameters where widths do not tell."""
+    multiplications: int | None = None
+    """Multiply-adds of one forward pass of one example, where widths do not tell."""
+    shape: tuple[int, int, int] | None = None
+    """The only input shape that it takes; None: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset by name, with the sizes that it is split into."""
+
+    summary: str
+    loader: str
+    """`module:function`, (folder) -> raw images and labels."""
+    shape: tuple[int, int, int]
+    """Channels, height, width."""
+    classes: int
+    train: int
+    validation: int
+    test: int
+    bundled: bool = False
+    """Whether it comes with a package, and needs no folder."""
+    torchvision: str = ""
+    """Its class in torchvision.datasets, for one in the format of MNIST; also its folder."""
+    hash: str = ""
+    """Of all images, labels and the split, where it is known: by it a dataset is whole."""
+    checksums: Mapping[str, str] = field(default_factory=dict)
+    """File -> its SHA-256, where it is known."""
+    downloads: Mapping[str, str] = field(default_factory=dict)
+    """Compressed file -> its MD5, as it was published."""

@@ -1,0 +1,149 @@
+"""Entropies of the magnitudes of a weight matrix, by name.
+
+In the formulas A = |W|, S = sum A, P = A / S, r and c are the row and column sums of P, and
+H(q) = -sum q log q.
+"""
+
+from collections.abc import Mapping
+
+from sweeper.config.registry.entries import Formula, Hyper
+from sweeper.types import Way
+
+_AFFINE = "sweeper.regularizers.affine"
+_LOGARITHMIC = "sweeper.regularizers.logarithmic"
+_ENTROPIES = "sweeper.regularizers.entropies"
+_ARRANGEMENT = "sweeper.regularizers.structural_entropies"
+_WINDOWS = "sweeper.regularizers.local_entropy"
+_FAMILY = (
+    "in the family that the abstract of arXiv 2301.07285 describes; the formula of that paper is "
+    "not at hand"
+)
+_SCALED = Hyper(
+    default=True,
+    choices=(True, False),
+    summary="whether the entropy is multiplied by S = sum |w|, held constant in the gradient",
+)
+_WHY_NOT: Mapping[Way, str] = {"prox": "its proximal operator has no closed form; use shrink"}
+
+ENTROPIES: Mapping[str, Formula] = {
+    "joint_entropy": Formula(
+        summary="entropy of the magnitudes of a matrix; blind to their arrangement",
+        formula="R(W) = H(P), times S if scaled",
+        reference="Shannon 1948, A mathematical theory of communication",
+        value=f"{_ENTROPIES}:joint_entropy",
+        shrinkage=f"{_ENTROPIES}:joint_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:joint_entropy",
+        default_way="shrink",
+        hyper={"scaled": _SCALED},
+        scale_invariant=True,
+        why_not=_WHY_NOT,
+    ),
+    "renyi_entropy": Formula(
+        summary="Rényi entropy of the magnitudes; blind to their arrangement",
+        formula="R(W) = log(sum P^order) / (1 - order), times S if scaled; order 1: H(P)",
+        reference="Rényi 1961, On measures of entropy and information",
+        value=f"{_ENTROPIES}:renyi_entropy",
+        shrinkage=f"{_ENTROPIES}:renyi_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:renyi_entropy",
+        default_way="shrink",
+        hyper={
+            "order": Hyper(
+                default=2.0,
+                low=0.0,
+                high=20.0,
+                above=True,
+                smooth_from=1.0,
+                summary="1 is Shannon's entropy, 2 the logarithm of hoyer_square",
+            ),
+            "scaled": _SCALED,
+        },
+        scale_invariant=True,
+        why_not=_WHY_NOT,
+    ),
+    "marginal_entropy": Formula(
+        summary="entropies of the row sums and of the column sums of the magnitudes",
+        formula="R(W) = H(r) + H(c), times S if scaled",
+        reference=_FAMILY,
+        value=f"{_ARRANGEMENT}:marginal_entropy",
+        shrinkage=f"{_ARRANGEMENT}:marginal_entropy_shrinkage",
+        slope=f"{_AFFINE}:marginal_entropy",
+        default_way="shrink",
+        hyper={"scaled": _SCALED},
+        sees="rows and columns",
+        scale_invariant=True,
+        why_not=_WHY_NOT,
+    ),
+    "conditional_entropy": Formula(
+        summary="entropy of the magnitudes within rows, or within columns",
+        formula="R(W) = H(P) - H(r) or H(P) - H(c), times S if scaled",
+        reference=_FAMILY,
+        value=f"{_ARRANGEMENT}:conditional_entropy",
+        shrinkage=f"{_ARRANGEMENT}:conditional_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:conditional_entropy",
+        default_way="shrink",
+        hyper={
+            "given": Hyper(
+                default="rows",
+                choices=("rows", "columns"),
+                summary="what is known: rows subtracts H(r), columns subtracts H(c)",
+            ),
+            "scaled": _SCALED,
+        },
+        sees="rows or columns",
+        scale_invariant=True,
+        why_not=_WHY_NOT,
+    ),
+    "mutual_information": Formula(
+        summary="what the row of a weight tells of its column; 0 on a uniform matrix",
+        formula="R(W) = H(r) + H(c) - H(P), times S if scaled",
+        reference=_FAMILY,
+        value=f"{_ARRANGEMENT}:mutual_information",
+        shrinkage=f"{_ARRANGEMENT}:mutual_information_shrinkage",
+        slope=f"{_LOGARITHMIC}:mutual_information",
+        default_way="shrink",
+        hyper={"scaled": _SCALED},
+        sees="rows and columns",
+        scale_invariant=True,
+        why_not=_WHY_NOT,
+    ),
+    "local_entropy": Formula(
+        summary="entropy of the masses in square windows that slide over the matrix",
+        formula="R(W) = H(m), m = sums of A in all windows, over their sum; times S if scaled",
+        reference=_FAMILY,
+        value=f"{_WINDOWS}:local_entropy",
+        shrinkage=f"{_WINDOWS}:local_entropy_shrinkage",
+        default_way="shrink",
+        hyper={
+            "window": Hyper(
+                default=3, choices=(2, 3, 5, 7), summary="rows and columns of a window"
+            ),
+            "scaled": _SCALED,
+        },
+        sees="neighbourhood",
+        scale_invariant=True,
+        why_not=_WHY_NOT,
+    ),
+    "l1_marginal_entropy": Formula(
+        summary="L1 with the entropies of the row and column sums",
+        formula="R(W) = S + mix x S x (H(r) + H(c)), the second S held constant in the gradient",
+        reference=_FAMILY,
+        value=f"{_ARRANGEMENT}:l1_marginal_entropy",
+        shrinkage=f"{_ARRANGEMENT}:l1_marginal_entropy_shrinkage",
+        slope=f"{_AFFINE}:l1_marginal_entropy",
+        default_way="shrink",
+        hyper={"mix": Hyper(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
+        sees="rows and columns",
+        why_not=_WHY_NOT,
+    ),
+    "l1_joint_entropy": Formula(
+        summary="L1 with the entropy of the magnitudes; blind to their arrangement",
+        formula="R(W) = S + mix x S x H(P), the second S held constant in the gradient",
+        reference="Shannon 1948, A mathematical theory of communication",
+        value=f"{_ENTROPIES}:l1_joint_entropy",
+        shrinkage=f"{_ENTROPIES}:l1_joint_entropy_shrinkage",
+        slope=f"{_LOGARITHMIC}:l1_joint_entropy",
+        default_way="shrink",
+        hyper={"mix": Hyper(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
+        why_not=_WHY_NOT,
+    ),
+}

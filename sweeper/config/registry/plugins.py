@@ -1,0 +1,76 @@
+"""Objects by their `module:function`, and formulas that other packages bring."""
+
+import importlib
+import logging
+import re
+import sys
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any
+
+from sweeper.config.registry.choices import FORMULAS
+from sweeper.config.registry.entries import Formula
+from sweeper.config.registry.import_folder import FOLDER
+from sweeper.errors import PluginError
+
+_log = logging.getLogger("sweeper.plugins")
+_LOADED: set[str] = set()
+GROUP = "sweeper.regularizers"
+"""Entry points of this group name formulas of a user's own packages."""
+
+PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+"""How a formula of one's own is named: `package.module:function`."""
+
+
+def load(name: str) -> Any:
+    """Return the object at `package.module:name`. Raises PluginError with the reason.
+
+    It may lie in the folder that sweeper was started in. Where a module there has the name of
+    another one, that is said in a line, and the other is used.
+    """
+    module_name, _, attribute = name.partition(":")
+    if module_name in sys.modules and name in _LOADED:  # a formula's, at each step of training
+        return getattr(sys.modules[module_name], attribute)
+    try:
+        with FOLDER.named(module_name):
+            found = getattr(importlib.import_module(module_name), attribute)
+    except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        hidden = (FOLDER.shadowed(module) for module in (module_name, _missed(error)) if module)
+        reasons = "; ".join([reason, *filter(None, dict.fromkeys(hidden))])
+        raise PluginError(f"{name}: cannot be loaded: {reasons}") from error
+    _LOADED.add(name)
+    if hidden_file := FOLDER.shadowed(module_name):
+        _log.warning("%s: %s", name, hidden_file)
+    return found
+
+
+def _missed(error: BaseException) -> str:
+    """Return the module in which an import did not find what it looked for."""
+    return (error.name or "") if isinstance(error, ImportError) else ""
+
+
+@cache
+def plugins() -> dict[str, str]:
+    """Return the formulas of installed packages: name -> `module:function`. Imports none.
+
+    One with the name of a formula of the catalogue is left out: what `l1` is, nobody changes.
+    """
+    found = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {name: value for name, value in sorted(found.items()) if name not in FORMULAS}
+
+
+def formula_of(name: str) -> Formula:
+    """Return what is known of a formula; of one from outside nothing but its name.
+
+    What is not in the catalogue is imported nowhere but where it is tried and used.
+    """
+    if name in FORMULAS:
+        return FORMULAS[name]
+    return Formula(
+        summary=f"{name}, a formula of one's own",
+        formula="R(W), see its code",
+        reference="",
+        value=name,
+        default_way="loss",
+    )

@@ -1,0 +1,207 @@
+"""The parts of a study file: model, training, sparsification, search, targets, reference."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
+
+from pydantic import (
+    AfterValidator,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
+
+from sweeper.config.arm import Problems
+from sweeper.config.domains import (
+    Fraction,
+    Frozen,
+    NotNegative,
+    Number,
+    Positive,
+    Unit,
+    Whole,
+    without,
+)
+from sweeper.config.registry import (
+    MODELS,
+    OPTIMIZERS,
+    PRECISIONS,
+    SAMPLERS,
+    SCHEDULES,
+    Dataset,
+    count_parameters,
+)
+from sweeper.errors import choices, shown
+from sweeper.types import Options, Scalar, Track
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
+
+
+def named(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in allowed:
+            raise ValueError(f"no such {what}: {choices(value, allowed)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def plain_name(value: str) -> str:
+    """Return a name of a sweep or an arm. Raises ValueError."""
+    if not NAME.fullmatch(value):
+        raise ValueError(f"must be 1-54 letters, digits, '.', '_' or '-', got {shown(value)}")
+    return value
+
+
+Name = Annotated[str, AfterValidator(plain_name)]
+Count = Annotated[Whole, Field(ge=1)]
+Density = Annotated[Number, Field(gt=0, le=1)]
+_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+class ModelChoice(Frozen):
+    """A network: a name from the catalogue or `package.module:factory`, with its options."""
+
+    name: str
+    widths: tuple[Count, ...] | None = None
+    options: dict[str, Scalar] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        """Accept `lenet-5`, `mlp(64, 32)` and `package.module:factory` as text."""
+        if not isinstance(value, str):
+            return value
+        text = value.strip()
+        match = re.fullmatch(r"mlp\((\s*|\s*\d+(?:\s*,\s*\d+)*\s*,?\s*)\)", text)
+        if match:
+            return {"name": "mlp", "widths": [int(part) for part in re.findall(r"\d+", match[1])]}
+        return {"name": text}
+
+    @model_validator(mode="after")
+    def _known(self) -> Self:
+        if _FACTORY.fullmatch(self.name):
+            return self
+        if self.name.startswith("mlp("):
+            raise Problems([("", f"must list whole numbers, mlp(64, 32), got {shown(self.name)}")])
+        if self.name not in MODELS:
+            allowed = [*MODELS, "package.module:factory"]
+            raise Problems([("", f"no such model: {choices(self.name, allowed)}")])
+        if (self.name == "mlp") != (self.widths is not None):
+            raise Problems([("widths", "required for mlp, such as mlp(64, 32), and only there")])
+        if self.options:
+            raise Problems([("options", "only a package.module:factory takes options")])
+        return self
+
+    @property
+    def text(self) -> str:
+        """The name as people write it, such as `mlp(64, 32)`."""
+        if self.widths is None:
+            return self.name
+        return f"{self.name}({', '.join(map(str, self.widths))})"
+
+    @property
+    def hidden(self) -> tuple[int, ...] | None:
+        """Hidden widths of a fully connected network, else None."""
+        if self.name == "mlp":
+            return self.widths
+        return MODELS[self.name].widths if self.name in MODELS else None
+
+    def parameters(self, dataset: Dataset) -> int | None:
+        """All parameters, biases included, or None where only the code can tell."""
+        if self.hidden is not None:
+            return count_parameters(self.hidden, dataset)
+        return MODELS[self.name].parameters if self.name in MODELS else None
+
+    @property
+    def arguments(self) -> Options:
+        """What the factory is called with, in a fixed order."""
+        widths = {} if self.widths is None else {"widths": self.widths}
+        return tuple(sorted({**self.options, **widths}.items()))
+
+
+class Training(Frozen):
+    """How every arm is trained. Learning rate, momentum and weight decay may be searched."""
+
+    epochs: Count
+    batch_size: Count = 128
+    optimizer: Annotated[str, named("optimizer", OPTIMIZERS)] = "sgd"
+    learning_rate: Positive = 0.05
+    momentum: Unit = 0.9
+    weight_decay: NotNegative = 0.0
+    schedule: Annotated[str, named("schedule", SCHEDULES)] = "cosine"
+    precision: Annotated[str, named("precision", PRECISIONS)] = "float32"
+
+    @model_validator(mode="after")
+    def _decay_is_said(self) -> Self:
+        if self.optimizer == "adamw" and self.weight_decay == 0:
+            text = "must be > 0 or a domain for adamw, such as 0.01; without it, it is adam"
+            raise Problems([("weight_decay", text)])
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what most sweeps do not use: their digests stay as they were without it."""
+        return without(write(self), weight_decay=0.0, precision="float32")
+
+
+class Sparsification(Frozen):
+    """How a trained network is pruned and judged."""
+
+    track: Track = "pruned"
+    density: Fraction = 0.05
+    finetune_epochs: Annotated[Whole, Field(ge=0)] = 1
+    finetune_learning_rate_factor: Positive = 0.2
+    floor: Annotated[Number, Field(ge=0, lt=1)] = 0.5
+    curve: tuple[Density, ...] = tuple(
+        float(f"{0.0015 * (0.9 / 0.0015) ** (step / 19):.3g}") for step in range(20)
+    )
+    finetuned_curve: tuple[Density, ...] = ()
+
+    @model_validator(mode="after")
+    def _curve_is_finetuned(self) -> Self:
+        if self.finetuned_curve and not self.finetune_epochs:
+            raise Problems([("finetuned_curve", "needs finetune_epochs of 1 or more")])
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        empty = type(written["finetuned_curve"])()
+        return without(written, finetuned_curve=empty)
+
+
+class Search(Frozen):
+    """What is tried next, and how much of it."""
+
+    sampler: Annotated[str, named("sampler", SAMPLERS)] = "tpe"
+    trials: Count
+    repeats: Count = 1
+    in_flight: Count = 4
+
+
+class Targets(Frozen):
+    """Where fronts are read off: nonzeros at these accuracies, accuracies at these sizes."""
+
+    accuracy: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
+        0.97,
+        0.975,
+        0.98,
+        0.982,
+    )
+    nonzero: Annotated[tuple[Count, ...], Field(min_length=1)] = (
+        600,
+        1000,
+        2000,
+        4000,
+        8000,
+        16000,
+    )
+
+
+class Reference(Frozen):
+    """The corner for hypervolumes: a network this large and wrong is worth nothing."""
+
+    nonzero: Count | None = None
+    error: Annotated[Number, Field(gt=0, le=1)] = 0.1

@@ -1,0 +1,366 @@
+"""The study file as one frozen value: `Sweep`."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, cast
+
+from pydantic import (
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
+
+from sweeper.config.arm import Arm, Problems
+from sweeper.config.confirmation_plan import SUFFIX, Confirmation
+from sweeper.config.domains import Auto, Domain, Frozen, Whole, grid_size, without
+from sweeper.config.parsing import build, parse
+from sweeper.config.penalty import Problem, largest, middle, smallest
+from sweeper.config.registry import DATASETS, MODELS, SLOT_SAMPLERS, Dataset
+from sweeper.config.sections import (
+    ModelChoice,
+    Name,
+    Reference,
+    Search,
+    Sparsification,
+    Targets,
+    Training,
+    named,
+    plain_name,
+)
+from sweeper.errors import SpecError, shown
+from sweeper.types import Recipe, Scalar, Term, TrialConfig
+
+PROBE_VERSION = 2
+"""To be raised with any change of what a probe trains or how its range is read."""
+PROBE_STEPS = 380
+"""Training steps that the probe of a strength takes at least, whole epochs."""
+MOST_TRIALS = 1_000_000
+"""Of a sweep: each is a row of a table from the moment when it is registered."""
+
+
+class Sweep(Frozen):
+    """A study file: one question with a fixed budget. Or the confirmation of a finished one."""
+
+    name: str
+    dataset: Annotated[str, named("dataset", DATASETS)]
+    model: ModelChoice
+    seed: Whole = 0
+    training: Training
+    sparsification: Sparsification = Sparsification()
+    search: Search
+    targets: Targets = Targets()
+    reference: Reference = Reference()
+    select_on: Literal["validation", "test"] = "validation"
+    arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    confirms: Annotated[Confirmation | None, Field(repr=False)] = None
+    """Set by `sweeper confirm`, never by a study file."""
+
+    @classmethod
+    def load(cls, path: str | Path) -> Self:
+        """Read a study file. Raises SpecError with every problem of the file."""
+        raw = parse(Path(path))
+        if isinstance(raw, dict) and "confirms" in raw:
+            raise SpecError([f"{path}: confirms: is for `sweeper confirm NAME`, not for files"])
+        return cast(Self, build(cls, raw, place=str(path)))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read what `canonical` wrote."""
+        return cls.model_validate_json(text)
+
+    @cached_property
+    def canonical(self) -> str:
+        """JSON with sorted keys and defaults filled in: equal for equal sweeps."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 of the canonical JSON, 64 hexadecimal digits."""
+        return hashlib.sha256(self.canonical.encode()).hexdigest()
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return without(write(self), confirms=None)
+
+    @field_validator("name")
+    @classmethod
+    def _named(cls, name: str) -> str:
+        plain_name(name.removesuffix(SUFFIX))
+        return name
+
+    @field_validator("arms")
+    @classmethod
+    def _no_reserved_names(cls, arms: dict[str, Arm]) -> dict[str, Arm]:
+        if "confirmed" in arms:
+            raise ValueError("'confirmed' is reserved for confirmed networks; rename the arm")
+        return arms
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> Self:
+        problems: list[tuple[str, str]] = []
+        if self.name != (self.confirms.name if self.confirms else self.name.removesuffix(SUFFIX)):
+            text = (
+                f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {shown(self.name)}"
+            )
+            problems.append(("name", text))
+        needed = MODELS[self.model.name].shape if self.model.name in MODELS else None
+        if needed and needed != self.data.shape:
+            text = f"{self.model.name} takes {needed} images, {self.dataset} has {self.data.shape}"
+            problems.append(("model", text))
+        if self.training.batch_size > self.data.train:
+            text = f"must be <= {self.data.train}, the training images of {self.dataset}"
+            problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
+        if self.trials > MOST_TRIALS:
+            text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
+            key = "confirms.seeds" if self.confirms else "search.trials"
+            problems.append((key, f"{text}, got {shown(self.trials)}"))
+        elif self.search.sampler == "grid":
+            problems += self._grid_problems()
+        for name, arm in self.arms.items():
+            problems += [
+                (f"arms.{name}.{key}" if key else f"arms.{name}", text)
+                for key, text in self._arm_problems(arm)
+            ]
+        if problems:
+            raise Problems(problems)
+        return self
+
+    def _arm_problems(self, arm: Arm) -> list[Problem]:
+        """What an arm asks of the network and of the learning rate."""
+        found: list[Problem] = []
+        for term in arm.terms:
+            if ":" in term.penalty and not term.prefix:
+                text = "stands for all arms in its own part of the file, and cannot be a formula's"
+                found += [(key, f"{key} {text}") for key in term.given if key in self.common()]
+        if arm.entry and arm.entry.layered and self.model.hidden is None:
+            text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
+            found.append(("method", text))
+        rate = largest(self.training.learning_rate)
+        steps = self.training.epochs * self.steps_per_epoch
+        for term in arm.terms:
+            begin, end = (math.ceil(part * steps) for part in term.during or (0.0, 1.0))
+            if term.during and begin == end:
+                place = f"sum.{term.penalty}.during" if term.prefix else "during"
+                shown = list(term.during)
+                found.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
+            if term.way != "prox":
+                continue
+            for key, known in term.formula.hyper.items():
+                if known.over_rate is None or smallest(term.hyper[key]) > rate + known.over_rate:
+                    continue
+                place = f"sum.{term.penalty}.{key}" if term.prefix else key
+                least = f"{rate + known.over_rate:g}"
+                text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
+                found.append((place, f"{text}, got {smallest(term.hyper[key]):g}"))
+        return found
+
+    def _grid_problems(self) -> list[tuple[str, str]]:
+        found = []
+        for name in self.arms:
+            size = grid_size(self.domains(name))
+            if size is None:
+                text = "the grid sampler needs choice or integer domains only"
+            elif size < self.search.trials:
+                text = f"the grid has {size} points, fewer than search.trials {self.search.trials}"
+            else:
+                continue
+            found.append((f"arms.{name}", text))
+        return found
+
+    @property
+    def data(self) -> Dataset:
+        return DATASETS[self.dataset]
+
+    @property
+    def parameters(self) -> int | None:
+        """Total parameters of the network, or None for a factory of the user's own."""
+        return self.model.parameters(self.data)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps; an incomplete last batch is left out."""
+        return self.data.train // self.training.batch_size
+
+    @property
+    def steps_per_trial(self) -> int:
+        """Optimizer steps behind a pruned network."""
+        epochs = self.training.epochs + self.sparsification.finetune_epochs
+        return epochs * self.steps_per_epoch
+
+    @property
+    def steps_in_all(self) -> int:
+        """Optimizer steps of a trial with the fine-tuning at further densities."""
+        rule = self.sparsification
+        further = rule.finetune_epochs * self.steps_per_epoch
+        return self.steps_per_trial + len(rule.finetuned_curve) * further
+
+    @property
+    def trials(self) -> int:
+        """How many trainings there are, of all arms and repeats."""
+        if self.confirms:
+            return self.confirms.seeds * sum(map(len, self.confirms.chosen.values()))
+        return len(self.arms) * self.search.repeats * self.search.trials
+
+    @property
+    def by_slot(self) -> bool:
+        """Whether parameters are a function of the slot alone."""
+        return self.confirms is not None or self.search.sampler in SLOT_SAMPLERS
+
+    def slots(self, arm: str) -> tuple[tuple[int, int], ...]:
+        """Return (repeat, number) of every trial of an arm."""
+        if self.confirms:
+            return self.confirms.slots(arm)
+        repeats, trials = range(self.search.repeats), range(self.search.trials)
+        return tuple((repeat, number) for repeat in repeats for number in trials)
+
+    def generation(self, number: int) -> int:
+        """Return which generation a slot belongs to: earlier ones must be told before it."""
+        # Parameters that do not depend on earlier results need not wait for them.
+        return 0 if self.by_slot else number // self.search.in_flight
+
+    def study(self, arm: str, repeat: int) -> str:
+        """Return the name of an Optuna study, `<sweep>/<arm>/<repeat>` or `.../confirmed`."""
+        if self.confirms:
+            return f"{self.confirms.of}/{arm}{SUFFIX}"
+        return f"{self.name}/{arm}/{repeat}"
+
+    def studies(self) -> dict[str, tuple[str, tuple[int, ...]]]:
+        """Return the Optuna studies of the arms: name -> (arm, repeats whose trials it holds)."""
+        found: dict[str, tuple[str, tuple[int, ...]]] = {}
+        for arm in self.arms:
+            repeats = range(self.search.repeats)
+            for repeat in self.confirms.repeats(arm) if self.confirms else repeats:
+                _, known = found.get(study := self.study(arm, repeat), (arm, ()))
+                found[study] = (arm, (*known, repeat))
+        return found
+
+    def common(self) -> dict[str, Any]:
+        """The keys that every arm shares and that may be searched, in a fixed order."""
+        return {
+            "density": self.sparsification.density,
+            "learning_rate": self.training.learning_rate,
+            "momentum": self.training.momentum,
+            "weight_decay": self.training.weight_decay,
+            "finetune_learning_rate_factor": self.sparsification.finetune_learning_rate_factor,
+        }
+
+    def automatic(self, arm: str) -> tuple[str, ...]:
+        """Return the searched parameters whose range a probe has to find."""
+        return tuple(key for key, value in self.domains(arm).items() if isinstance(value, Auto))
+
+    def domains(self, arm: str) -> dict[str, Domain]:
+        """Return the searched parameters of an arm, in a fixed order."""
+        shared = {key: value for key, value in self.common().items() if isinstance(value, Domain)}
+        return {**self.arms[arm].domains, **shared}
+
+    def with_brackets(self, ranges: Mapping[tuple[str, str], tuple[float, float]]) -> Self:
+        """Return the sweep with `auto` replaced where a range is known, by (arm, parameter).
+
+        It has another digest: it is for searching and showing, never for registering.
+        """
+        arms = {
+            name: arm.with_ranges({key: r for (of, key), r in ranges.items() if of == name})
+            for name, arm in self.arms.items()
+        }
+        found = self.model_copy(update={"arms": arms})
+        for cached in ("canonical", "digest"):
+            found.__dict__.pop(cached, None)
+        return found
+
+    def config(self, arm: str, repeat: int, slot: int, params: dict[str, Scalar]) -> TrialConfig:
+        """Return the trial of a slot with the searched values filled in."""
+        recipe, init_seed = self.recipe(repeat), derive_seed(self.seed, "init", repeat, slot)
+        if self.confirms:
+            # Fresh ones; equal for all arms and configurations at one (repeat, seed).
+            fresh = ("confirm", repeat, self.confirms.at(arm, repeat, slot)[1])
+            init_seed = derive_seed(self.seed, "init", *fresh)
+            order = derive_seed(self.seed, "order", *fresh)
+            recipe = replace(recipe, order_seed=order, finetuned_curve=())
+        shared = {key: float(params.get(key, value)) for key, value in self.common().items()}
+        return TrialConfig(
+            recipe=recipe,
+            init_seed=init_seed,
+            method=self.arms[arm].config(params),
+            floor=self.sparsification.floor,
+            track=self.sparsification.track,
+            **shared,
+        )
+
+    def examples(self) -> tuple[Term, ...]:
+        """Return each penalty of each arm with values from its domains, to try it out."""
+        terms = [term for arm in self.arms.values() for term in arm.terms]
+        return tuple(one for term in terms for one in term.examples())
+
+    def probe(self, arm: str, parameter: str) -> TrialConfig:
+        """Return what a probe of a strength trains, at strength 1 and with nothing else searched.
+
+        It is the same for every sweep that asks the same of it: seeds and density do not enter.
+        """
+        usual = {
+            key: float(middle(value)) for key, value in self.common().items() if key != "density"
+        }
+        epochs = min(self.training.epochs, -(-PROBE_STEPS // self.steps_per_epoch))
+        recipe = replace(
+            self.recipe(0),
+            epochs=epochs,
+            finetune_epochs=0,
+            order_seed=0,
+            curve=(),
+            finetuned_curve=(),
+        )
+        return TrialConfig(
+            recipe=recipe,
+            init_seed=0,
+            method=self.arms[arm].probed(parameter),
+            floor=self.sparsification.floor,
+            track="as_trained",
+            density=1.0,
+            **{**usual, "finetune_learning_rate_factor": 1.0},
+        )
+
+    def probe_key(self, arm: str, parameter: str) -> str:
+        """Return the sha256 of what a probe trains: equal for probes that give the same.
+
+        What formulas and models from outside compute may change: ranges stay with their sweep.
+        """
+        config = self.probe(arm, parameter)
+        outside = any(":" in term.penalty for term in config.method.terms)
+        outside |= ":" in config.recipe.model
+        parts = [PROBE_VERSION, self.name if outside else "", asdict(config)]
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def recipe(self, repeat: int) -> Recipe:
+        """Return what all trials of a repeat share."""
+        return Recipe(
+            model=self.model.name,
+            model_options=self.model.arguments,
+            dataset=self.dataset,
+            batch_size=self.training.batch_size,
+            epochs=self.training.epochs,
+            finetune_epochs=self.sparsification.finetune_epochs,
+            optimizer=self.training.optimizer,
+            schedule=self.training.schedule,
+            repeat=repeat,
+            order_seed=derive_seed(self.seed, "order", repeat),
+            curve=self.sparsification.curve,
+            precision=self.training.precision,
+            finetuned_curve=self.sparsification.finetuned_curve,
+        )
+
+
+def derive_seed(*parts: int | str) -> int:
+    """Return a seed in [0, 2^32) that is a fixed function of its parts.
+
+    >>> derive_seed(0, "init", 0, 0) == derive_seed(0, "init", 0, 0)
+    True
+    """
+    text = json.dumps(parts, separators=(",", ":"))
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -1,0 +1,62 @@
+"""What differs between two study files of one name, and whether the new one only appends."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sweeper.config.domains import DOMAIN_KEYS
+from sweeper.config.sweep import Sweep
+
+_MISSING: Any = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One key that two sweeps do not agree on."""
+
+    path: str
+    """Where it stands, such as `arms.l1.strength`."""
+    old: str
+    """The registered value as it would be written, or `not there`."""
+    new: str
+    appends: bool
+    """Whether what is on record stays right: more trials, more repeats, another arm, other targets;
+    for a confirmation more seeds, and what was chosen in further repeats or arms."""
+
+    def __str__(self) -> str:
+        return f"{self.path}: registered {self.old}, now {self.new}"
+
+
+def differences(old: Sweep, new: Sweep) -> tuple[Difference, ...]:
+    """Return each key that differs, in the order of the file; empty for equal digests."""
+    found = _walk(old.model_dump(mode="json"), new.model_dump(mode="json"), ())
+    return tuple(found)
+
+
+def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[Difference]:
+    if _is_part(old) and _is_part(new):
+        for key in dict.fromkeys([*old, *new]):
+            yield from _walk(old.get(key, _MISSING), new.get(key, _MISSING), (*path, key))
+    elif type(old) is not type(new) or old != new:
+        yield Difference(".".join(path), _shown(old), _shown(new), _appends(old, new, path))
+
+
+def _is_part(value: Any) -> bool:
+    """A mapping of keys; a domain such as {uniform: [0, 1]} is one value."""
+    return isinstance(value, Mapping) and not (len(value) == 1 and set(value) <= set(DOMAIN_KEYS))
+
+
+def _appends(old: Any, new: Any, path: tuple[str, ...]) -> bool:
+    if path in (("search", "trials"), ("search", "repeats"), ("confirms", "seeds")):
+        return bool(new > old)
+    if path[:2] == ("confirms", "chosen") and len(path) == 3:
+        # What was chosen in further arms or repeats; the search has another digest then.
+        return old is _MISSING or (isinstance(new, list) and new[: len(old)] == old)
+    if path[0] == "targets" or path == ("confirms", "digest"):
+        return True  # targets say where fronts are read off: no trial knows of them
+    return len(path) == 2 and path[0] == "arms" and old is _MISSING
+
+
+def _shown(value: Any) -> str:
+    return "not there" if value is _MISSING else json.dumps(value)

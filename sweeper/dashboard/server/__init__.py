@@ -1,0 +1,1 @@
+"""HTTP server around Optuna's dashboard: access, caching, metrics and the log."""

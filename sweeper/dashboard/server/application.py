@@ -1,0 +1,66 @@
+"""The Optuna dashboard and our own pages as one application."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+import bottle
+import optuna
+from optuna.storages import RDBStorage
+
+from sweeper.dashboard.server.downloads import Downloads
+from sweeper.dashboard.sweeps import Source, pages, within
+from sweeper.errors import StorageError
+from sweeper.search.artifacts import artifact_store
+from sweeper.search.optuna_retry import retry
+from sweeper.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+
+PATIENCE = 2.0
+"""Seconds for which our pages wait for a database that is away."""
+
+
+class Application:
+    """Our pages under /sweeps and the Optuna dashboard elsewhere, as one WSGI application.
+
+    `ours` and `optunas` are the two of them, Bottle applications with their routes.
+    """
+
+    def __init__(self, store: Store, artifacts: str | None = None) -> None:
+        """Create Optuna's tables if absent.
+
+        `artifacts` is where the files of trials are kept, which people may download. Raises
+        StorageError if the database cannot be reached or is of another Optuna's schema.
+        """
+        from optuna_dashboard import wsgi
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Not the small pools of workers: many people may look at the same time.
+        options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
+        try:
+            self._storage = retry(
+                lambda: RDBStorage(store.url, engine_kwargs=dict(options)), store.patience
+            )
+        except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
+            raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
+        kept = artifact_store(artifacts, may_come=True) if artifacts else None
+        self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
+        self.optunas.install(Downloads())
+        # Not the patience of a command: viewers ask again, and hold a thread while they wait.
+        self._store = store.another(replace(store.patience, seconds=PATIENCE))
+        self.ours = pages(Source(self._store, self._storage, artifacts))
+
+    def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+        """Answer a request."""
+        environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # Optuna's relies on it
+        chosen = self.ours if within(environ.get("PATH_INFO", "")) else self.optunas
+        return cast("Iterable[bytes]", chosen(environ, start))
+
+    def close(self) -> None:
+        """Close the connections to the database."""
+        self._store.close()
+        self._storage.remove_session()
+        self._storage.engine.dispose()

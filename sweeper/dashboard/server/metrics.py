@@ -1,0 +1,175 @@
+"""What Prometheus reads at /metrics: the sweeps, and how this process fares."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sweeper.dashboard.server.single_flight import Shared
+from sweeper.errors import StorageError
+from sweeper.store import Census
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+PATIENCE = 3.0
+"""Seconds that a scrape waits for the database; Prometheus itself gives up after ten."""
+Family = GaugeMetricFamily | CounterMetricFamily
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The figures of one application, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self.reaped = Counter(
+            "sweeper_slots_reaped_total",
+            "Slots that this process took from workers whose lease was over.",
+            registry=self._registry,
+        )
+        self.retries = Counter(
+            "sweeper_database_retries_total",
+            "Database actions that this process tried again.",
+            registry=self._registry,
+        )
+        self.requests = Histogram(
+            "sweeper_http_request_seconds",
+            "Time from a request to the end of its answer, by kind of route and status.",
+            ["route", "status"],
+            buckets=_BUCKETS,
+            registry=self._registry,
+        )
+
+    def beside(self, app: "WSGIApplication", look: Callable[[], Census]) -> "WSGIApplication":
+        """Return an application that answers /metrics, and leaves the rest to `app`.
+
+        `look` reads the database, and raises StorageError if it is away or of another schema.
+        """
+        self._registry.register(_Sweeps(look))
+        page: WSGIApplication = make_wsgi_app(self._registry)
+
+        def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+            if environ.get("PATH_INFO", "") != "/metrics":
+                return app(environ, start)
+            if environ["REQUEST_METHOD"] != "HEAD":
+                return page(environ, start)
+            page({**environ, "REQUEST_METHOD": "GET"}, start)
+            return []
+
+        return application
+
+
+class _Sweeps(Collector):
+    """What the database holds, read at each scrape; those of the same moment share a look."""
+
+    def __init__(self, look: Callable[[], Census]) -> None:
+        self._look = Shared(look)
+
+    def describe(self) -> Iterable[Metric]:
+        """Name the families without a look at the database."""
+        return [*_up(None), *_families()]
+
+    def collect(self) -> Iterator[Metric]:
+        """Read the database, within the patience; without one there is `sweeper_up 0` alone."""
+        try:
+            found = self._look.get(PATIENCE)
+        except (StorageError, TimeoutError):
+            yield from _up(None)
+            return
+        yield from _up(found)
+        yield from _filled(found)
+
+
+def _up(found: Census | None) -> Iterator[Metric]:
+    up = "Whether the database answers and its tables are of this program's schema."
+    yield GaugeMetricFamily("sweeper_up", up, value=0.0 if found is None else 1.0)
+
+
+def _families() -> list[Family]:
+    """Return the families of the database, empty, in the order in which `_filled` fills them."""
+    return [
+        GaugeMetricFamily(
+            "sweeper_database_latency_seconds", "Time in which the database told its own time."
+        ),
+        GaugeMetricFamily(
+            "sweeper_trials",
+            "Trials by state: on record as complete, diverged or collapsed, or claimed, or open.",
+            labels=["sweep", "arm", "state"],
+        ),
+        GaugeMetricFamily(
+            "sweeper_budget_trials", "Trials that an arm may have.", labels=["sweep", "arm"]
+        ),
+        GaugeMetricFamily(
+            "sweeper_budget_left_trials",
+            "Trials of the budget that are not on record yet.",
+            labels=["sweep", "arm"],
+        ),
+        CounterMetricFamily(
+            "sweeper_attempts_lost",
+            "Attempts that came to nothing, by class.",
+            labels=["sweep", "arm", "class"],
+        ),
+        GaugeMetricFamily(
+            "sweeper_workers", "Workers whose lease holds.", labels=["sweep", "device"]
+        ),
+        GaugeMetricFamily(
+            "sweeper_trials_per_hour",
+            "Trials recorded within the last hour of the database's clock.",
+            labels=["sweep"],
+        ),
+    ]
+
+
+def _filled(found: Census) -> list[Family]:
+    families = _families()
+    latency, trials, budget, left, lost, workers, per_hour = families
+    latency.add_metric([], found.latency_seconds)
+    for name, sweep in found.sweeps.items():
+        per_hour.add_metric([name], sweep.last_hour)
+        for device, alive in sweep.workers.items():
+            workers.add_metric([name, device], alive)
+        for arm, counts in sweep.arms.items():
+            states = dict.fromkeys(("complete", "diverged", "collapsed"), 0) | dict(counts.facts)
+            for state, number in {**states, "claimed": counts.claimed, "open": counts.open}.items():
+                trials.add_metric([name, arm, state], number)
+            budget.add_metric([name, arm], counts.budget)
+            left.add_metric([name, arm], counts.left)
+            for kind, number in counts.lost.items():
+                lost.add_metric([name, arm, kind], number)
+    return families
+
+
+OWN = (
+    ("GET", "/healthz"),
+    ("GET", "/metrics"),
+    ("GET", "/login"),
+    ("POST", "/login"),
+    ("POST", "/logout"),
+)
+"""Method and path of every route that neither of the two dashboards answers.
+
+A test tries all of them without the right token, and those that their routers know: a new one that
+no router knows belongs here.
+"""
+
+OTHER = "other"
+_WHOLE = frozenset({"/", "/healthz", "/metrics", "/login", "/logout"})
+_BELOW = ("/api/studies", "/api", "/artifacts", "/csv", "/dashboard", "/static", "/sweeps")
+CLASSES = frozenset({*_WHOLE, *(f"{start}/*" for start in _BELOW), OTHER})
+
+
+def route(path: str) -> str:
+    """Return the class of a path, one of CLASSES, whatever it is.
+
+    >>> route("/api/studies/12"), route("/dashboard"), route("/sweeps/a/fronts.json"), route("/x")
+    ('/api/studies/*', '/dashboard/*', '/sweeps/*', 'other')
+    """
+    if path in _WHOLE:
+        return path
+    for start in _BELOW:
+        if path == start or path.startswith(f"{start}/"):
+            return f"{start}/*"
+    return OTHER

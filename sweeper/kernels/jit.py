@@ -1,0 +1,127 @@
+"""How functions over whole stacks of weights are compiled, by numba, for a CPU."""
+
+import hashlib
+import inspect
+import pickle
+import re
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+from types import FunctionType
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+import torch
+from numba.core.compiler import CompileResult
+from numba.core.serialize import dumps
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweeper.kernels.jit_cache import ENDING, LoopCache
+
+Array = NDArray[np.float32]
+_LIBERTIES = {"reassoc", "contract"}
+_CACHE = LoopCache()
+_RESULT: Any = CompileResult
+_dumps: Callable[[Any], bytes] = dumps
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile, and keep what was compiled for the next process where a folder can be written.
+
+    Sums may be taken in another order, as a vector at a time, and a product may be rounded
+    together with the sum that it is part of; NaN and infinity keep their meaning. What comes out
+    is the same for the same processor.
+    """
+    dispatcher: Any = numba.njit(fastmath=_LIBERTIES, error_model="numpy")(function)
+    # numba's own cache raises at the first call what it finds amiss with its files, unpickles what
+    # others may have written, looks at no file of what is called, and two processes that write at
+    # once may leave one signature's code under another.
+    dispatcher._cache = _Kept(cast(FunctionType, function))
+    return cast(F, dispatcher)
+
+
+class _Kept:
+    """What numba asks of the cache of a dispatcher: see `numba.core.caching._Cache`."""
+
+    cache_path = None
+
+    def __init__(self, function: FunctionType) -> None:
+        self._function = function
+
+    def load_overload(self, signature: Any, context: Any) -> Any:
+        context.refresh()
+        try:
+            content = _CACHE.read(self._name(signature, context.codegen()))
+            if content is None:
+                return None
+            # It is this user's, and as it was written.
+            return _RESULT._rebuild(context, *pickle.loads(content))  # noqa: S301
+        except Exception as error:
+            _CACHE.warn(f"compiled again: {type(error).__name__}: {error}")
+            return None
+
+    def save_overload(self, signature: Any, result: Any) -> None:
+        if result.library.has_dynamic_globals:
+            return  # it holds addresses of this process
+        try:
+            _CACHE.write(self._name(signature, result.codegen), _dumps(result._reduce()))
+        except Exception as error:
+            _CACHE.warn(f"not kept: {type(error).__name__}: {error}")
+
+    def enable(self) -> None: ...
+
+    def disable(self) -> None: ...
+
+    def flush(self) -> None: ...
+
+    def _name(self, signature: Any, codegen: Any) -> str:
+        key = hashlib.sha256(f"{signature} {codegen.magic_tuple()}".encode()).hexdigest()
+        function = re.sub(
+            r"[^\w.]", "", f"{self._function.__module__}.{self._function.__qualname__}"
+        )
+        return f"{function}-{self._sources}-{key[:16]}{ENDING}"
+
+    @cached_property
+    def _sources(self) -> str:
+        """What code follows from: sources of the function and of all that it calls; versions."""
+        versions = (numba.__version__, version("llvmlite"), np.__version__, sys.version)
+        digest = hashlib.sha256(repr(versions).encode())
+        for file in sorted({__file__, *_files(self._function)}):
+            digest.update(_hash(file))
+        return digest.hexdigest()[:16]
+
+
+def _files(function: FunctionType) -> Iterator[str]:
+    """Yield the files of a function and of the compiled ones that it calls."""
+    yield inspect.getfile(function)
+    for name in function.__code__.co_names:
+        called = getattr(function.__globals__.get(name), "py_func", None)
+        if called is not None and called is not function:
+            yield from _files(called)
+
+
+@cache
+def _hash(file: str) -> bytes:
+    return hashlib.sha256(Path(file).read_bytes()).digest()
+
+
+def inlined(function: F) -> F:
+    """Compile a step of compiled functions, which takes the order of its sums as it stands."""
+    return cast(F, numba.njit(fastmath={"contract"}, error_model="numpy")(function))
+
+
+def by_hand(weight: Tensor) -> bool:
+    """Tell whether compiled functions take it: [pack, out, in] in float32 on a CPU, no autograd."""
+    plain = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.ndim == 3
+    return plain and weight.is_contiguous() and not weight.requires_grad
+
+
+def flat(value: Tensor, size: int) -> Array:
+    """Return a hyperparameter for each network, [pack], as an array."""
+    found: Array = value.flatten().expand(size).contiguous().numpy()
+    return found

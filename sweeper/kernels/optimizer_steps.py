@@ -1,0 +1,281 @@
+"""Steps of SGD and Adam over a stack, with penalties on single weights, in one pass over memory.
+
+Compiled by numba on a CPU: for 235,200 weights on one thread SGD with L1 takes 0.05 ms as long as
+they are in the cache, as long as the step without L1, and 0.08 for 16 networks, which are not. In
+eager PyTorch SGD and L1 took 0.28. Other devices do the same in PyTorch.
+
+Shapes: parameters, moments, gradients and masks are flat, [pack, n]; what is for each network is
+[pack]. NaN and infinity pass through, so that a network that diverges is seen to.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweeper.kernels.jit import Array, compiled, inlined
+from sweeper.types import WAYS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lines:
+    """Penalties on single weights, dR/d|w| = constant + factor x |w|, times their strength.
+
+    `values` [pack, 8]: for each of `WAYS` the constant and the factor.
+    """
+
+    values: Tensor
+    used: tuple[bool, bool, bool, bool]
+    """Whether any network has a penalty in each of the ways: known without asking a device."""
+
+    @classmethod
+    def of(cls, values: Tensor) -> "Lines":
+        """Values [pack, 8] on a CPU."""
+        loss, decoupled, prox, shrink = values.view(-1, len(WAYS), 2).any(2).any(0).tolist()
+        return cls(values, (loss, decoupled, prox, shrink))
+
+    def to(self, device: torch.device) -> "Lines":
+        return Lines(self.values.to(device), self.used)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Beta:
+    """Decay rates of Adam's moments and the corrections of their bias at this step, [pack] each."""
+
+    first: Tensor
+    second: float
+    eps: float
+    scale: Tensor
+    """rate / (1 - first^step)"""
+    root: Tensor
+    """sqrt(1 - second^step)"""
+
+
+@inlined
+def _towards_zero(value: np.float32, step: np.float32) -> np.float32:
+    """Move by step >= 0 towards zero, and stop there."""
+    held = value if value < step else step
+    held = held if held > -step else -step
+    return value - held
+
+
+@inlined
+def _along(value: np.float32, constant: np.float32, factor: np.float32) -> np.float32:
+    """Return sign(w) (constant + factor |w|), 0 for a weight of 0."""
+    slope = np.copysign(constant, value) if value != 0 else np.float32(0)
+    return slope + factor * value
+
+
+@inlined
+def _positive(value: np.float32) -> np.float32:
+    return np.float32(0) if value < np.float32(0) else value
+
+
+@compiled
+def _sgd(weight: Array, buffer: Array, rate: Array, lines: Array) -> None:
+    one = np.float32(1)
+    for k in range(weight.shape[0]):
+        own, moments, step = weight[k], buffer[k], rate[k]
+        inside, slope = lines[k, 0], lines[k, 1]
+        beside, pull = step * lines[k, 2], step * lines[k, 3]
+        soft, scale = step * lines[k, 4], one / (one + step * lines[k, 5])
+        amount, share = step * lines[k, 6], step * lines[k, 7]
+        only_loss = soft == 0 and scale == 1
+        if beside != 0 or pull != 0 or amount != 0 or share != 0:
+            for i in range(own.size):
+                value = own[i]
+                moment = moments[i] + _along(value, inside, slope)
+                moments[i] = moment
+                moved = value - step * moment
+                moved -= _along(moved, beside, pull)
+                moved = _towards_zero(moved, _positive(amount + share * abs(moved)))
+                own[i] = _towards_zero(moved, soft) * scale
+        elif inside == 0 and slope == 0:
+            for i in range(own.size):
+                own[i] = _towards_zero(own[i] - step * moments[i], soft) * scale
+        elif only_loss:
+            for i in range(own.size):
+                value = own[i]
+                moment = moments[i] + _along(value, inside, slope)
+                moments[i] = moment
+                own[i] = value - step * moment
+        else:
+            for i in range(own.size):
+                value = own[i]
+                moment = moments[i] + _along(value, inside, slope)
+                moments[i] = moment
+                own[i] = _towards_zero(value - step * moment, soft) * scale
+
+
+@compiled
+def _masked_sgd(
+    weight: Array, buffer: Array, rate: Array, lines: Array, outside: NDArray[np.bool_]
+) -> None:
+    for k in range(weight.shape[0]):
+        own, moments, cut, step = weight[k], buffer[k], outside[k], rate[k]
+        slope = lines[k, 1]
+        for i in range(own.size):
+            value = own[i]
+            moment = moments[i] + slope * value
+            moments[i] = moment
+            own[i] = np.float32(0) if cut[i] else value - step * moment
+
+
+@compiled
+def _fold(buffer: Array, gradient: Array, momentum: Array) -> None:
+    for k in range(buffer.shape[0]):
+        moments, given, share = buffer[k], gradient[k], momentum[k]
+        for i in range(moments.size):
+            moments[i] = share * moments[i] + given[i]
+
+
+@compiled
+def _adam(
+    weight: Array,
+    gradient: Array,
+    first: Array,
+    second: Array,
+    rate: Array,
+    keep: Array,
+    beta: Array,
+    scale: Array,
+    root: Array,
+    beta2: np.float32,
+    eps: np.float32,
+    lines: Array,
+) -> None:
+    one = np.float32(1)
+    rest = one - beta2
+    for k in range(weight.shape[0]):
+        own, given, mean, square = weight[k], gradient[k], first[k], second[k]
+        step, new, size, kept = rate[k], one - beta[k], scale[k], keep[k]
+        inverse = one / root[k]
+        inside, slope = lines[k, 0], lines[k, 1]
+        beside, pull = step * lines[k, 2], step * lines[k, 3]
+        soft, factor = step * lines[k, 4], one / (one + step * lines[k, 5])
+        amount, share = step * lines[k, 6], step * lines[k, 7]
+        for i in range(own.size):
+            value = own[i]
+            change = given[i] + _along(value, inside, slope)
+            moment = mean[i] + new * (change - mean[i])
+            spread = beta2 * square[i] + rest * (change * change)
+            mean[i], square[i] = moment, spread
+            moved = value * kept - size * moment / (math.sqrt(spread) * inverse + eps)
+            moved -= _along(moved, beside, pull)
+            moved = _towards_zero(moved, _positive(amount + share * abs(moved)))
+            own[i] = _towards_zero(moved, soft) * factor
+
+
+@compiled
+def _cut(weight: Array, outside: NDArray[np.bool_]) -> None:
+    for k in range(weight.shape[0]):
+        own, cut = weight[k], outside[k]
+        for i in range(own.size):
+            own[i] = np.float32(0) if cut[i] else own[i]
+
+
+@compiled
+def _forget(moments: Array, least: np.float32) -> None:
+    for k in range(moments.shape[0]):
+        own = moments[k]
+        for i in range(own.size):
+            own[i] = np.float32(0) if abs(own[i]) < least else own[i]
+
+
+def sgd_(
+    weight: Tensor, buffer: Tensor, rate: Tensor, lines: Lines, outside: Tensor | None = None
+) -> None:
+    """Take a step along momentum buffers that hold this step's gradient; in place.
+
+    Penalties in the loss are added to the buffers first. `outside` [pack, n] are weights that are
+    set to 0; with it there is no penalty but l2 in the loss.
+    """
+    if weight.device.type == "cpu":
+        given = weight.numpy(), buffer.numpy(), rate.numpy(), lines.values.numpy()
+        if outside is None:
+            _sgd(*given)
+        else:
+            _masked_sgd(*given, outside.numpy())
+        return
+    columns = lines.values[:, :, None].unbind(1)
+    if lines.used[0]:
+        buffer.addcmul_(weight.sign(), columns[0]).addcmul_(weight, columns[1])
+    weight.addcmul_(buffer, rate[:, None], value=-1)
+    _after(weight, rate[:, None], lines)
+    if outside is not None:
+        weight.masked_fill_(outside, 0)
+
+
+def fold_(buffer: Tensor, gradient: Tensor, momentum: Tensor) -> None:
+    """Let momentum buffers take in a gradient: b = m b + g, in place."""
+    if buffer.device.type == "cpu":
+        _fold(buffer.numpy(), gradient.numpy(), momentum.numpy())
+    else:
+        buffer.mul_(momentum[:, None]).add_(gradient)
+
+
+def adam_(
+    weight: Tensor,
+    gradient: Tensor,
+    moments: tuple[Tensor, Tensor],
+    rate: Tensor,
+    keep: Tensor,
+    beta: Beta,
+    lines: Lines,
+    outside: Tensor | None = None,
+) -> None:
+    """Take a step of Adam in place; `keep` is what decoupled weight decay leaves, [pack].
+
+    On other devices than a CPU the gradient is overwritten.
+    """
+    first, second = moments
+    if weight.device.type == "cpu":
+        _adam(
+            weight.numpy(),
+            gradient.numpy(),
+            first.numpy(),
+            second.numpy(),
+            rate.numpy(),
+            keep.numpy(),
+            beta.first.numpy(),
+            beta.scale.numpy(),
+            beta.root.numpy(),
+            np.float32(beta.second),
+            np.float32(beta.eps),
+            lines.values.numpy(),
+        )
+        if outside is not None:
+            _cut(weight.numpy(), outside.numpy())
+        return
+    columns = lines.values[:, :, None].unbind(1)
+    if lines.used[0]:
+        gradient.addcmul_(weight.sign(), columns[0]).addcmul_(weight, columns[1])
+    first.lerp_(gradient, 1 - beta.first[:, None])
+    second.mul_(beta.second).addcmul_(gradient, gradient, value=1 - beta.second)
+    deviation = torch.sqrt(second).div_(beta.root[:, None]).add_(beta.eps)
+    weight.mul_(keep[:, None]).sub_((first * beta.scale[:, None]).div_(deviation))
+    _after(weight, rate[:, None], lines)
+    if outside is not None:
+        weight.masked_fill_(outside, 0)
+
+
+def forget_(moments: Tensor, least: float) -> None:
+    """Set moments below `least` to exactly 0, in place."""
+    _forget(moments.numpy(), np.float32(least))
+
+
+def _after(weight: Tensor, rate: Tensor, lines: Lines) -> None:
+    """Apply what acts after the optimizer's step, in PyTorch; rate [pack, 1]."""
+    _, _, beside, pull, soft, ridge, amount, share = lines.values[:, :, None].unbind(1)
+    _, decoupled, prox, shrink = lines.used
+    if decoupled:
+        weight.sub_((weight.sign() * beside).addcmul_(weight, pull).mul_(rate))
+    if shrink:
+        step = (amount + share * weight.abs()).mul_(rate)
+        weight.sub_(torch.maximum(torch.minimum(weight, step), -step))
+    if prox:
+        bound = rate * soft
+        weight.sub_(torch.maximum(torch.minimum(weight, bound), -bound)).div_(1 + rate * ridge)

@@ -1,0 +1,1 @@
+"""Operations on sweeps: plan, try out, export, verify, reproduce, examine."""

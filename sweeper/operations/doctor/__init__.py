@@ -1,0 +1,7 @@
+"""What may keep sweeps from running well, and what to do about it: storage and machine."""
+
+from sweeper.operations.doctor.findings import Finding
+from sweeper.operations.doctor.machine_checks import examine_machine
+from sweeper.operations.doctor.storage_checks import examine_storage
+
+__all__ = ["Finding", "examine_machine", "examine_storage"]

@@ -1,0 +1,129 @@
+"""What is asked about this machine: processors, GPUs, memory, data, versions. Loads no torch."""
+
+import os
+import platform
+import shlex
+from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from sweeper import __version__
+from sweeper.config import registry
+from sweeper.config.registry import dataset_files
+from sweeper.errors import InputError
+from sweeper.kernels import jit_cache
+from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
+from sweeper.settings import cache_folder, expanded
+from sweeper.worker import cgroups
+
+MEMORY = GIB
+"""Bytes under which a worker may find no room."""
+
+OTHER = "give another: --data FOLDER, or SWEEPER_DATA"
+
+
+def examine_machine(
+    data: Path | None,
+    *,
+    cores: Callable[[], int],
+    gpus: Callable[[], int],
+    usable: Callable[[], int],
+) -> Iterator[Finding]:
+    """Yield what is found about this machine.
+
+    `gpus` are those that the driver shows, `usable` those that torch is built for.
+    """
+    checks: list[Check] = [
+        ("processors", "", lambda: Finding("processors", "ok", f"{cores()} for workers")),
+        ("memory", "", _memory),
+        ("torch", "pip install torch", lambda: _torch(gpus(), usable())),
+        ("data folder", OTHER, lambda: _folder(_chosen(data))),
+        ("datasets", "", lambda: _datasets(data)),
+        ("compiled loops", "", _loops),
+        ("versions", "pip install sweeper", _versions),
+    ]
+    return findings(checks)
+
+
+def _chosen(data: Path | None) -> Path:
+    """Return the folder of datasets, as `datasets.data_folder` does, which loads torch."""
+    chosen = data or os.environ.get("SWEEPER_DATA")
+    return expanded(chosen, "data folder") if chosen else cache_folder()
+
+
+def _memory() -> Finding:
+    free = cgroups.memory()
+    if free is None:
+        return Finding("memory", "ok", "unknown")
+    result = f"{free / GIB:,.1f} GiB free"
+    if free < MEMORY:
+        return Finding("memory", "warning", result, "fewer workers, or --pack 1")
+    return Finding("memory", "ok", result)
+
+
+def _torch(gpus: int, usable: int) -> Finding:
+    found = version("torch")
+    if gpus and not usable:
+        todo = "install a build of torch with CUDA"
+        return Finding("torch", "warning", f"{found}, not built for the {gpus} GPUs here", todo)
+    return Finding("torch", "ok", f"{found}, {gpus or 'no'} GPU{'' if gpus == 1 else 's'}")
+
+
+def _folder(folder: Path) -> Finding:
+    if said := refusal(folder):
+        if os.access(folder, os.R_OK | os.X_OK):
+            todo = f"what is there can be used; for other data {OTHER}"
+            return Finding("data folder", "warning", f"cannot be written: {said}", todo)
+        return Finding("data folder", "wrong", f"cannot be written: {said}", OTHER)
+    if not folder.is_dir():
+        todo = "it is made when data is fetched"
+        return Finding("data folder", "warning", f"{folder} is not there yet", todo)
+    return Finding("data folder", "ok", str(folder))
+
+
+def _datasets(given: Path | None) -> Iterator[Finding]:
+    there, missing = [], []
+    try:
+        folder = _chosen(given)
+    except InputError:  # which the folder's own line says
+        bundled = [name for name, dataset in registry.DATASETS.items() if dataset.bundled]
+        yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
+        return
+    for name, known in registry.DATASETS.items():
+        raw = dataset_files.raw_folder(folder, known)
+        if unreadable := dataset_files.unreadable(raw, known):
+            todo = "let this account read it, or set SWEEPER_DATA to another folder"
+            yield Finding("datasets", "wrong", f"{name}: {unreadable}", todo)
+        elif damage := dataset_files.damage(raw, known):
+            result = f"{name}: damaged: {'; '.join(map(' '.join, damage.items()))}"
+            fetch = ["sweeper", "data", name, *(["--data", str(given)] if given else [])]
+            todo = f"{shlex.join(['rm', '-r', str(raw)])}; {shlex.join(fetch)}"
+            yield Finding("datasets", "wrong", result, todo)
+        elif dataset_files.are_there(raw, known):
+            there.append(name)  # or bundled with a package
+        else:
+            missing.append(name)
+    todo = "fetched when needed, or by sweeper data NAME" if missing else ""
+    result = ", ".join(there) + (f"; not there: {', '.join(missing)}" if missing else "")
+    yield Finding("datasets", "ok", result, todo)
+
+
+def _loops() -> Finding:
+    """Return where compiled loops are kept, so that workers start some seconds sooner."""
+    said = {folder: jit_cache.refusal(folder) for folder in jit_cache.folders()}
+    folder = next((folder for folder, reason in said.items() if not reason), None)
+    if folder is None:
+        reasons = "; ".join(f"{folder}: {reason}" for folder, reason in said.items())
+        todo = f"{jit_cache.VARIABLE}=FOLDER, one of your own"
+        return Finding("compiled loops", "warning", f"compiled at each start: {reasons}", todo)
+    if damage := jit_cache.damaged(folder):
+        names = f"{damage[0]}{f' and {len(damage) - 1} more' if damage[1:] else ''}"
+        todo = shlex.join(["rm", "-r", str(folder)])
+        return Finding("compiled loops", "warning", f"{names}: damaged, compiled again", todo)
+    return Finding("compiled loops", "ok", f"in {folder}")
+
+
+def _versions() -> Finding:
+    packages = ", ".join(f"{name} {version(name)}" for name in ("optuna", "sqlalchemy", "numpy"))
+    result = f"sweeper {__version__}, Python {platform.python_version()}, {packages}"
+    return Finding("versions", "ok", result)

@@ -1,0 +1,132 @@
+"""What is asked about a storage: reach, rights, versions, speed, clock, who works on it."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from sweeper.errors import SweeperError
+from sweeper.operations.doctor import diagnosis
+from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
+from sweeper.retry import Patience
+from sweeper.store import Store
+from sweeper.store.diagnostics import HEAD, Health
+from sweeper.store.filesystem import filesystem, is_between_machines
+from sweeper.store.sqlite import is_there
+
+SLOW = 0.02
+"""Seconds for a question from which on workers wait more than they should."""
+SLOW_WRITE = 0.1
+ROOM = GIB
+GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE on the tables, CREATE on the schema"
+COPY = "reading works here; to run sweeps, copy the file to a folder of your own"
+SERVER = "is it running, do address, user and password fit? SWEEPER_STORAGE, SWEEPER_PASSWORD_FILE"
+
+
+def examine_storage(url: str) -> Iterator[Finding]:
+    """Yield what is found about a storage, in which nothing is changed."""
+    try:
+        store = Store(url, patience=Patience(0.0))
+    except Exception as error:
+        known = isinstance(error, SweeperError)  # whose texts hold no password
+        said = str(error) if known else type(error).__name__
+        yield Finding("storage", "wrong", said, "mend SWEEPER_STORAGE or --storage")
+        return
+    health = store.health()
+    try:
+        yield from _examine(store, health)
+    except Exception as error:
+        yield Finding("storage", "wrong", health.hide(f"{type(error).__name__}: {error}"))
+    finally:
+        store.close()
+
+
+def _examine(store: Store, health: Health) -> Iterator[Finding]:
+    def hide(line: str) -> str:
+        return health.hide(line).replace(f"storage {store.shown}: ", "")
+
+    file = health.file
+    yield Finding("storage", "ok", f"{store.shown}{_driver(health.driver)}")
+    if file is not None:
+        local: list[Check] = [
+            ("file system", "use a folder of this machine's own disk", lambda: _place(file)),
+            ("free space", "", lambda: _space(file)),
+            ("folder", "use another folder", lambda: _folder(health, file)),
+        ]
+        found = list(findings(local, hide))
+        yield from found
+        if found[0].state == "wrong":
+            return  # opening it may harm it
+        if not is_there(file):
+            yield Finding("reach", "warning", "there is no such file yet", "sweeper run makes it")
+            return
+    todo = SERVER if file is None else "is it a database of sweeper, and yours to read?"
+    found = list(findings([("reach", todo, lambda: _server(health))], hide))
+    yield from found
+    if found[0].state == "ok":
+        yield from findings(_checks(health), hide)
+
+
+def _checks(health: Health) -> Iterator[Check]:
+    def fits() -> bool:
+        return health.schema() == HEAD  # what is in older tables is not known
+
+    looked_at = bool(health.unwritable)  # and no more: neither journal nor rights are tried
+    if health.file is None:
+        yield "encryption", "", lambda: diagnosis.encryption(health.link())
+    elif not looked_at:
+        yield "journal", "", lambda: diagnosis.journal(health.journal())
+    yield "tables", "", lambda: diagnosis.schema(health.schema())
+    yield "optuna", "", lambda: diagnosis.optuna(health.optuna_schema(), diagnosis.optuna_head())
+    yield "rights", GRANT, lambda: diagnosis.rights(health)
+    yield "reading", "", lambda: diagnosis.speed("reading", health.read_seconds(), SLOW)
+    yield "writing", GRANT, lambda: _writing(health) if fits() and not looked_at else ()
+    yield "clock", "", lambda: diagnosis.clock(health.ahead())
+    yield "workers", "", lambda: diagnosis.workers(*health.workers()) if fits() else ()
+    yield "sweeps", "", lambda: diagnosis.sweeps(health.sweeps()) if fits() else ()
+
+
+def _writing(health: Health) -> Finding:
+    return diagnosis.speed("writing", health.write_seconds(), SLOW_WRITE)
+
+
+def _driver(name: str) -> str:
+    package = {"psycopg": "psycopg", "pymysql": "PyMySQL"}.get(name, "")
+    try:
+        return f", driver {package} {version(package)}" if package else ""
+    except PackageNotFoundError:
+        return f", driver {package}"
+
+
+def _place(file: Path) -> Finding:
+    kind = filesystem(file)
+    if is_between_machines(kind):
+        result = f"{kind}: SQLite's locks do not work between machines"
+        return Finding("file system", "wrong", result, "use a disk of this machine, or PostgreSQL")
+    return Finding("file system", "ok", kind or "unknown")
+
+
+def _space(file: Path) -> Finding:
+    nearest = next(each for each in file.parents if os.path.exists(each))  # noqa: PTH110
+    free = shutil.disk_usage(nearest).free
+    result = f"{free / GIB:,.1f} GiB"
+    if free < ROOM:
+        return Finding("free space", "warning", result, f"make room in {nearest}")
+    return Finding("free space", "ok", result)
+
+
+def _folder(health: Health, file: Path) -> Finding:
+    if is_there(file) and (path := health.unwritable):
+        return Finding("folder", "warning", f"{path} cannot be written", COPY)
+    if said := refusal(file.parent):
+        # SQLite makes two more files beside its own.
+        return Finding("folder", "wrong", f"cannot be written: {said}", "use another folder")
+    return Finding("folder", "ok", "can be written")
+
+
+def _server(health: Health) -> Iterator[Finding]:
+    found = health.server()
+    pooled = ", through a pooler" if health.is_pooled() else ""
+    yield Finding("reach", "ok", f"it answers{pooled}")
+    yield diagnosis.server(found)

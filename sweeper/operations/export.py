@@ -1,0 +1,259 @@
+"""A sweep as files: to keep, to publish, and to go on with in another database.
+
+    sweep.json      the sweep, its ranges, provenance and lost attempts
+    facts.parquet   one row for each trial, as it is on record
+    facts.csv       the same without configuration, curves and layers: for people and spreadsheets
+    fronts.csv      the networks on each arm's front
+    confirmed/      the same of its confirmation, if there is one; its networks: see `networks`
+
+What is read back is equal to what was written, bit for bit.
+"""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sweeper.analysis import Front
+from sweeper.atomic_write import write_whole
+from sweeper.config.file_limits import content_of
+from sweeper.errors import InputError, shown
+from sweeper.operations import export_values
+from sweeper.operations.export_references import Export
+from sweeper.store import IN_PART, Dump
+
+SHEET, FACTS, FLAT, FRONTS, CONFIRMED = (
+    "sweep.json",
+    "facts.parquet",
+    "facts.csv",
+    "fronts.csv",
+    "confirmed",
+)
+_LARGEST = 1_000_000_000
+"""Bytes of one file: a thousand times what the largest sweep of ours takes."""
+_LARGEST_CELL = 1_000_000
+"""Characters of one cell, JSON."""
+_LARGEST_ROW = 100_000
+"""Bytes that a trial may take on the average, unpacked; those of ours take two thousand."""
+_AT_ONCE = 16
+"""Rows that are unpacked at a time: what a file holds once may stand in all of them."""
+_KINDS = ("string", "int64", "double", "bool", "null")
+_LONGEST = 200
+
+
+def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
+    """Write a sweep into a folder and return the files. Raises InputError, SweeperError.
+
+    Each file is the old one or the new one, whole; sweep.json, which is read first, comes last.
+    A folder that holds something else under these names is refused.
+    """
+    _refuse_others(folder, dump.sweep.name)
+    rows = {name: getattr(dump, name) for name in ("provenance", "brackets", "failures", "drifts")}
+    sheet = {
+        "format": export_values.FORMAT,
+        "name": dump.sweep.name,
+        "digest": dump.sweep.digest,
+        "state": dump.state,
+        "error": dump.error,
+        "created_at": dump.created_at,
+        "facts": len(dump.facts),
+        "spec": json.loads(dump.spec),
+        **{name: [dict(one) for one in some] for name, some in rows.items()},
+    }
+    written = {
+        FACTS: _parquet(dump.facts),
+        FLAT: facts_csv(dump.facts).encode(),
+        FRONTS: fronts_csv(fronts).encode(),
+        SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
+    }
+    return [write_whole(folder / name, content) for name, content in written.items()]
+
+
+def _refuse_others(folder: Path, name: str) -> None:
+    """Raise InputError if a folder has files that an export of this sweep did not write."""
+    sheet, facts = folder / SHEET, folder / FACTS
+    try:
+        if sheet.exists():
+            found = json.loads(sheet.read_text(encoding="utf-8"))
+            ours = isinstance(found, dict) and found.get("name") == name
+        elif facts.exists():  # one that was cut off: the sheet comes last, the facts first
+            ours = _sweeps_in(facts) <= {name}
+        else:
+            ours = not any((folder / one).exists() for one in (FLAT, FRONTS))
+    except (InputError, OSError, ValueError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{folder}: holds files that are no export of {name}, and would be overwritten: "
+            "give another --out, or move them"
+        )
+
+
+def _sweeps_in(facts: Path) -> set[Any]:
+    """Return the names of the sweeps that a file has trials of."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        column = pq.read_table(facts, columns=["sweep"]).column(0)
+    except (pa.ArrowException, IndexError) as error:
+        raise InputError(f"{facts}: cannot be read: {_first_line(error)}") from None
+    return set(column.unique().to_pylist())
+
+
+def read(folder: Path) -> Dump:
+    """Read what `save` wrote. Raises InputError for a folder that does not hold a whole sweep.
+
+    Every cell is checked: an export may be anybody's. Its confirmation is not looked at.
+    """
+    return _read(folder).dump
+
+
+def read_all(folder: Path) -> tuple[Dump, ...]:
+    """Read a sweep and, if there is one, its confirmation. Raises InputError as `read` does."""
+    search = _read(folder)
+    if not (folder / CONFIRMED / SHEET).exists():
+        return (search.dump,)
+    again = _read(folder / CONFIRMED)
+    again.confirms(search)
+    return search.dump, again.dump
+
+
+def _read(folder: Path) -> Export:
+    path = folder / SHEET
+    try:
+        raw = export_values.parsed(content_of(path, _LARGEST))
+    except ValueError as error:  # JSON's, or bytes that are no text
+        raise InputError(f"{path}: is no export of sweeper: {_first_line(error)}") from None
+    sheet, sweep = export_values.sheet(raw, str(path))
+    table = folder / FACTS
+    if sheet.facts > sweep.trials:
+        text = f"must be <= {sweep.trials:,}, the trials of the study, got {sheet.facts:,}"
+        raise InputError(f"{path}: facts: {text}")
+    rows = _read_parquet(table, sheet.facts)
+    # Where it was read from it was not yet whole: then it is here.
+    part = sheet.state == "stopped" and sheet.error == IN_PART
+    if (sheet.state == "failed") != bool(sheet.error) and not part:
+        raise InputError(f"{path}: error: is for a failed sweep, got {shown(sheet.error)}")
+    export = Export(
+        Dump(
+            spec=json.dumps(raw["spec"]),
+            state=sheet.state,
+            error="" if part else sheet.error,
+            created_at=raw["created_at"],
+            provenance=tuple(raw["provenance"]),
+            brackets=tuple(raw["brackets"]),
+            facts=tuple(rows),
+            failures=tuple(raw["failures"]),
+            drifts=tuple(raw["drifts"]),
+        ),
+        str(path),
+        str(table),
+    )
+    export.check()
+    return export
+
+
+def fronts_csv(fronts: Mapping[str, Front]) -> str:
+    """Return the networks of fronts, one in a line, with the searched parameters as columns."""
+    import pandas as pd
+
+    frames = [front.to_pandas() for front in fronts.values()]
+    kept = [frame for frame in frames if len(frame)] or frames[:1]
+    return str(pd.concat(kept, ignore_index=True).to_csv(index=False, lineterminator="\n"))
+
+
+def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    plain = [
+        {key: _text(value) if key in export_values.IN_JSON else value for key, value in row.items()}
+        for row in rows
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(plain), buffer, compression="zstd")
+    return buffer.getvalue()
+
+
+def _read_parquet(path: Path, count: int) -> list[dict[str, Any]]:
+    """Return the rows, each cell checked, of which there must be `count`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    content = content_of(path, _LARGEST)
+    rows: list[dict[str, Any]] = []
+    try:
+        with pq.ParquetFile(io.BytesIO(content)) as file:
+            _refuse_kinds(path, file, count)
+            for batch in file.iter_batches(batch_size=_AT_ONCE):
+                start = len(rows)
+                rows += (_row(one, path, start + n) for n, one in enumerate(batch.to_pylist()))
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read: {_first_line(error)}") from None
+    if len(rows) != count:
+        raise InputError(_counted(path, len(rows), count))
+    return rows
+
+
+def _refuse_kinds(path: Path, file: Any, count: int) -> None:
+    """Refuse, from what the file says of itself, what would unpack into more than trials take."""
+    names = file.schema_arrow.names
+    for field in file.schema_arrow:
+        if str(field.type) not in _KINDS or names.count(field.name) > 1:
+            text = f"must be one column of {', '.join(_KINDS)}, got {shown(str(field.type))}"
+            raise InputError(f"{path}: {shown(field.name)}: {text}")
+    about = file.metadata
+    if about.num_rows != count:
+        raise InputError(_counted(path, about.num_rows, count))
+    size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
+    most = _LARGEST_CELL + count * _LARGEST_ROW
+    if not 0 <= size <= most:
+        raise InputError(f"{path}: unpacks into {size:,} bytes, {count} trials take <= {most:,}")
+
+
+def _counted(path: Path, rows: int, count: int) -> str:
+    return f"{path}: holds {rows} trials, {SHEET} says {count}: write the export again"
+
+
+def _row(raw: Mapping[str, Any], path: Path, number: int) -> dict[str, Any]:
+    place = f"{path}: row {number}"
+    values = dict(raw)
+    for key in export_values.IN_JSON:
+        text = values.get(key)
+        if text is None:
+            continue
+        try:
+            if not isinstance(text, str) or len(text) > _LARGEST_CELL:
+                raise ValueError(f"must be at most {_LARGEST_CELL:,} characters of JSON")
+            values[key] = export_values.parsed(text)
+        except ValueError as error:
+            raise InputError(f"{place}: {key}: {_first_line(error)}, got {shown(text)}") from None
+    export_values.row(values, place)
+    return values
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _first_line(error: Exception) -> str:
+    line = (str(error).splitlines() or [""])[0] or type(error).__name__
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+def facts_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return the columns that are numbers and words, and the searched parameters."""
+    table = []
+    for row in rows:
+        plain = {key: value for key, value in row.items() if key not in export_values.IN_JSON}
+        searched = {f"params_{key}": value for key, value in row["params"].items()}
+        table.append(plain | searched)
+    names = list(dict.fromkeys(key for row in table for key in row))
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(table)
+    return buffer.getvalue()

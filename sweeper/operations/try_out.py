@@ -1,0 +1,167 @@
+"""What a study file names from outside sweeper, tried before anything is registered.
+
+Formulas and networks of a user's own are run once, small, in a process of its own: `check` loads no
+torch, and what ends that process (`os._exit`, a crash of a library) does not end the command.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from sweeper.config import Sweep
+from sweeper.config.penalty import hyper_problems
+from sweeper.config.registry import FORMULAS, MODELS, load
+from sweeper.errors import DataError, PluginError, SpecError
+
+PATIENCE = 2.0
+"""Seconds after which is said what takes so long."""
+
+
+def try_out(
+    sweep: Sweep,
+    place: str,
+    *,
+    folder: str | Path | None = None,
+    on_wait: Callable[[str], None] = lambda line: None,
+) -> tuple[str, ...]:
+    """Return what is odd about formulas and networks from outside the catalogue, a line for each.
+
+    `place` is the study file, `folder` that of datasets; `on_wait` is told what is waited for, if
+    it takes long. Raises SpecError with a line for each that does not work.
+    """
+    names = outside(sweep)
+    if not names:
+        return ()
+    # -P: a file of the user's, such as token.py, must not take the place of a library's.
+    command = [sys.executable, "-P", "-m", "sweeper.operations.try_out"]
+    task = {
+        "sweep": sweep.model_dump_json(),  # its arms in their order
+        "place": place,
+        "folder": None if folder is None else str(folder),
+        "path": sys.path,
+    }
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
+        try:
+            try:
+                said, noise = process.communicate(json.dumps(task), PATIENCE)
+            except subprocess.TimeoutExpired:
+                more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+                on_wait(f"{sweep.name}: trying {names[0]}{more} ...")
+                said, noise = process.communicate()
+        except BaseException:
+            process.kill()
+            raise
+    lines = [json.loads(line) for line in said.splitlines()]
+    problems = [line["problem"] for line in lines if "problem" in line]
+    if process.returncode or not any("end" in line for line in lines):
+        tried = next((line["trying"] for line in reversed(lines) if "trying" in line), place)
+        problems.append(f"{tried}: {_ending(process.returncode, noise)}")
+    if problems:
+        raise SpecError(problems)
+    return tuple(line["warning"] for line in lines if "warning" in line)
+
+
+def outside(sweep: Sweep) -> list[str]:
+    """Return the names of formulas and networks that are none of the catalogue."""
+    terms = [term.penalty for arm in sweep.arms.values() for term in arm.terms]
+    found = dict.fromkeys(name for name in terms if name not in FORMULAS)
+    return [*found, *([] if sweep.model.name in MODELS else [sweep.model.name])]
+
+
+def _ending(code: int, noise: str) -> str:
+    """Return how a process ended that did not come to its end."""
+    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    written = [line.strip() for line in noise.splitlines() if line.strip()][-1:]
+    return ": ".join(["ends the process that tries it", how, *written])
+
+
+def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str, str]]:
+    """Yield what is tried, what is wrong with it, and what is odd about it."""
+    yield from _formulas(sweep, place)
+    name = sweep.model.name
+    if name in MODELS:
+        return
+    where = f"{place}: model: {name}"
+    yield {"trying": where}
+    try:
+        load(name)  # what is not there is said before torch and the data are loaded
+    except PluginError as error:
+        yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
+        return
+    from sweeper.training.forward_pass import ForwardError
+    from sweeper.training.plain_pytorch import compare
+
+    data, real = _images(sweep, folder)
+    try:
+        yield from ({"warning": f"model: {note}"} for note in compare(sweep.recipe(0), data))
+    except PluginError as error:
+        reason = str(error).removeprefix(f"{name}: ")
+        if real or not isinstance(error, ForwardError):
+            yield {"problem": f"{where}: {reason}"}
+        else:
+            text = f"{reason}; on images like those of {sweep.dataset}, which is not here"
+            yield {"warning": f"model: {name}: {text}"}
+
+
+def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
+    outside_terms = [
+        (name, term)
+        for name, arm in sweep.arms.items()
+        for term in arm.terms
+        if term.penalty not in FORMULAS
+    ]
+    if not outside_terms:
+        return
+    from sweeper.regularizers.custom import resolve
+    from sweeper.regularizers.validate_custom import try_out as try_formula
+
+    for name, term in outside_terms:
+        where = f"{place}: arms.{name}" + (f".sum.{term.penalty}" if term.prefix else "")
+        key = "" if term.prefix else f".penalty: {term.penalty}"
+        yield {"trying": f"{where}{key}"}
+        try:
+            formula = resolve(term.penalty)
+            known = formula.hyper
+            for given, value in term.given.items():
+                if given in known:
+                    problems = hyper_problems(known[given], value)
+                    yield from ({"problem": f"{where}.{given}: {text}"} for text in problems)
+            if term.apply is None and formula.default_way != term.way:
+                usual = f"{formula.default_way} is its usual way, {term.way} that of the file"
+                yield {"problem": f"{where}.apply: required: {usual}"}
+            try_formula(term.examples())
+        except PluginError as error:
+            yield {"problem": f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}"}
+
+
+def _images(sweep: Sweep, folder: str | None) -> tuple[Any, bool]:
+    """Return the dataset of a sweep, or images like those of one that is not on this machine."""
+    from sweeper.training import datasets
+
+    if datasets.is_here(sweep.dataset, folder):
+        with suppress(DataError):  # it is said where the dataset is needed
+            return datasets.load(sweep.dataset, folder), True
+    return datasets.images_like(sweep.dataset), False
+
+
+def _main() -> None:
+    """Read a task from standard input, write an answer a line to standard output."""
+    task = json.load(sys.stdin)
+    with os.fdopen(os.dup(1), "w") as answers, Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)  # what a user's module prints is no answer
+        sys.path[:] = task["path"]
+        sweep = Sweep.from_json(task["sweep"])
+        for answer in _answers(sweep, task["place"], task["folder"]):
+            print(json.dumps(answer), file=answers, flush=True)
+        print(json.dumps({"end": ""}), file=answers)
+
+
+if __name__ == "__main__":
+    _main()

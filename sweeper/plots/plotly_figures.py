@@ -1,0 +1,235 @@
+"""Views drawn with plotly. No template is used: it would add 7 kB to every figure."""
+
+import base64
+import gzip
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any
+
+import plotly.graph_objects as go
+from plotly.offline import get_plotlyjs
+
+from sweeper.analysis import Front
+from sweeper.config import Sweep
+from sweeper.plots.published_points import LEGEND
+from sweeper.plots.views import Series, View, curve_view, front_view
+from sweeper.types import Fact
+
+INK, GRID = "#222222", "#E4E4E4"
+FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+
+
+def overlay(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = False) -> go.Figure:
+    """Return the fronts of all arms on one logarithmic axis.
+
+    `small` leaves configurations out of the hover text: for the Optuna dashboard, which sends
+    every figure again at each poll.
+    """
+    return draw(front_view(fronts, sweep), small=small)
+
+
+def density_curves(facts: Iterable[Fact], sweep: Sweep, *, small: bool = False) -> go.Figure:
+    """Return accuracy against size of the trained networks, pruned without fine-tuning."""
+    return draw(curve_view(facts, sweep), small=small)
+
+
+def draw(view: View, *, small: bool = False) -> go.Figure:
+    """Draw a view. Each arm is a line, its markers, and one entry of the legend for both."""
+    traces = [trace for series in view.coloured if series.band for trace in _band(view, series)]
+    traces += [_grey_line(view, series) for series in view.grey]
+    traces += [trace for series in view.coloured for trace in _traces(view, series, small)]
+    if view.grey:
+        traces.append(_entry_of_others(view))
+    if view.published:
+        traces.append(_published(view))
+    figure = go.Figure(data=traces, layout=_layout(view, small))
+    if view.empty:
+        figure.add_annotation(
+            text="no complete trial yet", showarrow=False, xref="paper", yref="paper", x=0.5, y=0.5
+        )
+    return figure
+
+
+def javascript() -> bytes:
+    """Return plotly's own JavaScript, 4.8 MB."""
+    return str(get_plotlyjs()).encode()
+
+
+@cache
+def packed_javascript() -> str:
+    """Return plotly's own JavaScript as base64 of gzip: 2.0 MB instead of 4.8."""
+    return base64.b64encode(gzip.compress(javascript(), compresslevel=9, mtime=0)).decode()
+
+
+def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
+    line = {"color": series.color, "dash": series.dash, "width": 2}
+    marker = {
+        "color": series.color,
+        "symbol": series.symbol,
+        "size": (7 if small else 8) + 2 * series.symbol.startswith("triangle"),
+        "line": {"color": "white", "width": 1},
+    }
+    corners = view.stairs_of(series)
+    shared = {"legendgroup": series.name, "name": series.name}
+    step = {"shape": "hv"} if view.stairs else {}
+    stairs = go.Scatter(
+        x=[round(x, 1) for x, _ in corners],
+        y=[y for _, y in corners],
+        mode="lines",
+        line={**line, **step},
+        hoverinfo="skip",
+        showlegend=False,
+        **shared,
+    )
+    data = [
+        [dot.line, dot.repeat, dot.trial, *([] if small else [dot.label])] for dot in series.dots
+    ]
+    markers = go.Scatter(
+        x=[dot.nonzero for dot in series.dots],
+        y=[dot.mark for dot in series.dots],
+        mode="markers",
+        marker=marker,
+        customdata=data,
+        hovertemplate=f"<b>{series.name}</b><br>%{{x:,}} nonzero<br>{view.line_name} "
+        f"%{{customdata[0]:.2f}} %, {view.mark_name} %{{y:.2f}} %<br>"
+        "repeat %{customdata[1]}, trial %{customdata[2]}"
+        + ("" if small else "<br>%{customdata[3]}")
+        + "<extra></extra>",
+        showlegend=False,
+        **shared,
+    )
+    entry = go.Scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, **shared)
+    return [stairs, markers, entry]
+
+
+def _published(view: View) -> go.Scatter:
+    return go.Scatter(
+        x=[one.nonzero for one in view.published],
+        y=[one.accuracy for one in view.published],
+        mode="markers",
+        marker={"color": "#777777", "symbol": "circle-open", "size": 9, "line": {"width": 1.5}},
+        customdata=[one.label for one in view.published],
+        hovertemplate="%{customdata}<br>%{x:,} nonzero, test %{y:.2f} %<extra></extra>",
+        name=LEGEND,
+    )
+
+
+def _band(view: View, series: Series) -> list[go.Scatter]:
+    """Return the two borders of a band, the second filled down to the first."""
+    right = view.x_range[1]
+    steps = [*series.band, (right, *series.band[-1][1:])]
+    found = []
+    for border, fill in ((1, "none"), (2, "tonexty")):
+        found.append(
+            go.Scatter(
+                x=[round(step[0], 1) for step in steps],
+                y=[step[border] for step in steps],
+                mode="lines",
+                line={"width": 0, "shape": "hv", "color": series.color},
+                fill=fill,
+                fillcolor=_pale(series.color),
+                hoverinfo="skip",
+                showlegend=False,
+                legendgroup=series.name,
+            )
+        )
+    return found
+
+
+def _pale(color: str) -> str:
+    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.15)"
+
+
+def _grey_line(view: View, series: Series) -> go.Scatter:
+    """Return one of many arms: which one it is, hovering tells."""
+    corners = view.stairs_of(series)
+    return go.Scatter(
+        x=[round(x, 1) for x, _ in corners],
+        y=[y for _, y in corners],
+        mode="lines",
+        line={"color": series.color, "width": 1, **({"shape": "hv"} if view.stairs else {})},
+        hovertemplate=f"<b>{series.name}</b><br>%{{x:,}} nonzero<br>{view.line_name} %{{y:.2f}} %"
+        "<extra></extra>",
+        legendgroup=view.others,
+        name=series.name,
+        showlegend=False,
+    )
+
+
+def _entry_of_others(view: View) -> go.Scatter:
+    line = {"color": view.grey[0].color, "width": 1}
+    name = view.others
+    return go.Scatter(x=[None], y=[None], mode="lines", line=line, legendgroup=name, name=name)
+
+
+def axis() -> dict[str, Any]:
+    """Return what all axes have in common."""
+    return {
+        "showgrid": True,
+        "gridcolor": GRID,
+        "gridwidth": 1,
+        "zeroline": False,
+        "showline": True,
+        "linecolor": INK,
+        "mirror": True,
+        "ticks": "outside",
+        "tickcolor": INK,
+    }
+
+
+def frame(title: str, subtitle: str, *, small: bool) -> dict[str, Any]:
+    """Return what the layouts of all figures have in common."""
+    # The Optuna dashboard's boxes are 600 wide and 450 high: text does not fit in a line.
+    subtitle = subtitle.replace(" · ", "<br>") if small else subtitle
+    return {
+        "template": {},
+        "title": {
+            "text": title,
+            "subtitle": {"text": subtitle, "font": {"size": 11 if small else 12}},
+            "font": {"size": 14 if small else 17},
+            "x": 0,
+            "xref": "paper",
+            "xanchor": "left",
+            "y": 0.98,
+            "yanchor": "top",
+        },
+        "font": {"family": FONT, "size": 12 if small else 13, "color": INK},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "margin": {"l": 56 if small else 64, "r": 16, "t": 88 if small else 72, "b": 56},
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "font": {"size": 12}},
+    }
+
+
+def _layout(view: View, small: bool) -> dict[str, Any]:
+    ticks = view.ticks(7 if small else 10)
+    # In a small box a legend does not fit beside the picture.
+    beside = {"x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 2}
+    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 11}}
+    return {
+        **frame(view.title, view.subtitle, small=small),
+        "xaxis": {
+            **axis(),
+            "type": "log" if view.logarithmic else "linear",
+            "title": {"text": view.x_name, "font": {"size": 13}},
+            "range": _logarithms(view.x_range) if view.logarithmic else list(view.x_range),
+            "tickvals": [value for value, _ in ticks],
+            "ticktext": [text for _, text in ticks],
+        },
+        "yaxis": {
+            **axis(),
+            "title": {"text": view.y_name, "font": {"size": 13}},
+            "range": list(view.y_range),
+            "tickformat": "~g",
+            "nticks": 8,
+            "automargin": True,
+        },
+        "legend": below if small else beside,
+    }
+
+
+def _logarithms(ends: tuple[float, float]) -> list[float]:
+    return [round(math.log10(end), 4) for end in ends]

@@ -1,0 +1,56 @@
+"""Results that papers report for the same network and data: drawn beside, never re-run here."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from sweeper.config import Sweep
+
+LEGEND = "published: reported, not re-run"
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """One published network. Most papers count weights alone."""
+
+    method: str
+    year: int
+    nonzero: int
+    biases: str
+    """Whether biases are among them: yes, no or unknown."""
+    accuracy: float
+    """On test images, in %."""
+    source: str
+    note: str
+
+    @property
+    def label(self) -> str:
+        """Where it comes from and what it counts."""
+        counted = {"yes": "biases included", "no": "weights only"}.get(
+            self.biases, "biases unknown"
+        )
+        return f"{self.method}, {self.year}; {counted}; {self.source}; {self.note}"
+
+
+def published(sweep: Sweep) -> tuple[Published, ...]:
+    """Return what is published for the sweep's network on its data; mostly nothing."""
+    known = sweep.model.name == "lenet-300-100" and sweep.dataset == "mnist"
+    return _table() if known else ()
+
+
+@cache
+def _table() -> tuple[Published, ...]:
+    text = files("sweeper.plots").joinpath("published_lenet300.csv").read_text(encoding="utf-8")
+    return tuple(
+        Published(
+            method=row["method"],
+            year=int(row["year"]),
+            nonzero=int(row["nonzero_parameters"]),
+            biases=row["biases_included"],
+            accuracy=round(100 - float(row["test_error_percent"]), 3),
+            source=row["source"],
+            note=row["note"],
+        )
+        for row in csv.DictReader(text.splitlines())
+    )

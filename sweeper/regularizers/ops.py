@@ -1,0 +1,54 @@
+"""Steps that all formulas share. They give the same bits for any pack and number of threads."""
+
+import torch
+from torch import Tensor
+
+from sweeper.kernels import apply
+
+Hyper = float | Tensor
+"""A hyperparameter: a number, or one for each network, [pack]."""
+
+
+def total(values: Tensor) -> Tensor:
+    """Sum a stack of matrices, [pack, out, in] -> [pack].
+
+    Rows first: a full reduction to one number is split among threads by PyTorch, so that its
+    bits would depend on their number for a pack of one, and only there.
+
+    >>> total(torch.ones(2, 3, 4))
+    tensor([12., 12.])
+    """
+    return values.sum(-1).sum(-1)
+
+
+def per_network(value: Hyper, like: Tensor) -> Tensor:
+    """Shape a hyperparameter, [pack] or a number, so that it broadcasts over `like` [pack, ...]."""
+    if not isinstance(value, Tensor):
+        return like.new_full((), value)  # made where it is needed: nothing is sent to a device
+    given = value.to(like.dtype)
+    return given.view(-1, *[1] * (like.ndim - 1)) if given.ndim else given
+
+
+def nonzero(values: Tensor) -> Tensor:
+    """Return values >= 0 with 1 in place of 0: to divide by. For small tensors: `where` is slow."""
+    return torch.where(values > 0, values, 1.0)
+
+
+def shrink_towards_zero(weight: Tensor, amount: Tensor) -> Tensor:
+    """Move every weight by `amount` >= 0 towards zero and stop there: exact zeros.
+
+    Not differentiable. weight [pack, out, in], amount [pack, 1, 1] or one number.
+
+    >>> shrink_towards_zero(torch.tensor([[[3.0, -0.5, -2.0]]]), torch.tensor(1.0))
+    tensor([[[ 2.,  0., -1.]]])
+    """
+    return apply.soft_threshold(weight, amount)
+
+
+def shrink_in_place(weight: Tensor, amount: Tensor, threshold: Tensor | None = None) -> Tensor:
+    """Do so by an `amount` for each weight, and set all up to `threshold` to 0.
+
+    `amount` [pack, out, in] is overwritten; threshold [pack, 1, 1] or one number.
+    """
+    least = amount.new_full((1, 1, 1), -1.0) if threshold is None else threshold
+    return apply.shrink_beyond(weight, amount, least)

@@ -1,0 +1,120 @@
+"""A formula of a user's own is tried on small matrices before any training."""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sweeper.config.registry import FORMULAS, Formula, load
+from sweeper.errors import PluginError, choices
+from sweeper.kernels.slopes import spread
+from sweeper.regularizers.custom import completed, resolve, slope_of
+from sweeper.types import Term
+
+_PACK, _OUT, _IN = 2, 5, 7
+_STEP = {"step": torch.full((_PACK,), 0.01), "strength": torch.full((_PACK,), 0.01)}
+
+
+def try_out(terms: Iterable[Term]) -> None:
+    """Raise PluginError, one line, for the first formula from outside that does not work."""
+    for term in terms:
+        if term.penalty not in FORMULAS:
+            _try(term)
+
+
+def _try(term: Term) -> None:
+    formula = resolve(term.penalty)
+    ways = [way for way in formula.ways if way != "prox" or formula.prox]
+    if term.apply not in ways:
+        reason = {str(way): why for way, why in formula.why_not.items()}.get(term.apply)
+        raise PluginError(
+            f"{term.penalty}: cannot be applied as {term.apply}"
+            + (f": {reason}" if reason else f"; allowed: {', '.join(ways)}")
+        )
+    hyper = _letters(term)
+    letters = {**hyper, "strength": torch.ones(_PACK)} if formula.inner_strength else hyper
+    weight = torch.randn(_PACK, _OUT, _IN, generator=torch.Generator().manual_seed(0))
+    weight[0, 0, 0] = 0
+    weight[1, 2] = 0
+    value = load(formula.value)
+    _try_keys(term, value, letters)
+    found = _call(term, lambda: value(weight.clone().requires_grad_(), **letters))
+    kind = type(found).__name__
+    _demand(term, isinstance(found, Tensor), f"must return a tensor, returned {kind}")
+    shape = tuple(found.shape)
+    _demand(term, shape == (_PACK,), f"must return [pack], here [{_PACK}], returned {list(shape)}")
+    _demand(term, bool(found.isfinite().all()), "is not finite where a weight is 0")
+    _alone(term, lambda some, own: value(some, **own), found.detach(), weight, letters)
+    if term.apply == "prox":
+        prox, given = load(formula.prox or ""), {**hyper, **_STEP}
+        moved = _moved(term, lambda: prox(weight.clone(), **given), weight, "prox")
+        _alone(term, lambda some, own: prox(some, **own), moved, weight, given)
+    else:
+        slope = _moved(term, lambda: _slope(formula, weight.clone(), letters), weight, "gradient")
+        _alone(term, lambda some, own: _slope(formula, some, own), slope, weight, letters)
+
+
+def _slope(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tensor:
+    return spread(slope_of(formula, weight, letters), weight)
+
+
+def _letters(term: Term) -> dict[str, Any]:
+    """Return the hyperparameters as training gives them: floats as [pack]."""
+    return {
+        name: torch.full((_PACK,), value) if isinstance(value, float) else value
+        for name, value in completed(resolve(term.penalty), term.hyper)
+    }
+
+
+def _try_keys(term: Term, value: Any, letters: Mapping[str, Any]) -> None:
+    """Demand that the keys of the file are those of the function."""
+    _demand(term, callable(value), f"its value must be a function, is a {type(value).__name__}")
+    try:
+        parameters = list(inspect.signature(value).parameters.values())[1:]
+    except ValueError:  # a function that is not written in Python
+        return
+    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+        return
+    known = [one.name for one in parameters]
+    for name in letters:
+        _demand(term, name in known, f"unknown key: {choices(name, known)}")
+
+
+def _moved(term: Term, function: Callable[[], Tensor], weight: Tensor, what: str) -> Tensor:
+    """Call what gives a tensor of the weight's shape, and demand that it does."""
+    found = _call(term, function)
+    shape = getattr(found, "shape", None)
+    _demand(term, shape == weight.shape, f"its {what} must have the shape of the weight")
+    _demand(term, bool(found.isfinite().all()), f"its {what} is not finite where a weight is 0")
+    return found
+
+
+def _alone(
+    term: Term,
+    function: Callable[[Tensor, dict[str, Any]], Tensor],
+    found: Tensor,
+    weight: Tensor,
+    letters: Mapping[str, Any],
+) -> None:
+    """Demand that the first network gets without the others what it got among them."""
+    own = {key: one[:1] if isinstance(one, Tensor) else one for key, one in letters.items()}
+    alone = _call(term, lambda: function(weight[:1].clone(), own))
+    same = alone.shape == found[:1].shape and torch.allclose(alone, found[:1], rtol=1e-4)
+    _demand(term, same, "mixes networks: what one gets changes with its pack")
+
+
+def _call(term: Term, function: Callable[[], Tensor]) -> Tensor:
+    try:
+        return function()
+    except PluginError:
+        raise
+    except Exception as error:  # whatever a function of somebody else's raises
+        text = (str(error).splitlines() or [""])[0]
+        raise PluginError(f"{term.penalty}: {type(error).__name__}: {text}") from error
+
+
+def _demand(term: Term, holds: bool, text: str) -> None:
+    if not holds:
+        raise PluginError(f"{term.penalty}: {text}")

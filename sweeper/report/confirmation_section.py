@@ -1,0 +1,243 @@
+"""What confirmed networks say: the answer, sizes at accuracies, families against each other."""
+
+from collections.abc import Sequence
+
+from sweeper.analysis import FEWEST, Estimate
+from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.confirmation import Level, Within, curves, level, within
+from sweeper.analysis.family_comparison import TRACKS, Gap, Versus
+from sweeper.config.registry import FAMILIES
+from sweeper.report import first_layer
+from sweeper.report.html_tables import cell, numbers
+
+
+def hedge(again: Confirmation) -> str:
+    """Return what the answer rests on."""
+    seed = "seed" if again.seeds == 1 else "seeds"
+    repeats = again.sweep.search.repeats
+    split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
+    if again.sweep.select_on == "test":
+        split, quoted = "TEST (select_on: test)", "and quoted on the same test images, too good"
+    few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
+    few += (
+        " Intervals are over the repeats of the search: all of them saw one split into training "
+        "and validation images, and one test set, whose own luck is in none."
+    )
+    return (
+        f"Of each of {repeats} independent searches the configuration that was best on {split} "
+        f"within each size, trained again with {again.seeds} fresh {seed}. Arms that stand for a "
+        f"family were chosen on validation, {quoted}.{few}"
+    )
+
+
+def levels_table(again: Confirmation) -> str:
+    """Return nonzero parameters at test accuracies, with intervals over repeats."""
+    targets = again.sweep.targets.accuracy
+    of = curves(again.sweep, again.found, "test_accuracy")
+    body = []
+    for arm in (arm for arm in again.sweep.arms if arm in of):
+        mine = [one for one in again.found if one.arm == arm]
+        lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
+        failed = sum(one.failed for one in mine)
+        cells = [_level(level(of[arm], accuracy)) for accuracy in targets]
+        cells.append(cell(f"{100 * lost:+z.2f}"))
+        cells.append(cell(f"{failed} of {sum(len(one.facts) for one in mine)}"))
+        body.append((arm, cells, FAMILIES[again.sweep.arms[arm].family]))
+    head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
+    caption = (
+        "Nonzero parameters, biases included, at a test accuracy: read between the means of each "
+        "repeat's configurations, geometric mean over repeats, below it the 95 % t-interval or in "
+        "how many repeats it is reached; ≤ is the one-sided 95 % limit where the smallest networks "
+        "of some repeats are better already, below it the mean. Shrinkage: points of validation "
+        "accuracy that the search promised too much. Failed: trainings that diverged or collapsed."
+    )
+    return numbers(head, body, caption)
+
+
+def sizes_table(again: Confirmation) -> str:
+    """Return test accuracies within each size."""
+    body = []
+    for arm in again.sweep.arms:
+        found = [within(again.sweep, again.found, arm, s, "test_accuracy") for s in again.sizes]
+        body.append((arm, [_accuracy(one) for one in found], ""))
+    caption = (
+        "Test accuracy in % of the configurations that were best on validation within a number of "
+        "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
+        "in how many repeats there is a network within that size."
+    )
+    return numbers(["arm", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
+
+
+def versus_table(again: Confirmation) -> str:
+    """Return the ratios of families; empty if there is nothing to set against each other."""
+    caption = (
+        "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
+        "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
+        "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one "
+        "of the two are better: then the one-sided 95 % limit, below it the mean of the bounds. "
+        "The arms, named below, were chosen on validation. "
+        "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
+    )
+    return _ratios(again.versus, caption)
+
+
+def other_table(again: Confirmation) -> str:
+    """Return the ratios of families on the other track of the search; empty without any."""
+    other = again.other
+    if other is None:
+        return ""
+    images = "validation" if other.by == "val_accuracy" else "test"
+    caption = (
+        f"{TRACKS[other.track]}: nonzero parameters of one arm as a multiple of another one's, at "
+        f"a {images} accuracy, of the networks that the search itself trained: read along the "
+        "front of each repeat, paired by repeat. First the best arms of each family on this "
+        "track, then those that stand in the table above, where they are others."
+    )
+    return _ratios((*other.rows, *other.same), caption)
+
+
+def gaps_table(again: Confirmation) -> str:
+    """Return differences of accuracy between families within each size; empty without any."""
+    rows = again.gaps
+    if not rows:
+        return ""
+    body = []
+    for family, against in dict.fromkeys((row.family, row.against) for row in rows):
+        by_size = {r.size: r for r in rows if (r.family, r.against) == (family, against)}
+        cells = [_gap(by_size.get(size)) for size in again.sizes]
+        body.append((f"{FAMILIES[family]} − {FAMILIES[against]}", cells, ""))
+    caption = (
+        "Points of test accuracy of the best arm of one family minus another one's, within a "
+        "number of nonzero parameters: over 0, the first is better. Paired by repeat, with the "
+        "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
+        "says more than a ratio of sizes. The arms, named below, were chosen on validation."
+    )
+    return numbers(["families", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
+
+
+def layers_table(again: Confirmation, size: int) -> str:
+    """Return what share of each layer's weights is left, in networks within a size."""
+    names: dict[str, int] = {}
+    body = []
+    for arm in again.sweep.arms:
+        layers = [
+            layer
+            for one in again.found
+            if one.arm == arm and size in one.sizes
+            for fact in one.facts
+            if (network := fact.result.judged(fact.config.track))
+            for layer in network.layers
+        ]
+        if not layers:
+            continue
+        cells = []
+        for name in dict.fromkeys(layer.name for layer in layers):
+            mine = [layer for layer in layers if layer.name == name]
+            names[name] = mine[0].total_weights
+            share = sum(layer.weights / layer.total_weights for layer in mine) / len(mine)
+            mean = sum(layer.weights for layer in mine) / len(mine)
+            cells.append(cell(f"{100 * share:.2f} %", f"{mean:,.0f}"))
+        body.append((arm, cells, ""))
+    head = ["arm", *(f"{name} ({total:,})" for name, total in names.items())]
+    caption = (
+        f"Weights that are left in each layer of the networks within {size:,} nonzero parameters, "
+        "mean over seeds and repeats."
+    )
+    return numbers(head, body, caption) if body else ""
+
+
+def _level(at: Level) -> str:
+    if at.estimate:
+        return cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
+    if at.most is not None:
+        limit, center = at.most.high, at.most.center
+        return cell(f"≤ {limit or center:,.0f}", f"{center:,.0f}" if limit else f"n = {at.most.n}")
+    return cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else None)
+
+
+def _accuracy(at: Within) -> str:
+    found = at.mean
+    if found is None:
+        return cell("–", f"in {at.found} of {at.repeats}" if at.found else None)
+    scaled = Estimate(
+        100 * found.center,
+        None if found.low is None else 100 * found.low,
+        None if found.high is None else 100 * found.high,
+        found.values,
+    )
+    return cell(f"{scaled.center:.2f}", _interval(scaled, ".2f"))
+
+
+def _interval(found: Estimate, digits: str) -> str | None:
+    if found.low is None or found.high is None:
+        return f"n = {found.n}"
+    return f"{found.low:{digits}} to {found.high:{digits}}"
+
+
+def _ratio(row: Versus | None) -> str:
+    if row is None:
+        return cell("–")
+    arms = f"{row.ours} /\n{row.theirs}"
+    if row.ratio is None and row.bound:
+        limit, center = row.bound.limit, row.bound.center
+        beside = f"{center:.2f}" if limit else f"n = {len(row.bound.values)}"
+        return cell(f"{row.bound.sign} {limit or center:.2f}", f"{beside}\n{arms}", row.settled)
+    if row.ratio is None:
+        return cell("–", f"{row.text}\n{arms}")
+    return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
+
+
+def _ratios(rows: Sequence[Versus], caption: str) -> str:
+    """Return a line for each two families and pair of arms that the caption is about."""
+    if not rows:
+        return ""
+    targets = sorted({row.accuracy for row in rows})
+    lines: dict[tuple[object, ...], dict[float, Versus]] = {}
+    for row in rows:
+        # One line for two families, whoever stands for them; another for the same arms elsewhere.
+        line = lines.setdefault((row.family, row.against), {})
+        if row.accuracy in line:
+            line = lines.setdefault((row.family, row.against, row.ours, row.theirs), {})
+        line[row.accuracy] = row
+    body = [
+        (
+            f"{FAMILIES[row.family]} / {FAMILIES[row.against]}",
+            [_ratio(line.get(target)) for target in targets],
+            "",
+        )
+        for line in lines.values()
+        for row in [next(iter(line.values()))]
+    ]
+    return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
+
+
+def _gap(row: Gap | None) -> str:
+    if row is None:
+        return cell("–")
+    arms = f"{row.ours} −\n{row.theirs}"
+    apart = row.difference
+    if apart is None:
+        return cell("–", f"both in {row.paired} of {row.repeats}\n{arms}")
+    if apart.low is None or apart.high is None:
+        return cell(f"{100 * apart.center:+z.2f}", f"n = {apart.n}\n{arms}")
+    ends = f"{100 * apart.low:+z.2f} to {100 * apart.high:+z.2f}"
+    settled = not apart.low <= 0.0 <= apart.high
+    return cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
+
+
+def section(again: Confirmation | None, figure: str) -> str:
+    """Return the section of the report; empty if there is no confirmation."""
+    if again is None:
+        return ""
+    parts = [
+        "<h2>Confirmed with fresh seeds</h2>",
+        figure,
+        levels_table(again),
+        versus_table(again),
+        gaps_table(again),
+        other_table(again),
+        sizes_table(again),
+        layers_table(again, again.size),
+        first_layer.section(again.sweep, again.networks, again.size),
+    ]
+    return "\n".join(part for part in parts if part)

@@ -1,0 +1,146 @@
+"""What the facts of a sweep say."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sweeper.analysis import Front, FrontPoint, fronts, reference_corner, reproducibility, selection
+from sweeper.analysis.conclusion import distinct
+from sweeper.analysis.family_comparison import TRACKS
+from sweeper.config import Sweep
+from sweeper.types import DriftCheck, Fact, SweepStatus, Track
+
+_NAMED = 3
+"""With more arms than this, of networks that are as small, their number is said."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArmRow:
+    """One arm on one track: its budget, its failures and what its front reaches."""
+
+    arm: str
+    done: int
+    budget: int
+    diverged: int
+    collapsed: int
+    front: Front
+    at_accuracy: tuple[FrontPoint | None, ...]
+    """The smallest network at each of the file's target accuracies."""
+    at_nonzero: tuple[FrontPoint | None, ...]
+    """The most accurate network within each of the file's target sizes."""
+    hypervolume: float
+
+    @property
+    def best(self) -> FrontPoint | None:
+        return self.front.points[-1] if self.front.points else None
+
+
+def arm_rows(
+    sweep: Sweep, status: SweepStatus, facts: Sequence[Fact], track: Track
+) -> tuple[ArmRow, ...]:
+    """Return a row for each arm in file order."""
+    corner = reference_corner(sweep, facts)
+    progress = {arm.arm: arm for arm in status.arms}
+    return tuple(
+        ArmRow(
+            arm=name,
+            done=progress[name].done,
+            budget=progress[name].budget,
+            diverged=progress[name].diverged,
+            collapsed=progress[name].collapsed,
+            front=front,
+            at_accuracy=tuple(front.at(accuracy=value) for value in sweep.targets.accuracy),
+            at_nonzero=tuple(front.at(nonzero=value) for value in sweep.targets.nonzero),
+            hypervolume=front.hypervolume(corner),
+        )
+        for name, front in fronts(facts, sweep, track).items()
+    )
+
+
+def remarks(
+    sweep: Sweep,
+    facts: Sequence[Fact],
+    checks: Sequence[DriftCheck] = (),
+    confirmed: Sequence[Fact] = (),
+) -> tuple[str, ...]:
+    """Return what a reader should know before the numbers, as sentences.
+
+    `confirmed` are the facts of the confirmation.
+    """
+    found = []
+    if sweep.select_on == "test":
+        found.append(
+            "This study selects on TEST accuracy (select_on: test), as parts of the literature "
+            "do: its accuracies are too good, since the best were picked on the very images "
+            "that they are quoted on."
+        )
+    # Most commits change nothing of a trial: said, but no reason not to rank.
+    commits = distinct([*facts, *confirmed], lambda origin: origin.git_commit)
+    if len(commits) > 1:
+        shown = ", ".join(text or "unknown" for text in commits)
+        found.append(f"Trials come from different commits: {shown}.")
+    return (*found, *reproducibility.remarks(facts, checks, confirmed))
+
+
+def standing(
+    sweep: Sweep,
+    status: SweepStatus,
+    rows: Sequence[ArmRow],
+    reasons: Sequence[str],
+    beside: Sequence[ArmRow] = (),
+) -> str:
+    """Return the result so far on the objective's track and the other one, or why there is none.
+
+    `beside` are the rows of the other track: a penalty that makes zeros by itself can lead on one
+    and be far behind on the other.
+    """
+    if not any(row.front.points for row in rows):
+        return "No finished trial is on record yet."
+    if reasons:
+        return "The arms are not ranked, for the reasons given above."
+    so_far = "" if status.finished else f"After {status.done} of {status.budget} trials: "
+    text = f"{so_far}{_smallest(sweep, rows)}"
+    if not any(point for row in beside for point in row.at_accuracy):
+        return text
+    on = TRACKS["as_trained"]
+    if sweep.sparsification.track == "as_trained":
+        on = TRACKS["pruned"] if sweep.sparsification.finetune_epochs else "Pruned"
+    return f"{text} {on}: {_smallest(sweep, beside).replace('At', 'at', 1)}"
+
+
+def _smallest(sweep: Sweep, rows: Sequence[ArmRow]) -> str:
+    """Return which arm has the smallest network at the highest accuracy that several reach."""
+    reached = [
+        (len(points), accuracy, points)
+        for index, accuracy in enumerate(sweep.targets.accuracy)
+        if (points := [point for row in rows if (point := row.at_accuracy[index])])
+    ]
+    split = "validation" if selection(sweep)[0] == "val_accuracy" else "test"
+    if not reached:
+        lowest = min(sweep.targets.accuracy)
+        return f"No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
+    # The highest target at which there is something to compare, else the highest one reached.
+    shared = [found for found in reached if found[0] > 1] or reached
+    _, accuracy, points = max(shared, key=lambda found: found[1])
+    first, *others = sorted(points, key=lambda point: point.nonzero)
+    show = selection(sweep)[1]
+    beside = "test" if show == "test_accuracy" else "validation"
+    text = (
+        f"At {100 * accuracy:.4g} % {split} accuracy the smallest network is "
+        f"{first.arm}'s with {first.nonzero:,} of {first.total:,} parameters nonzero "
+        f"({beside} {100 * first.accuracy(show):.2f} %)"
+    )
+    if not others:
+        return f"{text}; no other arm reaches that accuracy."
+    second = others[0]
+    ratio = second.nonzero / max(first.nonzero, 1)
+    alike = [point.arm for point in others if point.nonzero == first.nonzero]
+    if len(alike) > 1:
+        names = f"{', '.join(alike[:-1])} and {alike[-1]}"
+        whose = names if len(alike) <= _NAMED else f"{len(alike)} other arms"
+        return f"{text}; those of {whose} are as small."
+    if alike:
+        return f"{text}; {second.arm}'s is as small."
+    return (
+        f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "
+        f"({second.nonzero:,}; {beside} {100 * second.accuracy(show):.2f} %)."
+    )

@@ -1,0 +1,91 @@
+"""The Markdown note of an arm's study, and where the pages lie that notes link to."""
+
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from sweeper.config import SUFFIX, Sweep
+
+
+def fronts_page(sweep: Sweep) -> str:
+    """Return the path of the live fronts of a sweep; a confirmation is shown on its sweep's."""
+    return f"/sweeps/{quote(sweep.name.removesuffix(SUFFIX), safe='')}/"
+
+
+def study_page(study: int) -> str:
+    """Return the path of a study in the Optuna dashboard."""
+    return f"/dashboard/studies/{study}"
+
+
+def arm_note(sweep: Sweep, name: str, repeats: Sequence[int], home: int) -> str:
+    """Return what an arm's study holds; `home` is the id of the sweep's own study.
+
+    It says nothing that a longer search would change: it is written once.
+    """
+    return "\n\n".join(
+        [
+            f"## {_title(sweep, name, repeats)}",
+            f"[Fronts of all arms]({fronts_page(sweep)}) · [figures and table of "
+            f"{sweep.name}]({study_page(home)})",
+            _what(sweep, name),
+            _values(sweep),
+            _attributes(sweep),
+        ]
+    )
+
+
+def _title(sweep: Sweep, name: str, repeats: Sequence[int]) -> str:
+    if sweep.confirms:
+        return f"{name} of {sweep.confirms.of}, confirmed"
+    return f"{name} of {sweep.name}, repeat {repeats[0]}"
+
+
+def _what(sweep: Sweep, name: str) -> str:
+    """Return the method and the penalties of an arm, a line for each."""
+    arm = sweep.arms[name]
+    lines = []
+    if arm.entry:
+        entry = arm.entry
+        lines.append(f"- **{arm.method}**: {entry.description} ({entry.reference})")
+    for term in arm.terms:
+        formula = term.formula
+        said = f"{formula.summary}, `{formula.formula}`" if formula.formula else formula.summary
+        reference = f" ({formula.reference})" if formula.reference else ""
+        lines.append(f"- **{term.penalty}** as {term.way}{term.remarks}: {said}{reference}")
+    lines = lines or ["- no penalty and no method: training as usual"]
+    data = f"On {sweep.dataset} with {sweep.model.text}. "
+    if sweep.confirms:
+        searches = "The configurations that the searches of this arm chose, trained again with "
+        return data + searches + "fresh seeds:\n\n" + "\n".join(lines)
+    return f"{data}One independent search ({sweep.search.sampler}) of this arm:\n\n" + "\n".join(
+        lines
+    )
+
+
+def _values(sweep: Sweep) -> str:
+    track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
+    size = f" of {sweep.parameters:,}" if sweep.parameters else ""
+    if sweep.confirms:
+        chosen = "**test_accuracy**, in [0, 1], is of the same network. Nothing is selected here"
+    elif sweep.select_on == "test":
+        chosen = "**test_accuracy**, in [0, 1], is of the same network. Selected on it: too good"
+    else:
+        chosen = (
+            "**val_accuracy**, in [0, 1], is of the same network, on validation images. Networks "
+            "are selected on these two alone; `test_accuracy` only stands beside"
+        )
+    return (
+        f"**nonzero** counts the parameters that are not exactly 0{size}, biases included, "
+        f"{track}. {chosen}. A PRUNED trial diverged, or collapsed under "
+        f"{sweep.sparsification.floor:.4g} of accuracy (`outcome`): it is on no front."
+    )
+
+
+def _attributes(sweep: Sweep) -> str:
+    pruned = sweep.sparsification.track == "pruned"
+    other = "as_trained" if pruned else "pruned"
+    which = "before it was pruned" if pruned else "after it was pruned"
+    return (
+        "Attributes of trials: `strength`, the factor before the (first) penalty; `density`, kept "
+        "weights / all weights; `effective_nonzero`, without what cannot reach the output; "
+        f"`seconds`, its share of the training; `{other}_…`, the network {which}."
+    )

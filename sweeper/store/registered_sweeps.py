@@ -1,0 +1,285 @@
+"""Sweeps: registered, extended, stopped, deleted."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+from uuid import uuid4
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from sweeper.config import Sweep, name_clashes
+from sweeper.config.sweep_difference import differences
+from sweeper.errors import (
+    DigestError,
+    InputError,
+    SpecError,
+    UnknownSweepError,
+    UnreadableError,
+    choices,
+)
+from sweeper.store import tables
+from sweeper.store.clock import now
+from sweeper.types import SweepState
+
+Outcome = Literal["new", "resumed", "extended"]
+IN_PART = "it is restored in part only: the same `sweeper restore` goes on"
+"""Why a sweep is stopped whose facts are here, but not yet all of Optuna's trials."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What changes whenever the facts of a sweep do: they are only ever added."""
+
+    name: str
+    digest: str
+    state: SweepState
+    created_at: float
+    facts: int
+    """How many are on record."""
+
+
+def lock(connection: Connection, name: str) -> Row[Any]:
+    """Lock a sweep and return its row. Raises UnknownSweepError.
+
+    Every transaction that changes slots or facts begins with it, so that they come one after
+    another and cannot deadlock. (SQLite locks the whole file when a transaction to write begins.)
+    """
+    query = select(tables.sweep).where(tables.sweep.c.name == name)
+    # FOR NO KEY UPDATE on PostgreSQL: foreign keys may still be checked meanwhile.
+    row = connection.execute(query.with_for_update(key_share=True)).one_or_none()
+    return row if row is not None else _unknown(connection, name)
+
+
+def get(connection: Connection, name: str) -> Row[Any]:
+    """Return the row of a sweep. Raises UnknownSweepError."""
+    row = connection.execute(select(tables.sweep).where(tables.sweep.c.name == name)).one_or_none()
+    return row if row is not None else _unknown(connection, name)
+
+
+@lru_cache(maxsize=128)  # the dashboard looks at all sweeps
+def parsed(spec: str) -> Sweep:
+    """Return the sweep that a row holds; a worker asks for the same one all the time."""
+    try:
+        return Sweep.from_json(spec)
+    except ValueError as error:
+        name = json.loads(spec).get("name")
+        text = f"sweep {name!r} was registered by another version of sweeper and cannot be read"
+        raise UnreadableError(text) from error
+
+
+def names(connection: Connection) -> tuple[str, ...]:
+    """Return all names, oldest first."""
+    columns = tables.sweep.c
+    query = select(columns.name).order_by(columns.created_at, columns.name)
+    return tuple(connection.scalars(query))
+
+
+def marks(connection: Connection, name: str | None = None) -> tuple[Mark, ...]:
+    """Return the marks of all sweeps, oldest first, or of the one of that name."""
+    sweep, fact = tables.sweep.c, tables.fact.c
+    counted = select(func.count()).where(fact.sweep == sweep.name).scalar_subquery()
+    query = select(
+        sweep.name, sweep.digest, sweep.state, sweep.created_at, counted.label("facts")
+    ).order_by(sweep.created_at, sweep.name)
+    if name is not None:
+        query = query.where(sweep.name == name)
+    return tuple(Mark(**row._mapping) for row in connection.execute(query))
+
+
+def admitted(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
+    """Return what `register` would do, with nothing changed. Raises what it does."""
+    row = connection.execute(
+        select(tables.sweep).where(tables.sweep.c.name == sweep.name)
+    ).one_or_none()
+    if row is not None:
+        return _compared(row, sweep, extend=extend)
+    _refuse_alike(connection, sweep)
+    return "new"
+
+
+def register(
+    connection: Connection, sweep: Sweep, *, extend: bool, restoring: bool = False
+) -> Outcome:
+    """Insert a sweep, its slots and probes, or open it again.
+
+    Raises DigestError if another study file has its name, InputError if it is restored in part, or
+    if names of a new one are alike.
+    """
+    if sweep.name not in names(connection):
+        _refuse_alike(connection, sweep, restoring=restoring)
+    if _insert(connection, sweep):
+        _add_slots(connection, sweep, ())
+        _add_probes(connection, sweep)
+        return "new"
+    row = lock(connection, sweep.name)
+    if _compared(row, sweep, extend=extend, restoring=restoring) == "resumed":
+        _open(connection, sweep.name)
+        return "resumed"
+    columns = tables.slot.c
+    existing = connection.execute(
+        select(columns.arm, columns.repeat, columns.number).where(columns.sweep == sweep.name)
+    )
+    _add_slots(connection, sweep, (tuple(slot) for slot in existing))
+    _add_probes(connection, sweep)
+    _open(connection, sweep.name, spec=_text(sweep), digest=sweep.digest)
+    return "extended"
+
+
+def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = False) -> Outcome:
+    """Return what becomes of a registered sweep. Raises as `register` does."""
+    if row.state == "stopped" and row.error and not restoring:
+        raise InputError(f"{sweep.name}: {row.error}")
+    # Not the stored digest: a newer program may know keys with defaults that it lacks.
+    changed = differences(parsed(row.spec), sweep)
+    if not changed:
+        return "resumed"
+    if not (extend and all(difference.appends for difference in changed)):
+        advice = (
+            "--extend takes more trials, more repeats, further arms and other targets only"
+            if extend
+            else "run with --extend to go on with it"
+            if all(difference.appends for difference in changed)
+            else "give the changed file another name"
+        )
+        head = f"sweep {sweep.name!r} is registered from another study file; {advice}:"
+        raise DigestError("\n  ".join([head, *map(str, changed)]))
+    if not sweep.confirms and (found := name_clashes.problems(sweep, parsed(row.spec))):
+        raise SpecError(f"{sweep.name}: {problem}" for problem in found)
+    return "extended"
+
+
+def _refuse_alike(connection: Connection, sweep: Sweep, *, restoring: bool = False) -> None:
+    """Raise SpecError for names of a new sweep that MySQL takes for one, on every database.
+
+    What is on record elsewhere may be restored, and confirmed, where the database tells them apart.
+    """
+    apart = connection.dialect.name not in ("mysql", "mariadb")
+    if apart and (restoring or sweep.confirms):
+        return
+    folded = name_clashes.folded(sweep.name)
+    others = [name for name in names(connection) if name_clashes.folded(name) == folded]
+    found = [
+        f"name: differs from that of the sweep {other!r} in case alone, {name_clashes.ADVICE}"
+        for other in others
+    ]
+    if found := found + name_clashes.problems(sweep):
+        raise SpecError(f"{sweep.name}: {problem}" for problem in found)
+
+
+def stop(connection: Connection, name: str, why: str | None = None) -> None:
+    """Set the state in which no slot is claimed; a failed sweep stays so."""
+    if lock(connection, name).state == "open":
+        _set(connection, name, state="stopped", error=why)
+
+
+def remove(connection: Connection, name: str) -> None:
+    """Delete all rows of a sweep, facts too; nothing happens if there are none."""
+    table = tables.sweep
+    connection.execute(select(table.c.name).where(table.c.name == name).with_for_update())
+    for child in (
+        tables.fact,
+        tables.bracket,
+        tables.drift,
+        tables.provenance,
+        tables.slot,
+        tables.worker,
+        tables.failure,
+        tables.turn,
+    ):
+        connection.execute(delete(child).where(child.c.sweep == name))
+    connection.execute(delete(table).where(table.c.name == name))
+
+
+def finished(connection: Connection, name: str) -> bool:
+    """Tell whether every slot has its fact."""
+    get(connection, name)
+    columns = tables.slot.c
+    left = select(columns.number).where(
+        columns.sweep == name, columns.state.in_(["open", "claimed"])
+    )
+    return connection.execute(left.limit(1)).first() is None
+
+
+def _insert(connection: Connection, sweep: Sweep) -> bool:
+    if sweep.name in names(connection):
+        return False
+    row = insert(tables.sweep).values(
+        name=sweep.name,
+        digest=sweep.digest,
+        spec=_text(sweep),
+        state="open",
+        created_at=now(),
+        opened_at=now(),
+        identity=uuid4().hex,
+    )
+    try:
+        with connection.begin_nested():
+            connection.execute(row)
+    except IntegrityError:  # somebody else registered it in this moment
+        return False
+    return True
+
+
+def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[Any, ...]]) -> None:
+    known = set(existing)
+    rows = [
+        {
+            "sweep": sweep.name,
+            "arm": arm,
+            "repeat": repeat,
+            "number": number,
+            "generation": sweep.generation(number),
+            "state": "open",
+        }
+        for arm in sweep.arms
+        for repeat, number in sweep.slots(arm)
+        if (arm, repeat, number) not in known
+    ]
+    if rows:  # other targets add none
+        connection.execute(insert(tables.slot), rows)
+
+
+def _add_probes(connection: Connection, sweep: Sweep) -> None:
+    columns = tables.bracket.c
+    existing = connection.execute(
+        select(columns.arm, columns.parameter).where(columns.sweep == sweep.name)
+    )
+    known = {tuple(row) for row in existing}
+    rows = [
+        {
+            "sweep": sweep.name,
+            "arm": arm,
+            "parameter": parameter,
+            "key": sweep.probe_key(arm, parameter),
+            "state": "open",
+            "reused": False,
+        }
+        for arm in sweep.arms
+        for parameter in sweep.automatic(arm)
+        if (arm, parameter) not in known
+    ]
+    if rows:
+        connection.execute(insert(tables.bracket), rows)
+
+
+def _open(connection: Connection, name: str, **values: str) -> None:
+    """Give out slots from now on; what failed before does not count any more."""
+    _set(connection, name, state="open", error=None, opened_at=now(), **values)
+
+
+def _set(connection: Connection, name: str, **values: Any) -> None:
+    connection.execute(update(tables.sweep).where(tables.sweep.c.name == name).values(**values))
+
+
+def _text(sweep: Sweep) -> str:
+    # Not the canonical JSON, whose sorted keys forget the order of the arms.
+    return json.dumps(sweep.model_dump(mode="json"))
+
+
+def _unknown(connection: Connection, name: str) -> Any:
+    known = names(connection)
+    end = choices(name, known) if known else f"got {name!r}; there are none yet"
+    raise UnknownSweepError(f"no such sweep: {end}")

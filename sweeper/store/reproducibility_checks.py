@@ -1,0 +1,48 @@
+"""Trials of other machines that were trained again on this one."""
+
+from dataclasses import asdict
+
+from sqlalchemy import Connection, insert, select
+
+from sweeper.store import registered_sweeps, tables, trial_records
+from sweeper.store.clock import now
+from sweeper.types import DriftCheck, Redone
+
+_drift = tables.drift.c
+
+
+def record(connection: Connection, name: str, id_: str, check: DriftCheck) -> None:
+    """Insert a check; nothing happens if it is there, for then the answer got lost."""
+    registered_sweeps.lock(connection, name)
+    here = (_drift.sweep == name, _drift.id == id_)
+    if connection.scalar(select(_drift.id).where(*here)) is not None:
+        return
+    connection.execute(
+        insert(tables.drift).values(
+            sweep=name,
+            id=id_,
+            provenance=trial_records.add_provenance(connection, name, check.provenance),
+            redone=[asdict(one) for one in check.redone],
+            recorded_at=now(),
+        )
+    )
+
+
+def find(connection: Connection, name: str) -> tuple[DriftCheck, ...]:
+    """Return the checks of a sweep, oldest first."""
+    provenance = tables.provenance
+    query = (
+        select(_drift.redone, *trial_records.FROM)
+        .join(
+            provenance,
+            (provenance.c.sweep == _drift.sweep) & (provenance.c.digest == _drift.provenance),
+        )
+        .where(_drift.sweep == name)
+        .order_by(_drift.recorded_at, _drift.id)
+    )
+    return tuple(
+        DriftCheck(
+            trial_records.provenance_of(row._mapping), tuple(Redone(**one) for one in row.redone)
+        )
+        for row in connection.execute(query)
+    )

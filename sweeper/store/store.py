@@ -1,0 +1,351 @@
+"""Store: all that is read from and written to the tables of sweeper, a transaction a call."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Literal
+from uuid import uuid4
+
+from sqlalchemy import Connection, and_
+
+from sweeper.config import Sweep
+from sweeper.retry import Patience
+from sweeper.store import (
+    counts,
+    dumps,
+    failures,
+    filesystem,
+    leases,
+    migrations,
+    recorded_ranges,
+    registered_sweeps,
+    reproducibility_checks,
+    slot_claims,
+    sqlite,
+    sweep_progress,
+    tables,
+    throttle,
+    trial_records,
+)
+from sweeper.store.counts import Census
+from sweeper.store.database import Database, engine_options
+from sweeper.store.diagnostics import Health
+from sweeper.store.dumps import Dump
+from sweeper.store.registered_sweeps import Mark
+from sweeper.store.storage_url import parse
+from sweeper.store.trial_records import Outcome
+from sweeper.types import (
+    Bracket,
+    DriftCheck,
+    Fact,
+    FoundBracket,
+    ProbeTask,
+    Provenance,
+    Slot,
+    SweepState,
+    SweepStatus,
+)
+
+
+class Store:
+    """One storage. May be used by several threads; raises StorageError, in one line."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        lease_seconds: float = 60.0,
+        patience: Patience | None = None,
+        known: bool = False,
+    ) -> None:
+        """Understand a URL; connects to nothing. Raises InputError.
+
+        `patience`: with a database that answered this process once and is away now; 30 s unless
+        given. `known`: it has answered, and taken writes of, another process of this machine.
+        """
+        parsed = parse(url)
+        self.url = parsed.full
+        """With the password: for Optuna."""
+        self.shown = parsed.shown
+        """Without any password: for people."""
+        self.lease_seconds = lease_seconds
+        self.patience = _discreet(patience or Patience(), parsed.secrets)
+        self.engine_options = engine_options(parsed)
+        """For engines of others, Optuna's."""
+        self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
+        """How many may work on it at the same time; None for any number."""
+        self._database = Database(parsed, self.patience, known=known)
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a SQLite file is there; a server is not asked. Raises StorageError."""
+        file = self._database.url.file
+        return file is None or sqlite.is_there(file)
+
+    def another(self, patience: Patience | None = None) -> "Store":
+        """Return the same storage with connections of its own."""
+        patience = patience or self.patience
+        return Store(self.url, lease_seconds=self.lease_seconds, patience=patience)
+
+    def upgrade(self) -> None:
+        """Create the schema or bring it up to date; several processes may do so at once."""
+        filesystem.refuse_network(self._database.url.file)
+        migrations.upgrade(self._database)
+
+    def check(self) -> None:
+        """Raise SchemaError unless the schema is this program's."""
+        filesystem.refuse_network(self._database.url.file)
+        migrations.check(self._database)
+
+    def health(self) -> Health:
+        """Return what can be asked about the database itself."""
+        return Health(self._database)
+
+    def register(
+        self, sweep: Sweep, *, extend: bool = False
+    ) -> Literal["new", "resumed", "extended"]:
+        """Register a sweep or open it again.
+
+        Raises DigestError, which prints what differs, and InputError if it is restored in part.
+        """
+        return self._database.write(lambda c: registered_sweeps.register(c, sweep, extend=extend))
+
+    def admitted(
+        self, sweep: Sweep, *, extend: bool = False
+    ) -> Literal["new", "resumed", "extended"]:
+        """Return what `register` would do, with nothing changed. Raises what it does."""
+        return self._database.read(lambda c: registered_sweeps.admitted(c, sweep, extend=extend))
+
+    def sweep(self, name: str) -> Sweep:
+        """Return a registered sweep. Raises UnknownSweepError."""
+        return registered_sweeps.parsed(
+            self._database.read(lambda c: registered_sweeps.get(c, name)).spec
+        )
+
+    def identity(self, name: str) -> str | None:
+        """Return what the Optuna studies of a sweep are marked with. Raises UnknownSweepError.
+
+        None if it was registered before studies were marked.
+        """
+        identity: str | None = self._database.read(
+            lambda c: registered_sweeps.get(c, name)
+        ).identity
+        return identity
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names of all sweeps, oldest first."""
+        return self._database.read(registered_sweeps.names)
+
+    def marks(self) -> tuple[Mark, ...]:
+        """Return what tells whether anything is new, of all sweeps, oldest first."""
+        return self._database.read(registered_sweeps.marks)
+
+    def mark(self, name: str) -> Mark | None:
+        """Return what tells whether a sweep has anything new; None if there is none."""
+        return next(iter(self._database.read(lambda c: registered_sweeps.marks(c, name))), None)
+
+    def status(self, name: str) -> SweepStatus:
+        """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
+        return self._database.read(lambda c: sweep_progress.status(c, name))
+
+    def census(self) -> Census:
+        """Return how many of what all sweeps hold, as of one moment."""
+        return self._database.read(counts.census)
+
+    def state(self, name: str) -> SweepState:
+        """Return whether slots are given out. Raises UnknownSweepError."""
+        state: SweepState = self._database.read(lambda c: registered_sweeps.get(c, name)).state
+        return state
+
+    def finished(self, name: str) -> bool:
+        """Tell whether every slot has its fact. Raises UnknownSweepError."""
+        return self._database.read(lambda c: registered_sweeps.finished(c, name))
+
+    def stop(self, name: str) -> None:
+        """Give out no more slots and probes until `register`. Raises UnknownSweepError."""
+        self._database.write(lambda c: registered_sweeps.stop(c, name))
+
+    def delete(self, name: str) -> None:
+        """Delete all our rows of a sweep, facts too. Raises UnknownSweepError."""
+        self._database.read(lambda c: registered_sweeps.get(c, name))
+        self._database.write(lambda c: registered_sweeps.remove(c, name))
+
+    def join(self, name: str, *, device: str) -> str:
+        """Begin a lease for this process and return the worker's id. Raises UnknownSweepError.
+
+        Raises InputError if as many work already as SQLite is for.
+        """
+        worker = uuid4().hex
+        seconds = self.lease_seconds
+        self._database.write(lambda c: leases.join(c, name, worker, device, seconds))
+        return worker
+
+    def renew(self, worker: str, *, progress: float = 0.0) -> None:
+        """Extend a lease that still holds, and show how far its pack is. Raises LeaseLost."""
+        self._database.write(lambda c: leases.renew(c, worker, self.lease_seconds, progress))
+
+    def leave(self, worker: str) -> None:
+        """End a lease and give back its claimed slots and probe; may be called twice."""
+        self._database.write(lambda c: leases.leave(c, worker))
+
+    def claim(self, worker: str, limit: int, *, ahead: bool = False) -> tuple[Slot, ...]:
+        """Claim slots: () if none can be claimed now or the sweep is stopped. Raises LeaseLost.
+
+        `ahead`: for later; () also while another living worker has nothing to do.
+        """
+        ticket = uuid4().hex
+        return self._database.write(
+            lambda c: slot_claims.claim(c, worker, limit, ticket, ahead=ahead)
+        )
+
+    def link(self, worker: str, trials: Mapping[Slot, int]) -> None:
+        """Note the trials that were asked for claimed slots: all, or none. Raises LeaseLost."""
+        self._database.write(lambda c: slot_claims.link(c, worker, trials))
+
+    def release(self, worker: str, slots: Sequence[Slot], *, error: str = "") -> None:
+        """Give claimed slots back; those that are not this worker's any more are left alone.
+
+        `error`: what training them raised; the same again and again ends the sweep.
+        """
+        self._database.write(lambda c: slot_claims.release(c, worker, slots, error))
+
+    def note_memory(self, worker: str, slots: Sequence[Slot], said: str) -> None:
+        """Note that the pack of these slots did not fit into memory."""
+        attempt = uuid4().hex
+        for name in {slot.sweep for slot in slots}:
+            arms = list(dict.fromkeys(slot.arm for slot in slots if slot.sweep == name))
+            self._database.write(
+                lambda c, name=name, arms=arms: failures.note(  # type: ignore[misc]
+                    c, name, worker, attempt, arms, "memory", said
+                )
+            )
+
+    def record(self, worker: str, outcomes: Sequence[Outcome]) -> None:
+        """Record results: all, or none. Rows are never updated or deleted. Raises LeaseLost."""
+        self._database.write(lambda c: slot_claims.record(c, worker, outcomes))
+
+    def claim_probe(self, worker: str) -> ProbeTask | None:
+        """Claim one probe, or the one already held; None if none is left. Raises LeaseLost.
+
+        One that is known from an equal probe is done at once and not given out; nor is one whose
+        equal another worker of the sweep is at, for it will be known soon.
+        """
+        if not self._database.read(lambda c: recorded_ranges.claimable(c, worker)):
+            return None
+        return self._database.write(lambda c: recorded_ranges.claim(c, worker))
+
+    def record_bracket(
+        self, worker: str, task: ProbeTask, bracket: Bracket, provenance: Provenance
+    ) -> None:
+        """Record the range that a probe found. It is never updated. Raises LeaseLost."""
+        self._database.write(lambda c: recorded_ranges.record(c, worker, task, bracket, provenance))
+
+    def release_probe(self, worker: str, task: ProbeTask, *, error: str = "") -> None:
+        """Give a claimed probe back; one that is not this worker's any more is left alone.
+
+        `error`: what training it raised; the same again and again ends the sweep.
+        """
+        attempt = uuid4().hex
+        self._database.write(lambda c: recorded_ranges.release(c, worker, task, attempt, error))
+
+    def brackets(self, name: str) -> tuple[FoundBracket, ...]:
+        """Return the ranges that are found, by arm and parameter in the order of the file."""
+        return self._database.read(lambda c: recorded_ranges.find(c, name))
+
+    def told(self, slots: Sequence[Slot]) -> None:
+        """Note that Optuna knows the outcomes of recorded slots; may be called twice."""
+        self._database.write(lambda c: slot_claims.told(c, slots))
+
+    def reap(self, name: str) -> int:
+        """Free slots and probes of workers that are dead or past their lease; count the slots.
+
+        Not right after an outage, in which nobody could renew.
+        """
+        if self._database.is_recovering or not self._database.read(
+            lambda c: leases.reapable(c, name)
+        ):
+            return 0
+        return self._database.write(lambda c: leases.reap(c, name))
+
+    def untold(self, name: str) -> tuple[Fact, ...]:
+        """Return facts that Optuna was not told and that their worker will not tell."""
+        return self._database.read(lambda c: slot_claims.untold(c, name))
+
+    def trials_in_use(self, name: str, arm: str, repeats: Collection[int]) -> frozenset[int] | None:
+        """Return the trials that belong to a slot; None while a claimed slot has none yet.
+
+        Of those repeats of an arm whose trials lie in one Optuna study.
+        """
+        return self._database.read(lambda c: slot_claims.trials_in_use(c, name, arm, repeats))
+
+    def taken(self, name: str, trials: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+        """Return those of Optuna's trials, (study, number), that are others' already.
+
+        They have a fact, or belong to a slot in training. Raises UnknownSweepError.
+        """
+        wanted = list(trials)
+        return self._database.read(lambda c: slot_claims.taken(c, name, wanted))
+
+    def results(self, name: str) -> tuple[Fact, ...]:
+        """Return all facts, by arm in the order of the file, repeat and slot."""
+
+        def work(connection: Connection) -> tuple[Fact, ...]:
+            spec = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
+            place = {arm: number for number, arm in enumerate(spec.arms)}
+            found = trial_records.find(connection, tables.slot.c.sweep == name)
+            return tuple(sorted(found, key=lambda fact: (place[fact.arm], fact.repeat, fact.slot)))
+
+        return self._database.read(work)
+
+    def recorded_since(self, name: str, moment: float) -> tuple[Fact, ...]:
+        """Return the facts recorded from a moment of the database's clock on, in any order."""
+        fact = tables.fact.c
+        return self._database.read(
+            lambda c: trial_records.find(c, and_(fact.sweep == name, fact.recorded_at >= moment))
+        )
+
+    def record_drift(self, name: str, check: DriftCheck) -> None:
+        """Record trials that were trained again elsewhere. Raises UnknownSweepError."""
+        id_ = uuid4().hex
+        self._database.write(lambda c: reproducibility_checks.record(c, name, id_, check))
+
+    def drifts(self, name: str) -> tuple[DriftCheck, ...]:
+        """Return what was trained again elsewhere, oldest first."""
+        return self._database.read(lambda c: reproducibility_checks.find(c, name))
+
+    def dump(self, name: str) -> Dump:
+        """Return all that is on record of a sweep. Raises UnknownSweepError."""
+        return self._database.read(lambda c: dumps.dump(c, name))
+
+    def load(self, several: Sequence[Dump]) -> list[int]:
+        """Insert what is missing of sweeps, which stops them; return how many facts that were.
+
+        All or nothing. Raises DigestError if another sweep has the name of one, InputError if a
+        slot has another result.
+        """
+        return self._database.write(lambda c: [dumps.load(c, dump) for dump in several])
+
+    def opened(self, dump: Dump) -> None:
+        """Put a loaded sweep into the state that it had."""
+        self._database.write(lambda c: dumps.opened(c, dump))
+
+    def take_turn(self, name: str, what: str, every: float) -> bool:
+        """Return True to at most one caller in `every` seconds of the database's time."""
+        if every <= 0:
+            return True
+        if not self._database.read(lambda c: throttle.due(c, name, what, every)):
+            return False
+        return self._database.write(lambda c: throttle.take(c, name, what, every))
+
+    def close(self) -> None:
+        """Close all connections; the next use opens new ones."""
+        self._database.close()
+
+
+def _discreet(patience: Patience, secrets: Iterable[str]) -> Patience:
+    """Return the same patience, which tells no secret of what the database says."""
+
+    def waiting(line: str, seconds: float) -> None:
+        for secret in secrets:
+            line = line.replace(secret, "***")
+        patience.waiting(line, seconds)
+
+    return Patience(patience.seconds, waiting)

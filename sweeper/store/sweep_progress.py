@@ -1,0 +1,135 @@
+"""What a sweep looks like from outside: the numbers behind `run`, `status` and the dashboard."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, case, func, select
+
+from sweeper.config import Sweep
+from sweeper.store import failures, registered_sweeps, tables
+from sweeper.store.clock import now
+from sweeper.types import ArmProgress, FailureKind, LastError, SweepStatus, WorkerStatus
+
+
+def status(connection: Connection, name: str) -> SweepStatus:
+    """Return the progress of a sweep, as of one moment."""
+    row = registered_sweeps.get(connection, name)
+    sweep = registered_sweeps.parsed(row.spec)
+    probes, probed = _probes(connection, name)
+    return SweepStatus(
+        name=name,
+        digest=row.digest,
+        state=row.state,
+        created_at=row.created_at,
+        now=float(connection.scalar(select(now())) or 0.0),
+        arms=_arms(connection, sweep),
+        workers=_workers(connection, name),
+        probes=probes,
+        probed=probed,
+        error=row.error or "",
+    )
+
+
+def _probes(connection: Connection, name: str) -> tuple[int, int]:
+    """Return how many ranges the sweep needs, and how many are found."""
+    bracket = tables.bracket.c
+    states = connection.scalars(select(bracket.state).where(bracket.sweep == name)).all()
+    return len(states), states.count("done")
+
+
+def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
+    slot, fact, worker = tables.slot.c, tables.fact.c, tables.worker.c
+    alive = select(worker.id).where(worker.sweep == sweep.name, worker.lease_until > now())
+    accuracy = fact[f"{sweep.sparsification.track}_val_accuracy"]
+    nonzero = fact[f"{sweep.sparsification.track}_nonzero"]
+
+    def count(condition: Any) -> Any:
+        return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
+
+    slots = connection.execute(
+        select(
+            slot.arm,
+            func.count().label("budget"),
+            count(slot.state.in_(["recorded", "told"])).label("done"),
+            count(slot.state == "claimed").label("claimed"),
+        )
+        .where(slot.sweep == sweep.name)
+        .group_by(slot.arm)
+    )
+    facts = connection.execute(
+        select(
+            fact.arm,
+            count(fact.state == "diverged").label("diverged"),
+            count(fact.state == "collapsed").label("collapsed"),
+            func.max(accuracy).label("best_accuracy"),
+            func.min(case((fact.state == "complete", nonzero))).label("smallest_nonzero"),
+            func.sum(fact.seconds).label("seconds"),
+            func.avg(case((fact.worker.in_(alive), fact.seconds))).label("pace"),
+        )
+        .where(fact.sweep == sweep.name)
+        .group_by(fact.arm)
+    )
+    budgets = {row.arm: row for row in slots}
+    outcomes = {row.arm: row for row in facts}
+    failed = failures.counts(connection, sweep.name)
+    errors = failures.last_errors(connection, sweep.name) if failed else {}
+    return tuple(
+        _arm(arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm))
+        for arm in sweep.arms
+    )
+
+
+def _arm(
+    arm: str,
+    slots: Any,
+    facts: Any,
+    failed: Mapping[FailureKind, int],
+    last_error: LastError | None,
+) -> ArmProgress:
+    # int(): sums are Decimal on MySQL and PostgreSQL.
+    return ArmProgress(
+        arm=arm,
+        budget=slots.budget,
+        done=int(slots.done),
+        claimed=int(slots.claimed),
+        failures=failed,
+        last_error=last_error,
+        diverged=int(facts.diverged) if facts else 0,
+        collapsed=int(facts.collapsed) if facts else 0,
+        best_accuracy=facts.best_accuracy if facts else None,
+        smallest_nonzero=facts.smallest_nonzero if facts else None,
+        seconds=facts.seconds if facts else 0.0,
+        pace=facts.pace if facts else None,
+    )
+
+
+def _workers(connection: Connection, name: str) -> tuple[WorkerStatus, ...]:
+    worker, slot, fact = tables.worker.c, tables.slot.c, tables.fact.c
+    held = (
+        select(func.count())
+        .where(slot.sweep == name, slot.worker == worker.id, slot.state == "claimed")
+        .scalar_subquery()
+    )
+    done = (
+        select(func.count()).where(fact.sweep == name, fact.worker == worker.id).scalar_subquery()
+    )
+    alive = case((worker.lease_until > now(), 1), else_=0)
+    rows = connection.execute(
+        select(tables.worker, held.label("held"), done.label("done"), alive.label("alive"))
+        .where(worker.sweep == name)
+        .order_by(worker.joined_at, worker.id)
+    )
+    return tuple(
+        WorkerStatus(
+            id=row.id,
+            host=row.host,
+            pid=row.pid,
+            device=row.device,
+            alive=bool(row.alive),
+            slots=row.held,
+            done=row.done,
+            started_at=row.joined_at,
+            progress=row.progress,
+        )
+        for row in rows
+    )

@@ -1,0 +1,229 @@
+"""Facts to rows and back, without loss."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, astuple, dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select
+
+from sweeper.store import tables
+from sweeper.store.clock import now
+from sweeper.types import (
+    CurvePoint,
+    Fact,
+    Judged,
+    LayerCount,
+    MethodConfig,
+    Options,
+    Provenance,
+    Recipe,
+    Scalar,
+    Slot,
+    Term,
+    Track,
+    TrialConfig,
+    TrialResult,
+)
+
+_TRACKS: tuple[Track, ...] = ("pruned", "as_trained")
+_JUDGED = ("nonzero", "weights", "biases", "effective", "val_accuracy", "test_accuracy")
+_PROVENANCE = tuple(Provenance.__dataclass_fields__)
+FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVENANCE)
+"""Columns of a query that `provenance_of` reads."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a worker hands in for one slot."""
+
+    slot: Slot
+    trial: int
+    params: Mapping[str, Scalar]
+    config: TrialConfig
+    result: TrialResult
+    provenance: Provenance
+
+
+def add(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> None:
+    """Insert facts. The caller holds the lock of the sweep and has checked the lease."""
+    recorded_at = connection.scalar(select(now()))
+    rows = [
+        {
+            "sweep": outcome.slot.sweep,
+            "arm": outcome.slot.arm,
+            "repeat": outcome.slot.repeat,
+            "slot": outcome.slot.number,
+            "study": outcome.slot.study,
+            "trial": outcome.trial,
+            "worker": worker,
+            "provenance": add_provenance(connection, outcome.slot.sweep, outcome.provenance),
+            "recorded_at": recorded_at,
+            "params": dict(outcome.params),
+            **config_row(outcome.config),
+            **result_row(outcome.result),
+        }
+        for outcome in outcomes
+    ]
+    connection.execute(insert(tables.fact), rows)
+
+
+def config_row(config: TrialConfig) -> dict[str, Any]:
+    """Return the columns that hold a configuration."""
+    return {
+        "config": asdict(config),
+        "density": config.density,
+        "strength": config.method.strength,
+        "learning_rate": config.learning_rate,
+    }
+
+
+def config_of(raw: Mapping[str, Any]) -> TrialConfig:
+    """Return the configuration that `config_row` wrote."""
+    recipe, method = raw["recipe"], raw["method"]
+    return TrialConfig(
+        **{
+            **raw,
+            "recipe": Recipe(
+                **{
+                    **recipe,
+                    "model_options": _options(recipe["model_options"]),
+                    "curve": tuple(recipe["curve"]),
+                    "finetuned_curve": tuple(recipe.get("finetuned_curve", ())),
+                }
+            ),
+            "method": MethodConfig(
+                **{
+                    **method,
+                    "hyper": _pairs(method["hyper"]),
+                    "terms": tuple(
+                        Term(
+                            **{
+                                **term,
+                                "hyper": _pairs(term["hyper"]),
+                                "during": tuple(term.get("during", (0.0, 1.0))),
+                            }
+                        )
+                        for term in method["terms"]
+                    ),
+                }
+            ),
+        }
+    )
+
+
+def result_row(result: TrialResult) -> dict[str, Any]:
+    """Return the columns that hold a result."""
+    row: dict[str, Any] = {
+        "state": result.state,
+        "total": result.total,
+        "steps": result.steps,
+        "seconds": result.seconds,
+        "pack": result.pack,
+        "curve": [astuple(point) for point in result.curve],
+        "finetuned": [astuple(point) for point in result.finetuned],
+        "layers": {},
+    }
+    for track in _TRACKS:
+        judged = result.judged(track)
+        for name in _JUDGED:
+            row[f"{track}_{name}"] = None if judged is None else getattr(judged, name)
+        if judged is not None:
+            row["layers"][track] = [asdict(layer) for layer in judged.layers]
+    return row
+
+
+def result_of(row: Mapping[str, Any]) -> TrialResult:
+    """Return the result that `result_row` wrote."""
+    return TrialResult(
+        state=row["state"],
+        total=row["total"],
+        pruned=_judged(row, "pruned"),
+        as_trained=_judged(row, "as_trained"),
+        curve=tuple(CurvePoint(*point) for point in row["curve"]),
+        finetuned=tuple(CurvePoint(*point) for point in row["finetuned"] or ()),
+        steps=row["steps"],
+        seconds=row["seconds"],
+        pack=row["pack"],
+    )
+
+
+def exists(connection: Connection, study: str, trial: int) -> bool:
+    """Tell whether a trial of an Optuna study is on record."""
+    fact = tables.fact.c
+    query = select(fact.trial).where(fact.study == study, fact.trial == trial)
+    return connection.scalar(query) is not None
+
+
+def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[Fact, ...]:
+    """Return the facts that fulfil a condition on `fact` and its `slot`."""
+    fact, slot, provenance = tables.fact, tables.slot, tables.provenance
+    query = (
+        select(fact, *FROM)
+        .join(
+            provenance,
+            and_(fact.c.sweep == provenance.c.sweep, fact.c.provenance == provenance.c.digest),
+        )
+        .join(
+            slot,
+            and_(
+                fact.c.sweep == slot.c.sweep,
+                fact.c.arm == slot.c.arm,
+                fact.c.repeat == slot.c.repeat,
+                fact.c.slot == slot.c.number,
+            ),
+        )
+        .where(condition)
+    )
+    return tuple(_fact(row) for row in connection.execute(query))
+
+
+def add_provenance(connection: Connection, sweep: str, provenance: Provenance) -> str:
+    """Return the digest of a provenance, inserted if the sweep has none like it."""
+    values = asdict(provenance)
+    digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    table = tables.provenance
+    known = select(table.c.digest).where(table.c.sweep == sweep, table.c.digest == digest)
+    if connection.scalar(known) is None:
+        connection.execute(insert(table).values(sweep=sweep, digest=digest, **values))
+    return digest
+
+
+def provenance_of(row: Mapping[Any, Any]) -> Provenance:
+    """Return the provenance in the `FROM` columns of a row."""
+    return Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE})
+
+
+def _fact(found: Row[Any]) -> Fact:
+    row = found._mapping
+    return Fact(
+        sweep=row["sweep"],
+        arm=row["arm"],
+        repeat=row["repeat"],
+        slot=row["slot"],
+        study=row["study"],
+        trial=row["trial"],
+        params=row["params"],
+        config=config_of(row["config"]),
+        result=result_of(dict(row)),
+        provenance=provenance_of(row),
+        recorded_at=row["recorded_at"],
+    )
+
+
+def _judged(row: Mapping[str, Any], track: Track) -> Judged | None:
+    if track not in row["layers"]:
+        return None
+    layers = tuple(
+        LayerCount(**{**layer, "shape": tuple(layer["shape"])}) for layer in row["layers"][track]
+    )
+    return Judged(**{name: row[f"{track}_{name}"] for name in _JUDGED}, layers=layers)
+
+
+def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:
+    return tuple((name, value) for name, value in raw)
+
+
+def _options(raw: list[list[Any]]) -> Options:
+    return tuple((name, tuple(value) if isinstance(value, list) else value) for name, value in raw)

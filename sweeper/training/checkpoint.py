@@ -1,0 +1,95 @@
+"""The weights of one network as a safetensors file, and judged again from it.
+
+Most of them are exactly 0. A tensor of which more than half is, is written as `NAME.indices`
+(int32, into the flattened tensor) and `NAME.values`; any other as it is. The metadata hold the
+shapes.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from sweeper.errors import InputError
+from sweeper.training.datasets import Data
+from sweeper.training.determinism import numerics
+from sweeper.training.evaluation import Judge
+from sweeper.training.stacked_architecture import Network
+from sweeper.types import Judged, TrialConfig
+
+Keep = Callable[[int, Mapping[str, Tensor]], None]
+"""Is given the place of a configuration and its finished network, parameters by name."""
+_FORMAT = "sweeper-sparse-1"
+_LARGEST = 2**31 - 1
+"""Entries of one tensor: its indices are int32."""
+
+
+def encoded(network: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
+    """Return a network as the content of a file; `about` stands in its metadata."""
+    tensors: dict[str, Tensor] = {}
+    shapes = {name: list(value.shape) for name, value in network.items()}
+    for name, value in network.items():
+        flat = value.detach().cpu().flatten().contiguous()
+        kept = flat.nonzero().flatten()
+        if 2 * len(kept) < len(flat):
+            tensors[f"{name}.indices"] = kept.to(torch.int32)
+            tensors[f"{name}.values"] = flat[kept]
+        else:
+            tensors[name] = flat.reshape(value.shape)
+    told = {**about, "format": _FORMAT, "shapes": json.dumps(shapes)}
+    return bytes(save(tensors, metadata=told))
+
+
+def decoded(content: bytes, name: str) -> dict[str, Tensor]:
+    """Return the parameters by name, dense. Raises InputError; `name` says of which file."""
+    try:
+        tensors = load(content)
+        shapes = json.loads(_metadata(content)["shapes"])
+        return {key: _dense(tensors, key, shape) for key, shape in shapes.items()}
+    # Whatever stands there: it may come from anybody.
+    except (
+        SafetensorError,
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        MemoryError,
+        RuntimeError,  # of torch; a RecursionError too
+        TypeError,
+        ValueError,
+    ) as error:
+        text = (str(error).splitlines() or [type(error).__name__])[0]
+        raise InputError(f"{name}: holds no network of sweeper: {text}") from None
+
+
+def judged_again(config: TrialConfig, network: Mapping[str, Tensor], data: Data) -> Judged:
+    """Count and evaluate a network as `train` does. Raises InputError if it is another's."""
+    known = Network.of(config.recipe, data)
+    stack = {name: value[None].to(data.device) for name, value in network.items()}
+    wanted = {name: tuple(value.shape) for name, value in known.template.named_parameters()}
+    if {name: tuple(value.shape[1:]) for name, value in stack.items()} != wanted:
+        raise InputError(f"the network is no {config.recipe.model}")
+    with numerics(data.device, config.recipe.precision):
+        (found,) = Judge(known, data, lambda: None).judge(stack)
+    return found
+
+
+def _dense(tensors: Mapping[str, Tensor], name: str, shape: list[int]) -> Tensor:
+    if name in tensors:
+        return tensors[name]
+    values = tensors[f"{name}.values"]
+    if not 0 <= math.prod(shape) <= _LARGEST:
+        raise ValueError(f"{name} has {math.prod(shape)} entries")
+    flat = torch.zeros(math.prod(shape), dtype=values.dtype)
+    flat[tensors[f"{name}.indices"].long()] = values
+    return flat.reshape(shape)
+
+
+def _metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata, which lie in the header: its length, then JSON."""
+    size = int.from_bytes(content[:8], "little")
+    found: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
+    return found

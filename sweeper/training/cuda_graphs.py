@@ -1,0 +1,141 @@
+"""How the steps of a training run are started: one by one, or on CUDA as one captured graph.
+
+A step of a pack is some hundred small kernels; started from Python one by one they would leave the
+device idle. A graph starts them all at once; within an epoch the host waits for nothing but steps
+that lie well behind those it has started.
+"""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from sweeper.training.datasets import Part
+
+Take = Callable[[Tensor, float, int], None]
+"""Takes a step: indices of the batch [batch], factor on the learning rates, number of the step."""
+AHEAD = 8
+"""Steps of which at most twice as many are started before they are done on a GPU."""
+WARM_UP = 3
+"""Steps that are taken as they come before one is captured, as libraries set themselves up."""
+
+
+class Steps(Protocol):
+    """A stack in training, see `fitting.Stepper`."""
+
+    @property
+    def capturable(self) -> bool: ...
+
+    def begin(self, images: Tensor, labels: Tensor, now: Tensor, factor: float) -> None: ...
+
+    def end(self, now: Tensor, number: int) -> None: ...
+
+
+def steps_on(steps: Steps, part: Part, batch_size: int, rate: Tensor) -> Take:
+    """Return what takes steps on a part of the data with learning rates `rate` [pack]."""
+    if part.labels.device.type != "cuda":
+        return one_by_one(steps, part, rate)
+    if steps.capturable:
+        return paced(Captured(steps, part, batch_size, rate, _CudaGraph()))
+    return paced(one_by_one(steps, part, rate))
+
+
+def paced(take: Take) -> Take:
+    """Keep the host from running far ahead of a GPU: only a little, so that the GPU never waits.
+
+    Else it would start an epoch of steps at once and then be deaf: to signals, to a lost lease.
+    """
+    before: Any = None
+
+    def wait(index: Tensor, factor: float, number: int) -> None:
+        nonlocal before
+        take(index, factor, number)
+        if number % AHEAD == AHEAD - 1:
+            now: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            now.record()
+            if before is not None:
+                before.synchronize()
+            before = now
+
+    return wait
+
+
+def one_by_one(steps: Steps, part: Part, rate: Tensor) -> Take:
+    """Return what starts the parts of each step from Python."""
+
+    def take(index: Tensor, factor: float, number: int) -> None:
+        now = rate * factor
+        steps.begin(part.images[index], part.labels[index], now, factor)
+        steps.end(now, number)
+
+    return take
+
+
+class Graph(Protocol):
+    """Keeps a program of a device, and runs it again with whatever its tensors hold then."""
+
+    def apart(self, program: Callable[[], None]) -> None:
+        """Run a program where it can be captured later."""
+
+    def capture(self, program: Callable[[], None]) -> None:
+        """Keep a program without running it."""
+
+    def replay(self) -> None:
+        """Run the program that was kept."""
+
+
+@cache
+def _stream(device: int) -> Any:
+    """Return the stream of all graphs of a GPU: libraries keep a workspace for each stream."""
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+
+
+class _CudaGraph:
+    """A CUDA graph. Reference: torch.cuda.CUDAGraph."""
+
+    def __init__(self) -> None:
+        self._graph = torch.cuda.CUDAGraph()
+        self._stream = _stream(torch.cuda.current_device())
+
+    def apart(self, program: Callable[[], None]) -> None:
+        self._stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(self._stream):
+            program()
+        torch.cuda.current_stream().wait_stream(self._stream)
+
+    def capture(self, program: Callable[[], None]) -> None:
+        with torch.cuda.graph(self._graph, stream=self._stream):
+            program()
+
+    def replay(self) -> None:
+        self._graph.replay()
+
+
+class Captured:
+    """Steps through a graph: what changes from step to step lies in tensors that stay in place."""
+
+    def __init__(
+        self, steps: Steps, part: Part, batch_size: int, rate: Tensor, graph: Graph
+    ) -> None:
+        self._steps, self._part, self._rate, self._graph = steps, part, rate, graph
+        self._index = torch.zeros(batch_size, dtype=torch.int64, device=rate.device)
+        self._now = torch.zeros_like(rate)
+        self._taken = 0
+
+    def __call__(self, index: Tensor, factor: float, number: int) -> None:
+        self._index.copy_(index)
+        torch.mul(self._rate, factor, out=self._now)
+        if self._taken < WARM_UP:
+            self._graph.apart(self._begin)
+        else:
+            if self._taken == WARM_UP:
+                self._graph.capture(self._begin)
+            self._graph.replay()
+        self._taken += 1
+        self._steps.end(self._now, number)
+
+    def _begin(self) -> None:
+        images, labels = self._part.images[self._index], self._part.labels[self._index]
+        self._steps.begin(images, labels, self._now, 1.0)

@@ -1,0 +1,276 @@
+"""Train, validation and test images as tensors on a device, split the same way for everybody."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from filelock import FileLock
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweeper.config import registry
+from sweeper.config.registry import dataset_files
+from sweeper.errors import DataError, choices
+from sweeper.settings import cache_folder, expanded
+
+Array = NDArray[Any]
+
+SPLIT_SEED = 0
+_BLANK = 0.1
+"""Share of images of a single value from which on a dataset is damaged."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Part:
+    """One part of a dataset: images [n, channels, height, width], labels [n].
+
+    Pixels have mean 0 and deviation 1 over the training images. Without taking off the mean,
+    L1 prox at 4,000 weights on MNIST lost 0.1 % of validation accuracy (three of four settings).
+    """
+
+    images: Tensor
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return self.labels.shape[0]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Data:
+    """A dataset on a device. `hash` covers images, labels and the split."""
+
+    name: str
+    classes: int
+    train: Part
+    validation: Part
+    test: Part
+    hash: str
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        _, channels, height, width = self.train.images.shape
+        return channels, height, width
+
+    @property
+    def device(self) -> torch.device:
+        return self.train.images.device
+
+
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """Images [n, channels, height, width] as whole numbers, and labels [n]; train and test."""
+
+    train_images: Array
+    train_labels: Array
+    test_images: Array
+    test_labels: Array
+
+
+def data_folder(folder: str | Path | None = None) -> Path:
+    """Return the folder of datasets: the one given, else SWEEPER_DATA, else the user's cache.
+
+    Raises InputError for an account that has no home folder, where one is needed.
+    """
+    if folder:
+        return expanded(folder, "data folder")
+    chosen = os.environ.get("SWEEPER_DATA")
+    return expanded(chosen, "SWEEPER_DATA") if chosen else cache_folder()
+
+
+def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:
+    """Load a dataset onto a device, downloading it first if need be. Raises DataError."""
+    known = _known(name)
+    place = Path() if known.bundled else data_folder(folder)
+    raw: Raw = registry.load(known.loader)(place)
+    _check_labels(name, known, raw, place)
+    train, validation = split(raw.train_labels, known.validation)
+    mean, deviation = _moments(raw.train_images[train])
+    if not deviation:
+        raise _damaged(name, known, place, f"all pixels of its training images are {mean:g}")
+    digest = hashlib.sha256(f"{name} {mean!r} {deviation!r}".encode())
+    parts = []
+    for images, labels in (
+        (raw.train_images[train], raw.train_labels[train]),
+        (raw.train_images[validation], raw.train_labels[validation]),
+        (raw.test_images, raw.test_labels),
+    ):
+        digest.update(np.ascontiguousarray(images).tobytes())
+        digest.update(np.ascontiguousarray(labels, dtype=np.int64).tobytes())
+        centred = images.astype(np.float32) - np.float32(mean)
+        scaled = torch.from_numpy(centred / np.float32(deviation))
+        parts.append(Part(scaled.to(device), torch.from_numpy(labels.astype(np.int64)).to(device)))
+    if not known.hash:
+        _check_images(name, known, raw, place)
+    elif digest.hexdigest() != known.hash:
+        raise _damaged(name, known, place, "its images are not those that were published")
+    part_train, part_validation, part_test = parts
+    return Data(
+        name, known.classes, part_train, part_validation, part_test, hash=digest.hexdigest()
+    )
+
+
+def fetch(name: str, folder: str | Path | None = None) -> Path | None:
+    """Make sure that a dataset is there and whole; returns its folder. Raises DataError.
+
+    None for one that comes with a package.
+    """
+    load(name, folder)
+    return None if _known(name).bundled else data_folder(folder)
+
+
+def is_here(name: str, folder: str | Path | None = None) -> bool:
+    """Tell whether a dataset can be loaded without being downloaded."""
+    known = _known(name)
+    if known.bundled:
+        return True
+    return dataset_files.are_there(dataset_files.raw_folder(data_folder(folder), known), known)
+
+
+def images_like(name: str, count: int = 64) -> Data:
+    """Return random images of the shape and about the values of a dataset's: many dark pixels."""
+    known = _known(name)
+    random = np.random.default_rng(0)
+    pixels = random.integers(0, 256, (count, *known.shape)) * random.integers(0, 2, known.shape)
+    scaled = torch.from_numpy((pixels - pixels.mean()) / pixels.std()).float()
+    part = Part(scaled, torch.from_numpy(random.integers(0, known.classes, count)))
+    return Data(name, known.classes, part, part, part, hash="")
+
+
+def split(labels: Array, validation: int) -> tuple[Array, Array]:
+    """Return indices of the training and validation part, both ascending.
+
+    Stratified: every class gives its share, rounded so that the sizes are exact. NumPy promises
+    that RandomState keeps its stream, so that the split is the same for everybody for good.
+    """
+    random = np.random.RandomState(SPLIT_SEED)
+    classes, counts = np.unique(labels, return_counts=True)
+    exact = counts * validation / len(labels)
+    take = np.floor(exact).astype(int)
+    short = validation - take.sum()
+    take[np.argsort(take - exact, kind="stable")[:short]] += 1
+    chosen = [
+        random.permutation(np.flatnonzero(labels == label))[:share]
+        for label, share in zip(classes, take, strict=True)
+    ]
+    held_out = np.sort(np.concatenate(chosen))
+    return np.setdiff1d(np.arange(len(labels)), held_out), held_out
+
+
+def _check_labels(name: str, known: registry.Dataset, raw: Raw, folder: Path) -> None:
+    """Raise DataError for images and labels that cannot be those of a dataset."""
+    expected = (known.train + known.validation, known.test)
+    for part, images, labels, count in (
+        ("training", raw.train_images, raw.train_labels, expected[0]),
+        ("test", raw.test_images, raw.test_labels, expected[1]),
+    ):
+        said = ""
+        if images.shape != (count, *known.shape) or labels.shape != (count,):
+            found = f"{' x '.join(map(str, images.shape))} and {len(labels)} labels"
+            wanted = " x ".join(map(str, (count, *known.shape)))
+            said = f"its {part} images are {found}, expected {wanted}"
+        elif images.dtype.kind not in "ui" or images.min() < 0 or labels.dtype.kind not in "ui":
+            said = f"its {part} images or labels are not whole numbers from 0 on"
+        elif len(outside := labels[(labels < 0) | (labels >= known.classes)]):
+            allowed = f"0 to {known.classes - 1}, such as {outside[0]}"
+            said = f"{len(outside):,} of its {part} labels are not {allowed}"
+        elif len(absent := np.setdiff1d(np.arange(known.classes), labels)):
+            said = f"none of its {part} labels is {absent[0]}"
+        if said:
+            raise _damaged(name, known, folder, said)
+
+
+def _check_images(name: str, known: registry.Dataset, raw: Raw, folder: Path) -> None:
+    """Raise DataError for images that nobody has published, where no hash of them is known."""
+    if damage := dataset_files.damage(dataset_files.raw_folder(folder, known), known):
+        raise _damaged(name, known, folder, next(iter(damage.values())))
+    for part, images in (("training", raw.train_images), ("test", raw.test_images)):
+        flat = images.reshape(len(images), -1)
+        blank = int((flat.min(axis=1) == flat.max(axis=1)).sum())
+        if blank > _BLANK * len(flat):
+            said = f"{blank:,} of its {len(flat):,} {part} images are of a single value"
+            raise _damaged(name, known, folder, said)
+        if (flat == flat[0]).all():
+            raise _damaged(name, known, folder, f"all of its {part} images are equal")
+
+
+def _damaged(name: str, known: registry.Dataset, folder: Path, said: str) -> DataError:
+    """Return the error for a damaged dataset: which files it comes from, if these tell."""
+    raw = dataset_files.raw_folder(folder, known)
+    files = [f"{raw / file} {why}" for file, why in dataset_files.damage(raw, known).items()]
+    mend = f"; delete them, and sweeper data {name} fetches them again" if known.torchvision else ""
+    return DataError(f"{name}: damaged: {'; '.join(files) or said}{mend}")
+
+
+def _moments(images: Array) -> tuple[float, float]:
+    """Mean and deviation of all pixels, from sums of whole numbers: the same on any machine."""
+    counts = np.bincount(images.ravel())
+    values = np.arange(len(counts))
+    mean = int(counts @ values) / images.size
+    return mean, float((int(counts @ values**2) / images.size - mean**2) ** 0.5)
+
+
+def read_digits(folder: Path) -> Raw:
+    """Read scikit-learn's bundled digits; every fifth image is test. `folder` is not used."""
+    from sklearn.datasets import load_digits  # half a second
+
+    bundle = load_digits()
+    images = bundle.images.astype(np.uint8)[:, None]
+    labels = bundle.target.astype(np.int64)
+    test = np.arange(len(labels)) % 5 == 0
+    return Raw(images[~test], labels[~test], images[test], labels[test])
+
+
+def read_mnist(folder: Path) -> Raw:
+    """Read MNIST through torchvision from `folder`/MNIST/raw."""
+    return _read_torchvision("mnist", folder)
+
+
+def read_fashion_mnist(folder: Path) -> Raw:
+    """Read Fashion-MNIST through torchvision from `folder`/FashionMNIST/raw."""
+    return _read_torchvision("fashion-mnist", folder)
+
+
+def _read_torchvision(name: str, folder: Path) -> Raw:
+    from torchvision import datasets  # two seconds
+
+    known = _known(name)
+    kind = known.torchvision
+    raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
+    dataset = getattr(datasets, kind)
+    if unreadable := dataset_files.unreadable(raw, known):
+        may = "set SWEEPER_DATA or --data to a folder that this account may read"
+        raise DataError(f"{name}: {unreadable}; {may}")
+    try:
+        if not dataset_files.are_there(raw, known):
+            folder.mkdir(parents=True, exist_ok=True)
+            # One process downloads; the others wait here and then find the files.
+            with FileLock(folder / f".{kind}.lock"):
+                dataset(str(folder), train=True, download=True)
+        train = dataset(str(folder), train=True, download=False)
+        test = dataset(str(folder), train=False, download=False)
+    except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        if dataset_files.damage(raw, known) or dataset_files.are_there(raw, known):
+            raise _damaged(name, known, folder, reason) from error
+        raise DataError(
+            f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "
+            f"{', '.join(files)}; set SWEEPER_DATA or --data to a folder that has them"
+        ) from error
+    return Raw(
+        train.data.numpy()[:, None],
+        train.targets.numpy(),
+        test.data.numpy()[:, None],
+        test.targets.numpy(),
+    )
+
+
+def _known(name: str) -> registry.Dataset:
+    try:
+        return registry.DATASETS[name]
+    except KeyError:
+        raise DataError(f"no such dataset: {choices(name, registry.DATASETS)}") from None

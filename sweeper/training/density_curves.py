@@ -1,0 +1,105 @@
+"""Density curves: trained networks at many densities, pruned by magnitude without fine-tuning.
+
+What is judged is each network at each density; the images are gone through once for several.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+
+import torch
+from torch import Tensor
+
+from sweeper.training import pruning, sparse_inference
+from sweeper.training.datasets import Part
+from sweeper.training.evaluation import CHUNK, Judge
+from sweeper.training.sparse_inference import Sparse
+from sweeper.training.stack import Stack
+from sweeper.types import CurvePoint
+
+TOGETHER = 4
+"""Networks that see a chunk of images together, at all of their sparse densities. The images are
+turned around for them (2 ms, a twentieth of what follows); more would only take more memory."""
+
+Points = dict[float, list[CurvePoint]]
+"""By density; one for each network."""
+
+
+@torch.no_grad()
+def density_curves(
+    judge: Judge, stack: Stack, ranked: Tensor, densities: Sequence[float]
+) -> list[tuple[CurvePoint, ...]]:
+    """Return for every network its points at the densities, in their order.
+
+    `ranked` comes from `pruning.magnitudes`. How a point is judged depends on its density and the
+    kind of network and device alone, so that its bits do not depend on the pack.
+    """
+    bounds = {
+        density: pruning.thresholds(
+            ranked, ranked.new_full((len(ranked),), density, dtype=torch.float64)
+        )
+        for density in densities
+    }
+    thin = sparse_inference.runs(judge.network.layers, stack)
+    few = {
+        density: bound
+        for density, bound in bounds.items()
+        if thin and density <= sparse_inference.most()
+    }
+    many = {density: bound for density, bound in bounds.items() if density not in few}
+    points = _dense(judge, stack, many) | _sparse(judge, stack, few)
+    return [tuple(points[density][k] for density in densities) for k in range(len(ranked))]
+
+
+def _dense(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+    """Judge whole packs, one density after the other."""
+    if not bounds:
+        return {}
+    found = {}
+    pruned = {name: value.clone() for name, value in stack.items()}
+    prunable = {name: stack[name] for name in judge.network.weights}
+    for density, bound in bounds.items():
+        for name, mask in pruning.at_least(prunable, bound).items():
+            pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
+        val, test = judge.accuracies(pruned)
+        counts = torch.stack([v.flatten(1).count_nonzero(1) for v in pruned.values()]).sum(0)
+        found[density] = [
+            CurvePoint(density, count, val[k], test[k]) for k, count in enumerate(counts.tolist())
+        ]
+    return found
+
+
+def _sparse(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+    """Judge some networks after the others, at all densities at once."""
+    layers = judge.network.layers
+    found: Points = {density: [] for density in bounds}
+    if layers is None or not bounds:
+        return found
+    least = {density: bound.tolist() for density, bound in bounds.items()}
+    pack = len(next(iter(stack.values())))
+    for start in range(0, pack, TOGETHER):
+        nets = {
+            density: [
+                Sparse.cut(layers, stack, k, bound[k])
+                for k in range(start, min(start + TOGETHER, pack))
+            ]
+            for density, bound in least.items()
+        }
+        val, test = (
+            _shares(judge, nets, judge.data.validation),
+            _shares(judge, nets, judge.data.test),
+        )
+        for density, row in nets.items():
+            found[density] += [CurvePoint(density, net.nonzero, val[net], test[net]) for net in row]
+    return found
+
+
+def _shares(judge: Judge, nets: dict[float, list[Sparse]], part: Part) -> dict[Sparse, float]:
+    """Return the share of images that each network labels rightly."""
+    right = dict.fromkeys(chain.from_iterable(nets.values()), 0)
+    for start in range(0, len(part), CHUNK):
+        judge.tick()
+        images = sparse_inference.upright(part.images[start : start + CHUNK])
+        labels = part.labels[start : start + CHUNK].numpy()
+        for net in right:
+            right[net] += net.right(images, labels)
+    return {net: count / len(part) for net, count in right.items()}

@@ -1,0 +1,90 @@
+"""Pruning and masked fine-tuning: of each network to its own density, and to further ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from sweeper.training import pruning
+from sweeper.training.datasets import Part
+from sweeper.training.evaluation import Judge
+from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Schedule, Tick, apply_masks, fit
+from sweeper.types import CurvePoint, Recipe
+
+TOGETHER = 8
+"""Networks that are fine-tuned together at the least: the densities of one trained network fill a
+pack. More than the trials of a pack only if that holds fewer than this."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rates:
+    """What the optimizer of each network is told, [pack] each."""
+
+    rate: Tensor
+    momentum: Tensor
+    decay: Tensor
+
+    def at(self, networks: Tensor) -> "Rates":
+        return Rates(self.rate[networks], self.momentum[networks], self.decay[networks])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tuning:
+    """How networks of one recipe are fine-tuned."""
+
+    network: Network
+    recipe: Recipe
+    part: Part
+    tick: Tick
+
+    def prune(self, stack: Stack, ranked: Tensor, density: Tensor, rates: Rates) -> int:
+        """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
+
+        `ranked` comes from `pruning.magnitudes`.
+        """
+        recipe = self.recipe
+        prunable = {name: stack[name] for name in self.network.weights}
+        masks = pruning.masks(prunable, ranked, density)
+        apply_masks(stack, masks)
+        schedule = Schedule(
+            recipe.finetune_epochs,
+            recipe.batch_size,
+            recipe.optimizer,
+            recipe.schedule,
+            (recipe.order_seed + 1) % 2**32,
+        )
+        return fit(
+            self.network,
+            stack,
+            self.part,
+            schedule,
+            rate=rates.rate,
+            momentum=rates.momentum,
+            decay=rates.decay,
+            masks=masks,
+            tick=self.tick,
+        )
+
+    def curves(
+        self, judge: Judge, stack: Stack, ranked: Tensor, densities: Sequence[float], rates: Rates
+    ) -> list[tuple[CurvePoint, ...]]:
+        """Return for every network its fine-tuned points at the densities; `stack` stays."""
+        pack = len(ranked)
+        wanted = [(k, density) for density in densities for k in range(pack)]
+        points: list[list[CurvePoint]] = [[] for _ in range(pack)]
+        size = max(pack, TOGETHER)
+        for start in range(0, len(wanted), size):
+            some = wanted[start : start + size]
+            networks = torch.tensor([k for k, _ in some], device=ranked.device)
+            density = torch.tensor([d for _, d in some], device=ranked.device, dtype=torch.float64)
+            copies = {name: value[networks] for name, value in stack.items()}
+            self.prune(copies, ranked[networks], density, rates.at(networks))
+            val, test = judge.accuracies(copies)
+            counts = torch.stack([v.flatten(1).count_nonzero(1) for v in copies.values()]).sum(0)
+            rows = zip(some, counts.tolist(), val, test, strict=True)
+            for (k, at), count, validation, tested in rows:
+                points[k].append(CurvePoint(at, count, validation, tested))
+        return [tuple(row) for row in points]

@@ -1,0 +1,151 @@
+"""How many networks a pack should hold: as few as train fastest, as many as memory has room for.
+
+A short probe times training steps of packs of growing size. It changes no result: on one kind of
+CPU those do not depend on the company of a network.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sweeper.training import methods, optimizers
+from sweeper.training.cuda_graphs import WARM_UP, steps_on
+from sweeper.training.datasets import Data
+from sweeper.training.determinism import numerics
+from sweeper.training.memory import needed
+from sweeper.training.methods import Setting
+from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.training_loop import Slice, Stepper
+from sweeper.types import TrialConfig
+
+SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
+"""Packs that are tried, as far as memory and time go."""
+SECONDS = 1.2
+"""That the probe takes, some steps to warm up apart."""
+ROUNDS, MOST_ROUNDS = 3, 20
+"""Turns of each pack: a larger pack is left out if there is no time for three."""
+TURN, MOST_STEPS = 0.02, 32
+"""Seconds of a turn, and its steps at most: of a small pack many, since the one before it has
+emptied the caches."""
+ENOUGH = 1.03
+"""What the smallest pack may take for a step and network, as a multiple of the least time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size of packs, and why."""
+
+    pack: int
+    seconds: float
+    """A step takes, for each network."""
+    memory: int
+    """Bytes that a network takes."""
+
+    def __str__(self) -> str:
+        whole = self.pack * self.memory / 1e6
+        return (
+            f"packs of {self.pack}: {1e3 * self.seconds:.2g} ms a step and network, {whole:.0f} MB"
+        )
+
+
+def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> Size:
+    """Return the smallest pack that is about as fast as any that fits into `room` bytes.
+
+    `configs` hold one trial of each arm. The first that has a penalty is timed.
+    """
+    timed = next((config for config in configs if config.method.terms), configs[0])
+    network = Network.of(timed.recipe, data)
+    with numerics(data.device, timed.recipe.precision):
+        memory = needed(configs, data)
+        # On a GPU all packs are in its memory at once while they are timed, 1 + 2 + ... networks.
+        held = 1 if data.device.type == "cpu" else 2
+        sizes = [
+            size for size in SIZES[data.device.type] if size == 1 or held * size * memory <= room
+        ]
+        times = step_times(timed, network, data, sizes)
+    size = fastest(times)
+    return Size(size, times[size], memory)
+
+
+def fastest(times: dict[int, float]) -> int:
+    """Return the smallest size whose time for each network is near the least one."""
+    bound = ENOUGH * min(times.values())
+    return min(size for size, seconds in times.items() if seconds <= bound)
+
+
+def step_times(
+    config: TrialConfig, network: Network, data: Data, sizes: Sequence[int]
+) -> dict[int, float]:
+    """Return the seconds of a step for each network, by size; as many sizes as there is time for.
+
+    Packs take turns, and the least time of each counts: whatever else the machine does adds to it.
+    """
+    alone = network.init([config.init_seed], config.recipe, data)
+    turns: list[_Turn] = []
+    for size in sizes:
+        if turns and ROUNDS * (_together(turns) + 2 * turns[-1].least) > SECONDS:
+            break
+        turns.append(_Turn(_stepper(config, network, alone, data, size), config, data, size))
+    rounds = int(SECONDS / _together(turns)) if len(turns) > 1 else 0
+    for _ in range(min(rounds, MOST_ROUNDS)):
+        for turn in turns:
+            turn.take()
+    return {turn.size: turn.least / turn.size for turn in turns}
+
+
+class _Turn:
+    """A pack in training whose steps are timed, some at a time."""
+
+    def __init__(self, stepper: Stepper, config: TrialConfig, data: Data, size: int) -> None:
+        self.size = size
+        self._device = data.device
+        images, batch = len(data.train), config.recipe.batch_size
+        rate = torch.full((size,), config.learning_rate, device=data.device)
+        self._take = steps_on(stepper, data.train, batch, rate)
+        self._index = torch.arange(batch, device=data.device) * (images // batch)
+        # The first ones compile, allocate and capture: their times tell nothing.
+        for _ in range(1 if data.device.type == "cpu" else WARM_UP + 1):
+            self._step()
+        self.least = self._step()
+        """Seconds of the shortest step."""
+        self._steps = max(1, min(MOST_STEPS, int(TURN / self.least)))
+
+    @property
+    def seconds(self) -> float:
+        """That the pack's next turn takes."""
+        return self._steps * self.least
+
+    def take(self) -> None:
+        self.least = min(self.least, *(self._step() for _ in range(self._steps)))
+
+    def _step(self) -> float:
+        began = time.perf_counter()
+        self._take(self._index, 1.0, 0)
+        if self._device.type == "cuda":
+            torch.cuda.synchronize(self._device)
+        return time.perf_counter() - began
+
+
+def _together(turns: list[_Turn]) -> float:
+    return sum(turn.seconds for turn in turns)
+
+
+def _stepper(config: TrialConfig, network: Network, alone: Stack, data: Data, size: int) -> Stepper:
+    stack = {name: value.repeat(size, *[1] * (value.ndim - 1)) for name, value in alone.items()}
+    recipe, device = config.recipe, data.device
+    setting = Setting(
+        seeds=(config.init_seed,) * size,
+        order_seed=recipe.order_seed,
+        density=torch.full((size,), config.density, dtype=torch.float64, device=device),
+        steps=recipe.epochs * (len(data.train) // recipe.batch_size),
+    )
+    optimizer = optimizers.make(
+        recipe.optimizer,
+        torch.full((size,), config.momentum, device=device),
+        torch.full((size,), config.weight_decay, device=device),
+    )
+    piece = Slice(0, size, methods.make([config] * size, device))
+    return Stepper(network, stack, optimizer, (piece,), setting)

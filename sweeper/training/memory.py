@@ -1,0 +1,92 @@
+"""Bytes of memory that each network of a pack takes."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import cycle, islice
+
+import torch
+from torch import Tensor
+from torch.func import functional_call
+
+from sweeper.config.registry import METHODS
+from sweeper.training.datasets import Data, Part
+from sweeper.training.evaluation import CHUNK
+from sweeper.training.pack import train
+from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import Network
+from sweeper.types import Recipe, TrialConfig
+
+# Bytes for each parameter at the worst moment of a pack, activations apart. Measured as growth of
+# the process: 32 LeNet-300-100 took 26 to 27 a parameter with any penalty, the 6 of their
+# activations among them; with gates, which are trained as well, 66 to 81, and 81 with Adam.
+PLAIN, ADAM, GATES, FURTHER = 24, 8, 56, 8
+
+
+def needed(configs: Sequence[TrialConfig], data: Data) -> int:
+    """Return the bytes that each network of a pack takes: measured on a GPU, else estimated."""
+    return measured(configs, data) if data.device.type == "cuda" else estimated(configs, data)
+
+
+def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
+    """Return an estimate of the bytes that a network of the most demanding arm takes."""
+    recipe = configs[0].recipe
+    network = Network.of(recipe, data)
+    gates = any(
+        config.method.name in METHODS and METHODS[config.method.name].has_strength
+        for config in configs
+    )
+    each = PLAIN + (ADAM if recipe.optimizer.startswith("adam") else 0) + (GATES if gates else 0)
+    each += FURTHER if recipe.finetuned_curve else 0
+    alone = network.init([configs[0].init_seed], recipe, data)
+    kept = _kept(network, alone, data.train.images[:1])
+    # What flows forward, and back again; fully connected networks are judged all at once.
+    images = 2 * recipe.batch_size
+    if network.layers is not None:
+        images = max(images, CHUNK)
+    return each * network.total + images * kept
+
+
+def _kept(network: Network, alone: Stack, image: Tensor) -> int:
+    """Return the bytes that autograd keeps of one image on its way through one network."""
+    one = {name: value[0].detach().requires_grad_() for name, value in alone.items()}
+    own = {value.untyped_storage().data_ptr() for value in (*alone.values(), image)}
+    found: dict[int, int] = {}
+
+    def keep(value: Tensor) -> Tensor:
+        storage = value.untyped_storage()
+        found[storage.data_ptr()] = storage.nbytes()
+        return value
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        logits = functional_call(network.template, one, (image,))
+    return sum(size for place, size in found.items() if place not in own) + int(logits.nbytes)
+
+
+def measured(configs: Sequence[TrialConfig], data: Data) -> int:
+    """Return the bytes on the GPU that a network takes at most, trained and judged in a pack."""
+    count = max(16, len(configs))
+    batch = configs[0].recipe.batch_size
+    part = _first(data.train, 4 * batch)
+    short = replace(
+        data, train=part, validation=_first(data.validation, CHUNK), test=_first(data.test, CHUNK)
+    )
+    peaks = []
+    for size in (count, 2 * count):  # what libraries take for themselves is no network's
+        some = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
+        torch.cuda.reset_peak_memory_stats(data.device)
+        train(some, short, str(data.device))
+        peaks.append(torch.cuda.max_memory_reserved(data.device))
+        torch.cuda.empty_cache()
+    return max(1, peaks[1] - peaks[0]) // count
+
+
+def _short(config: TrialConfig) -> Recipe:
+    recipe = config.recipe
+    further = recipe.finetuned_curve[:1]
+    return replace(
+        recipe, epochs=1, finetune_epochs=1, curve=recipe.curve[:1], finetuned_curve=further
+    )
+
+
+def _first(part: Part, count: int) -> Part:
+    return Part(part.images[:count], part.labels[:count])

@@ -1,0 +1,94 @@
+"""How large a network is: parameters that are not exactly 0, and those that have an effect."""
+
+import torch
+from torch import Tensor
+
+from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_module import Stack
+from sweeper.types import LayerCount
+
+
+def layer_counts(network: Network, stack: Stack) -> list[tuple[LayerCount, ...]]:
+    """Return the nonzero counts of each layer for every network of a pack."""
+    groups: dict[str, dict[str, list[str]]] = {}
+    for name in stack:
+        layer, _, leaf = name.rpartition(".")
+        kind = "weight" if name in network.weights else "bias"
+        groups.setdefault(layer or leaf, {}).setdefault(kind, []).append(name)
+    counts = {name: _nonzero(value) for name, value in stack.items()}
+    pack = next(iter(stack.values())).shape[0]
+    sizes = {name: value[0].numel() for name, value in stack.items()}
+    found = []
+    for k in range(pack):
+        layers = []
+        for layer, names in groups.items():
+            weights, biases = names.get("weight", []), names.get("bias", [])
+            layers.append(
+                LayerCount(
+                    name=layer,
+                    shape=tuple(stack[(weights or biases)[0]].shape[1:]),
+                    weights=sum(counts[name][k] for name in weights),
+                    total_weights=sum(sizes[name] for name in weights),
+                    biases=sum(counts[name][k] for name in biases),
+                    total_biases=sum(sizes[name] for name in biases),
+                )
+            )
+        found.append(tuple(layers))
+    return found
+
+
+def _nonzero(value: Tensor) -> list[int]:
+    counts: list[int] = value.flatten(1).count_nonzero(1).tolist()
+    return counts
+
+
+def effective(network: Network, stack: Stack, constant: Tensor, level: Tensor) -> list[int]:
+    """Return, for every network, the nonzeros of an equal network without idle parts.
+
+    Removed are weights on inputs that never change (`constant` [inputs], at `level` [inputs]),
+    and weights and biases into or out of units that are dead: without a changing input, or
+    without a way to the output. What a constant input or a unit without inputs contributes is
+    folded forward into the next biases. Exact for chains of linear and ReLU layers; for any
+    other network it is the plain count of nonzeros.
+    """
+    pack = next(iter(stack.values())).shape[0]
+    if network.layers is None:
+        return [sum(int(value[k].count_nonzero()) for value in stack.values()) for k in range(pack)]
+    return [
+        _effective_one(
+            [(stack[weight][k], stack[bias][k]) for weight, bias in network.layers],
+            constant,
+            level,
+        )
+        for k in range(pack)
+    ]
+
+
+def _effective_one(layers: list[tuple[Tensor, Tensor]], constant: Tensor, level: Tensor) -> int:
+    folded: list[tuple[Tensor, Tensor]] = []
+    for index, (weight, bias) in enumerate(layers):
+        bias = bias + torch.where(constant, weight * level, 0).sum(1)  # noqa: PLW2901
+        weight = torch.where(constant, 0, weight)  # noqa: PLW2901
+        folded.append((weight, bias))
+        if index < len(layers) - 1:
+            # A unit without inputs passes the same value on for every image.
+            constant = (weight == 0).all(1)
+            level = torch.where(constant, bias.relu(), 0)
+    count = 0
+    wanted = torch.ones(folded[-1][0].shape[0], dtype=torch.bool, device=constant.device)
+    for index in reversed(range(len(folded))):
+        weight, bias = folded[index]
+        weight = weight * wanted[:, None]
+        lives = wanted
+        if index < len(folded) - 1:
+            lives = wanted & (weight != 0).any(1)
+        count += int(weight.count_nonzero()) + int((bias * lives).count_nonzero())
+        wanted = (weight != 0).any(0)
+    return count
+
+
+def constant_inputs(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return which inputs are equal in all training images, and their value, [inputs] each."""
+    flat = images.flatten(1)
+    level = flat[0]
+    return (flat == level).all(0), level

@@ -1,0 +1,247 @@
+"""Modules of a user's, tried once: what a pack computes is what the module does in plain PyTorch.
+
+On a few images: one step of training and what is judged before and after it, in a pack of one and
+in one of three with seeds of their own, beside the same modules run alone. What differs is refused
+by the name of the part that is at fault, wherever it can be seen.
+"""
+
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sweeper.errors import PluginError
+from sweeper.training import models
+from sweeper.training.datasets import Data
+from sweeper.training.determinism import numerics
+from sweeper.training.forward_pass import called, plain_tensors, same_bits, watched
+from sweeper.training.stack import Sink, Stack
+from sweeper.training.stacked_architecture import Network, Runner
+from sweeper.training.stacked_module import StackedModule
+from sweeper.types import Recipe
+
+_PACKS = ((1,), (1, 2, 3))
+"""The seeds of the networks of each pack; the architecture is built with another one."""
+_BATCH = 6
+_RATE = 0.1
+_ROUNDING = 1e-3
+"""Share of the largest value, by which two computations of the same may differ."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Images:
+    """A batch that is trained on, and another one."""
+
+    images: Tensor
+    labels: Tensor
+    others: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Course:
+    """Logits before and after a step of training, and its gradients by name."""
+
+    before: Tensor
+    after: Tensor
+    gradients: Stack
+
+
+def compare(recipe: Recipe, data: Data) -> tuple[str, ...]:
+    """Return what is odd about a user's module, though right; on the device of the data.
+
+    Raises PluginError, one line, if a pack would compute anything else than the module itself,
+    ForwardError if that cannot be run on the images.
+    """
+    part, half = data.train, min(_BATCH, len(data.train) // 2)
+    some = _Images(
+        part.images[:half].clone(), part.labels[:half], part.images[half : 2 * half].clone()
+    )
+    with numerics(data.device, recipe.precision), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        notes = [*_try_seeds(recipe, data)]
+        _try_alone(recipe, data, some)
+        network = Network.of(recipe, data)
+        for seeds in _PACKS:
+            _try_pack(recipe, data, some, network, seeds)
+        if data.device.type == "cpu":
+            notes += _try_together(recipe, data, some, network)
+    return tuple(notes)
+
+
+def _build(recipe: Recipe, data: Data, seed: int) -> nn.Module:
+    options = recipe.model_options
+    return models.build(recipe.model, options, data.shape, data.classes, seed=seed).to(data.device)
+
+
+def _try_seeds(recipe: Recipe, data: Data) -> Iterator[str]:
+    """Demand that initial values follow the seed, and torch's alone."""
+    name = recipe.model
+    first, again, other = (_build(recipe, data, seed) for seed in (1, 1, 2))
+    if first is again or first is other:
+        raise PluginError(f"{name}: returns the same module at every call; allowed: a new one")
+    values, same, different = (_values(module) for module in (first, again, other))
+    shapes, further = (
+        {key: value.shape for key, value in found.items()} for found in (values, different)
+    )
+    if shapes != further or shapes != {key: value.shape for key, value in same.items()}:
+        key = min(key for key in {**shapes, **further} if shapes.get(key) != further.get(key))
+        raise PluginError(f"{name}: {key} has another shape at every call; allowed: one")
+    for key, value in values.items():
+        if not same_bits(value, same[key]):
+            text = "differs between two calls with one seed; allowed: numbers drawn by torch"
+            raise PluginError(f"{name}: {key} {text}")
+    parameters = [key for key, _ in first.named_parameters()]
+    if all(same_bits(values[key], different[key]) for key in parameters):
+        yield f"{name}: initial weights are the same for every seed, so that repeats are not fresh"
+
+
+def _values(module: nn.Module) -> Stack:
+    named = (*module.named_parameters(), *module.named_buffers())
+    return {name: value.detach() for name, value in named}
+
+
+def _try_alone(recipe: Recipe, data: Data, some: _Images) -> None:
+    """Demand of the module itself what any pack relies on."""
+    name = recipe.model
+    for training in (True, False):
+        module = _build(recipe, data, 1).train(training)
+        with torch.no_grad():
+            output = watched(name, module, some.images)
+            _check_output(name, output, len(some.labels), data.classes)
+            held = plain_tensors(module)
+            called(name, module, some.others)
+            again = called(name, module, some.images)
+        if not same_bits(output, again):
+            when = "in training" if training else "where it is judged"
+            text = f"gives other logits for the same images {when}: it keeps or draws something"
+            raise PluginError(f"{name}: {text}; allowed: no state, no random numbers")
+        _check_held(name, held, plain_tensors(module))
+    _try_company(name, module, some.images)
+    module.train()
+    module.zero_grad()
+    torch.autograd.backward(
+        functional.cross_entropy(called(name, module, some.images), some.labels)
+    )
+    idle = [key for key, value in module.named_parameters() if value.grad is None]
+    if idle:
+        text = "gets no gradient: it has no part in the output; allowed: without it"
+        raise PluginError(f"{name}: parameter {idle[0]} {text}")
+
+
+def _check_held(name: str, before: Stack, after: Stack) -> None:
+    """Demand that tensors beside the parameters, after the same images, are the same.
+
+    One that keeps what it saw last is; one that counts its calls is not, and the networks of a pack
+    would count together.
+    """
+    for key, value in after.items():
+        if key not in before or not same_bits(before[key], value):
+            text = "changes from call to call, which networks of a pack share; allowed: no state"
+            raise PluginError(f"{name}: its tensor {key} {text}")
+
+
+def _check_output(name: str, output: object, batch: int, classes: int) -> None:
+    wanted = f"must return logits [batch, {classes}], here [{batch}, {classes}], returned"
+    if not isinstance(output, Tensor):
+        raise PluginError(f"{name}: {wanted} a {type(output).__name__}")
+    if output.shape != (batch, classes):
+        raise PluginError(f"{name}: {wanted} {list(output.shape)}")
+    if not output.is_floating_point():
+        raise PluginError(f"{name}: {wanted} {output.dtype}")
+
+
+def _try_company(name: str, module: nn.Module, images: Tensor) -> None:
+    """Demand that an image is judged by itself: how a dataset is cut must not count."""
+    with torch.no_grad():
+        whole = called(name, module, images)
+        parts = torch.cat([called(name, module, part) for part in torch.split(images, 2)])
+    if not _close(parts, whole):
+        text = "judges an image by those beside it in the batch"
+        parts_of = [
+            f"{where} ({type(part).__name__})"
+            for where, part in module.named_modules()
+            if isinstance(part, nn.modules.batchnorm._NormBase) and not part.track_running_stats
+        ]
+        at_fault = f", such as {parts_of[0]}" if parts_of else ""
+        raise PluginError(f"{name}: {text}{at_fault}; allowed: each by itself")
+
+
+def _try_pack(
+    recipe: Recipe, data: Data, some: _Images, network: Network, seeds: tuple[int, ...]
+) -> None:
+    name = recipe.model
+    try:
+        packed = _course(network.runner(), network.init(seeds, recipe, data), some)
+    except PluginError:
+        raise
+    except Exception as error:  # whatever a module of somebody else's raises
+        text = (str(error).splitlines() or [""])[0]
+        raise PluginError(
+            f"{name}: a pack cannot run it: {type(error).__name__}: {text}"
+        ) from error
+    for k, seed in enumerate(seeds):
+        alone = _alone(name, _build(recipe, data, seed), some)
+        other = "in a pack than in plain PyTorch"
+        if not _close(packed.before[k], alone.before):
+            text = "it holds values that are neither parameters nor constant buffers"
+            raise PluginError(f"{name}: gives other logits {other}: {text}")
+        for key, gradient in alone.gradients.items():
+            if not _close(packed.gradients[key][k], gradient):
+                raise PluginError(f"{name}: parameter {key} gets another gradient {other}")
+        if not _close(packed.after[k], alone.after):
+            raise PluginError(f"{name}: gives other logits {other} after a step of training")
+
+
+def _course(runner: Runner, stack: Stack, some: _Images) -> _Course:
+    """Judge, train one step by plain gradient descent, and judge again: a pack."""
+    with torch.no_grad():
+        before = runner.logits(stack, some.images).clone()
+    pack = len(before)
+    gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
+    runner.backward(stack, some.images, some.labels, [Sink(0, pack, gradients, 0.0)])
+    for name, gradient in gradients.items():
+        stack[name].sub_(gradient, alpha=_RATE)
+    with torch.no_grad():
+        return _Course(before, runner.logits(stack, some.images).clone(), gradients)
+
+
+def _alone(name: str, module: nn.Module, some: _Images) -> _Course:
+    """Do the same in plain PyTorch."""
+    with torch.no_grad():
+        before = called(name, module.eval(), some.images)
+    logits = called(name, module.train(), some.images)
+    torch.autograd.backward(functional.cross_entropy(logits, some.labels))
+    gradients = {
+        key: torch.zeros_like(value) if value.grad is None else value.grad.clone()
+        for key, value in module.named_parameters()
+    }
+    with torch.no_grad():
+        for key, value in module.named_parameters():  # torch.optim takes seconds to load
+            value.sub_(gradients[key], alpha=_RATE)
+        return _Course(before, called(name, module.eval(), some.images), gradients)
+
+
+def _try_together(recipe: Recipe, data: Data, some: _Images, network: Network) -> Iterator[str]:
+    """Say what would be wrong on a GPU, where a pack is run as one program."""
+    runner = network.runner()
+    if not isinstance(runner, StackedModule):
+        return
+    try:
+        stack = network.init(_PACKS[-1], recipe, data)
+        with torch.no_grad():
+            known = runner.logits(stack, some.images)
+            if not _close(runner.together(stack, some.images), known):
+                yield f"{recipe.model}: for CPUs alone: GPUs, which run packs at once, differ"
+    except Exception as error:  # of torch.func.vmap
+        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        yield f"{recipe.model}: for CPUs alone: GPUs run packs at once, and it cannot be: {reason}"
+
+
+def _close(found: Tensor, known: Tensor) -> bool:
+    """Tell whether two computations of the same differ by no more than rounding."""
+    most = float(known.abs().nan_to_num(0.0, 0.0, 0.0).max()) if known.numel() else 0.0
+    bound = _ROUNDING * most + 1e-6
+    return torch.allclose(found, known, rtol=0, atol=bound, equal_nan=True)

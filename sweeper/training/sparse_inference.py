@@ -1,0 +1,159 @@
+"""Fully connected networks with few weights left, run through these weights alone, on a CPU.
+
+A matrix product takes as long for a pruned network as for a dense one. For 784 x 300 weights and
+1,000 images on one thread the loop below counts 40 to 50 GFLOP/s for the weights that stay, from
+1 % of them on, where the product has 100 or, by `products`, 220 for all: faster up to about 40 % or
+20 % of the weights.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from sweeper.kernels import matmul
+from sweeper.kernels.jit import Array, compiled
+from sweeper.training.stack import Layers, Stack
+
+MOST, MOST_BESIDE_FASTER = 0.35, 0.17
+"""Density up to which networks are run so, and where `products` serves."""
+
+Integers = NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Layer:
+    """One layer by its rows: what stays of a weight matrix [out, in], and the bias [out]."""
+
+    values: Array
+    columns: Integers
+    starts: Integers
+    """Where each row begins in `values` and `columns`, and where the last one ends, [out + 1]."""
+    bias: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sparse:
+    """One network without its smallest weights."""
+
+    layers: tuple[_Layer, ...]
+
+    @classmethod
+    def cut(cls, layers: Layers, stack: Stack, network: int, threshold: float) -> "Sparse":
+        """Keep the weights of at least `threshold` of one network of a stack; zeros never."""
+        return cls(
+            tuple(
+                _kept(stack[weight][network].numpy(), stack[bias][network].numpy(), threshold)
+                for weight, bias in layers
+            )
+        )
+
+    @property
+    def nonzero(self) -> int:
+        """Parameters, biases included, that are not exactly 0."""
+        return sum(len(one.values) + int(np.count_nonzero(one.bias)) for one in self.layers)
+
+    def right(self, images: Array, labels: NDArray[np.int64]) -> int:
+        """Return how many images, [pixels, images], get their label; NaN logits are wrong."""
+        last = len(self.layers) - 1
+        for index, layer in enumerate(self.layers):
+            out = np.empty((len(layer.bias), images.shape[1]), np.float32)
+            _run(layer.values, layer.columns, layer.starts, layer.bias, images, out, index < last)
+            images = out
+        return int(_hits(images, labels))
+
+
+def most() -> float:
+    """Return the density up to which networks are run so: the same on one kind of processor."""
+    return MOST_BESIDE_FASTER if matmul.faster() else MOST
+
+
+def runs(layers: Layers | None, stack: Stack) -> bool:
+    """Tell whether networks of a stack can be run so."""
+    first = next(iter(stack.values()))
+    return layers is not None and first.device.type == "cpu" and first.dtype == torch.float32
+
+
+def upright(images: Tensor) -> Array:
+    """Return images [images, ...] as [pixels, images]."""
+    found: Array = images.flatten(1).T.contiguous().numpy()
+    return found
+
+
+def _kept(weight: Array, bias: Array, threshold: float) -> _Layer:
+    least = np.float32(threshold)
+    starts = np.zeros(len(weight) + 1, np.int32)
+    _count(weight, least, starts)
+    values, columns = np.empty(starts[-1], np.float32), np.empty(starts[-1], np.int32)
+    _gather(weight, least, starts, values, columns)
+    return _Layer(values, columns, starts, bias)
+
+
+@compiled
+def _count(weight: Array, least: np.float32, starts: Integers) -> None:
+    for row in range(weight.shape[0]):
+        own = weight[row]
+        found = 0
+        for i in range(own.size):
+            size = abs(own[i])
+            found += 1 if size >= least and size > 0 else 0
+        starts[row + 1] = starts[row] + found
+
+
+@compiled
+def _gather(
+    weight: Array, least: np.float32, starts: Integers, values: Array, columns: Integers
+) -> None:
+    for row in range(weight.shape[0]):
+        own, place = weight[row], starts[row]
+        for i in range(own.size):
+            size = abs(own[i])
+            if size >= least and size > 0:
+                values[place], columns[place] = own[i], i
+                place += 1
+
+
+@compiled
+def _run(
+    values: Array,
+    columns: Integers,
+    starts: Integers,
+    bias: Array,
+    inputs: Array,
+    out: Array,
+    rectified: bool,
+) -> None:
+    """out = weight x inputs + bias, [out, images], and its ReLU; four weights at a time."""
+    for row in range(out.shape[0]):
+        own, place, end = out[row], starts[row], starts[row + 1]
+        own[:] = bias[row]
+        while place + 4 <= end:
+            a, b, c, d = values[place], values[place + 1], values[place + 2], values[place + 3]
+            first, second = inputs[columns[place]], inputs[columns[place + 1]]
+            third, fourth = inputs[columns[place + 2]], inputs[columns[place + 3]]
+            for i in range(own.size):
+                own[i] += a * first[i] + b * second[i] + c * third[i] + d * fourth[i]
+            place += 4
+        while place < end:
+            a, first = values[place], inputs[columns[place]]
+            for i in range(own.size):
+                own[i] += a * first[i]
+            place += 1
+        if rectified:
+            for i in range(own.size):
+                own[i] = np.float32(0) if own[i] < 0 else own[i]  # NaN stays
+
+
+@compiled
+def _hits(logits: Array, labels: NDArray[np.int64]) -> int:
+    right = 0
+    for i in range(logits.shape[1]):
+        best, finite = 0, True
+        for row in range(logits.shape[0]):
+            finite = finite and np.isfinite(logits[row, i])
+            if logits[row, i] > logits[best, i]:
+                best = row
+        right += 1 if finite and best == labels[i] else 0
+    return right

@@ -1,0 +1,100 @@
+"""Sweep status: progress of arms and workers as of one moment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+FailureKind = Literal["killed", "lease over", "given back", "memory", "error"]
+"""Classes of attempts that came to nothing, see `store.failures`."""
+
+
+SweepState = Literal["open", "stopped", "failed"]
+"""Slots are given out only while it is open. `failed`: the same error came again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """What training said when it failed, and when (seconds since 1970, the database's clock)."""
+
+    text: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class ArmProgress:
+    """How far one arm is: what `run` and `status` show."""
+
+    arm: str
+    budget: int
+    done: int
+    claimed: int
+    diverged: int
+    collapsed: int
+    failures: Mapping[FailureKind, int]
+    """Attempts that came to nothing, by class; classes that never came up are left out."""
+    last_error: LastError | None
+    """What training said when it failed last."""
+    best_accuracy: float | None
+    """Best validation accuracy on the objective's track."""
+    smallest_nonzero: int | None
+    """Smallest network of the objective's track over the floor."""
+    seconds: float
+    """Sum of the seconds of its trials."""
+    pace: float | None
+    """Mean of those of workers that are alive: a sweep may have begun on another machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerStatus:
+    """One worker that holds or held a lease."""
+
+    id: str
+    host: str
+    pid: int
+    device: str
+    alive: bool
+    slots: int
+    done: int
+    started_at: float
+    progress: float = 0.0
+    """Share of its present pack that it has trained, in [0, 1]; seconds old."""
+
+
+@dataclass(frozen=True, slots=True)
+class SweepStatus:
+    """Progress of a sweep: the one value behind `run`, `status`, `list` and the dashboard."""
+
+    name: str
+    digest: str
+    state: SweepState
+    created_at: float
+    now: float
+    """The database's clock when this was read."""
+    arms: tuple[ArmProgress, ...]
+    workers: tuple[WorkerStatus, ...] = field(default=())
+    probes: int = 0
+    """Ranges of strengths that this sweep needs, and those that are found."""
+    probed: int = 0
+    error: str = ""
+    """Why a failed sweep was given up."""
+
+    @property
+    def failures(self) -> dict[FailureKind, int]:
+        """Attempts that came to nothing, of all arms."""
+        found: dict[FailureKind, int] = {}
+        for arm in self.arms:
+            for kind, number in arm.failures.items():
+                found[kind] = found.get(kind, 0) + number
+        return found
+
+    @property
+    def budget(self) -> int:
+        return sum(arm.budget for arm in self.arms)
+
+    @property
+    def done(self) -> int:
+        return sum(arm.done for arm in self.arms)
+
+    @property
+    def finished(self) -> bool:
+        return self.done == self.budget

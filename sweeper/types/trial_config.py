@@ -1,0 +1,105 @@
+"""Trial configuration: all that the training of one network depends on, data and device apart."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Scalar = float | int | str | bool
+Options = tuple[tuple[str, "Scalar | tuple[int, ...]"], ...]
+
+TrialState = Literal["complete", "diverged", "collapsed"]
+"""`diverged`: NaN or infinity in the loss or weights. `collapsed`: accuracy under the floor."""
+
+Track = Literal["pruned", "as_trained"]
+"""Which network of a trial is judged: after pruning and fine-tuning, or with its own zeros."""
+
+Way = Literal["loss", "decoupled", "prox", "shrink"]
+WAYS: tuple[Way, ...] = ("loss", "decoupled", "prox", "shrink")
+"""How a penalty acts: see `sweeper.training.penalties`."""
+
+Accuracy = Literal["val_accuracy", "test_accuracy"]
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What all networks of one pack share. Two trials fit one pack if their recipes are equal."""
+
+    model: str
+    model_options: Options
+    dataset: str
+    batch_size: int
+    epochs: int
+    finetune_epochs: int
+    optimizer: str
+    schedule: str
+    repeat: int
+    order_seed: int
+    """Seed of the data order: equal for all arms of a repeat (paired randomness)."""
+    curve: tuple[float, ...]
+    """Densities at which the trained network is judged without fine-tuning."""
+    precision: str = "float32"
+    """How matrices are multiplied: `float32`, or `tf32` on a GPU that has it."""
+    finetuned_curve: tuple[float, ...] = ()
+    """Further densities at which the trained network is fine-tuned, and judged then."""
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A penalty, the way it is applied, its strength and its further hyperparameters."""
+
+    penalty: str
+    """Name in the catalogue, or `package.module:function`."""
+    apply: str
+    """`loss`, `decoupled`, `prox` or `shrink`."""
+    strength: float
+    hyper: tuple[tuple[str, Scalar], ...] = ()
+    shuffled: bool = False
+    """Evaluated on a fixed random permutation of the entries: a control without arrangement."""
+    during: tuple[float, float] = (0.0, 1.0)
+    """Shares of the training between which it acts."""
+    ramp: float = 0.0
+    """Share of that time over which its strength rises, linearly from 0."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether it acts in the same way at every step."""
+        return self.during == (0.0, 1.0) and not self.ramp
+
+
+@dataclass(frozen=True, slots=True)
+class MethodConfig:
+    """What an arm does to training: a sum of penalties, and one further method or none."""
+
+    terms: tuple[Term, ...] = ()
+    name: str = "plain"
+    """Name of a method in the catalogue; `plain` for training as usual."""
+    own_strength: float = 0.0
+    """Of a method that has one, such as gates."""
+    hyper: tuple[tuple[str, Scalar], ...] = ()
+    """Of the method; those of penalties stand in their terms."""
+
+    @property
+    def strength(self) -> float:
+        """The strength that a table shows: of the first term, else of the method."""
+        return self.terms[0].strength if self.terms else self.own_strength
+
+
+@dataclass(frozen=True, slots=True)
+class TrialConfig:
+    """One network to train: everything that its result depends on, data and device apart."""
+
+    recipe: Recipe
+    init_seed: int
+    """Seed of the initial weights: equal for all arms at one (repeat, slot)."""
+    learning_rate: float
+    momentum: float
+    """Momentum of SGD, first beta of Adam."""
+    finetune_learning_rate_factor: float
+    """Learning rate of fine-tuning = this factor x `learning_rate`."""
+    method: MethodConfig
+    density: float
+    """Kept weights / all weights on the pruned track, in (0, 1]."""
+    floor: float
+    """Validation accuracy on the objective's track under which the trial has collapsed."""
+    track: Track
+    weight_decay: float = 0.0
+    """Of all parameters: in the loss, or decoupled from the moments with AdamW."""

@@ -1,0 +1,68 @@
+"""Trial result: the networks that one training gave, counted and evaluated."""
+
+from dataclasses import dataclass
+
+from sweeper.types.trial_config import Track, TrialState
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCount:
+    """Parameters of one layer that are not exactly 0, beside how many there are."""
+
+    name: str
+    shape: tuple[int, ...]
+    weights: int
+    total_weights: int
+    biases: int
+    total_biases: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One network: its size and its accuracies, of the very same weights."""
+
+    nonzero: int
+    """Parameters, biases included, that are not exactly 0."""
+    weights: int
+    biases: int
+    effective: int
+    """`nonzero` after removing what cannot reach the output; see `training.counting`."""
+    val_accuracy: float
+    test_accuracy: float
+    layers: tuple[LayerCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """The trained network pruned to `density`, and fine-tuned or not before it is judged."""
+
+    density: float
+    nonzero: int
+    val_accuracy: float
+    test_accuracy: float
+
+
+@dataclass(frozen=True, slots=True)
+class TrialResult:
+    """The outcome of one trial. A diverged one has no networks and empty curves."""
+
+    state: TrialState
+    total: int
+    """All parameters of the network, biases included."""
+    pruned: Judged | None
+    as_trained: Judged | None
+    curve: tuple[CurvePoint, ...]
+    """Without fine-tuning, at the densities of `Recipe.curve`."""
+    steps: int
+    """Optimizer steps behind each of the two networks, fine-tuning included."""
+    seconds: float
+    """Wall time of the pack divided by its size: what this trial cost."""
+    pack: int
+    """Number of trials that were trained together."""
+    finetuned: tuple[CurvePoint, ...] = ()
+    """With fine-tuning, at the densities of `Recipe.finetuned_curve`. One that diverged in its
+    fine-tuning labels nothing rightly: its accuracies are 0."""
+
+    def judged(self, track: Track) -> Judged | None:
+        """Return the network of a track, or None for a diverged trial."""
+        return self.pruned if track == "pruned" else self.as_trained

@@ -1,0 +1,201 @@
+"""Workers as processes of this machine: started, started again when they die, ended for sure."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
+from sweeper.store import Store
+from sweeper.types import SweepStatus
+from sweeper.worker.lease import PARENT, signals
+from sweeper.worker.outage_notice import patience
+from sweeper.worker.pack_size import SHARED_BY, PackSize
+
+_log = logging.getLogger("sweeper.worker.launch")
+GRACE = 10.0
+"""Seconds that a worker has after SIGTERM to give its slots back."""
+LAST_LINES = 5
+"""Of a worker that ended without a word of why, which are shown."""
+ARTIFACTS = "SWEEPER_ARTIFACTS"
+"""Environment variable: where confirmed networks are kept."""
+DEATHS = 3
+"""Deaths without any progress of the sweep in between, after which it is given up."""
+
+
+def run_workers(
+    name: str,
+    store: Store,
+    *,
+    devices: Sequence[str],
+    pack: PackSize = "auto",
+    folder: Path | None = None,
+    artifacts: str | None = None,
+    logs: Path,
+    on_status: Callable[[SweepStatus], None] = lambda status: None,
+    every: float = 0.5,
+    # -P: a file of the user's, such as token.py, must not take the place of a library's.
+    command: Sequence[str] = (sys.executable, "-P", "-m", "sweeper", "worker"),
+) -> None:
+    """Run a worker on each of `devices` until the sweep is finished or stopped, or all have left.
+
+    No process is left behind, however this ends: when this one is killed, its workers give their
+    slots back by themselves. Raises Interrupted after a signal, InputError and TrainingError with
+    the last line of a worker that cannot work.
+    """
+    environment = {
+        **os.environ,
+        # Not in the arguments, which everybody on the machine can read.
+        "SWEEPER_STORAGE": store.url,
+        "OMP_NUM_THREADS": "1",  # as many processes as cores, see training.pack
+        "MKL_NUM_THREADS": "1",
+        "PYTHONUNBUFFERED": "1",
+        PARENT: str(os.getpid()),
+    }
+    if folder is not None:
+        environment["SWEEPER_DATA"] = str(folder)
+    if artifacts is not None:
+        environment[ARTIFACTS] = artifacts
+    try:
+        logs.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{logs}: cannot be written: {error.strerror}") from error
+    sharing = Counter(devices)
+    crew = [
+        _Place(
+            [*command, name, "--device", device, "--pack", str(pack)],
+            {**environment, SHARED_BY: str(sharing[device])},
+            logs / f"worker-{number}.log",
+        )
+        for number, device in enumerate(devices)
+    ]
+    with signals() as stop, closing(store.another(patience(stop, _log.warning))) as own:
+        try:
+            for place in crew:
+                place.start()
+            while True:
+                ended = [place for place in crew if place.has_ended()]
+                status = own.status(name)
+                on_status(status)
+                if ended:
+                    own.reap(name)  # others need not wait for their leases
+                for place in ended:
+                    place.settle(status)
+                if all(place.is_free for place in crew):
+                    if status.state == "failed":
+                        raise TrainingError(status.error)
+                    return
+                for place in crew:
+                    place.restart_when_due()
+                stop.check()
+                stop.wait(every)
+        finally:
+            if _end(crew):
+                with suppress(StorageError, Interrupted):
+                    own.reap(name)
+
+
+@dataclass
+class _Place:
+    """The place of one worker: its process now, and how the ones before it ended."""
+
+    command: Sequence[str]
+    environment: dict[str, str]
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    restart_at: float | None = None
+    deaths: int = 0
+    done: int = -1
+    """Trials of the sweep on record when the last one died."""
+    offset: int = 0
+    """Where this process began to write in the log."""
+
+    @property
+    def is_free(self) -> bool:
+        return self.process is None and self.restart_at is None
+
+    def start(self) -> None:
+        self.restart_at = None
+        with self._log() as log:
+            self.offset = log.tell()
+            self.process = subprocess.Popen(
+                self.command,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the launcher, which then asks the workers
+            )
+
+    def _log(self) -> BinaryIO:
+        try:
+            return self.log.open("ab")
+        except OSError as error:
+            raise InputError(f"{self.log}: cannot be written: {error.strerror}") from error
+
+    def restart_when_due(self) -> None:
+        if self.restart_at is not None and time.monotonic() >= self.restart_at:
+            self.start()
+
+    def has_ended(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+    def settle(self, status: SweepStatus) -> None:
+        """Free the place of a process that has ended, or have it start again later.
+
+        `status` was read after it had ended. Raises InputError or TrainingError.
+        """
+        code = self.process.returncode if self.process else 0
+        self.process = None
+        if code == 0 or status.finished or status.state != "open":
+            return
+        self.deaths = 1 if status.done > self.done else self.deaths + 1
+        self.done = status.done
+        if code == InputError.exit_code:
+            raise InputError(self._last_lines(code))
+        if self.deaths >= DEATHS:
+            raise TrainingError(
+                f"a worker ended {DEATHS} times without a result (log: {self.log}): "
+                f"{self._last_lines(code)}"
+            )
+        self.restart_at = time.monotonic() + 2.0 ** (self.deaths - 1)
+
+    def _last_lines(self, code: int) -> str:
+        """Return the error that a worker ended with, or else what it wrote last."""
+        with self.log.open("rb") as log:
+            log.seek(self.offset)
+            lines = log.read().decode(errors="replace").split("\n")
+        written = [line.strip() for line in lines if line.strip()]
+        errors = [line for line in written if line.startswith("error: ")]
+        if errors and code > 0:
+            return errors[-1].removeprefix("error: ")
+        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return "\n  ".join([how, *written[-LAST_LINES:]])
+
+
+def _end(crew: Sequence[_Place]) -> bool:
+    """End all processes: SIGTERM, some seconds to give slots back, then SIGKILL; no zombies.
+
+    Returns whether one had to be killed.
+    """
+    killed = False
+    running = [place.process for place in crew if place.process is not None]
+    for process in running:
+        process.terminate()
+    deadline = time.monotonic() + GRACE
+    for process in running:
+        try:
+            process.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            killed = True
+    return killed

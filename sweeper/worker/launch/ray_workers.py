@@ -1,0 +1,278 @@
+"""Workers on Ray: each is a task, which runs one worker process on the node that it is given.
+
+Ray places the tasks, and starts one again elsewhere when its node dies. How a worker process is
+started, watched and ended is the affair of `launch.local`, on every node as on one machine.
+"""
+
+import os
+import signal
+import socket
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import InputError, Interrupted, StorageError, SweeperError, TrainingError
+from sweeper.store import Store
+from sweeper.types import SweepStatus
+from sweeper.worker.launch import local_workers
+from sweeper.worker.launch.machine import Machine, Share, amounts
+from sweeper.worker.launch.ray_connection import connected
+from sweeper.worker.lease import signals
+from sweeper.worker.outage_notice import patience
+from sweeper.worker.pack_size import SHARED_BY, PackSize
+
+LEAVING = 30.0
+"""Seconds that tasks have to end by themselves once nothing is left to do."""
+PATIENCE = 30.0
+"""Seconds after which it is said that workers have not begun; to start takes some, too."""
+COMMAND = (sys.executable, "-P", "-m", "sweeper", "worker")
+
+_ERRORS = {kind.__name__: kind for kind in (InputError, StorageError, TrainingError)}
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """What a task is to do. It travels as an argument, which Ray shows to nobody."""
+
+    name: str
+    url: str = field(repr=False)
+    share: Share
+    workers: int
+    pack: PackSize
+    data: Path | None
+    artifacts: str | None
+    folder: Path
+    """In which workers run where a node has it: modules of the user's own are found there."""
+    every: float
+    command: tuple[str, ...] | None
+
+
+def run_on_ray(
+    name: str,
+    store: Store,
+    *,
+    share: Share,
+    address: str | None = None,
+    workers: int | None = None,
+    pack: PackSize = "auto",
+    folder: Path | None = None,
+    artifacts: str | None = None,
+    on_status: Callable[[SweepStatus], None] = lambda status: None,
+    on_note: Callable[[str], None] = lambda line: None,
+    every: float = 0.5,
+    command: Sequence[str] | None = None,
+) -> None:
+    """Run workers as tasks of Ray until the sweep is finished or stopped.
+
+    Without an address Ray is started for this, on this machine alone, and ended with it. There are
+    as many workers as there is room for, unless told otherwise. Raises what `run_workers` does,
+    and InputError where there is no Ray, no cluster or no room.
+    """
+    machine = Machine.here()
+    if address is None and not share.fits(machine.cores, machine.gpus):
+        raise InputError(_no_room(share, [(machine.cores, machine.gpus)]))
+    # Outside, since Ray has its own way with SIGTERM; inside, for after it has set that.
+    with signals() as early, connected(address, machine) as ray, signals() as stop:
+        early.check()
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        check_storage(store, nodes)
+        room = [share.fits(*_has(node)) for node in nodes]
+        if not any(room):  # of a cluster that grows, perhaps
+            on_note(f"{_no_room(share, map(_has, nodes))}: waiting for one that has")
+        usual = min(sum(room), store.most_workers or sum(room))
+        errand = Errand(
+            name=name,
+            url=store.url,
+            share=share,
+            workers=workers or max(1, usual),
+            pack=pack,
+            data=None if folder is None else folder.absolute(),
+            artifacts=artifacts,
+            folder=Path.cwd(),
+            every=every,
+            command=None if command is None else tuple(command),
+        )
+        crew = Crew(ray, errand)
+        own = store.another(patience(stop, on_note))
+        waiting = Waiting(errand.workers)
+        until = None
+        try:
+            crew.start()
+            while True:
+                running = crew.settle()
+                status = own.status(name)
+                on_status(status)
+                now = time.monotonic()
+                if status.finished or status.state != "open":
+                    until = until or now + LEAVING
+                elif line := waiting.line(status, running, now):
+                    on_note(line)
+                if not running or (until and now > until):
+                    if status.state == "failed":
+                        raise TrainingError(status.error)
+                    return
+                stop.check()
+                stop.wait(every)
+        finally:
+            crew.end()
+            with suppress(StorageError, Interrupted):
+                own.reap(name)
+            own.close()
+
+
+class Crew:
+    """The tasks of a launch."""
+
+    def __init__(self, ray: Any, errand: Errand) -> None:
+        self._ray, self._errand = ray, errand
+        self._tasks: list[Any] = []
+        self._task = ray.remote(work_on_node).options(
+            name=f"sweeper worker {errand.name}",
+            num_cpus=errand.share.cpus,
+            num_gpus=errand.share.gpus,
+            max_retries=-1,
+            scheduling_strategy="SPREAD",
+        )
+
+    def start(self) -> None:
+        for _ in range(self._errand.workers):
+            self._tasks.append(self._task.remote(self._errand))
+
+    def settle(self) -> int:
+        """Return how many tasks have not ended. Raises the error that one of them reports."""
+        for task in self._wait(0.0):
+            self._tasks.remove(task)
+            try:
+                kind, text = self._ray.get(task)
+            except self._ray.exceptions.RayError as error:
+                lines = str(error).strip().splitlines() or [type(error).__name__]
+                raise TrainingError(f"ray: a task cannot be run: {lines[-1].strip()}") from None
+            if kind in _ERRORS:
+                raise _ERRORS[kind](text)
+            if kind:  # Its node is being emptied; another one may have room.
+                self._tasks.append(self._task.remote(self._errand))
+        return len(self._tasks)
+
+    def end(self) -> None:
+        """End what runs. It is as a Ctrl-C for `run_workers`, which ends its worker; then force."""
+        for force in (False, True):
+            for task in self._tasks:
+                with suppress(Exception):  # one that has ended since, or Ray itself has
+                    self._ray.cancel(task, force=force)
+            for task in self._wait(local_workers.GRACE + 5.0):
+                self._tasks.remove(task)
+
+    def _wait(self, seconds: float) -> list[Any]:
+        if not self._tasks:
+            return []
+        count = len(self._tasks)
+        ended, _ = self._ray.wait(list(self._tasks), num_returns=count, timeout=seconds)
+        return list(ended)
+
+
+class Waiting:
+    """Says, now and then, that workers wait for their place."""
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
+        self._said = workers
+        self._since: float | None = None
+
+    def line(self, status: SweepStatus, running: int, now: float) -> str:
+        """Return what to say now, mostly nothing; `running` tasks have not ended."""
+        placed = sum(worker.alive for worker in status.workers)
+        if placed >= running or placed == self._said:
+            self._since = None
+            return ""
+        if self._since is None:
+            self._since = now
+        if now - self._since < PATIENCE:
+            return ""
+        self._said = placed
+        return f"{placed} of {self._workers} workers have begun, the others start or wait for room"
+
+
+def check_storage(store: Store, nodes: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InputError for a file that not all nodes have."""
+    if not store.url.startswith("sqlite"):
+        return
+    if len(nodes) > 1:
+        what = f"has {len(nodes)} nodes"
+    elif nodes[0]["NodeManagerHostname"] != socket.gethostname():
+        what = "is another"
+    else:
+        return
+    raise InputError(f"storage: SQLite is for one machine, this cluster {what}: use PostgreSQL")
+
+
+def _no_room(share: Share, nodes: Iterable[tuple[float, float]]) -> str:
+    largest = max(nodes, key=lambda has: has[::-1] if share.gpus else has)
+    return f"ray: no node has room for a worker of {share}, the largest has {amounts(*largest)}"
+
+
+def _has(node: Mapping[str, Any]) -> tuple[float, float]:
+    return node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)
+
+
+def work_on_node(errand: Errand) -> tuple[str, str]:
+    """Run one worker on this node until it leaves: the body of a task.
+
+    Returns the name of an error and its text, for errors do not all pickle; else two empty texts.
+    """
+    import ray
+
+    # Ray puts the folder of its driver before all else: see catalogue.folder.
+    sys.path[:] = [entry for entry in sys.path if entry != str(errand.folder)]
+    if threading.current_thread() is threading.main_thread():
+        # Cancelling comes as one; it is ignored where the cluster was started by a script with &.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    with suppress(OSError):
+        os.chdir(errand.folder)
+    try:
+        store = Store(errand.url)
+        try:
+            if store.finished(errand.name) or store.state(errand.name) != "open":
+                return "", ""  # its place came free when the others left
+            local_workers.run_workers(
+                errand.name,
+                store,
+                devices=["cuda" if errand.share.gpus else "cpu"],
+                pack=errand.pack,
+                folder=errand.data,
+                artifacts=errand.artifacts,
+                logs=_logs(ray, errand.name),
+                every=errand.every,
+                command=[*environment(ray, errand), *(errand.command or COMMAND)],
+            )
+        finally:
+            store.close()
+    except SweeperError as error:
+        kinds = [kind for kind in _ERRORS if isinstance(error, _ERRORS[kind])]
+        return (kinds or [Interrupted.__name__])[0], str(error)
+    return "", ""
+
+
+def environment(ray: Any, errand: Errand) -> list[str]:
+    """Return the beginning of a command that tells a worker with how many it shares its device."""
+    number = errand.share.of_a_gpu
+    if not number:
+        mine = ray.get_runtime_context().get_node_id()
+        number = max(errand.share.fits(*_has(n)) for n in ray.nodes() if n["NodeID"] == mine)
+    # `run_workers` knows of its own only. env gives its place to the worker: no process between.
+    return ["env", f"{SHARED_BY}={max(1, min(number, errand.workers))}"]
+
+
+def _logs(ray: Any, name: str) -> Path:
+    """Return a folder for this worker's log: beside Ray's own, which its tools show."""
+    context = ray.get_runtime_context()
+    folder = Path(tempfile.gettempdir())
+    with suppress(AttributeError):  # an older Ray does not tell
+        session = Path(context.get_temp_dir(), context.get_session_name(), "logs")
+        folder = session if session.is_dir() else folder
+    return folder / f"sweeper-{name}-{context.get_task_id()[:16]}"

@@ -1,0 +1,21 @@
+"""A worker waits for a database that is away, says so now and then, and still hears signals."""
+
+from collections.abc import Callable
+
+from sweeper.retry import SERVICE, Patience, saying
+from sweeper.worker.lease import Stop
+
+DEAF = 3.0
+"""Seconds in which even a worker that leaves tries again: what it holds is given back at once."""
+
+
+def patience(stop: Stop, tell: Callable[[str], None]) -> Patience:
+    """Return a patience that raises Interrupted after a signal."""
+    say = saying(tell)
+
+    def waiting(line: str, seconds: float) -> None:
+        if seconds >= DEAF:
+            stop.check()
+        say(line, seconds)
+
+    return Patience(SERVICE, waiting)
