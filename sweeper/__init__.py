@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from sweeper.analysis import Front
     from sweeper.api import confirm, front, run
     from sweeper.config import Sweep
-    from sweeper.config.registry import Formula, Hyper
+    from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
 
 __version__ = "0.1.0"
@@ -18,7 +18,7 @@ __version__ = "0.1.0"
 _HOME = {
     "Formula": "sweeper.config.registry",
     "Front": "sweeper.analysis",
-    "Hyper": "sweeper.config.registry",
+    "Hyperparameter": "sweeper.config.registry",
     "InputError": "sweeper.errors",
     "StorageError": "sweeper.errors",
     "Sweep": "sweeper.config",
@@ -32,7 +32,7 @@ _HOME = {
 __all__ = [
     "Formula",
     "Front",
-    "Hyper",
+    "Hyperparameter",
     "InputError",
     "StorageError",
     "Sweep",

@@ -14,13 +14,13 @@ from sweeper.errors import InputError, choices
 
 if TYPE_CHECKING:
     from sweeper.analysis import Front
-    from sweeper.analysis.confirmation import Confirmed
+    from sweeper.analysis.confirmation import ConfirmedConfig
     from sweeper.config import Sweep
     from sweeper.store import Store
     from sweeper.types import Accuracy, SweepStatus, Track
     from sweeper.worker.pack_size import PackSize
 
-_log = logging.getLogger("sweeper.worker.launch")
+_log = logging.getLogger("sweeper.launch")
 DEFAULT_STORAGE = "sqlite:///sweeper.db"
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
 
@@ -134,7 +134,7 @@ def confirm(
     *,
     seeds: int = 5,
     **options: Any,
-) -> "list[Confirmed]":
+) -> "list[ConfirmedConfig]":
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
     Of each repeat of each arm the best on validation within each size of `targets.nonzero`. Goes
@@ -180,7 +180,7 @@ def _starter(
     on_note: "Callable[[str], None] | None",
 ) -> "Callable[..., None]":
     """Return what starts workers, after a look at what was asked for. Raises InputError."""
-    from sweeper.worker.launch.machine import Machine, Share
+    from sweeper.worker.launch.machine import Machine, WorkerResources
 
     if on == "local":
         if address is not None:
@@ -205,7 +205,7 @@ def _starter(
     ray_connection.check_installed()
     return partial(
         ray_workers.run_on_ray,
-        share=Share(1.0 if cpus is None else cpus, gpus or 0.0),
+        share=WorkerResources(1.0 if cpus is None else cpus, gpus or 0.0),
         address=address,
         workers=workers,
         on_note=on_note or _ignore,
@@ -253,10 +253,10 @@ def logs_folder(name: str) -> Path:
 
 def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) -> "Store":
     """Open a storage; with `on_note`, one that is away is waited for as by a worker."""
-    from sweeper.retry import SERVICE, Patience, saying
+    from sweeper.retry import SERVICE, RetryPolicy, saying
     from sweeper.store import Store
 
-    patience = Patience(SERVICE, saying(on_note)) if on_note else None
+    patience = RetryPolicy(SERVICE, saying(on_note)) if on_note else None
     url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
     return Store(url, patience=patience)
 

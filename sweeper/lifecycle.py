@@ -8,12 +8,12 @@ from typing import Literal
 from uuid import uuid4
 
 from sweeper.analysis import fronts, strength_range
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.config import SUFFIX, Sweep
 from sweeper.errors import InputError, UnknownSweepError
-from sweeper.search import Owner, Search
+from sweeper.search import StudyOwner, SweepStudies
 from sweeper.store import Dump, Store
-from sweeper.types import Fact, Slot
+from sweeper.types import Slot, TrialRecord
 
 LEAVING_SECONDS = 15.0
 """How long `delete` waits for workers that were told to stop."""
@@ -44,7 +44,7 @@ def register(
 def _refuse_others(store: Store, sweep: Sweep) -> None:
     """Raise InputError if Optuna holds others' studies under the names of a sweep."""
     registered = sweep.name in store.names()
-    owner = _owner(store, sweep.name) if registered else Owner(sweep.name, uuid4().hex)
+    owner = _owner(store, sweep.name) if registered else StudyOwner(sweep.name, uuid4().hex)
     try:
         with _searching_as(owner, store, sweep) as search:
             search.refuse_others()
@@ -94,7 +94,7 @@ def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
 
 
 @contextmanager
-def searching(store: Store, sweep: Sweep) -> Iterator[Search]:
+def searching(store: Store, sweep: Sweep) -> Iterator[SweepStudies]:
     """Search a registered sweep in a `with` block; connections are closed at its end.
 
     Raises UnknownSweepError.
@@ -104,8 +104,8 @@ def searching(store: Store, sweep: Sweep) -> Iterator[Search]:
 
 
 @contextmanager
-def _searching_as(owner: Owner, store: Store, sweep: Sweep) -> Iterator[Search]:
-    search = Search(
+def _searching_as(owner: StudyOwner, store: Store, sweep: Sweep) -> Iterator[SweepStudies]:
+    search = SweepStudies(
         store.url, sweep, owner, engine_options=store.engine_options, patience=store.patience
     )
     try:
@@ -114,11 +114,11 @@ def _searching_as(owner: Owner, store: Store, sweep: Sweep) -> Iterator[Search]:
         search.close()
 
 
-def _owner(store: Store, name: str) -> Owner:
-    return Owner(name, store.identity(name))
+def _owner(store: Store, name: str) -> StudyOwner:
+    return StudyOwner(name, store.identity(name))
 
 
-def mend(store: Store, name: str, search: Search | None = None) -> int:
+def mend(store: Store, name: str, search: SweepStudies | None = None) -> int:
     """Free the slots of dead workers, tell what they recorded, fail what they left running.
 
     Returns how many slots were freed. Never touches what a living worker holds.
@@ -152,7 +152,7 @@ def publish(
     *,
     every: float = 10.0,
     force: bool = False,
-    search: Search | None = None,
+    search: SweepStudies | None = None,
 ) -> bool:
     """Renew the figures and the note in the study of the sweep; at most one caller per `every`.
 
@@ -175,7 +175,10 @@ def publish(
 
 
 def _show(
-    store: Store, sweep: Sweep, search: Search, results: Callable[[str], Sequence[Fact]]
+    store: Store,
+    sweep: Sweep,
+    search: SweepStudies,
+    results: Callable[[str], Sequence[TrialRecord]],
 ) -> None:
     """Write the figures and the note of a sweep into its own study."""
     from sweeper.report import optuna_note
@@ -202,10 +205,10 @@ def _show(
 
 
 def _confirmation(
-    store: Store, search: Sweep, sweep: Sweep, results: Callable[[str], Sequence[Fact]]
-) -> Confirmation:
+    store: Store, search: Sweep, sweep: Sweep, results: Callable[[str], Sequence[TrialRecord]]
+) -> ConfirmationResult:
     checks = store.drifts(search.name)
-    return Confirmation.of(search, results(search.name), checks, sweep, results(sweep.name))
+    return ConfirmationResult.of(search, results(search.name), checks, sweep, results(sweep.name))
 
 
 def delete(store: Store, name: str) -> tuple[str, ...]:

@@ -70,14 +70,14 @@ def ignore(line: str, seconds: float) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long to wait, and who is told before each further attempt."""
 
     seconds: float = COMMAND
     waiting: Callable[[str, float], None] = ignore
     """Gets what was said by the database and for how many seconds it has been; may raise."""
 
-    def telling(self, waiting: Callable[[str, float], None]) -> "Patience":
+    def telling(self, waiting: Callable[[str, float], None]) -> "RetryPolicy":
         """Return the same patience, which tells one more."""
 
         def both(line: str, seconds: float) -> None:

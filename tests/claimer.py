@@ -15,16 +15,16 @@ from typing import Any
 import alembic.command  # noqa: F401  # before the fork, so that all begin at the same time
 
 from sweeper.config import Sweep
-from sweeper.store import Outcome, Store
+from sweeper.store import Store, TrialOutcome
 from sweeper.types import (
-    Bracket,
     CurvePoint,
-    Judged,
+    Evaluation,
     LayerCount,
     ProbePoint,
     Provenance,
     Scalar,
     Slot,
+    StrengthRange,
     TrialResult,
 )
 
@@ -40,7 +40,7 @@ PROVENANCE = Provenance(
     data_hash="d" * 64,
     host="node-1",
 )
-NETWORK = Judged(
+NETWORK = Evaluation(
     nonzero=50,
     weights=40,
     biases=10,
@@ -59,7 +59,7 @@ RESULT = TrialResult(
     seconds=0.5,
     pack=1,
 )
-BRACKET = Bracket(
+BRACKET = StrengthRange(
     low=1e-4,
     high=0.1 + 0.2,
     points=(
@@ -81,7 +81,7 @@ def record(
     params: dict[str, Scalar] = dict.fromkeys(sweep.domains(slot.arm), 0.01)
     config = sweep.config(slot.arm, slot.repeat, slot.number, params)
     store.link(worker, {slot: slot.number})
-    store.record(worker, [Outcome(slot, slot.number, params, config, result, PROVENANCE)])
+    store.record(worker, [TrialOutcome(slot, slot.number, params, config, result, PROVENANCE)])
 
 
 def work(url: str, name: str, limit: str) -> list[tuple[str, int, int]]:

@@ -8,16 +8,16 @@ import numpy as np
 from sweeper.config import Sweep
 from sweeper.types import (
     ArmProgress,
-    Bracket,
     CurvePoint,
-    Fact,
-    FoundBracket,
-    Judged,
+    Evaluation,
     LayerCount,
     ProbePoint,
     Provenance,
+    RecordedRange,
     Scalar,
+    StrengthRange,
     SweepStatus,
+    TrialRecord,
     TrialResult,
     TrialState,
 )
@@ -63,11 +63,11 @@ def make_provenance(**changes: Any) -> Provenance:
     return Provenance(**{**usual, **changes})
 
 
-def make_judged(nonzero: int, val: float, test: float | None = None) -> Judged:
+def make_judged(nonzero: int, val: float, test: float | None = None) -> Evaluation:
     """Return a network of `nonzero` parameters, up to 410 of which are biases."""
     biases = min(nonzero, 410)
     layer = LayerCount("fc1", (300, 784), nonzero - biases, TOTAL - 410, biases, 410)
-    return Judged(
+    return Evaluation(
         nonzero=nonzero,
         weights=nonzero - biases,
         biases=biases,
@@ -94,7 +94,7 @@ def make_fact(
     finetuned: Sequence[CurvePoint] = (),
     provenance: Provenance | None = None,
     seconds: float = 10.0,
-) -> Fact:
+) -> TrialRecord:
     """Return one trial on record; `as_trained` is (nonzero, val, test), dense unless given."""
     sweep = sweep or SWEEP
     usual: dict[str, Scalar] = {"strength": 0.003, "density": 0.02}
@@ -113,7 +113,7 @@ def make_fact(
         pack=4,
         finetuned=() if diverged else tuple(finetuned),
     )
-    return Fact(
+    return TrialRecord(
         sweep=sweep.name,
         arm=arm,
         repeat=repeat,
@@ -130,7 +130,7 @@ def make_fact(
 
 def make_bracket(
     arm: str = "l1", parameter: str = "strength", *, reused: bool = False, **changes: Any
-) -> FoundBracket:
+) -> RecordedRange:
     """Return a range from 0.001 to 0.1: 0.0001 does nothing, at 1 the network collapses."""
     points = (
         ProbePoint(0.0, "complete", 0.981, TOTAL, 0.0),
@@ -142,11 +142,11 @@ def make_bracket(
     )
     usual = {"low": 1e-3, "high": 1e-1, "points": points, "seconds": 12.34}
     open_ends = {"open_below": False, "open_above": False}
-    bracket = Bracket(**{**usual, **open_ends, **changes})
-    return FoundBracket(arm, parameter, bracket, make_provenance(), reused)
+    bracket = StrengthRange(**{**usual, **open_ends, **changes})
+    return RecordedRange(arm, parameter, bracket, make_provenance(), reused)
 
 
-def make_facts(sweep: Sweep, seed: int = 0) -> tuple[Fact, ...]:
+def make_facts(sweep: Sweep, seed: int = 0) -> tuple[TrialRecord, ...]:
     """Return a finished sweep of plausible networks: the later the arm, the better its front."""
     rng = np.random.default_rng(seed)
     facts = []
@@ -202,7 +202,7 @@ def make_facts(sweep: Sweep, seed: int = 0) -> tuple[Fact, ...]:
     return tuple(facts)
 
 
-def make_status(sweep: Sweep, facts: Sequence[Fact]) -> SweepStatus:
+def make_status(sweep: Sweep, facts: Sequence[TrialRecord]) -> SweepStatus:
     """Return the progress that a store would report for these facts."""
     arms = []
     for arm in sweep.arms:

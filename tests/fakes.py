@@ -23,11 +23,11 @@ from sqlalchemy.pool import NullPool
 
 from sweeper.config import Sweep
 from sweeper.errors import DataError, SweeperError
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.types import (
     CurvePoint,
-    Judged,
+    Evaluation,
     LayerCount,
     ProbePoint,
     TrialConfig,
@@ -103,10 +103,10 @@ def fake_result(config: TrialConfig, pack: int = 1) -> TrialResult:
     )
 
 
-def judged(weights: int, accuracy: float) -> Judged:
+def judged(weights: int, accuracy: float) -> Evaluation:
     """Return a network of `weights` weights and all biases."""
     layer = LayerCount("fc", (1, TOTAL - BIASES), weights, TOTAL - BIASES, BIASES, BIASES)
-    return Judged(
+    return Evaluation(
         weights + BIASES, weights, BIASES, weights // 2, accuracy, accuracy - 0.01, (layer,)
     )
 
@@ -171,7 +171,7 @@ def study_names(url: str) -> list[str]:
 
 def die(when: str, method: str, times: str = "1") -> None:
     """Have this process killed before or after the so-manieth call of a method."""
-    owner: Any = Store if hasattr(Store, method) else Search
+    owner: Any = Store if hasattr(Store, method) else SweepStudies
     wrapped, calls = getattr(owner, method), 0
 
     def call(*arguments: Any, **named: Any) -> Any:
@@ -240,13 +240,13 @@ def main() -> None:
         die(*options.die.split(","))
     if options.clock:
         set_clock(options.clock)
-    tell = Search.tell
+    tell = SweepStudies.tell
 
     def slowly(*arguments: Any) -> None:
         time.sleep(options.tell)
         tell(*arguments)
 
-    Search.tell = slowly  # type: ignore[method-assign, assignment]
+    SweepStudies.tell = slowly  # type: ignore[method-assign, assignment]
     store = Store(os.environ["SWEEPER_STORAGE"], lease_seconds=options.lease)
     try:
         work(

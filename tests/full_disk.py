@@ -13,7 +13,7 @@ from fakes import small_sweep
 from test_faults import assert_exact, ended, has, registered, workers
 
 from sweeper.errors import StorageError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store
 
 
@@ -46,7 +46,7 @@ def main() -> None:
                 pass
         done = store.status("tiny").done
         # Whoever may wait a moment only is told in one line.
-        said = refused(Store(url, patience=Patience(1.0)))
+        said = refused(Store(url, patience=RetryPolicy(1.0)))
         assert "full" in said, said
         assert "\n" not in said
         out = folder / "report.html"

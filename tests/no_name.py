@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from sweeper.errors import StorageError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store
 
 
@@ -25,12 +25,12 @@ def main(folder: Path, url: str) -> None:
         if len(said) == 3:
             hosts.write_text("127.0.0.1 localhost database-of-sweeper.test\n")
 
-    store = Store(url, patience=Patience(60.0, waiting))
+    store = Store(url, patience=RetryPolicy(60.0, waiting))
     store.upgrade()
     store.close()
     hosts.write_text("127.0.0.1 localhost\n")
     try:
-        Store(url.partition("?")[0], patience=Patience(60.0, waiting)).names()
+        Store(url.partition("?")[0], patience=RetryPolicy(60.0, waiting)).names()
     except StorageError as error:
         if said:
             sys.exit(f"a first contact was waited for: {said}")

@@ -6,10 +6,17 @@ from collections.abc import Sequence
 import torch
 
 from sweeper.config.registry import FORMULAS, METHODS
-from sweeper.training.datasets import Data, Part
-from sweeper.types import MethodConfig, Recipe, Scalar, Term, TrialConfig, TrialResult
+from sweeper.training.datasets import Data, DataSplit
+from sweeper.types import (
+    MethodConfig,
+    PenaltyConfig,
+    Scalar,
+    SharedConfig,
+    TrialConfig,
+    TrialResult,
+)
 
-RECIPE = Recipe(
+RECIPE = SharedConfig(
     model="mlp",
     model_options=(("widths", (24, 12)),),
     dataset="digits",
@@ -45,7 +52,9 @@ def penalty(
 ) -> MethodConfig:
     """Return one penalty; what `hyper` does not name has its default."""
     usual = {key: known.default for key, known in FORMULAS[name].hyper.items()}
-    return MethodConfig((Term(name, way, strength, tuple({**usual, **hyper}.items()), shuffled),))
+    return MethodConfig(
+        (PenaltyConfig(name, way, strength, tuple({**usual, **hyper}.items()), shuffled),)
+    )
 
 
 def method(name: str, strength: float = 0.0, **hyper: Scalar) -> MethodConfig:
@@ -63,7 +72,7 @@ def every_method() -> list[MethodConfig]:
         if name != "none"
     ]
     both = MethodConfig(
-        (Term("l1", "prox", 1e-3), Term("l2", "prox", 1e-3)),
+        (PenaltyConfig("l1", "prox", 1e-3), PenaltyConfig("l2", "prox", 1e-3)),
         "gradual_magnitude",
         hyper=(("begin", 0.2), ("end", 0.8)),
     )
@@ -76,11 +85,13 @@ def every_method() -> list[MethodConfig]:
         penalty("marginal_entropy", "shrink", shuffled=True),
         MethodConfig(
             (
-                Term("l1", "prox", 1e-3, during=(0.0, 0.6)),
-                Term("marginal_entropy", "shrink", 1e-3, (("scaled", True),), during=(0.5, 1.0)),
+                PenaltyConfig("l1", "prox", 1e-3, during=(0.0, 0.6)),
+                PenaltyConfig(
+                    "marginal_entropy", "shrink", 1e-3, (("scaled", True),), during=(0.5, 1.0)
+                ),
             )
         ),
-        MethodConfig((Term("mcp", "loss", 1e-3, (("gamma", 3.0),), ramp=0.5),)),
+        MethodConfig((PenaltyConfig("mcp", "loss", 1e-3, (("gamma", 3.0),), ramp=0.5),)),
     ]
 
 
@@ -92,7 +103,7 @@ def facts(results: Sequence[TrialResult]) -> list[TrialResult]:
 def small_images(count: int = 48, side: int = 28) -> Data:
     """Return random images with random labels."""
     generator = torch.Generator().manual_seed(0)
-    part = Part(
+    part = DataSplit(
         torch.rand(count, 1, side, side, generator=generator),
         torch.randint(0, 10, (count,), generator=generator),
     )

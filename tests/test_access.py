@@ -28,7 +28,7 @@ from sweeper import lifecycle
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import login_attempts, tokens
 from sweeper.dashboard.server.metrics import OWN
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, Token
+from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, AccessToken
 from sweeper.errors import InputError, StorageError
 from sweeper.store import Store
 
@@ -152,7 +152,12 @@ def test_every_route_is_closed_without_the_right_token(kept: Store, closed: str)
     every = every_route(kept)
     assert OPEN.keys() < set(OWN)
     assert {key: ask(closed, *key).status for key in OPEN} == OPEN
-    for headers in ({}, WRONG, PAGE, {"Cookie": f"{Token(TOKEN.encode()).cookie}=9999999999."}):
+    for headers in (
+        {},
+        WRONG,
+        PAGE,
+        {"Cookie": f"{AccessToken(TOKEN.encode()).cookie}=9999999999."},
+    ):
         answers = {(method, path): ask(closed, method, path, headers) for method, path in every}
         assert {key for key, answer in answers.items() if answer.status != 401} == set()
         assert not any("<title>Optuna" in answer.text for answer in answers.values())
@@ -329,7 +334,7 @@ def test_behind_https_the_cookie_is_secure(closed: str, proto: str) -> None:
 def test_a_cookie_that_was_tampered_with_opens_nothing(closed: str) -> None:
     name, _, value = cookie(log_in(closed)).partition("=")
     expiry, number, signature = value.split(".")
-    other = Token(b"another-token-than-this").session()
+    other = AccessToken(b"another-token-than-this").session()
     first = "0" if signature[0] != "0" else "1"
     for bad in (
         f"{int(expiry) + 1}.{number}.{signature}", f"{expiry}.{number}.{first}{signature[1:]}",
@@ -345,8 +350,8 @@ def test_a_cookie_that_was_tampered_with_opens_nothing(closed: str) -> None:
 def test_a_session_outlives_a_restart_but_neither_its_week_nor_its_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    again, another = Token(b"one-token-of-many"), Token(b"another-token-of-many")
-    session = f"{again.cookie}={Token(b'one-token-of-many').session()}"
+    again, another = AccessToken(b"one-token-of-many"), AccessToken(b"another-token-of-many")
+    session = f"{again.cookie}={AccessToken(b'one-token-of-many').session()}"
     assert again.opened_by(session)
     assert not another.opened_by(session.replace(again.cookie, another.cookie))
     # Browsers send the cookies of all ports of a host: two dashboards keep theirs apart.

@@ -18,13 +18,13 @@ from test_worker import assert_exact, claimed, facts, states, wait_for, worker_p
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import Interrupted, StorageError, TrainingError
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.database import Database
 from sweeper.types import TrialConfig, TrialResult
 from sweeper.worker import pack_pipeline
 from sweeper.worker.trainer import Train
-from sweeper.worker.trial_storage import Clerk
+from sweeper.worker.trial_storage import TrialStorage
 from sweeper.worker.worker_loop import work
 
 Log = list[str]
@@ -93,15 +93,15 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
     monkeypatch.setattr(pack_pipeline, "NOTICE_SECONDS", 0.0)
 
     def logged(name: str, word: str) -> None:
-        real, number = getattr(Clerk, name), count(1)
+        real, number = getattr(TrialStorage, name), count(1)
 
-        def do(self: Clerk, *arguments: Any, **options: Any) -> Any:
+        def do(self: TrialStorage, *arguments: Any, **options: Any) -> Any:
             found = real(self, *arguments, **options)
             if found or name == "record":
                 lines.append(f"{word} {next(number)}")
             return found
 
-        monkeypatch.setattr(Clerk, name, do)
+        monkeypatch.setattr(TrialStorage, name, do)
 
     logged("next", "claimed")
     logged("record", "recorded")
@@ -205,8 +205,9 @@ def test_facts_do_not_depend_on_what_is_claimed_ahead(tmp_path: Path, log: Log) 
 # What can go wrong at the desk while something trains, at each of its steps: the first of a kind
 # but for claiming, whose second is the one ahead.
 STEPS: dict[str, tuple[type, int]] = {
-    "claim": (Store, 2), "ask": (Search, 2), "link": (Store, 2),
-    "record": (Store, 1), "tell": (Search, 1), "told": (Store, 1), "publish": (Search, 1),
+    "claim": (Store, 2), "ask": (SweepStudies, 2), "link": (Store, 2),
+    "record": (Store, 1), "tell": (SweepStudies, 1), "told": (Store, 1),
+    "publish": (SweepStudies, 1),
 }  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError
 from sweeper.operations import export
 from sweeper.store import Store
-from sweeper.types import Bracket
+from sweeper.types import StrengthRange
 from sweeper.worker.worker_loop import work
 
 
@@ -182,7 +182,7 @@ def test_another_result_of_a_slot_is_refused_and_nothing_changes(
         lifecycle.restore(other, foreign)
 
 
-def ranged(store: Store, bracket: Bracket) -> None:
+def ranged(store: Store, bracket: StrengthRange) -> None:
     """Register a sweep with ranges as a probe on another processor might have found them."""
     lifecycle.register(store, auto_sweep())
     find_all(store, "tiny", bracket)
@@ -194,7 +194,7 @@ def test_ranges_that_nothing_was_drawn_from_give_way_to_those_of_the_trials(
     sweep = auto_sweep()
     lifecycle.register(store, sweep)
     work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
-    ranged(other, Bracket(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
+    ranged(other, StrengthRange(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
     lifecycle.restore(other, store.dump("tiny"))
     assert other.brackets("tiny") == store.brackets("tiny")
     assert trials(other, sweep) == trials(store, sweep)
@@ -205,7 +205,7 @@ def test_other_ranges_with_trials_in_them_are_refused_and_nothing_changes(
 ) -> None:
     lifecycle.register(store, auto_sweep())
     work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
-    ranged(other, Bracket(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
+    ranged(other, StrengthRange(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
     some(other, auto_sweep(), 4)
     kept, before = other.results("tiny"), other.brackets("tiny")
     said = r"^tiny: l1\.strength of both has another range here .* 0\.01 to 0\.02 instead of .* to "

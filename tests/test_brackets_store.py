@@ -15,7 +15,7 @@ from sweeper.errors import LeaseLost, StorageError
 from sweeper.store import Store
 from sweeper.store.database import Database
 from sweeper.store.storage_url import parse
-from sweeper.types import Bracket, FoundBracket, ProbePoint, ProbeTask
+from sweeper.types import ProbePoint, ProbeTask, RecordedRange, StrengthRange
 
 ARMS: dict[str, Any] = {
     "none": {},
@@ -53,7 +53,7 @@ def claimed(store: Store, worker: str) -> ProbeTask:
     return task
 
 
-def find_all(store: Store, name: str, bracket: Bracket = BRACKET) -> list[tuple[str, str]]:
+def find_all(store: Store, name: str, bracket: StrengthRange = BRACKET) -> list[tuple[str, str]]:
     """Find what is left to find; return what was given out."""
     worker = store.join(name, device="cpu")
     given = []
@@ -104,7 +104,7 @@ def test_a_bracket_comes_back_as_it_was_recorded_in_the_order_of_the_file(store:
     assert [(task.arm, task.parameter) for task in tasks] == PROBES
     first, second, third = store.brackets("tiny")
     # repr tells 1 from 1.0 and True, which are equal.
-    assert repr(first) == repr(FoundBracket("l1", "strength", BRACKET, PROVENANCE, False))
+    assert repr(first) == repr(RecordedRange("l1", "strength", BRACKET, PROVENANCE, False))
     assert (second.parameter, second.bracket.low, second.bracket.open_below) == (
         "l2.strength",
         0.1,

@@ -23,7 +23,7 @@ from sweeper.analysis import strength_range
 from sweeper.analysis.confirmation import confirmation
 from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, dashboard_url, duration
-from sweeper.cli.progress_bars import Progress, progress_line, progress_table, seconds_left
+from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table, seconds_left
 from sweeper.cli.study_file_commands import template
 from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError
@@ -671,7 +671,7 @@ def test_another_range_is_news_where_there_is_no_terminal(
 ) -> None:
     clock = iter(range(0, 100, 6))  # more than QUIET_SECONDS, less than IDLE_SECONDS
     monkeypatch.setattr("sweeper.cli.progress_bars.time.monotonic", lambda: float(next(clock)))
-    with Progress() as shown:
+    with ProgressDisplay() as shown:
         for probed in (0, 0, 1, 1, 2):
             shown.update(replace(progress(0), probes=3, probed=probed))
     lines = capsys.readouterr().out.splitlines()

@@ -24,8 +24,14 @@ from sweeper.errors import InputError, SweeperError
 from sweeper.store import Store
 from sweeper.types import SweepStatus, WorkerStatus
 from sweeper.worker.launch import ray_connection, ray_workers
-from sweeper.worker.launch.machine import Share
-from sweeper.worker.launch.ray_workers import Crew, Errand, Waiting, environment, run_on_ray
+from sweeper.worker.launch.machine import WorkerResources
+from sweeper.worker.launch.ray_workers import (
+    PlacementNotice,
+    RayTask,
+    RayWorkers,
+    environment,
+    run_on_ray,
+)
 
 pytestmark = [
     pytest.mark.slow,
@@ -94,7 +100,7 @@ def name(store: Store) -> Iterator[str]:
 def run(name: str, store: Store, ray_cluster: Any, *options: str, **changes: Any) -> None:
     usual: dict[str, Any] = {
         "address": ray_cluster.address,
-        "share": Share(),
+        "share": WorkerResources(),
         "workers": 2,
         "pack": 2,
         "every": 0.1,
@@ -241,7 +247,7 @@ def test_workers_wait_for_a_node_that_has_room_for_them(
         if status.state == "open":
             store.stop(name)
 
-    share = Share(cpus=3, gpus=0.5)
+    share = WorkerResources(cpus=3, gpus=0.5)
     run(name, store, ray_cluster, share=share, on_status=stop, on_note=notes.append)
     assert notes == [
         "ray: no node has room for a worker of 3 CPUs and 0.5 GPUs, the largest has 2 CPUs: "
@@ -414,13 +420,13 @@ class _Ray:
         return [{"NodeID": name, "Resources": has} for name, has in nodes.items()]
 
 
-def errand(share: Share, workers: int = 2) -> Errand:
-    return Errand("tiny", "", share, workers, 1, None, None, Path(), 0.1, None)
+def errand(share: WorkerResources, workers: int = 2) -> RayTask:
+    return RayTask("tiny", "", share, workers, 1, None, None, Path(), 0.1, None)
 
 
 def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:
     ray = _Ray(("Interrupted", "stopped by SIGTERM"), ("", ""), ("", ""))
-    crew = Crew(ray, errand(Share()))
+    crew = RayWorkers(ray, errand(WorkerResources()))
     crew.start()
     assert crew.settle() == 1
     assert ray.submitted == 3
@@ -430,18 +436,18 @@ def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:
 @pytest.mark.parametrize(
     ("share", "workers", "number"),
     [
-        (Share(1, 1), 64, 1),
-        (Share(1, 0.5), 64, 2),
-        (Share(1, 0.3), 64, 3),
-        (Share(1, 0.3), 2, 2),
-        (Share(1), 64, 8),
-        (Share(1), 2, 2),
-        (Share(3), 64, 2),
-        (Share(9), 64, 1),
+        (WorkerResources(1, 1), 64, 1),
+        (WorkerResources(1, 0.5), 64, 2),
+        (WorkerResources(1, 0.3), 64, 3),
+        (WorkerResources(1, 0.3), 2, 2),
+        (WorkerResources(1), 64, 8),
+        (WorkerResources(1), 2, 2),
+        (WorkerResources(3), 64, 2),
+        (WorkerResources(9), 64, 1),
     ],
 )
 def test_a_worker_is_told_with_how_many_it_shares_the_memory_of_its_device(
-    share: Share, workers: int, number: int
+    share: WorkerResources, workers: int, number: int
 ) -> None:
     told = environment(_Ray(), errand(share, workers))
     assert told == ["env", f"SWEEPER_SHARED_BY={number}"]
@@ -452,7 +458,7 @@ def test_workers_that_wait_for_room_are_told_of_once() -> None:
         worker = WorkerStatus("id", "host", 1, "cpu", True, 0, 0, 0.0)
         return SweepStatus("tiny", "", "open", 0.0, 0.0, (), (worker,) * placed)
 
-    waiting = Waiting(4)
+    waiting = PlacementNotice(4)
     said = {now: waiting.line(status(1 if now < 100 else 3), 4, float(now)) for now in range(300)}
     assert {now: line for now, line in said.items() if line} == {
         30: "1 of 4 workers have begun, the others start or wait for room",

@@ -16,10 +16,10 @@ from sweeper.training.datasets import Data
 from sweeper.training.evaluation import accuracy
 from sweeper.training.pack import train
 from sweeper.training.plain_pytorch import compare
-from sweeper.training.stack import Sink
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stack import GradientBuffer
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import StackedModule
-from sweeper.types import Recipe
+from sweeper.types import SharedConfig
 
 BUILT_IN = {
     "mlp": (("widths", (24, 12)),),
@@ -33,7 +33,7 @@ def _digits() -> Data:
     return datasets.load("digits")
 
 
-def recipe(model: str) -> Recipe:
+def recipe(model: str) -> SharedConfig:
     options = BUILT_IN.get(model, ())
     return dataclasses.replace(RECIPE, model=model, model_options=options, curve=())
 
@@ -50,13 +50,13 @@ def test_a_pack_computes_what_its_modules_do_in_plain_pytorch(
     # Oracle: the module itself, torch.optim's SGD, loss.backward().
     data, known = data_for(model), recipe(model)
     images, labels = data.train.images[:16], data.train.labels[:16]
-    network = Network.of(known, data)
+    network = StackedArchitecture.of(known, data)
     stack = network.init(seeds, known, data)
     runner = network.runner()
     gradients = {name: torch.full_like(value, torch.nan) for name, value in stack.items()}
     before = runner.logits(stack, images).clone()
     for _ in range(2):  # steps
-        runner.backward(stack, images, labels, [Sink(0, len(seeds), gradients, 0.0)])
+        runner.backward(stack, images, labels, [GradientBuffer(0, len(seeds), gradients, 0.0)])
         for name, gradient in gradients.items():
             stack[name].sub_(gradient, alpha=0.2)
     after = runner.logits(stack, images).clone()
@@ -138,14 +138,14 @@ def test_a_network_is_judged_in_its_evaluation_mode_and_trained_in_its_training_
             return found
 
     module = Modes()
-    network = Network(module, models.prunable(module), None)
+    network = StackedArchitecture(module, models.prunable(module), None)
     stack = {name: value.detach()[None].clone() for name, value in module.named_parameters()}
     runner = network.runner()
     assert isinstance(runner, StackedModule)
     into = {name: torch.zeros_like(value) for name, value in stack.items()}
     images, labels = digits.train.images[:4], digits.train.labels[:4]
     accuracy(network, stack, digits.validation, lambda: None)
-    runner.backward(stack, images, labels, [Sink(0, 1, into, 0.0)])
+    runner.backward(stack, images, labels, [GradientBuffer(0, 1, into, 0.0)])
     accuracy(network, stack, digits.validation, lambda: None)
     assert Modes.seen == [False, True, False]
 

@@ -24,7 +24,7 @@ from test_worker import wait_for, worker_process
 
 from sweeper import lifecycle
 from sweeper.analysis.confirmation import (
-    Confirmed,
+    ConfirmedConfig,
     confirmation,
     confirmed,
     continued,
@@ -36,13 +36,13 @@ from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError, SpecError
 from sweeper.store import Store
-from sweeper.types import Fact, Scalar
+from sweeper.types import Scalar, TrialRecord
 from sweeper.worker.worker_loop import work
 
 SIZES = [5000, 20_000, 100_000]
 
 
-def searched(**changes: Any) -> tuple[Sweep, list[Fact]]:
+def searched(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
     """Two repeats of two arms; sizes and accuracies are those of the comments."""
     sweep = make_sweep(
         search={"trials": 2, "repeats": 2},
@@ -62,11 +62,11 @@ def searched(**changes: Any) -> tuple[Sweep, list[Fact]]:
     ]
 
 
-def chosen(sweep: Sweep, facts: list[Fact], **options: Any) -> Sweep:
+def chosen(sweep: Sweep, facts: list[TrialRecord], **options: Any) -> Sweep:
     return confirmation(sweep, make_status(sweep, facts), facts, **options)
 
 
-def trained(sweep: Sweep, accuracy: float = 0.95) -> list[Fact]:
+def trained(sweep: Sweep, accuracy: float = 0.95) -> list[TrialRecord]:
     """Facts of a confirmation, all of one accuracy."""
     found = []
     for arm in sweep.arms:
@@ -199,7 +199,7 @@ def test_means_are_over_seeds_and_a_diverged_one_was_never_right() -> None:
 def test_sizes_at_an_accuracy_are_read_within_each_repeat() -> None:
     sweep, facts = searched()
     again = chosen(sweep, facts, seeds=1)
-    results: list[Fact] = []
+    results: list[TrialRecord] = []
     for repeat, number in again.slots("none"):
         size = {(0, 0): 1000, (0, 2): 100_000, (1, 0): 2000}[repeat, number]
         accuracy = {(0, 0): 0.90, (0, 2): 0.98, (1, 0): 0.97}[repeat, number]
@@ -247,7 +247,7 @@ def finished(store: Store, sweep: Sweep) -> Sweep:
     )
 
 
-def exact(store: Store, sweep: Sweep) -> tuple[Fact, ...]:
+def exact(store: Store, sweep: Sweep) -> tuple[TrialRecord, ...]:
     """Every slot of the confirmation is on record once, and told with its test accuracy."""
     facts = store.results(sweep.name)
     places = [(fact.arm, fact.repeat, fact.slot) for fact in facts]
@@ -352,7 +352,7 @@ def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store
     assert set(map(_place, before)) < set(map(_place, after))
 
 
-def _place(fact: Fact) -> tuple[str, int, int, int, float]:
+def _place(fact: TrialRecord) -> tuple[str, int, int, int, float]:
     return fact.arm, fact.repeat, fact.slot, fact.trial, fact.recorded_at
 
 
@@ -402,7 +402,7 @@ def test_shrinkage_is_what_the_search_promised_too_much() -> None:
     facts = make_facts(sweep)
     again = confirmation(sweep, make_status(sweep, facts), facts)
     found = confirmed(again, trained(again, 0.9), facts)
-    assert all(isinstance(one, Confirmed) for one in found)
+    assert all(isinstance(one, ConfirmedConfig) for one in found)
     assert sum(one.shrinkage("val_accuracy") for one in found) / len(found) > 0.05
     assert {one.repeat for one in found} == {0, 1, 2, 3, 4}
 

@@ -250,7 +250,7 @@ def test_an_address_of_a_unix_socket_is_none(tmp_path: Path) -> None:
     with closing(socket.socket(socket.AF_UNIX)) as listening:
         listening.bind(str(tmp_path / "socket"))
         listening.listen()
-        with connections.Server(listening, app) as server:
+        with connections.HTTPServer(listening, app) as server:
             thread = threading.Thread(target=server.serve)
             thread.start()
             with closing(socket.socket(socket.AF_UNIX)) as line:

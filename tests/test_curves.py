@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from sweeper.training import fine_tuning, pruning, sparse_inference
 from sweeper.training.datasets import Data, load
 from sweeper.training.density_curves import TOGETHER, density_curves
-from sweeper.training.evaluation import Judge
+from sweeper.training.evaluation import Evaluator
 from sweeper.training.pack import nothing, train
-from sweeper.training.sparse_inference import Sparse
+from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import fit
 
 DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35, 0.17, 0.18)
@@ -29,7 +29,7 @@ def digits() -> Data:
     return load("digits")
 
 
-def trained(network: Network, data: Data, pack: int) -> Stack:
+def trained(network: StackedArchitecture, data: Data, pack: int) -> Stack:
     """Return networks that know some of the images, so that accuracies tell networks apart."""
     stack = network.init(range(pack), RECIPE, data)
     images = data.train.images.flatten(1)
@@ -43,7 +43,7 @@ def trained(network: Network, data: Data, pack: int) -> Stack:
     return stack
 
 
-def dense(network: Network, stack: Stack, k: int, density: float) -> Stack:
+def dense(network: StackedArchitecture, stack: Stack, k: int, density: float) -> Stack:
     """Return network k of a stack, pruned as a plain person would do it."""
     flat = torch.cat([stack[name][k].flatten().abs() for name in network.weights])
     keep = max(1, round(density * len(flat)))
@@ -58,10 +58,10 @@ def dense(network: Network, stack: Stack, k: int, density: float) -> Stack:
 
 def test_a_curve_is_that_of_the_pruned_networks(digits: Data) -> None:
     # Oracle: every pruned network by itself, through matrix products.
-    network = Network.of(RECIPE, digits)
+    network = StackedArchitecture.of(RECIPE, digits)
     pack = TOGETHER + 2
     stack = trained(network, digits, pack)
-    judge = Judge(network, digits, nothing)
+    judge = Evaluator(network, digits, nothing)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     found = density_curves(judge, stack, ranked, DENSITIES)
     seen = set()
@@ -90,11 +90,11 @@ def test_a_curve_has_the_same_bits_in_any_pack(digits: Data) -> None:
 def test_curves_of_other_networks_are_judged_whole() -> None:
     data = small_images(20)
     recipe = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     stack = network.init([0, 1], recipe, data)
     assert not sparse_inference.runs(network.layers, stack)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
-    for row in density_curves(Judge(network, data, nothing), stack, ranked, (0.01, 1.0)):
+    for row in density_curves(Evaluator(network, data, nothing), stack, ranked, (0.01, 1.0)):
         assert [point.nonzero for point in row] == sorted(point.nonzero for point in row)
         assert row[1].nonzero == sum(value[0].numel() for value in stack.values())
 
@@ -127,7 +127,7 @@ def test_sparse_networks_give_the_labels_of_dense_ones(
         linear.weight.data, linear.bias.data = weight[0].double(), bias[0].double()
         parts += [linear, nn.ReLU()]
     shown = numbers(images, widths[0])
-    net = Sparse.cut(tuple(names), stack, 0, 0.0)
+    net = SparseMLP.cut(tuple(names), stack, 0, 0.0)
     assert net.nonzero == sum(int(value.count_nonzero()) for value in stack.values())
     guess = nn.Sequential(*parts[:-1])(shown.double()).argmax(1)
     assert net.right(sparse_inference.upright(shown), guess.numpy()) == images
@@ -138,7 +138,7 @@ def test_sparse_networks_give_the_labels_of_dense_ones(
 def test_a_threshold_keeps_what_is_as_large() -> None:
     stack = {"w": torch.tensor([[[0.5, -0.25, 0.25, 0.0, -1.0]]]), "b": torch.tensor([[0.0]])}
     layers = (("w", "b"),)
-    assert [Sparse.cut(layers, stack, 0, least).nonzero for least in (0.0, 0.25, 0.26, 2.0)] == [
+    assert [SparseMLP.cut(layers, stack, 0, least).nonzero for least in (0.0, 0.25, 0.26, 2.0)] == [
         4,
         4,
         2,
@@ -149,7 +149,7 @@ def test_a_threshold_keeps_what_is_as_large() -> None:
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_are_wrong(bad: float) -> None:
     stack = {"w": torch.ones(1, 2, 1), "b": torch.tensor([[0.0, bad]])}
-    net = Sparse.cut((("w", "b"),), stack, 0, 0.0)
+    net = SparseMLP.cut((("w", "b"),), stack, 0, 0.0)
     for label in (0, 1):
         labels = torch.tensor([label]).numpy()
         assert net.right(sparse_inference.upright(torch.ones(1, 1)), labels) == 0

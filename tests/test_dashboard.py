@@ -14,10 +14,10 @@ from factories import make_facts, make_status, make_sweep
 from sweeper.analysis import fronts
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import serve
-from sweeper.dashboard.server.connections import Server
+from sweeper.dashboard.server.connections import HTTPServer
 from sweeper.errors import InputError, StorageError
 from sweeper.report import optuna_note
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.loopback import is_loopback
 
@@ -25,10 +25,10 @@ from sweeper.store.loopback import is_loopback
 @contextmanager
 def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
     """Serve on a free port in a thread; give the URL that was announced."""
-    made: list[Server] = []
+    made: list[HTTPServer] = []
     usual = serve._server
 
-    def remembered(host: str, port: int) -> Server:
+    def remembered(host: str, port: int) -> HTTPServer:
         made.append(usual(host, port))
         return made[-1]
 
@@ -147,7 +147,7 @@ def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_oth
     sweep = make_sweep(search={"trials": 12, "repeats": 3})
     facts = make_facts(sweep)
     found = fronts(facts, sweep)
-    search = Search(empty.url, sweep)
+    search = SweepStudies(empty.url, sweep)
     search.create()
     ids = search.ids(["toy", *sweep.studies()])
     note = optuna_note.note(sweep, make_status(sweep, facts), found, studies=ids)

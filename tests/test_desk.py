@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeper.worker.background_thread import Desk
+from sweeper.worker.background_thread import BackgroundThread
 
 ROOT = Path(__file__).parent.parent
 
@@ -59,7 +59,7 @@ def hold(started: threading.Event, over: threading.Event) -> Callable[[object], 
 
 def test_jobs_are_done_in_their_order_by_one_thread_that_opens_and_closes_the_clerk() -> None:
     diary = Diary()
-    with Desk(diary.open) as desk:
+    with BackgroundThread(diary.open) as desk:
         jobs = [desk.submit(partial(Diary.write, line=str(n))) for n in range(50)]
         assert desk.wait(jobs[-1], unchecked) == "49"
         assert all(job.done() for job in jobs)
@@ -74,7 +74,7 @@ def test_what_a_job_raises_is_raised_where_it_is_waited_for_and_later_jobs_are_d
     error: BaseException,
 ) -> None:
     diary = Diary()
-    with Desk(diary.open) as desk:
+    with BackgroundThread(diary.open) as desk:
         failing = desk.submit(raising(error))
         later = desk.submit(lambda clerk: clerk.write("later"))
         with pytest.raises(type(error)) as waited:
@@ -92,7 +92,7 @@ def test_wait_raises_what_the_check_raises_and_the_job_goes_on() -> None:
         if started.is_set():
             raise TimeoutError("the lease is lost")
 
-    with Desk(Diary().open) as desk:
+    with BackgroundThread(Diary().open) as desk:
         job = desk.submit(hold(started, over))
         with pytest.raises(TimeoutError, match="the lease is lost"):
             desk.wait(job, check)
@@ -102,7 +102,7 @@ def test_wait_raises_what_the_check_raises_and_the_job_goes_on() -> None:
 
 
 def test_what_is_done_is_returned_without_a_look_at_the_check() -> None:
-    with Desk(Diary().open) as desk:
+    with BackgroundThread(Diary().open) as desk:
         job = desk.submit(lambda clerk: clerk.write("done"))
         assert desk.settle([job], 30)
         assert desk.wait(job, lambda: pytest.fail("checked")) == "done"
@@ -116,7 +116,7 @@ def test_waiting_is_counted_however_it_ends_and_settling_is_not() -> None:
         if time.monotonic() > began + 0.15:
             raise TimeoutError
 
-    with Desk(Diary().open) as desk:
+    with BackgroundThread(Diary().open) as desk:
         job = desk.submit(hold(started, over))
         assert not desk.settle([job], 0.05)
         assert desk.waited == 0.0
@@ -136,7 +136,7 @@ def test_cpu_time_is_that_of_the_jobs_also_of_one_that_failed_and_sleep_is_none(
             pass
         raise ValueError
 
-    with Desk(Diary().open) as desk:
+    with BackgroundThread(Diary().open) as desk:
         desk.wait(desk.submit(lambda _: time.sleep(0.3)), unchecked)
         assert desk.cpu_seconds < 0.2
         desk.settle([desk.submit(compute)], 30)
@@ -145,7 +145,7 @@ def test_cpu_time_is_that_of_the_jobs_also_of_one_that_failed_and_sleep_is_none(
 
 def test_settling_takes_no_longer_than_said_and_tells_what_was_over() -> None:
     over, started = threading.Event(), threading.Event()
-    with Desk(Diary().open) as desk:
+    with BackgroundThread(Diary().open) as desk:
         failed = desk.submit(raising(ValueError("no")))
         held = desk.submit(hold(started, over))
         behind = desk.submit(lambda clerk: clerk.write("behind"))
@@ -161,7 +161,7 @@ def test_settling_takes_no_longer_than_said_and_tells_what_was_over() -> None:
 def test_a_job_that_is_cancelled_in_time_is_not_done_and_those_behind_it_are() -> None:
     over, started = threading.Event(), threading.Event()
     diary = Diary()
-    with Desk(diary.open) as desk:
+    with BackgroundThread(diary.open) as desk:
         held = desk.submit(hold(started, over))
         dropped = desk.submit(lambda clerk: clerk.write("dropped"))
         behind = desk.submit(lambda clerk: clerk.write("behind"))
@@ -184,7 +184,7 @@ def test_a_clerk_that_cannot_be_opened_fails_every_job_and_nobody_waits_for_ever
         raise OSError("no such database")
         yield Diary()
 
-    with Desk(closed) as desk:
+    with BackgroundThread(closed) as desk:
         for _ in range(3):
             with pytest.raises(OSError, match="no such database"):
                 desk.wait(desk.submit(lambda clerk: clerk.write("never")), patience(20))

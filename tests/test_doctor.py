@@ -25,7 +25,7 @@ from sweeper.kernels import jit_cache
 from sweeper.kernels.jit_cache import LoopCache
 from sweeper.operations.doctor import Finding, diagnosis, examine_machine, storage_checks
 from sweeper.store import Store, filesystem
-from sweeper.store.diagnostics import Health, Link, Server
+from sweeper.store.diagnostics import DatabaseServer, ServerLink, StorageDiagnostics
 
 Doctor = Callable[..., tuple[int, dict[str, Any]]]
 
@@ -253,7 +253,7 @@ def test_a_check_that_raises_stops_no_other_and_tells_no_password(
     def broken(*_: object, **__: object) -> float:
         raise RuntimeError("with geheim")
 
-    monkeypatch.setattr(Health, "read_seconds", broken)
+    monkeypatch.setattr(StorageDiagnostics, "read_seconds", broken)
     monkeypatch.setattr("sweeper.worker.cgroups.memory", broken)
     code, found = doctor(role)
     assert code == 1
@@ -322,9 +322,9 @@ def test_an_old_server_is_told() -> None:
         ("SQLite", (3, 34, 1), False),
         ("SQLite", (3, 35), True),
     ):
-        found = diagnosis.server(Server(product, version))
+        found = diagnosis.server(DatabaseServer(product, version))
         assert found.state == ("ok" if fits else "wrong"), found
-    assert diagnosis.server(Server("MySQL", (5, 7))).todo == "use MySQL 8 or newer"
+    assert diagnosis.server(DatabaseServer("MySQL", (5, 7))).todo == "use MySQL 8 or newer"
 
 
 @pytest.mark.parametrize(
@@ -339,7 +339,7 @@ def test_an_old_server_is_told() -> None:
 def test_a_password_that_travels_unencrypted_is_told(
     here: bool, encrypted: bool, password: bool, state: str
 ) -> None:
-    assert diagnosis.encryption(Link(here, encrypted, password)).state == state
+    assert diagnosis.encryption(ServerLink(here, encrypted, password)).state == state
 
 
 @pytest.mark.postgres
@@ -358,7 +358,7 @@ def test_only_addresses_of_this_machine_are_here(
         with monkeypatch.context() as patch:
             if url != postgres_url:
                 patch.setattr(store._database, "read", lambda ask: False)
-            assert store.health().link() == Link(here, False, "geheim" in url)
+            assert store.health().link() == ServerLink(here, False, "geheim" in url)
         store.close()
 
 

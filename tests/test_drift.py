@@ -13,14 +13,20 @@ from fakes import fake_train, small_sweep
 from test_report import readable
 
 from sweeper import lifecycle
-from sweeper.analysis.reproducibility import TOLERANCE, Kind, drifts, refusals, remarks
+from sweeper.analysis.reproducibility import TOLERANCE, Platform, drifts, refusals, remarks
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.operations.reproduce import redo
 from sweeper.report.html_page import page
 from sweeper.store import Store
-from sweeper.types import DriftCheck, Fact, Redone, TrialConfig, TrialResult
+from sweeper.types import (
+    ReproducibilityCheck,
+    RetrainedTrial,
+    TrialConfig,
+    TrialRecord,
+    TrialResult,
+)
 from sweeper.worker import provenance
 from sweeper.worker.worker_loop import work
 
@@ -28,7 +34,7 @@ CUDA = make_provenance(device="cuda", processor="Some GPU")
 OLD = make_provenance(torch="2.14.0")
 
 
-def mixed(cuda: int = 10, old: int = 0) -> tuple[Sweep, list[Fact]]:
+def mixed(cuda: int = 10, old: int = 0) -> tuple[Sweep, list[TrialRecord]]:
     """A finished sweep, the last trials of which come from other machines."""
     sweep = make_sweep(search={"trials": 20})
     facts = [
@@ -43,14 +49,16 @@ def mixed(cuda: int = 10, old: int = 0) -> tuple[Sweep, list[Fact]]:
     return sweep, facts
 
 
-def again(facts: Sequence[Fact], *differences: float, on: Any = None) -> DriftCheck:
+def again(
+    facts: Sequence[TrialRecord], *differences: float, on: Any = None
+) -> ReproducibilityCheck:
     """The first facts of another kind than `on` trained again there."""
     here = on or make_provenance()
     foreign = [fact for fact in facts if fact.provenance != here]
-    return DriftCheck(
+    return ReproducibilityCheck(
         here,
         tuple(
-            Redone(fact.arm, fact.repeat, fact.slot, "complete", 4000, 0.97 + difference)
+            RetrainedTrial(fact.arm, fact.repeat, fact.slot, "complete", 4000, 0.97 + difference)
             for fact, difference in zip(foreign, differences, strict=False)
         ),
     )
@@ -129,7 +137,7 @@ def test_checks_that_disagree_stand_apart() -> None:
     # Oracle: what was put in, each check for itself.
     assert [batch.n for batch in found.batches] == [5, 5]
     put_in = [np.mean(STEADY[:5]) + 0.0008, np.mean(STEADY[:5]) - 0.0008]
-    sign = 1 if found.other == Kind.of(make_provenance()) else -1
+    sign = 1 if found.other == Platform.of(make_provenance()) else -1
     assert [sign * batch.center for batch in found.batches] == pytest.approx(put_in)
     assert re.search(r", n = 10\), by check [+-]0\.\d\d \(.*n = 5\), [+-]0\.\d\d \(", found.text)
     (alone,) = drifts(facts, [first])
@@ -229,10 +237,10 @@ def test_without_trials_of_others_there_is_nothing_to_check(
 def test_kinds_are_what_results_may_depend_on() -> None:
     usual = partial(make_provenance)
     same = [usual(host="other"), usual(git_commit="f" * 40), usual(python="3.12.1")]
-    assert {Kind.of(one) for one in same} == {Kind.of(usual())}
+    assert {Platform.of(one) for one in same} == {Platform.of(usual())}
     others = [usual(device="cuda"), usual(processor="B"), usual(torch="2.1"), usual(sweeper="9")]
-    assert len({Kind.of(one) for one in others} | {Kind.of(usual())}) == 5
-    assert str(Kind.of(usual(processor=""))) == "cpu, torch 2.15.0, sweeper 0.1.0"
+    assert len({Platform.of(one) for one in others} | {Platform.of(usual())}) == 5
+    assert str(Platform.of(usual(processor=""))) == "cpu, torch 2.15.0, sweeper 0.1.0"
 
 
 def test_a_difference_that_is_rounded_to_nothing_has_no_minus_sign() -> None:

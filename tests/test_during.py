@@ -20,7 +20,7 @@ from sweeper.training import methods
 from sweeper.training.datasets import Data, load
 from sweeper.training.pack import train
 from sweeper.training.penalties import share_of
-from sweeper.types import MethodConfig, Term
+from sweeper.types import MethodConfig, PenaltyConfig
 
 WAYS = {"loss": "hoyer", "decoupled": "log_sum", "shrink": "marginal_entropy", "prox": "l_half"}
 
@@ -40,7 +40,7 @@ def test_a_share_is_0_outside_and_rises_to_1_within(
     steps: int, begin: int, length: int, ramp: float, rises: bool
 ) -> None:
     during = begin / 100, min(begin + length, 100) / 100
-    term = Term("l1", "prox", 1.0, during=during, ramp=ramp if rises else 0.0)
+    term = PenaltyConfig("l1", "prox", 1.0, during=during, ramp=ramp if rises else 0.0)
     shares = [share_of(term, step, steps) for step in range(steps)]
     inside = [during[0] * steps <= step < during[1] * steps for step in range(steps)]
     assert [share > 0 for share in shares] == inside
@@ -55,7 +55,7 @@ def test_a_share_is_0_outside_and_rises_to_1_within(
 
 
 def test_one_that_rises_all_the_time_does_so_in_equal_parts() -> None:
-    term = Term("l1", "prox", 1.0, during=(0.5, 1.0), ramp=1.0)
+    term = PenaltyConfig("l1", "prox", 1.0, during=(0.5, 1.0), ramp=1.0)
     assert [share_of(term, step, 8) for step in range(8)] == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0]
 
 

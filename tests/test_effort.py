@@ -13,7 +13,7 @@ from sweeper.analysis.tuning_effort import TOLERANCE, efforts, reaching, toleran
 from sweeper.config import Sweep
 from sweeper.plots import draw, effort_view
 from sweeper.report.html_page import page
-from sweeper.types import Fact
+from sweeper.types import TrialRecord
 
 
 def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
@@ -50,7 +50,7 @@ def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
     assert math.isnan(efforts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1, 1))
 
 
-def trials(*some: tuple[float, int, float], sweep: Sweep, **changes: Any) -> list[Fact]:
+def trials(*some: tuple[float, int, float], sweep: Sweep, **changes: Any) -> list[TrialRecord]:
     return [
         make_fact(
             sweep=sweep, slot=slot, nonzero=size, val=val, params={"strength": strength}, **changes

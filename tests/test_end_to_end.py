@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sweeper.store import Store
-from sweeper.types import Fact
+from sweeper.types import TrialRecord
 
 STUDY = """
 name: tiny
@@ -52,7 +52,7 @@ def finish(process: "subprocess.Popen[str]") -> str:
     return out
 
 
-def facts(folder: Path, url: str | None = None) -> list[Fact]:
+def facts(folder: Path, url: str | None = None) -> list[TrialRecord]:
     """What counts of every fact: not the clock, the company or the number of the trial."""
     store = Store(url or f"sqlite:///{folder}/sweeper.db")
     try:
@@ -62,7 +62,7 @@ def facts(folder: Path, url: str | None = None) -> list[Fact]:
     return [_timeless(fact) for fact in found]
 
 
-def _timeless(fact: Fact) -> Fact:
+def _timeless(fact: TrialRecord) -> TrialRecord:
     changes: dict[str, Any] = {
         "result": dataclasses.replace(fact.result, seconds=0.0, pack=0),
         "provenance": dataclasses.replace(fact.provenance, threads=0),

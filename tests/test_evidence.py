@@ -13,9 +13,9 @@ import torch
 from test_readme import README, ROOT
 
 from sweeper.analysis import confirmation, family_comparison, fronts
-from sweeper.analysis.conclusion import Confirmation
-from sweeper.analysis.confirmation import Level
-from sweeper.analysis.family_comparison import Versus, sentence, versus
+from sweeper.analysis.conclusion import ConfirmationResult
+from sweeper.analysis.confirmation import SizeAtAccuracy
+from sweeper.analysis.family_comparison import FamilyComparison, sentence, versus
 from sweeper.analysis.reproducibility import drifts
 from sweeper.analysis.tuning_effort import reaching
 from sweeper.config import SUFFIX, Sweep
@@ -55,7 +55,7 @@ def loaded(name: str, folder: Path) -> Iterator[Store]:
 
 
 @pytest.fixture(scope="module")
-def again(store: Store, name: str) -> Confirmation:
+def again(store: Store, name: str) -> ConfirmationResult:
     found = confirmation_of(store, name, store.results(name))
     assert found is not None
     return found
@@ -73,7 +73,7 @@ def _cells(line: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def _size(at: Level) -> str:
+def _size(at: SizeAtAccuracy) -> str:
     if at.estimate:
         ends = at.estimate.low, at.estimate.high
         return f"{at.estimate.center:,.0f} ({ends[0]:,.0f} to {ends[1]:,.0f})"
@@ -82,7 +82,7 @@ def _size(at: Level) -> str:
     return f"in {at.reached} repeat{'s' * (at.reached > 1)}" if at.reached else "–"
 
 
-def _ratio(row: Versus | None) -> str:
+def _ratio(row: FamilyComparison | None) -> str:
     if row is None:
         return "not reached"
     if row.ratio:
@@ -98,7 +98,7 @@ def test_the_results_are_those_of_the_study_file(name: str) -> None:
 
 
 def test_readme_quotes_the_answer_and_its_budget(
-    store: Store, again: Confirmation, name: str
+    store: Store, again: ConfirmationResult, name: str
 ) -> None:
     assert again.done == again.budget
     found = sentence(versus(again.sweep, again.found))
@@ -146,7 +146,7 @@ def test_readme_says_how_many_trials_of_larger_networks_collapsed(tmp_path: Path
     ) in TEXT
 
 
-def test_readmes_table_holds_the_sizes(again: Confirmation, name: str) -> None:
+def test_readmes_table_holds_the_sizes(again: ConfirmationResult, name: str) -> None:
     shown = table(name)
     targets = again.sweep.targets.accuracy
     head = shown.pop("nonzero parameters at a test accuracy, 95 % interval over 5 repeats")
@@ -170,7 +170,7 @@ RATIOS = {
 NUMBER_WORDS = {12: "twelve", 13: "thirteen", 14: "fourteen"}
 
 
-def _under_one(row: Versus) -> bool:
+def _under_one(row: FamilyComparison) -> bool:
     if row.ratio:
         return row.ratio.high is not None and row.ratio.high < 1
     return row.bound is not None and row.bound.side == "at most"
@@ -289,7 +289,7 @@ def test_readme_says_how_the_second_sweeps_arms_were_picked(tmp_path: Path) -> N
 
 def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
     """The smaller two accuracies are answered by the first sweep, the larger two by the second."""
-    rows: dict[tuple[str, str, float], Versus] = {}
+    rows: dict[tuple[str, str, float], FamilyComparison] = {}
     for name, accuracies in ((MAIN, (0.97, 0.975)), (LARGE, (0.98, 0.982))):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
@@ -318,7 +318,7 @@ def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
 
 
 def test_readmes_figure_is_drawn_from_the_facts(
-    store: Store, again: Confirmation, name: str
+    store: Store, again: ConfirmationResult, name: str
 ) -> None:
     [path] = re.findall(rf"\((studies/results/{name}/\w+\.svg)\)", README)
     views = figures(store.sweep(name), store.results(name), again)

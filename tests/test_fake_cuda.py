@@ -20,16 +20,16 @@ from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 from sweeper.training import cuda_graphs, largest_pack, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
-from sweeper.training.datasets import Data, Part, load
+from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.determinism import numerics
-from sweeper.training.methods import Setting, make
-from sweeper.training.optimizers import Span
+from sweeper.training.methods import TrainingContext, make
+from sweeper.training.optimizers import ParameterSpan
 from sweeper.training.pack import train
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.strength_probe import probe
-from sweeper.training.training_loop import Slice, Stepper
-from sweeper.types import MethodConfig, Recipe
+from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.types import MethodConfig, SharedConfig
 
 STEPS = WARM_UP + 2
 STRENGTH = 0.03
@@ -160,7 +160,7 @@ def digits() -> Data:
 
 def moved(data: Data, device: str = "cuda") -> Data:
     train, validation, test = (
-        Part(part.images.to(device), part.labels.to(device))
+        DataSplit(part.images.to(device), part.labels.to(device))
         for part in (data.train, data.validation, data.test)
     )
     return dataclasses.replace(data, train=train, validation=validation, test=test)
@@ -171,12 +171,12 @@ def trained(
     data: Data,
     optimizer: str,
     momenta: Sequence[float] = (0.9, 0.8),
-    recipe: Recipe = RECIPE,
+    recipe: SharedConfig = RECIPE,
 ) -> Stack:
     """Return networks after some steps, one for each momentum and as many for each method."""
     device, pack = data.device, len(momenta)
     each = pack // len(chosen)
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     stack = network.init(range(pack), recipe, data)
     own = optimizers.make(
         optimizer,
@@ -184,9 +184,9 @@ def trained(
         torch.full((pack,), 0.01, device=device),
     )
     density = torch.full((pack,), 0.3, dtype=torch.float64, device=device)
-    setting = Setting(tuple(range(pack)), 0, density, STEPS)
+    setting = TrainingContext(tuple(range(pack)), 0, density, STEPS)
     slices = tuple(
-        Slice(
+        NetworkSlice(
             k * each,
             (k + 1) * each,
             make([config(i, one, recipe=recipe) for i in range(each)], device),
@@ -293,7 +293,7 @@ def test_many_runs_of_momenta_are_taken_at_once_on_a_gpu(momenta: list[float], s
     with gpu():
         optimizer = optimizers.make("sgd", torch.tensor(momenta, device="cuda"))
         stack = {"weight": torch.zeros(pack, 2, 2, device="cuda")}
-        found = optimizer.bind(stack, [Span(0, pack)])
+        found = optimizer.bind(stack, [ParameterSpan(0, pack)])
         assert len(found) == sinks
         where = [(sink.start, sink.stop) for sink in found]
     assert [start for start, _ in where] == [0, *(stop for _, stop in where[:-1])]

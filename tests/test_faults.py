@@ -18,7 +18,7 @@ from proxy import Proxy
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import StorageError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store, database
 
 FAKES = Path(__file__).with_name("fakes.py")
@@ -198,7 +198,7 @@ def test_a_worker_stopped_past_its_lease_and_continued_drops_what_is_others(
     sweep = small_sweep(search={"trials": 6, "in_flight": 2})
     lifecycle.register(store, sweep)
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.5)
-    brief = Store(store.url, patience=Patience(0.2))
+    brief = Store(store.url, patience=RetryPolicy(0.2))
     with workers(store.url, 1, "--delay", "1") as (slow,):
         wait_for(lambda: store.status("tiny").done >= 2, 60)
         freeze(slow.pid, brief)

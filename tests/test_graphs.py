@@ -18,12 +18,12 @@ from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
 from sweeper.training.datasets import Data, load
 from sweeper.training.determinism import numerics
-from sweeper.training.methods import Setting, make
+from sweeper.training.methods import TrainingContext, make
 from sweeper.training.penalties import penalties
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Schedule, Slice, Stepper
-from sweeper.types import MethodConfig, Recipe
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Schedule, Stepper
+from sweeper.types import MethodConfig, SharedConfig
 
 LENET_5 = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
 PACK = 2
@@ -39,22 +39,24 @@ def _stepper(
     data: Data,
     optimizer: str = "sgd",
     dtype: torch.dtype = torch.float32,
-    recipe: Recipe = RECIPE,
+    recipe: SharedConfig = RECIPE,
 ) -> tuple[Stepper, Stack]:
     """Return networks in training, one for each method, and their weights."""
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     pack = len(chosen)
     stack = {n: v.to(dtype) for n, v in network.init(range(pack), recipe, data).items()}
     own = optimizers.make(optimizer, torch.full((pack,), 0.9, dtype=dtype))
-    setting = Setting(tuple(range(pack)), 0, torch.full((pack,), 0.1, dtype=torch.float64), 30)
+    setting = TrainingContext(
+        tuple(range(pack)), 0, torch.full((pack,), 0.1, dtype=torch.float64), 30
+    )
     slices = tuple(
-        Slice(k, k + 1, make([config(k, one, recipe=recipe)], data.device))
+        NetworkSlice(k, k + 1, make([config(k, one, recipe=recipe)], data.device))
         for k, one in enumerate(chosen)
     )
     return Stepper(network, stack, own, slices, setting), stack
 
 
-class Asked(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class AskedTrial(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes what would make a host wait for its device, or send it a tensor."""
 
     _WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "lift_fresh")
@@ -77,7 +79,7 @@ def _asked(stepper: Stepper, data: Data, dtype: torch.dtype) -> list[str]:
     now = torch.full((PACK,), 0.01, dtype=dtype)
     for _ in range(2):
         stepper.begin(images, labels, now, 1.0)
-    asked = Asked()
+    asked = AskedTrial()
     with asked:
         stepper.begin(images, labels, now, 1.0)
     return asked.found
@@ -97,7 +99,7 @@ def test_a_step_asks_the_device_nothing(digits: Data, optimizer: str) -> None:
 
 def test_what_is_noted_would_be_seen() -> None:
     weight = torch.ones(3)
-    asked = Asked()
+    asked = AskedTrial()
     with asked:
         float(weight.sum())
         torch.tensor([1.0])

@@ -84,7 +84,7 @@ def test_an_address_is_the_peer_or_what_the_outermost_proxy_saw(
 
 
 def test_a_million_addresses_that_guess_take_little_memory_and_forget_nobody_at_work() -> None:
-    seen = login_attempts.Guesses()
+    seen = login_attempts.LoginAttempts()
     for number in range(1_000_000):
         seen.wrong(f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::/64")
         assert len(seen) <= login_attempts.ADDRESSES

@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sweeper.dashboard.sweeps.response_cache import MOST, Body, Kept
+from sweeper.dashboard.sweeps.response_cache import MOST, ResponseBody, ResponseCache
 from sweeper.errors import UnknownSweepError
 
 
 def test_many_who_ask_at_once_cost_as_much_as_one() -> None:
-    kept, made = Kept(), []
+    kept, made = ResponseCache(), []
     start = threading.Barrier(16)
 
     def make() -> bytes:
@@ -32,7 +32,7 @@ def test_many_who_ask_at_once_cost_as_much_as_one() -> None:
 
 def test_what_is_recent_is_never_older_than_it_says() -> None:
     now = [0.0]
-    kept, made = Kept(lambda: now[0]), iter(range(9))
+    kept, made = ResponseCache(lambda: now[0]), iter(range(9))
 
     def make() -> bytes:
         now[0] += 0.7  # seconds that reading takes
@@ -46,21 +46,21 @@ def test_what_is_recent_is_never_older_than_it_says() -> None:
 
 
 def test_the_cache_does_not_grow_for_ever() -> None:
-    kept = Kept()
+    kept = ResponseCache()
     for number in range(2 * MOST):
         kept.get(f"key {number}", "", lambda: b"x")
     assert len(kept._entries) == len(kept._making) == MOST
 
 
 def test_answers_are_packed_for_those_who_can_unpack() -> None:
-    body = Body.of(b"x" * 5000)
+    body = ResponseBody.of(b"x" * 5000)
     assert body.packed is not None
     assert len(body.packed) < 100
-    assert Body.of(b"x").packed is None
+    assert ResponseBody.of(b"x").packed is None
 
 
 def test_those_who_wait_for_a_slow_answer_share_it() -> None:
-    kept, made, start = Kept(), [], threading.Barrier(6)
+    kept, made, start = ResponseCache(), [], threading.Barrier(6)
 
     def make() -> bytes:
         made.append(0)
@@ -77,7 +77,7 @@ def test_those_who_wait_for_a_slow_answer_share_it() -> None:
 
 
 def test_names_that_are_none_leave_nothing_behind() -> None:
-    kept = Kept()
+    kept = ResponseCache()
 
     def fail() -> bytes:
         raise UnknownSweepError("no such sweep")
@@ -90,7 +90,7 @@ def test_names_that_are_none_leave_nothing_behind() -> None:
 
 def test_large_answers_make_room_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sweeper.dashboard.sweeps.response_cache.ROOM", 10_000)
-    kept = Kept()
+    kept = ResponseCache()
     for number in range(50):
         content = random.Random(number).randbytes(1000)
         kept.get(f"key {number % 30}", str(number), lambda content=content: content)  # type: ignore[misc]

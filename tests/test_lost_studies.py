@@ -14,10 +14,10 @@ from optuna.artifacts.exceptions import ArtifactNotFound
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import StorageError, UnknownSweepError
-from sweeper.search import Search, artifacts
+from sweeper.search import SweepStudies, artifacts
 from sweeper.store import Store
 from sweeper.types import TrialConfig, TrialResult
-from sweeper.worker.trial_storage import Clerk, Pack
+from sweeper.worker.trial_storage import Pack, TrialStorage
 from sweeper.worker.worker_loop import work
 
 ONE = {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}}
@@ -27,7 +27,7 @@ def deleted(store: Store, name: str) -> None:
     optuna.delete_study(study_name=name, storage=optuna_storage(store.url))
 
 
-def claimed(clerk: Clerk, worker: str) -> Pack:
+def claimed(clerk: TrialStorage, worker: str) -> Pack:
     found = clerk.next(worker, 3, "cpu", lambda: None)
     assert isinstance(found, tuple)
     return found
@@ -43,7 +43,10 @@ def test_numbers_of_trials_in_training_are_not_given_out_again(store: Store) -> 
     lifecycle.register(store, sweep)
     here, there = (store.join("tiny", device="cpu") for _ in range(2))
     origin, never = make_provenance(), threading.Event()
-    with Clerk.open(store, sweep, never) as one, Clerk.open(store, sweep, never) as other:
+    with (
+        TrialStorage.open(store, sweep, never) as one,
+        TrialStorage.open(store, sweep, never) as other,
+    ):
         first = claimed(one, here)
         one.record(here, first, results(first), origin)
         training = claimed(one, here)
@@ -145,12 +148,12 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
     worker = store.join("tiny", device="cpu")
     monkeypatch.setattr("sweeper.search.studies.artifact_store", lambda place, **_: Refusing())
     said = r"^artifacts: Denied: An error occurred \(AccessDenied\) when calling PutObject$"
-    with Clerk.open(store, sweep, threading.Event(), str(tmp_path)) as clerk:
+    with TrialStorage.open(store, sweep, threading.Event(), str(tmp_path)) as clerk:
         pack = claimed(clerk, worker)
         with pytest.raises(StorageError, match=said):
             clerk.record(worker, pack, results(pack), make_provenance(), {0: b"network"})
     with pytest.raises(StorageError, match=said):
-        artifacts.put(Refusing(), artifacts.Kept("id", "n.safetensors", "x/y", b""))
+        artifacts.put(Refusing(), artifacts.Artifact("id", "n.safetensors", "x/y", b""))
 
 
 def test_what_the_desk_cannot_do_is_not_booked_as_a_failure_of_training(
@@ -158,10 +161,10 @@ def test_what_the_desk_cannot_do_is_not_booked_as_a_failure_of_training(
 ) -> None:
     lifecycle.register(store, small_sweep(arms=ONE))
 
-    def broken(self: Search, *arguments: Any) -> None:
+    def broken(self: SweepStudies, *arguments: Any) -> None:
         raise RuntimeError("no such thing")
 
-    monkeypatch.setattr(Search, "publish", broken)
+    monkeypatch.setattr(SweepStudies, "publish", broken)
     with pytest.raises(RuntimeError, match="no such thing"):
         work("tiny", store, pack=2, train=meanwhile({}, delay=0.5))
     (arm,) = store.status("tiny").arms

@@ -11,7 +11,7 @@ import torch
 
 from sweeper.errors import InputError
 from sweeper.worker import cgroups, devices, provenance
-from sweeper.worker.launch.machine import MOST, Machine, Share, cores, gpus
+from sweeper.worker.launch.machine import MOST, Machine, WorkerResources, cores, gpus
 
 Tree = Callable[[dict[str, str]], Path]
 GIB = 2**30
@@ -372,15 +372,15 @@ def test_shares_that_cannot_be_had_are_refused(
 @pytest.mark.parametrize(
     ("share", "cpus", "gpus", "workers"),
     [
-        (Share(), 2.5, 0, 2),
-        (Share(0.1), 0.3, 0, 3),
-        (Share(1, 0.5), 8, 1.9, 2),  # a worker has its part of one GPU
-        (Share(1, 0.6), 8, 2, 2),
-        (Share(1, 1), 1, 8, 1),
-        (Share(1, 1), 8, 0, 0),
+        (WorkerResources(), 2.5, 0, 2),
+        (WorkerResources(0.1), 0.3, 0, 3),
+        (WorkerResources(1, 0.5), 8, 1.9, 2),  # a worker has its part of one GPU
+        (WorkerResources(1, 0.6), 8, 2, 2),
+        (WorkerResources(1, 1), 1, 8, 1),
+        (WorkerResources(1, 1), 8, 0, 0),
     ],
 )
-def test_room_of_a_node(share: Share, cpus: float, gpus: float, workers: int) -> None:
+def test_room_of_a_node(share: WorkerResources, cpus: float, gpus: float, workers: int) -> None:
     assert share.fits(cpus, gpus) == workers
 
 

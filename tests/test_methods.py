@@ -16,11 +16,11 @@ from sweeper.config import derive_seed
 from sweeper.config.registry import METHODS, count_parameters
 from sweeper.config.registry.model_entries import DATASETS
 from sweeper.training import methods, models, optimizers
-from sweeper.training.datasets import Data, Part, load
+from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.hard_concrete import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
-from sweeper.training.methods import Setting
+from sweeper.training.methods import TrainingContext
 from sweeper.training.pack import train
-from sweeper.training.penalties import Order, Penalties
+from sweeper.training.penalties import Penalties, Permutation
 from sweeper.training.pruning_schedules import (
     CUTS,
     Cut,
@@ -28,10 +28,10 @@ from sweeper.training.pruning_schedules import (
     IterativeMagnitude,
     Pruner,
 )
-from sweeper.training.small_dense import Narrow, widths
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Slice, Stepper
-from sweeper.types import MethodConfig, Term, TrialResult
+from sweeper.training.small_dense import SmallDense, widths
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.types import MethodConfig, PenaltyConfig, TrialResult
 
 LONG = dataclasses.replace(RECIPE, epochs=12, finetune_epochs=4)
 WEIGHTS = 64 * 24 + 24 * 12 + 12 * 10
@@ -42,8 +42,8 @@ def digits() -> Data:
     return load("digits")
 
 
-def setting(pack: int, steps: int = 100, density: float = 0.1, seed: int = 3) -> Setting:
-    return Setting(
+def setting(pack: int, steps: int = 100, density: float = 0.1, seed: int = 3) -> TrainingContext:
+    return TrainingContext(
         tuple(range(pack)), seed, torch.full((pack,), density, dtype=torch.float64), steps
     )
 
@@ -163,7 +163,7 @@ def test_a_single_cut_may_come_at_any_time(digits: Data, at: float) -> None:
 
 
 def test_random_pruning_does_not_look_at_the_weights(digits: Data) -> None:
-    network = Network.of(RECIPE, digits)
+    network = StackedArchitecture.of(RECIPE, digits)
     for seed in range(3):
         stack = network.init([seed], RECIPE, digits)
         weights = {name: stack[name] for name in network.weights}
@@ -202,17 +202,17 @@ def test_a_small_network_is_the_widest_that_fits(
 def test_a_small_dense_network_is_trained_as_one_of_that_width(digits: Data) -> None:
     # Oracle: a network of that width of its own, its weights those of the large one's corner.
     recipe = dataclasses.replace(RECIPE, model_options=(("widths", (20, 10)),))
-    network = Network.of(recipe, digits)
+    network = StackedArchitecture.of(recipe, digits)
     large = network.init([5], recipe, digits)
     small_recipe = dataclasses.replace(recipe, model_options=(("widths", (10, 5)),))
-    small = Network.of(small_recipe, digits)
+    small = StackedArchitecture.of(small_recipe, digits)
     sizes = (64, 10, 5, 10)
     density = (64 * 10 + 10 * 5 + 5 * 10) / (64 * 20 + 20 * 10 + 10 * 10)
     stepper = Stepper(
         network,
         large,
         optimizers.make("sgd", torch.tensor([0.9])),
-        (Slice(0, 1, Narrow()),),
+        (NetworkSlice(0, 1, SmallDense()),),
         setting(1, density=density),
     )
     cut = {}
@@ -316,9 +316,9 @@ def test_a_sum_of_proximal_terms_is_the_operator_of_the_sum() -> None:
     # Oracle: no point nearby has a lower 1/2 |u - v|^2 + t (a |u|_1 + b sum |u_g| + c |u|^2).
     l1, group, l2, rate = 0.8, 0.5, 0.7, 0.3
     terms = (
-        Term("l2", "prox", l2),
-        Term("group_lasso", "prox", group, (("by", "input"),)),
-        Term("l1", "prox", l1),
+        PenaltyConfig("l2", "prox", l2),
+        PenaltyConfig("group_lasso", "prox", group, (("by", "input"),)),
+        PenaltyConfig("l1", "prox", l1),
     )
     v = stack_of(1, 4, 6)
     found = acted([MethodConfig(terms)], v, rate)
@@ -342,7 +342,10 @@ def test_a_sum_of_proximal_terms_is_the_operator_of_the_sum() -> None:
 
 def test_a_sum_adds_its_terms_and_each_has_its_own_strength() -> None:
     weight = stack_of(1, 4, 6)
-    terms = Term("hoyer_square", "decoupled", 0.5), Term("log_sum", "decoupled", 0.25)
+    terms = (
+        PenaltyConfig("hoyer_square", "decoupled", 0.5),
+        PenaltyConfig("log_sum", "decoupled", 0.25),
+    )
     first, then = (MethodConfig((term,)) for term in terms)
     # decoupled terms act one after the other, each where the one before left the weights
     one_by_one = acted([then], acted([first], weight))
@@ -352,8 +355,8 @@ def test_a_sum_adds_its_terms_and_each_has_its_own_strength() -> None:
 
 def test_terms_of_the_loss_add_up_in_the_gradient() -> None:
     weight = stack_of(1, 4, 6)
-    terms = Term("hoyer", "loss", 0.5), Term("log_sum", "loss", 0.25)
-    both = MethodConfig((*terms, Term("group_lasso", "prox", 1.0)))
+    terms = PenaltyConfig("hoyer", "loss", 0.5), PenaltyConfig("log_sum", "loss", 0.25)
+    both = MethodConfig((*terms, PenaltyConfig("group_lasso", "prox", 1.0)))
     apart = [gradient_of([MethodConfig((term,))], weight) for term in terms]
     torch.testing.assert_close(gradient_of([both], weight), apart[0] + apart[1])
 
@@ -362,7 +365,7 @@ def test_terms_of_the_loss_add_up_in_the_gradient() -> None:
 def test_the_control_is_the_penalty_in_another_order_of_the_entries(way: str) -> None:
     # Oracle: shuffle, apply the penalty as usual, put back.
     weight = stack_of(2, 6, 5)
-    order = Order.draw(weight, derive_seed(3, "shuffle", 0))  # 3 is the seed of `setting`
+    order = Permutation.draw(weight, derive_seed(3, "shuffle", 0))  # 3 is the seed of `setting`
     assert not torch.equal(order.shuffle(weight), weight)
     assert torch.equal(order.restore(order.shuffle(weight), weight), weight)
     plain = [penalty("marginal_entropy", way, 0.5)] * 2
@@ -396,7 +399,7 @@ def test_the_control_has_one_order_for_all_steps_and_trials_of_a_repeat(digits: 
     )
     assert torch.equal(first.pieces[0].order.there, again.pieces[0].order.there)
     assert isinstance(methods.make([config(0, control)], digits.device), Penalties)
-    other = Order.draw(torch.ones(1, 6, 5), derive_seed(4, "shuffle", 0))
+    other = Permutation.draw(torch.ones(1, 6, 5), derive_seed(4, "shuffle", 0))
     assert not torch.equal(other.there, first.pieces[0].order.there)
 
 
@@ -418,7 +421,7 @@ def test_permuted_pixels_change_nothing_but_for_neighbours(name: str, equal: boo
     data = small_images(64, side=8)
     order = torch.randperm(64, generator=torch.Generator().manual_seed(1))
     recipe = dataclasses.replace(RECIPE, epochs=1)
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     first = network.weights[0]
     ends = []
     for permuted in (False, True):
@@ -432,7 +435,7 @@ def test_permuted_pixels_change_nothing_but_for_neighbours(name: str, equal: boo
             network,
             stack,
             optimizers.make("sgd", torch.tensor([0.9])),
-            (Slice(0, 1, chosen),),
+            (NetworkSlice(0, 1, chosen),),
             setting(1),
         )
         for number in range(30):
@@ -469,16 +472,20 @@ def test_a_strength_beyond_all_reason_diverges_and_says_so(digits: Data) -> None
 
 def test_counts_are_those_of_the_exported_network(digits: Data) -> None:
     # Oracle: torch.count_nonzero on a plain module that holds the very weights.
-    network = Network.of(RECIPE, digits)
+    network = StackedArchitecture.of(RECIPE, digits)
     stack = network.init([3], RECIPE, digits)
     stepper = Stepper(
         network,
         stack,
         optimizers.make("sgd", torch.tensor([0.9])),
-        (Slice(0, 1, methods.make([config(0, penalty("l1", "prox", 0.02))], digits.device)),),
+        (
+            NetworkSlice(
+                0, 1, methods.make([config(0, penalty("l1", "prox", 0.02))], digits.device)
+            ),
+        ),
         setting(1),
     )
-    part: Part = digits.train
+    part: DataSplit = digits.train
     for number in range(60):
         chosen = slice(16 * number, 16 * number + 16)
         stepper.step(

@@ -27,10 +27,10 @@ from test_store import execute, expire
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.dashboard.server import metrics, reaper, serve
-from sweeper.dashboard.server.access_log import Log
+from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.metrics import CLASSES, Metrics, route
-from sweeper.dashboard.server.single_flight import Shared
-from sweeper.dashboard.server.telemetry import Watch
+from sweeper.dashboard.server.single_flight import SingleFlight
+from sweeper.dashboard.server.telemetry import Telemetry
 from sweeper.errors import StorageError
 from sweeper.store import Store
 from sweeper.types import SweepStatus
@@ -238,7 +238,7 @@ def test_it_needs_the_token_and_two_applications_do_not_mix(
 ) -> None:
     with (
         running(light, monkeypatch, token=TOKEN.encode()) as url,
-        serve.site(light, None, Log()) as _,
+        serve.site(light, None, AccessLog()) as _,
     ):
         assert ask(url, "GET", "/metrics").status == 401
         assert ask(url, "GET", "/metrics", WRONG).status == 401
@@ -298,7 +298,7 @@ def test_a_database_that_is_away_is_said_and_not_waited_for(
 
 def test_a_database_that_is_back_is_said() -> None:
     text = io.StringIO()
-    watch = Watch(Metrics(), Log(text))
+    watch = Telemetry(Metrics(), AccessLog(text))
     away = True
 
     def question() -> str:
@@ -332,7 +332,7 @@ def test_what_many_ask_for_at_once_is_done_once() -> None:
         over.wait(30)
         return len(times)
 
-    shared = Shared(work)
+    shared = SingleFlight(work)
     got: list[int] = []
     threads = [threading.Thread(target=lambda: got.append(shared.get(30))) for _ in range(8)]
     threads[0].start()
@@ -358,7 +358,7 @@ def test_an_error_is_everybodys_and_the_next_one_tries_again() -> None:
             raise answer
         return answer
 
-    shared = Shared(work)
+    shared = SingleFlight(work)
     with pytest.raises(StorageError):
         shared.get(30)
     assert shared.get(30) == "back"
@@ -452,7 +452,9 @@ def test_no_request_can_forge_a_line(
     environ["HTTP_AUTHORIZATION"] = "Bearer secret-of-the-header"
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
-    body: Any = Watch(Metrics(), Log(text)).requests(app)(environ, lambda *_: lambda _: None)
+    body: Any = Telemetry(Metrics(), AccessLog(text)).requests(app)(
+        environ, lambda *_: lambda _: None
+    )
     assert b"".join(body) == b"abcde"
     body.close()
     written = text.getvalue()
@@ -478,11 +480,11 @@ def test_an_application_that_fails_is_noted_as_500() -> None:
 
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
     with pytest.raises(RuntimeError):
-        Watch(Metrics(), Log(text)).requests(app)(environ, lambda *_: lambda _: None)
+        Telemetry(Metrics(), AccessLog(text)).requests(app)(environ, lambda *_: lambda _: None)
     assert json.loads(text.getvalue())["status"] == 500
 
 
 def test_a_log_that_nobody_takes_stops_nothing() -> None:
     text = io.StringIO()
     text.close()
-    Log(text).event("started")
+    AccessLog(text).event("started")

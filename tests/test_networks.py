@@ -18,7 +18,7 @@ from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.operations import export_weights
-from sweeper.search.artifacts import NETWORK, Kept
+from sweeper.search.artifacts import NETWORK, Artifact
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 
@@ -43,11 +43,11 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
         for fact in store.results(sweep.name):
             content = tensors(fact.trial)
             name = f"{fact.arm}{NETWORK}"
-            search.keep(fact.study, fact.trial, Kept(str(uuid.uuid4()), name, PLAIN, content))
+            search.keep(fact.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content))
     return sweep
 
 
-def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Kept | None]:
+def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Artifact | None]:
     with lifecycle.searching(store, sweep) as search:
         search.keep_at(str(place))
         return {

@@ -11,17 +11,17 @@ from torch import Tensor, nn
 
 from sweeper.config.registry import WAYS
 from sweeper.kernels import apply, optimizer_steps
-from sweeper.kernels.optimizer_steps import Beta, Lines
+from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
 from sweeper.kernels.slopes import spread
 from sweeper.regularizers.custom import resolve, slope_of
 from sweeper.regularizers.linear import LINES
 from sweeper.training import models, optimizers
 from sweeper.training.datasets import Data, load
-from sweeper.training.methods import Setting, make
-from sweeper.training.optimizers import Span
+from sweeper.training.methods import TrainingContext, make
+from sweeper.training.optimizers import ParameterSpan
 from sweeper.training.pack import nothing, train
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Schedule, Slice, Stepper, fit
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Schedule, Stepper, fit
 from sweeper.types import MethodConfig
 
 NAMES = ("sgd", "adam", "adamw")
@@ -42,7 +42,7 @@ def test_training_follows_torch_optim(
     digits: Data, optimizer: str, schedule: str, decay: float
 ) -> None:
     # Oracle: torch.optim on a plain module, one network at a time, batches from the same order.
-    network = Network.of(RECIPE, digits)
+    network = StackedArchitecture.of(RECIPE, digits)
     stack = network.init([3, 4], RECIPE, digits)
     rates, momenta, decays = [0.05, 0.01], [0.9, 0.5], [decay, decay / 2]
     # Decay in Adam's gradient moves weights of dead pixels to and fro around 0 at full rate, which
@@ -96,7 +96,7 @@ def _factor(schedule: str, step: int, steps: int) -> float:
 def test_moments_that_only_decay_end_at_exactly_zero(name: str) -> None:
     optimizer = optimizers.make(name, torch.tensor([0.9, 0.5]))
     stack = {"w": torch.ones(2, 3)}
-    sinks = optimizer.bind(stack, [Span(0, 2)])
+    sinks = optimizer.bind(stack, [ParameterSpan(0, 2)])
     rate = torch.tensor([0.1, 0.1])
     for number in range(500):
         for sink in sinks:
@@ -123,12 +123,12 @@ def test_a_line_is_the_slope_of_its_formula(name: str) -> None:
     torch.testing.assert_close(constant + factor * weight.abs(), slope)
 
 
-def _lines(pack: int, **given: tuple[float, float]) -> Lines:
+def _lines(pack: int, **given: tuple[float, float]) -> LinearPenalties:
     values = torch.zeros(pack, 8)
     for way, (constant, factor) in given.items():
         column = 2 * WAYS.index(way)
         values[:, column : column + 2] = torch.tensor([constant, factor])
-    return Lines.of(values)
+    return LinearPenalties.of(values)
 
 
 @given(
@@ -146,7 +146,7 @@ def test_one_pass_of_sgd_is_the_step_and_then_each_penalty(
     generator = torch.Generator().manual_seed(seed)
     buffer = torch.randn(weight.shape, generator=generator)
     rates = torch.tensor([rate, 2 * rate])
-    lines = Lines.of(torch.tensor([strengths, strengths]))
+    lines = LinearPenalties.of(torch.tensor([strengths, strengths]))
     expected, moments = weight.clone()[:, None], buffer.clone()[:, None]
     inside, slope, beside, pull, soft, ridge, amount, share = strengths
     moments += inside * expected.sign() + slope * expected
@@ -206,7 +206,7 @@ def test_compiled_steps_are_those_of_pytorch(
             torch.testing.assert_close(one, two.as_subclass(Tensor))
     moments = weight.clone(), buffer.clone(), first.clone(), second.clone()
     other = _as_elsewhere(weight, buffer, first, second)
-    beta = Beta(beta1, 0.999, 1e-8, rate / (1 - beta1), root)
+    beta = AdamBeta(beta1, 0.999, 1e-8, rate / (1 - beta1), root)
     optimizer_steps.adam_(*moments[:2], (moments[2], moments[3]), rate, keep, beta, lines, mask)
     optimizer_steps.adam_(other[0], other[1], (other[2], other[3]), rate, keep, beta, lines, mask)
     for index in (0, 2, 3):
@@ -234,14 +234,16 @@ def test_prox_sets_weights_to_exactly_zero_and_not_beyond() -> None:
 def test_gradients_of_additive_methods_are_never_stored() -> None:
     stack = {"w": torch.zeros(3, 4)}
     optimizer = optimizers.SGD(torch.tensor([0.9, 0.9, 0.5]), torch.zeros(3))
-    sinks = optimizer.bind(stack, [Span(0, 3)])
+    sinks = optimizer.bind(stack, [ParameterSpan(0, 3)])
     assert [(sink.start, sink.stop) for sink in sinks] == [(0, 2), (2, 3)]
     assert [sink.keep for sink in sinks] == pytest.approx([0.9, 0.5])
     for sink in sinks:
         own = optimizer.gradients(sink.start, sink.stop)["w"]
         assert own.data_ptr() == sink.into["w"].data_ptr()
     apart = optimizers.SGD(torch.tensor([0.9, 0.9, 0.9]), torch.zeros(3))
-    sinks = apart.bind(stack, [Span(0, 1), Span(1, 2, adds=False), Span(2, 3)])
+    sinks = apart.bind(
+        stack, [ParameterSpan(0, 1), ParameterSpan(1, 2, adds=False), ParameterSpan(2, 3)]
+    )
     assert sorted((one.start, one.stop, round(one.keep, 3)) for one in sinks) == [
         (0, 1, 0.9),
         (1, 2, 0.0),
@@ -266,7 +268,7 @@ def test_penalties_in_the_pass_are_those_beside_it(
     # Oracle: the same arm as a shuffled control with a penalty that must come after it, so that
     # it acts by itself; a strength of 0 leaves only the order.
     beside = MethodConfig((*chosen.terms, *penalty("group_lasso", "prox", 0.0).terms))
-    network = Network.of(RECIPE, digits)
+    network = StackedArchitecture.of(RECIPE, digits)
     found = []
     for own in (chosen, beside):
         configs = [config(0, own)]
@@ -275,12 +277,12 @@ def test_penalties_in_the_pass_are_those_beside_it(
         assert lines is not None
         assert bool(lines.any()) == (own is chosen or chosen.terms[0].apply == "loss")
         stack = network.init([0], RECIPE, digits)
-        setting = Setting((0,), 0, torch.ones(1, dtype=torch.float64), 10)
+        setting = TrainingContext((0,), 0, torch.ones(1, dtype=torch.float64), 10)
         stepper = Stepper(
             network,
             stack,
             optimizers.make(optimizer, torch.tensor([0.9])),
-            (Slice(0, 1, made),),
+            (NetworkSlice(0, 1, made),),
             setting,
         )
         for number in range(10):

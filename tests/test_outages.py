@@ -17,7 +17,7 @@ from test_faults import assert_exact, ended, workers
 
 from sweeper import lifecycle
 from sweeper.errors import Interrupted, StorageError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store
 
 SERVERS = [pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
@@ -59,7 +59,7 @@ def through(proxy: Proxy, url: str) -> str:
 @pytest.mark.parametrize("how", ["refuses", "is silent"])
 def test_a_server_that_was_there_is_waited_for(how: str, proxy: Proxy, server_url: str) -> None:
     said = Said(over=proxy.accept if how == "refuses" else proxy.thaw)
-    with closing(Store(through(proxy, server_url), patience=Patience(60.0, said))) as store:
+    with closing(Store(through(proxy, server_url), patience=RetryPolicy(60.0, said))) as store:
         store.upgrade()
         store.close()  # so that it must connect anew
         if how == "refuses":
@@ -73,7 +73,7 @@ def test_a_server_that_was_there_is_waited_for(how: str, proxy: Proxy, server_ur
 def test_a_server_that_was_never_there_is_not_waited_for(proxy: Proxy, server_url: str) -> None:
     said = Said()
     proxy.refuse()
-    store = Store(through(proxy, server_url), patience=Patience(60.0, said))
+    store = Store(through(proxy, server_url), patience=RetryPolicy(60.0, said))
     with pytest.raises(StorageError, match="refused"):
         store.names()
     assert said.lines == []
@@ -86,7 +86,7 @@ def test_who_opens_a_storage_again_knows_that_it_was_there(proxy: Proxy, server_
         first.upgrade()
     proxy.refuse()
     said = Said(over=proxy.accept)
-    with closing(Store(url, patience=Patience(60.0, said))) as again:
+    with closing(Store(url, patience=RetryPolicy(60.0, said))) as again:
         assert again.names() == ()
     assert len(said.lines) == 3
 
@@ -125,7 +125,7 @@ def assert_refused(urls: dict[str, str]) -> None:
         said = Said()
         # It was there before: a password was changed, or a database dropped.
         with (
-            closing(Store(url, patience=Patience(60.0, said), known=True)) as store,
+            closing(Store(url, patience=RetryPolicy(60.0, said), known=True)) as store,
             pytest.raises(StorageError, match=words),
         ):
             store.names()
@@ -142,7 +142,7 @@ def test_a_primary_that_became_a_standby_is_waited_for(
         postgres.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = {value}")
 
     said = Said(over=lambda: read_only("off"))
-    with closing(Store(postgres_url, patience=Patience(60.0, said))) as store:
+    with closing(Store(postgres_url, patience=RetryPolicy(60.0, said))) as store:
         lifecycle.register(store, small_sweep())
         store.close()
         read_only("on")
@@ -152,7 +152,7 @@ def test_a_primary_that_became_a_standby_is_waited_for(
         assert "read-only" in said.lines[0]
     read_only("on")
     said = Said()
-    fresh = Store(f"{postgres_url}&application_name=fresh", patience=Patience(60.0, said))
+    fresh = Store(f"{postgres_url}&application_name=fresh", patience=RetryPolicy(60.0, said))
     with closing(fresh), pytest.raises(StorageError, match="read-only"):
         fresh.stop("tiny")
     assert said.lines == []
@@ -164,7 +164,7 @@ def test_a_mariadb_that_takes_no_writes_is_waited_for_by_who_has_written(mariadb
         lifecycle.register(store, small_sweep())
     url = f"{mariadb_url}?init_command=SET SESSION tx_read_only=1"
     for known, raised in ((False, StorageError), (True, Interrupted)):
-        patience = Patience(60.0, Said(over=enough))
+        patience = RetryPolicy(60.0, Said(over=enough))
         with (
             closing(Store(url, patience=patience, known=known)) as store,
             pytest.raises(raised, match=r"READ ONLY|enough"),
@@ -186,7 +186,7 @@ def test_room_for_one_more_connection_is_waited_for(postgres: Postgres, postgres
             lambda c: c.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA public TO narrow"))
         )
     url = postgres_url.replace("postgres@", "narrow@")
-    with closing(Store(url, patience=Patience(60.0, said))) as store:
+    with closing(Store(url, patience=RetryPolicy(60.0, said))) as store:
         assert store.names() == ()
     assert "too many connections" in said.lines[0]
 

@@ -15,8 +15,8 @@ from sqlalchemy import NullPool, create_engine, text
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError, UnknownSweepError
-from sweeper.search import Search, optuna_tables
-from sweeper.search.artifacts import Kept
+from sweeper.search import SweepStudies, optuna_tables
+from sweeper.search.artifacts import Artifact
 from sweeper.store import Store
 from sweeper.store.database import Database
 from sweeper.store.storage_url import parse
@@ -144,7 +144,7 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
             lambda: search.tell("tiny/l1/0", 2, result),
             lambda: search.fail("tiny/l1/0", 2),
             lambda: search.attach("tiny/l1/0", 2, "a.safetensors", b"x"),
-            lambda: search.keep("tiny/l1/0", 2, Kept("an-id", "a.safetensors", "x/y", b"x")),
+            lambda: search.keep("tiny/l1/0", 2, Artifact("an-id", "a.safetensors", "x/y", b"x")),
             lambda: search.recreate("tiny/l1/0", []),
             lambda: search.ask(slots[3:]),
             lambda: search.publish({"fronts": "{}"}, "a note"),
@@ -308,6 +308,6 @@ def test_the_way_back_takes_the_marks_along(store: Store) -> None:
 
 def test_a_search_without_the_right_identity_deletes_nothing(store: Store) -> None:
     lifecycle.register(store, one_arm())
-    with closing(Search(store.url, one_arm())) as search:
+    with closing(SweepStudies(store.url, one_arm())) as search:
         assert sorted(search.delete()) == ["tiny", "tiny/l1/0"]
     assert len(study_names(store.url)) == 2

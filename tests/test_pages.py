@@ -20,16 +20,16 @@ from sqlalchemy import create_engine, text
 
 from sweeper import lifecycle
 from sweeper.analysis import LEVELS, attainment, fronts, repeats
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import confirmation
 from sweeper.config import Sweep
 from sweeper.dashboard import Application
 from sweeper.dashboard.sweeps.fronts_json import Size, confirmed_payload
-from sweeper.dashboard.sweeps.sweep_cache import Reader
+from sweeper.dashboard.sweeps.sweep_cache import SweepCache
 from sweeper.search.artifacts import NETWORK
-from sweeper.store import Outcome, Store
+from sweeper.store import Store, TrialOutcome
 from sweeper.training.checkpoint import decoded
-from sweeper.types import Fact, Scalar, Track
+from sweeper.types import Scalar, Track, TrialRecord
 from sweeper.worker.worker_loop import work
 
 ORIGIN = make_provenance()
@@ -53,7 +53,7 @@ def app(store: Store) -> Iterator[Application]:
         yield opened
 
 
-def judged(fact: Fact, track: Track, size: Size) -> tuple[int, float]:
+def judged(fact: TrialRecord, track: Track, size: Size) -> tuple[int, float]:
     network = fact.result.judged(track)
     assert network is not None
     return getattr(network, size), network.val_accuracy
@@ -209,7 +209,7 @@ def test_a_marker_keeps_its_configuration_where_sizes_are_equal_when_rounded() -
         for repeat_, slot in again.slots("l1")
         if repeat_ == repeat
     ]
-    payload = confirmed_payload(Confirmation.of(sweep, facts, (), again, trained), {})
+    payload = confirmed_payload(ConfirmationResult.of(sweep, facts, (), again, trained), {})
     (arm,) = (one for one in payload["arms"] if one["name"] == "l1")
     assert {point["x"] for point in arm["points"]} == {100}
     found = {point["repeat"]: point["y"] for point in arm["points"]}
@@ -279,14 +279,14 @@ def record(store: Store, worker: str, number: int) -> None:
         params: dict[str, Scalar] = {"learning_rate": 0.05, "strength": 1e-3, "mix": 0.5}
         config = sweep.config(slot.arm, slot.repeat, slot.number, params)
         store.link(worker, {slot: 1000 * slot.repeat + 10 * slot.number + trial})
-        facts = Outcome(slot, 1000 * slot.repeat + 10 * slot.number + trial, params, config,
+        facts = TrialOutcome(slot, 1000 * slot.repeat + 10 * slot.number + trial, params, config,
                         fake_result(config), ORIGIN)  # fmt: skip
         store.record(worker, [facts])
 
 
 def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> None:
     lifecycle.register(store, small_sweep(search={"in_flight": 6}))
-    worker, reader = store.join("tiny", device="cpu"), Reader(store)
+    worker, reader = store.join("tiny", device="cpu"), SweepCache(store)
     engine = create_engine(store.url, **store.engine_options)
     for number in (1, 2, 3, 1, 4):
         record(store, worker, number)

@@ -13,7 +13,7 @@ from test_access import ask, filled
 from test_dashboard import running
 
 from sweeper.dashboard.server import coalescing
-from sweeper.dashboard.server.coalescing import Polls
+from sweeper.dashboard.server.coalescing import CoalescingMiddleware
 
 POLL = "/api/studies/1"
 
@@ -58,16 +58,16 @@ def server() -> Server:
 
 
 @pytest.fixture
-def shared(server: Server, clock: Clock) -> Polls:
-    return Polls(server, clock)
+def shared(server: Server, clock: Clock) -> CoalescingMiddleware:
+    return CoalescingMiddleware(server, clock)
 
 
-def get(app: Polls, path: str = POLL, query: str = "", method: str = "GET") -> str:
+def get(app: CoalescingMiddleware, path: str = POLL, query: str = "", method: str = "GET") -> str:
     environ = {"REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": query}
     return b"".join(app(environ, lambda *_: lambda _: None)).decode()
 
 
-def in_threads(app: Polls, count: int) -> tuple[list[threading.Thread], Queue[str]]:
+def in_threads(app: CoalescingMiddleware, count: int) -> tuple[list[threading.Thread], Queue[str]]:
     answers: Queue[str] = Queue()
     threads = [threading.Thread(target=lambda: answers.put(get(app))) for _ in range(count)]
     for thread in threads:
@@ -75,7 +75,9 @@ def in_threads(app: Polls, count: int) -> tuple[list[threading.Thread], Queue[st
     return threads, answers
 
 
-def test_those_who_ask_at_once_share_one_answer(shared: Polls, server: Server) -> None:
+def test_those_who_ask_at_once_share_one_answer(
+    shared: CoalescingMiddleware, server: Server
+) -> None:
     server.held.clear()
     threads, answers = in_threads(shared, 8)
     server.entered.get(timeout=30)
@@ -86,7 +88,7 @@ def test_those_who_ask_at_once_share_one_answer(shared: Polls, server: Server) -
 
 
 def test_an_answer_is_given_for_a_second_from_when_it_was_begun(
-    shared: Polls, clock: Clock
+    shared: CoalescingMiddleware, clock: Clock
 ) -> None:
     assert get(shared) == "1"
     clock.now += coalescing.FRESH - 0.01
@@ -96,7 +98,7 @@ def test_an_answer_is_given_for_a_second_from_when_it_was_begun(
 
 
 def test_one_that_takes_long_is_not_waited_for_by_later_ones(
-    shared: Polls, server: Server, clock: Clock
+    shared: CoalescingMiddleware, server: Server, clock: Clock
 ) -> None:
     server.held.clear()
     threads, answers = in_threads(shared, 1)
@@ -112,7 +114,7 @@ def test_one_that_takes_long_is_not_waited_for_by_later_ones(
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
 def test_after_a_change_nobody_gets_what_was_begun_before(
-    shared: Polls, server: Server, method: str
+    shared: CoalescingMiddleware, server: Server, method: str
 ) -> None:
     assert get(shared) == "1"
     get(shared, "/api/studies/1/note", method=method)
@@ -131,7 +133,7 @@ def test_after_a_change_nobody_gets_what_was_begun_before(
     assert get(shared) == "4"
 
 
-def test_other_questions_have_other_answers(shared: Polls, server: Server) -> None:
+def test_other_questions_have_other_answers(shared: CoalescingMiddleware, server: Server) -> None:
     for path in (POLL, "/api/studies/2", "/api/studies"):
         get(shared, path)
         get(shared, path, "after=5")
@@ -146,7 +148,7 @@ def test_other_questions_have_other_answers(shared: Polls, server: Server) -> No
     assert [get(shared, method="HEAD"), get(shared, method="HEAD")] == ["1", "2"]
 
 
-def test_an_error_is_kept_for_nobody(shared: Polls, server: Server) -> None:
+def test_an_error_is_kept_for_nobody(shared: CoalescingMiddleware, server: Server) -> None:
     server.status = "404 Not Found"
     assert [get(shared), get(shared)] == ["1", "2"]
     server.status = "raise"
@@ -156,7 +158,7 @@ def test_an_error_is_kept_for_nobody(shared: Polls, server: Server) -> None:
     assert get(shared) == "4"
 
 
-def test_few_answers_are_kept(shared: Polls) -> None:
+def test_few_answers_are_kept(shared: CoalescingMiddleware) -> None:
     for number in range(3 * coalescing.MOST):
         get(shared, query=f"after={number}")
         assert len(shared._entries) <= coalescing.MOST

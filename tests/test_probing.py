@@ -10,7 +10,7 @@ from sweeper.config.registry import METHODS
 from sweeper.errors import Interrupted
 from sweeper.training.datasets import Data, load
 from sweeper.training.pack import train
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.strength_probe import probe, push
 from sweeper.types import MethodConfig
 
@@ -83,7 +83,7 @@ def test_a_probe_is_the_same_twice_and_ticks(digits: Data) -> None:
 
 
 def test_push_is_the_mean_slope_at_the_first_weights(digits: Data) -> None:
-    network = Network.of(SHORT, digits)
+    network = StackedArchitecture.of(SHORT, digits)
     stack = network.init([1], SHORT, digits)
     methods = {one.terms[0].penalty: at(one, 1.0) for one in every_method() if len(one.terms) == 1}
     assert push(methods["l1"], network, stack) == pytest.approx(1.0)

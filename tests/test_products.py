@@ -15,9 +15,9 @@ from torch import Tensor
 from sweeper.kernels import matmul
 from sweeper.training.datasets import Data, load
 from sweeper.training.pack import train
-from sweeper.training.stack import Sink
-from sweeper.training.stacked_architecture import Network
-from sweeper.types import Recipe
+from sweeper.training.stack import GradientBuffer
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.types import SharedConfig
 
 needs_onednn = pytest.mark.skipif(
     not matmul._there(), reason="this PyTorch has no oneDNN on this processor"
@@ -62,7 +62,7 @@ def test_networks_one_by_one_have_the_gradients_of_the_stack(
 ) -> None:
     # Oracle: the stacked way, which is held to autograd.
     data = small_images(128)
-    network = Network.of(_recipe(widths), data)
+    network = StackedArchitecture.of(_recipe(widths), data)
     stack = network.init(range(4), _recipe(widths), data)
     found = []
     for flag in (True, False):
@@ -71,8 +71,8 @@ def test_networks_one_by_one_have_the_gradients_of_the_stack(
         kept = {name: torch.full_like(value, 0.01) for name, value in stack.items()}
         fresh = {name: torch.full_like(value[:1], float("nan")) for name, value in stack.items()}
         sinks = [
-            Sink(0, 3, {name: value[:3] for name, value in kept.items()}, 0.9),
-            Sink(3, 4, fresh, 0.0),
+            GradientBuffer(0, 3, {name: value[:3] for name, value in kept.items()}, 0.9),
+            GradientBuffer(3, 4, fresh, 0.0),
         ]
         runner.backward(stack, data.train.images, data.train.labels, sinks)
         logits = runner.logits(stack, data.train.images).clone()
@@ -88,14 +88,14 @@ def test_gradients_have_the_same_bits_at_any_place_of_a_pack(
     fast: None, widths: tuple[int, ...], batch: int
 ) -> None:
     data = small_images(batch)
-    network = Network.of(_recipe(widths), data)
+    network = StackedArchitecture.of(_recipe(widths), data)
     stack = network.init(range(16), _recipe(widths), data)
 
     def gradients(chosen: list[int]) -> dict[str, Tensor]:
         part = {name: value[chosen].clone() for name, value in stack.items()}
         kept = {name: torch.full_like(value, 0.01) for name, value in part.items()}
         images, labels = data.train.images, data.train.labels
-        network.runner().backward(part, images, labels, [Sink(0, len(chosen), kept, 0.9)])
+        network.runner().backward(part, images, labels, [GradientBuffer(0, len(chosen), kept, 0.9)])
         return kept
 
     together = gradients(list(range(16)))
@@ -129,7 +129,7 @@ def test_only_float32_on_a_cpu_is_served(fast: None) -> None:
     assert not matmul.serves(torch.ones(1, device="meta"))
 
 
-def _recipe(widths: tuple[int, ...]) -> Recipe:
+def _recipe(widths: tuple[int, ...]) -> SharedConfig:
     return dataclasses.replace(RECIPE, model_options=(("widths", widths),))
 
 

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from torch import Tensor
 
-from sweeper.config.registry import FORMULAS, Hyper
+from sweeper.config.registry import FORMULAS, Hyperparameter
 
 GROUPED = ("group_lasso", "sparse_group_lasso")
 SINGLE = [case for case in PROXES if case[0] not in GROUPED]
@@ -251,7 +251,7 @@ def test_a_large_strength_sets_everything_to_exactly_zero(name: str) -> None:
     assert (prox(name, matrices(dtype=torch.float32), step=0.5, strength=1e3) == 0).all()
 
 
-def _drawn(draw: st.DrawFn, known: Hyper, step: float) -> Any:
+def _drawn(draw: st.DrawFn, known: Hyperparameter, step: float) -> Any:
     """Draw a hyperparameter from the domain of the catalogue, prox being exact for `step`."""
     if known.choices:
         return draw(st.sampled_from(known.choices))

@@ -14,7 +14,7 @@ from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli import main
 from sweeper.cli.study_file_commands import template
 from sweeper.config import Sweep
-from sweeper.config.registry import FORMULAS, METHODS, Formula, Hyper
+from sweeper.config.registry import FORMULAS, METHODS, Formula, Hyperparameter
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 
@@ -125,7 +125,7 @@ def test_the_arms_that_are_shown_can_be_run() -> None:
 
 def test_the_line_of_a_new_formula_is_one() -> None:
     [text] = re.findall(r'^  (  )?("sum_of_roots": Formula\(.*?^  \)),', README, re.M | re.S)
-    made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyper": Hyper})["sum_of_roots"]
+    made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyper": Hyperparameter})["sum_of_roots"]
     assert made.ways == ("loss", "decoupled", "shrink")
 
 

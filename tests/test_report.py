@@ -24,10 +24,10 @@ from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
 from sweeper.report.html_page import page, study_text
 from sweeper.report.summary import arm_rows, remarks, standing
-from sweeper.types import Fact, FoundBracket, LastError
+from sweeper.types import LastError, RecordedRange, TrialRecord
 
 
-def small_study(**changes: Any) -> tuple[Sweep, list[Fact]]:
+def small_study(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
     sweep = make_sweep(search={"trials": 2}, **changes)
     facts = [
         make_fact(sweep=sweep, arm="none", slot=0, nonzero=20_000, val=0.981, test=0.979),
@@ -38,13 +38,13 @@ def small_study(**changes: Any) -> tuple[Sweep, list[Fact]]:
     return sweep, facts
 
 
-def sentence(sweep: Sweep, facts: list[Fact]) -> str:
+def sentence(sweep: Sweep, facts: list[TrialRecord]) -> str:
     status = make_status(sweep, facts)
     rows = arm_rows(sweep, status, facts, "pruned")
     return standing(sweep, status, rows, refusals(sweep, facts))
 
 
-def written(sweep: Sweep, facts: list[Fact], found: Sequence[FoundBracket] = ()) -> str:
+def written(sweep: Sweep, facts: list[TrialRecord], found: Sequence[RecordedRange] = ()) -> str:
     return page(sweep, make_status(sweep, facts), facts, found)
 
 
@@ -108,16 +108,16 @@ def test_targets_that_nobody_reaches_are_not_reached() -> None:
     assert sentence(sweep, facts) == ("No arm reaches 97 % validation accuracy, the lowest target.")
 
 
-def one_less(facts: list[Fact]) -> list[Fact]:
+def one_less(facts: list[TrialRecord]) -> list[TrialRecord]:
     return facts[:-1]
 
 
-def other_data(facts: list[Fact]) -> list[Fact]:
+def other_data(facts: list[TrialRecord]) -> list[TrialRecord]:
     odd = make_fact(arm="l1", slot=1, provenance=make_provenance(data_hash="e" * 64))
     return [*facts[:-1], odd]
 
 
-def other_device(facts: list[Fact]) -> list[Fact]:
+def other_device(facts: list[TrialRecord]) -> list[TrialRecord]:
     odd = make_fact(arm="l1", slot=1, provenance=make_provenance(processor="Other CPU"))
     return [*facts[:-1], odd]
 

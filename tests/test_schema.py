@@ -22,7 +22,15 @@ from sweeper.errors import SchemaError
 from sweeper.store import Store, migrations, tables
 from sweeper.store.database import Database
 from sweeper.store.storage_url import parse
-from sweeper.types import CurvePoint, Fact, MethodConfig, Recipe, Term, TrialConfig, TrialResult
+from sweeper.types import (
+    CurvePoint,
+    MethodConfig,
+    PenaltyConfig,
+    SharedConfig,
+    TrialConfig,
+    TrialRecord,
+    TrialResult,
+)
 
 
 @pytest.fixture
@@ -177,16 +185,18 @@ def test_facts_of_the_first_schema_are_read_after_the_migration_and_come_back_fr
     assert repr(methods) == repr(
         {
             "none": MethodConfig(),
-            "l1": MethodConfig((Term("l1", "loss", 0.1 + 0.2),)),
-            "mixed": MethodConfig((Term("l1_marginal_entropy", "shrink", 1e-3, (("mix", 0.25),)),)),
+            "l1": MethodConfig((PenaltyConfig("l1", "loss", 0.1 + 0.2),)),
+            "mixed": MethodConfig(
+                (PenaltyConfig("l1_marginal_entropy", "shrink", 1e-3, (("mix", 0.25),)),)
+            ),
             "entropy": MethodConfig(
-                (Term("marginal_entropy", "decoupled", 0.25, (("scaled", True),)),)
+                (PenaltyConfig("marginal_entropy", "decoupled", 0.25, (("scaled", True),)),)
             ),
         }
     )
     assert {fact.config.method for fact in facts.values() if fact.arm == "l1"} == {methods["l1"]}
     assert facts["mixed", 0].config == TrialConfig(
-        recipe=Recipe(
+        recipe=SharedConfig(
             model="mlp",
             model_options=(("widths", (8,)),),
             dataset="digits",
@@ -290,7 +300,9 @@ def test_a_fact_that_the_first_schema_cannot_hold_forbids_the_way_back(
     store.close()
 
 
-def _recorded(store: Store, sweep: Sweep, result: TrialResult = claimer.RESULT) -> list[Fact]:
+def _recorded(
+    store: Store, sweep: Sweep, result: TrialResult = claimer.RESULT
+) -> list[TrialRecord]:
     """Put a fact of each of two slots on record."""
     store.register(sweep)
     worker = store.join(sweep.name, device="cpu")

@@ -19,11 +19,11 @@ from sqlalchemy import event
 from sweeper.config import Choice, Domain, Integer, Sweep, derive_seed
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import LeaseLost, StorageError
-from sweeper.retry import Patience
-from sweeper.search import Search, grid_sampler
+from sweeper.retry import RetryPolicy
+from sweeper.search import SweepStudies, grid_sampler
 from sweeper.search.attributes import changed, figure_chunks, note_chunks
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.samplers import Proposals, Told, space_of
+from sweeper.search.samplers import FinishedTrial, ParameterSource, space_of
 from sweeper.types import Scalar, Slot, TrialResult
 
 
@@ -36,20 +36,20 @@ def slot_of(sweep: Sweep, number: int, arm: str = "l1", repeat: int = 0) -> Slot
     return Slot(sweep.name, arm, repeat, number, sweep.study(arm, repeat))
 
 
-def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> Told:
+def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> FinishedTrial:
     result = fake_result(sweep.config("l1", 0, number, params))
     judged = result.pruned if result.state == "complete" else None
-    return Told(number, params, (judged.nonzero, judged.val_accuracy) if judged else None)
+    return FinishedTrial(number, params, (judged.nonzero, judged.val_accuracy) if judged else None)
 
 
-def ask(search: Search, slot: Slot) -> tuple[int, dict[str, Scalar]]:
+def ask(search: SweepStudies, slot: Slot) -> tuple[int, dict[str, Scalar]]:
     asked = search.ask([slot])[slot]
     return asked.trial, asked.params
 
 
-def run_alone(sweep: Sweep, trials: int) -> list[Told]:
+def run_alone(sweep: Sweep, trials: int) -> list[FinishedTrial]:
     """Return what one worker that does one slot after the other finds."""
-    proposals, done = Proposals(sweep), list[Told]()
+    proposals, done = ParameterSource(sweep), list[FinishedTrial]()
     for number in range(trials):
         done.append(told(sweep, number, proposals.params("l1", 0, number, lambda: done)))
     return done
@@ -60,16 +60,16 @@ def url(tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path / 'search.db'}"
 
 
-Opened = Callable[..., Search]
+Opened = Callable[..., SweepStudies]
 
 
 @pytest.fixture
 def opened(url: str) -> Iterator[Opened]:
     """Return a function that opens the search of a sweep, as one more worker would."""
-    searches: list[Search] = []
+    searches: list[SweepStudies] = []
 
-    def open_one(sweep: Sweep | None = None) -> Search:
-        searches.append(Search(url, sweep or small_sweep()))
+    def open_one(sweep: Sweep | None = None) -> SweepStudies:
+        searches.append(SweepStudies(url, sweep or small_sweep()))
         return searches[-1]
 
     yield open_one
@@ -78,7 +78,7 @@ def opened(url: str) -> Iterator[Opened]:
 
 
 @pytest.fixture
-def search(opened: Opened) -> Search:
+def search(opened: Opened) -> SweepStudies:
     search = opened()
     search.create()
     return search
@@ -95,7 +95,7 @@ def test_a_slot_alone_decides_its_parameters(sampler: str) -> None:
     for number in random.Random(1).sample(range(trials), 1 if sampler == "gp" else trials):
         seen = [one for one in alone if one.slot // 3 <= number // 3 and one.slot != number]
         random.Random(number).shuffle(seen)
-        again = Proposals(sweep).params("l1", 0, number, lambda seen=seen: seen)  # type: ignore[misc]
+        again = ParameterSource(sweep).params("l1", 0, number, lambda seen=seen: seen)  # type: ignore[misc]
         assert again == alone[number].params, number
 
 
@@ -112,9 +112,9 @@ def test_slots_differ_and_so_do_arms_repeats_and_seeds(sampler: str) -> None:
     found = [one.params for one in run_alone(sweep, 6)]
     assert len({json.dumps(params) for params in found}) == 6
     assert found[0].keys() == space_of(sweep, "l1").keys()
-    other_repeat = [Proposals(sweep).params("l1", 1, number, list) for number in range(3)]
+    other_repeat = [ParameterSource(sweep).params("l1", 1, number, list) for number in range(3)]
     other_seed = [
-        Proposals(sweep.model_copy(update={"seed": 1})).params("l1", 0, number, list)
+        ParameterSource(sweep.model_copy(update={"seed": 1})).params("l1", 0, number, list)
         for number in range(3)
     ]
     assert found[:3] != other_repeat
@@ -130,12 +130,12 @@ def test_an_arm_without_searched_parameters_works_with_every_sampler(sampler: st
     fixed = sweep.model_copy(
         update={"search": sweep.search.model_copy(update={"sampler": sampler})}
     )
-    done = [Told(number, {}, (1.0, 0.5)) for number in range(59)]
-    assert Proposals(fixed).params("dense", 0, 59, lambda: done) == {}
+    done = [FinishedTrial(number, {}, (1.0, 0.5)) for number in range(59)]
+    assert ParameterSource(fixed).params("dense", 0, 59, lambda: done) == {}
 
 
 def test_a_grid_visits_every_point_once() -> None:
-    proposals = Proposals(grid_sweep())  # 2 strengths x 3 learning rates = 6 points
+    proposals = ParameterSource(grid_sweep())  # 2 strengths x 3 learning rates = 6 points
     points = {json.dumps(proposals.params("l2", 0, number, list)) for number in range(6)}
     assert len(points) == 6
 
@@ -164,7 +164,7 @@ def test_a_grid_has_the_order_of_optunas_own_sampler(seed: int) -> None:
         study = optuna.create_study(directions=["minimize", "maximize"], sampler=sampler)
         space = space_of(made, name)
         size = math.prod(len(axis) for axis in axes.values())
-        proposals = Proposals(made)
+        proposals = ParameterSource(made)
         for number in range(size):
             params = proposals.params(name, 1, number, list)
             assert repr(params) == repr(study.ask(space).params), number
@@ -228,7 +228,7 @@ def test_a_worker_asks_for_points_of_a_large_grid_within_little_memory() -> None
 def test_qmc_fills_every_eighth_of_a_range_in_eight_slots() -> None:
     # Oracle: a scrambled Sobol sequence is a (0, m, 1)-net in each coordinate.
     sweep = small_sweep(search={"sampler": "qmc", "trials": 8})
-    mixes = [Proposals(sweep).params("mix", 0, number, list)["mix"] for number in range(8)]
+    mixes = [ParameterSource(sweep).params("mix", 0, number, list)["mix"] for number in range(8)]
     assert sorted(int(float(mix) * 8) for mix in mixes) == list(range(8))
 
 
@@ -239,10 +239,13 @@ def test_samplers_move_away_from_where_trials_diverge(sampler: str) -> None:
         told(sweep, number, {"strength": 1e-4 * 1.14**number, "learning_rate": rate})
         for number, rate in enumerate([0.02, 0.05, 0.19, 0.17] * 13)
     ]
-    history = [*history, *(Told(52 + n, h.params, h.values) for n, h in enumerate(history[:8]))]
+    history = [
+        *history,
+        *(FinishedTrial(52 + n, h.params, h.values) for n, h in enumerate(history[:8])),
+    ]
     number = 60
     rates = [
-        float(Proposals(sweep).params("l1", 0, slot, lambda: history)["learning_rate"])
+        float(ParameterSource(sweep).params("l1", 0, slot, lambda: history)["learning_rate"])
         for slot in range(number, number + (2 if sampler == "gp" else 10))
     ]
     assert sum(rate > 0.15 for rate in rates) <= len(rates) // 3
@@ -252,11 +255,11 @@ def test_samplers_move_away_from_where_trials_diverge(sampler: str) -> None:
 def test_samplers_go_on_when_every_trial_diverged(sampler: str) -> None:
     sweep = sweep_for(sampler, trials=60, in_flight=10)
     params: dict[str, Scalar] = {"strength": 1e-3, "learning_rate": 0.19}
-    history = [Told(number, params, None) for number in range(60)]
-    assert Proposals(sweep).params("l1", 0, 50, lambda: history)
+    history = [FinishedTrial(number, params, None) for number in range(60)]
+    assert ParameterSource(sweep).params("l1", 0, 50, lambda: history)
 
 
-def test_ask_creates_a_running_trial_with_its_slot(search: Search, url: str) -> None:
+def test_ask_creates_a_running_trial_with_its_slot(search: SweepStudies, url: str) -> None:
     number, params = ask(search, slot_of(small_sweep(), 0))
     trial = optuna_study(url, "tiny/l1/0").trials[number]
     assert trial.state.name == "RUNNING"
@@ -276,7 +279,7 @@ def result(state: str = "complete") -> TrialResult:
     return fake_result(small_sweep().config("l1", 0, 0, {"strength": 1e-3, "learning_rate": rate}))
 
 
-def test_tell_writes_values_names_and_attributes(search: Search, url: str) -> None:
+def test_tell_writes_values_names_and_attributes(search: SweepStudies, url: str) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
     search.tell("tiny/l1/0", number, result())
     study = optuna_study(url, "tiny/l1/0")
@@ -309,7 +312,7 @@ def test_attributes_and_the_end_of_a_trial_are_one_transaction(
     kind: str, request: pytest.FixtureRequest
 ) -> None:
     url = request.getfixturevalue(kind)
-    search = Search(url, small_sweep())
+    search = SweepStudies(url, small_sweep())
     search.create()
     numbers = [ask(search, slot_of(small_sweep(), slot))[0] for slot in range(3)]
     # Somebody wrote one of them already: ours counts, and the trial ends all the same.
@@ -349,7 +352,7 @@ def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
 
 @pytest.mark.parametrize("state", ["diverged", "collapsed"])
 def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
-    search: Search, url: str, state: str
+    search: SweepStudies, url: str, state: str
 ) -> None:
     good, _ = ask(search, slot_of(small_sweep(), 0))
     bad, _ = ask(search, slot_of(small_sweep(), 1))
@@ -361,7 +364,7 @@ def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
     assert [trial.number for trial in study.best_trials] == [good]
 
 
-def test_telling_twice_changes_nothing(search: Search, opened: Opened, url: str) -> None:
+def test_telling_twice_changes_nothing(search: SweepStudies, opened: Opened, url: str) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
     search.tell("tiny/l1/0", number, result())
     before = optuna_study(url, "tiny/l1/0").trials
@@ -372,13 +375,15 @@ def test_telling_twice_changes_nothing(search: Search, opened: Opened, url: str)
     search.tell("tiny/l1/0", 99, result())  # deleted in the dashboard: nothing to tell
 
 
-def test_a_failed_trial_is_neither_running_nor_history(search: Search) -> None:
+def test_a_failed_trial_is_neither_running_nor_history(search: SweepStudies) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
     search.fail("tiny/l1/0", number)
     assert search.running("tiny/l1/0") == ()
 
 
-def test_a_trial_that_others_gave_up_during_a_long_ask_is_a_lost_lease(search: Search) -> None:
+def test_a_trial_that_others_gave_up_during_a_long_ask_is_a_lost_lease(
+    search: SweepStudies,
+) -> None:
     sweep = small_sweep()
     slots = [slot_of(sweep, number) for number in range(2)]
     calls = 0
@@ -435,7 +440,7 @@ def test_studies_are_created_once_when_several_create_them_at_once(
     assert sorted(names) == ["tiny", "tiny/dense/0", "tiny/l1/0", "tiny/mix/0"]
 
 
-def test_delete_leaves_other_sweeps_alone(search: Search, opened: Opened, url: str) -> None:
+def test_delete_leaves_other_sweeps_alone(search: SweepStudies, opened: Opened, url: str) -> None:
     opened(small_sweep("tin")).create()
     search.delete()
     search.delete()
@@ -444,7 +449,7 @@ def test_delete_leaves_other_sweeps_alone(search: Search, opened: Opened, url: s
     assert "tiny" not in study_names(url)
 
 
-def test_the_dashboard_reads_what_is_published(search: Search, url: str) -> None:
+def test_the_dashboard_reads_what_is_published(search: SweepStudies, url: str) -> None:
     from optuna_dashboard import get_note
     from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
 
@@ -467,13 +472,13 @@ def test_publishing_the_same_again_writes_nothing() -> None:
 
 
 def test_a_database_that_stays_away_is_one_line() -> None:
-    search = Search("sqlite:////nowhere/at/all.db", small_sweep(), patience=Patience(0.1))
+    search = SweepStudies("sqlite:////nowhere/at/all.db", small_sweep(), patience=RetryPolicy(0.1))
     with pytest.raises(StorageError, match=r"^the database refused: unable to open database file$"):
         search.create()
 
 
 def test_an_error_of_the_database_is_tried_again(
-    search: Search, url: str, monkeypatch: pytest.MonkeyPatch
+    search: SweepStudies, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
     real, calls = search._storage.set_trial_state_values, []
@@ -500,7 +505,9 @@ def test_every_study_names_its_values_that_of_the_sweep_too(
         assert optuna_study(url, name).metric_names == ["nonzero", f"{accuracy}_accuracy"]
 
 
-def test_a_study_of_an_arm_says_what_it_is_and_links_to_its_sweep(search: Search, url: str) -> None:
+def test_a_study_of_an_arm_says_what_it_is_and_links_to_its_sweep(
+    search: SweepStudies, url: str
+) -> None:
     from optuna_dashboard import get_note
 
     note = get_note(optuna_study(url, "tiny/l1/0"))
@@ -515,7 +522,7 @@ def test_a_study_of_an_arm_says_what_it_is_and_links_to_its_sweep(search: Search
     assert get_note(optuna_study(url, "tiny")) == ""
 
 
-def test_a_note_that_somebody_edited_stays(opened: Opened, search: Search, url: str) -> None:
+def test_a_note_that_somebody_edited_stays(opened: Opened, search: SweepStudies, url: str) -> None:
     from optuna_dashboard import get_note, save_note
 
     for text in ("mine", ""):
@@ -524,7 +531,9 @@ def test_a_note_that_somebody_edited_stays(opened: Opened, search: Search, url: 
         assert get_note(optuna_study(url, "tiny/l1/0")) == text
 
 
-def test_a_figure_with_nothing_to_show_vanishes_and_others_stay(search: Search, url: str) -> None:
+def test_a_figure_with_nothing_to_show_vanishes_and_others_stay(
+    search: SweepStudies, url: str
+) -> None:
     from optuna_dashboard import save_plotly_graph_object
     from optuna_dashboard._custom_plot_data import get_plotly_graph_objects
     from plotly.graph_objects import Figure

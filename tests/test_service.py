@@ -14,7 +14,7 @@ from sweeper.analysis import fronts
 from sweeper.analysis.confirmation import confirmation
 from sweeper.errors import DigestError, StorageError, UnknownSweepError
 from sweeper.report import optuna_note
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.search.attributes import figure_chunks
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
@@ -30,10 +30,10 @@ def test_a_crash_between_sweep_and_studies_is_mended_by_registering_again(
 ) -> None:
     with monkeypatch.context() as patch:
 
-        def crash(self: Search) -> None:
+        def crash(self: SweepStudies) -> None:
             raise StorageError("gone")
 
-        patch.setattr(Search, "create", crash)
+        patch.setattr(SweepStudies, "create", crash)
         with pytest.raises(StorageError):
             lifecycle.register(store, small_sweep())
     assert lifecycle.register(store, small_sweep()) == "resumed"

@@ -7,11 +7,11 @@ import pytest
 from factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 
 from sweeper.analysis import fronts, reference_corner, repeats
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import confirmation
 from sweeper.config import Sweep
 from sweeper.report import optuna_note
-from sweeper.types import Fact, TrialState
+from sweeper.types import TrialRecord, TrialState
 
 THIRTEEN = {
     f"arm-{n}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1]}} for n in range(13)
@@ -19,18 +19,20 @@ THIRTEEN = {
 
 
 def shown(
-    sweep: Sweep, facts: list[Fact], again: Confirmation | None = None
+    sweep: Sweep, facts: list[TrialRecord], again: ConfirmationResult | None = None
 ) -> optuna_note.Figures:
     return optuna_note.figures(facts, fronts(facts, sweep), sweep, again)
 
 
-def note(sweep: Sweep, facts: list[Fact], **options: object) -> str:
+def note(sweep: Sweep, facts: list[TrialRecord], **options: object) -> str:
     studies = {name: number for number, name in enumerate(["toy", *sweep.studies()])}
     write = partial(optuna_note.note, sweep, make_status(sweep, facts), fronts(facts, sweep))
     return write(**{"studies": studies, **options})  # type: ignore[arg-type]
 
 
-def again(sweep: Sweep, facts: list[Fact], seeds: int = 2, undone: int = 0) -> Confirmation:
+def again(
+    sweep: Sweep, facts: list[TrialRecord], seeds: int = 2, undone: int = 0
+) -> ConfirmationResult:
     """Return a confirmation whose networks are those of the search, by and by."""
     wanted = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
     assert wanted.confirms
@@ -45,11 +47,11 @@ def again(sweep: Sweep, facts: list[Fact], seeds: int = 2, undone: int = 0) -> C
             trained.append(
                 make(nonzero=network.nonzero, val=network.val_accuracy, params=one.params)
             )
-    return Confirmation.of(sweep, facts, (), wanted, trained[: len(trained) - undone])
+    return ConfirmationResult.of(sweep, facts, (), wanted, trained[: len(trained) - undone])
 
 
 @pytest.fixture(scope="module")
-def large() -> tuple[Sweep, list[Fact]]:
+def large() -> tuple[Sweep, list[TrialRecord]]:
     """The facts of 13 arms of 5 repeats of 24 trials."""
     sweep = make_sweep(
         arms=THIRTEEN,
@@ -59,7 +61,7 @@ def large() -> tuple[Sweep, list[Fact]]:
     return sweep, list(make_facts(sweep))
 
 
-def test_all_figures_of_thirteen_arms_are_small(large: tuple[Sweep, list[Fact]]) -> None:
+def test_all_figures_of_thirteen_arms_are_small(large: tuple[Sweep, list[TrialRecord]]) -> None:
     found = shown(*large, again(*large))
     assert list(found) == [
         "sweeper-fronts",
@@ -82,12 +84,12 @@ def test_what_has_nothing_to_show_is_no_figure() -> None:
     assert shown(sweep, facts)["sweeper-effort"]
     collapsed = [make_fact(sweep=sweep, slot=slot, state="collapsed") for slot in range(3)]
     assert shown(sweep, collapsed) | empty == shown(sweep, collapsed)
-    unborn = Confirmation(sweep, (), ())
+    unborn = ConfirmationResult(sweep, (), ())
     assert shown(sweep, facts, unborn)["sweeper-confirmed"] is None
 
 
 def test_hypervolume_is_drawn_by_repeat_from_the_best_arm_down(
-    large: tuple[Sweep, list[Fact]],
+    large: tuple[Sweep, list[TrialRecord]],
 ) -> None:
     sweep, facts = large
     figure = json.loads(shown(sweep, facts)["sweeper-hypervolume"] or "")
@@ -148,7 +150,7 @@ def test_the_note_links_to_the_live_fronts_and_to_the_studies_that_are_there() -
 
 
 def test_the_answer_of_a_confirmation_stands_in_both_notes(
-    large: tuple[Sweep, list[Fact]],
+    large: tuple[Sweep, list[TrialRecord]],
 ) -> None:
     sweep, facts = large
     studies = {"toy": 1, "toy/confirmed": 77, "toy/arm-0/confirmed": 78}

@@ -13,13 +13,13 @@ from packs import RECIPE, config, every_method, facts, method, penalty, small_im
 from sweeper.training import largest_pack
 from sweeper.training.memory import estimated, needed
 from sweeper.training.pack import train
-from sweeper.training.stacked_architecture import Network
-from sweeper.types import MethodConfig, Recipe, TrialConfig
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.types import MethodConfig, SharedConfig, TrialConfig
 
 MIB = 2**20
 
 
-def recipe(model: str = "mlp", optimizer: str = "sgd") -> Recipe:
+def recipe(model: str = "mlp", optimizer: str = "sgd") -> SharedConfig:
     """Return a recipe for random images of MNIST's size."""
     options = RECIPE.model_options if model == "mlp" else ()
     return dataclasses.replace(
@@ -57,7 +57,7 @@ def test_a_pack_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     data, [one] = small_images(), trials(penalty("l1", "prox"))
-    network = Network.of(one.recipe, data)
+    network = StackedArchitecture.of(one.recipe, data)
     monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
     for seconds, sizes in ((0.0, [1]), (1e9, [1, 2, 4, 8])):
         monkeypatch.setattr(largest_pack, "SECONDS", seconds)
@@ -84,7 +84,7 @@ def test_steps_of_every_method_can_be_timed(model: str, monkeypatch: pytest.Monk
     data = small_images()
     kinds = every_method() if model == "mlp" else [None, penalty("l1", "loss")]
     for one in trials(*kinds, model=model):
-        network = Network.of(one.recipe, data)
+        network = StackedArchitecture.of(one.recipe, data)
         assert set(largest_pack.step_times(one, network, data, (1, 2))) >= {1}
 
 
@@ -165,5 +165,5 @@ def test_memory_is_measured_on_a_gpu() -> None:
     )
     configs = trials(penalty("l1", "prox"))
     found = largest_pack.choose(configs, moved, 2**33)
-    assert found.memory > 4 * Network.of(configs[0].recipe, moved).total
+    assert found.memory > 4 * StackedArchitecture.of(configs[0].recipe, moved).total
     assert found.pack * found.memory <= 2**33

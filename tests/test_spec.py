@@ -29,7 +29,7 @@ from sweeper.config.registry import (
 )
 from sweeper.config.sections import ModelChoice
 from sweeper.errors import SpecError
-from sweeper.types import Term
+from sweeper.types import PenaltyConfig
 
 STUDIES = sorted((Path(__file__).parents[1] / "studies").glob("*.yaml"))
 SMALL = """\
@@ -203,8 +203,8 @@ def test_a_sum_searches_each_strength_by_its_own_name(tmp_path: Path) -> None:
     }  # fmt: skip
     config = sweep.config("a", 0, 0, dict(params))
     assert config.method.terms == (
-        Term("l1", "prox", 0.5),
-        Term("renyi_entropy", "shrink", 2.0, (("order", 1.5), ("scaled", True))),
+        PenaltyConfig("l1", "prox", 0.5),
+        PenaltyConfig("renyi_entropy", "shrink", 2.0, (("order", 1.5), ("scaled", True))),
     )
     assert config.density == 0.1
 
@@ -285,7 +285,7 @@ def test_a_formula_of_ones_own_is_taken_by_name_and_read_without_importing_it() 
     arm = Arm.model_validate({**keys, "apply": "shrink"})
     (term,) = arm.config({"strength": 0.5}).terms
     hyper = (("width", 2.5), ("on", True))
-    assert term == Term("nowhere.to_be_found:formula", "shrink", 0.5, hyper)
+    assert term == PenaltyConfig("nowhere.to_be_found:formula", "shrink", 0.5, hyper)
     assert Arm.model_validate_json(arm.model_dump_json()) == arm
 
 

@@ -21,21 +21,21 @@ from sqlalchemy.exc import OperationalError
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError, LeaseLost, StorageError, UnknownSweepError
-from sweeper.retry import Patience
-from sweeper.store import Outcome, Store, database, leases, registered_sweeps
+from sweeper.retry import RetryPolicy
+from sweeper.store import Store, TrialOutcome, database, leases, registered_sweeps
 from sweeper.store.clock import now
 from sweeper.store.database import Database
 from sweeper.store.storage_url import parse
 from sweeper.types import (
     CurvePoint,
-    Judged,
+    Evaluation,
     LayerCount,
     MethodConfig,
+    PenaltyConfig,
     Provenance,
-    Recipe,
     Scalar,
+    SharedConfig,
     Slot,
-    Term,
     TrialConfig,
     TrialResult,
 )
@@ -347,7 +347,8 @@ def test_a_pack_is_linked_and_recorded_as_a_whole_or_not_at_all(store: Store, sw
     slots = store.claim(worker, 4)
     config = sweep.config("l1", 0, 0, {"strength": 0.01})
     outcomes = [
-        Outcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE) for slot in slots
+        TrialOutcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE)
+        for slot in slots
     ]
     store.release(worker, slots[2:3])
     uses: list[Callable[[], object]] = [
@@ -381,7 +382,7 @@ def test_a_pack_of_a_thousand_fits_one_transaction(store: Store, sweep: Sweep) -
     store.record(
         worker,
         [
-            Outcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE)
+            TrialOutcome(slot, slot.number, {}, config, claimer.RESULT, claimer.PROVENANCE)
             for slot in slots
         ],
     )
@@ -536,7 +537,7 @@ def test_a_worker_cannot_link_or_record_a_slot_that_it_gave_back(
     config = sweep.config(slot.arm, 0, 0, {"strength": 0.01})
 
     def record() -> None:
-        outcome = Outcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+        outcome = TrialOutcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
         store.record(mine, [outcome])
 
     for _ in range(2):  # first it is open, then it is another's
@@ -557,7 +558,7 @@ def test_a_lease_that_is_ended_while_its_transaction_waits_is_lost(
     impatient.link(worker, {slot: 0})
     ended = f"UPDATE sweeper_worker SET lease_until = 0 WHERE id = '{worker}'"
     config = sweep.config(slot.arm, 0, slot.number, dict.fromkeys(sweep.domains(slot.arm), 0.01))
-    outcome = Outcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+    outcome = TrialOutcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
     with locked(storage_url, sweep.name, seconds=0.5, then=ended), pytest.raises(LeaseLost):
         impatient.record(worker, [outcome])
     assert store.results(sweep.name) == ()
@@ -666,7 +667,7 @@ pairs = tuples(st.tuples(words, scalars))
 configs = st.builds(
     TrialConfig,
     recipe=st.builds(
-        Recipe,
+        SharedConfig,
         model=words,
         model_options=tuples(st.tuples(words, st.one_of(scalars, shapes))),
         dataset=words,
@@ -687,7 +688,7 @@ configs = st.builds(
     finetune_learning_rate_factor=reals,
     method=st.builds(
         MethodConfig,
-        terms=tuples(st.builds(Term, words, words, reals, pairs, st.booleans())),
+        terms=tuples(st.builds(PenaltyConfig, words, words, reals, pairs, st.booleans())),
         name=words,
         own_strength=reals,
         hyper=pairs,
@@ -696,7 +697,7 @@ configs = st.builds(
     floor=reals,
 )
 networks = st.builds(
-    Judged,
+    Evaluation,
     nonzero=counts,
     weights=counts,
     biases=counts,
@@ -754,7 +755,7 @@ def test_a_fact_comes_back_as_it_was_recorded(
     store.register(free(sweep, 500))
     worker = store.join(sweep.name, device="cpu")
     (slot,) = store.claim(worker, 1)
-    store.record(worker, [Outcome(slot, slot.number, params, config, result, provenance)])
+    store.record(worker, [TrialOutcome(slot, slot.number, params, config, result, provenance)])
     store.leave(worker)
     facts = {(fact.arm, fact.slot): fact for fact in store.results(sweep.name)}
     fact = facts[slot.arm, slot.number]
@@ -782,7 +783,7 @@ def test_a_result_that_is_not_a_number_is_refused_and_leaves_the_slot_claimed(
     (slot,) = store.claim(worker, 1)
     config = sweep.config(slot.arm, 0, 0, {"strength": 0.01})
     bad = {"strength": float("nan")}
-    outcome = Outcome(slot, 0, bad, config, claimer.RESULT, claimer.PROVENANCE)
+    outcome = TrialOutcome(slot, 0, bad, config, claimer.RESULT, claimer.PROVENANCE)
     with pytest.raises(StorageError, match="JSON"):
         store.record(worker, [outcome])
     assert store.results(sweep.name) == ()
@@ -805,7 +806,7 @@ def test_status_sums_up_the_facts(store: Store, sweep: Sweep) -> None:
     ]
     config = sweep.config("l1", 0, 0, {"strength": 0.01})
     rows = [
-        Outcome(slot, slot.number, {}, config, outcome, claimer.PROVENANCE)
+        TrialOutcome(slot, slot.number, {}, config, outcome, claimer.PROVENANCE)
         for slot, outcome in zip(mine, outcomes, strict=True)
     ]
     store.record(worker, rows)
@@ -925,7 +926,7 @@ def test_a_lock_that_is_never_given_free_ends_in_one_line(
         pytest.skip("a server has no time limit for locks")
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.05)
     store.register(sweep)
-    other = Store(storage_url, patience=Patience(0.1))
+    other = Store(storage_url, patience=RetryPolicy(0.1))
     with locked(storage_url, sweep.name, seconds=1):
         with pytest.raises(StorageError, match="database is locked") as caught:
             other.stop("tiny")
@@ -966,7 +967,7 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     once(lambda: store.link(worker, {slots[0]: 0}))
     lost.append("kept")
     config = sweep.config(slots[0].arm, 0, 0, {"strength": 0.01})
-    outcome = Outcome(slots[0], 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
+    outcome = TrialOutcome(slots[0], 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
     once(lambda: store.record(worker, [outcome]))
     assert len(store.results("tiny")) == 1
     once(lambda: store.told([slots[0]]))

@@ -16,7 +16,7 @@ from test_schema import alembic
 
 from sweeper.config import Choice, Sweep
 from sweeper.errors import InputError, SchemaError, StorageError, UnknownSweepError
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.search.samplers import brief
 from sweeper.store import Store, tables
 from sweeper.store.database import Database
@@ -46,8 +46,8 @@ def long_sweep(sweep: Sweep, **search: Any) -> Sweep:
     return Sweep.model_validate({**spec, "arms": arms, "search": {**spec["search"], **search}})
 
 
-def searching(store: Store, sweep: Sweep) -> Search:
-    return Search(store.url, sweep, engine_options=store.engine_options)
+def searching(store: Store, sweep: Sweep) -> SweepStudies:
+    return SweepStudies(store.url, sweep, engine_options=store.engine_options)
 
 
 def test_a_sweep_of_more_than_64_kb_is_registered_searched_and_read(
@@ -103,7 +103,7 @@ def test_each_text_of_our_tables_is_held_to_its_length() -> None:
             assert not isinstance(kind, String | Text) or type(kind).__module__ != "sqlalchemy", (
                 column
             )
-            if isinstance(kind, tables.Key | tables.Said | tables.Written):
+            if isinstance(kind, tables.KeyText | tables.MessageText | tables.LongText):
                 continue
             assert not hasattr(kind, "length"), f"{column}: of which length on which database?"
 

@@ -14,13 +14,13 @@ from sweeper.errors import Interrupted
 from sweeper.training import methods, models
 from sweeper.training.datasets import Data, load
 from sweeper.training.determinism import numerics
-from sweeper.training.methods import Setting
+from sweeper.training.methods import TrainingContext
 from sweeper.training.pack import nothing, train
 from sweeper.training.parameter_counts import constant_inputs, effective
 from sweeper.training.pruning import magnitudes, masks
-from sweeper.training.stack import Sink
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Schedule, Slice, fit
+from sweeper.training.stack import GradientBuffer
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Schedule, fit
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +66,14 @@ def test_gradients_have_the_same_bits_in_any_pack_and_threads(
     # Gradients, not facts: accuracies on few images hide the last bits.
     data = small_images(batch)
     recipe = dataclasses.replace(RECIPE, model_options=(("widths", widths),))
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     stack = network.init(range(16), recipe, data)
 
     def gradients(chosen: list[int], threads: int) -> dict[str, Tensor]:
         torch.set_num_threads(threads)
         part = {name: value[chosen].clone() for name, value in stack.items()}
         kept = {name: torch.full_like(value, 0.01) for name, value in part.items()}
-        sinks = [Sink(0, len(chosen), kept, 0.9)]
+        sinks = [GradientBuffer(0, len(chosen), kept, 0.9)]
         with numerics(data.device):
             network.runner().backward(part, data.train.images, data.train.labels, sinks)
         return kept
@@ -140,7 +140,7 @@ def _factor(schedule: str, step: int, steps: int) -> float:
 def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
     # Oracle: autograd of cross-entropy + strength x sum |w| on a plain module, one SGD step.
     recipe = dataclasses.replace(RECIPE, schedule="constant", batch_size=1000, epochs=1)
-    network = Network.of(recipe, digits)
+    network = StackedArchitecture.of(recipe, digits)
     stack = network.init([3], recipe, digits)
     method = methods.make([config(method=penalty("l1", "loss", 0.01))], digits.device)
     plan = Schedule(1, 1000, "sgd", "constant", order_seed=5)
@@ -151,8 +151,8 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
         plan,
         rate=torch.tensor([0.1]),
         momentum=torch.tensor([0.0]),
-        slices=(Slice(0, 1, method),),
-        setting=Setting((3,), 5, torch.tensor([1.0]), 1),
+        slices=(NetworkSlice(0, 1, method),),
+        setting=TrainingContext((3,), 5, torch.tensor([1.0]), 1),
         tick=nothing,
     )
     module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=3)
@@ -231,7 +231,7 @@ def test_every_parameter_of_a_network_of_ones_own_is_counted(digits: Data) -> No
     recipe = dataclasses.replace(
         RECIPE, model=f"{__name__}:two_kinds_of_layers", model_options=(), epochs=1
     )
-    assert Network.of(recipe, digits).layers is None
+    assert StackedArchitecture.of(recipe, digits).layers is None
     (result,) = train([config(recipe=recipe, density=1.0, floor=0.0)], digits)
     assert result.as_trained is not None
     counted = sum(one.total_weights + one.total_biases for one in result.as_trained.layers)
@@ -262,7 +262,7 @@ def test_a_pack_of_mixed_recipes_is_refused(digits: Data) -> None:
 
 
 def test_pruning_never_revives_zeros_and_keeps_the_largest(digits: Data) -> None:
-    network = Network.of(RECIPE, digits)
+    network = StackedArchitecture.of(RECIPE, digits)
     stack = network.init([0, 1], RECIPE, digits)
     for name in network.weights:
         stack[name][1].mul_(stack[name][1].abs() > 0.2)
@@ -278,10 +278,12 @@ def test_pruning_never_revives_zeros_and_keeps_the_largest(digits: Data) -> None
         assert torch.equal(found[name][1], stack[name][1] != 0)
 
 
-def _chain(widths: Sequence[int], inputs: int, seed: int) -> tuple[Network, dict[str, Tensor]]:
+def _chain(
+    widths: Sequence[int], inputs: int, seed: int
+) -> tuple[StackedArchitecture, dict[str, Tensor]]:
     module = models.mlp((1, 1, inputs), 3, widths=tuple(widths))
     layers = tuple((f"{k}.weight", f"{k}.bias") for k in range(1, 2 * len(widths) + 2, 2))
-    network = Network(module, models.prunable(module), layers)
+    network = StackedArchitecture(module, models.prunable(module), layers)
     generator = torch.Generator().manual_seed(seed)
     stack = {}
     for name, value in module.named_parameters():
@@ -309,7 +311,9 @@ def test_effective_network_is_smaller_and_computes_the_same(seed: int) -> None:
     assert count == smaller
 
 
-def _removed_one_by_one(network: Network, stack: dict[str, Tensor], images: Tensor) -> int:
+def _removed_one_by_one(
+    network: StackedArchitecture, stack: dict[str, Tensor], images: Tensor
+) -> int:
     """Fold and remove by unit, in passes until nothing changes; check the outputs each time."""
     assert network.layers is not None
     before = network.runner().logits(stack, images).clone()

@@ -13,8 +13,8 @@ from factories import make_fact, make_judged, make_provenance, make_status, make
 from test_report import readable
 
 from sweeper.analysis import fronts, paired_ratio
-from sweeper.analysis.conclusion import Confirmation
-from sweeper.analysis.confirmation import Confirmed, confirmation, confirmed, curves, within
+from sweeper.analysis.conclusion import ConfirmationResult
+from sweeper.analysis.confirmation import ConfirmedConfig, confirmation, confirmed, curves, within
 from sweeper.analysis.family_comparison import best, gaps, sentence, versus
 from sweeper.config import Arm, Sweep
 from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
@@ -22,7 +22,7 @@ from sweeper.plots import confirmed_view
 from sweeper.report import optuna_note, write_report
 from sweeper.report.confirmation_section import gaps_table, versus_table
 from sweeper.report.html_page import page
-from sweeper.types import DriftCheck, Fact, Redone
+from sweeper.types import ReproducibilityCheck, RetrainedTrial, TrialRecord
 
 AUTO = {"log_uniform": [1e-4, 1e-1]}
 ARMS: Mapping[str, Any] = {
@@ -56,7 +56,7 @@ def test_penalties_decide_the_family(arm: Any, family: str) -> None:
     assert Arm.model_validate(arm).family == family
 
 
-def search(repeats: int, arms: Mapping[str, Any] = ARMS) -> tuple[Sweep, list[Fact]]:
+def search(repeats: int, arms: Mapping[str, Any] = ARMS) -> tuple[Sweep, list[TrialRecord]]:
     """Each repeat of each arm has one network at each size."""
     sweep = make_sweep(
         arms=arms,
@@ -77,7 +77,7 @@ Middle = Callable[[str, int], tuple[float, float]]
 
 def again(
     repeats: int, middle: Middle, seeds: int = 2, arms: Mapping[str, Any] = ARMS
-) -> tuple[Sweep, list[Confirmed], list[Fact]]:
+) -> tuple[Sweep, list[ConfirmedConfig], list[TrialRecord]]:
     """`middle` says at which size a repeat of an arm reaches 97 %: on validation, and on test."""
     sweep, facts = search(repeats, arms)
     confirms = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
@@ -225,7 +225,7 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
     assert row.text == f"{side} {limit:.2f} (one-sided 95 %, n = 5)"
     said = f"(mixed) {side} {limit:.2f} times"
     assert said in sentence(versus(sweep, found))
-    shown = versus_table(Confirmation(sweep, tuple(trained), tuple(found)))
+    shown = versus_table(ConfirmationResult(sweep, tuple(trained), tuple(found)))
     assert f"{sign} {limit:.2f}<small>{expected.center:.2f}</small>" in shown
 
 
@@ -289,16 +289,16 @@ def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
 
 def confirmed_search(
     done: int | None = None, *, repeats: int = 5, seeds: int = 2, **origin: Any
-) -> tuple[Sweep, list[Fact], Confirmation]:
+) -> tuple[Sweep, list[TrialRecord], ConfirmationResult]:
     """A search with its confirmation, the first training of which has another origin, if named."""
     sweep, facts = search(repeats)
     confirms, _, trained = again(repeats, sizes, seeds=seeds)
     if origin:
         trained[0] = replace(trained[0], provenance=make_provenance(**origin))
-    return sweep, facts, Confirmation.of(sweep, facts, (), confirms, trained[:done])
+    return sweep, facts, ConfirmationResult.of(sweep, facts, (), confirms, trained[:done])
 
 
-def shown(sweep: Sweep, facts: list[Fact], again: Confirmation) -> dict[str, str]:
+def shown(sweep: Sweep, facts: list[TrialRecord], again: ConfirmationResult) -> dict[str, str]:
     """Return all that is said of a confirmation, by where."""
     status = make_status(sweep, facts)
     return {
@@ -312,7 +312,7 @@ def shown(sweep: Sweep, facts: list[Fact], again: Confirmation) -> dict[str, str
 TRAINED = {"l1": 100_000, "l2": 40_000, "entropy": 20_000, "mixed": 60_000, "control": 80_000}
 
 
-def trained_too(facts: list[Fact], sizes: Mapping[str, int]) -> list[Fact]:
+def trained_too(facts: list[TrialRecord], sizes: Mapping[str, int]) -> list[TrialRecord]:
     """Have each repeat reach 97 % as trained at a size of its own, between two networks."""
     changed = []
     for fact in facts:
@@ -326,7 +326,7 @@ def trained_too(facts: list[Fact], sizes: Mapping[str, int]) -> list[Fact]:
 def test_the_other_track_is_answered_too_and_may_say_the_contrary() -> None:
     sweep, facts, known = confirmed_search()
     facts = trained_too(facts, TRAINED)
-    whole = Confirmation.of(sweep, facts, (), known.sweep, known.facts)
+    whole = ConfirmationResult.of(sweep, facts, (), known.sweep, known.facts)
     assert whole.other is not None
     assert (whole.other.track, whole.other.by) == ("as_trained", "val_accuracy")
     rows = {(row.ours, row.theirs, row.accuracy): row for row in whole.other.rows}
@@ -390,7 +390,7 @@ def test_gaps_are_differences_within_a_size_paired_by_repeat() -> None:
     expected = [reached("mixed", repeat) - reached("l1", repeat) for repeat in range(5)]
     assert row.difference is not None
     assert row.difference.values == pytest.approx(expected)
-    table = gaps_table(Confirmation(sweep, tuple(trained), tuple(found)))
+    table = gaps_table(ConfirmationResult(sweep, tuple(trained), tuple(found)))
     assert f"{100 * row.difference.center:+.2f}<small>" in table
     some = [one for one in found if (one.arm, one.repeat) != ("mixed", 2)]
     missing = {(r.family, r.against, r.size): r for r in gaps(sweep, some, SIZES)}
@@ -454,7 +454,7 @@ def test_arms_of_unequal_budgets_have_no_answer_however_they_were_confirmed() ->
     sweep, facts, known = confirmed_search()
     fewer = [fact for fact in facts if (fact.arm, fact.repeat, fact.slot) != ("l2", 4, 0)]
     trained = [fact for fact in known.facts if fact.arm != "l2"]
-    said = shown(sweep, fewer, Confirmation.of(sweep, fewer, (), known.sweep, trained))
+    said = shown(sweep, fewer, ConfirmationResult.of(sweep, fewer, (), known.sweep, trained))
     for text in said.values():
         assert "unequal numbers of finished trials: l1 10, l2 9" in text
     assert not ranked(said)
@@ -467,7 +467,9 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
     longer = Sweep.model_validate(more)
     make = partial(make_fact, sweep=longer, arm="elastic")
     further = [*facts, *(make(repeat=r, slot=slot) for r in range(5) for slot in range(2))]
-    said = shown(longer, further, Confirmation.of(longer, further, (), known.sweep, known.facts))
+    said = shown(
+        longer, further, ConfirmationResult.of(longer, further, (), known.sweep, known.facts)
+    )
     for text in said.values():
         assert "targets since its choice was confirmed: sweeper confirm toy goes by" in text
     assert not ranked(said)
@@ -500,12 +502,12 @@ def test_a_mixture_found_harmless_is_said_though_the_confirmation_is_of_one_kind
     mixed = [replace(fact, provenance=other) if fact.arm == "l2" else fact for fact in facts]
     confirms, _, trained = again(5, sizes)
     redone = tuple(
-        Redone(fact.arm, fact.repeat, fact.slot, "complete", 1000, network.val_accuracy)
+        RetrainedTrial(fact.arm, fact.repeat, fact.slot, "complete", 1000, network.val_accuracy)
         for fact in mixed
         if fact.provenance == other and (network := fact.result.pruned)
     )
-    checks = [DriftCheck(make_provenance(), redone)]
-    known = Confirmation.of(sweep, mixed, checks, confirms, trained)
+    checks = [ReproducibilityCheck(make_provenance(), redone)]
+    known = ConfirmationResult.of(sweep, mixed, checks, confirms, trained)
     assert not known.reasons
     status = make_status(sweep, mixed)
     text = readable(page(sweep, status, mixed, again=known, checks=checks))

@@ -34,7 +34,7 @@ from sweeper.errors import (
     TrainingError,
     UnknownSweepError,
 )
-from sweeper.search import Owner, Search
+from sweeper.search import StudyOwner, SweepStudies
 from sweeper.store import Store
 from sweeper.types import ProbePoint, TrialConfig, TrialResult
 from sweeper.worker.lease import PARENT
@@ -308,7 +308,7 @@ def test_a_crash_between_record_and_tell_is_mended_from_the_fact(
         def crash(*arguments: object) -> None:
             raise StorageError("gone")
 
-        patch.setattr(Search, "tell", crash)
+        patch.setattr(SweepStudies, "tell", crash)
         with pytest.raises(StorageError, match="gone"):
             work("tiny", store, pack=3, train=fake_train)
     assert len(store.untold("tiny")) == 3
@@ -333,7 +333,7 @@ def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
     work("tiny", store, pack=3, train=stop_early)
     before = store.results("tiny")
     assert 6 <= len(before) < 18
-    search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
+    search = SweepStudies(store.url, sweep, StudyOwner(sweep.name, store.identity(sweep.name)))
     search.delete()
     search.close()
     lifecycle.register(store, sweep)
@@ -362,7 +362,7 @@ def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store:
 def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Store) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
-    search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
+    search = SweepStudies(store.url, sweep, StudyOwner(sweep.name, store.identity(sweep.name)))
     search.delete()
     with pytest.raises(UnknownSweepError, match="study is gone"):
         search.running("tiny/l1/0")
@@ -373,7 +373,7 @@ def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: 
     sweep = small_sweep()
     lifecycle.register(store, sweep)
     worker = store.join("tiny", device="cpu")
-    search = Search(store.url, sweep, Owner(sweep.name, store.identity(sweep.name)))
+    search = SweepStudies(store.url, sweep, StudyOwner(sweep.name, store.identity(sweep.name)))
     slot = next(one for one in store.claim(worker, 3) if one.arm == "l1")
     orphan, trial = (search.ask([slot])[slot].trial for _ in range(2))
     lifecycle.mend(store, "tiny")

@@ -11,7 +11,7 @@ from sweeper.analysis.front import (
     selection,
     undominated,
 )
-from sweeper.analysis.interpolation import Curve, Reading
+from sweeper.analysis.interpolation import Curve, CurveValue
 from sweeper.analysis.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
 
 __all__ = [
@@ -19,10 +19,10 @@ __all__ = [
     "LEVELS",
     "ONE_SIDED",
     "Curve",
+    "CurveValue",
     "Estimate",
     "Front",
     "FrontPoint",
-    "Reading",
     "Surface",
     "attainment",
     "describe",

@@ -5,23 +5,23 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sweeper.analysis import family_comparison, reproducibility
-from sweeper.analysis.confirmation import Confirmed, confirmed
-from sweeper.analysis.family_comparison import Gap, OtherTrack, Versus
+from sweeper.analysis.confirmation import ConfirmedConfig, confirmed
+from sweeper.analysis.family_comparison import AccuracyGap, FamilyComparison, OtherTrackComparison
 from sweeper.config import Sweep
-from sweeper.types import DriftCheck, Fact, Provenance
+from sweeper.types import Provenance, ReproducibilityCheck, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmation:
+class ConfirmationResult:
     """The best networks of a search, trained again, and whether arms may be told apart by them."""
 
     sweep: Sweep
     """The confirmation's."""
-    facts: tuple[Fact, ...]
-    found: tuple[Confirmed, ...]
+    facts: tuple[TrialRecord, ...]
+    found: tuple[ConfirmedConfig, ...]
     reasons: tuple[str, ...] = ()
     """What forbids to set its arms against each other, as sentences."""
-    other: OtherTrack | None = None
+    other: OtherTrackComparison | None = None
     """The search on the track that is not the objective's; None while there is no answer."""
     networks: Mapping[str, bytes] = field(default_factory=dict)
     """By arm: the kept network that `pictured` names."""
@@ -30,11 +30,11 @@ class Confirmation:
     def of(
         cls,
         search: Sweep,
-        searched: Sequence[Fact],
-        checks: Iterable[DriftCheck],
+        searched: Sequence[TrialRecord],
+        checks: Iterable[ReproducibilityCheck],
         sweep: Sweep,
-        facts: Sequence[Fact],
-    ) -> "Confirmation":
+        facts: Sequence[TrialRecord],
+    ) -> "ConfirmationResult":
         """Return the confirmation `sweep` of `search`, each with what is on record of it."""
         reasons = refusals(search, searched, tuple(checks), facts)
         if sweep.confirms and sweep.confirms.digest != search.digest:
@@ -72,9 +72,9 @@ class Confirmation:
         """The middle one of the sizes: where layers and pixels are looked at."""
         return self.sizes[len(self.sizes) // 2] if self.sizes else 0
 
-    def pictured(self) -> dict[str, Fact]:
+    def pictured(self) -> dict[str, TrialRecord]:
         """Return of each arm one network within `size`: the first repeat's, the first seed's."""
-        chosen: dict[str, Fact] = {}
+        chosen: dict[str, TrialRecord] = {}
         for one in self.found:
             complete = [fact for fact in one.facts if fact.result.state == "complete"]
             if self.size in one.sizes and complete:
@@ -87,12 +87,12 @@ class Confirmation:
         return not self.reasons and self.done >= self.budget
 
     @property
-    def versus(self) -> tuple[Versus, ...]:
+    def versus(self) -> tuple[FamilyComparison, ...]:
         """Families against each other; none before all is done, or while anything forbids it."""
         return family_comparison.versus(self.sweep, self.found) if self.open else ()
 
     @property
-    def gaps(self) -> tuple[Gap, ...]:
+    def gaps(self) -> tuple[AccuracyGap, ...]:
         """Differences of accuracy within the sizes; none where there is no `versus`."""
         return family_comparison.gaps(self.sweep, self.found, self.sizes) if self.open else ()
 
@@ -117,9 +117,9 @@ class Confirmation:
 
 def refusals(
     sweep: Sweep,
-    facts: Sequence[Fact],
-    checks: Sequence[DriftCheck] = (),
-    confirmed: Sequence[Fact] = (),
+    facts: Sequence[TrialRecord],
+    checks: Sequence[ReproducibilityCheck] = (),
+    confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return the reasons why these arms must not be ranked, as sentences.
 
@@ -138,6 +138,6 @@ def refusals(
     return (*found, *reproducibility.refusals(facts, checks, sweep.name, confirmed))
 
 
-def distinct(facts: Sequence[Fact], value: Callable[[Provenance], str]) -> list[str]:
+def distinct(facts: Sequence[TrialRecord], value: Callable[[Provenance], str]) -> list[str]:
     """Return the different values that the provenance of facts has, in order."""
     return sorted({value(fact.provenance) for fact in facts})

@@ -14,23 +14,23 @@ import numpy as np
 from sweeper.analysis import (
     ONE_SIDED,
     Curve,
+    CurveValue,
     Estimate,
     Front,
-    Reading,
     mean,
     paired_ratio,
     selection,
     strength_range,
 )
-from sweeper.config import Chosen, Confirmation, Sweep
+from sweeper.config import ConfirmationPlan, SelectedConfig, Sweep
 from sweeper.errors import InputError
-from sweeper.types import Accuracy, Fact, FoundBracket, Judged, Scalar, SweepStatus
+from sweeper.types import Accuracy, Evaluation, RecordedRange, Scalar, SweepStatus, TrialRecord
 
 SEEDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Confirmed:
+class ConfirmedConfig:
     """One configuration of a search with what its fresh seeds reached, in their order."""
 
     arm: str
@@ -40,8 +40,8 @@ class Confirmed:
     params: Mapping[str, Scalar]
     sizes: tuple[int, ...]
     """The sizes within which the search found it best."""
-    facts: tuple[Fact, ...]
-    searched: Fact
+    facts: tuple[TrialRecord, ...]
+    searched: TrialRecord
     """What the search itself saw: too good, for it was chosen by it."""
 
     @property
@@ -73,8 +73,8 @@ class Confirmed:
 def confirmation(
     sweep: Sweep,
     status: SweepStatus,
-    facts: Iterable[Fact],
-    found: Iterable[FoundBracket] = (),
+    facts: Iterable[TrialRecord],
+    found: Iterable[RecordedRange] = (),
     *,
     seeds: int = SEEDS,
 ) -> Sweep:
@@ -101,7 +101,7 @@ def confirmation(
             "largest of targets.nonzero: there is nothing to confirm"
         )
     known = sweep.with_brackets(strength_range.ranges(tuple(found)))
-    confirms = Confirmation(
+    confirms = ConfirmationPlan(
         of=sweep.name,
         digest=sweep.digest,
         seeds=seeds,
@@ -135,7 +135,9 @@ def continued(known: Sweep, wanted: Sweep) -> Sweep:
     return Sweep.model_validate(wanted.model_dump() | {"confirms": more.model_dump()})
 
 
-def confirmed(sweep: Sweep, facts: Iterable[Fact], searched: Iterable[Fact]) -> list[Confirmed]:
+def confirmed(
+    sweep: Sweep, facts: Iterable[TrialRecord], searched: Iterable[TrialRecord]
+) -> list[ConfirmedConfig]:
     """Return each configuration with what is on record of it; those without any are left out.
 
     `sweep` and `facts` are the confirmation's, `searched` the facts of the search.
@@ -144,12 +146,12 @@ def confirmed(sweep: Sweep, facts: Iterable[Fact], searched: Iterable[Fact]) -> 
     if confirms is None:
         raise TypeError(f"{sweep.name} is no confirmation")
     before = {(fact.arm, fact.repeat, fact.slot): fact for fact in searched}
-    trained: dict[tuple[str, int, int], list[Fact]] = {}
+    trained: dict[tuple[str, int, int], list[TrialRecord]] = {}
     for fact in facts:
         one, _ = confirms.at(fact.arm, fact.repeat, fact.slot)
         trained.setdefault((fact.arm, fact.repeat, one.slot), []).append(fact)
     return [
-        Confirmed(
+        ConfirmedConfig(
             arm=arm,
             repeat=one.repeat,
             slot=one.slot,
@@ -164,7 +166,9 @@ def confirmed(sweep: Sweep, facts: Iterable[Fact], searched: Iterable[Fact]) -> 
     ]
 
 
-def curves(sweep: Sweep, found: Iterable[Confirmed], by: Accuracy) -> dict[str, dict[int, Curve]]:
+def curves(
+    sweep: Sweep, found: Iterable[ConfirmedConfig], by: Accuracy
+) -> dict[str, dict[int, Curve]]:
     """Return arm -> repeat -> the curve through the means of its configurations.
 
     `sweep` is the confirmation. Every repeat has a curve: one in which the search found no network
@@ -184,10 +188,10 @@ def curves(sweep: Sweep, found: Iterable[Confirmed], by: Accuracy) -> dict[str, 
 
 
 @dataclass(frozen=True, slots=True)
-class Level:
+class SizeAtAccuracy:
     """Nonzeros of one arm at an accuracy, over its repeats."""
 
-    readings: Mapping[int, Reading]
+    readings: Mapping[int, CurveValue]
     """By repeat."""
     estimate: Estimate | None
     """Geometric mean with its interval; None unless every repeat reaches it between two sizes."""
@@ -207,15 +211,15 @@ class Level:
         return sum(one.state != "not reached" for one in self.readings.values())
 
 
-def level(repeats: Mapping[int, Curve], accuracy: float) -> Level:
+def level(repeats: Mapping[int, Curve], accuracy: float) -> SizeAtAccuracy:
     """Return the nonzeros at an accuracy, from the curves of the repeats."""
     readings = {repeat: curve.nonzero_at(accuracy) for repeat, curve in repeats.items()}
     sizes = [one.value for one in readings.values() if one.value is not None]
     if len(sizes) < len(readings):
-        return Level(readings, None, None)
+        return SizeAtAccuracy(readings, None, None)
     ones = [1.0] * len(sizes)
     exact = all(one.exact is not None for one in readings.values())
-    return Level(
+    return SizeAtAccuracy(
         readings,
         paired_ratio(sizes, ones) if exact else None,
         paired_ratio(sizes, ones, confidence=ONE_SIDED),
@@ -223,7 +227,7 @@ def level(repeats: Mapping[int, Curve], accuracy: float) -> Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Within:
+class AccuracyAtSize:
     """Accuracies of one arm within a size, over its repeats."""
 
     mean: Estimate | None
@@ -233,14 +237,16 @@ class Within:
     repeats: int
 
 
-def within(sweep: Sweep, found: Iterable[Confirmed], arm: str, size: int, by: Accuracy) -> Within:
+def within(
+    sweep: Sweep, found: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
+) -> AccuracyAtSize:
     """Return what an arm's confirmed networks within a size reach; `sweep` is the confirmation."""
     values = [one.accuracy(by) for one in found if one.arm == arm and size in one.sizes]
     repeats = sweep.search.repeats
-    return Within(mean(values) if len(values) == repeats else None, len(values), repeats)
+    return AccuracyAtSize(mean(values) if len(values) == repeats else None, len(values), repeats)
 
 
-def _chosen(sweep: Sweep, facts: Iterable[Fact], arm: str) -> Iterable[Chosen]:
+def _chosen(sweep: Sweep, facts: Iterable[TrialRecord], arm: str) -> Iterable[SelectedConfig]:
     by, show = selection(sweep)
     track = sweep.sparsification.track
     mine = [fact for fact in facts if fact.arm == arm]
@@ -254,10 +260,10 @@ def _chosen(sweep: Sweep, facts: Iterable[Fact], arm: str) -> Iterable[Chosen]:
                 sizes.setdefault(point.slot, []).append(size)
                 params[point.slot] = dict(point.params)
         for slot, within in sizes.items():
-            yield Chosen(repeat=repeat, slot=slot, params=params[slot], sizes=tuple(within))
+            yield SelectedConfig(repeat=repeat, slot=slot, params=params[slot], sizes=tuple(within))
 
 
-def _judged(fact: Fact) -> Judged | None:
+def _judged(fact: TrialRecord) -> Evaluation | None:
     return fact.result.judged(fact.config.track)
 
 

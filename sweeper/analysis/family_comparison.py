@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sweeper.analysis import FEWEST, ONE_SIDED, Curve, Estimate, mean, paired_ratio, repeats
-from sweeper.analysis.confirmation import Confirmed, Level, curves, level
+from sweeper.analysis.confirmation import ConfirmedConfig, SizeAtAccuracy, curves, level
 from sweeper.config import Arm, Sweep
 from sweeper.config.registry import FAMILIES, Family
-from sweeper.types import Accuracy, Fact, Track
+from sweeper.types import Accuracy, Track, TrialRecord
 
 OURS: tuple[Family, ...] = ("entropy", "arrangement", "hybrid", "shuffled")
 THEIRS: tuple[Family, ...] = ("lp", "other", "shuffled")
@@ -27,7 +27,7 @@ TRACKS: dict[Track, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Bound:
+class RatioBound:
     """A side of a ratio, where the smallest networks of one arm are better already."""
 
     side: Literal["at least", "at most"]
@@ -50,7 +50,7 @@ class Bound:
 
 
 @dataclass(frozen=True, slots=True)
-class Versus:
+class FamilyComparison:
     """One family against another at one accuracy."""
 
     accuracy: float
@@ -61,7 +61,7 @@ class Versus:
     against: Family
     ratio: Estimate | None
     """Nonzeros of ours / nonzeros of theirs: under 1 means that ours needs fewer."""
-    bound: Bound | None
+    bound: RatioBound | None
     """Without a ratio: on which side of it a value lies, where one arm's sizes are bounds."""
     paired: int
     """Repeats in which both reach it."""
@@ -94,7 +94,7 @@ class Versus:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class AccuracyGap:
     """One family's test accuracy minus another's, of networks within one size."""
 
     size: int
@@ -110,25 +110,27 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class OtherTrack:
+class OtherTrackComparison:
     """Families against each other on the track that is not the objective's, in the search."""
 
     track: Track
     by: Accuracy
     """What the accuracies are of: what the search selects on."""
-    rows: tuple[Versus, ...]
+    rows: tuple[FamilyComparison, ...]
     """The arms that stand for their families on this track."""
-    same: tuple[Versus, ...] = ()
+    same: tuple[FamilyComparison, ...] = ()
     """The arms that stand in the answer, where they are others."""
 
 
-def versus(sweep: Sweep, found: Sequence[Confirmed]) -> tuple[Versus, ...]:
+def versus(sweep: Sweep, found: Sequence[ConfirmedConfig]) -> tuple[FamilyComparison, ...]:
     """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
     chosen = curves(sweep, found, "val_accuracy")
     return _rows(sweep, chosen, curves(sweep, found, "test_accuracy"))
 
 
-def other_track(search: Sweep, facts: Iterable[Fact], answer: Sequence[Versus]) -> OtherTrack:
+def other_track(
+    search: Sweep, facts: Iterable[TrialRecord], answer: Sequence[FamilyComparison]
+) -> OtherTrackComparison:
     """Return families against each other on the other track of a search.
 
     `answer` has the arms that stand for their families on the objective's: those are set against
@@ -148,10 +150,14 @@ def other_track(search: Sweep, facts: Iterable[Fact], answer: Sequence[Versus]) 
         if {ours, theirs} <= read.keys() and (ours, theirs, accuracy) not in known
     )
     by: Accuracy = "test_accuracy" if search.select_on == "test" else "val_accuracy"
-    return OtherTrack(track, by, rows, tuple(row for row in same if row.ratio or row.bound))
+    return OtherTrackComparison(
+        track, by, rows, tuple(row for row in same if row.ratio or row.bound)
+    )
 
 
-def searched(search: Sweep, facts: Iterable[Fact], track: Track) -> dict[str, dict[int, Curve]]:
+def searched(
+    search: Sweep, facts: Iterable[TrialRecord], track: Track
+) -> dict[str, dict[int, Curve]]:
     """Return arm -> repeat -> the curve through the repeat's front on a track.
 
     Between neighbours of a front sizes are read as everywhere: the smallest network that reaches a
@@ -183,7 +189,9 @@ def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str |
     return min(places, key=lambda arm: places[arm]) if places else None
 
 
-def gaps(sweep: Sweep, found: Sequence[Confirmed], sizes: Sequence[int]) -> tuple[Gap, ...]:
+def gaps(
+    sweep: Sweep, found: Sequence[ConfirmedConfig], sizes: Sequence[int]
+) -> tuple[AccuracyGap, ...]:
     """Return differences of test accuracy within each size, of the families of `versus`.
 
     Where accuracy hardly rises with size, a tenth of a point is a factor of two in size: there the
@@ -198,11 +206,13 @@ def gaps(sweep: Sweep, found: Sequence[Confirmed], sizes: Sequence[int]) -> tupl
                 both = [mine[repeat] - other[repeat] for repeat in mine if repeat in other]
                 count = sweep.search.repeats
                 apart = mean(both) if len(both) == count else None
-                rows.append(Gap(size, ours, theirs, family, against, apart, len(both), count))
+                rows.append(
+                    AccuracyGap(size, ours, theirs, family, against, apart, len(both), count)
+                )
     return tuple(rows)
 
 
-def sentence(rows: Sequence[Versus]) -> str:
+def sentence(rows: Sequence[FamilyComparison]) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none."""
     accuracy = _highest(rows)
     parts: list[str] = []
@@ -222,7 +232,7 @@ def sentence(rows: Sequence[Versus]) -> str:
     return f"At {_percent(accuracy)} test accuracy, {'; '.join(parts)}." if parts else ""
 
 
-def other_sentence(rows: Sequence[Versus], other: OtherTrack) -> str:
+def other_sentence(rows: Sequence[FamilyComparison], other: OtherTrackComparison) -> str:
     """Return what the other track says of the family that `sentence` begins with; empty if nothing.
 
     A penalty that makes zeros by itself can look ten times better on one track and worse on the
@@ -249,12 +259,12 @@ def other_sentence(rows: Sequence[Versus], other: OtherTrack) -> str:
     return f"{TRACKS[other.track]}, {where}, {', and '.join(parts)}." if parts else ""
 
 
-def _against_lp(rows: Iterable[Versus]) -> list[Versus]:
+def _against_lp(rows: Iterable[FamilyComparison]) -> list[FamilyComparison]:
     """Return the rows that say something of an L_p penalty."""
     return [row for row in rows if row.against == "lp" and (row.ratio or row.bound)]
 
 
-def _highest(rows: Iterable[Versus]) -> float:
+def _highest(rows: Iterable[FamilyComparison]) -> float:
     """Return the highest accuracy with a ratio to an L_p penalty, else with a bound; else 0."""
     mine = _against_lp(rows)
     # Where there is no ratio at all, one of which a side is known is better than silence.
@@ -266,7 +276,7 @@ def _percent(accuracy: float) -> str:
     return f"{100 * accuracy:.4g} %"
 
 
-def _times(row: Versus) -> str:
+def _times(row: FamilyComparison) -> str:
     if row.ratio:
         return f"{row.ratio.center:.2f}"
     if row.bound:
@@ -274,7 +284,7 @@ def _times(row: Versus) -> str:
     return row.text
 
 
-def _interval(row: Versus) -> str:
+def _interval(row: FamilyComparison) -> str:
     if row.ratio is None:
         if row.bound is None:
             return ""
@@ -301,7 +311,7 @@ def _belongs(arm: Arm, family: Family) -> bool:
     return arm.family == family
 
 
-def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[Versus, ...]:
+def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[FamilyComparison, ...]:
     """Return families against each other: arms by the `chosen` curves, ratios of the `shown`."""
     rows = []
     for family, against in _families():
@@ -318,7 +328,7 @@ def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[Versus, ...]:
 
 def _versus(
     shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
-) -> Versus:
+) -> FamilyComparison:
     mine, other = level(shown[ours], accuracy), level(shown[theirs], accuracy)
     pairs = [
         (one, two)
@@ -330,10 +340,12 @@ def _versus(
     if pairs and len(pairs) == mine.repeats:
         ratio = paired_ratio([one for one, _ in pairs], [two for _, two in pairs])
     bound = None if ratio else _bound(mine, other)
-    return Versus(accuracy, ours, theirs, family, against, ratio, bound, len(pairs), mine.repeats)
+    return FamilyComparison(
+        accuracy, ours, theirs, family, against, ratio, bound, len(pairs), mine.repeats
+    )
 
 
-def _bound(mine: Level, other: Level) -> Bound | None:
+def _bound(mine: SizeAtAccuracy, other: SizeAtAccuracy) -> RatioBound | None:
     """Return what is known of the ratio if one arm's sizes are exact and the other's at most so.
 
     A ratio whose denominator is too large is too small itself, and so is the mean of such ratios:
@@ -345,16 +357,20 @@ def _bound(mine: Level, other: Level) -> Bound | None:
     if ends is None:
         return None
     if mine.estimate:
-        return Bound("at least", ends.center, ends.low, ends.values)
-    return Bound("at most", ends.center, ends.high, ends.values)
+        return RatioBound("at least", ends.center, ends.low, ends.values)
+    return RatioBound("at most", ends.center, ends.high, ends.values)
 
 
-def _within(found: Iterable[Confirmed], arm: str, size: int, by: Accuracy) -> dict[int, float]:
+def _within(
+    found: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
+) -> dict[int, float]:
     """Return repeat -> the accuracy of an arm's configuration within a size."""
     return {one.repeat: one.accuracy(by) for one in found if one.arm == arm and size in one.sizes}
 
 
-def _best_within(sweep: Sweep, found: Sequence[Confirmed], family: Family, size: int) -> str | None:
+def _best_within(
+    sweep: Sweep, found: Sequence[ConfirmedConfig], family: Family, size: int
+) -> str | None:
     """Return the arm of a family with a network within a size in most repeats, then the best.
 
     Both on validation; None if none has any.

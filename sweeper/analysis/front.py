@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeper.config import Sweep
-from sweeper.types import Accuracy, Fact, Judged, Scalar, Track
+from sweeper.types import Accuracy, Evaluation, Scalar, Track, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ class Front:
     @classmethod
     def of(
         cls,
-        facts: Iterable[Fact],
+        facts: Iterable[TrialRecord],
         track: Track = "pruned",
         by: Accuracy = "val_accuracy",
         show: Accuracy = "test_accuracy",
@@ -150,7 +150,9 @@ class Front:
         return f"<table><caption>{html.escape(title)}</caption>{''.join(rows)}</table>"
 
 
-def fronts(facts: Iterable[Fact], sweep: Sweep, track: Track | None = None) -> dict[str, Front]:
+def fronts(
+    facts: Iterable[TrialRecord], sweep: Sweep, track: Track | None = None
+) -> dict[str, Front]:
     """Return the front of every arm in file order, pooled over its repeats.
 
     `track` is the objective's unless given. Membership is decided on what the study file selects
@@ -163,13 +165,13 @@ def fronts(facts: Iterable[Fact], sweep: Sweep, track: Track | None = None) -> d
 
 
 def repeats(
-    facts: Iterable[Fact], sweep: Sweep, track: Track | None = None
+    facts: Iterable[TrialRecord], sweep: Sweep, track: Track | None = None
 ) -> dict[str, tuple[Front, ...]]:
     """Return the front of every repeat of every arm; those without any trial are empty."""
     facts = tuple(facts)
     by, show = selection(sweep)
     chosen = track or sweep.sparsification.track
-    found: dict[tuple[str, int], list[Fact]] = {}
+    found: dict[tuple[str, int], list[TrialRecord]] = {}
     for fact in facts:
         found.setdefault((fact.arm, fact.repeat), []).append(fact)
     return {
@@ -188,7 +190,7 @@ def selection(sweep: Sweep) -> tuple[Accuracy, Accuracy]:
     return "val_accuracy", "test_accuracy"
 
 
-def reference_corner(sweep: Sweep, facts: Iterable[Fact]) -> tuple[int, float]:
+def reference_corner(sweep: Sweep, facts: Iterable[TrialRecord]) -> tuple[int, float]:
     """Return the corner for hypervolumes: the file's, or the dense network's size."""
     given = sweep.reference.nonzero or sweep.parameters
     size = given or max((fact.result.total for fact in facts), default=1)
@@ -216,7 +218,7 @@ def describe(params: Mapping[str, Scalar]) -> str:
     )
 
 
-def _point(fact: Fact, track: Track) -> FrontPoint | None:
+def _point(fact: TrialRecord, track: Track) -> FrontPoint | None:
     network = fact.result.judged(track)
     if network is None or not _over_the_floor(fact, network, track):
         return None
@@ -237,7 +239,7 @@ def _point(fact: Fact, track: Track) -> FrontPoint | None:
     )
 
 
-def _over_the_floor(fact: Fact, network: Judged, track: Track) -> bool:
+def _over_the_floor(fact: TrialRecord, network: Evaluation, track: Track) -> bool:
     """Return whether a network of a track is a candidate.
 
     A trial's state tells of the objective's track alone: cut too far there, it has collapsed, and

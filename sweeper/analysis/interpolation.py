@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class CurveValue:
     """What a curve says at a level: a value, or on which side of the curve the level lies."""
 
     state: Literal["reached", "not reached", "below"]
@@ -51,31 +51,31 @@ class Curve:
         weights = np.array([len(by_size[size]) for size in sizes], dtype=float)
         return cls(tuple(sizes), tuple(_never_falling(means, weights).tolist()))
 
-    def nonzero_at(self, accuracy: float) -> Reading:
+    def nonzero_at(self, accuracy: float) -> CurveValue:
         """Return the smallest size at which the curve reaches an accuracy."""
         if not self.sizes or self.accuracies[-1] < accuracy:
-            return Reading("not reached", None)
+            return CurveValue("not reached", None)
         if self.accuracies[0] > accuracy:
-            return Reading("below", self.sizes[0])
+            return CurveValue("below", self.sizes[0])
         above = int(np.searchsorted(self.accuracies, accuracy))  # the first that is >= it
         if self.accuracies[above] == accuracy:
-            return Reading("reached", self.sizes[above])
+            return CurveValue("reached", self.sizes[above])
         low, high = self.accuracies[above - 1], self.accuracies[above]
         left, right = (math.log10(self.sizes[place]) for place in (above - 1, above))
         share = (accuracy - low) / (high - low)
-        return Reading("reached", 10 ** (left + share * (right - left)))
+        return CurveValue("reached", 10 ** (left + share * (right - left)))
 
-    def accuracy_at(self, nonzero: float) -> Reading:
+    def accuracy_at(self, nonzero: float) -> CurveValue:
         """Return the accuracy at a size; `not reached` below the smallest network.
 
         Beyond the largest one it is that of the largest, as a bound from below: `below`.
         """
         if not self.sizes or nonzero < self.sizes[0]:
-            return Reading("not reached", None)
+            return CurveValue("not reached", None)
         if nonzero > self.sizes[-1]:
-            return Reading("below", self.accuracies[-1])
+            return CurveValue("below", self.accuracies[-1])
         across = np.log10(self.sizes)
-        return Reading("reached", float(np.interp(math.log10(nonzero), across, self.accuracies)))
+        return CurveValue("reached", float(np.interp(math.log10(nonzero), across, self.accuracies)))
 
 
 def _never_falling(

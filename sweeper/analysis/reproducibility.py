@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sweeper.analysis import Estimate, mean
-from sweeper.types import DriftCheck, Fact, Provenance
+from sweeper.types import Provenance, ReproducibilityCheck, TrialRecord
 
 TOLERANCE = 0.002
 """Within this the 95 % interval of the mean difference in validation accuracy must lie."""
@@ -21,7 +21,7 @@ Place = tuple[str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class Platform:
     """What results may depend on beside their configuration."""
 
     device: str
@@ -31,7 +31,7 @@ class Kind:
     sweeper: str
 
     @classmethod
-    def of(cls, origin: Provenance) -> "Kind":
+    def of(cls, origin: Provenance) -> "Platform":
         return cls(origin.device, origin.processor, origin.torch, origin.sweeper)
 
     def __str__(self) -> str:
@@ -40,11 +40,11 @@ class Kind:
 
 
 @dataclass(frozen=True, slots=True)
-class Drift:
+class Deviation:
     """Trials of one kind, trained again on another one."""
 
-    one: Kind
-    other: Kind
+    one: Platform
+    other: Platform
     difference: Estimate
     """Validation accuracy on `other` minus that on `one`; diverged counts as 0."""
     batches: tuple[Estimate, ...] = ()
@@ -67,28 +67,30 @@ class Drift:
         return f"{text}, by check {apart}"
 
 
-def drifts(facts: Iterable[Fact], checks: Iterable[DriftCheck]) -> tuple[Drift, ...]:
+def drifts(
+    facts: Iterable[TrialRecord], checks: Iterable[ReproducibilityCheck]
+) -> tuple[Deviation, ...]:
     """Return what was measured between each two kinds, whichever of them came first.
 
     A trial that was trained again twice counts once, as the last check has it: the same seed gives
     the same bits, and would only seem to be one more.
     """
     known = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
-    found: dict[tuple[Kind, Kind], dict[Place, tuple[int, float]]] = {}
+    found: dict[tuple[Platform, Platform], dict[Place, tuple[int, float]]] = {}
     for number, check in enumerate(checks):
-        here = Kind.of(check.provenance)
+        here = Platform.of(check.provenance)
         for one in check.redone:
             place = (one.arm, one.repeat, one.slot)
             fact = known.get(place)
-            if fact is None or Kind.of(fact.provenance) == here:
+            if fact is None or Platform.of(fact.provenance) == here:
                 continue
             network = fact.result.judged(fact.config.track)
             difference = one.val_accuracy - (network.val_accuracy if network else 0.0)
-            there = Kind.of(fact.provenance)
+            there = Platform.of(fact.provenance)
             pair, sign = ((there, here), 1.0) if str(there) < str(here) else ((here, there), -1.0)
             found.setdefault(pair, {})[place] = number, sign * difference
     return tuple(
-        Drift(*pair, estimate, _batches(values.values()))
+        Deviation(*pair, estimate, _batches(values.values()))
         for pair, values in found.items()
         if (estimate := mean([value for _, value in values.values()])) is not None
     )
@@ -110,17 +112,17 @@ def _ends(found: Estimate) -> str:
 
 
 def refusals(
-    facts: Sequence[Fact],
-    checks: Iterable[DriftCheck],
+    facts: Sequence[TrialRecord],
+    checks: Iterable[ReproducibilityCheck],
     name: str,
-    confirmed: Sequence[Fact] = (),
+    confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return why a mixture of kinds must not be ranked, as sentences; none if it may.
 
     Each kind is compared with the one that most trials come from, `confirmed` ones among them.
     """
     everything = [*facts, *confirmed]
-    counts = Counter(Kind.of(fact.provenance) for fact in everything)
+    counts = Counter(Platform.of(fact.provenance) for fact in everything)
     if len(counts) < 2:
         return ()
     measured = {frozenset((one.one, one.other)): one for one in drifts(facts, checks)}
@@ -141,10 +143,12 @@ def refusals(
 
 
 def remarks(
-    facts: Sequence[Fact], checks: Iterable[DriftCheck], confirmed: Sequence[Fact] = ()
+    facts: Sequence[TrialRecord],
+    checks: Iterable[ReproducibilityCheck],
+    confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return what was found harmless, as sentences; `checks` are of `facts`."""
-    present = {Kind.of(fact.provenance) for fact in (*facts, *confirmed)}
+    present = {Platform.of(fact.provenance) for fact in (*facts, *confirmed)}
     return tuple(
         f"Trials come from {drift.one} and from {drift.other}; trained again, they differ by "
         f"{drift.text}."

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from sweeper.config import LogUniform, Sweep, Uniform
 from sweeper.errors import InputError
-from sweeper.types import Bracket, FoundBracket, ProbePoint, Scalar
+from sweeper.types import ProbePoint, RecordedRange, Scalar, StrengthRange
 
 GRID: tuple[float, ...] = tuple(10 ** (exponent / 2) for exponent in range(-13, 2))
 """Strengths of a probe, 3e-7 to 3, for a formula whose mean |dR/dw| is 1 at the start.
@@ -29,7 +29,7 @@ EDGE = 0.05
 """How near to an end of its range, as a share of it, a strength counts as lying on the edge."""
 
 
-def read(points: Sequence[ProbePoint], seconds: float) -> Bracket:
+def read(points: Sequence[ProbePoint], seconds: float) -> StrengthRange:
     """Return the range that the points of a probe tell; `points` ascend, the first at strength 0.
 
     High is the largest strength before the first that collapses or diverges; low the largest
@@ -59,7 +59,7 @@ def read(points: Sequence[ProbePoint], seconds: float) -> Bracket:
     most = max(0, len(healthy) - 3)
     low = healthy[min(max(len(untouched) - 1, 0), most)].strength
     high = healthy[-1].strength
-    return Bracket(
+    return StrengthRange(
         low=low if low < high else high / 10**0.5,
         high=high,
         points=tuple(points),
@@ -69,7 +69,7 @@ def read(points: Sequence[ProbePoint], seconds: float) -> Bracket:
     )
 
 
-def ranges(found: Sequence[FoundBracket]) -> dict[tuple[str, str], tuple[float, float]]:
+def ranges(found: Sequence[RecordedRange]) -> dict[tuple[str, str], tuple[float, float]]:
     """Return the ranges by (arm, parameter), for `Sweep.with_brackets`."""
     return {(one.arm, one.parameter): (one.bracket.low, one.bracket.high) for one in found}
 

@@ -12,14 +12,14 @@ import numpy as np
 
 from sweeper.analysis import Front, reference_corner, selection
 from sweeper.config import Domain, Sweep
-from sweeper.types import Accuracy, Fact, Track
+from sweeper.types import Accuracy, Track, TrialRecord
 
 TOLERANCE = 0.005
 """How much accuracy a configuration may lose to what its arm reaches at its size."""
 
 
 @dataclass(frozen=True, slots=True)
-class Effort:
+class AnytimeFront:
     """The fronts of the first trials of one arm; a place for each number of trials from 1 on."""
 
     arm: str
@@ -41,7 +41,7 @@ class Effort:
 
 
 @dataclass(frozen=True, slots=True)
-class Tolerance:
+class StrengthSensitivity:
     """How wide a strength may vary without losing more than `TOLERANCE` of accuracy."""
 
     arm: str
@@ -67,11 +67,11 @@ class Tolerance:
         return self.decades / math.log10(self.searched[1] / self.searched[0])
 
 
-def efforts(facts: Iterable[Fact], sweep: Sweep) -> tuple[Effort, ...]:
+def efforts(facts: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeFront, ...]:
     """Return the effort of each arm, in file order, up to the trials that all repeats have."""
     facts = tuple(facts)
     corner = reference_corner(sweep, facts)
-    by_repeat: dict[str, dict[int, list[Fact]]] = {}
+    by_repeat: dict[str, dict[int, list[TrialRecord]]] = {}
     for fact in sorted(facts, key=lambda fact: fact.slot):
         by_repeat.setdefault(fact.arm, {}).setdefault(fact.repeat, []).append(fact)
     return tuple(
@@ -79,7 +79,7 @@ def efforts(facts: Iterable[Fact], sweep: Sweep) -> tuple[Effort, ...]:
     )
 
 
-def reaching(facts: Iterable[Fact], sweep: Sweep) -> dict[str, tuple[int, int]]:
+def reaching(facts: Iterable[TrialRecord], sweep: Sweep) -> dict[str, tuple[int, int]]:
     """Return how many trials of each arm reach the lowest target accuracy, and of how many.
 
     Arms of which few do so had fewer trials than others where it counts, whatever their budget.
@@ -95,7 +95,7 @@ def reaching(facts: Iterable[Fact], sweep: Sweep) -> dict[str, tuple[int, int]]:
     return found
 
 
-def tolerances(facts: Iterable[Fact], known: Sweep) -> tuple[Tolerance, ...]:
+def tolerances(facts: Iterable[TrialRecord], known: Sweep) -> tuple[StrengthSensitivity, ...]:
     """Return the tolerance of every searched strength; `known` has the ranges that were found.
 
     A trial is compared with the best that any trial of its arm reaches at its size or below, over
@@ -107,7 +107,7 @@ def tolerances(facts: Iterable[Fact], known: Sweep) -> tuple[Tolerance, ...]:
     found = []
     for arm in known.arms:
         front = Front.of(facts, track, by, show, arm)
-        near: list[Fact] = []
+        near: list[TrialRecord] = []
         complete = 0
         for fact in facts:
             network = fact.result.judged(track)
@@ -121,13 +121,15 @@ def tolerances(facts: Iterable[Fact], known: Sweep) -> tuple[Tolerance, ...]:
             if parameter.endswith("strength") and near and (ends := _ends(domain)):
                 values = [float(fact.params[parameter]) for fact in near]
                 low, high = min(values), max(values)
-                found.append(Tolerance(arm, parameter, low, high, len(near), complete, ends))
+                found.append(
+                    StrengthSensitivity(arm, parameter, low, high, len(near), complete, ends)
+                )
     return tuple(found)
 
 
 def _effort(
-    arm: str, repeats: Mapping[int, Sequence[Fact]], sweep: Sweep, corner: tuple[int, float]
-) -> Effort:
+    arm: str, repeats: Mapping[int, Sequence[TrialRecord]], sweep: Sweep, corner: tuple[int, float]
+) -> AnytimeFront:
     by, show = selection(sweep)
     track, targets = sweep.sparsification.track, sweep.targets.accuracy
     trials = min(len(of) for of in repeats.values())
@@ -141,7 +143,7 @@ def _effort(
         spent = [sum(fact.result.seconds for fact in of[:count]) for of in repeats.values()]
         seconds.append(float(np.mean(spent)))
     volumes = tuple(tuple(volume for _, volume in stage) for stage in zip(*stages, strict=True))
-    return Effort(
+    return AnytimeFront(
         arm,
         tuple(seconds),
         volumes,
@@ -150,7 +152,7 @@ def _effort(
 
 
 def _stages(
-    facts: Sequence[Fact],
+    facts: Sequence[TrialRecord],
     track: Track,
     by: Accuracy,
     show: Accuracy,

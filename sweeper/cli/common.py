@@ -112,10 +112,12 @@ def opened(
     `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database
     that is away, and says so. `known` as of `Store`.
     """
-    from sweeper.retry import SERVICE, Patience, saying
+    from sweeper.retry import SERVICE, RetryPolicy, saying
     from sweeper.store import Store
 
-    store = Store(storage, patience=Patience(SERVICE, saying(warn)) if waits else None, known=known)
+    store = Store(
+        storage, patience=RetryPolicy(SERVICE, saying(warn)) if waits else None, known=known
+    )
     try:
         if new and not store.is_there:
             store.upgrade()

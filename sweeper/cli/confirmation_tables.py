@@ -4,19 +4,19 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from sweeper.cli.common import count, many, percent, table
-from sweeper.types import Accuracy, Fact
+from sweeper.types import Accuracy, TrialRecord
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweeper.analysis.confirmation import Confirmed, Level
+    from sweeper.analysis.confirmation import ConfirmedConfig, SizeAtAccuracy
     from sweeper.config import Sweep
 
 TEST: Accuracy = "test_accuracy"
 
 
 def show(
-    sweep: "Sweep", facts: Iterable[Fact], searched: Iterable[Fact]
+    sweep: "Sweep", facts: Iterable[TrialRecord], searched: Iterable[TrialRecord]
 ) -> "Iterable[str | Table]":
     """Yield what is to be printed of a confirmation; `searched` are the facts of the search."""
     from sweeper.analysis.confirmation import confirmed
@@ -31,7 +31,7 @@ def show(
     yield levels_table(sweep, found)
 
 
-def sizes_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
+def sizes_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
     """Return test accuracies within each size, and how much the search promised too much."""
     from sweeper.analysis.confirmation import within
 
@@ -53,7 +53,7 @@ def sizes_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
     return shown
 
 
-def levels_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
+def levels_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
     """Return nonzeros at the file's target accuracies, with the interval over repeats."""
     from sweeper.analysis.confirmation import curves, level
 
@@ -65,7 +65,7 @@ def levels_table(sweep: "Sweep", found: "Sequence[Confirmed]") -> "Table":
     return shown
 
 
-def _cell(at: "Level") -> str:
+def _cell(at: "SizeAtAccuracy") -> str:
     if at.estimate:
         text = count(round(at.estimate.center))
         ends = (at.estimate.low, at.estimate.high)

@@ -116,13 +116,13 @@ def restore(
     from sweeper import lifecycle
     from sweeper.operations import export_weights
     from sweeper.operations.export import CONFIRMED, read_all
-    from sweeper.retry import SERVICE, Patience, saying
+    from sweeper.retry import SERVICE, RetryPolicy, saying
     from sweeper.store import Store
 
     dumps = read_all(folder)
     if (folder / CONFIRMED / export_weights.FILE).exists():
         export_weights.check(folder / CONFIRMED, dumps[-1])
-    store = Store(storage, patience=Patience(SERVICE, saying(warn)))
+    store = Store(storage, patience=RetryPolicy(SERVICE, saying(warn)))
     terminal = console()
     try:
         with terminal.status(f"{dumps[0].sweep.name}: facts") as shown:

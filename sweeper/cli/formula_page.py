@@ -7,7 +7,15 @@ import textwrap
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sweeper.config.registry import EXACT_ZEROS, WAYS, Formula, Hyper, MethodEntry, Way, load
+from sweeper.config.registry import (
+    EXACT_ZEROS,
+    WAYS,
+    Formula,
+    Hyperparameter,
+    MethodEntry,
+    Way,
+    load,
+)
 from sweeper.types import Scalar
 
 WIDTH = 80
@@ -147,7 +155,7 @@ def _letters(formula: Formula) -> dict[str, str]:
     return found
 
 
-def _hyper(hyper: Hyper) -> dict[str, Any]:
+def _hyper(hyper: Hyperparameter) -> dict[str, Any]:
     notes = []
     if hyper.smooth_from > -math.inf:
         notes.append(f"at least {hyper.smooth_from:g} as loss or decoupled")

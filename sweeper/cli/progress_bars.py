@@ -17,7 +17,7 @@ IDLE_SECONDS = 60.0
 """Between two plain lines while packs are trained."""
 
 
-class Progress:
+class ProgressDisplay:
     """Shows each status handed to `update`: in place on a terminal, else a line now and then."""
 
     def __init__(self) -> None:

@@ -23,13 +23,20 @@ from sweeper.cli.common import (
 )
 from sweeper.errors import InputError, choices
 from sweeper.redact import visible
-from sweeper.types import Accuracy, DriftCheck, Fact, FoundBracket, SweepStatus, Track
+from sweeper.types import (
+    Accuracy,
+    RecordedRange,
+    ReproducibilityCheck,
+    SweepStatus,
+    Track,
+    TrialRecord,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeper.analysis import Front, FrontPoint
-    from sweeper.analysis.conclusion import Confirmation
+    from sweeper.analysis.conclusion import ConfirmationResult
     from sweeper.config import Sweep
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
@@ -128,7 +135,7 @@ def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
     return shown
 
 
-def arms_table(sweep: "Sweep", status: SweepStatus, facts: Sequence[Fact]) -> "Table":
+def arms_table(sweep: "Sweep", status: SweepStatus, facts: Sequence[TrialRecord]) -> "Table":
     """Return what each arm came to: its best network, and nonzeros at accuracies selected on.
 
     At most three of the targets, so that it fits 80 columns.
@@ -259,10 +266,10 @@ def write(
     path: Path,
     sweep: "Sweep",
     status: SweepStatus,
-    facts: Sequence[Fact],
-    found: Sequence[FoundBracket],
-    again: "Confirmation | None",
-    checks: Sequence[DriftCheck],
+    facts: Sequence[TrialRecord],
+    found: Sequence[RecordedRange],
+    again: "ConfirmationResult | None",
+    checks: Sequence[ReproducibilityCheck],
 ) -> Path:
     """Write the report of a sweep."""
     from sweeper.report import write_report

@@ -100,7 +100,7 @@ def conduct(train: "Callable[..., object]") -> str:
 
     Ctrl-C ends it with the command that goes on.
     """
-    from sweeper.cli.progress_bars import Progress
+    from sweeper.cli.progress_bars import ProgressDisplay
 
     terminal = console()
     name = ""
@@ -118,7 +118,7 @@ def conduct(train: "Callable[..., object]") -> str:
             noted(line)
 
     try:
-        with Progress() as progress:
+        with ProgressDisplay() as progress:
             train(on_start=started, on_status=progress.update, on_note=noted, on_wait=waited)
     except (KeyboardInterrupt, Interrupted):
         done = "stopped; what is done is on record, and the same command goes on"

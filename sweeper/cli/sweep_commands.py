@@ -39,9 +39,9 @@ def status(
             typer.echo(json.dumps(_plain(store.status(name)), indent=2))
             return
         if watch:
-            from sweeper.cli.progress_bars import Progress
+            from sweeper.cli.progress_bars import ProgressDisplay
 
-            with Progress() as progress:
+            with ProgressDisplay() as progress:
                 while not (now := store.status(name)).finished:
                     progress.update(now)
                     if now.state != "open" and not any(one.alive for one in now.workers):

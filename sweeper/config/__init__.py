@@ -1,7 +1,7 @@
 """The study file: `Sweep.load(path)` gives one frozen, validated value."""
 
 from sweeper.config.arm import Arm
-from sweeper.config.confirmation_plan import SUFFIX, Chosen, Confirmation
+from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, SelectedConfig
 from sweeper.config.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform
 from sweeper.config.sweep import Sweep, derive_seed
 
@@ -10,11 +10,11 @@ __all__ = [
     "Arm",
     "Auto",
     "Choice",
-    "Chosen",
-    "Confirmation",
+    "ConfirmationPlan",
     "Domain",
     "Integer",
     "LogUniform",
+    "SelectedConfig",
     "Sweep",
     "Uniform",
     "derive_seed",

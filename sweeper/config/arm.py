@@ -15,16 +15,16 @@ from pydantic import (
 
 from sweeper.config.domains import (
     Domain,
-    Frozen,
     LogUniform,
     Number,
     SearchedScalar,
+    Section,
     Strength,
-    Switch,
+    StrictBool,
 )
 from sweeper.config.penalty import (
     PLAIN_KEYS,
-    Penalised,
+    PenaltySpec,
     Problem,
     filled,
     hyper_problems,
@@ -39,7 +39,7 @@ from sweeper.errors import choices
 from sweeper.types import MethodConfig, Scalar
 
 
-class Problems(ValueError):
+class SectionErrors(ValueError):
     """Several problems of one part, each with the key below that part ('' for the part)."""
 
     def __init__(self, problems: list[Problem]) -> None:
@@ -81,7 +81,7 @@ Share = Annotated[Number, Field(ge=0, le=1)]
 Window = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
 
 
-class Summand(Frozen):
+class PenaltyInSum(Section):
     """One penalty of a sum; its formula is the key that it stands under."""
 
     model_config = ConfigDict(extra="allow")
@@ -89,7 +89,7 @@ class Summand(Frozen):
 
     apply: str | None = None
     strength: Strength | None = None
-    shuffle: Switch = False
+    shuffle: StrictBool = False
     during: Window | None = None
     """Shares of the training between which it acts; all of it unless given."""
     ramp: Share = 0.0
@@ -100,7 +100,7 @@ class Summand(Frozen):
         return _sparse(write(self))
 
 
-class Arm(Frozen):
+class Arm(Section):
     """One method: a penalty or a sum of some, and what else it does to training."""
 
     model_config = ConfigDict(extra="allow")
@@ -109,10 +109,10 @@ class Arm(Frozen):
     penalty: Annotated[str, BeforeValidator(_written_out)] = "none"
     apply: str | None = None
     strength: Strength | None = None
-    shuffle: Switch = False
+    shuffle: StrictBool = False
     during: Window | None = None
     ramp: Share = 0.0
-    sum: Annotated[dict[str, Summand], BeforeValidator(_keys_written_out)] = {}
+    sum: Annotated[dict[str, PenaltyInSum], BeforeValidator(_keys_written_out)] = {}
     method: str | None = None
 
     @model_serializer(mode="wrap")
@@ -120,7 +120,7 @@ class Arm(Frozen):
         return _sparse(write(self))
 
     @property
-    def terms(self) -> tuple[Penalised, ...]:
+    def terms(self) -> tuple[PenaltySpec, ...]:
         """The penalties; those of a sum by name."""
         found = []
         if self.penalty != "none":
@@ -232,7 +232,7 @@ class Arm(Frozen):
     def _fits_the_catalogue(self) -> Self:
         if self.method is not None and self.method not in METHODS:
             allowed = choices(self.method, METHODS)
-            raise Problems([("method", f"no such method: {allowed}")])
+            raise SectionErrors([("method", f"no such method: {allowed}")])
         found = [
             *self._combination_problems(),
             *(
@@ -243,7 +243,7 @@ class Arm(Frozen):
             *self._key_problems(),
         ]
         if found := found or self._schedule_problems():
-            raise Problems(found)
+            raise SectionErrors(found)
         return self
 
     def _combination_problems(self) -> list[Problem]:
@@ -268,7 +268,7 @@ class Arm(Frozen):
         return found + self._prox_problems()
 
     @staticmethod
-    def _place(term: Penalised, key: str) -> str:
+    def _place(term: PenaltySpec, key: str) -> str:
         if not term.prefix:
             return key
         return f"sum.{term.penalty}" if key == "penalty" else f"sum.{term.penalty}.{key}"
@@ -317,6 +317,6 @@ class Arm(Frozen):
 
 
 def _penalised(
-    name: str, of: Arm | Summand, given: Mapping[str, Any], prefix: str = ""
-) -> Penalised:
-    return Penalised(name, of.apply, of.strength, of.shuffle, of.during, of.ramp, given, prefix)
+    name: str, of: Arm | PenaltyInSum, given: Mapping[str, Any], prefix: str = ""
+) -> PenaltySpec:
+    return PenaltySpec(name, of.apply, of.strength, of.shuffle, of.during, of.ramp, given, prefix)

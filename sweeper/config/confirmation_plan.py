@@ -4,7 +4,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from sweeper.config.domains import Frozen, Whole
+from sweeper.config.domains import Section, StrictInt
 from sweeper.config.sections import Count, Name
 from sweeper.types import Scalar
 
@@ -12,18 +12,18 @@ SUFFIX = "/confirmed"
 """Ends the name of a confirmation, and of its Optuna studies; no study file can have it."""
 
 
-class Chosen(Frozen):
+class SelectedConfig(Section):
     """The configuration that one search found best within some sizes."""
 
-    repeat: Whole
-    slot: Whole
+    repeat: StrictInt
+    slot: StrictInt
     """Of the search: where its parameters come from."""
     params: dict[str, Scalar]
     sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
     """The sizes, nonzero parameters, within which it was the best on validation."""
 
 
-class Confirmation(Frozen):
+class ConfirmationPlan(Section):
     """What is trained again: each chosen configuration once with every seed."""
 
     of: Name
@@ -33,7 +33,7 @@ class Confirmation(Frozen):
     seeds: Count
     sizes: tuple[Count, ...]
     """All sizes that were asked for."""
-    chosen: dict[Name, tuple[Chosen, ...]]
+    chosen: dict[Name, tuple[SelectedConfig, ...]]
     """By arm; in the order of repeats and sizes."""
 
     @property
@@ -53,7 +53,7 @@ class Confirmation(Frozen):
             for one in self.chosen[arm]
         )
 
-    def at(self, arm: str, repeat: int, number: int) -> tuple[Chosen, int]:
+    def at(self, arm: str, repeat: int, number: int) -> tuple[SelectedConfig, int]:
         """Return the configuration of a slot and its seed, counted from 0. Raises KeyError."""
         seed, place = divmod(number, len(self.sizes))
         for one in self.chosen[arm]:

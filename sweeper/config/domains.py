@@ -26,18 +26,18 @@ from sweeper.types import Scalar
 Number = Annotated[float, Strict()]
 """A number; `true` and `'0.1'` are none."""
 
-Whole = Annotated[int, Strict()]
+StrictInt = Annotated[int, Strict()]
 
-Switch = Annotated[bool, Strict()]
+StrictBool = Annotated[bool, Strict()]
 
 
-class Frozen(BaseModel):
+class Section(BaseModel):
     """A frozen part of a study file; unknown keys are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=False)
 
 
-class _Range(Frozen):
+class _Range(Section):
     @property
     def bounds(self) -> tuple[float, float]:
         raise NotImplementedError
@@ -79,14 +79,14 @@ class LogUniform(_Range):
 class Integer(_Range):
     """Every whole number from low to high, both included."""
 
-    integer: tuple[Whole, Whole]
+    integer: tuple[StrictInt, StrictInt]
 
     @property
     def bounds(self) -> tuple[float, float]:
         return self.integer
 
 
-class Choice(Frozen):
+class Choice(Section):
     """One of the listed values; no order is assumed between them."""
 
     choice: tuple[Scalar, ...]
@@ -188,7 +188,7 @@ Positive = Annotated[Searched, AfterValidator(within(0, above=True))]
 NotNegative = Annotated[Searched, AfterValidator(within(0))]
 Strength = Annotated[_SearchedOrAuto, AfterValidator(within(0))]
 Fraction = Annotated[Searched, AfterValidator(within(0, 1, above=True))]
-Unit = Annotated[Searched, AfterValidator(within(0, 1))]
+UnitInterval = Annotated[Searched, AfterValidator(within(0, 1))]
 
 
 def grid_size(domains: "dict[str, Domain]") -> int | None:

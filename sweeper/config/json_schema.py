@@ -13,7 +13,7 @@ from sweeper.config.registry import (
     SAMPLERS,
     SCHEDULES,
     Formula,
-    Hyper,
+    Hyperparameter,
     MethodEntry,
     plugins,
 )
@@ -120,7 +120,7 @@ def _method(entry: MethodEntry) -> dict[str, Any]:
     return {"description": entry.summary, "properties": properties, **required}
 
 
-def _hyper(hyper: Hyper) -> dict[str, Any]:
+def _hyper(hyper: Hyperparameter) -> dict[str, Any]:
     if hyper.choices:
         allowed: list[dict[str, Any]] = [{"enum": list(hyper.choices)}, {"$ref": "#/$defs/Choice"}]
     else:

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from sweeper.config import file_limits
-from sweeper.config.arm import Problems
+from sweeper.config.arm import SectionErrors
 from sweeper.config.domains import DOMAIN_KEYS
 from sweeper.errors import SHOWN, SpecError, choices, shown
 
@@ -157,7 +157,7 @@ class _Place(NamedTuple):
 def _lines(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[str]:
     place = _place(error["loc"], raw)
     cause = error.get("ctx", {}).get("error")
-    if isinstance(cause, Problems):
+    if isinstance(cause, SectionErrors):
         found = [([*place.path, key] if key else place.path, text) for key, text in cause.problems]
     else:
         found = [(place.path, _message(error, place, model))]

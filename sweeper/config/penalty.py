@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard, cast
 
 from sweeper.config.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform, values
-from sweeper.config.registry import FORMULAS, PLUGIN, Formula, Hyper, formula_of, plugins
+from sweeper.config.registry import FORMULAS, PLUGIN, Formula, Hyperparameter, formula_of, plugins
 from sweeper.errors import choices, shown
-from sweeper.types import Scalar, Term
+from sweeper.types import PenaltyConfig, Scalar
 
 Given = Mapping[str, "Scalar | Domain"]
 Problem = tuple[str, str]
@@ -19,7 +19,7 @@ _SMOOTH = frozenset({"loss", "decoupled"})
 
 
 @dataclass(frozen=True, slots=True)
-class Penalised:
+class PenaltySpec:
     """A penalty as a study file has it."""
 
     penalty: str
@@ -54,10 +54,10 @@ class Penalised:
         everything = {"strength": self.strength, **self.hyper}
         return {self.prefix + key: value for key, value in everything.items() if is_domain(value)}
 
-    def term(self, params: Mapping[str, Scalar]) -> Term:
+    def term(self, params: Mapping[str, Scalar]) -> PenaltyConfig:
         """Return the term with the searched values filled in."""
         strength = params.get(f"{self.prefix}strength", cast(Scalar, self.strength))
-        return Term(
+        return PenaltyConfig(
             penalty=self.penalty,
             apply=self.way,
             strength=float(strength),
@@ -87,12 +87,12 @@ class Penalised:
             found += f", rising over {self.ramp:.0%}".replace("%", " %") + " of its time"
         return found
 
-    def example(self) -> Term:
+    def example(self) -> PenaltyConfig:
         """Return the term at strength 1, with values from the middle of its other domains."""
         params = {self.prefix + key: middle(value) for key, value in self.hyper.items()}
         return self.term({**params, f"{self.prefix}strength": 1.0})
 
-    def examples(self) -> tuple[Term, ...]:
+    def examples(self) -> tuple[PenaltyConfig, ...]:
         """Return the term with each value that tells the extent of a searched key."""
         usual = {self.prefix + key: middle(value) for key, value in self.hyper.items()}
         usual[f"{self.prefix}strength"] = 1.0
@@ -149,13 +149,13 @@ def is_domain(value: Any) -> TypeGuard[Domain]:
     return isinstance(value, Domain)
 
 
-def filled(known: Mapping[str, Hyper], given: Given) -> "dict[str, Scalar | Domain]":
+def filled(known: Mapping[str, Hyperparameter], given: Given) -> "dict[str, Scalar | Domain]":
     """Return all hyperparameters, with the defaults of those that are not given."""
     return {name: given.get(name, hyper.default) for name, hyper in known.items()}
 
 
 def settled(
-    known: Mapping[str, Hyper],
+    known: Mapping[str, Hyperparameter],
     hyper: Given,
     params: Mapping[str, Scalar],
     prefix: str = "",
@@ -175,7 +175,7 @@ def settled(
     return tuple(found)
 
 
-def hyper_problems(known: Hyper, value: "Scalar | Domain") -> list[str]:
+def hyper_problems(known: Hyperparameter, value: "Scalar | Domain") -> list[str]:
     """Return what is wrong with the value of a hyperparameter."""
     given = values(value)
     if known.choices:

@@ -12,15 +12,15 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.config.arm import Problems
+from sweeper.config.arm import SectionErrors
 from sweeper.config.domains import (
     Fraction,
-    Frozen,
     NotNegative,
     Number,
     Positive,
-    Unit,
-    Whole,
+    Section,
+    StrictInt,
+    UnitInterval,
     without,
 )
 from sweeper.config.registry import (
@@ -29,7 +29,7 @@ from sweeper.config.registry import (
     PRECISIONS,
     SAMPLERS,
     SCHEDULES,
-    Dataset,
+    DatasetEntry,
     count_parameters,
 )
 from sweeper.errors import choices, shown
@@ -55,12 +55,12 @@ def plain_name(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(plain_name)]
-Count = Annotated[Whole, Field(ge=1)]
+Count = Annotated[StrictInt, Field(ge=1)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
-class ModelChoice(Frozen):
+class ModelChoice(Section):
     """A network: a name from the catalogue or `package.module:factory`, with its options."""
 
     name: str
@@ -84,14 +84,18 @@ class ModelChoice(Frozen):
         if _FACTORY.fullmatch(self.name):
             return self
         if self.name.startswith("mlp("):
-            raise Problems([("", f"must list whole numbers, mlp(64, 32), got {shown(self.name)}")])
+            raise SectionErrors(
+                [("", f"must list whole numbers, mlp(64, 32), got {shown(self.name)}")]
+            )
         if self.name not in MODELS:
             allowed = [*MODELS, "package.module:factory"]
-            raise Problems([("", f"no such model: {choices(self.name, allowed)}")])
+            raise SectionErrors([("", f"no such model: {choices(self.name, allowed)}")])
         if (self.name == "mlp") != (self.widths is not None):
-            raise Problems([("widths", "required for mlp, such as mlp(64, 32), and only there")])
+            raise SectionErrors(
+                [("widths", "required for mlp, such as mlp(64, 32), and only there")]
+            )
         if self.options:
-            raise Problems([("options", "only a package.module:factory takes options")])
+            raise SectionErrors([("options", "only a package.module:factory takes options")])
         return self
 
     @property
@@ -108,7 +112,7 @@ class ModelChoice(Frozen):
             return self.widths
         return MODELS[self.name].widths if self.name in MODELS else None
 
-    def parameters(self, dataset: Dataset) -> int | None:
+    def parameters(self, dataset: DatasetEntry) -> int | None:
         """All parameters, biases included, or None where only the code can tell."""
         if self.hidden is not None:
             return count_parameters(self.hidden, dataset)
@@ -121,14 +125,14 @@ class ModelChoice(Frozen):
         return tuple(sorted({**self.options, **widths}.items()))
 
 
-class Training(Frozen):
+class Training(Section):
     """How every arm is trained. Learning rate, momentum and weight decay may be searched."""
 
     epochs: Count
     batch_size: Count = 128
     optimizer: Annotated[str, named("optimizer", OPTIMIZERS)] = "sgd"
     learning_rate: Positive = 0.05
-    momentum: Unit = 0.9
+    momentum: UnitInterval = 0.9
     weight_decay: NotNegative = 0.0
     schedule: Annotated[str, named("schedule", SCHEDULES)] = "cosine"
     precision: Annotated[str, named("precision", PRECISIONS)] = "float32"
@@ -137,7 +141,7 @@ class Training(Frozen):
     def _decay_is_said(self) -> Self:
         if self.optimizer == "adamw" and self.weight_decay == 0:
             text = "must be > 0 or a domain for adamw, such as 0.01; without it, it is adam"
-            raise Problems([("weight_decay", text)])
+            raise SectionErrors([("weight_decay", text)])
         return self
 
     @model_serializer(mode="wrap")
@@ -146,12 +150,12 @@ class Training(Frozen):
         return without(write(self), weight_decay=0.0, precision="float32")
 
 
-class Sparsification(Frozen):
+class Sparsification(Section):
     """How a trained network is pruned and judged."""
 
     track: Track = "pruned"
     density: Fraction = 0.05
-    finetune_epochs: Annotated[Whole, Field(ge=0)] = 1
+    finetune_epochs: Annotated[StrictInt, Field(ge=0)] = 1
     finetune_learning_rate_factor: Positive = 0.2
     floor: Annotated[Number, Field(ge=0, lt=1)] = 0.5
     curve: tuple[Density, ...] = tuple(
@@ -162,7 +166,7 @@ class Sparsification(Frozen):
     @model_validator(mode="after")
     def _curve_is_finetuned(self) -> Self:
         if self.finetuned_curve and not self.finetune_epochs:
-            raise Problems([("finetuned_curve", "needs finetune_epochs of 1 or more")])
+            raise SectionErrors([("finetuned_curve", "needs finetune_epochs of 1 or more")])
         return self
 
     @model_serializer(mode="wrap")
@@ -172,7 +176,7 @@ class Sparsification(Frozen):
         return without(written, finetuned_curve=empty)
 
 
-class Search(Frozen):
+class SearchSettings(Section):
     """What is tried next, and how much of it."""
 
     sampler: Annotated[str, named("sampler", SAMPLERS)] = "tpe"
@@ -181,7 +185,7 @@ class Search(Frozen):
     in_flight: Count = 4
 
 
-class Targets(Frozen):
+class Targets(Section):
     """Where fronts are read off: nonzeros at these accuracies, accuracies at these sizes."""
 
     accuracy: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
@@ -200,7 +204,7 @@ class Targets(Frozen):
     )
 
 
-class Reference(Frozen):
+class Reference(Section):
     """The corner for hypervolumes: a network this large and wrong is worth nothing."""
 
     nonzero: Count | None = None

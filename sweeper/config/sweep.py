@@ -17,17 +17,17 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.config.arm import Arm, Problems
-from sweeper.config.confirmation_plan import SUFFIX, Confirmation
-from sweeper.config.domains import Auto, Domain, Frozen, Whole, grid_size, without
+from sweeper.config.arm import Arm, SectionErrors
+from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan
+from sweeper.config.domains import Auto, Domain, Section, StrictInt, grid_size, without
 from sweeper.config.parsing import build, parse
 from sweeper.config.penalty import Problem, largest, middle, smallest
-from sweeper.config.registry import DATASETS, MODELS, SLOT_SAMPLERS, Dataset
+from sweeper.config.registry import DATASETS, MODELS, SLOT_SAMPLERS, DatasetEntry
 from sweeper.config.sections import (
     ModelChoice,
     Name,
     Reference,
-    Search,
+    SearchSettings,
     Sparsification,
     Targets,
     Training,
@@ -35,7 +35,7 @@ from sweeper.config.sections import (
     plain_name,
 )
 from sweeper.errors import SpecError, shown
-from sweeper.types import Recipe, Scalar, Term, TrialConfig
+from sweeper.types import PenaltyConfig, Scalar, SharedConfig, TrialConfig
 
 PROBE_VERSION = 2
 """To be raised with any change of what a probe trains or how its range is read."""
@@ -45,21 +45,21 @@ MOST_TRIALS = 1_000_000
 """Of a sweep: each is a row of a table from the moment when it is registered."""
 
 
-class Sweep(Frozen):
+class Sweep(Section):
     """A study file: one question with a fixed budget. Or the confirmation of a finished one."""
 
     name: str
     dataset: Annotated[str, named("dataset", DATASETS)]
     model: ModelChoice
-    seed: Whole = 0
+    seed: StrictInt = 0
     training: Training
     sparsification: Sparsification = Sparsification()
-    search: Search
+    search: SearchSettings
     targets: Targets = Targets()
     reference: Reference = Reference()
     select_on: Literal["validation", "test"] = "validation"
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
-    confirms: Annotated[Confirmation | None, Field(repr=False)] = None
+    confirms: Annotated[ConfirmationPlan | None, Field(repr=False)] = None
     """Set by `sweeper confirm`, never by a study file."""
 
     @classmethod
@@ -129,7 +129,7 @@ class Sweep(Frozen):
                 for key, text in self._arm_problems(arm)
             ]
         if problems:
-            raise Problems(problems)
+            raise SectionErrors(problems)
         return self
 
     def _arm_problems(self, arm: Arm) -> list[Problem]:
@@ -175,7 +175,7 @@ class Sweep(Frozen):
         return found
 
     @property
-    def data(self) -> Dataset:
+    def data(self) -> DatasetEntry:
         return DATASETS[self.dataset]
 
     @property
@@ -293,7 +293,7 @@ class Sweep(Frozen):
             **shared,
         )
 
-    def examples(self) -> tuple[Term, ...]:
+    def examples(self) -> tuple[PenaltyConfig, ...]:
         """Return each penalty of each arm with values from its domains, to try it out."""
         terms = [term for arm in self.arms.values() for term in arm.terms]
         return tuple(one for term in terms for one in term.examples())
@@ -337,9 +337,9 @@ class Sweep(Frozen):
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
-    def recipe(self, repeat: int) -> Recipe:
+    def recipe(self, repeat: int) -> SharedConfig:
         """Return what all trials of a repeat share."""
-        return Recipe(
+        return SharedConfig(
             model=self.model.name,
             model_options=self.model.arguments,
             dataset=self.dataset,

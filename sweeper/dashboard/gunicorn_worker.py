@@ -10,7 +10,7 @@ from typing import Any
 from gunicorn.workers.base import Worker as Base
 from waitress.task import ThreadedTaskDispatcher
 
-from sweeper.dashboard.server.connections import Server
+from sweeper.dashboard.server.connections import HTTPServer
 
 
 class Worker(Base):  # type: ignore[misc]  # gunicorn ships no type hints
@@ -22,7 +22,7 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn ships no type hints
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(self.cfg.threads)
         servers = [
-            Server(each.sock, self.wsgi, connections=connections, dispatcher=dispatcher)
+            HTTPServer(each.sock, self.wsgi, connections=connections, dispatcher=dispatcher)
             for each in self.sockets
         ]
         while self.alive and self.ppid == os.getppid():

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweeper.dashboard.server import login_page
-from sweeper.dashboard.server.access_log import Log
+from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.login_attempts import proxies
 from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, configured
 from sweeper.errors import InputError, SweeperError, choices
@@ -79,7 +79,7 @@ def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplicati
     store = stack.enter_context(closing(Store(url)))
     store.check()
     access_log = _said(environment, ACCESS_LOG)
-    log = Log(sys.stderr if access_log else None, secret=token)
+    log = AccessLog(sys.stderr if access_log else None, secret=token)
     app = stack.enter_context(
         site(
             store,

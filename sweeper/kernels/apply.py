@@ -16,7 +16,7 @@ from torch import Tensor
 from sweeper.kernels import log_loops
 from sweeper.kernels.fast_math import shrunk, signed
 from sweeper.kernels.jit import Array, by_hand, compiled, flat
-from sweeper.kernels.slopes import Affine, Logarithmic, Scaled, Slope, spread
+from sweeper.kernels.slopes import Affine, Logarithmic, Slope, ThresholdAndScale, spread
 
 
 @compiled
@@ -158,7 +158,7 @@ SHRINKING: tuple[Loop, ...] = (
 """For a slope for each weight, and for each kind of small one."""
 
 
-def scale_(weight: Tensor, scaled: Scaled) -> None:
+def scale_(weight: Tensor, scaled: ThresholdAndScale) -> None:
     """Move weights towards zero and multiply them by a factor of their row and column, in place."""
     if by_hand(weight):
         small = [part.flatten(1).contiguous().numpy() for part in (scaled.rows, scaled.columns)]

@@ -21,7 +21,7 @@ from sweeper.types import WAYS
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Lines:
+class LinearPenalties:
     """Penalties on single weights, dR/d|w| = constant + factor x |w|, times their strength.
 
     `values` [pack, 8]: for each of `WAYS` the constant and the factor.
@@ -32,17 +32,17 @@ class Lines:
     """Whether any network has a penalty in each of the ways: known without asking a device."""
 
     @classmethod
-    def of(cls, values: Tensor) -> "Lines":
+    def of(cls, values: Tensor) -> "LinearPenalties":
         """Values [pack, 8] on a CPU."""
         loss, decoupled, prox, shrink = values.view(-1, len(WAYS), 2).any(2).any(0).tolist()
         return cls(values, (loss, decoupled, prox, shrink))
 
-    def to(self, device: torch.device) -> "Lines":
-        return Lines(self.values.to(device), self.used)
+    def to(self, device: torch.device) -> "LinearPenalties":
+        return LinearPenalties(self.values.to(device), self.used)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Beta:
+class AdamBeta:
     """Decay rates of Adam's moments and the corrections of their bias at this step, [pack] each."""
 
     first: Tensor
@@ -186,7 +186,11 @@ def _forget(moments: Array, least: np.float32) -> None:
 
 
 def sgd_(
-    weight: Tensor, buffer: Tensor, rate: Tensor, lines: Lines, outside: Tensor | None = None
+    weight: Tensor,
+    buffer: Tensor,
+    rate: Tensor,
+    lines: LinearPenalties,
+    outside: Tensor | None = None,
 ) -> None:
     """Take a step along momentum buffers that hold this step's gradient; in place.
 
@@ -223,8 +227,8 @@ def adam_(
     moments: tuple[Tensor, Tensor],
     rate: Tensor,
     keep: Tensor,
-    beta: Beta,
-    lines: Lines,
+    beta: AdamBeta,
+    lines: LinearPenalties,
     outside: Tensor | None = None,
 ) -> None:
     """Take a step of Adam in place; `keep` is what decoupled weight decay leaves, [pack].
@@ -267,7 +271,7 @@ def forget_(moments: Tensor, least: float) -> None:
     _forget(moments.numpy(), np.float32(least))
 
 
-def _after(weight: Tensor, rate: Tensor, lines: Lines) -> None:
+def _after(weight: Tensor, rate: Tensor, lines: LinearPenalties) -> None:
     """Apply what acts after the optimizer's step, in PyTorch; rate [pack, 1]."""
     _, _, beside, pull, soft, ridge, amount, share = lines.values[:, :, None].unbind(1)
     _, decoupled, prox, shrink = lines.used

@@ -133,7 +133,7 @@ class Power:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scaled:
+class ThresholdAndScale:
     """A proximal operator rows_i x columns_j x S(v, amount), S the soft threshold of L1."""
 
     amount: Tensor

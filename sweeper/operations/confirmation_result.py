@@ -4,21 +4,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper import lifecycle
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.config import SUFFIX
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
-from sweeper.types import Fact
+from sweeper.types import TrialRecord
 
 
 def confirmation_of(
     store: Store,
     name: str,
-    searched: Sequence[Fact],
+    searched: Sequence[TrialRecord],
     artifacts: str | None = None,
     *,
     may_come: bool = False,
-) -> Confirmation | None:
+) -> ConfirmationResult | None:
     """Return the confirmation of a sweep as a report needs it, if there is one.
 
     With some of its networks, if they are kept at `artifacts`; a folder that `may_come` later need
@@ -27,7 +27,7 @@ def confirmation_of(
     if (registered := name + SUFFIX) not in store.names():
         return None
     sweep, facts = store.sweep(registered), store.results(registered)
-    again = Confirmation.of(store.sweep(name), searched, store.drifts(name), sweep, facts)
+    again = ConfirmationResult.of(store.sweep(name), searched, store.drifts(name), sweep, facts)
     if artifacts is None:
         return again
     with lifecycle.searching(store, sweep) as search:

@@ -19,9 +19,9 @@ from sweeper.atomic_write import written_whole
 from sweeper.config import Sweep
 from sweeper.config.file_limits import open_regular
 from sweeper.errors import InputError, shown
-from sweeper.search.artifacts import NETWORK, Kept
+from sweeper.search.artifacts import NETWORK, Artifact
 from sweeper.store import Dump, Store
-from sweeper.types import Fact
+from sweeper.types import TrialRecord
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -72,7 +72,7 @@ def save(
     with lifecycle.searching(store, sweep) as search:
         search.keep_at(artifacts)
 
-        def kept() -> Iterator[tuple[str, int, Kept]]:
+        def kept() -> Iterator[tuple[str, int, Artifact]]:
             for number, fact in enumerate(wanted):
                 on_network(number, len(wanted))
                 found = search.kept(fact.study, fact.trial, NETWORK)
@@ -148,13 +148,13 @@ def _check(path: Path, name: str, known: Collection[tuple[str, int]]) -> None:
             raise InputError(f"{place}: content: {text}") from None
 
 
-def _seed(sweep: Sweep, fact: Fact) -> int:
+def _seed(sweep: Sweep, fact: TrialRecord) -> int:
     if sweep.confirms is None:
         raise AssertionError("networks are kept of confirmations alone")
     return sweep.confirms.at(fact.arm, fact.repeat, fact.slot)[1]
 
 
-def _write(path: Path, rows: Iterable[tuple[str, int, Kept]]) -> Path:
+def _write(path: Path, rows: Iterable[tuple[str, int, Artifact]]) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -172,7 +172,7 @@ def _write(path: Path, rows: Iterable[tuple[str, int, Kept]]) -> Path:
     return path
 
 
-def _read(path: Path) -> Iterator[tuple[int, str, int, Kept]]:
+def _read(path: Path) -> Iterator[tuple[int, str, int, Artifact]]:
     """Yield how many there are, the study and the trial of one, and the network."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -192,6 +192,6 @@ def _read(path: Path) -> Iterator[tuple[int, str, int, Kept]]:
                     if None in row.values():
                         raise InputError(f"{path}: holds a network without all of its columns")
                     study, trial = row.pop("study"), row.pop("trial")
-                    yield about.num_rows, study, trial, Kept(**row)
+                    yield about.num_rows, study, trial, Artifact(**row)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None

@@ -3,10 +3,16 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sweeper.analysis.reproducibility import Kind
+from sweeper.analysis.reproducibility import Platform
 from sweeper.errors import InputError
 from sweeper.store import Store
-from sweeper.types import DriftCheck, Fact, Recipe, Redone, TrialResult
+from sweeper.types import (
+    ReproducibilityCheck,
+    RetrainedTrial,
+    SharedConfig,
+    TrialRecord,
+    TrialResult,
+)
 from sweeper.worker.trainer import Train, Trainer
 
 TRIALS = 8
@@ -21,7 +27,7 @@ def redo(
     folder: Path | None = None,
     train: Train | None = None,
     on_trial: Callable[[int, int], None] = lambda done, all_: None,
-) -> DriftCheck:
+) -> ReproducibilityCheck:
     """Train some trials again that come from another kind of machine, and record the outcome.
 
     They are spread over those of the sweep that were not yet trained again here. Raises InputError
@@ -29,8 +35,8 @@ def redo(
     """
     sweep, facts = store.sweep(name), store.results(name)
     trainer = Trainer(sweep, device=device, pack=trials, folder=folder, train=train)
-    here = Kind.of(trainer.provenance)
-    foreign = [fact for fact in facts if Kind.of(fact.provenance) != here]
+    here = Platform.of(trainer.provenance)
+    foreign = [fact for fact in facts if Platform.of(fact.provenance) != here]
     if not foreign:
         raise InputError(
             f"{name}: all {len(facts)} trials on record come from a machine like this one "
@@ -39,7 +45,7 @@ def redo(
     again = {
         (one.arm, one.repeat, one.slot)
         for check in store.drifts(name)
-        if Kind.of(check.provenance) == here
+        if Platform.of(check.provenance) == here
         for one in check.redone
     }
     left = [fact for fact in foreign if (fact.arm, fact.repeat, fact.slot) not in again]
@@ -50,21 +56,21 @@ def redo(
         )
     # Collapsed ones too: of networks near the floor only the lucky ones lie above it.
     chosen = _spread([fact for fact in left if fact.result.state != "diverged"] or left, trials)
-    by_recipe: dict[Recipe, list[Fact]] = {}
+    by_recipe: dict[SharedConfig, list[TrialRecord]] = {}
     for fact in chosen:
         by_recipe.setdefault(fact.config.recipe, []).append(fact)
-    redone: list[Redone] = []
+    redone: list[RetrainedTrial] = []
     for group in by_recipe.values():
         on_trial(len(redone), len(chosen))
         results = trainer.train([fact.config for fact in group], lambda: None)
         redone += [_redone(fact, result) for fact, result in zip(group, results, strict=True)]
     on_trial(len(chosen), len(chosen))
-    check = DriftCheck(trainer.provenance, tuple(redone))
+    check = ReproducibilityCheck(trainer.provenance, tuple(redone))
     store.record_drift(name, check)
     return check
 
 
-def _spread(facts: Sequence[Fact], count: int) -> list[Fact]:
+def _spread(facts: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
     """Return some facts at equal distances, in the order of slots, repeats and arms."""
     ordered = sorted(facts, key=lambda fact: (fact.slot, fact.repeat, fact.arm))
     if len(ordered) <= count:
@@ -72,9 +78,9 @@ def _spread(facts: Sequence[Fact], count: int) -> list[Fact]:
     return [ordered[place * len(ordered) // count] for place in range(count)]
 
 
-def _redone(fact: Fact, result: TrialResult) -> Redone:
+def _redone(fact: TrialRecord, result: TrialResult) -> RetrainedTrial:
     network = result.judged(fact.config.track)
-    return Redone(
+    return RetrainedTrial(
         arm=fact.arm,
         repeat=fact.repeat,
         slot=fact.slot,

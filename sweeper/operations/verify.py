@@ -11,16 +11,16 @@ from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
 from sweeper.training import datasets
 from sweeper.training.checkpoint import decoded, judged_again
-from sweeper.types import Fact, Judged
+from sweeper.types import Evaluation, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
+class VerifiedWeights:
     """One network: what is on record, and what its weights say."""
 
-    fact: Fact
-    recorded: Judged
-    found: Judged | None
+    fact: TrialRecord
+    recorded: Evaluation
+    found: Evaluation | None
     """None without weights."""
     kept: bool
     """Whether weights were ever kept. Where they were and none are found, they are lost."""
@@ -33,7 +33,7 @@ class Verified:
         return tuple(
             f"{field.name}: recorded {getattr(self.recorded, field.name)}, "
             f"found {getattr(self.found, field.name)}"
-            for field in fields(Judged)
+            for field in fields(Evaluation)
             if getattr(self.recorded, field.name) != getattr(self.found, field.name)
         )
 
@@ -46,7 +46,7 @@ def verify(
     folder: Path | None = None,
     device: str = "cpu",
     on_network: Callable[[int, int], None] = lambda done, all_: None,
-) -> list[Verified]:
+) -> list[VerifiedWeights]:
     """Judge every confirmed network of a sweep again; those that diverged have none.
 
     On the kind of processor that trained them, numbers are equal to the last bit. Raises
@@ -71,6 +71,6 @@ def verify(
             if kept and kept.content is not None:
                 place = f"{fact.study}, trial {fact.trial}"
                 found = judged_again(fact.config, decoded(kept.content, place), data)
-            verified.append(Verified(fact, recorded, found, kept is not None))
+            verified.append(VerifiedWeights(fact, recorded, found, kept is not None))
     on_network(len(facts), len(facts))
     return verified

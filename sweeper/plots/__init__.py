@@ -2,7 +2,7 @@
 
 from sweeper.plots.confirmation_view import confirmed_view
 from sweeper.plots.effort_view import effort_view
-from sweeper.plots.hypervolume_view import RangeView, draw_ranges, hypervolume_view
+from sweeper.plots.hypervolume_view import HypervolumeView, draw_ranges, hypervolume_view
 from sweeper.plots.images import save_figure
 from sweeper.plots.plotly_figures import (
     density_curves,
@@ -15,7 +15,7 @@ from sweeper.plots.views import Dot, Series, View, curve_view, front_view, leadi
 
 __all__ = [
     "Dot",
-    "RangeView",
+    "HypervolumeView",
     "Series",
     "View",
     "confirmed_view",

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from sweeper.analysis import describe
-from sweeper.analysis.confirmation import Confirmed, within
+from sweeper.analysis.confirmation import ConfirmedConfig, within
 from sweeper.config import Sweep
 from sweeper.plots.views import MOST, SHORT, Dot, View, make_view, percent
 from sweeper.types import Accuracy
@@ -14,7 +14,7 @@ from sweeper.types import Accuracy
 _TEST: Accuracy = "test_accuracy"
 
 
-def confirmed_view(found: Sequence[Confirmed], sweep: Sweep) -> View:
+def confirmed_view(found: Sequence[ConfirmedConfig], sweep: Sweep) -> View:
     """Return every confirmed configuration, and the mean over repeats at each size as a line.
 
     `sweep` is the confirmation. Of many arms those are in colour that reach most at the sizes, and
@@ -46,7 +46,7 @@ def confirmed_view(found: Sequence[Confirmed], sweep: Sweep) -> View:
     return replace(view, y_name="test accuracy (%)", line_name=of, mark_name=beside)
 
 
-def _dot(one: Confirmed) -> Dot:
+def _dot(one: ConfirmedConfig) -> Dot:
     return Dot(
         nonzero=round(one.nonzero or 0),
         line=percent(one.accuracy("val_accuracy")),
@@ -57,7 +57,7 @@ def _dot(one: Confirmed) -> Dot:
     )
 
 
-def _line(sweep: Sweep, mine: Sequence[Confirmed]) -> tuple[tuple[float, float], ...]:
+def _line(sweep: Sweep, mine: Sequence[ConfirmedConfig]) -> tuple[tuple[float, float], ...]:
     """Return (nonzero, test accuracy in %) at each size within which all repeats have a network."""
     corners = []
     for size in sorted({size for one in mine for size in one.sizes}):

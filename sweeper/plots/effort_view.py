@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from sweeper.analysis.tuning_effort import Effort
+from sweeper.analysis.tuning_effort import AnytimeFront
 from sweeper.plots.views import View, series_of
 
 
-def effort_view(found: Sequence[Effort], chosen: Sequence[str], name: str) -> View:
+def effort_view(found: Sequence[AnytimeFront], chosen: Sequence[str], name: str) -> View:
     """Return mean hypervolume against trials, the arms in `chosen` in colour; `name` of the sweep.
 
     Where an arm has several repeats, a band from the worst to the best of them.

@@ -16,7 +16,7 @@ ROWS = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class HypervolumeRow:
     """One arm."""
 
     name: str
@@ -30,12 +30,12 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class RangeView:
+class HypervolumeView:
     """Rows from the best arm to the worst."""
 
     title: str
     subtitle: str
-    rows: tuple[Row, ...]
+    rows: tuple[HypervolumeRow, ...]
 
     @property
     def empty(self) -> bool:
@@ -49,7 +49,7 @@ def hypervolume_view(
     sweep: Sweep,
     corner: tuple[int, float],
     begun: Collection[tuple[str, int]],
-) -> RangeView:
+) -> HypervolumeView:
     """Return what the fronts of each arm's repeats are worth, arms in `chosen` in their colours.
 
     `begun` are the arms and repeats that have a trial: one whose trials all collapsed is worth 0,
@@ -57,7 +57,9 @@ def hypervolume_view(
     """
     looks = series_of(list(of), list(chosen))
     rows = [
-        Row(arm, looks[arm].color, tuple(round(front.hypervolume(corner), 4) for front in fronts))
+        HypervolumeRow(
+            arm, looks[arm].color, tuple(round(front.hypervolume(corner), 4) for front in fronts)
+        )
         for arm, all_ in of.items()
         if (fronts := [front for repeat, front in enumerate(all_) if (arm, repeat) in begun])
     ]
@@ -70,10 +72,10 @@ def hypervolume_view(
     )
     if len(rows) > ROWS:
         subtitle += f"; the best {ROWS} of {len(rows)} arms"
-    return RangeView(f"{sweep.name}: hypervolume of fronts", subtitle, tuple(best))
+    return HypervolumeView(f"{sweep.name}: hypervolume of fronts", subtitle, tuple(best))
 
 
-def draw_ranges(view: RangeView, *, small: bool = False) -> go.Figure:
+def draw_ranges(view: HypervolumeView, *, small: bool = False) -> go.Figure:
     """Draw rows of dots, the best on top: a line from the worst to the best repeat, their mean."""
     rows = view.rows
     dots = [(value, row) for row in rows for value in row.values]

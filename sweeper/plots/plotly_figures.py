@@ -14,7 +14,7 @@ from sweeper.analysis import Front
 from sweeper.config import Sweep
 from sweeper.plots.published_points import LEGEND
 from sweeper.plots.views import Series, View, curve_view, front_view
-from sweeper.types import Fact
+from sweeper.types import TrialRecord
 
 INK, GRID = "#222222", "#E4E4E4"
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
@@ -29,7 +29,7 @@ def overlay(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = False) -
     return draw(front_view(fronts, sweep), small=small)
 
 
-def density_curves(facts: Iterable[Fact], sweep: Sweep, *, small: bool = False) -> go.Figure:
+def density_curves(facts: Iterable[TrialRecord], sweep: Sweep, *, small: bool = False) -> go.Figure:
     """Return accuracy against size of the trained networks, pruned without fine-tuning."""
     return draw(curve_view(facts, sweep), small=small)
 

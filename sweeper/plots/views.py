@@ -18,7 +18,7 @@ from sweeper.analysis import (
 )
 from sweeper.config import Sweep
 from sweeper.plots.published_points import Published, published
-from sweeper.types import Accuracy, CurvePoint, Fact
+from sweeper.types import Accuracy, CurvePoint, TrialRecord
 
 # Okabe and Ito (2008), told apart with any colour vision; their yellow is left out, since a thin
 # line of it cannot be seen on white.
@@ -188,7 +188,7 @@ def _band(low: Surface, high: Surface) -> tuple[tuple[float, float, float], ...]
     )
 
 
-def curve_view(facts: Iterable[Fact], sweep: Sweep, *, finetuned: bool = False) -> View:
+def curve_view(facts: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = False) -> View:
     """Return the density curves: at each density the trial that is best on validation.
 
     Pruned without fine-tuning, or at the densities at which all were fine-tuned.
@@ -197,7 +197,7 @@ def curve_view(facts: Iterable[Fact], sweep: Sweep, *, finetuned: bool = False) 
     facts = [fact for fact in facts if fact.result.state == "complete"]
     dots: dict[str, list[Dot]] = {}
     for arm in sweep.arms:
-        best: dict[float, tuple[CurvePoint, Fact]] = {}
+        best: dict[float, tuple[CurvePoint, TrialRecord]] = {}
         for fact in (fact for fact in facts if fact.arm == arm):
             for point in fact.result.finetuned if finetuned else fact.result.curve:
                 known = best.get(point.density)

@@ -8,10 +8,10 @@ hyperparameters, step and strength [pack] or numbers.
 from torch import Tensor
 
 from sweeper.kernels import reductions
-from sweeper.kernels.slopes import Affine, Scaled
+from sweeper.kernels.slopes import Affine, ThresholdAndScale
 from sweeper.regularizers.groups import By, root_of_size
 from sweeper.regularizers.marginals import entropy, log
-from sweeper.regularizers.ops import Hyper, nonzero, per_network
+from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network
 
 
 def l1(weight: Tensor) -> Affine:
@@ -19,9 +19,9 @@ def l1(weight: Tensor) -> Affine:
     return Affine.of(weight, rows=1.0)
 
 
-def l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Scaled:
+def l1_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> ThresholdAndScale:
     """S(v, t)."""
-    return Scaled.of(weight, per_network(step * strength, weight))
+    return ThresholdAndScale.of(weight, per_network(step * strength, weight))
 
 
 def l2(weight: Tensor) -> Affine:
@@ -29,20 +29,24 @@ def l2(weight: Tensor) -> Affine:
     return Affine.of(weight, column_factors=2.0)
 
 
-def l2_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Scaled:
+def l2_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> ThresholdAndScale:
     """v / (1 + 2t)."""
-    return Scaled.of(weight, 0.0, rows=1 / (1 + 2 * per_network(step * strength, weight)))
+    return ThresholdAndScale.of(
+        weight, 0.0, rows=1 / (1 + 2 * per_network(step * strength, weight))
+    )
 
 
-def elastic_net(weight: Tensor, *, ridge: Hyper = 1.0) -> Affine:
+def elastic_net(weight: Tensor, *, ridge: FloatOrTensor = 1.0) -> Affine:
     """1 + 2 ridge |w|."""
     return Affine.of(weight, rows=1.0, column_factors=2 * per_network(ridge, weight))
 
 
-def elastic_net_prox(weight: Tensor, *, step: Hyper, strength: Hyper, ridge: Hyper = 1.0) -> Scaled:
+def elastic_net_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, ridge: FloatOrTensor = 1.0
+) -> ThresholdAndScale:
     """S(v, t) / (1 + 2 t ridge)."""
     t = per_network(step * strength, weight)
-    return Scaled.of(weight, t, rows=1 / (1 + 2 * t * per_network(ridge, weight)))
+    return ThresholdAndScale.of(weight, t, rows=1 / (1 + 2 * t * per_network(ridge, weight)))
 
 
 def group_lasso(weight: Tensor, *, by: By = "input") -> Affine:
@@ -50,12 +54,16 @@ def group_lasso(weight: Tensor, *, by: By = "input") -> Affine:
     return sparse_group_lasso(weight, by=by, l1_ratio=0.0)
 
 
-def group_lasso_prox(weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input") -> Scaled:
+def group_lasso_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, by: By = "input"
+) -> ThresholdAndScale:
     """w_g max(0, 1 - t sqrt(d) / |w_g|_2)."""
     return sparse_group_lasso_prox(weight, step=step, strength=strength, by=by, l1_ratio=0.0)
 
 
-def sparse_group_lasso(weight: Tensor, *, by: By = "input", l1_ratio: Hyper = 0.5) -> Affine:
+def sparse_group_lasso(
+    weight: Tensor, *, by: By = "input", l1_ratio: FloatOrTensor = 0.5
+) -> Affine:
     """l1_ratio + (1 - l1_ratio) sqrt(d) |w| / |w_g|_2."""
     share = per_network(l1_ratio, weight)
     # Squares of groups below 1e-19 are 0: such a group is taken for one of zeros.
@@ -67,29 +75,34 @@ def sparse_group_lasso(weight: Tensor, *, by: By = "input", l1_ratio: Hyper = 0.
 
 
 def sparse_group_lasso_prox(
-    weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input", l1_ratio: Hyper = 0.5
-) -> Scaled:
+    weight: Tensor,
+    *,
+    step: FloatOrTensor,
+    strength: FloatOrTensor,
+    by: By = "input",
+    l1_ratio: FloatOrTensor = 0.5,
+) -> ThresholdAndScale:
     """Soft threshold by l1_ratio t, then the prox of group lasso for (1 - l1_ratio) t."""
     t, share = per_network(step * strength, weight), per_network(l1_ratio, weight)
     norms = _norms(reductions.squares(weight, amount=t * share), by)
     part = t * (1 - share) * root_of_size(weight, by)
     kept = (1 - part / norms.clamp_min(1e-30)).clamp_min(0)
     if by == "input":
-        return Scaled.of(weight, t * share, columns=kept)
-    return Scaled.of(weight, t * share, rows=kept)
+        return ThresholdAndScale.of(weight, t * share, columns=kept)
+    return ThresholdAndScale.of(weight, t * share, rows=kept)
 
 
 def _norms(squares: reductions.Sums, by: By) -> Tensor:
     return (squares.columns if by == "input" else squares.rows).sqrt()
 
 
-def mcp(weight: Tensor, *, strength: Hyper, gamma: Hyper = 3.0) -> Affine:
+def mcp(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0) -> Affine:
     """max(lambda - |w| / gamma, 0)."""
     strength, gamma = per_network(strength, weight), per_network(gamma, weight)
     return Affine.of(weight, rows=strength, column_factors=-1 / gamma, least=0.0)
 
 
-def scad(weight: Tensor, *, strength: Hyper, a: Hyper = 3.7) -> Affine:
+def scad(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor = 3.7) -> Affine:
     """min(lambda, max(a lambda - |w|, 0) / (a - 1))."""
     strength, a = per_network(strength, weight), per_network(a, weight)
     rows, factors = a * strength / (a - 1), -1 / (a - 1)
@@ -125,7 +138,7 @@ def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Affine:
     return found if scaled else found.times(1 / nonzero(scale))
 
 
-def l1_marginal_entropy(weight: Tensor, *, mix: Hyper = 0.5) -> Affine:
+def l1_marginal_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.5) -> Affine:
     """1 - mix (log r + H(r) + log c + H(c))."""
     rows, columns, _ = _excess(weight)
     share = per_network(mix, weight)

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import Hyper, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_in_place, total
 
 
-def log_sum(weight: Tensor, *, eps: Hyper = 1e-2) -> Tensor:
+def log_sum(weight: Tensor, *, eps: FloatOrTensor = 1e-2) -> Tensor:
     """Sum of logarithms: R(W) = sum log(1 + |w| / eps).
 
     Shapes: [pack, out, in], eps [pack] or a number -> [pack]. Gives exact zeros by prox or
@@ -19,12 +19,14 @@ def log_sum(weight: Tensor, *, eps: Hyper = 1e-2) -> Tensor:
     return total((weight.abs() / per_network(eps, weight)).log1p())
 
 
-def log_sum_shrinkage(weight: Tensor, *, eps: Hyper = 1e-2) -> Tensor:
+def log_sum_shrinkage(weight: Tensor, *, eps: FloatOrTensor = 1e-2) -> Tensor:
     """dR/d|w| = 1 / (eps + |w|). Shapes: [pack, out, in] -> [pack, out, in]."""
     return weight.abs().add_(per_network(eps, weight)).reciprocal_()
 
 
-def log_sum_prox(weight: Tensor, *, step: Hyper, strength: Hyper, eps: Hyper = 1e-2) -> Tensor:
+def log_sum_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, eps: FloatOrTensor = 1e-2
+) -> Tensor:
     """The better of 0 and ((a - eps) + sqrt((a + eps)^2 - 4t)) / 2, a = |v|, t = step x strength.
 
     For t <= eps^2 the objective is convex and 0 is the better one up to a = t / eps; for larger t
@@ -69,7 +71,7 @@ def log_sum_threshold(t: Tensor, eps: Tensor) -> Tensor:
     return (x * eps + t / (eps * (1 + x))).to(dtype)
 
 
-def transformed_l1(weight: Tensor, *, a: Hyper = 1.0) -> Tensor:
+def transformed_l1(weight: Tensor, *, a: FloatOrTensor = 1.0) -> Tensor:
     """Between L0 (a -> 0) and L1 (a -> infinity): R(W) = sum (a + 1) |w| / (a + |w|).
 
     Shapes: [pack, out, in], a [pack] or a number -> [pack]. Gives exact zeros by prox or shrink,
@@ -85,13 +87,15 @@ def transformed_l1(weight: Tensor, *, a: Hyper = 1.0) -> Tensor:
     return total((a + 1) * (magnitudes / (a + magnitudes)))
 
 
-def transformed_l1_shrinkage(weight: Tensor, *, a: Hyper = 1.0) -> Tensor:
+def transformed_l1_shrinkage(weight: Tensor, *, a: FloatOrTensor = 1.0) -> Tensor:
     """dR/d|w| = a (a + 1) / (a + |w|)^2. Shapes: [pack, out, in] -> [pack, out, in]."""
     a = per_network(a, weight)
     return weight.abs().add_(a).reciprocal_().square_().mul_(a * (a + 1))
 
 
-def transformed_l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hyper = 1.0) -> Tensor:
+def transformed_l1_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 1.0
+) -> Tensor:
     """0 if |v| <= h, else u = sign(v) ((2/3) (a + |v|) cos(f/3) - 2a/3 + |v|/3).
 
     t = step x strength, f = arccos(1 - 27 t a (a + 1) / (2 (a + |v|)^3)), and h = t (a + 1) / a if

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log, log_masses, masses, over
-from sweeper.regularizers.ops import Hyper, nonzero, per_network, total
+from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, total
 
 
 def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
@@ -36,7 +36,7 @@ def joint_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
     return over(torch.sub(mean, logs, out=logs), scale, scaled)
 
 
-def l1_joint_entropy(weight: Tensor, *, mix: Hyper = 0.3) -> Tensor:
+def l1_joint_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Tensor:
     """L1 with an entropy: R(W) = S + mix x S x H(P). Blind to arrangement.
 
     S before the entropy is held constant in the gradient. At mix 0 this is L1.
@@ -50,14 +50,14 @@ def l1_joint_entropy(weight: Tensor, *, mix: Hyper = 0.3) -> Tensor:
     return total(weight.abs()) + mix * joint_entropy(weight)
 
 
-def l1_joint_entropy_shrinkage(weight: Tensor, *, mix: Hyper = 0.3) -> Tensor:
+def l1_joint_entropy_shrinkage(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Tensor:
     """dR/d|w| = 1 - mix (log P + H(P)). Shapes: [pack, out, in] -> the same."""
     mix = per_network(mix, weight)
     logs, mean, _ = log_masses(weight)
     return logs.mul_(-mix).add_(1 + mix * mean)
 
 
-def renyi_entropy(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) -> Tensor:
+def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True) -> Tensor:
     """Rényi entropy: R(W) = log(sum P^order) / (1 - order), times S if scaled; H(P) at order 1.
 
     Order 2 is the logarithm of hoyer_square; order 0 would be that of the number of weights that
@@ -81,7 +81,9 @@ def renyi_entropy(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) ->
     return (summed * largest)[:, 0, 0].detach() * found if scaled else found
 
 
-def renyi_entropy_shrinkage(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) -> Tensor:
+def renyi_entropy_shrinkage(
+    weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True
+) -> Tensor:
     """dR/d|w| = (order / (1 - order)) (P^(order - 1) / sum P^order - 1), over S if not scaled.
 
     At a weight of 0 it is that of the smallest normal number, which is finite below order 1 too.
@@ -112,14 +114,14 @@ def renyi_entropy_shrinkage(weight: Tensor, *, order: Hyper = 2.0, scaled: bool 
 _NEAR = 0.1
 
 
-def _unit(weight: Tensor, order: Hyper) -> tuple[Tensor, Tensor, Tensor]:
+def _unit(weight: Tensor, order: FloatOrTensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return q [pack, out, in], the largest magnitude and e, [pack, 1, 1] or a number."""
     magnitudes = weight.abs()
     largest = nonzero(magnitudes.detach().amax((-2, -1), keepdim=True))
     return magnitudes.div_(largest), largest, step_from_one(weight, order)[0]
 
 
-def step_from_one(weight: Tensor, order: Hyper) -> tuple[Tensor, Tensor]:
+def step_from_one(weight: Tensor, order: FloatOrTensor) -> tuple[Tensor, Tensor]:
     """Return e, [pack, 1, 1] or a number, and 1 where it is near 0, else 0."""
     excess = per_network(order, weight) - 1
     least = torch.finfo(weight.dtype).eps / 16  # tanh of less takes ten times as long

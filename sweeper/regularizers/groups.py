@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import Hyper, nonzero, per_network, shrink_towards_zero, total
+from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, shrink_towards_zero, total
 
 By = Literal["input", "neuron"]
 
@@ -37,7 +37,9 @@ def group_lasso_shrinkage(weight: Tensor, *, by: By = "input") -> Tensor:
     return unit.mul_(root_of_size(weight, by) / norms)
 
 
-def group_lasso_prox(weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input") -> Tensor:
+def group_lasso_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, by: By = "input"
+) -> Tensor:
     """w_g max(0, 1 - t sqrt(d) / |w_g|_2), t = step x strength.
 
     Shapes: weight [pack, out, in], step and strength [pack] or numbers. Gives exact zeros, whole
@@ -52,7 +54,9 @@ def group_lasso_prox(weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "
     return weight * _kept(weight, per_network(step * strength, weight), by)
 
 
-def sparse_group_lasso(weight: Tensor, *, by: By = "input", l1_ratio: Hyper = 0.5) -> Tensor:
+def sparse_group_lasso(
+    weight: Tensor, *, by: By = "input", l1_ratio: FloatOrTensor = 0.5
+) -> Tensor:
     """L1 and group lasso: R(W) = l1_ratio sum |w| + (1 - l1_ratio) sum over g of sqrt(d) |w_g|_2.
 
     Shapes: [pack, out, in], l1_ratio [pack] or a number -> [pack]. Gives exact zeros by prox or
@@ -66,7 +70,7 @@ def sparse_group_lasso(weight: Tensor, *, by: By = "input", l1_ratio: Hyper = 0.
 
 
 def sparse_group_lasso_shrinkage(
-    weight: Tensor, *, by: By = "input", l1_ratio: Hyper = 0.5
+    weight: Tensor, *, by: By = "input", l1_ratio: FloatOrTensor = 0.5
 ) -> Tensor:
     """dR/d|w| = l1_ratio + (1 - l1_ratio) sqrt(d) |w| / |w_g|_2.
 
@@ -77,7 +81,12 @@ def sparse_group_lasso_shrinkage(
 
 
 def sparse_group_lasso_prox(
-    weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input", l1_ratio: Hyper = 0.5
+    weight: Tensor,
+    *,
+    step: FloatOrTensor,
+    strength: FloatOrTensor,
+    by: By = "input",
+    l1_ratio: FloatOrTensor = 0.5,
 ) -> Tensor:
     """Soft threshold by l1_ratio t, then the prox of group lasso for (1 - l1_ratio) t.
 

@@ -13,7 +13,7 @@ from sweeper.kernels import reductions
 from sweeper.kernels.slopes import Logarithmic, Power, per_pack
 from sweeper.regularizers.entropies import log_moment, step_from_one
 from sweeper.regularizers.marginals import log
-from sweeper.regularizers.ops import Hyper, nonzero, per_network
+from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network
 
 
 def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Logarithmic:
@@ -21,7 +21,7 @@ def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Logarithmic:
     return _entropy(weight, -1.0, scaled=scaled)
 
 
-def l1_joint_entropy(weight: Tensor, *, mix: Hyper = 0.3) -> Logarithmic:
+def l1_joint_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Logarithmic:
     """1 - mix (log P + H(P))."""
     found = _entropy(weight, -per_pack(per_network(mix, weight), weight))
     return Logarithmic(found.rows + 1, found.columns, found.factor, found.scale)
@@ -76,7 +76,7 @@ def _entropy(
     )
 
 
-def renyi_entropy(weight: Tensor, *, order: Hyper = 2.0, scaled: bool = True) -> Power:
+def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True) -> Power:
     """(order / (1 - order)) (P^(order - 1) / sum P^order - 1), over S if not scaled."""
     largest = nonzero(reductions.largest(weight))
     step, near = step_from_one(weight, order)

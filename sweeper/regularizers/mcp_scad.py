@@ -7,10 +7,10 @@ where on weights are let be. So R takes it, and its value is the whole penalty.
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import Hyper, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_in_place, total
 
 
-def mcp(weight: Tensor, *, strength: Hyper, gamma: Hyper = 3.0) -> Tensor:
+def mcp(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0) -> Tensor:
     """Minimax concave penalty: R(W) = sum of lambda m - m^2 / (2 gamma).
 
     lambda = strength, m = min(|w|, gamma lambda).
@@ -27,14 +27,16 @@ def mcp(weight: Tensor, *, strength: Hyper, gamma: Hyper = 3.0) -> Tensor:
     return total(clipped * (strength - clipped / (2 * gamma)))
 
 
-def mcp_shrinkage(weight: Tensor, *, strength: Hyper, gamma: Hyper = 3.0) -> Tensor:
+def mcp_shrinkage(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0) -> Tensor:
     """dR/d|w| = max(lambda - |w| / gamma, 0). Shapes: [pack, out, in] -> [pack, out, in]."""
     strength, gamma = per_network(strength, weight), per_network(gamma, weight)
     slope = weight.abs()
     return torch.sub(gamma * strength, slope, out=slope).clamp_min_(0).div_(gamma)
 
 
-def mcp_prox(weight: Tensor, *, step: Hyper, strength: Hyper, gamma: Hyper = 3.0) -> Tensor:
+def mcp_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0
+) -> Tensor:
     """Firm threshold: S(v, step lambda) / (1 - step / gamma) if |v| <= gamma lambda, v beyond.
 
     Exact only while step < gamma. S is the soft threshold of L1.
@@ -52,7 +54,7 @@ def mcp_prox(weight: Tensor, *, step: Hyper, strength: Hyper, gamma: Hyper = 3.0
     return shrink_in_place(weight, amount)
 
 
-def scad(weight: Tensor, *, strength: Hyper, a: Hyper = 3.7) -> Tensor:
+def scad(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor = 3.7) -> Tensor:
     """Smoothly clipped absolute deviation: R(W) = sum of lambda m - q^2 / (2 (a - 1)).
 
     lambda = strength, m = min(|w|, a lambda), q = max(m - lambda, 0).
@@ -71,7 +73,7 @@ def scad(weight: Tensor, *, strength: Hyper, a: Hyper = 3.7) -> Tensor:
     return total(strength * clipped - beyond.square() / (2 * (a - 1)))
 
 
-def scad_shrinkage(weight: Tensor, *, strength: Hyper, a: Hyper = 3.7) -> Tensor:
+def scad_shrinkage(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor = 3.7) -> Tensor:
     """dR/d|w| = min(lambda, max(a lambda - |w|, 0) / (a - 1)).
 
     Shapes: [pack, out, in] -> [pack, out, in].
@@ -82,7 +84,9 @@ def scad_shrinkage(weight: Tensor, *, strength: Hyper, a: Hyper = 3.7) -> Tensor
     return torch.minimum(slope, strength, out=slope)
 
 
-def scad_prox(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hyper = 3.7) -> Tensor:
+def scad_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 3.7
+) -> Tensor:
     """S(v, t) if |v| <= lambda + t; u below if |v| <= a lambda; v beyond; t = step lambda.
 
     u = ((a - 1) v - sign(v) t a) / (a - 1 - step). Exact only while step < a - 1. S is the soft

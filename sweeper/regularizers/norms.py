@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import Hyper, per_network, shrink_towards_zero, total
+from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_towards_zero, total
 
 
 def zero(weight: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def l1_shrinkage(weight: Tensor) -> Tensor:
     return torch.ones_like(weight[:, :1, :1])
 
 
-def l1_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
+def l1_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:
     """Soft threshold: S(v, t) = sign(v) max(|v| - t, 0), t = step x strength.
 
     Shapes: weight [pack, out, in], step and strength [pack] or numbers. Gives exact zeros.
@@ -63,7 +63,7 @@ def l2_shrinkage(weight: Tensor) -> Tensor:
     return weight.abs().mul_(2)
 
 
-def l2_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
+def l2_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:
     """v / (1 + 2t), t = step x strength.
 
     Shapes: weight [pack, out, in], step and strength [pack] or numbers. Gives no exact zeros.
@@ -75,7 +75,7 @@ def l2_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
     return weight / (1 + 2 * per_network(step * strength, weight))
 
 
-def elastic_net(weight: Tensor, *, ridge: Hyper = 1.0) -> Tensor:
+def elastic_net(weight: Tensor, *, ridge: FloatOrTensor = 1.0) -> Tensor:
     """L1 and L2 together: R(W) = sum |w| + ridge sum w^2.
 
     Shapes: [pack, out, in], ridge [pack] or a number -> [pack]. Gives exact zeros by prox or
@@ -90,12 +90,14 @@ def elastic_net(weight: Tensor, *, ridge: Hyper = 1.0) -> Tensor:
     return total(magnitudes * (1 + per_network(ridge, weight) * magnitudes))
 
 
-def elastic_net_shrinkage(weight: Tensor, *, ridge: Hyper = 1.0) -> Tensor:
+def elastic_net_shrinkage(weight: Tensor, *, ridge: FloatOrTensor = 1.0) -> Tensor:
     """dR/d|w| = 1 + 2 ridge |w|. Shapes: [pack, out, in] -> [pack, out, in]."""
     return weight.abs().mul_(2 * per_network(ridge, weight)).add_(1)
 
 
-def elastic_net_prox(weight: Tensor, *, step: Hyper, strength: Hyper, ridge: Hyper = 1.0) -> Tensor:
+def elastic_net_prox(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, ridge: FloatOrTensor = 1.0
+) -> Tensor:
     """S(v, t) / (1 + 2 t ridge), t = step x strength, S the soft threshold of L1.
 
     Shapes: weight [pack, out, in], the others [pack] or numbers. Gives exact zeros.

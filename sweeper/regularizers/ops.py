@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sweeper.kernels import apply
 
-Hyper = float | Tensor
+FloatOrTensor = float | Tensor
 """A hyperparameter: a number, or one for each network, [pack]."""
 
 
@@ -21,7 +21,7 @@ def total(values: Tensor) -> Tensor:
     return values.sum(-1).sum(-1)
 
 
-def per_network(value: Hyper, like: Tensor) -> Tensor:
+def per_network(value: FloatOrTensor, like: Tensor) -> Tensor:
     """Shape a hyperparameter, [pack] or a number, so that it broadcasts over `like` [pack, ...]."""
     if not isinstance(value, Tensor):
         return like.new_full((), value)  # made where it is needed: nothing is sent to a device

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import Hyper, nonzero, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, shrink_in_place, total
 
 
 def l_half(weight: Tensor) -> Tensor:
@@ -34,7 +34,7 @@ def l_half_shrinkage(weight: Tensor) -> Tensor:
     return roots.reciprocal_().mul_(0.5)
 
 
-def l_half_prox(weight: Tensor, *, step: Hyper, strength: Hyper) -> Tensor:
+def l_half_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:
     """Half threshold: 0 if |v| <= (3/2) t^(2/3), t = step x strength, else u below.
 
     u = (2/3) v (1 + cos(2 pi/3 - (2/3) arccos((t/4) (|v|/3)^(-3/2)))), computed as v - (2/3) v
@@ -63,7 +63,7 @@ def l_half_threshold(t: Tensor) -> Tensor:
     return 1.5 * t ** (2 / 3)
 
 
-def smoothed_lp(weight: Tensor, *, p: Hyper = 0.5, eps: Hyper = 1e-2) -> Tensor:
+def smoothed_lp(weight: Tensor, *, p: FloatOrTensor = 0.5, eps: FloatOrTensor = 1e-2) -> Tensor:
     """L_p made smooth at 0: R(W) = sum (w^2 + eps^2)^(p/2).
 
     Shapes: [pack, out, in], p and eps [pack] or numbers -> [pack]. Gives no exact zeros: its
@@ -77,7 +77,9 @@ def smoothed_lp(weight: Tensor, *, p: Hyper = 0.5, eps: Hyper = 1e-2) -> Tensor:
     return total(squares.pow(per_network(p, weight) / 2))
 
 
-def smoothed_lp_shrinkage(weight: Tensor, *, p: Hyper = 0.5, eps: Hyper = 1e-2) -> Tensor:
+def smoothed_lp_shrinkage(
+    weight: Tensor, *, p: FloatOrTensor = 0.5, eps: FloatOrTensor = 1e-2
+) -> Tensor:
     """dR/d|w| = p |w| (w^2 + eps^2)^(p/2 - 1), in float32 for |w| < 1e19.
 
     Shapes: [pack, out, in] -> [pack, out, in].

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log, log_masses, marginals, masses, over
-from sweeper.regularizers.ops import Hyper, per_network, total
+from sweeper.regularizers.ops import FloatOrTensor, per_network, total
 
 
 def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
@@ -38,7 +38,7 @@ def marginal_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor
     return over(rows + columns, scale, scaled)
 
 
-def l1_marginal_entropy(weight: Tensor, *, mix: Hyper = 0.5) -> Tensor:
+def l1_marginal_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.5) -> Tensor:
     """L1 with an entropy of arrangement: R(W) = S + mix x S x (H(r) + H(c)).
 
     S before the entropies is held constant in the gradient. At mix 0 this is L1.
@@ -52,7 +52,7 @@ def l1_marginal_entropy(weight: Tensor, *, mix: Hyper = 0.5) -> Tensor:
     return total(weight.abs()) + mix * marginal_entropy(weight)
 
 
-def l1_marginal_entropy_shrinkage(weight: Tensor, *, mix: Hyper = 0.5) -> Tensor:
+def l1_marginal_entropy_shrinkage(weight: Tensor, *, mix: FloatOrTensor = 0.5) -> Tensor:
     """dR/d|w| = 1 - mix (log r + H(r) + log c + H(c)). Shapes: [pack, out, in] -> the same."""
     rows, columns, _ = _excess(weight)
     mix = per_network(mix, weight)

@@ -17,32 +17,41 @@ from sweeper.kernels.fast_math import shrunk
 from sweeper.kernels.jit import Array, by_hand, compiled, flat, inlined
 from sweeper.regularizers import affine, concave, mcp_scad, powers
 from sweeper.regularizers.groups import By
-from sweeper.regularizers.ops import Hyper, per_network
+from sweeper.regularizers.ops import FloatOrTensor, per_network
 
 
-def l1(weight: Tensor, *, step: Hyper, strength: Hyper) -> None:
+def l1(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
     """S(v, t)."""
     apply.scale_(weight, affine.l1_prox(weight, step=step, strength=strength))
 
 
-def l2(weight: Tensor, *, step: Hyper, strength: Hyper) -> None:
+def l2(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
     """v / (1 + 2t)."""
     apply.scale_(weight, affine.l2_prox(weight, step=step, strength=strength))
 
 
-def elastic_net(weight: Tensor, *, step: Hyper, strength: Hyper, ridge: Hyper = 1.0) -> None:
+def elastic_net(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, ridge: FloatOrTensor = 1.0
+) -> None:
     """S(v, t) / (1 + 2 t ridge)."""
     scaled = affine.elastic_net_prox(weight, step=step, strength=strength, ridge=ridge)
     apply.scale_(weight, scaled)
 
 
-def group_lasso(weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input") -> None:
+def group_lasso(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, by: By = "input"
+) -> None:
     """w_g max(0, 1 - t sqrt(d) / |w_g|_2)."""
     sparse_group_lasso(weight, step=step, strength=strength, by=by, l1_ratio=0.0)
 
 
 def sparse_group_lasso(
-    weight: Tensor, *, step: Hyper, strength: Hyper, by: By = "input", l1_ratio: Hyper = 0.5
+    weight: Tensor,
+    *,
+    step: FloatOrTensor,
+    strength: FloatOrTensor,
+    by: By = "input",
+    l1_ratio: FloatOrTensor = 0.5,
 ) -> None:
     """Soft threshold by l1_ratio t, then the prox of group lasso for (1 - l1_ratio) t."""
     scaled = affine.sparse_group_lasso_prox(
@@ -76,7 +85,7 @@ def _l_half(weight: Array, t: Array, threshold: Array) -> None:
                 weight[k, i, j] = _moved(value, size * d * (two - d), least)
 
 
-def l_half(weight: Tensor, *, step: Hyper, strength: Hyper) -> None:
+def l_half(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
     """Half threshold: 0 if |v| <= (3/2) t^(2/3), else the root of u - |v| + t / (2 sqrt u) = 0."""
     if not by_hand(weight):
         weight.copy_(powers.l_half_prox(weight, step=step, strength=strength))
@@ -100,7 +109,9 @@ def _log_sum(weight: Array, t: Array, eps: Array, threshold: Array) -> None:
                 weight[k, i, j] = _moved(value, amount, least)
 
 
-def log_sum(weight: Tensor, *, step: Hyper, strength: Hyper, eps: Hyper = 1e-2) -> None:
+def log_sum(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, eps: FloatOrTensor = 1e-2
+) -> None:
     """The better of 0 and ((a - eps) + sqrt((a + eps)^2 - 4t)) / 2, a = |v|."""
     if not by_hand(weight):
         weight.copy_(concave.log_sum_prox(weight, step=step, strength=strength, eps=eps))
@@ -138,7 +149,9 @@ def _transformed_l1(weight: Array, a: Array, bend: Array, threshold: Array) -> N
                 weight[k, i, j] = _moved(value, amount, least)
 
 
-def transformed_l1(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hyper = 1.0) -> None:
+def transformed_l1(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 1.0
+) -> None:
     """0 up to a threshold, else v - (4/3) (a + |v|) sin(f/6)^2; f as in the prox."""
     if not by_hand(weight):
         weight.copy_(concave.transformed_l1_prox(weight, step=step, strength=strength, a=a))
@@ -163,7 +176,9 @@ def _clipped(weight: Array, bound: Array, factor: Array, most: Array) -> None:
                 weight[k, i, j] = _moved(value, amount, np.float32(-1))
 
 
-def mcp(weight: Tensor, *, step: Hyper, strength: Hyper, gamma: Hyper = 3.0) -> None:
+def mcp(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0
+) -> None:
     """v - sign(v) min(|v|, max(gamma lambda - |v|, 0) step / (gamma - step))."""
     if not by_hand(weight):
         weight.copy_(mcp_scad.mcp_prox(weight, step=step, strength=strength, gamma=gamma))
@@ -173,7 +188,9 @@ def mcp(weight: Tensor, *, step: Hyper, strength: Hyper, gamma: Hyper = 3.0) -> 
     _clip(weight, bound, step / (gamma - step), weight.new_tensor(torch.inf))
 
 
-def scad(weight: Tensor, *, step: Hyper, strength: Hyper, a: Hyper = 3.7) -> None:
+def scad(
+    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 3.7
+) -> None:
     """v - sign(v) min(|v|, step lambda, max(a lambda - |v|, 0) step / (a - 1 - step))."""
     if not by_hand(weight):
         weight.copy_(mcp_scad.scad_prox(weight, step=step, strength=strength, a=a))

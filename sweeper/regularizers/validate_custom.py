@@ -11,20 +11,20 @@ from sweeper.config.registry import FORMULAS, Formula, load
 from sweeper.errors import PluginError, choices
 from sweeper.kernels.slopes import spread
 from sweeper.regularizers.custom import completed, resolve, slope_of
-from sweeper.types import Term
+from sweeper.types import PenaltyConfig
 
 _PACK, _OUT, _IN = 2, 5, 7
 _STEP = {"step": torch.full((_PACK,), 0.01), "strength": torch.full((_PACK,), 0.01)}
 
 
-def try_out(terms: Iterable[Term]) -> None:
+def try_out(terms: Iterable[PenaltyConfig]) -> None:
     """Raise PluginError, one line, for the first formula from outside that does not work."""
     for term in terms:
         if term.penalty not in FORMULAS:
             _try(term)
 
 
-def _try(term: Term) -> None:
+def _try(term: PenaltyConfig) -> None:
     formula = resolve(term.penalty)
     ways = [way for way in formula.ways if way != "prox" or formula.prox]
     if term.apply not in ways:
@@ -60,7 +60,7 @@ def _slope(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tens
     return spread(slope_of(formula, weight, letters), weight)
 
 
-def _letters(term: Term) -> dict[str, Any]:
+def _letters(term: PenaltyConfig) -> dict[str, Any]:
     """Return the hyperparameters as training gives them: floats as [pack]."""
     return {
         name: torch.full((_PACK,), value) if isinstance(value, float) else value
@@ -68,7 +68,7 @@ def _letters(term: Term) -> dict[str, Any]:
     }
 
 
-def _try_keys(term: Term, value: Any, letters: Mapping[str, Any]) -> None:
+def _try_keys(term: PenaltyConfig, value: Any, letters: Mapping[str, Any]) -> None:
     """Demand that the keys of the file are those of the function."""
     _demand(term, callable(value), f"its value must be a function, is a {type(value).__name__}")
     try:
@@ -82,7 +82,9 @@ def _try_keys(term: Term, value: Any, letters: Mapping[str, Any]) -> None:
         _demand(term, name in known, f"unknown key: {choices(name, known)}")
 
 
-def _moved(term: Term, function: Callable[[], Tensor], weight: Tensor, what: str) -> Tensor:
+def _moved(
+    term: PenaltyConfig, function: Callable[[], Tensor], weight: Tensor, what: str
+) -> Tensor:
     """Call what gives a tensor of the weight's shape, and demand that it does."""
     found = _call(term, function)
     shape = getattr(found, "shape", None)
@@ -92,7 +94,7 @@ def _moved(term: Term, function: Callable[[], Tensor], weight: Tensor, what: str
 
 
 def _alone(
-    term: Term,
+    term: PenaltyConfig,
     function: Callable[[Tensor, dict[str, Any]], Tensor],
     found: Tensor,
     weight: Tensor,
@@ -105,7 +107,7 @@ def _alone(
     _demand(term, same, "mixes networks: what one gets changes with its pack")
 
 
-def _call(term: Term, function: Callable[[], Tensor]) -> Tensor:
+def _call(term: PenaltyConfig, function: Callable[[], Tensor]) -> Tensor:
     try:
         return function()
     except PluginError:
@@ -115,6 +117,6 @@ def _call(term: Term, function: Callable[[], Tensor]) -> Tensor:
         raise PluginError(f"{term.penalty}: {type(error).__name__}: {text}") from error
 
 
-def _demand(term: Term, holds: bool, text: str) -> None:
+def _demand(term: PenaltyConfig, holds: bool, text: str) -> None:
     if not holds:
         raise PluginError(f"{term.penalty}: {text}")

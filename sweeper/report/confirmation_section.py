@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 
 from sweeper.analysis import FEWEST, Estimate
-from sweeper.analysis.conclusion import Confirmation
-from sweeper.analysis.confirmation import Level, Within, curves, level, within
-from sweeper.analysis.family_comparison import TRACKS, Gap, Versus
+from sweeper.analysis.conclusion import ConfirmationResult
+from sweeper.analysis.confirmation import AccuracyAtSize, SizeAtAccuracy, curves, level, within
+from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import FAMILIES
 from sweeper.report import first_layer
 from sweeper.report.html_tables import cell, numbers
 
 
-def hedge(again: Confirmation) -> str:
+def hedge(again: ConfirmationResult) -> str:
     """Return what the answer rests on."""
     seed = "seed" if again.seeds == 1 else "seeds"
     repeats = again.sweep.search.repeats
@@ -30,7 +30,7 @@ def hedge(again: Confirmation) -> str:
     )
 
 
-def levels_table(again: Confirmation) -> str:
+def levels_table(again: ConfirmationResult) -> str:
     """Return nonzero parameters at test accuracies, with intervals over repeats."""
     targets = again.sweep.targets.accuracy
     of = curves(again.sweep, again.found, "test_accuracy")
@@ -54,7 +54,7 @@ def levels_table(again: Confirmation) -> str:
     return numbers(head, body, caption)
 
 
-def sizes_table(again: Confirmation) -> str:
+def sizes_table(again: ConfirmationResult) -> str:
     """Return test accuracies within each size."""
     body = []
     for arm in again.sweep.arms:
@@ -68,7 +68,7 @@ def sizes_table(again: Confirmation) -> str:
     return numbers(["arm", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
 
 
-def versus_table(again: Confirmation) -> str:
+def versus_table(again: ConfirmationResult) -> str:
     """Return the ratios of families; empty if there is nothing to set against each other."""
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
@@ -81,7 +81,7 @@ def versus_table(again: Confirmation) -> str:
     return _ratios(again.versus, caption)
 
 
-def other_table(again: Confirmation) -> str:
+def other_table(again: ConfirmationResult) -> str:
     """Return the ratios of families on the other track of the search; empty without any."""
     other = again.other
     if other is None:
@@ -96,7 +96,7 @@ def other_table(again: Confirmation) -> str:
     return _ratios((*other.rows, *other.same), caption)
 
 
-def gaps_table(again: Confirmation) -> str:
+def gaps_table(again: ConfirmationResult) -> str:
     """Return differences of accuracy between families within each size; empty without any."""
     rows = again.gaps
     if not rows:
@@ -115,7 +115,7 @@ def gaps_table(again: Confirmation) -> str:
     return numbers(["families", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
 
 
-def layers_table(again: Confirmation, size: int) -> str:
+def layers_table(again: ConfirmationResult, size: int) -> str:
     """Return what share of each layer's weights is left, in networks within a size."""
     names: dict[str, int] = {}
     body = []
@@ -146,7 +146,7 @@ def layers_table(again: Confirmation, size: int) -> str:
     return numbers(head, body, caption) if body else ""
 
 
-def _level(at: Level) -> str:
+def _level(at: SizeAtAccuracy) -> str:
     if at.estimate:
         return cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
     if at.most is not None:
@@ -155,7 +155,7 @@ def _level(at: Level) -> str:
     return cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else None)
 
 
-def _accuracy(at: Within) -> str:
+def _accuracy(at: AccuracyAtSize) -> str:
     found = at.mean
     if found is None:
         return cell("–", f"in {at.found} of {at.repeats}" if at.found else None)
@@ -174,7 +174,7 @@ def _interval(found: Estimate, digits: str) -> str | None:
     return f"{found.low:{digits}} to {found.high:{digits}}"
 
 
-def _ratio(row: Versus | None) -> str:
+def _ratio(row: FamilyComparison | None) -> str:
     if row is None:
         return cell("–")
     arms = f"{row.ours} /\n{row.theirs}"
@@ -187,12 +187,12 @@ def _ratio(row: Versus | None) -> str:
     return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
 
 
-def _ratios(rows: Sequence[Versus], caption: str) -> str:
+def _ratios(rows: Sequence[FamilyComparison], caption: str) -> str:
     """Return a line for each two families and pair of arms that the caption is about."""
     if not rows:
         return ""
     targets = sorted({row.accuracy for row in rows})
-    lines: dict[tuple[object, ...], dict[float, Versus]] = {}
+    lines: dict[tuple[object, ...], dict[float, FamilyComparison]] = {}
     for row in rows:
         # One line for two families, whoever stands for them; another for the same arms elsewhere.
         line = lines.setdefault((row.family, row.against), {})
@@ -211,7 +211,7 @@ def _ratios(rows: Sequence[Versus], caption: str) -> str:
     return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
 
 
-def _gap(row: Gap | None) -> str:
+def _gap(row: AccuracyGap | None) -> str:
     if row is None:
         return cell("–")
     arms = f"{row.ours} −\n{row.theirs}"
@@ -225,7 +225,7 @@ def _gap(row: Gap | None) -> str:
     return cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
 
 
-def section(again: Confirmation | None, figure: str) -> str:
+def section(again: ConfirmationResult | None, figure: str) -> str:
     """Return the section of the report; empty if there is no confirmation."""
     if again is None:
         return ""

@@ -4,16 +4,16 @@ import math
 from collections.abc import Sequence
 
 from sweeper.analysis import Estimate, mean
-from sweeper.analysis.tuning_effort import TOLERANCE, Effort, efforts, reaching, tolerances
+from sweeper.analysis.tuning_effort import TOLERANCE, AnytimeFront, efforts, reaching, tolerances
 from sweeper.config import Sweep
 from sweeper.report.html_tables import cell, numbers
-from sweeper.types import Fact
+from sweeper.types import TrialRecord
 
 SHARES = (0.25, 0.5, 0.75)
 """Parts of the budget after which the front is looked at."""
 
 
-def worth_showing(facts: Sequence[Fact], sweep: Sweep) -> list[Effort]:
+def worth_showing(facts: Sequence[TrialRecord], sweep: Sweep) -> list[AnytimeFront]:
     """Return the effort of the arms that have enough trials to speak of."""
     return [one for one in efforts(facts, sweep) if len(one.seconds) > len(SHARES)]
 
@@ -28,7 +28,7 @@ def _interval(found: Estimate) -> str:
     return f"{found.low:.4f} to {found.high:.4f}"
 
 
-def section(facts: Sequence[Fact], known: Sweep, figure: str) -> str:
+def section(facts: Sequence[TrialRecord], known: Sweep, figure: str) -> str:
     """Return the section of the report; `known` has the ranges of the strengths. Empty if early."""
     found = worth_showing(facts, known)
     if not found:

@@ -9,14 +9,14 @@ import yaml
 
 from sweeper import plots
 from sweeper.analysis import fronts, repeats, selection, strength_range
-from sweeper.analysis.conclusion import Confirmation, refusals
+from sweeper.analysis.conclusion import ConfirmationResult, refusals
 from sweeper.config import Sweep
 from sweeper.plots import View
 from sweeper.plots.svg import sketch
 from sweeper.plots.views import SHORT
 from sweeper.report import confirmation_section, effort_section, html_tables, ranges_section
 from sweeper.report.summary import arm_rows, remarks, standing
-from sweeper.types import DriftCheck, Fact, FoundBracket, SweepStatus, Track
+from sweeper.types import RecordedRange, ReproducibilityCheck, SweepStatus, Track, TrialRecord
 
 _TITLES: dict[Track, str] = {
     "pruned": "The pruned track beside",
@@ -38,10 +38,10 @@ MOST_NAMES = 8
 def page(
     sweep: Sweep,
     status: SweepStatus,
-    facts: Sequence[Fact],
-    found: Sequence[FoundBracket] = (),
-    again: Confirmation | None = None,
-    checks: Sequence[DriftCheck] = (),
+    facts: Sequence[TrialRecord],
+    found: Sequence[RecordedRange] = (),
+    again: ConfirmationResult | None = None,
+    checks: Sequence[ReproducibilityCheck] = (),
 ) -> str:
     """Return the report as one HTML document that loads nothing from anywhere.
 
@@ -100,7 +100,7 @@ def page(
 
 
 def figures(
-    sweep: Sweep, facts: Sequence[Fact], again: Confirmation | None = None
+    sweep: Sweep, facts: Sequence[TrialRecord], again: ConfirmationResult | None = None
 ) -> dict[str, View]:
     """Return every figure of the report that has something to show, by a short name."""
     made = fronts(facts, sweep)

@@ -9,8 +9,8 @@ from sweeper.analysis import FrontPoint, reference_corner, selection
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
-from sweeper.report.summary import ArmRow
-from sweeper.types import Accuracy, Fact, Provenance, SweepStatus
+from sweeper.report.summary import ArmSummary
+from sweeper.types import Accuracy, Provenance, SweepStatus, TrialRecord
 
 _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
     ("sweeper", lambda origin: origin.sweeper),
@@ -27,7 +27,7 @@ _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
 
 
 def accuracy_table(
-    sweep: Sweep, rows: Sequence[ArmRow], facts: Sequence[Fact], ranked: bool
+    sweep: Sweep, rows: Sequence[ArmSummary], facts: Sequence[TrialRecord], ranked: bool
 ) -> str:
     """Return the table of arms: budget, failures, nonzeros at accuracies, best, hypervolume."""
     by, show = selection(sweep)
@@ -63,7 +63,7 @@ def accuracy_table(
     return numbers(head, body, caption)
 
 
-def sizes_table(sweep: Sweep, rows: Sequence[ArmRow], ranked: bool) -> str:
+def sizes_table(sweep: Sweep, rows: Sequence[ArmSummary], ranked: bool) -> str:
     """Return the accuracies that are reached within each of the file's target sizes."""
     by, show = selection(sweep)
     head = ["arm", *(f"≤ {value:,}" for value in sweep.targets.nonzero)]
@@ -123,7 +123,7 @@ def failures_table(status: SweepStatus) -> str:
     return numbers(("arm", *kinds), body, caption)
 
 
-def provenance_table(facts: Sequence[Fact]) -> str:
+def provenance_table(facts: Sequence[TrialRecord]) -> str:
     """Return every version, device, host and data hash, with its number of trials if several."""
     if not facts:
         return "<p>No trial is on record yet.</p>"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from sweeper.analysis import Front, reference_corner, repeats, strength_range
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import within
 from sweeper.analysis.tuning_effort import efforts
 from sweeper.config import Sweep
@@ -17,7 +17,7 @@ from sweeper.plots import (
     overlay,
 )
 from sweeper.search.note_texts import fronts_page, study_page
-from sweeper.types import Fact, FoundBracket, SweepStatus
+from sweeper.types import RecordedRange, SweepStatus, TrialRecord
 
 FRONTS = "sweeper-fronts"
 HYPERVOLUME = "sweeper-hypervolume"
@@ -31,10 +31,10 @@ Studies = Mapping[str, int]
 
 
 def figures(
-    facts: Sequence[Fact],
+    facts: Sequence[TrialRecord],
     found: Mapping[str, Front],
     sweep: Sweep,
-    again: Confirmation | None = None,
+    again: ConfirmationResult | None = None,
 ) -> Figures:
     """Return the fronts of a sweep, what they are worth and what tuning took; small ones.
 
@@ -55,7 +55,7 @@ def figures(
     }
 
 
-def confirmed_figure(again: Confirmation) -> str | None:
+def confirmed_figure(again: ConfirmationResult) -> str | None:
     """Return the confirmed networks as a small figure; None without any."""
     view = confirmed_view(again.found, again.sweep)
     return None if view.empty else str(draw(view, small=True).to_json())
@@ -65,10 +65,10 @@ def note(
     sweep: Sweep,
     status: SweepStatus,
     found: Mapping[str, Front],
-    ranges: Sequence[FoundBracket] = (),
+    ranges: Sequence[RecordedRange] = (),
     *,
     studies: Studies,
-    again: Confirmation | None = None,
+    again: ConfirmationResult | None = None,
 ) -> str:
     """Return the table of the arms in Markdown: budget, best accuracy, size at the targets.
 
@@ -110,7 +110,7 @@ def note(
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def confirmed_note(again: Confirmation, *, studies: Studies) -> str:
+def confirmed_note(again: ConfirmationResult, *, studies: Studies) -> str:
     """Return the answer and test accuracies of confirmed networks at each size, in Markdown."""
     sweep, confirms = again.sweep, again.sweep.confirms
     searched = f" · search: {_link(confirms.of, studies)}" if confirms else ""
@@ -125,7 +125,7 @@ def confirmed_note(again: Confirmation, *, studies: Studies) -> str:
     )
 
 
-def _confirmed(again: Confirmation) -> list[str]:
+def _confirmed(again: ConfirmationResult) -> list[str]:
     sweep, found = again.sweep, again.found
     rows = []
     for arm in sweep.arms:
@@ -141,7 +141,7 @@ def _confirmed(again: Confirmation) -> list[str]:
     ]
 
 
-def _edges(sweep: Sweep, found: Mapping[str, Front], ranges: Sequence[FoundBracket]) -> str:
+def _edges(sweep: Sweep, found: Mapping[str, Front], ranges: Sequence[RecordedRange]) -> str:
     known = sweep.with_brackets(strength_range.ranges(ranges))
     ends = {arm: [point.params for point in front.points] for arm, front in found.items()}
     return strength_range.in_short(strength_range.edges(known, ends))

@@ -7,7 +7,7 @@ from html import escape
 from sweeper.analysis import Front, strength_range
 from sweeper.config import Sweep
 from sweeper.report.html_tables import cell, numbers
-from sweeper.types import Bracket, FoundBracket, ProbePoint
+from sweeper.types import ProbePoint, RecordedRange, StrengthRange
 
 WIDTH, HEIGHT, MARGIN = 168, 46, 3
 UNEVEN = 2.0
@@ -20,7 +20,7 @@ def edges(known: Sweep, fronts: Mapping[str, Front]) -> list[str]:
     return strength_range.edges(known, ends)
 
 
-def remarks(found: Sequence[FoundBracket], ends: Sequence[str]) -> tuple[str, ...]:
+def remarks(found: Sequence[RecordedRange], ends: Sequence[str]) -> tuple[str, ...]:
     """Return what to know of the ranges before the numbers, as sentences."""
     said = [strength_range.in_short(ends)] if ends else []
     below = [_name(one) for one in found if one.bracket.open_below]
@@ -38,7 +38,7 @@ def remarks(found: Sequence[FoundBracket], ends: Sequence[str]) -> tuple[str, ..
     return (*said, *_uneven(found))
 
 
-def _uneven(found: Sequence[FoundBracket]) -> list[str]:
+def _uneven(found: Sequence[RecordedRange]) -> list[str]:
     """Say if one arm's trials are spread over a far wider range than another one's."""
     if not found:
         return []
@@ -53,11 +53,11 @@ def _uneven(found: Sequence[FoundBracket]) -> list[str]:
     ]
 
 
-def _decades(found: FoundBracket) -> float:
+def _decades(found: RecordedRange) -> float:
     return math.log10(found.bracket.high / found.bracket.low)
 
 
-def section(found: Sequence[FoundBracket], ends: Sequence[str], total: int | None) -> str:
+def section(found: Sequence[RecordedRange], ends: Sequence[str], total: int | None) -> str:
     """Return the section of the report; empty where there is nothing to say.
 
     `total` is the number of parameters of the network, or None where only its code can tell.
@@ -79,7 +79,7 @@ def section(found: Sequence[FoundBracket], ends: Sequence[str], total: int | Non
     return "".join(parts)
 
 
-def _table(found: Sequence[FoundBracket], total: int | None) -> str:
+def _table(found: Sequence[RecordedRange], total: int | None) -> str:
     head = ["arm, parameter", "from", "to", "lower end", "upper end"]
     head += ["next above", "probe", "seconds"]
     body = []
@@ -106,15 +106,15 @@ def _table(found: Sequence[FoundBracket], total: int | None) -> str:
     return numbers(head, body, caption)
 
 
-def _name(one: FoundBracket) -> str:
+def _name(one: RecordedRange) -> str:
     return one.arm if one.parameter == "strength" else f"{one.arm} ({one.parameter})"
 
 
-def _at(bracket: Bracket, strength: float) -> ProbePoint | None:
+def _at(bracket: StrengthRange, strength: float) -> ProbePoint | None:
     return next((p for p in bracket.points if math.isclose(p.strength, strength)), None)
 
 
-def _beyond(bracket: Bracket) -> ProbePoint | None:
+def _beyond(bracket: StrengthRange) -> ProbePoint | None:
     above = bracket.high * (1 + 1e-9)
     return next((point for point in bracket.points if point.strength > above), None)
 
@@ -130,7 +130,7 @@ def _seen(point: ProbePoint | None) -> str:
     return cell(reached, f"{point.nonzero:,}")
 
 
-def _picture(bracket: Bracket, total: int | None) -> str:
+def _picture(bracket: StrengthRange, total: int | None) -> str:
     """Return what the probe saw as a small SVG."""
     tried = [point for point in bracket.points if point.strength > 0]
     ends = [math.log(point.strength) for point in (tried[0], tried[-1])]

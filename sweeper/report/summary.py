@@ -7,14 +7,14 @@ from sweeper.analysis import Front, FrontPoint, fronts, reference_corner, reprod
 from sweeper.analysis.conclusion import distinct
 from sweeper.analysis.family_comparison import TRACKS
 from sweeper.config import Sweep
-from sweeper.types import DriftCheck, Fact, SweepStatus, Track
+from sweeper.types import ReproducibilityCheck, SweepStatus, Track, TrialRecord
 
 _NAMED = 3
 """With more arms than this, of networks that are as small, their number is said."""
 
 
 @dataclass(frozen=True, slots=True)
-class ArmRow:
+class ArmSummary:
     """One arm on one track: its budget, its failures and what its front reaches."""
 
     arm: str
@@ -35,13 +35,13 @@ class ArmRow:
 
 
 def arm_rows(
-    sweep: Sweep, status: SweepStatus, facts: Sequence[Fact], track: Track
-) -> tuple[ArmRow, ...]:
+    sweep: Sweep, status: SweepStatus, facts: Sequence[TrialRecord], track: Track
+) -> tuple[ArmSummary, ...]:
     """Return a row for each arm in file order."""
     corner = reference_corner(sweep, facts)
     progress = {arm.arm: arm for arm in status.arms}
     return tuple(
-        ArmRow(
+        ArmSummary(
             arm=name,
             done=progress[name].done,
             budget=progress[name].budget,
@@ -58,9 +58,9 @@ def arm_rows(
 
 def remarks(
     sweep: Sweep,
-    facts: Sequence[Fact],
-    checks: Sequence[DriftCheck] = (),
-    confirmed: Sequence[Fact] = (),
+    facts: Sequence[TrialRecord],
+    checks: Sequence[ReproducibilityCheck] = (),
+    confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return what a reader should know before the numbers, as sentences.
 
@@ -84,9 +84,9 @@ def remarks(
 def standing(
     sweep: Sweep,
     status: SweepStatus,
-    rows: Sequence[ArmRow],
+    rows: Sequence[ArmSummary],
     reasons: Sequence[str],
-    beside: Sequence[ArmRow] = (),
+    beside: Sequence[ArmSummary] = (),
 ) -> str:
     """Return the result so far on the objective's track and the other one, or why there is none.
 
@@ -107,7 +107,7 @@ def standing(
     return f"{text} {on}: {_smallest(sweep, beside).replace('At', 'at', 1)}"
 
 
-def _smallest(sweep: Sweep, rows: Sequence[ArmRow]) -> str:
+def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     """Return which arm has the smallest network at the highest accuracy that several reach."""
     reached = [
         (len(points), accuracy, points)

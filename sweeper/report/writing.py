@@ -3,21 +3,21 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.atomic_write import write_whole
 from sweeper.config import Sweep
 from sweeper.report.html_page import page
-from sweeper.types import DriftCheck, Fact, FoundBracket, SweepStatus
+from sweeper.types import RecordedRange, ReproducibilityCheck, SweepStatus, TrialRecord
 
 
 def write_report(
     path: str | Path,
     sweep: Sweep,
     status: SweepStatus,
-    facts: Sequence[Fact],
-    found: Sequence[FoundBracket] = (),
-    again: Confirmation | None = None,
-    checks: Sequence[DriftCheck] = (),
+    facts: Sequence[TrialRecord],
+    found: Sequence[RecordedRange] = (),
+    again: ConfirmationResult | None = None,
+    checks: Sequence[ReproducibilityCheck] = (),
 ) -> Path:
     """Write the report of a sweep and return its path. A reader sees the old file or the new one.
 

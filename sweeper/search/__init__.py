@@ -1,6 +1,6 @@
 """The only Optuna besides the dashboard: studies, samplers, ask and tell."""
 
-from sweeper.search.studies import Search
-from sweeper.search.study_owner import Owner
+from sweeper.search.studies import SweepStudies
+from sweeper.search.study_owner import StudyOwner
 
-__all__ = ["Owner", "Search"]
+__all__ = ["StudyOwner", "SweepStudies"]

@@ -35,7 +35,7 @@ KINDS = "a folder, s3://BUCKET or gs://BUCKET"
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Artifact:
     """A file beside a trial."""
 
     artifact: str
@@ -94,24 +94,24 @@ def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, name: str, cont
         )
 
 
-def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> Kept | None:
+def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> Artifact | None:
     """Return the file of a trial whose name has that ending; None if none was ever named.
 
     A worker that died between naming it and writing it has left a name without a file.
     """
-    found: Kept | None = None
+    found: Artifact | None = None
     for known in get_all_artifact_meta(trial, storage=storage):
         if not known.filename.endswith(ending):
             continue
         content = _content(store, known.artifact_id)
         if found is None or content is not None:
-            found = Kept(known.artifact_id, known.filename, known.mimetype, content)
+            found = Artifact(known.artifact_id, known.filename, known.mimetype, content)
         if content is not None:
             break
     return found
 
 
-def put(store: Any, kept: Kept) -> tuple[str, str]:
+def put(store: Any, kept: Artifact) -> tuple[str, str]:
     """Write a file under the name that it has; return its attribute of a trial, key and value.
 
     Raises InputError where another file has that name: names are in every export, and anybody can

@@ -6,13 +6,13 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import StorageError
-from sweeper.retry import BRIEF, Patience, is_unreachable, passes_by_itself, said
+from sweeper.retry import BRIEF, RetryPolicy, is_unreachable, passes_by_itself, said
 
 T = TypeVar("T")
-_USUAL = Patience()
+_USUAL = RetryPolicy()
 
 
-def retry(action: Callable[[], T], patience: Patience = _USUAL) -> T:
+def retry(action: Callable[[], T], patience: RetryPolicy = _USUAL) -> T:
     """Do `action`, again after an error of the database. Raises StorageError.
 
     An outage is waited for as long as the patience lasts, other errors for some seconds: when

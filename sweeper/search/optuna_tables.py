@@ -30,7 +30,7 @@ class StudyRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Contents:
+class StudyContents:
     """What lies in a study."""
 
     directions: tuple[StudyDirection, ...]
@@ -149,7 +149,7 @@ def mark(storage: RDBStorage, study: int, value: str) -> None:
         session.commit()
 
 
-def contents(storage: RDBStorage, study: int) -> Contents:
+def contents(storage: RDBStorage, study: int) -> StudyContents:
     """Return what lies in a study. Raises KeyError if it is gone."""
     trial, attribute = models.TrialModel, models.TrialUserAttributeModel
     with storage.scoped_session() as session:
@@ -162,7 +162,7 @@ def contents(storage: RDBStorage, study: int) -> Contents:
             attribute.trial_id == trial.trial_id, attribute.key == "slot"
         )
         others = trials.filter(trial.state != TrialState.FAIL, ~slot.exists())
-        found = Contents(
+        found = StudyContents(
             directions=tuple(
                 one.direction for one in sorted(directions, key=lambda one: one.objective)
             ),

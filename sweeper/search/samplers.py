@@ -44,7 +44,7 @@ Params = dict[str, Scalar]
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FinishedTrial:
     """One finished trial as a sampler sees it; `values` is None if it was PRUNED."""
 
     slot: int
@@ -95,7 +95,7 @@ def _distribution(domain: Domain) -> BaseDistribution:
     return FloatDistribution(*domain.bounds, log=isinstance(domain, LogUniform))
 
 
-class Proposals:
+class ParameterSource:
     """The parameters of every slot of a sweep. Equal on every worker; remembers open batches."""
 
     def __init__(self, sweep: Sweep) -> None:
@@ -104,7 +104,7 @@ class Proposals:
         self._grids: dict[tuple[str, int], Grid] = {}
 
     def params(
-        self, arm: str, repeat: int, slot: int, told: Callable[[], Iterable[Told]]
+        self, arm: str, repeat: int, slot: int, told: Callable[[], Iterable[FinishedTrial]]
     ) -> Params:
         """Return the parameters of a slot. All earlier generations must be in `told()`."""
         if self._sweep.confirms:
@@ -159,7 +159,7 @@ class _Batch:
 
 
 def _history(
-    earlier: Sequence[Told], space: Space, worst: tuple[float, float] | None
+    earlier: Sequence[FinishedTrial], space: Space, worst: tuple[float, float] | None
 ) -> list[FrozenTrial]:
     trials = []
     for one in sorted(earlier, key=lambda one: one.slot):
@@ -176,7 +176,7 @@ def _history(
     return trials
 
 
-def _worst(earlier: Sequence[Told]) -> tuple[float, float]:
+def _worst(earlier: Sequence[FinishedTrial]) -> tuple[float, float]:
     """GP and NSGA-II do not see PRUNED trials; at the worst values they learn to move away."""
     known = [one.values for one in earlier if one.values]
     return (

@@ -13,17 +13,17 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.search import optuna_tables
-from sweeper.search.artifacts import Kept, artifact_store, find, put, upload
+from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.note_texts import arm_note
 from sweeper.search.objective_values import by_test, told
 from sweeper.search.optuna_retry import retry
-from sweeper.search.samplers import Params, Proposals, Space, Told, brief, space_of
+from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
-from sweeper.search.study_owner import METRICS, Owner
-from sweeper.types import Fact, Scalar, Slot, TrialConfig, TrialResult
+from sweeper.search.study_owner import METRICS, StudyOwner
+from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult
 
 T = TypeVar("T")
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
@@ -31,14 +31,14 @@ _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class AskedTrial:
     """The trial of a slot: its number in the slot's study, and its searched parameters."""
 
     trial: int
     params: Params
 
 
-class Search:
+class SweepStudies:
     """Ask and tell of one sweep. Raises StorageError if the database stays away.
 
     It writes to studies of its own alone, `owner`'s: see `owners`. UnknownSweepError says so where
@@ -49,19 +49,19 @@ class Search:
         self,
         url: str,
         sweep: Sweep,
-        owner: Owner | None = None,
+        owner: StudyOwner | None = None,
         *,
         engine_options: Mapping[str, Any] | None = None,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._url = url
         self._engine_options = engine_options or {}
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._sweep = sweep
-        owner = owner or Owner(sweep.name, None)
+        owner = owner or StudyOwner(sweep.name, None)
         self._index = StudyIndex(lambda: self._backend, owner, self._patience)
-        self._proposals = Proposals(sweep)
+        self._proposals = ParameterSource(sweep)
         self._artifacts: Any = None
 
     @cached_property
@@ -87,7 +87,7 @@ class Search:
     def extend(self, sweep: Sweep) -> None:
         """Go on with an extended sweep: what was asked before stays as it was."""
         self._sweep = sweep
-        self._proposals = Proposals(sweep)
+        self._proposals = ParameterSource(sweep)
 
     def create(self) -> None:
         """Create every study. Idempotent, and safe when several processes do it at once.
@@ -111,7 +111,7 @@ class Search:
         slots: Sequence[Slot],
         device: str = "cpu",
         check: Callable[[], None] = lambda: None,
-    ) -> dict[Slot, Asked]:
+    ) -> dict[Slot, AskedTrial]:
         """Create a trial for each slot; none is left RUNNING if `check`, called between, raises.
 
         The parameters are a function of the sweep, the slot and the told earlier generations.
@@ -128,7 +128,7 @@ class Search:
                     for slot, (trial, _) in made.items():
                         self._finish(slot.study, trial, TrialState.FAIL, None, {})
             raise
-        return {slot: Asked(numbers[slot], params) for slot, (_, params) in made.items()}
+        return {slot: AskedTrial(numbers[slot], params) for slot, (_, params) in made.items()}
 
     def tell(self, study: str, trial: int, result: TrialResult) -> None:
         """Write what was measured, then finish the trial; a finished one is left as it is."""
@@ -136,7 +136,7 @@ class Search:
         if known is not None:
             self._finish(study, known, *told(self._sweep, result))
 
-    def recreate(self, study: str, facts: Sequence[Fact]) -> None:
+    def recreate(self, study: str, facts: Sequence[TrialRecord]) -> None:
         """Create the finished trials of facts under their numbers; those that are there stay.
 
         A number that no fact has was an attempt that came to nothing, and is told FAIL.
@@ -146,7 +146,7 @@ class Search:
         for number in range(len(self._trials(id_)), max(known, default=-1) + 1):
             self._create_trial(study, id_, self._again(known.get(number)))
 
-    def _again(self, fact: Fact | None) -> FrozenTrial:
+    def _again(self, fact: TrialRecord | None) -> FrozenTrial:
         if fact is None:
             return create_trial(state=TrialState.FAIL)
         state, values, attributes = told(self._sweep, fact.result)
@@ -180,7 +180,7 @@ class Search:
             found = self._retry(read)
             self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
 
-    def kept(self, study: str, trial: int, ending: str) -> Kept | None:
+    def kept(self, study: str, trial: int, ending: str) -> Artifact | None:
         """Return the file of a trial with that ending; None if it has none, or is gone itself."""
         try:
             known = self._known(study, trial, adopt=False)
@@ -191,7 +191,7 @@ class Search:
         found = self._retry(lambda: self._storage.get_trial(known))
         return self._retry(lambda: find(self._artifacts, self._storage, found, ending))
 
-    def keep(self, study: str, trial: int, kept: Kept) -> None:
+    def keep(self, study: str, trial: int, kept: Artifact) -> None:
         """Put a file beside a trial, which may be finished; again, it is written again."""
         known = self._known(study, trial)
         if known is None:
@@ -216,7 +216,7 @@ class Search:
         running = self._unfinished(self._index.id(study))
         return tuple(one.number for one in running if "slot" in one.user_attrs)
 
-    def ids(self, studies: Iterable[str], owner: Owner | None = None) -> dict[str, int]:
+    def ids(self, studies: Iterable[str], owner: StudyOwner | None = None) -> dict[str, int]:
         """Return the ids of studies; those that somebody deleted are left out.
 
         `owner` is another sweep, whose they are.
@@ -224,7 +224,7 @@ class Search:
         return self._index.ids(list(studies), owner)
 
     def publish(
-        self, figures: Mapping[str, str | None], note: str, owner: Owner | None = None
+        self, figures: Mapping[str, str | None], note: str, owner: StudyOwner | None = None
     ) -> None:
         """Show figures (id -> Plotly JSON) and a Markdown note in the study of the sweep.
 
@@ -342,9 +342,9 @@ class Search:
             lambda: self._backend.get_all_trials(study, deepcopy=False, states=_UNFINISHED)
         )
 
-    def _told(self, study: int) -> list[Told]:
+    def _told(self, study: int) -> list[FinishedTrial]:
         return [
-            Told(
+            FinishedTrial(
                 slot=one.user_attrs["slot"],
                 params=one.params,
                 values=(one.values[0], one.values[1]) if one.values else None,

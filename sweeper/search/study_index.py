@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 from optuna.storages import RDBStorage
 
 from sweeper.errors import InputError, UnknownSweepError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.search import optuna_tables
 from sweeper.search.attributes import METRIC_NAMES, NOTE_VERSION
 from sweeper.search.optuna_retry import is_a_duplicate, retry
 from sweeper.search.optuna_tables import MARK, StudyRow
 from sweeper.search.samplers import DIRECTIONS
-from sweeper.search.study_owner import Owner
+from sweeper.search.study_owner import StudyOwner
 
 T = TypeVar("T")
 _KEYS = (MARK, METRIC_NAMES, NOTE_VERSION)
@@ -23,13 +23,15 @@ _KEYS = (MARK, METRIC_NAMES, NOTE_VERSION)
 class StudyIndex:
     """Ids of studies, remembered. `owner` is the sweep, unless a call names another one."""
 
-    def __init__(self, backend: Callable[[], RDBStorage], owner: Owner, patience: Patience) -> None:
+    def __init__(
+        self, backend: Callable[[], RDBStorage], owner: StudyOwner, patience: RetryPolicy
+    ) -> None:
         self.owner = owner
         self._backend = backend
         self._patience = patience
         self._ids: dict[str, int] = {}
 
-    def id(self, name: str, owner: Owner | None = None, *, adopt: bool = True) -> int:
+    def id(self, name: str, owner: StudyOwner | None = None, *, adopt: bool = True) -> int:
         """Return the id of a study. Without `adopt` nothing is written.
 
         Raises UnknownSweepError if it is gone, or another's study has its name.
@@ -47,7 +49,7 @@ class StudyIndex:
                 self._ids[name] = row.id
         return row.id
 
-    def ids(self, names: Collection[str], owner: Owner | None = None) -> dict[str, int]:
+    def ids(self, names: Collection[str], owner: StudyOwner | None = None) -> dict[str, int]:
         """Return the ids of those that are there; nothing is written."""
         return {name: row.id for name, row in self.look(names, owner)[0].items()}
 
@@ -59,7 +61,7 @@ class StudyIndex:
         return own
 
     def look(
-        self, names: Collection[str], owner: Owner | None = None
+        self, names: Collection[str], owner: StudyOwner | None = None
     ) -> tuple[dict[str, StudyRow], list[StudyRow]]:
         """Return the owner's studies by name, and others' under names like these."""
         backend, owner = self._backend(), owner or self.owner

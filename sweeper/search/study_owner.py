@@ -21,7 +21,7 @@ METRICS = (["nonzero", "val_accuracy"], ["nonzero", "test_accuracy"])
 
 
 @dataclass(frozen=True, slots=True)
-class Owner:
+class StudyOwner:
     """A sweep, as the one that studies belong to."""
 
     sweep: str

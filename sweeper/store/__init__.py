@@ -4,10 +4,10 @@ The only SQLAlchemy of the program. `Store` is its door; the modules behind it a
 open transaction each.
 """
 
-from sweeper.store.counts import Census
+from sweeper.store.counts import StorageCounts
 from sweeper.store.dumps import Dump
-from sweeper.store.registered_sweeps import IN_PART, Mark
+from sweeper.store.registered_sweeps import IN_PART, SweepVersion
 from sweeper.store.store import Store
-from sweeper.store.trial_records import Outcome
+from sweeper.store.trial_records import TrialOutcome
 
-__all__ = ["IN_PART", "Census", "Dump", "Mark", "Outcome", "Store"]
+__all__ = ["IN_PART", "Dump", "StorageCounts", "Store", "SweepVersion", "TrialOutcome"]

@@ -19,7 +19,7 @@ HOUR = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class TrialCounts:
     """Slots, facts and lost attempts of one arm."""
 
     budget: int
@@ -37,10 +37,10 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class SweepCensus:
+class SweepCounts:
     """One sweep."""
 
-    arms: Mapping[str, Counts]
+    arms: Mapping[str, TrialCounts]
     workers: Mapping[str, int]
     """Living ones, by device."""
     last_hour: int
@@ -48,14 +48,14 @@ class SweepCensus:
 
 
 @dataclass(frozen=True, slots=True)
-class Census:
+class StorageCounts:
     """All sweeps, oldest first, and how long the database took to say its time."""
 
-    sweeps: Mapping[str, SweepCensus]
+    sweeps: Mapping[str, SweepCounts]
     latency_seconds: float
 
 
-def census(connection: Connection) -> Census:
+def census(connection: Connection) -> StorageCounts:
     """Count everything, as of one moment."""
     began = time.perf_counter()
     hour_ago = float(connection.scalar(select(now())) or 0.0) - HOUR
@@ -75,11 +75,11 @@ def census(connection: Connection) -> Census:
     for name, _, _, is_recent, number in of_facts:
         last_hour[name] += is_recent * number
     names = connection.scalars(select(sweep.name).order_by(sweep.created_at, sweep.name))
-    return Census(
+    return StorageCounts(
         {
-            name: SweepCensus(
+            name: SweepCounts(
                 arms={
-                    arm: Counts(
+                    arm: TrialCounts(
                         budget=sum(states.values()),
                         claimed=states.get("claimed", 0),
                         open=states.get("open", 0),

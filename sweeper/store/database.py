@@ -15,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sweeper.errors import InputError, SchemaError, StorageError
 from sweeper.retry import (
     COMMAND,
-    Patience,
+    RetryPolicy,
     code,
     is_read_only,
     is_unreachable,
@@ -58,10 +58,10 @@ class Database:
     """
 
     def __init__(
-        self, url: StorageUrl, patience: Patience | None = None, *, known: bool = False
+        self, url: StorageUrl, patience: RetryPolicy | None = None, *, known: bool = False
     ) -> None:
         self.url = url
-        self._patience = patience or Patience()
+        self._patience = patience or RetryPolicy()
         self._engine = _engine(url)
         self._contact = _contacts[url.full]
         if known:

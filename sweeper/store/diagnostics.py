@@ -18,7 +18,7 @@ _PRODUCTS = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB",
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class DatabaseServer:
     """Which database answers."""
 
     product: str
@@ -29,7 +29,7 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ServerLink:
     """How the database is reached."""
 
     here: bool
@@ -38,7 +38,7 @@ class Link:
     password: bool
 
 
-class Health:
+class StorageDiagnostics:
     """Questions about one storage."""
 
     def __init__(self, database: Database) -> None:
@@ -58,16 +58,18 @@ class Health:
             line = line.replace(secret, "***")
         return line
 
-    def server(self) -> Server:
+    def server(self) -> DatabaseServer:
         """Return which database answers, and its version."""
 
-        def ask(connection: Connection) -> Server:
+        def ask(connection: Connection) -> DatabaseServer:
             dialect = connection.dialect
             if dialect.name == "sqlite":
                 connection.execute(text("PRAGMA schema_version"))  # only now it reads the file
             name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
             version = dialect.server_version_info or ()
-            return Server(_PRODUCTS[name], tuple(part for part in version if isinstance(part, int)))
+            return DatabaseServer(
+                _PRODUCTS[name], tuple(part for part in version if isinstance(part, int))
+            )
 
         return self._database.read(ask)
 
@@ -75,7 +77,7 @@ class Health:
         """Tell whether a pooler lies between."""
         return self._database.read(is_pooled)
 
-    def link(self) -> Link:
+    def link(self) -> ServerLink:
         """Return how a server is reached."""
         url = self._database.url.url
         hosts = [url.host or "", *(str(url.query.get(key, "")) for key in ("host", "unix_socket"))]
@@ -88,7 +90,7 @@ class Health:
             row = connection.execute(text("SHOW STATUS LIKE 'Ssl_cipher'")).one_or_none()
             return bool(row and row[1])
 
-        return Link(here, self._database.read(ask), bool(self._database.url.secrets))
+        return ServerLink(here, self._database.read(ask), bool(self._database.url.secrets))
 
     def try_creating(self) -> None:
         """Raise StorageError if tables cannot be created."""

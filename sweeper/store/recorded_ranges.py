@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, and_, select, update
 from sweeper.errors import LeaseLost
 from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
-from sweeper.types import Bracket, FoundBracket, ProbePoint, ProbeTask, Provenance
+from sweeper.types import ProbePoint, ProbeTask, Provenance, RecordedRange, StrengthRange
 
 _worker = tables.worker.c
 _bracket = tables.bracket.c
@@ -66,7 +66,11 @@ def claim(connection: Connection, worker: str) -> ProbeTask | None:
 
 
 def record(
-    connection: Connection, worker: str, task: ProbeTask, bracket: Bracket, provenance: Provenance
+    connection: Connection,
+    worker: str,
+    task: ProbeTask,
+    bracket: StrengthRange,
+    provenance: Provenance,
 ) -> None:
     """Complete a probe that this worker holds, else raise LeaseLost.
 
@@ -99,7 +103,7 @@ def release(
         failures.give_up(connection, task.sweep, [task.arm])
 
 
-def find(connection: Connection, name: str) -> tuple[FoundBracket, ...]:
+def find(connection: Connection, name: str) -> tuple[RecordedRange, ...]:
     """Return the ranges that are found, in the order of the file."""
     row = registered_sweeps.get(connection, name)
     rows = connection.execute(_done(_bracket.sweep == name))
@@ -110,7 +114,7 @@ def find(connection: Connection, name: str) -> tuple[FoundBracket, ...]:
 def _finish(
     connection: Connection,
     task: ProbeTask,
-    bracket: Bracket,
+    bracket: StrengthRange,
     provenance: Provenance,
     *,
     reused: bool,
@@ -147,11 +151,11 @@ def _done(condition: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _found(row: Mapping[Any, Any]) -> FoundBracket:
-    return FoundBracket(
+def _found(row: Mapping[Any, Any]) -> RecordedRange:
+    return RecordedRange(
         arm=row["arm"],
         parameter=row["parameter"],
-        bracket=Bracket(
+        bracket=StrengthRange(
             low=row["low"],
             high=row["high"],
             points=tuple(_point(raw) for raw in row["points"]),

@@ -30,7 +30,7 @@ IN_PART = "it is restored in part only: the same `sweeper restore` goes on"
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SweepVersion:
     """What changes whenever the facts of a sweep do: they are only ever added."""
 
     name: str
@@ -77,7 +77,7 @@ def names(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(query))
 
 
-def marks(connection: Connection, name: str | None = None) -> tuple[Mark, ...]:
+def marks(connection: Connection, name: str | None = None) -> tuple[SweepVersion, ...]:
     """Return the marks of all sweeps, oldest first, or of the one of that name."""
     sweep, fact = tables.sweep.c, tables.fact.c
     counted = select(func.count()).where(fact.sweep == sweep.name).scalar_subquery()
@@ -86,7 +86,7 @@ def marks(connection: Connection, name: str | None = None) -> tuple[Mark, ...]:
     ).order_by(sweep.created_at, sweep.name)
     if name is not None:
         query = query.where(sweep.name == name)
-    return tuple(Mark(**row._mapping) for row in connection.execute(query))
+    return tuple(SweepVersion(**row._mapping) for row in connection.execute(query))
 
 
 def admitted(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:

@@ -6,12 +6,12 @@ from sqlalchemy import Connection, insert, select
 
 from sweeper.store import registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
-from sweeper.types import DriftCheck, Redone
+from sweeper.types import ReproducibilityCheck, RetrainedTrial
 
 _drift = tables.drift.c
 
 
-def record(connection: Connection, name: str, id_: str, check: DriftCheck) -> None:
+def record(connection: Connection, name: str, id_: str, check: ReproducibilityCheck) -> None:
     """Insert a check; nothing happens if it is there, for then the answer got lost."""
     registered_sweeps.lock(connection, name)
     here = (_drift.sweep == name, _drift.id == id_)
@@ -28,7 +28,7 @@ def record(connection: Connection, name: str, id_: str, check: DriftCheck) -> No
     )
 
 
-def find(connection: Connection, name: str) -> tuple[DriftCheck, ...]:
+def find(connection: Connection, name: str) -> tuple[ReproducibilityCheck, ...]:
     """Return the checks of a sweep, oldest first."""
     provenance = tables.provenance
     query = (
@@ -41,8 +41,9 @@ def find(connection: Connection, name: str) -> tuple[DriftCheck, ...]:
         .order_by(_drift.recorded_at, _drift.id)
     )
     return tuple(
-        DriftCheck(
-            trial_records.provenance_of(row._mapping), tuple(Redone(**one) for one in row.redone)
+        ReproducibilityCheck(
+            trial_records.provenance_of(row._mapping),
+            tuple(RetrainedTrial(**one) for one in row.redone),
         )
         for row in connection.execute(query)
     )

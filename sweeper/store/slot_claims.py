@@ -20,8 +20,8 @@ from sqlalchemy import (
 from sweeper.errors import LeaseLost
 from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
-from sweeper.store.trial_records import Outcome
-from sweeper.types import Fact, FailureKind, Slot
+from sweeper.store.trial_records import TrialOutcome
+from sweeper.types import FailureKind, Slot, TrialRecord
 
 _worker = tables.worker.c
 _slot = tables.slot.c
@@ -114,7 +114,7 @@ def release(
             failures.give_up(connection, name, [arm for arm, _, _ in keys])
 
 
-def record(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> None:
+def record(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
     """Insert the facts of slots that this worker holds: all, or none with LeaseLost.
 
     One that this worker has recorded before is passed over: then it was the answer that got lost.
@@ -157,7 +157,7 @@ def taken(
     return frozenset(found.intersection(trials))
 
 
-def untold(connection: Connection, name: str) -> tuple[Fact, ...]:
+def untold(connection: Connection, name: str) -> tuple[TrialRecord, ...]:
     """Return recorded facts that Optuna was not told and whose worker will not tell them."""
     registered_sweeps.get(connection, name)
     return trial_records.find(
@@ -230,7 +230,9 @@ def _set(connection: Connection, change: Update, trials: Mapping[Slot, int]) -> 
         connection.execute(change.where(at), rows)
 
 
-def _recorded(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> dict[Key, int]:
+def _recorded(
+    connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]
+) -> dict[Key, int]:
     """Return the trials of those slots that this worker has recorded before."""
     fact = tables.fact.c
     found: dict[Key, int] = {}

@@ -7,7 +7,7 @@ from uuid import uuid4
 from sqlalchemy import Connection, and_
 
 from sweeper.config import Sweep
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import (
     counts,
     dumps,
@@ -25,23 +25,23 @@ from sweeper.store import (
     throttle,
     trial_records,
 )
-from sweeper.store.counts import Census
+from sweeper.store.counts import StorageCounts
 from sweeper.store.database import Database, engine_options
-from sweeper.store.diagnostics import Health
+from sweeper.store.diagnostics import StorageDiagnostics
 from sweeper.store.dumps import Dump
-from sweeper.store.registered_sweeps import Mark
+from sweeper.store.registered_sweeps import SweepVersion
 from sweeper.store.storage_url import parse
-from sweeper.store.trial_records import Outcome
+from sweeper.store.trial_records import TrialOutcome
 from sweeper.types import (
-    Bracket,
-    DriftCheck,
-    Fact,
-    FoundBracket,
     ProbeTask,
     Provenance,
+    RecordedRange,
+    ReproducibilityCheck,
     Slot,
+    StrengthRange,
     SweepState,
     SweepStatus,
+    TrialRecord,
 )
 
 
@@ -53,7 +53,7 @@ class Store:
         url: str,
         *,
         lease_seconds: float = 60.0,
-        patience: Patience | None = None,
+        patience: RetryPolicy | None = None,
         known: bool = False,
     ) -> None:
         """Understand a URL; connects to nothing. Raises InputError.
@@ -67,7 +67,7 @@ class Store:
         self.shown = parsed.shown
         """Without any password: for people."""
         self.lease_seconds = lease_seconds
-        self.patience = _discreet(patience or Patience(), parsed.secrets)
+        self.patience = _discreet(patience or RetryPolicy(), parsed.secrets)
         self.engine_options = engine_options(parsed)
         """For engines of others, Optuna's."""
         self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
@@ -80,7 +80,7 @@ class Store:
         file = self._database.url.file
         return file is None or sqlite.is_there(file)
 
-    def another(self, patience: Patience | None = None) -> "Store":
+    def another(self, patience: RetryPolicy | None = None) -> "Store":
         """Return the same storage with connections of its own."""
         patience = patience or self.patience
         return Store(self.url, lease_seconds=self.lease_seconds, patience=patience)
@@ -95,9 +95,9 @@ class Store:
         filesystem.refuse_network(self._database.url.file)
         migrations.check(self._database)
 
-    def health(self) -> Health:
+    def health(self) -> StorageDiagnostics:
         """Return what can be asked about the database itself."""
-        return Health(self._database)
+        return StorageDiagnostics(self._database)
 
     def register(
         self, sweep: Sweep, *, extend: bool = False
@@ -134,11 +134,11 @@ class Store:
         """Return the names of all sweeps, oldest first."""
         return self._database.read(registered_sweeps.names)
 
-    def marks(self) -> tuple[Mark, ...]:
+    def marks(self) -> tuple[SweepVersion, ...]:
         """Return what tells whether anything is new, of all sweeps, oldest first."""
         return self._database.read(registered_sweeps.marks)
 
-    def mark(self, name: str) -> Mark | None:
+    def mark(self, name: str) -> SweepVersion | None:
         """Return what tells whether a sweep has anything new; None if there is none."""
         return next(iter(self._database.read(lambda c: registered_sweeps.marks(c, name))), None)
 
@@ -146,7 +146,7 @@ class Store:
         """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
         return self._database.read(lambda c: sweep_progress.status(c, name))
 
-    def census(self) -> Census:
+    def census(self) -> StorageCounts:
         """Return how many of what all sweeps hold, as of one moment."""
         return self._database.read(counts.census)
 
@@ -218,7 +218,7 @@ class Store:
                 )
             )
 
-    def record(self, worker: str, outcomes: Sequence[Outcome]) -> None:
+    def record(self, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
         """Record results: all, or none. Rows are never updated or deleted. Raises LeaseLost."""
         self._database.write(lambda c: slot_claims.record(c, worker, outcomes))
 
@@ -233,7 +233,7 @@ class Store:
         return self._database.write(lambda c: recorded_ranges.claim(c, worker))
 
     def record_bracket(
-        self, worker: str, task: ProbeTask, bracket: Bracket, provenance: Provenance
+        self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
     ) -> None:
         """Record the range that a probe found. It is never updated. Raises LeaseLost."""
         self._database.write(lambda c: recorded_ranges.record(c, worker, task, bracket, provenance))
@@ -246,7 +246,7 @@ class Store:
         attempt = uuid4().hex
         self._database.write(lambda c: recorded_ranges.release(c, worker, task, attempt, error))
 
-    def brackets(self, name: str) -> tuple[FoundBracket, ...]:
+    def brackets(self, name: str) -> tuple[RecordedRange, ...]:
         """Return the ranges that are found, by arm and parameter in the order of the file."""
         return self._database.read(lambda c: recorded_ranges.find(c, name))
 
@@ -265,7 +265,7 @@ class Store:
             return 0
         return self._database.write(lambda c: leases.reap(c, name))
 
-    def untold(self, name: str) -> tuple[Fact, ...]:
+    def untold(self, name: str) -> tuple[TrialRecord, ...]:
         """Return facts that Optuna was not told and that their worker will not tell."""
         return self._database.read(lambda c: slot_claims.untold(c, name))
 
@@ -284,10 +284,10 @@ class Store:
         wanted = list(trials)
         return self._database.read(lambda c: slot_claims.taken(c, name, wanted))
 
-    def results(self, name: str) -> tuple[Fact, ...]:
+    def results(self, name: str) -> tuple[TrialRecord, ...]:
         """Return all facts, by arm in the order of the file, repeat and slot."""
 
-        def work(connection: Connection) -> tuple[Fact, ...]:
+        def work(connection: Connection) -> tuple[TrialRecord, ...]:
             spec = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
             place = {arm: number for number, arm in enumerate(spec.arms)}
             found = trial_records.find(connection, tables.slot.c.sweep == name)
@@ -295,19 +295,19 @@ class Store:
 
         return self._database.read(work)
 
-    def recorded_since(self, name: str, moment: float) -> tuple[Fact, ...]:
+    def recorded_since(self, name: str, moment: float) -> tuple[TrialRecord, ...]:
         """Return the facts recorded from a moment of the database's clock on, in any order."""
         fact = tables.fact.c
         return self._database.read(
             lambda c: trial_records.find(c, and_(fact.sweep == name, fact.recorded_at >= moment))
         )
 
-    def record_drift(self, name: str, check: DriftCheck) -> None:
+    def record_drift(self, name: str, check: ReproducibilityCheck) -> None:
         """Record trials that were trained again elsewhere. Raises UnknownSweepError."""
         id_ = uuid4().hex
         self._database.write(lambda c: reproducibility_checks.record(c, name, id_, check))
 
-    def drifts(self, name: str) -> tuple[DriftCheck, ...]:
+    def drifts(self, name: str) -> tuple[ReproducibilityCheck, ...]:
         """Return what was trained again elsewhere, oldest first."""
         return self._database.read(lambda c: reproducibility_checks.find(c, name))
 
@@ -340,7 +340,7 @@ class Store:
         self._database.close()
 
 
-def _discreet(patience: Patience, secrets: Iterable[str]) -> Patience:
+def _discreet(patience: RetryPolicy, secrets: Iterable[str]) -> RetryPolicy:
     """Return the same patience, which tells no secret of what the database says."""
 
     def waiting(line: str, seconds: float) -> None:
@@ -348,4 +348,4 @@ def _discreet(patience: Patience, secrets: Iterable[str]) -> Patience:
             line = line.replace(secret, "***")
         patience.waiting(line, seconds)
 
-    return Patience(patience.seconds, waiting)
+    return RetryPolicy(patience.seconds, waiting)

@@ -5,9 +5,9 @@
       ├──< drift >── provenance
       └──< worker, failure, turn
 
-Types and lengths are those that SQLite, PostgreSQL and MySQL share, and `Key` and `Said` hold every
-text to them, for SQLite would not. Times are seconds since 1970 by the database's clock. A change
-here needs a new file in db/versions.
+Types and lengths are those that SQLite, PostgreSQL and MySQL share, and `KeyText` and
+`MessageText` hold every text to them, for SQLite would not. Times are seconds since 1970 by the
+database's clock. A change here needs a new file in db/versions.
 """
 
 from typing import Any
@@ -67,7 +67,7 @@ class _Held(TypeDecorator[str]):
         return String()
 
 
-class Key(_Held):
+class KeyText(_Held):
     """A text that something is known by. One that is too long is refused."""
 
     cache_ok = True
@@ -79,7 +79,7 @@ class Key(_Held):
         return value
 
 
-class Said(_Held):
+class MessageText(_Held):
     """A text that is only shown, from a machine, a driver or an exception. It is cut to length."""
 
     cache_ok = True
@@ -88,7 +88,7 @@ class Said(_Held):
         return None if value is None else storable(value)[: self.length]
 
 
-class Written(TypeDecorator[str]):
+class LongText(TypeDecorator[str]):
     """A text of any length. MySQL's usual one ends at 64 KB, which a sweep may be longer than."""
 
     impl = Text
@@ -109,32 +109,32 @@ def storable(text: str) -> str:
 sweep = Table(
     "sweeper_sweep",
     metadata,
-    Column("name", Key(64), primary_key=True),
-    Column("digest", Key(64), nullable=False),
+    Column("name", KeyText(64), primary_key=True),
+    Column("digest", KeyText(64), nullable=False),
     # JSON in the order of the file: the order of the arms is shown, though not in the digest.
-    Column("spec", Written, nullable=False),
+    Column("spec", LongText, nullable=False),
     # open | stopped | failed, which `error` says why
-    Column("state", Key(8), nullable=False),
+    Column("state", KeyText(8), nullable=False),
     Column("created_at", Double, nullable=False),
     # When it was opened last: errors from before then do not count any more.
     Column("opened_at", Double, nullable=False, server_default="0"),
-    Column("error", Written, nullable=True),
+    Column("error", LongText, nullable=True),
     # What its Optuna studies are marked with. NULL: registered before studies were marked.
-    Column("identity", Key(32), nullable=True),
+    Column("identity", KeyText(32), nullable=True),
     **_OPTIONS,
 )
 
 worker = Table(
     "sweeper_worker",
     metadata,
-    Column("id", Key(32), primary_key=True),
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), nullable=False, index=True),
-    Column("host", Said(255), nullable=False),
+    Column("id", KeyText(32), primary_key=True),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), nullable=False, index=True),
+    Column("host", MessageText(255), nullable=False),
     # Where a process id means something: see `leases.machine`. Empty where that is unknown.
-    Column("machine", Key(64), nullable=False),
+    Column("machine", KeyText(64), nullable=False),
     Column("pid", Integer, nullable=False),
-    Column("process_start", Key(32), nullable=False),
-    Column("device", Said(64), nullable=False),
+    Column("process_start", KeyText(32), nullable=False),
+    Column("device", MessageText(64), nullable=False),
     Column("joined_at", Double, nullable=False),
     # 0 once it is over: also when the database's clock is set back, no lease comes to life again.
     Column("lease_until", Double, nullable=False),
@@ -145,17 +145,17 @@ worker = Table(
 slot = Table(
     "sweeper_slot",
     metadata,
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("arm", Key(64), primary_key=True),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("arm", KeyText(64), primary_key=True),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
     # May be claimed once every slot of the (arm, repeat) in earlier generations is told.
     Column("generation", Integer, nullable=False),
     # open -> claimed -> recorded -> told; claimed -> open when it is given back.
-    Column("state", Key(8), nullable=False),
-    Column("worker", Key(32), ForeignKey(worker.c.id), nullable=True, index=True),
+    Column("state", KeyText(8), nullable=False),
+    Column("worker", KeyText(32), ForeignKey(worker.c.id), nullable=True, index=True),
     # Names the call that claimed it, so that a retried call finds what it got the first time.
-    Column("ticket", Key(32), nullable=True),
+    Column("ticket", KeyText(32), nullable=True),
     Column("trial", Integer, nullable=True),
     Index("ix_sweeper_slot_claim", "sweep", "state", "repeat", "number"),
     **_OPTIONS,
@@ -166,16 +166,16 @@ failure = Table(
     "sweeper_failure",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), nullable=False),
-    Column("arm", Key(64), nullable=False),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), nullable=False),
+    Column("arm", KeyText(64), nullable=False),
     # NULL where no slot was lost.
     Column("repeat", Integer, nullable=True),
     Column("slot", Integer, nullable=True),
-    Column("worker", Key(32), nullable=False),
+    Column("worker", KeyText(32), nullable=False),
     # Names the attempt: the slots of a pack that failed together share it.
-    Column("attempt", Key(32), nullable=False, index=True),
-    Column("kind", Key(16), nullable=False),
-    Column("error", Written, nullable=False),
+    Column("attempt", KeyText(32), nullable=False, index=True),
+    Column("kind", KeyText(16), nullable=False),
+    Column("error", LongText, nullable=False),
     Column("at", Double, nullable=False),
     Index("ix_sweeper_failure_sweep", "sweep", "arm"),
     **_OPTIONS,
@@ -184,18 +184,18 @@ failure = Table(
 provenance = Table(
     "sweeper_provenance",
     metadata,
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("digest", Key(64), primary_key=True),
-    Column("sweeper", Said(64), nullable=False),
-    Column("python", Said(64), nullable=False),
-    Column("torch", Said(64), nullable=False),
-    Column("optuna", Said(64), nullable=False),
-    Column("git_commit", Said(64), nullable=False),
-    Column("device", Said(64), nullable=False),
-    Column("processor", Said(255), nullable=False),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("digest", KeyText(64), primary_key=True),
+    Column("sweeper", MessageText(64), nullable=False),
+    Column("python", MessageText(64), nullable=False),
+    Column("torch", MessageText(64), nullable=False),
+    Column("optuna", MessageText(64), nullable=False),
+    Column("git_commit", MessageText(64), nullable=False),
+    Column("device", MessageText(64), nullable=False),
+    Column("processor", MessageText(255), nullable=False),
     Column("threads", Integer, nullable=False),
-    Column("data_hash", Key(64), nullable=False),
-    Column("host", Said(255), nullable=False),
+    Column("data_hash", KeyText(64), nullable=False),
+    Column("host", MessageText(255), nullable=False),
     **_OPTIONS,
 )
 
@@ -213,15 +213,15 @@ def _judged(track: str) -> list[Column[Any]]:
 fact = Table(
     "sweeper_fact",
     metadata,
-    Column("sweep", Key(64), primary_key=True),
-    Column("arm", Key(64), primary_key=True),
+    Column("sweep", KeyText(64), primary_key=True),
+    Column("arm", KeyText(64), primary_key=True),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("slot", Integer, primary_key=True, autoincrement=False),
-    Column("study", Key(160), nullable=False),
+    Column("study", KeyText(160), nullable=False),
     Column("trial", Integer, nullable=False),
-    Column("worker", Key(32), nullable=False),
-    Column("provenance", Key(64), nullable=False),
-    Column("state", Key(16), nullable=False),
+    Column("worker", KeyText(32), nullable=False),
+    Column("provenance", KeyText(64), nullable=False),
+    Column("state", KeyText(16), nullable=False),
     Column("total", BigInteger, nullable=False),
     *_judged("pruned"),
     *_judged("as_trained"),
@@ -251,22 +251,22 @@ fact = Table(
 bracket = Table(
     "sweeper_bracket",
     metadata,
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("arm", Key(64), primary_key=True),
-    Column("parameter", Key(255), primary_key=True),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("arm", KeyText(64), primary_key=True),
+    Column("parameter", KeyText(255), primary_key=True),
     # Equal for equal probes, whichever sweep asks for them.
-    Column("key", Key(64), nullable=False, index=True),
+    Column("key", KeyText(64), nullable=False, index=True),
     # open -> claimed -> done; claimed -> open when it is given back. What follows is NULL until
     # it is done; `worker` stays, so that a retried call finds what it has recorded.
-    Column("state", Key(8), nullable=False),
-    Column("worker", Key(32), ForeignKey(worker.c.id), nullable=True, index=True),
+    Column("state", KeyText(8), nullable=False),
+    Column("worker", KeyText(32), ForeignKey(worker.c.id), nullable=True, index=True),
     Column("reused", Boolean, nullable=False),
     Column("low", Double, nullable=True),
     Column("high", Double, nullable=True),
     Column("open_below", Boolean, nullable=True),
     Column("open_above", Boolean, nullable=True),
     Column("seconds", Double, nullable=True),
-    Column("provenance", Key(64), nullable=True),
+    Column("provenance", KeyText(64), nullable=True),
     Column("points", JSON, nullable=True),
     Column("recorded_at", Double, nullable=True),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
@@ -277,9 +277,9 @@ bracket = Table(
 drift = Table(
     "sweeper_drift",
     metadata,
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("id", Key(32), primary_key=True),
-    Column("provenance", Key(64), nullable=False),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("id", KeyText(32), primary_key=True),
+    Column("provenance", KeyText(64), nullable=False),
     Column("redone", JSON, nullable=False),
     Column("recorded_at", Double, nullable=False),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
@@ -289,8 +289,8 @@ drift = Table(
 turn = Table(
     "sweeper_turn",
     metadata,
-    Column("sweep", Key(64), ForeignKey(sweep.c.name), primary_key=True),
-    Column("what", Key(64), primary_key=True),
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("what", KeyText(64), primary_key=True),
     Column("taken_at", Double, nullable=False),
     **_OPTIONS,
 )

@@ -12,18 +12,18 @@ from sweeper.store import tables
 from sweeper.store.clock import now
 from sweeper.types import (
     CurvePoint,
-    Fact,
-    Judged,
+    Evaluation,
     LayerCount,
     MethodConfig,
     Options,
+    PenaltyConfig,
     Provenance,
-    Recipe,
     Scalar,
+    SharedConfig,
     Slot,
-    Term,
     Track,
     TrialConfig,
+    TrialRecord,
     TrialResult,
 )
 
@@ -35,7 +35,7 @@ FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVEN
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TrialOutcome:
     """What a worker hands in for one slot."""
 
     slot: Slot
@@ -46,7 +46,7 @@ class Outcome:
     provenance: Provenance
 
 
-def add(connection: Connection, worker: str, outcomes: Sequence[Outcome]) -> None:
+def add(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
     """Insert facts. The caller holds the lock of the sweep and has checked the lease."""
     recorded_at = connection.scalar(select(now()))
     rows = [
@@ -85,7 +85,7 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
     return TrialConfig(
         **{
             **raw,
-            "recipe": Recipe(
+            "recipe": SharedConfig(
                 **{
                     **recipe,
                     "model_options": _options(recipe["model_options"]),
@@ -98,7 +98,7 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     **method,
                     "hyper": _pairs(method["hyper"]),
                     "terms": tuple(
-                        Term(
+                        PenaltyConfig(
                             **{
                                 **term,
                                 "hyper": _pairs(term["hyper"]),
@@ -156,7 +156,7 @@ def exists(connection: Connection, study: str, trial: int) -> bool:
     return connection.scalar(query) is not None
 
 
-def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[Fact, ...]:
+def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[TrialRecord, ...]:
     """Return the facts that fulfil a condition on `fact` and its `slot`."""
     fact, slot, provenance = tables.fact, tables.slot, tables.provenance
     query = (
@@ -195,9 +195,9 @@ def provenance_of(row: Mapping[Any, Any]) -> Provenance:
     return Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE})
 
 
-def _fact(found: Row[Any]) -> Fact:
+def _fact(found: Row[Any]) -> TrialRecord:
     row = found._mapping
-    return Fact(
+    return TrialRecord(
         sweep=row["sweep"],
         arm=row["arm"],
         repeat=row["repeat"],
@@ -212,13 +212,13 @@ def _fact(found: Row[Any]) -> Fact:
     )
 
 
-def _judged(row: Mapping[str, Any], track: Track) -> Judged | None:
+def _judged(row: Mapping[str, Any], track: Track) -> Evaluation | None:
     if track not in row["layers"]:
         return None
     layers = tuple(
         LayerCount(**{**layer, "shape": tuple(layer["shape"])}) for layer in row["layers"][track]
     )
-    return Judged(**{name: row[f"{track}_{name}"] for name in _JUDGED}, layers=layers)
+    return Evaluation(**{name: row[f"{track}_{name}"] for name in _JUDGED}, layers=layers)
 
 
 def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:

@@ -17,9 +17,9 @@ from torch import Tensor
 from sweeper.errors import InputError
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import numerics
-from sweeper.training.evaluation import Judge
-from sweeper.training.stacked_architecture import Network
-from sweeper.types import Judged, TrialConfig
+from sweeper.training.evaluation import Evaluator
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.types import Evaluation, TrialConfig
 
 Keep = Callable[[int, Mapping[str, Tensor]], None]
 """Is given the place of a configuration and its finished network, parameters by name."""
@@ -65,15 +65,15 @@ def decoded(content: bytes, name: str) -> dict[str, Tensor]:
         raise InputError(f"{name}: holds no network of sweeper: {text}") from None
 
 
-def judged_again(config: TrialConfig, network: Mapping[str, Tensor], data: Data) -> Judged:
+def judged_again(config: TrialConfig, network: Mapping[str, Tensor], data: Data) -> Evaluation:
     """Count and evaluate a network as `train` does. Raises InputError if it is another's."""
-    known = Network.of(config.recipe, data)
+    known = StackedArchitecture.of(config.recipe, data)
     stack = {name: value[None].to(data.device) for name, value in network.items()}
     wanted = {name: tuple(value.shape) for name, value in known.template.named_parameters()}
     if {name: tuple(value.shape[1:]) for name, value in stack.items()} != wanted:
         raise InputError(f"the network is no {config.recipe.model}")
     with numerics(data.device, config.recipe.precision):
-        (found,) = Judge(known, data, lambda: None).judge(stack)
+        (found,) = Evaluator(known, data, lambda: None).judge(stack)
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from sweeper.training.datasets import Part
+from sweeper.training.datasets import DataSplit
 
 Take = Callable[[Tensor, float, int], None]
 """Takes a step: indices of the batch [batch], factor on the learning rates, number of the step."""
@@ -33,7 +33,7 @@ class Steps(Protocol):
     def end(self, now: Tensor, number: int) -> None: ...
 
 
-def steps_on(steps: Steps, part: Part, batch_size: int, rate: Tensor) -> Take:
+def steps_on(steps: Steps, part: DataSplit, batch_size: int, rate: Tensor) -> Take:
     """Return what takes steps on a part of the data with learning rates `rate` [pack]."""
     if part.labels.device.type != "cuda":
         return one_by_one(steps, part, rate)
@@ -62,7 +62,7 @@ def paced(take: Take) -> Take:
     return wait
 
 
-def one_by_one(steps: Steps, part: Part, rate: Tensor) -> Take:
+def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
     """Return what starts the parts of each step from Python."""
 
     def take(index: Tensor, factor: float, number: int) -> None:
@@ -117,7 +117,7 @@ class Captured:
     """Steps through a graph: what changes from step to step lies in tensors that stay in place."""
 
     def __init__(
-        self, steps: Steps, part: Part, batch_size: int, rate: Tensor, graph: Graph
+        self, steps: Steps, part: DataSplit, batch_size: int, rate: Tensor, graph: Graph
     ) -> None:
         self._steps, self._part, self._rate, self._graph = steps, part, rate, graph
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=rate.device)

@@ -25,7 +25,7 @@ _BLANK = 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Part:
+class DataSplit:
     """One part of a dataset: images [n, channels, height, width], labels [n].
 
     Pixels have mean 0 and deviation 1 over the training images. Without taking off the mean,
@@ -45,9 +45,9 @@ class Data:
 
     name: str
     classes: int
-    train: Part
-    validation: Part
-    test: Part
+    train: DataSplit
+    validation: DataSplit
+    test: DataSplit
     hash: str
 
     @property
@@ -62,7 +62,7 @@ class Data:
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawDataset:
     """Images [n, channels, height, width] as whole numbers, and labels [n]; train and test."""
 
     train_images: Array
@@ -86,7 +86,7 @@ def load(name: str, folder: str | Path | None = None, device: str | torch.device
     """Load a dataset onto a device, downloading it first if need be. Raises DataError."""
     known = _known(name)
     place = Path() if known.bundled else data_folder(folder)
-    raw: Raw = registry.load(known.loader)(place)
+    raw: RawDataset = registry.load(known.loader)(place)
     _check_labels(name, known, raw, place)
     train, validation = split(raw.train_labels, known.validation)
     mean, deviation = _moments(raw.train_images[train])
@@ -103,7 +103,9 @@ def load(name: str, folder: str | Path | None = None, device: str | torch.device
         digest.update(np.ascontiguousarray(labels, dtype=np.int64).tobytes())
         centred = images.astype(np.float32) - np.float32(mean)
         scaled = torch.from_numpy(centred / np.float32(deviation))
-        parts.append(Part(scaled.to(device), torch.from_numpy(labels.astype(np.int64)).to(device)))
+        parts.append(
+            DataSplit(scaled.to(device), torch.from_numpy(labels.astype(np.int64)).to(device))
+        )
     if not known.hash:
         _check_images(name, known, raw, place)
     elif digest.hexdigest() != known.hash:
@@ -137,7 +139,7 @@ def images_like(name: str, count: int = 64) -> Data:
     random = np.random.default_rng(0)
     pixels = random.integers(0, 256, (count, *known.shape)) * random.integers(0, 2, known.shape)
     scaled = torch.from_numpy((pixels - pixels.mean()) / pixels.std()).float()
-    part = Part(scaled, torch.from_numpy(random.integers(0, known.classes, count)))
+    part = DataSplit(scaled, torch.from_numpy(random.integers(0, known.classes, count)))
     return Data(name, known.classes, part, part, part, hash="")
 
 
@@ -161,7 +163,7 @@ def split(labels: Array, validation: int) -> tuple[Array, Array]:
     return np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 
-def _check_labels(name: str, known: registry.Dataset, raw: Raw, folder: Path) -> None:
+def _check_labels(name: str, known: registry.DatasetEntry, raw: RawDataset, folder: Path) -> None:
     """Raise DataError for images and labels that cannot be those of a dataset."""
     expected = (known.train + known.validation, known.test)
     for part, images, labels, count in (
@@ -184,7 +186,7 @@ def _check_labels(name: str, known: registry.Dataset, raw: Raw, folder: Path) ->
             raise _damaged(name, known, folder, said)
 
 
-def _check_images(name: str, known: registry.Dataset, raw: Raw, folder: Path) -> None:
+def _check_images(name: str, known: registry.DatasetEntry, raw: RawDataset, folder: Path) -> None:
     """Raise DataError for images that nobody has published, where no hash of them is known."""
     if damage := dataset_files.damage(dataset_files.raw_folder(folder, known), known):
         raise _damaged(name, known, folder, next(iter(damage.values())))
@@ -198,7 +200,7 @@ def _check_images(name: str, known: registry.Dataset, raw: Raw, folder: Path) ->
             raise _damaged(name, known, folder, f"all of its {part} images are equal")
 
 
-def _damaged(name: str, known: registry.Dataset, folder: Path, said: str) -> DataError:
+def _damaged(name: str, known: registry.DatasetEntry, folder: Path, said: str) -> DataError:
     """Return the error for a damaged dataset: which files it comes from, if these tell."""
     raw = dataset_files.raw_folder(folder, known)
     files = [f"{raw / file} {why}" for file, why in dataset_files.damage(raw, known).items()]
@@ -214,7 +216,7 @@ def _moments(images: Array) -> tuple[float, float]:
     return mean, float((int(counts @ values**2) / images.size - mean**2) ** 0.5)
 
 
-def read_digits(folder: Path) -> Raw:
+def read_digits(folder: Path) -> RawDataset:
     """Read scikit-learn's bundled digits; every fifth image is test. `folder` is not used."""
     from sklearn.datasets import load_digits  # half a second
 
@@ -222,20 +224,20 @@ def read_digits(folder: Path) -> Raw:
     images = bundle.images.astype(np.uint8)[:, None]
     labels = bundle.target.astype(np.int64)
     test = np.arange(len(labels)) % 5 == 0
-    return Raw(images[~test], labels[~test], images[test], labels[test])
+    return RawDataset(images[~test], labels[~test], images[test], labels[test])
 
 
-def read_mnist(folder: Path) -> Raw:
+def read_mnist(folder: Path) -> RawDataset:
     """Read MNIST through torchvision from `folder`/MNIST/raw."""
     return _read_torchvision("mnist", folder)
 
 
-def read_fashion_mnist(folder: Path) -> Raw:
+def read_fashion_mnist(folder: Path) -> RawDataset:
     """Read Fashion-MNIST through torchvision from `folder`/FashionMNIST/raw."""
     return _read_torchvision("fashion-mnist", folder)
 
 
-def _read_torchvision(name: str, folder: Path) -> Raw:
+def _read_torchvision(name: str, folder: Path) -> RawDataset:
     from torchvision import datasets  # two seconds
 
     known = _known(name)
@@ -261,7 +263,7 @@ def _read_torchvision(name: str, folder: Path) -> Raw:
             f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "
             f"{', '.join(files)}; set SWEEPER_DATA or --data to a folder that has them"
         ) from error
-    return Raw(
+    return RawDataset(
         train.data.numpy()[:, None],
         train.targets.numpy(),
         test.data.numpy()[:, None],
@@ -269,7 +271,7 @@ def _read_torchvision(name: str, folder: Path) -> Raw:
     )
 
 
-def _known(name: str) -> registry.Dataset:
+def _known(name: str) -> registry.DatasetEntry:
     try:
         return registry.DATASETS[name]
     except KeyError:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from sweeper.training import pruning, sparse_inference
-from sweeper.training.datasets import Part
-from sweeper.training.evaluation import CHUNK, Judge
-from sweeper.training.sparse_inference import Sparse
+from sweeper.training.datasets import DataSplit
+from sweeper.training.evaluation import CHUNK, Evaluator
+from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.types import CurvePoint
 
@@ -26,7 +26,7 @@ Points = dict[float, list[CurvePoint]]
 
 @torch.no_grad()
 def density_curves(
-    judge: Judge, stack: Stack, ranked: Tensor, densities: Sequence[float]
+    judge: Evaluator, stack: Stack, ranked: Tensor, densities: Sequence[float]
 ) -> list[tuple[CurvePoint, ...]]:
     """Return for every network its points at the densities, in their order.
 
@@ -50,7 +50,7 @@ def density_curves(
     return [tuple(points[density][k] for density in densities) for k in range(len(ranked))]
 
 
-def _dense(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+def _dense(judge: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
     """Judge whole packs, one density after the other."""
     if not bounds:
         return {}
@@ -68,7 +68,7 @@ def _dense(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
     return found
 
 
-def _sparse(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+def _sparse(judge: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
     """Judge some networks after the others, at all densities at once."""
     layers = judge.network.layers
     found: Points = {density: [] for density in bounds}
@@ -79,7 +79,7 @@ def _sparse(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
     for start in range(0, pack, TOGETHER):
         nets = {
             density: [
-                Sparse.cut(layers, stack, k, bound[k])
+                SparseMLP.cut(layers, stack, k, bound[k])
                 for k in range(start, min(start + TOGETHER, pack))
             ]
             for density, bound in least.items()
@@ -93,7 +93,9 @@ def _sparse(judge: Judge, stack: Stack, bounds: dict[float, Tensor]) -> Points:
     return found
 
 
-def _shares(judge: Judge, nets: dict[float, list[Sparse]], part: Part) -> dict[Sparse, float]:
+def _shares(
+    judge: Evaluator, nets: dict[float, list[SparseMLP]], part: DataSplit
+) -> dict[SparseMLP, float]:
     """Return the share of images that each network labels rightly."""
     right = dict.fromkeys(chain.from_iterable(nets.values()), 0)
     for start in range(0, len(part), CHUNK):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 
 from sweeper.training import parameter_counts
-from sweeper.training.datasets import Data, Part
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.datasets import Data, DataSplit
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import Stack
 from sweeper.training.training_loop import Tick
-from sweeper.types import Judged
+from sweeper.types import Evaluation
 
 # Images a forward pass of a pack takes at once: large enough for full speed, small enough that
 # the hidden layers of 16 LeNet-300-100 take 20 MB.
@@ -17,7 +17,9 @@ CHUNK = 1000
 
 
 @torch.no_grad()
-def accuracy(network: Network, stack: Stack, part: Part, tick: Tick) -> list[float]:
+def accuracy(
+    network: StackedArchitecture, stack: Stack, part: DataSplit, tick: Tick
+) -> list[float]:
     """Return the share of images that each network labels rightly; NaN logits are wrong."""
     pack = next(iter(stack.values())).shape[0]
     right = torch.zeros(pack, dtype=torch.int64, device=part.labels.device)
@@ -31,21 +33,21 @@ def accuracy(network: Network, stack: Stack, part: Part, tick: Tick) -> list[flo
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Judge:
+class Evaluator:
     """Judges stacks of one architecture on one dataset."""
 
-    network: Network
+    network: StackedArchitecture
     data: Data
     tick: Tick
 
     @torch.no_grad()
-    def judge(self, stack: Stack) -> list[Judged]:
+    def judge(self, stack: Stack) -> list[Evaluation]:
         """Count and evaluate every network: the very same weights."""
         val, test = self.accuracies(stack)
         constant, level = parameter_counts.constant_inputs(self.data.train.images)
         effective = parameter_counts.effective(self.network, stack, constant, level)
         return [
-            Judged(
+            Evaluation(
                 nonzero=sum(layer.weights + layer.biases for layer in layers),
                 weights=sum(layer.weights for layer in layers),
                 biases=sum(layer.biases for layer in layers),

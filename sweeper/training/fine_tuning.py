@@ -7,12 +7,12 @@ import torch
 from torch import Tensor
 
 from sweeper.training import pruning
-from sweeper.training.datasets import Part
-from sweeper.training.evaluation import Judge
+from sweeper.training.datasets import DataSplit
+from sweeper.training.evaluation import Evaluator
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, Tick, apply_masks, fit
-from sweeper.types import CurvePoint, Recipe
+from sweeper.types import CurvePoint, SharedConfig
 
 TOGETHER = 8
 """Networks that are fine-tuned together at the least: the densities of one trained network fill a
@@ -20,27 +20,27 @@ pack. More than the trials of a pack only if that holds fewer than this."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Rates:
+class OptimizerSettings:
     """What the optimizer of each network is told, [pack] each."""
 
     rate: Tensor
     momentum: Tensor
     decay: Tensor
 
-    def at(self, networks: Tensor) -> "Rates":
-        return Rates(self.rate[networks], self.momentum[networks], self.decay[networks])
+    def at(self, networks: Tensor) -> "OptimizerSettings":
+        return OptimizerSettings(self.rate[networks], self.momentum[networks], self.decay[networks])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Tuning:
+class FineTuner:
     """How networks of one recipe are fine-tuned."""
 
-    network: Network
-    recipe: Recipe
-    part: Part
+    network: StackedArchitecture
+    recipe: SharedConfig
+    part: DataSplit
     tick: Tick
 
-    def prune(self, stack: Stack, ranked: Tensor, density: Tensor, rates: Rates) -> int:
+    def prune(self, stack: Stack, ranked: Tensor, density: Tensor, rates: OptimizerSettings) -> int:
         """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
 
         `ranked` comes from `pruning.magnitudes`.
@@ -69,7 +69,12 @@ class Tuning:
         )
 
     def curves(
-        self, judge: Judge, stack: Stack, ranked: Tensor, densities: Sequence[float], rates: Rates
+        self,
+        judge: Evaluator,
+        stack: Stack,
+        ranked: Tensor,
+        densities: Sequence[float],
+        rates: OptimizerSettings,
     ) -> list[tuple[CurvePoint, ...]]:
         """Return for every network its fine-tuned points at the densities; `stack` stays."""
         pack = len(ranked)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from sweeper.config import derive_seed
 from sweeper.regularizers.ops import per_network
-from sweeper.training.methods import Method, Setting
+from sweeper.training.methods import Method, TrainingContext
 from sweeper.training.stack import Stack
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
@@ -51,7 +51,7 @@ class HardConcrete(Method):
     def capturable(self) -> bool:
         return False  # its noise is drawn on the CPU
 
-    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Gates:
+    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> Gates:
         begin = torch.logit(self.open)
         alphas = {}
         for name, weight in weights.items():

@@ -15,10 +15,10 @@ from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import numerics
 from sweeper.training.memory import needed
-from sweeper.training.methods import Setting
+from sweeper.training.methods import TrainingContext
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Slice, Stepper
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Stepper
 from sweeper.types import TrialConfig
 
 SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
@@ -35,7 +35,7 @@ ENOUGH = 1.03
 
 
 @dataclass(frozen=True, slots=True)
-class Size:
+class PackEstimate:
     """A size of packs, and why."""
 
     pack: int
@@ -51,13 +51,13 @@ class Size:
         )
 
 
-def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> Size:
+def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> PackEstimate:
     """Return the smallest pack that is about as fast as any that fits into `room` bytes.
 
     `configs` hold one trial of each arm. The first that has a penalty is timed.
     """
     timed = next((config for config in configs if config.method.terms), configs[0])
-    network = Network.of(timed.recipe, data)
+    network = StackedArchitecture.of(timed.recipe, data)
     with numerics(data.device, timed.recipe.precision):
         memory = needed(configs, data)
         # On a GPU all packs are in its memory at once while they are timed, 1 + 2 + ... networks.
@@ -67,7 +67,7 @@ def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> Size:
         ]
         times = step_times(timed, network, data, sizes)
     size = fastest(times)
-    return Size(size, times[size], memory)
+    return PackEstimate(size, times[size], memory)
 
 
 def fastest(times: dict[int, float]) -> int:
@@ -77,7 +77,7 @@ def fastest(times: dict[int, float]) -> int:
 
 
 def step_times(
-    config: TrialConfig, network: Network, data: Data, sizes: Sequence[int]
+    config: TrialConfig, network: StackedArchitecture, data: Data, sizes: Sequence[int]
 ) -> dict[int, float]:
     """Return the seconds of a step for each network, by size; as many sizes as there is time for.
 
@@ -133,10 +133,12 @@ def _together(turns: list[_Turn]) -> float:
     return sum(turn.seconds for turn in turns)
 
 
-def _stepper(config: TrialConfig, network: Network, alone: Stack, data: Data, size: int) -> Stepper:
+def _stepper(
+    config: TrialConfig, network: StackedArchitecture, alone: Stack, data: Data, size: int
+) -> Stepper:
     stack = {name: value.repeat(size, *[1] * (value.ndim - 1)) for name, value in alone.items()}
     recipe, device = config.recipe, data.device
-    setting = Setting(
+    setting = TrainingContext(
         seeds=(config.init_seed,) * size,
         order_seed=recipe.order_seed,
         density=torch.full((size,), config.density, dtype=torch.float64, device=device),
@@ -147,5 +149,5 @@ def _stepper(config: TrialConfig, network: Network, alone: Stack, data: Data, si
         torch.full((size,), config.momentum, device=device),
         torch.full((size,), config.weight_decay, device=device),
     )
-    piece = Slice(0, size, methods.make([config] * size, device))
+    piece = NetworkSlice(0, size, methods.make([config] * size, device))
     return Stepper(network, stack, optimizer, (piece,), setting)

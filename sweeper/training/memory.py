@@ -9,12 +9,12 @@ from torch import Tensor
 from torch.func import functional_call
 
 from sweeper.config.registry import METHODS
-from sweeper.training.datasets import Data, Part
+from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.evaluation import CHUNK
 from sweeper.training.pack import train
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
-from sweeper.types import Recipe, TrialConfig
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.types import SharedConfig, TrialConfig
 
 # Bytes for each parameter at the worst moment of a pack, activations apart. Measured as growth of
 # the process: 32 LeNet-300-100 took 26 to 27 a parameter with any penalty, the 6 of their
@@ -30,7 +30,7 @@ def needed(configs: Sequence[TrialConfig], data: Data) -> int:
 def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
     """Return an estimate of the bytes that a network of the most demanding arm takes."""
     recipe = configs[0].recipe
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     gates = any(
         config.method.name in METHODS and METHODS[config.method.name].has_strength
         for config in configs
@@ -46,7 +46,7 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
     return each * network.total + images * kept
 
 
-def _kept(network: Network, alone: Stack, image: Tensor) -> int:
+def _kept(network: StackedArchitecture, alone: Stack, image: Tensor) -> int:
     """Return the bytes that autograd keeps of one image on its way through one network."""
     one = {name: value[0].detach().requires_grad_() for name, value in alone.items()}
     own = {value.untyped_storage().data_ptr() for value in (*alone.values(), image)}
@@ -80,7 +80,7 @@ def measured(configs: Sequence[TrialConfig], data: Data) -> int:
     return max(1, peaks[1] - peaks[0]) // count
 
 
-def _short(config: TrialConfig) -> Recipe:
+def _short(config: TrialConfig) -> SharedConfig:
     recipe = config.recipe
     further = recipe.finetuned_curve[:1]
     return replace(
@@ -88,5 +88,5 @@ def _short(config: TrialConfig) -> Recipe:
     )
 
 
-def _first(part: Part, count: int) -> Part:
-    return Part(part.images[:count], part.labels[:count])
+def _first(part: DataSplit, count: int) -> DataSplit:
+    return DataSplit(part.images[:count], part.labels[:count])

@@ -11,12 +11,12 @@ from sweeper.config.registry import METHODS, load
 from sweeper.training.stack import Stack
 from sweeper.types import MethodConfig, Scalar, TrialConfig
 
-Hyper = dict[str, Any]
+HyperValues = dict[str, Any]
 """Hyperparameters: floats as [pack] tensors, others as they are."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Setting:
+class TrainingContext:
     """What a method may know of the training that it takes part in."""
 
     seeds: tuple[int, ...]
@@ -27,7 +27,7 @@ class Setting:
     """The trial's density, [pack] in float64."""
     steps: int
 
-    def part(self, start: int, stop: int) -> "Setting":
+    def part(self, start: int, stop: int) -> "TrainingContext":
         """Return the setting of the networks start ... stop - 1."""
         seeds, density = self.seeds[start:stop], self.density[start:stop]
         return replace(self, seeds=seeds, density=density)
@@ -54,11 +54,11 @@ class Method:
     def lines(self) -> Tensor | None:
         """Return its penalties on single weights for the optimizer, [pack, 8] on a CPU.
 
-        See `updates.Lines`.
+        See `updates.LinearPenalties`.
         """
         return None
 
-    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
+    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> Any:
         """Return the method's own state; may change the initial network in place."""
         return None
 
@@ -87,7 +87,7 @@ class Method:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Chain(Method):
+class MethodChain(Method):
     """Penalties, then a method that changes neither gradients nor the forward pass."""
 
     first: Method
@@ -101,7 +101,7 @@ class Chain(Method):
     def lines(self) -> Tensor | None:
         return self.first.lines()
 
-    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
+    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> Any:
         then = self.then.start(weights, biases, setting)
         return self.first.start(weights, biases, setting), then
 
@@ -129,9 +129,9 @@ def _static(hyper: Sequence[tuple[str, Scalar]]) -> tuple[Any, ...]:
     return tuple((name, None if isinstance(value, float) else value) for name, value in hyper)
 
 
-def batched(many: Sequence[Sequence[tuple[str, Scalar]]], device: torch.device) -> Hyper:
+def batched(many: Sequence[Sequence[tuple[str, Scalar]]], device: torch.device) -> HyperValues:
     """Return the hyperparameters of a slice: floats as [pack] tensors, others as they are."""
-    found: Hyper = {}
+    found: HyperValues = {}
     for index, (name, value) in enumerate(many[0]):
         found[name] = value
         if isinstance(value, float):
@@ -154,4 +154,4 @@ def make(configs: Sequence[TrialConfig], device: torch.device) -> Method:
         strengths = [method.own_strength for method in chosen]
         hyper["strength"] = torch.tensor(strengths, device=device)
     method: Method = load(entry.factory)(**hyper)
-    return Chain(penalty, method) if penalty else method
+    return MethodChain(penalty, method) if penalty else method

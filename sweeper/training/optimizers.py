@@ -19,8 +19,8 @@ import torch
 from torch import Tensor
 
 from sweeper.kernels import optimizer_steps
-from sweeper.kernels.optimizer_steps import Beta, Lines
-from sweeper.training.stack import Sink, Stack
+from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
+from sweeper.training.stack import GradientBuffer, Stack
 from sweeper.types import WAYS
 
 FORGET_EVERY = 64
@@ -35,7 +35,7 @@ them are collected apart, all at once."""
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ParameterSpan:
     """Neighbours in a pack; `adds`: their method only adds to gradients."""
 
     start: int
@@ -49,10 +49,10 @@ class Optimizer(Protocol):
     def bind(
         self,
         stack: Stack,
-        spans: Sequence[Span],
-        lines: Mapping[str, Lines] | None = None,
+        spans: Sequence[ParameterSpan],
+        lines: Mapping[str, LinearPenalties] | None = None,
         outside: Stack | None = None,
-    ) -> tuple[Sink, ...]:
+    ) -> tuple[GradientBuffer, ...]:
         """Begin with a stack, which is changed in place from now on; return where gradients go.
 
         `lines` are penalties on single weights by name; `outside` (bool) are weights that are 0.
@@ -75,7 +75,11 @@ class _Bound:
     """What both optimizers know of the stack that they train."""
 
     def __init__(
-        self, stack: Stack, lines: Mapping[str, Lines] | None, decay: Tensor, outside: Stack | None
+        self,
+        stack: Stack,
+        lines: Mapping[str, LinearPenalties] | None,
+        decay: Tensor,
+        outside: Stack | None,
     ) -> None:
         """`decay` [pack] is added to the loss, as the square of every parameter."""
         pack = len(decay)
@@ -105,14 +109,14 @@ class SGD:
     def bind(
         self,
         stack: Stack,
-        spans: Sequence[Span],
-        lines: Mapping[str, Lines] | None = None,
+        spans: Sequence[ParameterSpan],
+        lines: Mapping[str, LinearPenalties] | None = None,
         outside: Stack | None = None,
-    ) -> tuple[Sink, ...]:
+    ) -> tuple[GradientBuffer, ...]:
         self._bound = _Bound(stack, lines, self._decay, outside)
         self._buffers = {name: torch.zeros_like(value) for name, value in stack.items()}
         self._moments = {n: b.view(len(self._keep), -1) for n, b in self._buffers.items()}
-        self._apart: list[Sink] = []
+        self._apart: list[GradientBuffer] = []
         found = []
         runs = _runs(spans, self._keep)
         if self._momentum.device.type != "cpu" and len(runs) > MANY:
@@ -120,10 +124,10 @@ class SGD:
         for start, stop, adds in runs:
             if adds:
                 into = _part(self._buffers, start, stop)
-                found.append(Sink(start, stop, into, self._keep[start]))
+                found.append(GradientBuffer(start, stop, into, self._keep[start]))
                 continue
             own = {n: torch.zeros_like(b) for n, b in _part(self._buffers, start, stop).items()}
-            self._apart.append(Sink(start, stop, own, 0.0))
+            self._apart.append(GradientBuffer(start, stop, own, 0.0))
         return (*found, *self._apart)
 
     def gradients(self, start: int, stop: int) -> Stack:
@@ -169,16 +173,16 @@ class Adam:
     def bind(
         self,
         stack: Stack,
-        spans: Sequence[Span],
-        lines: Mapping[str, Lines] | None = None,
+        spans: Sequence[ParameterSpan],
+        lines: Mapping[str, LinearPenalties] | None = None,
         outside: Stack | None = None,
-    ) -> tuple[Sink, ...]:
+    ) -> tuple[GradientBuffer, ...]:
         self._bound = _Bound(stack, lines, self._coupled, outside)
         self._gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
         flat = self._bound.flat
         self._first = {name: torch.zeros_like(value) for name, value in flat.items()}
         self._second = {name: torch.zeros_like(value) for name, value in flat.items()}
-        return (Sink(0, len(self._beta1), self._gradients, 0.0),)
+        return (GradientBuffer(0, len(self._beta1), self._gradients, 0.0),)
 
     def gradients(self, start: int, stop: int) -> Stack:
         return _part(self._gradients, start, stop)
@@ -192,7 +196,7 @@ class Adam:
         # A beta of 1 never moves; its correction would divide by zero.
         first, second = (1 - self._powers).clamp_min_(torch.finfo(torch.float32).tiny)
         scale = (rate / first).to(rate.dtype)
-        beta = Beta(self._beta1, self._beta2, self._eps, scale, second.sqrt().to(rate.dtype))
+        beta = AdamBeta(self._beta1, self._beta2, self._eps, scale, second.sqrt().to(rate.dtype))
         keep = 1 - rate * self._decoupled
         bound = self._bound
         for name, weight in bound.flat.items():
@@ -208,7 +212,7 @@ class Adam:
             )
 
 
-def _runs(spans: Sequence[Span], momentum: Sequence[float]) -> list[tuple[int, int, bool]]:
+def _runs(spans: Sequence[ParameterSpan], momentum: Sequence[float]) -> list[tuple[int, int, bool]]:
     """Return runs of networks whose gradients can go the same way: start, stop, adds."""
     each = [
         (span.adds, momentum[k] if span.adds else span.start)
@@ -227,8 +231,8 @@ def _part(stack: Stack, start: int, stop: int) -> Stack:
     return {name: value[start:stop] for name, value in stack.items()}
 
 
-def _with_known(values: Tensor) -> Lines:
-    return Lines.of(values.cpu()).to(values.device)
+def _with_known(values: Tensor) -> LinearPenalties:
+    return LinearPenalties.of(values.cpu()).to(values.device)
 
 
 def _forget(moments: Stack) -> None:

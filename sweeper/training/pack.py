@@ -13,13 +13,13 @@ from sweeper.training.checkpoint import Keep
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
 from sweeper.training.determinism import numerics
-from sweeper.training.evaluation import Judge, finite
-from sweeper.training.fine_tuning import Rates, Tuning
-from sweeper.training.methods import Setting
+from sweeper.training.evaluation import Evaluator, finite
+from sweeper.training.fine_tuning import FineTuner, OptimizerSettings
+from sweeper.training.methods import TrainingContext
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Schedule, Slice, Tick, fit
-from sweeper.types import Judged, Recipe, Track, TrialConfig, TrialResult, TrialState
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Schedule, Tick, fit
+from sweeper.types import Evaluation, SharedConfig, Track, TrialConfig, TrialResult, TrialState
 
 
 def nothing() -> None:
@@ -50,7 +50,7 @@ def train(
     keys = [repr(methods.static_part(config.method)) for config in configs]
     order = sorted(range(len(configs)), key=lambda k: keys[k])
     recipe = configs[0].recipe
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     with numerics(data.device, recipe.precision):
         networks = _Networks(network, keep, order)
         results = _train([configs[k] for k in order], recipe, network, data, tick, networks)
@@ -61,7 +61,9 @@ def train(
 class _Networks:
     """Hands on finished networks, each in the moment in which its track is judged."""
 
-    def __init__(self, network: Network, keep: Keep | None, order: Sequence[int]) -> None:
+    def __init__(
+        self, network: StackedArchitecture, keep: Keep | None, order: Sequence[int]
+    ) -> None:
         self._names = [name for name, _ in network.template.named_parameters()]
         self._keep, self._order = keep, order
 
@@ -75,8 +77,8 @@ class _Networks:
 
 def _train(
     configs: list[TrialConfig],
-    recipe: Recipe,
-    network: Network,
+    recipe: SharedConfig,
+    network: StackedArchitecture,
     data: Data,
     tick: Tick,
     networks: _Networks,
@@ -90,13 +92,13 @@ def _train(
         [config.finetune_learning_rate_factor for config in configs], device=data.device
     )
     density = torch.tensor([c.density for c in configs], device=data.device, dtype=torch.float64)
-    judge = Judge(network, data, tick)
+    judge = Evaluator(network, data, tick)
 
     training = Schedule(
         recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
     )
     slices = _slices(configs, data.device)
-    setting = Setting(
+    setting = TrainingContext(
         seeds=tuple(config.init_seed for config in configs),
         order_seed=recipe.order_seed,
         density=density,
@@ -120,8 +122,8 @@ def _train(
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     curves = density_curves(judge, stack, ranked, recipe.curve)
 
-    tuning = Tuning(network, recipe, data.train, tick)
-    slower = Rates(rate * factor, momentum, decay)
+    tuning = FineTuner(network, recipe, data.train, tick)
+    slower = OptimizerSettings(rate * factor, momentum, decay)
     finetuned = tuning.curves(judge, stack, ranked, recipe.finetuned_curve, slower)
     steps += tuning.prune(stack, ranked, _left(configs, density), slower)
     healthy = [before and after for before, after in zip(healthy, finite(stack), strict=True)]
@@ -154,17 +156,19 @@ def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:
     return torch.where(torch.tensor(own, device=density.device), 1.0, density)
 
 
-def _slices(configs: list[TrialConfig], device: torch.device) -> tuple[Slice, ...]:
+def _slices(configs: list[TrialConfig], device: torch.device) -> tuple[NetworkSlice, ...]:
     """Cut a sorted pack into runs of equal methods."""
     found, start = [], 0
     for _, group in groupby(configs, key=lambda config: repr(methods.static_part(config.method))):
         members = list(group)
-        found.append(Slice(start, start + len(members), methods.make(members, device)))
+        found.append(NetworkSlice(start, start + len(members), methods.make(members, device)))
         start += len(members)
     return tuple(found)
 
 
-def _state(config: TrialConfig, healthy: bool, pruned: Judged, as_trained: Judged) -> TrialState:
+def _state(
+    config: TrialConfig, healthy: bool, pruned: Evaluation, as_trained: Evaluation
+) -> TrialState:
     if not healthy:
         return "diverged"
     judged = pruned if config.track == "pruned" else as_trained

@@ -3,12 +3,12 @@
 import torch
 from torch import Tensor
 
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import Stack
 from sweeper.types import LayerCount
 
 
-def layer_counts(network: Network, stack: Stack) -> list[tuple[LayerCount, ...]]:
+def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[LayerCount, ...]]:
     """Return the nonzero counts of each layer for every network of a pack."""
     groups: dict[str, dict[str, list[str]]] = {}
     for name in stack:
@@ -42,7 +42,9 @@ def _nonzero(value: Tensor) -> list[int]:
     return counts
 
 
-def effective(network: Network, stack: Stack, constant: Tensor, level: Tensor) -> list[int]:
+def effective(
+    network: StackedArchitecture, stack: Stack, constant: Tensor, level: Tensor
+) -> list[int]:
     """Return, for every network, the nonzeros of an equal network without idle parts.
 
     Removed are weights on inputs that never change (`constant` [inputs], at `level` [inputs]),

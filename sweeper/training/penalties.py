@@ -24,9 +24,9 @@ from sweeper.kernels import apply
 from sweeper.kernels.slopes import Slope, spread
 from sweeper.regularizers.custom import completed, resolve, slope_of
 from sweeper.regularizers.linear import LINES
-from sweeper.training.methods import Hyper, Method, Setting, batched
+from sweeper.training.methods import HyperValues, Method, TrainingContext, batched
 from sweeper.training.stack import Stack
-from sweeper.types import Term
+from sweeper.types import PenaltyConfig
 
 _ORDER = {"loss": 0, "decoupled": 1, "shrink": 2, "prox": 3}
 _PROX_ORDER = {"l1": 0, "group_lasso": 1, "l2": 2}
@@ -39,12 +39,12 @@ AT_ONCE = 300_000
 class PenaltyTerm:
     """One formula on a slice of a pack."""
 
-    term: Term
+    term: PenaltyConfig
     """Of any of the networks; strength and hyperparameters are theirs."""
     formula: Formula
     strength: Tensor
     """[pack]"""
-    hyper: Hyper
+    hyper: HyperValues
 
     def part(self, where: slice) -> "PenaltyTerm":
         """Return the term for some networks of the slice."""
@@ -90,20 +90,20 @@ class PenaltyTerm:
         return bool(small) and not self.shuffled
 
     @property
-    def _letters(self) -> Hyper:
+    def _letters(self) -> HyperValues:
         inner = {"strength": self.strength} if self.formula.inner_strength else {}
         return {**self.hyper, **inner}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Order:
+class Permutation:
     """A fixed random order of the entries of one weight matrix, and the way back."""
 
     there: Tensor
     back: Tensor
 
     @classmethod
-    def draw(cls, weight: Tensor, seed: int) -> "Order":
+    def draw(cls, weight: Tensor, seed: int) -> "Permutation":
         generator = torch.Generator().manual_seed(seed)
         there = torch.randperm(weight[0].numel(), generator=generator).to(weight.device)
         return cls(there, there.argsort())
@@ -123,7 +123,7 @@ class _Piece:
     name: str
     where: slice
     terms: tuple[PenaltyTerm, ...]
-    order: Order | None
+    order: Permutation | None
 
 
 @dataclass(slots=True, eq=False)
@@ -160,12 +160,12 @@ class Penalties(Method):
     def lines(self) -> Tensor:
         return self.alone
 
-    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Any:
+    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> Any:
         pieces = []
         shuffled = any(term.shuffled for term in self.terms)
         for index, (name, weight) in enumerate(weights.items()):
             order = (
-                Order.draw(weight, derive_seed(setting.order_seed, "shuffle", index))
+                Permutation.draw(weight, derive_seed(setting.order_seed, "shuffle", index))
                 if shuffled
                 else None
             )
@@ -193,7 +193,7 @@ class Penalties(Method):
         state.done += 1
 
 
-def share_of(term: Term, step: int, steps: int) -> float:
+def share_of(term: PenaltyConfig, step: int, steps: int) -> float:
     """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests."""
     begin, end = (part * steps for part in term.during)
     if not begin <= step < end:
@@ -202,14 +202,14 @@ def share_of(term: Term, step: int, steps: int) -> float:
     return min(1.0, (step + 1 - begin) / rising) if rising else 1.0
 
 
-def _slope(term: PenaltyTerm, weight: Tensor, order: Order | None) -> Slope:
+def _slope(term: PenaltyTerm, weight: Tensor, order: Permutation | None) -> Slope:
     if not term.shuffled or order is None:
         return term.slope(weight)
     moved = order.shuffle(weight)
     return order.restore(spread(term.slope(moved), moved), weight)
 
 
-def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Order | None) -> None:
+def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Permutation | None) -> None:
     """Apply one term that acts after the optimizer's step, in place."""
     if term.way == "decoupled":
         apply.descend_(weight, _slope(term, weight, order), rate * term.factor())
@@ -224,7 +224,7 @@ def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Order | None) -
             term.prox_(weight, rate)
 
 
-def penalties(many: Sequence[Sequence[Term]], device: torch.device) -> Penalties:
+def penalties(many: Sequence[Sequence[PenaltyConfig]], device: torch.device) -> Penalties:
     """Return the penalties of a slice: many[k] are the terms of network k."""
     found = []
     for index, first in enumerate(many[0]):

@@ -18,10 +18,10 @@ from sweeper.training import models
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import numerics
 from sweeper.training.forward_pass import called, plain_tensors, same_bits, watched
-from sweeper.training.stack import Sink, Stack
-from sweeper.training.stacked_architecture import Network, Runner
+from sweeper.training.stack import GradientBuffer, Stack
+from sweeper.training.stacked_architecture import Runner, StackedArchitecture
 from sweeper.training.stacked_module import StackedModule
-from sweeper.types import Recipe
+from sweeper.types import SharedConfig
 
 _PACKS = ((1,), (1, 2, 3))
 """The seeds of the networks of each pack; the architecture is built with another one."""
@@ -49,7 +49,7 @@ class _Course:
     gradients: Stack
 
 
-def compare(recipe: Recipe, data: Data) -> tuple[str, ...]:
+def compare(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
     """Return what is odd about a user's module, though right; on the device of the data.
 
     Raises PluginError, one line, if a pack would compute anything else than the module itself,
@@ -63,7 +63,7 @@ def compare(recipe: Recipe, data: Data) -> tuple[str, ...]:
         warnings.simplefilter("ignore")
         notes = [*_try_seeds(recipe, data)]
         _try_alone(recipe, data, some)
-        network = Network.of(recipe, data)
+        network = StackedArchitecture.of(recipe, data)
         for seeds in _PACKS:
             _try_pack(recipe, data, some, network, seeds)
         if data.device.type == "cpu":
@@ -71,12 +71,12 @@ def compare(recipe: Recipe, data: Data) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _build(recipe: Recipe, data: Data, seed: int) -> nn.Module:
+def _build(recipe: SharedConfig, data: Data, seed: int) -> nn.Module:
     options = recipe.model_options
     return models.build(recipe.model, options, data.shape, data.classes, seed=seed).to(data.device)
 
 
-def _try_seeds(recipe: Recipe, data: Data) -> Iterator[str]:
+def _try_seeds(recipe: SharedConfig, data: Data) -> Iterator[str]:
     """Demand that initial values follow the seed, and torch's alone."""
     name = recipe.model
     first, again, other = (_build(recipe, data, seed) for seed in (1, 1, 2))
@@ -103,7 +103,7 @@ def _values(module: nn.Module) -> Stack:
     return {name: value.detach() for name, value in named}
 
 
-def _try_alone(recipe: Recipe, data: Data, some: _Images) -> None:
+def _try_alone(recipe: SharedConfig, data: Data, some: _Images) -> None:
     """Demand of the module itself what any pack relies on."""
     name = recipe.model
     for training in (True, False):
@@ -170,7 +170,11 @@ def _try_company(name: str, module: nn.Module, images: Tensor) -> None:
 
 
 def _try_pack(
-    recipe: Recipe, data: Data, some: _Images, network: Network, seeds: tuple[int, ...]
+    recipe: SharedConfig,
+    data: Data,
+    some: _Images,
+    network: StackedArchitecture,
+    seeds: tuple[int, ...],
 ) -> None:
     name = recipe.model
     try:
@@ -201,7 +205,7 @@ def _course(runner: Runner, stack: Stack, some: _Images) -> _Course:
         before = runner.logits(stack, some.images).clone()
     pack = len(before)
     gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
-    runner.backward(stack, some.images, some.labels, [Sink(0, pack, gradients, 0.0)])
+    runner.backward(stack, some.images, some.labels, [GradientBuffer(0, pack, gradients, 0.0)])
     for name, gradient in gradients.items():
         stack[name].sub_(gradient, alpha=_RATE)
     with torch.no_grad():
@@ -224,7 +228,9 @@ def _alone(name: str, module: nn.Module, some: _Images) -> _Course:
         return _Course(before, called(name, module.eval(), some.images), gradients)
 
 
-def _try_together(recipe: Recipe, data: Data, some: _Images, network: Network) -> Iterator[str]:
+def _try_together(
+    recipe: SharedConfig, data: Data, some: _Images, network: StackedArchitecture
+) -> Iterator[str]:
     """Say what would be wrong on a GPU, where a pack is run as one program."""
     runner = network.runner()
     if not isinstance(runner, StackedModule):

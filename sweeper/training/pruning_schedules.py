@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sweeper.config import derive_seed
 from sweeper.training import pruning
-from sweeper.training.methods import Method, Setting
+from sweeper.training.methods import Method, TrainingContext
 from sweeper.training.stack import Stack
 
 CUTS = 40
@@ -23,7 +23,7 @@ class Cut(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Cutting:
+class PruningState:
     """Where the networks of a slice are in their schedules."""
 
     cuts: list[dict[int, float]]
@@ -42,25 +42,25 @@ class Pruner(Method):
         """Return the cuts of one network, densities falling to that of the trial."""
         raise NotImplementedError
 
-    def scores(self, weights: Stack, setting: Setting) -> Stack | None:
+    def scores(self, weights: Stack, setting: TrainingContext) -> Stack | None:
         """Return what ranks the weights; None for their magnitude at the moment of the cut."""
         return None
 
-    def start(self, weights: Stack, biases: Stack, setting: Setting) -> Cutting:
+    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> PruningState:
         wanted = setting.density.tolist()
         cuts = [dict(self.schedule(k, d, setting.steps)) for k, d in enumerate(wanted)]
-        state = Cutting(cuts, self.scores(weights, setting))
+        state = PruningState(cuts, self.scores(weights, setting))
         self._cut(weights, state, 0)
         return state
 
-    def after(self, weights: Stack, state: Cutting, rate: Tensor, step: int) -> None:
+    def after(self, weights: Stack, state: PruningState, rate: Tensor, step: int) -> None:
         self._cut(weights, state, step + 1)
         if state.masks is not None:
             for name, weight in weights.items():
                 weight.mul_(state.masks[name])
 
     @torch.no_grad()
-    def _cut(self, weights: Stack, state: Cutting, steps: int) -> None:
+    def _cut(self, weights: Stack, state: PruningState, steps: int) -> None:
         for k, cuts in enumerate(state.cuts):
             if steps not in cuts:
                 continue
@@ -96,7 +96,7 @@ class RandomPruning(Pruner):
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         return [Cut(_step(float(self.at[network]), steps), density)]
 
-    def scores(self, weights: Stack, setting: Setting) -> Stack:
+    def scores(self, weights: Stack, setting: TrainingContext) -> Stack:
         # A seed of its own: that of the initial weights would rank them by their very values.
         seeds = [derive_seed(seed, "random_pruning") for seed in setting.seeds]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from sweeper.kernels.matmul import linear
-from sweeper.training.stack import Layers, Sink, Stack, delta
+from sweeper.training.stack import GradientBuffer, Layers, Stack, delta
 
 Rows = list[tuple[Tensor, ...]]
 """Of each layer, its parameter in each network."""
@@ -28,7 +28,7 @@ def logits(layers: Layers, stack: Stack, images: Tensor) -> Tensor:
 
 
 def backward(
-    layers: Layers, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[Sink]
+    layers: Layers, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
 ) -> None:
     """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
     weights, biases = _apart(layers, stack)

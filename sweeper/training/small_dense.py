@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import torch
 
-from sweeper.training.methods import Method, Setting
+from sweeper.training.methods import Method, TrainingContext
 from sweeper.training.stacked_module import Stack
 
 
@@ -30,14 +30,14 @@ def widths(full: tuple[int, ...], weights: int) -> tuple[int, ...]:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Narrow(Method):
+class SmallDense(Method):
     """Sets the units beyond the small network's to 0 at the start.
 
     They stay 0 by themselves: a unit whose weights and bias are 0, in and out, has gradients 0.
     """
 
     @torch.no_grad()
-    def start(self, weights: Stack, biases: Stack, setting: Setting) -> None:
+    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> None:
         shapes = [weight.shape[1:] for weight in weights.values()]
         full = (shapes[0][1], *(shape[0] for shape in shapes))
         total = sum(shape.numel() for shape in shapes)

@@ -35,13 +35,13 @@ class _Layer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sparse:
+class SparseMLP:
     """One network without its smallest weights."""
 
     layers: tuple[_Layer, ...]
 
     @classmethod
-    def cut(cls, layers: Layers, stack: Stack, network: int, threshold: float) -> "Sparse":
+    def cut(cls, layers: Layers, stack: Stack, network: int, threshold: float) -> "SparseMLP":
         """Keep the weights of at least `threshold` of one network of a stack; zeros never."""
         return cls(
             tuple(

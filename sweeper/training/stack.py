@@ -12,7 +12,7 @@ Layers = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Sink:
+class GradientBuffer:
     """Where the gradients of the networks start ... stop - 1 go: into = keep x into + gradient."""
 
     start: int
@@ -41,11 +41,11 @@ class Sink:
         for name, gradient in gradients.items():
             self.take(name, gradient)
 
-    def at(self, network: int) -> "Sink":
+    def at(self, network: int) -> "GradientBuffer":
         """Return the part of the sink that is for one network of the pack."""
         place = network - self.start
         into = {name: value[place : place + 1] for name, value in self.into.items()}
-        return Sink(network, network + 1, into, self.keep)
+        return GradientBuffer(network, network + 1, into, self.keep)
 
 
 def delta(logits: Tensor, labels: Tensor) -> Tensor:

@@ -14,13 +14,13 @@ from sweeper.training.datasets import Data
 from sweeper.training.forward_pass import ForwardError, same_bits, training_pass
 from sweeper.training.stacked_mlp import StackedMLP
 from sweeper.training.stacked_module import Stack, StackedModule
-from sweeper.types import Recipe
+from sweeper.types import SharedConfig
 
 Runner = StackedMLP | StackedModule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Network:
+class StackedArchitecture:
     """An architecture: how to draw its parameters, and how to run a stack of K of them."""
 
     template: nn.Module
@@ -30,7 +30,7 @@ class Network:
     """(weight, bias) names of a fully connected network with ReLU; None for any other."""
 
     @classmethod
-    def of(cls, recipe: Recipe, data: Data) -> "Network":
+    def of(cls, recipe: SharedConfig, data: Data) -> "StackedArchitecture":
         """Build the architecture of a recipe.
 
         Raises PluginError for a factory that fails, and for a module of a user's that draws random
@@ -42,7 +42,7 @@ class Network:
                 training_pass(recipe.model, module.to(data.device), data.train.images[:2])
         return cls(_emptied(module, data.device), models.prunable(module), _fully_connected(module))
 
-    def init(self, seeds: Sequence[int], recipe: Recipe, data: Data) -> Stack:
+    def init(self, seeds: Sequence[int], recipe: SharedConfig, data: Data) -> Stack:
         """Return fresh parameters, those of network k drawn from seeds[k] alone."""
         stack = {
             name: torch.empty(len(seeds), *value.shape, dtype=value.dtype, device=data.device)
@@ -71,7 +71,7 @@ class Network:
         return sum(value.numel() for value in self.template.parameters())
 
 
-def _build(recipe: Recipe, data: Data, *, seed: int) -> nn.Module:
+def _build(recipe: SharedConfig, data: Data, *, seed: int) -> nn.Module:
     return models.build(recipe.model, recipe.model_options, data.shape, data.classes, seed=seed)
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from sweeper.kernels import matmul
 from sweeper.training import separate_mlp
-from sweeper.training.stack import Layers, Sink, Stack
+from sweeper.training.stack import GradientBuffer, Layers, Stack
 from sweeper.training.stack import delta as gradient_of
 
 
@@ -32,7 +32,9 @@ class StackedMLP:
         return self._affine(hidden[-1], stack, len(self.layers) - 1)
 
     @torch.no_grad()
-    def backward(self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[Sink]) -> None:
+    def backward(
+        self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+    ) -> None:
         """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
         if matmul.serves(images):
             separate_mlp.backward(self.layers, stack, images, labels, sinks)

@@ -9,7 +9,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from sweeper.errors import PluginError
-from sweeper.training.stack import Sink
+from sweeper.training.stack import GradientBuffer
 
 Stack = dict[str, Tensor]
 """Parameters by name, each [pack, *shape]."""
@@ -28,7 +28,9 @@ class StackedModule:
         """
         return self._logits(stack, images, training=False)
 
-    def backward(self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[Sink]) -> None:
+    def backward(
+        self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+    ) -> None:
         """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
         if images.device.type == "cpu":
             # One by one here too, so that the hidden layers of one network are held at a time.

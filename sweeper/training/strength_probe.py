@@ -12,11 +12,11 @@ from sweeper.regularizers.custom import completed, resolve, slope_of
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import numerics
 from sweeper.training.evaluation import accuracy, finite
-from sweeper.training.methods import Setting, make
+from sweeper.training.methods import TrainingContext, make
 from sweeper.training.pack import nothing
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import Stack
-from sweeper.training.training_loop import Schedule, Slice, Tick, fit
+from sweeper.training.training_loop import NetworkSlice, Schedule, Tick, fit
 from sweeper.types import MethodConfig, ProbePoint, TrialConfig, TrialState
 
 COLLAPSE = 0.05
@@ -34,7 +34,7 @@ def probe(
     """
     began = time.perf_counter()
     recipe = config.recipe
-    network = Network.of(recipe, data)
+    network = StackedArchitecture.of(recipe, data)
     with numerics(data.device, recipe.precision):
         alone = network.init([config.init_seed], recipe, data)
         unit = push(config.method, network, alone)
@@ -45,7 +45,7 @@ def probe(
         schedule = Schedule(
             recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
         )
-        setting = Setting(
+        setting = TrainingContext(
             seeds=(config.init_seed,) * pack,
             order_seed=recipe.order_seed,
             density=torch.ones(pack, dtype=torch.float64, device=data.device),
@@ -59,7 +59,7 @@ def probe(
             rate=torch.full((pack,), config.learning_rate, device=data.device),
             momentum=torch.full((pack,), config.momentum, device=data.device),
             decay=torch.full((pack,), config.weight_decay, device=data.device),
-            slices=(Slice(0, pack, make(configs, data.device)),),
+            slices=(NetworkSlice(0, pack, make(configs, data.device)),),
             setting=setting,
             tick=tick,
         )
@@ -67,7 +67,7 @@ def probe(
     return points, time.perf_counter() - began
 
 
-def push(method: MethodConfig, network: Network, stack: Stack) -> float:
+def push(method: MethodConfig, network: StackedArchitecture, stack: Stack) -> float:
     """Return the mean |dR/dw| at strength 1 over all prunable weights of the initial network."""
     if not method.terms:
         return 1.0
@@ -94,7 +94,7 @@ def _with(method: MethodConfig, strength: float) -> MethodConfig:
 
 
 def _points(
-    network: Network,
+    network: StackedArchitecture,
     stack: Stack,
     alone: Stack,
     strengths: tuple[float, ...],

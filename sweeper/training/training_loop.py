@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweeper.kernels.optimizer_steps import Lines
+from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import steps_on
-from sweeper.training.datasets import Part
-from sweeper.training.methods import Method, Setting
-from sweeper.training.optimizers import Span
+from sweeper.training.datasets import DataSplit
+from sweeper.training.methods import Method, TrainingContext
+from sweeper.training.optimizers import ParameterSpan
 from sweeper.training.stack import Stack
-from sweeper.training.stacked_architecture import Network
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import WAYS
 
 Tick = Callable[[], None]
@@ -43,7 +43,7 @@ class Schedule:
             return 1 - step / steps
         return 1.0
 
-    def batches(self, part: Part) -> Iterator[Tensor]:
+    def batches(self, part: DataSplit) -> Iterator[Tensor]:
         """Yield the indices of each batch; the order depends on the seed alone."""
         generator = torch.Generator().manual_seed(self.order_seed)
         for _ in range(self.epochs):
@@ -53,18 +53,18 @@ class Schedule:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Slice:
+class NetworkSlice:
     """The networks start ... stop - 1 of a pack, which share one method."""
 
     start: int
     stop: int
     method: Method
 
-    def weights(self, stack: Stack, network: Network) -> Stack:
+    def weights(self, stack: Stack, network: StackedArchitecture) -> Stack:
         """Return views [pack, out, in] of the slice's prunable parameters."""
         return {name: _matrix(stack[name][self.start : self.stop]) for name in network.weights}
 
-    def biases(self, stack: Stack, network: Network) -> Stack:
+    def biases(self, stack: Stack, network: StackedArchitecture) -> Stack:
         """Return views of the slice's other parameters."""
         others = (name for name in stack if name not in network.weights)
         return {name: stack[name][self.start : self.stop] for name in others}
@@ -74,7 +74,7 @@ class Slice:
 class _Member:
     """A slice while it trains: its method's state, and the optimizer of what the method owns."""
 
-    piece: Slice
+    piece: NetworkSlice
     weights: Stack
     gradients: Stack
     """Of its weights, where the optimizer collects them."""
@@ -87,11 +87,11 @@ class Stepper:
 
     def __init__(
         self,
-        network: Network,
+        network: StackedArchitecture,
         stack: Stack,
         optimizer: optimizers.Optimizer,
-        slices: tuple[Slice, ...] = (),
-        setting: Setting | None = None,
+        slices: tuple[NetworkSlice, ...] = (),
+        setting: TrainingContext | None = None,
         outside: Stack | None = None,
     ) -> None:
         """Start the methods of the slices; `setting` is of the whole pack, and they need it.
@@ -101,9 +101,9 @@ class Stepper:
         self._network, self._stack, self._optimizer = network, stack, optimizer
         self._runner = network.runner()
         pack = len(next(iter(stack.values())))
-        spans = [Span(piece.start, piece.stop, piece.method.adds) for piece in slices]
+        spans = [ParameterSpan(piece.start, piece.stop, piece.method.adds) for piece in slices]
         lines = _lines(slices, pack, network, stack)
-        self._sinks = optimizer.bind(stack, spans or [Span(0, pack)], lines, outside)
+        self._sinks = optimizer.bind(stack, spans or [ParameterSpan(0, pack)], lines, outside)
         self._members = [self._member(piece, setting) for piece in slices]
 
     @property
@@ -142,7 +142,7 @@ class Stepper:
         for member in self._members:
             member.piece.method.finish(member.weights, member.state)
 
-    def _member(self, piece: Slice, setting: Setting | None) -> _Member:
+    def _member(self, piece: NetworkSlice, setting: TrainingContext | None) -> _Member:
         if setting is None:
             raise ValueError("methods need a setting")
         # Optimizers and methods change parameters in place: views stay what they are.
@@ -173,16 +173,16 @@ class Stepper:
 
 
 def fit(
-    network: Network,
+    network: StackedArchitecture,
     stack: Stack,
-    part: Part,
+    part: DataSplit,
     schedule: Schedule,
     *,
     rate: Tensor,
     momentum: Tensor,
     decay: Tensor | None = None,
-    slices: tuple[Slice, ...] = (),
-    setting: Setting | None = None,
+    slices: tuple[NetworkSlice, ...] = (),
+    setting: TrainingContext | None = None,
     masks: Stack | None = None,
     tick: Tick,
 ) -> int:
@@ -204,8 +204,8 @@ def fit(
 
 
 def _lines(
-    slices: tuple[Slice, ...], pack: int, network: Network, stack: Stack
-) -> dict[str, Lines]:
+    slices: tuple[NetworkSlice, ...], pack: int, network: StackedArchitecture, stack: Stack
+) -> dict[str, LinearPenalties]:
     """Return the penalties on single weights, by the names of the prunable parameters."""
     values = torch.zeros(pack, 2 * len(WAYS))
     for piece in slices:
@@ -213,7 +213,7 @@ def _lines(
         if own is not None:
             values[piece.start : piece.stop] = own
     device = next(iter(stack.values())).device
-    return dict.fromkeys(network.weights, Lines.of(values).to(device))
+    return dict.fromkeys(network.weights, LinearPenalties.of(values).to(device))
 
 
 def _train_own(member: _Member, factor: float) -> None:
@@ -225,7 +225,7 @@ def _train_own(member: _Member, factor: float) -> None:
     if member.optimizer is None:
         usual = torch.full_like(rate, 0.9)
         member.optimizer = optimizers.Adam(usual, torch.zeros_like(rate))
-        member.optimizer.bind(parameters, [Span(0, len(rate))])
+        member.optimizer.bind(parameters, [ParameterSpan(0, len(rate))])
     collected = member.optimizer.gradients(0, len(rate))
     for name, gradient in gradients.items():
         collected[name].copy_(gradient)

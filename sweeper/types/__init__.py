@@ -5,7 +5,7 @@ written to a database or another process without loss. Accuracies lie in [0, 1],
 seconds, counts are whole numbers of parameters.
 """
 
-from sweeper.types.probe import Bracket, FoundBracket, ProbePoint, ProbeTask
+from sweeper.types.probe import ProbePoint, ProbeTask, RecordedRange, StrengthRange
 from sweeper.types.status import (
     ArmProgress,
     FailureKind,
@@ -19,44 +19,50 @@ from sweeper.types.trial_config import (
     Accuracy,
     MethodConfig,
     Options,
-    Recipe,
+    PenaltyConfig,
     Scalar,
-    Term,
+    SharedConfig,
     Track,
     TrialConfig,
     TrialState,
     Way,
 )
-from sweeper.types.trial_record import DriftCheck, Fact, Provenance, Redone, Slot
-from sweeper.types.trial_result import CurvePoint, Judged, LayerCount, TrialResult
+from sweeper.types.trial_record import (
+    Provenance,
+    ReproducibilityCheck,
+    RetrainedTrial,
+    Slot,
+    TrialRecord,
+)
+from sweeper.types.trial_result import CurvePoint, Evaluation, LayerCount, TrialResult
 
 __all__ = [
     "WAYS",
     "Accuracy",
     "ArmProgress",
-    "Bracket",
     "CurvePoint",
-    "DriftCheck",
-    "Fact",
+    "Evaluation",
     "FailureKind",
-    "FoundBracket",
-    "Judged",
     "LastError",
     "LayerCount",
     "MethodConfig",
     "Options",
+    "PenaltyConfig",
     "ProbePoint",
     "ProbeTask",
     "Provenance",
-    "Recipe",
-    "Redone",
+    "RecordedRange",
+    "ReproducibilityCheck",
+    "RetrainedTrial",
     "Scalar",
+    "SharedConfig",
     "Slot",
+    "StrengthRange",
     "SweepState",
     "SweepStatus",
-    "Term",
     "Track",
     "TrialConfig",
+    "TrialRecord",
     "TrialResult",
     "TrialState",
     "Way",

@@ -33,7 +33,7 @@ class ProbeTask:
 
 
 @dataclass(frozen=True, slots=True)
-class Bracket:
+class StrengthRange:
     """The range of a strength, from where it does nothing to where networks collapse."""
 
     low: float
@@ -49,12 +49,12 @@ class Bracket:
 
 
 @dataclass(frozen=True, slots=True)
-class FoundBracket:
+class RecordedRange:
     """A bracket on record. Like facts they are never updated."""
 
     arm: str
     parameter: str
-    bracket: Bracket
+    bracket: StrengthRange
     provenance: Provenance
     reused: bool
     """Whether it comes from another sweep, whose probe was the same."""

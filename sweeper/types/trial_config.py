@@ -20,7 +20,7 @@ Accuracy = Literal["val_accuracy", "test_accuracy"]
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class SharedConfig:
     """What all networks of one pack share. Two trials fit one pack if their recipes are equal."""
 
     model: str
@@ -43,7 +43,7 @@ class Recipe:
 
 
 @dataclass(frozen=True, slots=True)
-class Term:
+class PenaltyConfig:
     """A penalty, the way it is applied, its strength and its further hyperparameters."""
 
     penalty: str
@@ -69,7 +69,7 @@ class Term:
 class MethodConfig:
     """What an arm does to training: a sum of penalties, and one further method or none."""
 
-    terms: tuple[Term, ...] = ()
+    terms: tuple[PenaltyConfig, ...] = ()
     name: str = "plain"
     """Name of a method in the catalogue; `plain` for training as usual."""
     own_strength: float = 0.0
@@ -87,7 +87,7 @@ class MethodConfig:
 class TrialConfig:
     """One network to train: everything that its result depends on, data and device apart."""
 
-    recipe: Recipe
+    recipe: SharedConfig
     init_seed: int
     """Seed of the initial weights: equal for all arms at one (repeat, slot)."""
     learning_rate: float

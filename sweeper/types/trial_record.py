@@ -41,7 +41,7 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class Fact:
+class TrialRecord:
     """One trial on record. Facts are never updated."""
 
     sweep: str
@@ -62,7 +62,7 @@ class Fact:
 
 
 @dataclass(frozen=True, slots=True)
-class Redone:
+class RetrainedTrial:
     """A trial on record that was trained again elsewhere, and what it came to there."""
 
     arm: str
@@ -75,9 +75,9 @@ class Redone:
 
 
 @dataclass(frozen=True, slots=True)
-class DriftCheck:
+class ReproducibilityCheck:
     """Trials of other machines, trained again on one."""
 
     provenance: Provenance
     """Of the machine that trained them again."""
-    redone: tuple[Redone, ...]
+    redone: tuple[RetrainedTrial, ...]

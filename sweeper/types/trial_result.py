@@ -18,7 +18,7 @@ class LayerCount:
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Evaluation:
     """One network: its size and its accuracies, of the very same weights."""
 
     nonzero: int
@@ -49,8 +49,8 @@ class TrialResult:
     state: TrialState
     total: int
     """All parameters of the network, biases included."""
-    pruned: Judged | None
-    as_trained: Judged | None
+    pruned: Evaluation | None
+    as_trained: Evaluation | None
     curve: tuple[CurvePoint, ...]
     """Without fine-tuning, at the densities of `Recipe.curve`."""
     steps: int
@@ -63,6 +63,6 @@ class TrialResult:
     """With fine-tuning, at the densities of `Recipe.finetuned_curve`. One that diverged in its
     fine-tuning labels nothing rightly: its accuracies are 0."""
 
-    def judged(self, track: Track) -> Judged | None:
+    def judged(self, track: Track) -> Evaluation | None:
         """Return the network of a track, or None for a diverged trial."""
         return self.pruned if track == "pruned" else self.as_trained

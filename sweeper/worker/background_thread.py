@@ -17,7 +17,7 @@ T = TypeVar("T")
 Job = futures.Future
 
 
-class Desk(Generic[C]):
+class BackgroundThread(Generic[C]):
     """A thread that opens a clerk and lets it do the jobs, in their order.
 
     What a job raises is raised by `result` and `wait`; the jobs after it are done all the same.
@@ -34,7 +34,7 @@ class Desk(Generic[C]):
         # A daemon: a database that does not answer must not keep the process alive.
         self._thread = threading.Thread(target=self._work, name="sweeper-desk", daemon=True)
 
-    def __enter__(self) -> "Desk[C]":
+    def __enter__(self) -> "BackgroundThread[C]":
         self._thread.start()
         return self
 

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 from sweeper.errors import SweeperError
 from sweeper.worker.lease import Lease
-from sweeper.worker.pack_pipeline import Packs
+from sweeper.worker.pack_pipeline import PackPipeline
 
 
-def ticking(lease: Lease, ticks: int, packs: Packs, *, last: bool) -> Callable[[], None]:
+def ticking(lease: Lease, ticks: int, packs: PackPipeline, *, last: bool) -> Callable[[], None]:
     """Return what to call at each of `ticks` steps; `last` if a new pack is taken after them.
 
     The call raises LeaseLost, Interrupted, and what the desk met; see `unwrapped` for that.

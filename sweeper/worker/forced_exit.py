@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from sweeper.errors import Interrupted
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store
-from sweeper.worker.lease import Stop, orphaned
+from sweeper.worker.lease import StopFlag, orphaned
 
 LIMIT = 8.5
 """Seconds for a worker to leave in good order. It has ten in all."""
@@ -23,7 +23,7 @@ _EVERY = 0.25
 
 
 @contextmanager
-def in_time(stop: Stop, store: Store, worker: Callable[[], str]) -> Iterator[None]:
+def in_time(stop: StopFlag, store: Store, worker: Callable[[], str]) -> Iterator[None]:
     """End this process if a `with` block goes on for too long after it was asked to stop.
 
     What `worker()` holds is given back: its lease ends, and others mend what Optuna has of it.
@@ -39,7 +39,7 @@ def in_time(stop: Stop, store: Store, worker: Callable[[], str]) -> Iterator[Non
         over.set()
 
 
-def _watch(stop: Stop, store: Store, worker: Callable[[], str], over: threading.Event) -> None:
+def _watch(stop: StopFlag, store: Store, worker: Callable[[], str], over: threading.Event) -> None:
     asked_at: float | None = None
     while not over.wait(_EVERY):
         if orphaned():
@@ -59,7 +59,7 @@ def _give_back(store: Store, worker: str) -> None:
 
     def leave() -> None:
         with suppress(Exception):
-            own = store.another(Patience(GIVING_BACK))
+            own = store.another(RetryPolicy(GIVING_BACK))
             own.leave(worker)
 
     if worker:

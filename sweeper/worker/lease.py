@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any
 
 from sweeper.errors import Interrupted, LeaseLost, StorageError, UnknownSweepError
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store
 from sweeper.worker import interrupts
 
@@ -26,7 +26,7 @@ BRIEF_SECONDS = 2.0
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
-class Stop:
+class StopFlag:
     """Why the worker should stop, as a flag that signals and threads set.
 
     Not an Event: a signal that arrives while its own thread is inside of one locks up.
@@ -80,9 +80,9 @@ class Stop:
 
 
 @contextmanager
-def signals() -> Iterator[Stop]:
+def signals() -> Iterator[StopFlag]:
     """Turn the first SIGTERM, Ctrl-C or SIGHUP into a Stop; the second one acts as before."""
-    stop = Stop()
+    stop = StopFlag()
     before: dict[signal.Signals, Any] = {}
 
     def restore() -> None:
@@ -109,7 +109,7 @@ def signals() -> Iterator[Stop]:
 class Lease:
     """A worker's lease, renewed by a thread with connections of its own while training goes on."""
 
-    def __init__(self, store: Store, name: str, device: str, stop: Stop) -> None:
+    def __init__(self, store: Store, name: str, device: str, stop: StopFlag) -> None:
         self.worker = store.join(name, device=device)
         self.stopped = threading.Event()
         """Set once the sweep was seen to be stopped, or given up."""
@@ -139,7 +139,7 @@ class Lease:
             raise Interrupted(f"{self._name} was stopped")
 
     def _watch(self) -> None:
-        own = self._store.another(Patience(BRIEF_SECONDS))
+        own = self._store.another(RetryPolicy(BRIEF_SECONDS))
         every = min(own.lease_seconds / 4, PROGRESS_SECONDS)
         waited = 0.0
         try:

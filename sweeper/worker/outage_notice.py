@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 
-from sweeper.retry import SERVICE, Patience, saying
-from sweeper.worker.lease import Stop
+from sweeper.retry import SERVICE, RetryPolicy, saying
+from sweeper.worker.lease import StopFlag
 
 DEAF = 3.0
 """Seconds in which even a worker that leaves tries again: what it holds is given back at once."""
 
 
-def patience(stop: Stop, tell: Callable[[str], None]) -> Patience:
+def patience(stop: StopFlag, tell: Callable[[str], None]) -> RetryPolicy:
     """Return a patience that raises Interrupted after a signal."""
     say = saying(tell)
 
@@ -18,4 +18,4 @@ def patience(stop: Stop, tell: Callable[[str], None]) -> Patience:
             stop.check()
         say(line, seconds)
 
-    return Patience(SERVICE, waiting)
+    return RetryPolicy(SERVICE, waiting)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 from sweeper.errors import LeaseLost, StorageError
 from sweeper.types import ProbeTask, TrialResult
-from sweeper.worker.background_thread import Desk, Job
+from sweeper.worker.background_thread import BackgroundThread, Job
 from sweeper.worker.lease import Lease
 from sweeper.worker.trainer import Trainer
-from sweeper.worker.trial_storage import Clerk, Pack
+from sweeper.worker.trial_storage import Pack, TrialStorage
 
 NOTICE_SECONDS = 1.0
 """The next pack is claimed this long before the present one ends, plus twice the last claim."""
@@ -24,7 +24,7 @@ FINISH_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class HandedIn:
+class PendingRecord:
     """A part of a pack that is trained, and the job that records it."""
 
     pack: Pack
@@ -32,12 +32,12 @@ class HandedIn:
     job: Job[None]
 
 
-class Packs:
+class PackPipeline:
     """What one lease has at the desk. `recorded(pack, seconds)` hears of each pack on record."""
 
     def __init__(
         self,
-        desk: Desk[Clerk],
+        desk: BackgroundThread[TrialStorage],
         leaving: threading.Event,
         lease: Lease,
         trainer: Trainer,
@@ -47,7 +47,7 @@ class Packs:
         self._recorded = recorded
         self._held: Pack = ()
         """Of the pack in training, what is not handed in."""
-        self._handed_in: deque[HandedIn] = deque()
+        self._handed_in: deque[PendingRecord] = deque()
         self._coming: Job[ProbeTask | Pack | None] | None = None
         self._asked_at = 0.0
         self._claim_seconds = 0.0
@@ -82,7 +82,7 @@ class Packs:
         job = self._desk.submit(
             lambda clerk: clerk.record(worker, pack, results, provenance, networks)
         )
-        self._handed_in.append(HandedIn(pack, seconds, job))
+        self._handed_in.append(PendingRecord(pack, seconds, job))
         done = {task.slot for task in pack}
         self._held = tuple(task for task in self._held if task.slot not in done)
 
@@ -168,7 +168,7 @@ class Packs:
         worker, limit = self._lease.worker, self._trainer.pack
         device = self._trainer.provenance.device
 
-        def claim(clerk: Clerk) -> ProbeTask | Pack | None:
+        def claim(clerk: TrialStorage) -> ProbeTask | Pack | None:
             began = time.monotonic()
             found = clerk.next(worker, limit, device, self._lease.check, ahead=ahead)
             if found:
@@ -187,5 +187,5 @@ class Packs:
 
     def _publish(self) -> None:
         if self._unpublished and self._publishing is None:
-            self._publishing = self._desk.submit(Clerk.publish)
+            self._publishing = self._desk.submit(TrialStorage.publish)
             self._unpublished = False

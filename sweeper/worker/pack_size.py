@@ -12,7 +12,7 @@ from sweeper.types import Scalar, TrialConfig
 from sweeper.worker import cgroups
 
 if TYPE_CHECKING:
-    from sweeper.training.largest_pack import Size
+    from sweeper.training.largest_pack import PackEstimate
 
 PackSize = int | Literal["auto"]
 """`auto`: as many as are trained fastest and fit into memory."""
@@ -41,7 +41,7 @@ def checked(pack: object) -> PackSize:
     return pack
 
 
-def find(sweep: Sweep, data: Any, device: str) -> "Size":
+def find(sweep: Sweep, data: Any, device: str) -> "PackEstimate":
     """Measure how large packs of a sweep should be. Takes a second or two; loads torch."""
     from sweeper.training import largest_pack
 

@@ -9,17 +9,25 @@ from sweeper import lifecycle
 from sweeper.analysis import strength_range
 from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, StorageError
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.search.artifacts import NETWORK
-from sweeper.store import Outcome, Store
-from sweeper.types import Bracket, ProbeTask, Provenance, Scalar, Slot, TrialConfig, TrialResult
+from sweeper.store import Store, TrialOutcome
+from sweeper.types import (
+    ProbeTask,
+    Provenance,
+    Scalar,
+    Slot,
+    StrengthRange,
+    TrialConfig,
+    TrialResult,
+)
 
 _TOLD_AT_ONCE = 64
 """Trials between two notes of what was told: others wait for a generation that is."""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class TrialTask:
     """A slot with the trial that was asked for it."""
 
     slot: Slot
@@ -28,14 +36,14 @@ class Task:
     config: TrialConfig
 
 
-Pack = tuple[Task, ...]
+Pack = tuple[TrialTask, ...]
 
 
-class Clerk:
+class TrialStorage:
     """Claims, asks, records, tells and gives back. For one thread."""
 
     def __init__(
-        self, store: Store, search: Search, sweep: Sweep, leaving: threading.Event
+        self, store: Store, search: SweepStudies, sweep: Sweep, leaving: threading.Event
     ) -> None:
         self._store, self._search, self._sweep = store, search, sweep
         self._leaving = leaving
@@ -44,7 +52,7 @@ class Clerk:
     @contextmanager
     def open(
         cls, store: Store, sweep: Sweep, leaving: threading.Event, artifacts: str | None = None
-    ) -> Iterator["Clerk"]:
+    ) -> Iterator["TrialStorage"]:
         """Open connections of its own to a storage in a `with` block.
 
         `leaving` is set when there is no time left to tell: others do, from what is on record.
@@ -129,7 +137,7 @@ class Clerk:
         self._store.record(
             worker,
             [
-                Outcome(task.slot, task.trial, task.params, task.config, result, provenance)
+                TrialOutcome(task.slot, task.trial, task.params, task.config, result, provenance)
                 for task, result in zip(pack, results, strict=True)
             ],
         )
@@ -166,7 +174,7 @@ class Clerk:
                     self._search.fail(study, task.trial)
 
     def record_bracket(
-        self, worker: str, task: ProbeTask, bracket: Bracket, provenance: Provenance
+        self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
     ) -> None:
         """Record the range that a probe found. Raises LeaseLost."""
         self._store.record_bracket(worker, task, bracket, provenance)
@@ -193,6 +201,6 @@ class Clerk:
             asked |= self._search.ask(again, device, check)
         return tuple(self._task(slot, asked[slot].trial, asked[slot].params) for slot in slots)
 
-    def _task(self, slot: Slot, trial: int, params: dict[str, Scalar]) -> Task:
+    def _task(self, slot: Slot, trial: int, params: dict[str, Scalar]) -> TrialTask:
         config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
-        return Task(slot, trial, params, config)
+        return TrialTask(slot, trial, params, config)

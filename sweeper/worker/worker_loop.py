@@ -13,16 +13,16 @@ from typing import Any
 from sweeper.analysis import strength_range
 from sweeper.errors import InputError, Interrupted, LeaseLost, TrainingError, UnknownSweepError
 from sweeper.store import Store
-from sweeper.types import Bracket, ProbePoint, ProbeTask
+from sweeper.types import ProbePoint, ProbeTask, StrengthRange
 from sweeper.worker import outage_notice
-from sweeper.worker.background_thread import Desk
+from sweeper.worker.background_thread import BackgroundThread
 from sweeper.worker.callbacks import ticking, unwrapped
 from sweeper.worker.forced_exit import in_time
-from sweeper.worker.lease import Lease, Stop, orphaned, signals
-from sweeper.worker.pack_pipeline import Packs
+from sweeper.worker.lease import Lease, StopFlag, orphaned, signals
+from sweeper.worker.pack_pipeline import PackPipeline
 from sweeper.worker.pack_size import PackSize
 from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
-from sweeper.worker.trial_storage import Clerk, Pack, Task
+from sweeper.worker.trial_storage import Pack, TrialStorage, TrialTask
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3
@@ -30,7 +30,7 @@ ATTEMPTS = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class WorkerTimings:
     """Sums over all that one worker did, in seconds."""
 
     training: float
@@ -59,7 +59,7 @@ def work(
     data: Any = None,
     artifacts: str | None = None,
     on_event: Callable[[str], None] | None = None,
-    on_spent: Callable[[Spent], None] | None = None,
+    on_spent: Callable[[WorkerTimings], None] | None = None,
     alone: bool = False,
 ) -> int:
     """Work until the sweep is finished or stopped; return how many trials were recorded here.
@@ -77,7 +77,7 @@ def work(
     with (
         signals() as stop,
         closing(store.another(outage_notice.patience(stop, tell))) as own,
-        Desk(partial(Clerk.open, own, sweep, leaving, kept)) as desk,
+        BackgroundThread(partial(TrialStorage.open, own, sweep, leaving, kept)) as desk,
         ExitStack() as stack,
     ):
         worker = _Worker(name, own, desk, leaving, stop, tell, keeps=kept is not None)
@@ -85,7 +85,7 @@ def work(
             stack.enter_context(in_time(stop, own, lambda: worker.holder))
         if orphaned():
             raise Interrupted("the launcher is gone")
-        desk.wait(desk.submit(Clerk.create), stop.check)
+        desk.wait(desk.submit(TrialStorage.create), stop.check)
         worker.mend()
         if worker.anything_left():
             with stop.at_once():  # torch, the data and a first look at packs take their time
@@ -99,7 +99,7 @@ def work(
                     data=data,
                     on_event=tell,
                 )
-            desk.wait(desk.submit(Clerk.prepare), stop.check)
+            desk.wait(desk.submit(TrialStorage.prepare), stop.check)
             with worker.reckoning(on_spent):
                 worker.run(trainer)
     return worker.done
@@ -110,9 +110,9 @@ class _Worker:
         self,
         name: str,
         store: Store,
-        desk: Desk[Clerk],
+        desk: BackgroundThread[TrialStorage],
         leaving: threading.Event,
-        stop: Stop,
+        stop: StopFlag,
         on_event: Callable[[str], None],
         *,
         keeps: bool,
@@ -139,20 +139,20 @@ class _Worker:
         return state == "open" and not self._store.finished(self._name)
 
     def mend(self) -> None:
-        freed = self._desk.wait(self._desk.submit(Clerk.mend), self._stop.check)
+        freed = self._desk.wait(self._desk.submit(TrialStorage.mend), self._stop.check)
         self._mended = time.monotonic()
         if freed:
             self._tell(f"freed {freed} slots of workers that are gone")
 
     @contextmanager
-    def reckoning(self, on_spent: Callable[[Spent], None] | None) -> Iterator[None]:
+    def reckoning(self, on_spent: Callable[[WorkerTimings], None] | None) -> Iterator[None]:
         """Say what the time of the block went into, however it ends."""
         desk = self._desk
         self._waited, waited, computed = desk.waited, desk.waited, desk.cpu_seconds
         try:
             yield
         finally:
-            spent = Spent(self._trained, desk.waited - waited, desk.cpu_seconds - computed)
+            spent = WorkerTimings(self._trained, desk.waited - waited, desk.cpu_seconds - computed)
             self._tell(f"{self.done} trials: {spent}")
             if on_spent:
                 on_spent(spent)
@@ -165,7 +165,7 @@ class _Worker:
                     self.holder = lease.worker
                     self._tell(f"joined as {lease.worker} on {trainer.device}")
                     self._check_identity()
-                    packs = Packs(self._desk, self._leaving, lease, trainer, self._recorded)
+                    packs = PackPipeline(self._desk, self._leaving, lease, trainer, self._recorded)
                     try:
                         self._loop(packs, trainer, lease)
                     except BaseException as error:
@@ -189,7 +189,7 @@ class _Worker:
                 f"{self._name} was deleted and registered anew; start this worker again"
             )
 
-    def _loop(self, packs: Packs, trainer: Trainer, lease: Lease) -> None:
+    def _loop(self, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
         pause = 0.05
         while True:
             lease.check()
@@ -209,7 +209,7 @@ class _Worker:
             else:
                 return
 
-    def _train(self, pack: Pack, packs: Packs, trainer: Trainer, lease: Lease) -> None:
+    def _train(self, pack: Pack, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
         """Train a pack, one recipe after the other; each is handed in at once."""
         left = _parts(pack, lambda task: task.config.recipe)
         while left:
@@ -247,7 +247,7 @@ class _Worker:
             f"waited {waited:.1f} s for the database"
         )
 
-    def _probe(self, task: ProbeTask, packs: Packs, trainer: Trainer, lease: Lease) -> None:
+    def _probe(self, task: ProbeTask, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
         """Find the range of one strength."""
         sweep = self._store.sweep(self._name)
         config = sweep.probe(task.arm, task.parameter)
@@ -273,7 +273,9 @@ class _Worker:
         range_ = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
         self._tell(f"{task.arm}: {range_}, by a probe of {seconds:.1f} s")
 
-    def _range(self, task: ProbeTask, points: tuple[ProbePoint, ...], seconds: float) -> Bracket:
+    def _range(
+        self, task: ProbeTask, points: tuple[ProbePoint, ...], seconds: float
+    ) -> StrengthRange:
         try:
             return strength_range.read(points, seconds)
         except InputError as error:
@@ -301,7 +303,7 @@ def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
     }
 
 
-def _parts(pack: Pack, by: Callable[[Task], object]) -> list[Pack]:
+def _parts(pack: Pack, by: Callable[[TrialTask], object]) -> list[Pack]:
     """Return the tasks of a pack that are equal in `by`, together."""
     parts: dict[object, Pack] = {}
     for task in pack:

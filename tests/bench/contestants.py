@@ -15,13 +15,14 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from prefilled import Server, Task, execute, fill
 
-from sweeper import lifecycle, worker
+from sweeper import lifecycle
 from sweeper.config.registry import SAMPLERS
-from sweeper.search import Search
-from sweeper.search.samplers import DIRECTIONS, Proposals, space_of
+from sweeper.search import SweepStudies
+from sweeper.search.samplers import DIRECTIONS, ParameterSource, space_of
 from sweeper.store import Store
+from sweeper.worker import worker_loop
 from sweeper.worker.provenance import gather
-from sweeper.worker.trial_storage import Clerk
+from sweeper.worker.trial_storage import TrialStorage
 
 PAUSE = 0.01
 """Seconds until a worker that found nothing to do looks again."""
@@ -78,8 +79,8 @@ def _counted() -> Counter:
         record="record",
         told="told",
     )
-    counter.watch(Search, ask="ask", tell="tell")
-    counter.watch(Proposals, params="sample")
+    counter.watch(SweepStudies, ask="ask", tell="tell")
+    counter.watch(ParameterSource, params="sample")
     _watch_storage(counter)
     return counter
 
@@ -92,7 +93,7 @@ def _ours(url: str, task: Task, pack: int, number: int, start: Callable[[], None
         closing(Store(url, lease_seconds=600)) as store,
         lifecycle.searching(store, sweep) as search,
     ):
-        clerk = Clerk(store, search, sweep, threading.Event())
+        clerk = TrialStorage(store, search, sweep, threading.Event())
         clerk.create()
         lease = store.join(sweep.name, device="cpu")
         start()
@@ -115,7 +116,7 @@ def _whole(url: str, task: Task, pack: int, number: int, start: Callable[[], Non
     start()
     counter = _counted()
     with closing(Store(url)) as store:
-        worker.work(
+        worker_loop.work(
             task.sweep.name,
             store,
             device="cpu",

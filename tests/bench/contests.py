@@ -20,7 +20,7 @@ from sweeper import api
 from sweeper.config import registry
 from sweeper.store import Store
 from sweeper.training import datasets
-from sweeper.types import Judged, TrialConfig
+from sweeper.types import Evaluation, TrialConfig
 
 NAMES = {
     "ours": "sweeper",
@@ -257,5 +257,5 @@ def end(running: Sequence["subprocess.Popen[bytes]"]) -> None:
             process.wait()
 
 
-def _accuracy(judged: Judged) -> Accuracy:
+def _accuracy(judged: Evaluation) -> Accuracy:
     return Accuracy(judged.val_accuracy, judged.test_accuracy, judged.nonzero)

@@ -176,7 +176,7 @@ def _judge(model: nn.Sequential, loaders: Loaders) -> Accuracy:
     return Accuracy(shares[0], shares[1], nonzero)
 
 
-def write_idx(raw: datasets.Raw, root: Path) -> None:
+def write_idx(raw: datasets.RawDataset, root: Path) -> None:
     """Write images as the files that torchvision reads as MNIST."""
     folder = root / "MNIST" / "raw"
     folder.mkdir(parents=True)

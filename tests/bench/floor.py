@@ -14,15 +14,15 @@ from torch import Tensor, nn
 from sweeper.kernels import matmul as library
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import steps_on
-from sweeper.training.datasets import Data, Part
-from sweeper.training.methods import Setting, make
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Slice, Stepper
-from sweeper.types import MethodConfig, Recipe, Term, TrialConfig
+from sweeper.training.datasets import Data, DataSplit
+from sweeper.training.methods import TrainingContext, make
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.types import MethodConfig, PenaltyConfig, SharedConfig, TrialConfig
 
 SQUARES = (1024, 2048)
 PACKS = {"cpu": (1, 2, 4, 8, 16, 32), "cuda": (1, 4, 16, 64, 256)}
-L1 = MethodConfig((Term("l1", "prox", 1e-4),))
+L1 = MethodConfig((PenaltyConfig("l1", "prox", 1e-4),))
 Program = Callable[[], None]
 K = TypeVar("K")
 
@@ -192,10 +192,12 @@ def mixed_step(
     pack = len(methods)
     side = round(widths[0] ** 0.5)
     images = torch.rand(batch, 1, side, side, device=device)
-    part = Part(images, torch.randint(widths[-1], (batch,), device=device))
+    part = DataSplit(images, torch.randint(widths[-1], (batch,), device=device))
     data = Data("random", widths[-1], part, part, part, "")
-    recipe = Recipe("lenet-300-100", (), "mnist", batch, 1, 0, "sgd", "constant", 0, 0, curve=())
-    network = Network.of(recipe, data)
+    recipe = SharedConfig(
+        "lenet-300-100", (), "mnist", batch, 1, 0, "sgd", "constant", 0, 0, curve=()
+    )
+    network = StackedArchitecture.of(recipe, data)
     stack = network.init(range(pack), recipe, data)
     configs = [
         TrialConfig(recipe, k, 0.05, 0.9, 1.0, method, 0.05, 0.5, "pruned")
@@ -204,10 +206,10 @@ def mixed_step(
     slices, start = [], 0
     for _, group in itertools.groupby(configs, key=lambda config: config.method):
         own = list(group)
-        slices.append(Slice(start, start + len(own), make(own, data.device)))
+        slices.append(NetworkSlice(start, start + len(own), make(own, data.device)))
         start += len(own)
     density = torch.full((pack,), 0.05, dtype=torch.float64, device=device)
-    setting = Setting(tuple(range(pack)), 0, density, 100_000)
+    setting = TrainingContext(tuple(range(pack)), 0, density, 100_000)
     taking = optimizers.make(optimizer, torch.full((pack,), 0.9, device=device))
     stepper = Stepper(network, stack, taking, tuple(slices), setting)
     rate = torch.full((pack,), 0.05, device=device)

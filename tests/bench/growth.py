@@ -11,9 +11,9 @@ from work import ARM, Work
 
 from sweeper.config import Sweep
 from sweeper.config.registry import FORMULAS
-from sweeper.search import Search
-from sweeper.store import Outcome, Store
-from sweeper.types import Judged, LayerCount, MethodConfig, Term, TrialResult
+from sweeper.search import SweepStudies
+from sweeper.store import Store, TrialOutcome
+from sweeper.types import Evaluation, LayerCount, MethodConfig, PenaltyConfig, TrialResult
 from sweeper.worker.provenance import gather
 
 PACK = 16
@@ -50,7 +50,7 @@ def penalties(count: int) -> list[MethodConfig]:
     for name, formula in FORMULAS.items():
         hyper = tuple((key, known.default) for key, known in formula.hyper.items())
         ways = [way for way in ("prox", "shrink") if way in formula.ways and name != "none"]
-        found += [MethodConfig((Term(name, way, 1e-5, hyper),)) for way in ways[:1]]
+        found += [MethodConfig((PenaltyConfig(name, way, 1e-5, hyper),)) for way in ways[:1]]
     return found[:count]
 
 
@@ -108,7 +108,7 @@ class _Study:
         self._store = Store(url, lease_seconds=3600)
         self._store.upgrade()
         self._store.register(self._sweep)
-        self._search = Search(url, self._sweep)
+        self._search = SweepStudies(url, self._sweep)
         self._search.create()
         self._search.prepare()
         self._worker = self._store.join(self._sweep.name, device="cpu")
@@ -132,7 +132,7 @@ class _Study:
                 config = self._sweep.config(ARM, 0, slot.number, one.params)
                 result = _result(1000 + slot.number % 97)
                 outcomes.append(
-                    Outcome(slot, one.trial, one.params, config, result, self._provenance)
+                    TrialOutcome(slot, one.trial, one.params, config, result, self._provenance)
                 )
             self._store.record(self._worker, outcomes)
             for outcome in outcomes:
@@ -153,6 +153,6 @@ def _result(nonzero: int) -> TrialResult:
         LayerCount(name, shape, nonzero // 3, shape[0] * shape[1], 0, shape[0])
         for name, shape in shapes.items()
     )
-    judged = Judged(nonzero, nonzero, 0, nonzero, 1 - 1 / nonzero, 1 - 1 / nonzero, layers)
+    judged = Evaluation(nonzero, nonzero, 0, nonzero, 1 - 1 / nonzero, 1 - 1 / nonzero, layers)
     larger = replace(judged, nonzero=2 * nonzero, weights=2 * nonzero)
     return TrialResult("complete", 266_610, judged, larger, (), 1000, 1.0, PACK)

@@ -16,7 +16,7 @@ from task import Accuracy, Trial
 from torch import Tensor, nn
 from torch.nn import functional
 
-from sweeper.training.datasets import Data, Part
+from sweeper.training.datasets import Data, DataSplit
 from sweeper.types import TrialConfig
 
 
@@ -26,7 +26,7 @@ class Loop:
     def __init__(self, data: Data) -> None:
         torch.set_flush_denormal(True)
         self.train, self.validation, self.test = (
-            Part(part.images.flatten(1), part.labels)
+            DataSplit(part.images.flatten(1), part.labels)
             for part in (data.train, data.validation, data.test)
         )
         self.classes = data.classes
@@ -137,7 +137,7 @@ def magnitude_masks(weights: list[Tensor], density: float) -> list[Tensor]:
 
 
 @torch.inference_mode()
-def _share(model: nn.Module, part: Part) -> float:
+def _share(model: nn.Module, part: DataSplit) -> float:
     images, labels = torch.split(part.images, 2000), torch.split(part.labels, 2000)
     batches = zip(images, labels, strict=True)
     right = torch.stack([(model(images).argmax(1) == labels).sum() for images, labels in batches])

@@ -19,7 +19,7 @@ from sweeper.config import Sweep
 from sweeper.search.samplers import space_of
 from sweeper.store import Store, tables
 from sweeper.worker.provenance import gather
-from sweeper.worker.trial_storage import Clerk
+from sweeper.worker.trial_storage import TrialStorage
 
 ARMS, REPEATS, IN_FLIGHT = 16, 4, 4
 
@@ -144,7 +144,7 @@ def fill(url: str, task: Task) -> None:
         if task.each:
             with lifecycle.searching(store, sweep) as search:
                 worker = store.join(sweep.name, device="cpu")
-                clerk = Clerk(store, search, sweep, threading.Event())
+                clerk = TrialStorage(store, search, sweep, threading.Event())
                 pack = clerk.next(worker, 1, "cpu", lambda: None)
                 assert isinstance(pack, tuple)
                 results = fake_train([one.config for one in pack])

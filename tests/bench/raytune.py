@@ -11,7 +11,7 @@ from handwritten import Loop
 from task import Task, Trial
 
 from sweeper.training import datasets
-from sweeper.training.datasets import Data, Part
+from sweeper.training.datasets import Data, DataSplit
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -95,7 +95,7 @@ def train(config: dict[str, Any], configs: Any, arrays: Any, classes: int) -> di
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the arrays are read-only, and nobody writes
         fit, validation, test = (
-            Part(torch.from_numpy(images), torch.from_numpy(labels))
+            DataSplit(torch.from_numpy(images), torch.from_numpy(labels))
             for images, labels in arrays.values()
         )
     slot = config["slot"]

@@ -17,14 +17,14 @@ import torch
 
 from sweeper.config.registry import FORMULAS, METHODS
 from sweeper.training import optimizers
-from sweeper.training.datasets import Data, Part
+from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.determinism import numerics
-from sweeper.training.methods import Setting, make
-from sweeper.training.stacked_architecture import Network
-from sweeper.training.training_loop import Slice, Stepper
-from sweeper.types import MethodConfig, Recipe, Term, TrialConfig
+from sweeper.training.methods import TrainingContext, make
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.types import MethodConfig, PenaltyConfig, SharedConfig, TrialConfig
 
-RECIPE = Recipe(
+RECIPE = SharedConfig(
     model="lenet-300-100",
     model_options=(),
     dataset="mnist",
@@ -78,7 +78,7 @@ def every(names: Sequence[str], shuffled: bool) -> dict[tuple[str, str], MethodC
         hyper = tuple((key, known.default) for key, known in formula.hyper.items())
         for way in formula.ways:
             if name != "none" and (not names or name in names):
-                terms = (Term(name, way, 1e-4, hyper, shuffled),)
+                terms = (PenaltyConfig(name, way, 1e-4, hyper, shuffled),)
                 found[name, way] = MethodConfig(terms)
     for name, entry in METHODS.items():
         if not names or name in names:
@@ -87,21 +87,23 @@ def every(names: Sequence[str], shuffled: bool) -> dict[tuple[str, str], MethodC
     return found
 
 
-def stepper(method: MethodConfig, pack: int, network: Network, data: Data) -> Stepper:
+def stepper(method: MethodConfig, pack: int, network: StackedArchitecture, data: Data) -> Stepper:
     """Return a pack in training."""
     configs = [
         TrialConfig(RECIPE, k, 0.05, 0.9, 1.0, method, 0.05, 0.5, "pruned") for k in range(pack)
     ]
     device = data.device
     stack = network.init(range(pack), RECIPE, data)
-    setting = Setting(
+    setting = TrainingContext(
         seeds=tuple(range(pack)),
         order_seed=0,
         density=torch.full((pack,), 0.05, dtype=torch.float64, device=device),
         steps=1000,
     )
     optimizer = optimizers.make("sgd", torch.full((pack,), 0.9, device=device))
-    return Stepper(network, stack, optimizer, (Slice(0, pack, make(configs, device)),), setting)
+    return Stepper(
+        network, stack, optimizer, (NetworkSlice(0, pack, make(configs, device)),), setting
+    )
 
 
 def measure(
@@ -110,9 +112,9 @@ def measure(
     """Return each method's time of a step beside that of plain training."""
     images = torch.rand(RECIPE.batch_size, 1, 28, 28, device=device)
     labels = torch.randint(10, (RECIPE.batch_size,), device=device)
-    part = Part(images, labels)
+    part = DataSplit(images, labels)
     data = Data("random", 10, part, part, part, "")
-    network = Network.of(RECIPE, data)
+    network = StackedArchitecture.of(RECIPE, data)
     plain = stepper(MethodConfig(), pack, network, data)
     rate = torch.full((pack,), 0.05, device=device)
     found = []

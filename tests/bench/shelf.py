@@ -15,7 +15,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.store import Dump, Store
 from sweeper.worker.provenance import gather
-from sweeper.worker.trial_storage import Clerk
+from sweeper.worker.trial_storage import TrialStorage
 
 PACK = 16
 LEFT = 4000
@@ -117,15 +117,15 @@ class Writer:
 
 
 @contextmanager
-def _clerk(store: Store, sweep: Sweep) -> Iterator[tuple[Clerk, str]]:
-    with Clerk.open(store, sweep, threading.Event()) as clerk:
+def _clerk(store: Store, sweep: Sweep) -> Iterator[tuple[TrialStorage, str]]:
+    with TrialStorage.open(store, sweep, threading.Event()) as clerk:
         clerk.prepare()
         worker = store.join(sweep.name, device="cpu")
         yield clerk, worker
         store.leave(worker)
 
 
-def _work(clerk: Clerk, worker: str, limit: int) -> int:
+def _work(clerk: TrialStorage, worker: str, limit: int) -> int:
     pack = clerk.next(worker, limit, "cpu", lambda: None)
     if not isinstance(pack, tuple):
         return 0

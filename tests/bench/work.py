@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 import optuna
 
 from sweeper.config import Sweep
-from sweeper.search.samplers import Proposals
-from sweeper.training.datasets import Data, Part
+from sweeper.search.samplers import ParameterSource
+from sweeper.training.datasets import Data, DataSplit
 from sweeper.types import TrialConfig
 
 ARM = "l1"
@@ -58,7 +58,7 @@ class Work:
         """Return what the slots 0 ... trials - 1 of the sweep train."""
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sweep = self.sweep(trials)
-        proposals = Proposals(sweep)
+        proposals = ParameterSource(sweep)
         return [
             sweep.config(ARM, 0, slot, proposals.params(ARM, 0, slot, list))
             for slot in range(trials)
@@ -80,8 +80,8 @@ class Work:
 def part_of(data: Data, train: int, judged: int) -> Data:
     """Return the first images of each part, for measurements that need no accuracy."""
 
-    def first(part: Part, count: int) -> Part:
-        return Part(part.images[:count], part.labels[:count])
+    def first(part: DataSplit, count: int) -> DataSplit:
+        return DataSplit(part.images[:count], part.labels[:count])
 
     return replace(
         data,

@@ -18,11 +18,11 @@ from sweeper.config.registry.choices import (
 )
 from sweeper.config.registry.entries import (
     EXACT_ZEROS,
-    Dataset,
+    DatasetEntry,
     Formula,
-    Hyper,
+    Hyperparameter,
     MethodEntry,
-    Model,
+    ModelEntry,
 )
 from sweeper.config.registry.import_folder import FOLDER
 from sweeper.config.registry.method_entries import METHODS
@@ -46,12 +46,12 @@ __all__ = [
     "SCHEDULES",
     "SLOT_SAMPLERS",
     "WAYS",
-    "Dataset",
+    "DatasetEntry",
     "Family",
     "Formula",
-    "Hyper",
+    "Hyperparameter",
     "MethodEntry",
-    "Model",
+    "ModelEntry",
     "Way",
     "count_parameters",
     "family_of",

@@ -11,13 +11,13 @@ import os
 import zlib
 from pathlib import Path
 
-from sweeper.config.registry import Dataset
+from sweeper.config.registry import DatasetEntry
 
 _UNSIGNED_BYTES = 8
 _GZIP = b"\x1f\x8b"
 
 
-def shapes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
+def shapes(dataset: DatasetEntry) -> dict[str, tuple[int, ...]]:
     """Return the shape of what each file of a dataset holds; none for one of another format."""
     if not dataset.torchvision:
         return {}
@@ -31,17 +31,17 @@ def shapes(dataset: Dataset) -> dict[str, tuple[int, ...]]:
     }
 
 
-def raw_folder(folder: Path, dataset: Dataset) -> Path:
+def raw_folder(folder: Path, dataset: DatasetEntry) -> Path:
     """Return where the files of a dataset lie in the folder of datasets."""
     return folder / dataset.torchvision / "raw"
 
 
-def are_there(raw: Path, dataset: Dataset) -> bool:
+def are_there(raw: Path, dataset: DatasetEntry) -> bool:
     """Tell whether all files of a dataset are there."""
     return all(_is_there(raw / file) for file in shapes(dataset))
 
 
-def unreadable(raw: Path, dataset: Dataset) -> str:
+def unreadable(raw: Path, dataset: DatasetEntry) -> str:
     """Return which file this account may not read, and why; '' if it may read all that are there.
 
     Nothing is wrong with such a file, which may be somebody else's.
@@ -59,7 +59,7 @@ def unreadable(raw: Path, dataset: Dataset) -> str:
     return ""
 
 
-def damage(raw: Path, dataset: Dataset) -> dict[str, str]:
+def damage(raw: Path, dataset: DatasetEntry) -> dict[str, str]:
     """Return what is wrong with files that are there: file -> in a few words."""
     found = {}
     for file, shape in shapes(dataset).items():
@@ -82,7 +82,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def _damage(path: Path, shape: tuple[int, ...], dataset: Dataset) -> str:
+def _damage(path: Path, shape: tuple[int, ...], dataset: DatasetEntry) -> str:
     content = path.read_bytes()
     head = _head(shape)
     size = len(head) + math.prod(shape)
@@ -119,7 +119,7 @@ def _begins_otherwise(content: bytes, shape: tuple[int, ...]) -> str:
     return f"holds {_times(sizes)}, expected {_times(shape)}"
 
 
-def _against_download(path: Path, content: bytes, dataset: Dataset) -> str:
+def _against_download(path: Path, content: bytes, dataset: DatasetEntry) -> str:
     """Compare a file with what it was unpacked from, if that is there and as it was published."""
     packed = path.with_name(f"{path.name}.gz")
     known = dataset.downloads.get(packed.name)

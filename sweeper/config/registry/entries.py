@@ -11,7 +11,7 @@ EXACT_ZEROS = frozenset({"prox", "shrink"})
 
 
 @dataclass(frozen=True, slots=True)
-class Hyper:
+class Hyperparameter:
     """A hyperparameter: a float in [low, high], or one of `choices` if given.
 
     Floats may differ within a pack; choices are static and split it.
@@ -58,7 +58,7 @@ class Formula:
     """`module:function`, (weight, *, step, strength, **hyper) -> weight."""
     prox_in_place: str | None = None
     """`module:function`, as `prox`, but over a whole stack in place, in a pass or two."""
-    hyper: Mapping[str, Hyper] = field(default_factory=dict)
+    hyper: Mapping[str, Hyperparameter] = field(default_factory=dict)
     sees: str = ""
     """Which arrangement of the weights it sees, such as `rows and columns`; empty: none."""
     scale_invariant: bool = False
@@ -86,7 +86,7 @@ class MethodEntry:
     reference: str
     factory: str
     """`module:class` of a `sweeper.training.methods.Method`."""
-    hyper: Mapping[str, Hyper] = field(default_factory=dict)
+    hyper: Mapping[str, Hyperparameter] = field(default_factory=dict)
     has_strength: bool = False
     """Whether it has a strength of its own; then it stands without penalties."""
     takes_density: bool = True
@@ -96,7 +96,7 @@ class MethodEntry:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ModelEntry:
     """A network by name. Options and sizes are known here so that `check` needs no torch."""
 
     summary: str
@@ -113,7 +113,7 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True)
-class Dataset:
+class DatasetEntry:
     """A dataset by name, with the sizes that it is split into."""
 
     summary: str

@@ -6,7 +6,7 @@ H(q) = -sum q log q.
 
 from collections.abc import Mapping
 
-from sweeper.config.registry.entries import Formula, Hyper
+from sweeper.config.registry.entries import Formula, Hyperparameter
 from sweeper.types import Way
 
 _AFFINE = "sweeper.regularizers.affine"
@@ -18,7 +18,7 @@ _FAMILY = (
     "in the family that the abstract of arXiv 2301.07285 describes; the formula of that paper is "
     "not at hand"
 )
-_SCALED = Hyper(
+_SCALED = Hyperparameter(
     default=True,
     choices=(True, False),
     summary="whether the entropy is multiplied by S = sum |w|, held constant in the gradient",
@@ -47,7 +47,7 @@ ENTROPIES: Mapping[str, Formula] = {
         slope=f"{_LOGARITHMIC}:renyi_entropy",
         default_way="shrink",
         hyper={
-            "order": Hyper(
+            "order": Hyperparameter(
                 default=2.0,
                 low=0.0,
                 high=20.0,
@@ -82,7 +82,7 @@ ENTROPIES: Mapping[str, Formula] = {
         slope=f"{_LOGARITHMIC}:conditional_entropy",
         default_way="shrink",
         hyper={
-            "given": Hyper(
+            "given": Hyperparameter(
                 default="rows",
                 choices=("rows", "columns"),
                 summary="what is known: rows subtracts H(r), columns subtracts H(c)",
@@ -114,7 +114,7 @@ ENTROPIES: Mapping[str, Formula] = {
         shrinkage=f"{_WINDOWS}:local_entropy_shrinkage",
         default_way="shrink",
         hyper={
-            "window": Hyper(
+            "window": Hyperparameter(
                 default=3, choices=(2, 3, 5, 7), summary="rows and columns of a window"
             ),
             "scaled": _SCALED,
@@ -131,7 +131,7 @@ ENTROPIES: Mapping[str, Formula] = {
         shrinkage=f"{_ARRANGEMENT}:l1_marginal_entropy_shrinkage",
         slope=f"{_AFFINE}:l1_marginal_entropy",
         default_way="shrink",
-        hyper={"mix": Hyper(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
+        hyper={"mix": Hyperparameter(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
         sees="rows and columns",
         why_not=_WHY_NOT,
     ),
@@ -143,7 +143,7 @@ ENTROPIES: Mapping[str, Formula] = {
         shrinkage=f"{_ENTROPIES}:l1_joint_entropy_shrinkage",
         slope=f"{_LOGARITHMIC}:l1_joint_entropy",
         default_way="shrink",
-        hyper={"mix": Hyper(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
+        hyper={"mix": Hyperparameter(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
         why_not=_WHY_NOT,
     ),
 }

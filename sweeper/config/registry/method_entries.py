@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 
-from sweeper.config.registry.entries import Hyper, MethodEntry
+from sweeper.config.registry.entries import Hyperparameter, MethodEntry
 
 _PRUNING = "sweeper.training.pruning_schedules"
-_AT = Hyper(
+_AT = Hyperparameter(
     default=0.5, low=0.0, high=1.0, summary="share of the training after which weights are cut"
 )
-_BEGIN = Hyper(default=0.2, low=0.0, high=1.0, summary="share of the training before the first cut")
-_END = Hyper(default=0.8, low=0.0, high=1.0, summary="share of the training before the last cut")
+_BEGIN = Hyperparameter(
+    default=0.2, low=0.0, high=1.0, summary="share of the training before the first cut"
+)
+_END = Hyperparameter(
+    default=0.8, low=0.0, high=1.0, summary="share of the training before the last cut"
+)
 
 METHODS: Mapping[str, MethodEntry] = {
     "small_dense": MethodEntry(
@@ -46,7 +50,7 @@ METHODS: Mapping[str, MethodEntry] = {
         hyper={
             "begin": _BEGIN,
             "end": _END,
-            "rounds": Hyper(default=5, choices=(2, 3, 5, 8, 12), summary="number of cuts"),
+            "rounds": Hyperparameter(default=5, choices=(2, 3, 5, 8, 12), summary="number of cuts"),
         },
     ),
     "gradual_magnitude": MethodEntry(
@@ -66,15 +70,15 @@ METHODS: Mapping[str, MethodEntry] = {
         reference="Louizos et al. 2018, Learning sparse neural networks through L0 regularization",
         factory="sweeper.training.hard_concrete:HardConcrete",
         hyper={
-            "per": Hyper(
+            "per": Hyperparameter(
                 default="weight",
                 choices=("weight", "input"),
                 summary="a gate for each weight, or one for all weights of an input unit",
             ),
-            "open": Hyper(
+            "open": Hyperparameter(
                 default=0.9, low=0.01, high=0.999, summary="sigmoid(log alpha) at the start"
             ),
-            "gate_rate": Hyper(
+            "gate_rate": Hyperparameter(
                 default=0.05,
                 low=0.0,
                 high=1.0,

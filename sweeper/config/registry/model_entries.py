@@ -4,19 +4,19 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from sweeper.config.registry.entries import Dataset, Model
+from sweeper.config.registry.entries import DatasetEntry, ModelEntry
 
-MODELS: Mapping[str, Model] = {
-    "lenet-300-100": Model(
+MODELS: Mapping[str, ModelEntry] = {
+    "lenet-300-100": ModelEntry(
         summary="fully connected, hidden layers of 300 and 100",
         factory="sweeper.training.models:lenet_300_100",
         widths=(300, 100),
     ),
-    "mlp": Model(
+    "mlp": ModelEntry(
         summary="fully connected with ReLU; option widths, such as mlp(64, 32)",
         factory="sweeper.training.models:mlp",
     ),
-    "lenet-5": Model(
+    "lenet-5": ModelEntry(
         summary="the Caffe LeNet-5: two convolutions of 20 and 50 kernels, a hidden layer of 500",
         factory="sweeper.training.models:lenet_5",
         parameters=431_080,
@@ -25,8 +25,8 @@ MODELS: Mapping[str, Model] = {
     ),
 }
 
-DATASETS: Mapping[str, Dataset] = {
-    "digits": Dataset(
+DATASETS: Mapping[str, DatasetEntry] = {
+    "digits": DatasetEntry(
         summary="8x8 digits, bundled with scikit-learn",
         loader="sweeper.training.datasets:read_digits",
         bundled=True,
@@ -36,7 +36,7 @@ DATASETS: Mapping[str, Dataset] = {
         validation=300,
         test=360,
     ),
-    "mnist": Dataset(
+    "mnist": DatasetEntry(
         summary="28x28 handwritten digits (LeCun et al. 1998), through torchvision",
         loader="sweeper.training.datasets:read_mnist",
         shape=(1, 28, 28),
@@ -61,7 +61,7 @@ DATASETS: Mapping[str, Dataset] = {
             ),
         },
     ),
-    "fashion-mnist": Dataset(
+    "fashion-mnist": DatasetEntry(
         summary="28x28 pictures of clothes (Xiao et al. 2017), through torchvision",
         loader="sweeper.training.datasets:read_fashion_mnist",
         shape=(1, 28, 28),
@@ -80,13 +80,13 @@ DATASETS: Mapping[str, Dataset] = {
 }
 
 
-def layer_sizes(widths: tuple[int, ...], dataset: Dataset) -> tuple[tuple[int, int], ...]:
+def layer_sizes(widths: tuple[int, ...], dataset: DatasetEntry) -> tuple[tuple[int, int], ...]:
     """Return (inputs, outputs) of each layer of a fully connected network."""
     sizes = (math.prod(dataset.shape), *widths, dataset.classes)
     return tuple(itertools.pairwise(sizes))
 
 
-def count_parameters(widths: tuple[int, ...], dataset: Dataset) -> int:
+def count_parameters(widths: tuple[int, ...], dataset: DatasetEntry) -> int:
     """Return all parameters of a fully connected network, biases included.
 
     >>> count_parameters((300, 100), DATASETS["mnist"])

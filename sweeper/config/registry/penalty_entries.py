@@ -5,7 +5,7 @@ In the formulas sums run over the weights w of one matrix [out, in], t = learnin
 
 from collections.abc import Mapping
 
-from sweeper.config.registry.entries import Formula, Hyper
+from sweeper.config.registry.entries import Formula, Hyperparameter
 from sweeper.types import Way
 
 _AFFINE = "sweeper.regularizers.affine"
@@ -22,10 +22,10 @@ _VANISHING = "its slope vanishes with the weight, so that a step never reaches 0
 _INFINITE = "its gradient is infinite at a weight of 0; use prox, shrink or smoothed_lp"
 _RATIO: Mapping[Way, str] = {"prox": "its proximal operator has no closed form; use shrink"}
 
-_EPS = Hyper(
+_EPS = Hyperparameter(
     default=1e-2, low=1e-6, high=1.0, summary="the size of weights below which it is smoothed"
 )
-_BY = Hyper(
+_BY = Hyperparameter(
     default="input",
     choices=("input", "neuron"),
     summary="a group is all weights that leave an input, or all that enter a neuron",
@@ -75,7 +75,9 @@ PENALTIES: Mapping[str, Formula] = {
         prox=f"{_NORMS}:elastic_net_prox",
         prox_in_place=f"{_THRESHOLDS}:elastic_net",
         default_way="prox",
-        hyper={"ridge": Hyper(default=1.0, low=0.0, high=1e4, summary="factor of L2; 0 is L1")},
+        hyper={
+            "ridge": Hyperparameter(default=1.0, low=0.0, high=1e4, summary="factor of L2; 0 is L1")
+        },
     ),
     "l_half": Formula(
         summary="L_p with p = 1/2",
@@ -98,7 +100,9 @@ PENALTIES: Mapping[str, Formula] = {
         shrinkage=f"{_POWERS}:smoothed_lp_shrinkage",
         default_way="loss",
         hyper={
-            "p": Hyper(default=0.5, low=0.0, high=2.0, above=True, summary="2 is L2, 1 near L1"),
+            "p": Hyperparameter(
+                default=0.5, low=0.0, high=2.0, above=True, summary="2 is L2, 1 near L1"
+            ),
             "eps": _EPS,
         },
         gives_zeros=False,
@@ -129,7 +133,9 @@ PENALTIES: Mapping[str, Formula] = {
         prox_in_place=f"{_THRESHOLDS}:transformed_l1",
         default_way="prox",
         hyper={
-            "a": Hyper(default=1.0, low=1e-3, high=1e3, summary="where it has half of its slope")
+            "a": Hyperparameter(
+                default=1.0, low=1e-3, high=1e3, summary="where it has half of its slope"
+            )
         },
     ),
     "mcp": Formula(
@@ -144,7 +150,7 @@ PENALTIES: Mapping[str, Formula] = {
         prox_in_place=f"{_THRESHOLDS}:mcp",
         default_way="prox",
         hyper={
-            "gamma": Hyper(
+            "gamma": Hyperparameter(
                 default=3.0,
                 low=0.0,
                 high=1e4,
@@ -168,7 +174,7 @@ PENALTIES: Mapping[str, Formula] = {
         prox_in_place=f"{_THRESHOLDS}:scad",
         default_way="prox",
         hyper={
-            "a": Hyper(
+            "a": Hyperparameter(
                 default=3.7,
                 low=2.0,
                 high=1e4,
@@ -230,7 +236,9 @@ PENALTIES: Mapping[str, Formula] = {
         default_way="prox",
         hyper={
             "by": _BY,
-            "l1_ratio": Hyper(default=0.5, low=0.0, high=1.0, summary="1 is L1, 0 group lasso"),
+            "l1_ratio": Hyperparameter(
+                default=0.5, low=0.0, high=1.0, summary="1 is L1, 0 group lasso"
+            ),
         },
         sees="inputs or neurons",
     ),

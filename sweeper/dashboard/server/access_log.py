@@ -15,7 +15,7 @@ LONGEST = 2000
 """Characters of one text in a line."""
 
 
-class Log:
+class AccessLog:
     """Writes lines to a stream, each in one piece; to none, nothing. Never raises."""
 
     def __init__(self, stream: TextIO | None = None, *, secret: bytes | None = None) -> None:

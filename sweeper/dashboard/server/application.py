@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import RDBStorage
 
 from sweeper.dashboard.server.downloads import Downloads
-from sweeper.dashboard.sweeps import Source, pages, within
+from sweeper.dashboard.sweeps import PageSources, pages, within
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
 from sweeper.search.optuna_retry import retry
@@ -51,7 +51,7 @@ class Application:
         self.optunas.install(Downloads())
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.
         self._store = store.another(replace(store.patience, seconds=PATIENCE))
-        self.ours = pages(Source(self._store, self._storage, artifacts))
+        self.ours = pages(PageSources(self._store, self._storage, artifacts))
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""

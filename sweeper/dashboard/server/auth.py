@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, quote, urlsplit
 
 from sweeper.dashboard.server import login_page, security_headers
-from sweeper.dashboard.server.health import Health
-from sweeper.dashboard.server.login_attempts import Guesses, client
-from sweeper.dashboard.server.login_page import Answer
+from sweeper.dashboard.server.health import HealthCheck
+from sweeper.dashboard.server.login_attempts import LoginAttempts, client
+from sweeper.dashboard.server.login_page import Response
 from sweeper.dashboard.server.telemetry import WHO
-from sweeper.dashboard.server.tokens import SESSION_SECONDS, Token
+from sweeper.dashboard.server.tokens import SESSION_SECONDS, AccessToken
 from sweeper.dashboard.sweeps import within
 from sweeper.store.loopback import is_loopback
 
@@ -46,9 +46,9 @@ def guarded(
     how many stand before the server and say whom they were asked by.
     """
     door = _Door(token, proxies) if token is not None else None
-    healthy = Health(check)
+    healthy = HealthCheck(check)
 
-    def decide(environ: "WSGIEnvironment") -> Answer | None:
+    def decide(environ: "WSGIEnvironment") -> Response | None:
         """Return the answer, or None: the dashboard itself shall answer."""
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         environ[WHO] = "refused"
@@ -96,9 +96,9 @@ class _Door:
     """
 
     def __init__(self, token: bytes, proxies: int) -> None:
-        self._token, self._guesses, self._proxies = Token(token), Guesses(), proxies
+        self._token, self._guesses, self._proxies = AccessToken(token), LoginAttempts(), proxies
 
-    def answer(self, environ: "WSGIEnvironment", method: str, path: str) -> Answer | None:
+    def answer(self, environ: "WSGIEnvironment", method: str, path: str) -> Response | None:
         """Return what whoever may not go on is told, and the answers of /login and /logout."""
         token = self._token
         if (method, path) == ("POST", "/login"):
@@ -123,7 +123,7 @@ class _Door:
         reason = "a token is needed" if bearer is None else "this is not the token"
         return login_page.refused(HTTPStatus.UNAUTHORIZED, reason, _CHALLENGE)
 
-    def _login(self, environ: "WSGIEnvironment") -> Answer:
+    def _login(self, environ: "WSGIEnvironment") -> Response:
         body = _read(environ, at_most=LARGEST_LOGIN)
         if body is None:
             return login_page.refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too long for a login")
@@ -148,7 +148,7 @@ class _Door:
         return ("Retry-After", str(seconds)) if seconds else None
 
 
-def _change_refused(path: str, *, read_only: bool) -> Answer | None:
+def _change_refused(path: str, *, read_only: bool) -> Response | None:
     if read_only:
         reason = "the dashboard is read-only; its owner may start it with --allow-edit"
         return login_page.refused(HTTPStatus.FORBIDDEN, reason)

@@ -41,7 +41,7 @@ class _Entry:
     answer: "Future[_Whole]" = field(default_factory=Future)
 
 
-class Polls:
+class CoalescingMiddleware:
     """A WSGI application that asks another once for what is asked for at the same time.
 
     What was begun before a change through this server was over is given to nobody after it.

@@ -80,7 +80,9 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
     parser_class = _Request
     error_task_class = _Refusal
 
-    def __init__(self, server: "Server", sock: socket.socket, addr: Any, *rest: Any, **named: Any):
+    def __init__(
+        self, server: "HTTPServer", sock: socket.socket, addr: Any, *rest: Any, **named: Any
+    ):
         self._restart()
         super().__init__(server, sock, addr, *rest, **named)
 
@@ -127,7 +129,7 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
         return time.monotonic() - self.began > SECONDS + self._bytes / BYTES_A_SECOND
 
 
-class Server(BaseWSGIServer):  # type: ignore[misc]
+class HTTPServer(BaseWSGIServer):  # type: ignore[misc]
     """A WSGI server on a socket that listens already; `connections` and `dispatcher` may be shared.
 
     Is a context manager, too, which ends all connections.

@@ -3,26 +3,26 @@
 from collections.abc import Callable
 from http import HTTPStatus
 
-from sweeper.dashboard.server.login_page import Answer
-from sweeper.dashboard.server.single_flight import Shared
+from sweeper.dashboard.server.login_page import Response
+from sweeper.dashboard.server.single_flight import SingleFlight
 from sweeper.errors import SchemaError, StorageError
 
 PATIENCE = 3.0
 """Seconds of waiting for a database: one that is paused says nothing, for as long as it is."""
 
 
-class Health:
+class HealthCheck:
     """Whether the database answers, with the right schema. `check` raises StorageError if not."""
 
     def __init__(self, check: Callable[[], None]) -> None:
-        self._check = Shared(check)  # once at a time, for anybody may ask
+        self._check = SingleFlight(check)  # once at a time, for anybody may ask
 
-    def answer(self) -> Answer:
+    def answer(self) -> Response:
         """Return 200 and `ok`, or 503 and what is amiss."""
         try:
             self._check.get(PATIENCE)
         except SchemaError:
-            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "schema")
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, "schema")
         except (StorageError, TimeoutError):
-            return Answer(HTTPStatus.SERVICE_UNAVAILABLE, "unreachable")
-        return Answer(HTTPStatus.OK, "ok")
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, "unreachable")
+        return Response(HTTPStatus.OK, "ok")

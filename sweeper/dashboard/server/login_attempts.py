@@ -60,7 +60,7 @@ def _network(text: str) -> str | None:
     return f"{ipaddress.IPv6Address(int(address) >> 64 << 64)}/64"
 
 
-class Guesses:
+class LoginAttempts:
     """How many wrong tokens each address has left; of those that were heard of last."""
 
     def __init__(self) -> None:

@@ -59,7 +59,7 @@ _LOGOUT = """<p>You are logged in. To the <a href="/sweeps/">sweeps</a> or the
 
 
 @dataclass(frozen=True)
-class Answer:
+class Response:
     """A whole response."""
 
     status: HTTPStatus
@@ -78,25 +78,25 @@ class Answer:
         return [] if head else [body]
 
 
-def refused(status: HTTPStatus, reason: str, *headers: tuple[str, str]) -> Answer:
+def refused(status: HTTPStatus, reason: str, *headers: tuple[str, str]) -> Response:
     """Answer in JSON, as Optuna's dashboard does; its pages show the reason."""
-    return Answer(status, json.dumps({"reason": reason}), "application/json", headers)
+    return Response(status, json.dumps({"reason": reason}), "application/json", headers)
 
 
 def login(
     status: HTTPStatus, following: str, problem: str = "", *headers: tuple[str, str]
-) -> Answer:
+) -> Response:
     """Ask for the token, then go on to `following`."""
     alarm = f'<p role="alert">{escape(problem)}</p>\n' if problem else ""
     form = _LOGIN % (alarm, escape(following))
-    return Answer(status, _HEAD + form + _END, "text/html", headers)
+    return Response(status, _HEAD + form + _END, "text/html", headers)
 
 
-def logged_in() -> Answer:
+def logged_in() -> Response:
     """Offer to log out."""
-    return Answer(HTTPStatus.OK, _HEAD + _LOGOUT + _END, "text/html")
+    return Response(HTTPStatus.OK, _HEAD + _LOGOUT + _END, "text/html")
 
 
-def moved(to: str, *headers: tuple[str, str]) -> Answer:
+def moved(to: str, *headers: tuple[str, str]) -> Response:
     """Send a browser elsewhere, by GET."""
-    return Answer(HTTPStatus.SEE_OTHER, headers=(("Location", to), *headers))
+    return Response(HTTPStatus.SEE_OTHER, headers=(("Location", to), *headers))

@@ -7,9 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, make_wsgi_a
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sweeper.dashboard.server.single_flight import Shared
+from sweeper.dashboard.server.single_flight import SingleFlight
 from sweeper.errors import StorageError
-from sweeper.store import Census
+from sweeper.store import StorageCounts
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -43,7 +43,9 @@ class Metrics:
             registry=self._registry,
         )
 
-    def beside(self, app: "WSGIApplication", look: Callable[[], Census]) -> "WSGIApplication":
+    def beside(
+        self, app: "WSGIApplication", look: Callable[[], StorageCounts]
+    ) -> "WSGIApplication":
         """Return an application that answers /metrics, and leaves the rest to `app`.
 
         `look` reads the database, and raises StorageError if it is away or of another schema.
@@ -65,8 +67,8 @@ class Metrics:
 class _Sweeps(Collector):
     """What the database holds, read at each scrape; those of the same moment share a look."""
 
-    def __init__(self, look: Callable[[], Census]) -> None:
-        self._look = Shared(look)
+    def __init__(self, look: Callable[[], StorageCounts]) -> None:
+        self._look = SingleFlight(look)
 
     def describe(self) -> Iterable[Metric]:
         """Name the families without a look at the database."""
@@ -83,7 +85,7 @@ class _Sweeps(Collector):
         yield from _filled(found)
 
 
-def _up(found: Census | None) -> Iterator[Metric]:
+def _up(found: StorageCounts | None) -> Iterator[Metric]:
     up = "Whether the database answers and its tables are of this program's schema."
     yield GaugeMetricFamily("sweeper_up", up, value=0.0 if found is None else 1.0)
 
@@ -123,7 +125,7 @@ def _families() -> list[Family]:
     ]
 
 
-def _filled(found: Census) -> list[Family]:
+def _filled(found: StorageCounts) -> list[Family]:
     families = _families()
     latency, trials, budget, left, lost, workers, per_hour = families
     latency.add_metric([], found.latency_seconds)

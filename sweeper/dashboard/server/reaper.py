@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 
-from sweeper.dashboard.server.telemetry import Watch
+from sweeper.dashboard.server.telemetry import Telemetry
 from sweeper.errors import StorageError, UnknownSweepError
 from sweeper.store import Store
 
@@ -16,7 +16,7 @@ BRIEF = 2.0
 
 
 @contextmanager
-def reaping(store: Store, watch: Watch, every: float = EVERY) -> Iterator[None]:
+def reaping(store: Store, watch: Telemetry, every: float = EVERY) -> Iterator[None]:
     """Reap all sweeps of a storage now and then in a `with` block, in a thread of its own."""
     over = threading.Event()
     thread = threading.Thread(target=_reap, args=(store, watch, every, over), daemon=True)
@@ -28,7 +28,7 @@ def reaping(store: Store, watch: Watch, every: float = EVERY) -> Iterator[None]:
         thread.join(timeout=1.0)
 
 
-def _reap(store: Store, watch: Watch, every: float, over: threading.Event) -> None:
+def _reap(store: Store, watch: Telemetry, every: float, over: threading.Event) -> None:
     own = store.another(replace(store.patience, seconds=BRIEF))
     names = watch.asking(own.names)
     try:

@@ -8,18 +8,18 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from sweeper.dashboard.server.access_log import Log
+from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.application import Application
 from sweeper.dashboard.server.auth import guarded
-from sweeper.dashboard.server.coalescing import Polls
-from sweeper.dashboard.server.connections import LARGEST_BODY, LARGEST_UPLOAD, Server
+from sweeper.dashboard.server.coalescing import CoalescingMiddleware
+from sweeper.dashboard.server.connections import LARGEST_BODY, LARGEST_UPLOAD, HTTPServer
 from sweeper.dashboard.server.login_attempts import PROXIES_VARIABLE
 from sweeper.dashboard.server.metrics import Metrics
 from sweeper.dashboard.server.reaper import reaping
-from sweeper.dashboard.server.telemetry import Watch
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, Token
+from sweeper.dashboard.server.telemetry import Telemetry
+from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, AccessToken
 from sweeper.errors import InputError
-from sweeper.store import Census, Store
+from sweeper.store import StorageCounts, Store
 from sweeper.store.loopback import bare, is_loopback
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ LOOK = 1.0
 def site(
     store: Store,
     token: bytes | None,
-    log: Log,
+    log: AccessLog,
     *,
     allow_edit: bool = False,
     artifacts: str | None = None,
@@ -51,11 +51,11 @@ def site(
             f"token: set {VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
         )
     metrics = Metrics()
-    watch = Watch(metrics, log)
+    watch = Telemetry(metrics, log)
     store = store.another(store.patience.telling(watch.retried))
     looking = store.another(replace(store.patience, seconds=LOOK))
 
-    def look() -> Census:
+    def look() -> StorageCounts:
         looking.check()
         return looking.census()
 
@@ -65,7 +65,7 @@ def site(
         reaping(store, watch),
         closing(Application(store, artifacts)) as both,
     ):
-        page = metrics.beside(Polls(both), watch.asking(look))
+        page = metrics.beside(CoalescingMiddleware(both), watch.asking(look))
         check = watch.asking(looking.check)
         yield watch.requests(
             guarded(page, token, read_only=not allow_edit, check=check, proxies=proxies)
@@ -95,7 +95,7 @@ def serve(
             f"host {host}: others can reach the dashboard there, so it needs a token: set "
             f"{VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
         )
-    log = Log(sys.stderr if access_log else None, secret=token)
+    log = AccessLog(sys.stderr if access_log else None, secret=token)
     with (
         _server(host, port) as server,
         site(store, token, log, allow_edit=allow_edit, artifacts=artifacts, proxies=proxies) as app,
@@ -113,12 +113,12 @@ def _is_known(token: bytes | None, headers: Mapping[str, str]) -> bool:
     """Return whether a request shows the token or a session, before its body has come."""
     if token is None:
         return True
-    door = Token(token)
+    door = AccessToken(token)
     given = headers.get("AUTHORIZATION", "")
     return bool(door.opened_by_header(given)) or door.opened_by(headers.get("COOKIE", ""))
 
 
-def _server(host: str, port: int) -> Server:
+def _server(host: str, port: int) -> HTTPServer:
     both = host == "::" and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -128,4 +128,4 @@ def _server(host: str, port: int) -> Server:
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise InputError(f"{host}:{port}: cannot listen there: {reason}") from error
-    return Server(listening)
+    return HTTPServer(listening)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Shared(Generic[T]):
+class SingleFlight(Generic[T]):
     """Whoever asks while the work is under way gets its result, or its error."""
 
     def __init__(self, work: Callable[[], T]) -> None:

@@ -1,6 +1,6 @@
 """What the server's parts tell about themselves, into the metrics and the log; nothing comes back.
 
-The parts know one `Watch`: requests, retries, reaped slots, a database that is away or back.
+The parts know one `Telemetry`: requests, retries, reaped slots, a database that is away or back.
 """
 
 import threading
@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sweeper.dashboard.server.access_log import Log
+from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.metrics import Metrics, route
 from sweeper.errors import SchemaError, StorageError
 
@@ -24,10 +24,10 @@ token, session: by the one or the other; open: whoever it is, it needs none; ref
 """
 
 
-class Watch:
+class Telemetry:
     """Is told what happens. Cheap, may be called by any thread, and never raises."""
 
-    def __init__(self, metrics: Metrics, log: Log) -> None:
+    def __init__(self, metrics: Metrics, log: AccessLog) -> None:
         self._metrics, self._log = metrics, log
         self._guard = threading.Lock()
         self._away = False
@@ -84,7 +84,7 @@ class Watch:
 class _Answer:
     """The body of an answer on its way; it is noted when the server closes it."""
 
-    def __init__(self, metrics: Metrics, log: Log, environ: "WSGIEnvironment") -> None:
+    def __init__(self, metrics: Metrics, log: AccessLog, environ: "WSGIEnvironment") -> None:
         self._metrics, self._log, self._environ = metrics, log, environ
         self._method, self._path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         self._began = time.perf_counter()

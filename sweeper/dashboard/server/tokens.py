@@ -46,7 +46,7 @@ def _checked(source: str, text: bytes) -> bytes:
     return token
 
 
-class Token:
+class AccessToken:
     """A token, and the sessions that it signs.
 
     Sessions are kept nowhere: a cookie is its expiry, a number of its own, and an HMAC of both,

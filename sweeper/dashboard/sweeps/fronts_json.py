@@ -16,13 +16,13 @@ from sweeper.analysis import (
     selection,
     strength_range,
 )
-from sweeper.analysis.conclusion import Confirmation
-from sweeper.analysis.confirmation import Confirmed
+from sweeper.analysis.conclusion import ConfirmationResult
+from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.config import Sweep
 from sweeper.config.registry import FAMILIES
 from sweeper.plots import Dot, Series, View
 from sweeper.plots.views import percent
-from sweeper.types import Fact, Judged, Track
+from sweeper.types import Evaluation, Track, TrialRecord
 
 Size = Literal["nonzero", "effective"]
 """What is counted: all parameters that are not 0, or those of them that reach the output."""
@@ -33,7 +33,7 @@ _SIZES: Mapping[Size, str] = {"nonzero": "nonzero parameters", "effective": "eff
 
 
 def fronts_payload(
-    sweep: Sweep, facts: Sequence[Fact], track: Track, size: Size, studies: Trials
+    sweep: Sweep, facts: Sequence[TrialRecord], track: Track, size: Size, studies: Trials
 ) -> dict[str, Any]:
     """Return the fronts of all arms as they are drawn, and their networks with configurations."""
     counted = facts if size == "nonzero" else [_by_effective(fact) for fact in facts]
@@ -75,7 +75,7 @@ def fronts_payload(
     }
 
 
-def confirmed_payload(again: Confirmation, studies: Trials) -> dict[str, Any]:
+def confirmed_payload(again: ConfirmationResult, studies: Trials) -> dict[str, Any]:
     """Return confirmed networks as they are drawn, sizes at accuracies, and what they answer."""
     sweep, found = again.sweep, again.found
     view = plots.confirmed_view(found, sweep)
@@ -113,7 +113,7 @@ def confirmed_payload(again: Confirmation, studies: Trials) -> dict[str, Any]:
     }
 
 
-def _by_effective(fact: Fact) -> Fact:
+def _by_effective(fact: TrialRecord) -> TrialRecord:
     """Return a fact whose networks are as large as their effective parameters."""
     result = fact.result
     return replace(
@@ -124,7 +124,7 @@ def _by_effective(fact: Fact) -> Fact:
     )
 
 
-def _effective(network: Judged | None) -> Judged | None:
+def _effective(network: Evaluation | None) -> Evaluation | None:
     return None if network is None else replace(network, nonzero=network.effective)
 
 
@@ -161,7 +161,7 @@ def _look(view: View, series: Series) -> dict[str, Any]:
     }
 
 
-def _point(fact: Fact, track: Track, dot: Dot, studies: Trials) -> dict[str, Any]:
+def _point(fact: TrialRecord, track: Track, dot: Dot, studies: Trials) -> dict[str, Any]:
     network = fact.result.judged(track)
     if network is None:
         raise AssertionError("a network on a front was judged")
@@ -180,7 +180,7 @@ def _point(fact: Fact, track: Track, dot: Dot, studies: Trials) -> dict[str, Any
     }
 
 
-def _sizes(network: Judged) -> dict[str, Any]:
+def _sizes(network: Evaluation) -> dict[str, Any]:
     return {
         "nonzero": network.nonzero,
         "effective": network.effective,
@@ -189,7 +189,7 @@ def _sizes(network: Judged) -> dict[str, Any]:
     }
 
 
-def _again(one: Confirmed, dot: Dot, studies: Trials) -> dict[str, Any]:
+def _again(one: ConfirmedConfig, dot: Dot, studies: Trials) -> dict[str, Any]:
     return {
         "x": dot.nonzero,
         "y": dot.mark,
@@ -205,7 +205,7 @@ def _again(one: Confirmed, dot: Dot, studies: Trials) -> dict[str, Any]:
     }
 
 
-def _link(fact: Fact, studies: Trials) -> str | None:
+def _link(fact: TrialRecord, studies: Trials) -> str | None:
     """Return where the Optuna dashboard shows a trial."""
     study = studies.get(fact.study)
     return None if study is None else f"/dashboard/studies/{study}/trials?numbers={fact.trial}"
@@ -217,7 +217,7 @@ def _smallest(front: Front, points: Sequence[dict[str, Any]], target: float) -> 
     return None if found is None else front.points.index(found)
 
 
-def _level(at: confirmation.Level) -> dict[str, Any]:
+def _level(at: confirmation.SizeAtAccuracy) -> dict[str, Any]:
     return {
         **_estimate(at.estimate),
         "at_most": _at_most(at.most),

@@ -17,7 +17,7 @@ SHORT = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class ResponseBody:
     """The bytes of an answer, as they are and compressed."""
 
     plain: bytes
@@ -26,7 +26,7 @@ class Body:
     """For the ETag header: equal for equal bytes."""
 
     @classmethod
-    def of(cls, content: bytes) -> "Body":
+    def of(cls, content: bytes) -> "ResponseBody":
         """Pack what is worth it."""
         small = len(content) < SHORT
         packed = None if small else gzip.compress(content, compresslevel=5, mtime=0)
@@ -42,14 +42,14 @@ class Body:
 class _Entry:
     version: str
     made: float
-    body: Body
+    body: ResponseBody
 
 
 _Good = Callable[[_Entry, float], bool]
 """Whether an answer may be given to somebody who asked at a moment."""
 
 
-class Kept:
+class ResponseCache:
     """A cache by key. Of several who ask at once for the same, one makes it and all get it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -59,11 +59,11 @@ class Kept:
         self._size = 0
         self._guard = threading.Lock()
 
-    def get(self, key: str, version: str, make: Callable[[], bytes]) -> Body:
+    def get(self, key: str, version: str, make: Callable[[], bytes]) -> ResponseBody:
         """Return what `make` gives, made again when the version is another one."""
         return self._get(key, lambda entry, _: entry.version == version, version, make)
 
-    def recent(self, key: str, seconds: float, make: Callable[[], bytes]) -> Body:
+    def recent(self, key: str, seconds: float, make: Callable[[], bytes]) -> ResponseBody:
         """Return what `make` gave at most so many seconds ago, or was asked for since the call."""
 
         def good(entry: _Entry, asked: float) -> bool:
@@ -71,7 +71,7 @@ class Kept:
 
         return self._get(key, good, "", make)
 
-    def _get(self, key: str, good: _Good, version: str, make: Callable[[], bytes]) -> Body:
+    def _get(self, key: str, good: _Good, version: str, make: Callable[[], bytes]) -> ResponseBody:
         asked = self._clock()
         found = self._found(key, good, asked)
         if found is None:
@@ -79,7 +79,7 @@ class Kept:
                 found = self._found(key, good, asked)
                 if found is None:
                     made = self._clock()  # before it is read: never older than it says
-                    found = _Entry(version, made, Body.of(self._made(key, make)))
+                    found = _Entry(version, made, ResponseBody.of(self._made(key, make)))
                     self._put(key, found)
         return found.body
 

@@ -9,7 +9,14 @@ from sweeper.config.registry import FAMILIES
 from sweeper.plots.views import percent
 from sweeper.report.ranges_section import remarks as about_ranges
 from sweeper.report.summary import remarks
-from sweeper.types import ArmProgress, DriftCheck, Fact, FoundBracket, SweepStatus, WorkerStatus
+from sweeper.types import (
+    ArmProgress,
+    RecordedRange,
+    ReproducibilityCheck,
+    SweepStatus,
+    TrialRecord,
+    WorkerStatus,
+)
 
 HOUR = 3600.0
 
@@ -38,10 +45,10 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
 def status_payload(
     sweep: Sweep,
     status: SweepStatus,
-    facts: Sequence[Fact],
-    ranges: Sequence[FoundBracket],
-    checks: Sequence[DriftCheck],
-    confirmed: Sequence[Fact] = (),
+    facts: Sequence[TrialRecord],
+    ranges: Sequence[RecordedRange],
+    checks: Sequence[ReproducibilityCheck],
+    confirmed: Sequence[TrialRecord] = (),
 ) -> dict[str, Any]:
     """Return progress, arms, workers and ranges of a sweep, and what forbids to rank its arms.
 
@@ -123,7 +130,7 @@ def _worker(one: WorkerStatus, now: float) -> dict[str, Any]:
     }
 
 
-def _range(one: FoundBracket) -> dict[str, Any]:
+def _range(one: RecordedRange) -> dict[str, Any]:
     return {
         "arm": one.arm,
         "parameter": one.parameter,

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 
 from sweeper.config import SUFFIX, Sweep
-from sweeper.store import Mark, Store
-from sweeper.types import Fact, FoundBracket
+from sweeper.store import Store, SweepVersion
+from sweeper.types import RecordedRange, TrialRecord
 
 MOST = 32
 """Sweeps whose facts are kept; a fact takes some 10 kB."""
@@ -19,14 +19,14 @@ OVERLAP = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class SweepSnapshot:
     """What is on record of one sweep, as of one moment."""
 
-    mark: Mark
+    mark: SweepVersion
     sweep: Sweep
-    facts: tuple[Fact, ...]
+    facts: tuple[TrialRecord, ...]
     """By arm in the order of the file, repeat and slot."""
-    ranges: tuple[FoundBracket, ...]
+    ranges: tuple[RecordedRange, ...]
 
     @property
     def version(self) -> str:
@@ -34,22 +34,24 @@ class Known:
         return f"{self.mark.digest[:16]}-{self.mark.created_at!r}-{len(self.facts)}"
 
 
-class Reader:
+class SweepCache:
     """Reads sweeps for many requests at once. Raises UnknownSweepError, StorageError."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._known: OrderedDict[str, SweepSnapshot] = OrderedDict()
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def known(self, name: str) -> Known:
+    def known(self, name: str) -> SweepSnapshot:
         """Return a sweep with its facts: nothing of it is older than the call."""
         with self._lock(name):
             mark, sweep = self._store.mark(name), self._store.sweep(name)
             before = self._known.get(name)
             if mark is None:  # registered between the two
-                return Known(Mark(name, sweep.digest, "open", 0.0, 0), sweep, (), ())
+                return SweepSnapshot(
+                    SweepVersion(name, sweep.digest, "open", 0.0, 0), sweep, (), ()
+                )
             if before is not None and before.mark == mark:
                 return self._keep(name, before)
             facts = self._further(before, mark) or self._store.results(name)
@@ -61,15 +63,17 @@ class Reader:
                     key=lambda fact: (places[fact.arm], fact.repeat, fact.slot),
                 )
             )
-            return self._keep(name, Known(mark, sweep, facts, self._store.brackets(name)))
+            return self._keep(name, SweepSnapshot(mark, sweep, facts, self._store.brackets(name)))
 
-    def confirmation(self, name: str) -> Known | None:
+    def confirmation(self, name: str) -> SweepSnapshot | None:
         """Return the confirmation of a sweep; None if there is none."""
         if self._store.mark(name + SUFFIX) is None:
             return None
         return self.known(name + SUFFIX)
 
-    def _further(self, before: Known | None, mark: Mark) -> tuple[Fact, ...] | None:
+    def _further(
+        self, before: SweepSnapshot | None, mark: SweepVersion
+    ) -> tuple[TrialRecord, ...] | None:
         """Return the facts known before with the new ones; None if some are still missing."""
         if before is None or not before.facts or before.mark.created_at != mark.created_at:
             return None
@@ -79,7 +83,7 @@ class Reader:
             found[fact.arm, fact.repeat, fact.slot] = fact
         return tuple(found.values()) if len(found) >= mark.facts else None
 
-    def _keep(self, name: str, known: Known) -> Known:
+    def _keep(self, name: str, known: SweepSnapshot) -> SweepSnapshot:
         with self._guard:
             self._known[name] = known
             self._known.move_to_end(name)

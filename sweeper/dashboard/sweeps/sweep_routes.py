@@ -14,12 +14,12 @@ from optuna.storages import RDBStorage
 
 from sweeper import lifecycle, plots
 from sweeper.analysis import fronts, strength_range
-from sweeper.analysis.conclusion import Confirmation
+from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.config import SUFFIX
 from sweeper.dashboard.sweeps import fronts_json, status_json
-from sweeper.dashboard.sweeps.response_cache import Body, Kept
+from sweeper.dashboard.sweeps.response_cache import ResponseBody, ResponseCache
 from sweeper.dashboard.sweeps.study_ids import studies_of
-from sweeper.dashboard.sweeps.sweep_cache import Known, Reader
+from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
 from sweeper.errors import SchemaError, StorageError, UnknownSweepError, UnreadableError, choices
 from sweeper.operations import export
 from sweeper.operations.confirmation_result import confirmation_of
@@ -46,7 +46,7 @@ _NAME = "<name:re:[A-Za-z0-9][A-Za-z0-9._-]*>"
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class PageSources:
     """Where the pages read from."""
 
     store: Store
@@ -56,15 +56,15 @@ class Source:
     """Where confirmed networks are kept."""
 
 
-class Pages:
+class SweepPages:
     """Makes every answer; the routes are below."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PageSources) -> None:
         self._store, self._artifacts = source.store, source.artifacts
         self._storage = source.storage
-        self._reader, self._kept = Reader(source.store), Kept()
+        self._reader, self._kept = SweepCache(source.store), ResponseCache()
 
-    def index(self) -> Body:
+    def index(self) -> ResponseBody:
         """Return all sweeps with their progress."""
 
         def make() -> bytes:
@@ -80,7 +80,7 @@ class Pages:
 
         return self._kept.recent("index", FRESH, make)
 
-    def status(self, name: str) -> Body:
+    def status(self, name: str) -> ResponseBody:
         """Return the progress of a sweep, who works on it, what forbids to rank its arms."""
 
         def make() -> bytes:
@@ -99,7 +99,7 @@ class Pages:
 
         return self._kept.recent(f"status {name}", FRESH, make)
 
-    def fronts(self, name: str, track: Track | None, size: fronts_json.Size) -> Body:
+    def fronts(self, name: str, track: Track | None, size: fronts_json.Size) -> ResponseBody:
         """Return the fronts of a sweep as they are now, on its objective's track unless named."""
         known = self._reader.known(name)
         track = track or known.sweep.sparsification.track
@@ -111,7 +111,7 @@ class Pages:
             lambda: _json(fronts_json.fronts_payload(ranged, known.facts, track, size, studies)),
         )
 
-    def confirmed(self, name: str) -> Body:
+    def confirmed(self, name: str) -> ResponseBody:
         """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
         known, again = self._with_confirmation(name)
         studies, checks = self._studies(again), self._store.drifts(name)
@@ -120,13 +120,15 @@ class Pages:
             f"{known.version} {again.version} {len(checks)} {sorted(studies.items())}",
             lambda: _json(
                 fronts_json.confirmed_payload(
-                    Confirmation.of(known.sweep, known.facts, checks, again.sweep, again.facts),
+                    ConfirmationResult.of(
+                        known.sweep, known.facts, checks, again.sweep, again.facts
+                    ),
                     studies,
                 )
             ),
         )
 
-    def report(self, name: str) -> Body:
+    def report(self, name: str) -> ResponseBody:
         """Return the report of a sweep."""
 
         def make() -> bytes:
@@ -144,7 +146,7 @@ class Pages:
 
         return self._kept.recent(f"report {name}", 10 * FRESH, make)
 
-    def facts(self, name: str) -> Body:
+    def facts(self, name: str) -> ResponseBody:
         """Return every trial of a sweep as CSV."""
         known = self._reader.known(name)
         return self._kept.get(
@@ -153,7 +155,7 @@ class Pages:
             lambda: export.facts_csv(self._store.dump(name).facts).encode(),
         )
 
-    def front_table(self, name: str) -> Body:
+    def front_table(self, name: str) -> ResponseBody:
         """Return the networks on the fronts as CSV."""
         known = self._reader.known(name)
         return self._kept.get(
@@ -179,7 +181,7 @@ class Pages:
                     packed.writestr(f"{fact.arm}/{fact.repeat}-{fact.slot}{NETWORK}", kept.content)
         return buffer.getvalue()
 
-    def asset(self, name: str) -> Body:
+    def asset(self, name: str) -> ResponseBody:
         """Return a file of the pages."""
 
         def make() -> bytes:
@@ -189,10 +191,10 @@ class Pages:
 
         return self._kept.get(f"asset {name}", "", make)
 
-    def _studies(self, known: Known) -> dict[str, int]:
+    def _studies(self, known: SweepSnapshot) -> dict[str, int]:
         return studies_of(self._storage, known, self._store.patience)
 
-    def _with_confirmation(self, name: str) -> tuple[Known, Known]:
+    def _with_confirmation(self, name: str) -> tuple[SweepSnapshot, SweepSnapshot]:
         known, again = self._reader.known(name), self._reader.confirmation(name)
         if again is None:
             raise UnknownSweepError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
@@ -204,9 +206,9 @@ def within(path: str) -> bool:
     return path.startswith(ROOT) or path == ROOT.rstrip("/")
 
 
-def pages(source: Source) -> bottle.Bottle:
+def pages(source: PageSources) -> bottle.Bottle:
     """Return the pages as a WSGI application; every route only reads."""
-    made, app = Pages(source), bottle.Bottle()
+    made, app = SweepPages(source), bottle.Bottle()
     app.default_error_handler = _failed
 
     def route(path: str, answer: Callable[..., Any]) -> None:
@@ -221,7 +223,7 @@ def pages(source: Source) -> bottle.Bottle:
     route(f"{_NAME}/status.json", lambda name: _send(made.status(name), "json"))
     route(f"{_NAME}/fronts.json", lambda name: _send(_fronts(made, name), "json"))
     route(f"{_NAME}/confirmed.json", lambda name: _send(made.confirmed(name), "json"))
-    downloads: Mapping[str, Callable[[str], Body]] = {
+    downloads: Mapping[str, Callable[[str], ResponseBody]] = {
         "report.html": made.report,
         "facts.csv": made.facts,
         "fronts.csv": made.front_table,
@@ -233,7 +235,7 @@ def pages(source: Source) -> bottle.Bottle:
     return app
 
 
-def _fronts(made: Pages, name: str) -> Body:
+def _fronts(made: SweepPages, name: str) -> ResponseBody:
     query = bottle.request.query
     track = query.get("track")
     if track is not None:
@@ -242,7 +244,7 @@ def _fronts(made: Pages, name: str) -> Body:
     return made.fronts(name, track, size)
 
 
-def _page(made: Pages, name: str) -> Any:
+def _page(made: SweepPages, name: str) -> Any:
     try:
         made.status(name)
     except UnknownSweepError:  # the page says so, to people
@@ -250,13 +252,13 @@ def _page(made: Pages, name: str) -> Any:
     return _send(made.asset("sweep.html"), "html")
 
 
-def _asset(made: Pages, file: str) -> Any:
+def _asset(made: SweepPages, file: str) -> Any:
     if file not in {*ASSETS, PLOTLY}:
         raise UnknownSweepError("there is no such file")
     return _send(made.asset(file), file.rpartition(".")[2])
 
 
-def _file(body: Body, name: str, file: str) -> Any:
+def _file(body: ResponseBody, name: str, file: str) -> Any:
     bottle.response.set_header("Content-Disposition", f'attachment; filename="{name}-{file}"')
     return _send(body, file.rpartition(".")[2])
 
@@ -267,7 +269,7 @@ def _zip(content: bytes, name: str) -> bytes:
     return content
 
 
-def _send(body: Body, kind: str) -> bytes:
+def _send(body: ResponseBody, kind: str) -> bytes:
     """Answer with a body, packed if the browser can, or with 304 if it has it already."""
     request, response = bottle.request, bottle.response
     response.content_type = _KINDS[kind]

@@ -6,22 +6,24 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from sweeper.operations.doctor.findings import Finding
-from sweeper.store.diagnostics import HEAD, Health, Link, Server
+from sweeper.store.diagnostics import HEAD, DatabaseServer, ServerLink, StorageDiagnostics
 
 OLDEST = {"PostgreSQL": (12,), "MySQL": (8,), "MariaDB": (10, 5), "SQLite": (3, 35)}
 SKEW = 5.0
 """Seconds by which two clocks may differ: more confuses who reads logs."""
 
 
-def server(found: Server) -> Finding:
+def server(found: DatabaseServer) -> Finding:
     """Return whether the database is new enough."""
     oldest = OLDEST[found.product]
     if found.version >= oldest:
         return Finding("version", "ok", str(found))
-    return Finding("version", "wrong", str(found), f"use {Server(found.product, oldest)} or newer")
+    return Finding(
+        "version", "wrong", str(found), f"use {DatabaseServer(found.product, oldest)} or newer"
+    )
 
 
-def encryption(link: Link) -> Finding:
+def encryption(link: ServerLink) -> Finding:
     """Return whether others may read what travels, a password above all."""
     if link.encrypted:
         return Finding("encryption", "ok", "TLS")
@@ -61,7 +63,7 @@ def optuna(found: str, needed: str) -> Finding:
     return Finding("optuna", "wrong", f"tables {found}, the one here needs {needed}", todo)
 
 
-def rights(health: Health) -> Finding:
+def rights(health: StorageDiagnostics) -> Finding:
     """Return that all is allowed that is needed. Raises StorageError."""
     if health.unwritable:
         return Finding("rights", "warning", "reading only", "")

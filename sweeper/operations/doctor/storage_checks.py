@@ -9,9 +9,9 @@ from pathlib import Path
 from sweeper.errors import SweeperError
 from sweeper.operations.doctor import diagnosis
 from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
-from sweeper.retry import Patience
+from sweeper.retry import RetryPolicy
 from sweeper.store import Store
-from sweeper.store.diagnostics import HEAD, Health
+from sweeper.store.diagnostics import HEAD, StorageDiagnostics
 from sweeper.store.filesystem import filesystem, is_between_machines
 from sweeper.store.sqlite import is_there
 
@@ -27,7 +27,7 @@ SERVER = "is it running, do address, user and password fit? SWEEPER_STORAGE, SWE
 def examine_storage(url: str) -> Iterator[Finding]:
     """Yield what is found about a storage, in which nothing is changed."""
     try:
-        store = Store(url, patience=Patience(0.0))
+        store = Store(url, patience=RetryPolicy(0.0))
     except Exception as error:
         known = isinstance(error, SweeperError)  # whose texts hold no password
         said = str(error) if known else type(error).__name__
@@ -42,7 +42,7 @@ def examine_storage(url: str) -> Iterator[Finding]:
         store.close()
 
 
-def _examine(store: Store, health: Health) -> Iterator[Finding]:
+def _examine(store: Store, health: StorageDiagnostics) -> Iterator[Finding]:
     def hide(line: str) -> str:
         return health.hide(line).replace(f"storage {store.shown}: ", "")
 
@@ -68,7 +68,7 @@ def _examine(store: Store, health: Health) -> Iterator[Finding]:
         yield from findings(_checks(health), hide)
 
 
-def _checks(health: Health) -> Iterator[Check]:
+def _checks(health: StorageDiagnostics) -> Iterator[Check]:
     def fits() -> bool:
         return health.schema() == HEAD  # what is in older tables is not known
 
@@ -87,7 +87,7 @@ def _checks(health: Health) -> Iterator[Check]:
     yield "sweeps", "", lambda: diagnosis.sweeps(health.sweeps()) if fits() else ()
 
 
-def _writing(health: Health) -> Finding:
+def _writing(health: StorageDiagnostics) -> Finding:
     return diagnosis.speed("writing", health.write_seconds(), SLOW_WRITE)
 
 
@@ -116,7 +116,7 @@ def _space(file: Path) -> Finding:
     return Finding("free space", "ok", result)
 
 
-def _folder(health: Health, file: Path) -> Finding:
+def _folder(health: StorageDiagnostics, file: Path) -> Finding:
     if is_there(file) and (path := health.unwritable):
         return Finding("folder", "warning", f"{path} cannot be written", COPY)
     if said := refusal(file.parent):
@@ -125,7 +125,7 @@ def _folder(health: Health, file: Path) -> Finding:
     return Finding("folder", "ok", "can be written")
 
 
-def _server(health: Health) -> Iterator[Finding]:
+def _server(health: StorageDiagnostics) -> Iterator[Finding]:
     found = health.server()
     pooled = ", through a pooler" if health.is_pooled() else ""
     yield Finding("reach", "ok", f"it answers{pooled}")

@@ -20,7 +20,7 @@ from sweeper.worker.lease import PARENT, signals
 from sweeper.worker.outage_notice import patience
 from sweeper.worker.pack_size import SHARED_BY, PackSize
 
-_log = logging.getLogger("sweeper.worker.launch")
+_log = logging.getLogger("sweeper.launch")
 GRACE = 10.0
 """Seconds that a worker has after SIGTERM to give its slots back."""
 LAST_LINES = 5

@@ -18,7 +18,7 @@ MOST = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
+class WorkerResources:
     """What one worker takes: processor cores and GPUs, numbers or fractions of one."""
 
     cpus: float = 1.0
@@ -83,7 +83,7 @@ class Machine:
 
         There are as many as there is room for, unless told otherwise.
         """
-        share = Share(1.0 if cpus is None else cpus, gpus or 0.0)
+        share = WorkerResources(1.0 if cpus is None else cpus, gpus or 0.0)
         if gpus is not None and device != "auto" and bool(gpus) != device.startswith("cuda"):
             raise InputError(f"gpus: {gpus:g} do not go together with device {device}")
         if gpus and not self.gpus:

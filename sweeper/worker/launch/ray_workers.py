@@ -21,7 +21,7 @@ from sweeper.errors import InputError, Interrupted, StorageError, SweeperError, 
 from sweeper.store import Store
 from sweeper.types import SweepStatus
 from sweeper.worker.launch import local_workers
-from sweeper.worker.launch.machine import Machine, Share, amounts
+from sweeper.worker.launch.machine import Machine, WorkerResources, amounts
 from sweeper.worker.launch.ray_connection import connected
 from sweeper.worker.lease import signals
 from sweeper.worker.outage_notice import patience
@@ -37,12 +37,12 @@ _ERRORS = {kind.__name__: kind for kind in (InputError, StorageError, TrainingEr
 
 
 @dataclass(frozen=True, slots=True)
-class Errand:
+class RayTask:
     """What a task is to do. It travels as an argument, which Ray shows to nobody."""
 
     name: str
     url: str = field(repr=False)
-    share: Share
+    share: WorkerResources
     workers: int
     pack: PackSize
     data: Path | None
@@ -57,7 +57,7 @@ def run_on_ray(
     name: str,
     store: Store,
     *,
-    share: Share,
+    share: WorkerResources,
     address: str | None = None,
     workers: int | None = None,
     pack: PackSize = "auto",
@@ -86,7 +86,7 @@ def run_on_ray(
         if not any(room):  # of a cluster that grows, perhaps
             on_note(f"{_no_room(share, map(_has, nodes))}: waiting for one that has")
         usual = min(sum(room), store.most_workers or sum(room))
-        errand = Errand(
+        errand = RayTask(
             name=name,
             url=store.url,
             share=share,
@@ -98,9 +98,9 @@ def run_on_ray(
             every=every,
             command=None if command is None else tuple(command),
         )
-        crew = Crew(ray, errand)
+        crew = RayWorkers(ray, errand)
         own = store.another(patience(stop, on_note))
-        waiting = Waiting(errand.workers)
+        waiting = PlacementNotice(errand.workers)
         until = None
         try:
             crew.start()
@@ -126,10 +126,10 @@ def run_on_ray(
             own.close()
 
 
-class Crew:
+class RayWorkers:
     """The tasks of a launch."""
 
-    def __init__(self, ray: Any, errand: Errand) -> None:
+    def __init__(self, ray: Any, errand: RayTask) -> None:
         self._ray, self._errand = ray, errand
         self._tasks: list[Any] = []
         self._task = ray.remote(work_on_node).options(
@@ -176,7 +176,7 @@ class Crew:
         return list(ended)
 
 
-class Waiting:
+class PlacementNotice:
     """Says, now and then, that workers wait for their place."""
 
     def __init__(self, workers: int) -> None:
@@ -211,7 +211,7 @@ def check_storage(store: Store, nodes: Sequence[Mapping[str, Any]]) -> None:
     raise InputError(f"storage: SQLite is for one machine, this cluster {what}: use PostgreSQL")
 
 
-def _no_room(share: Share, nodes: Iterable[tuple[float, float]]) -> str:
+def _no_room(share: WorkerResources, nodes: Iterable[tuple[float, float]]) -> str:
     largest = max(nodes, key=lambda has: has[::-1] if share.gpus else has)
     return f"ray: no node has room for a worker of {share}, the largest has {amounts(*largest)}"
 
@@ -220,7 +220,7 @@ def _has(node: Mapping[str, Any]) -> tuple[float, float]:
     return node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)
 
 
-def work_on_node(errand: Errand) -> tuple[str, str]:
+def work_on_node(errand: RayTask) -> tuple[str, str]:
     """Run one worker on this node until it leaves: the body of a task.
 
     Returns the name of an error and its text, for errors do not all pickle; else two empty texts.
@@ -258,7 +258,7 @@ def work_on_node(errand: Errand) -> tuple[str, str]:
     return "", ""
 
 
-def environment(ray: Any, errand: Errand) -> list[str]:
+def environment(ray: Any, errand: RayTask) -> list[str]:
     """Return the beginning of a command that tells a worker with how many it shares its device."""
     number = errand.share.of_a_gpu
     if not number:
