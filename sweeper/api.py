@@ -93,7 +93,7 @@ def launch(
     from sweeper.operations.try_out import try_out
     from sweeper.worker import pack_size
 
-    pack, kept = pack_size.checked(pack), _absolute(artifacts)
+    pack, kept = pack_size.parse_pack_size(pack), _absolute(artifacts)
     start = _starter(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
@@ -121,9 +121,9 @@ def launch(
                 artifacts=kept,
                 on_status=on_status or _ignore,
             )
-        lifecycle.mend(store, sweep.name)  # a worker may have died with its last fact untold
+        lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
         lifecycle.publish(store, sweep.name, force=True)
-        return fronts(store.results(sweep.name), sweep)
+        return fronts(store.records(sweep.name), sweep)
     finally:
         store.close()
 
@@ -142,19 +142,27 @@ def confirm(
     with further arms or repeats. `options` are those of `launch`. Raises InputError while the
     search is not finished, or if it went on with more trials since it was confirmed.
     """
-    from sweeper.analysis.confirmation import confirmation, confirmed, continued
+    from sweeper.analysis.confirmation import (
+        confirmation_sweep,
+        confirmed_configs,
+        continued_confirmation,
+    )
 
     store = _store(storage, options.get("on_note") or _log.warning)
     try:
         store.check()
-        searched = store.results(name)
-        wanted = confirmation(
-            store.sweep(name), store.status(name), searched, store.brackets(name), seeds=seeds
+        searched = store.records(name)
+        wanted = confirmation_sweep(
+            store.sweep(name),
+            store.status(name),
+            searched,
+            store.strength_ranges(name),
+            seeds=seeds,
         )
         if wanted.name in store.names():
-            wanted = continued(store.sweep(wanted.name), wanted)
+            wanted = continued_confirmation(store.sweep(wanted.name), wanted)
         launch(wanted, storage, extend=True, **options)
-        return confirmed(wanted, store.results(wanted.name), searched)
+        return confirmed_configs(wanted, store.records(wanted.name), searched)
     finally:
         store.close()
 
@@ -225,7 +233,7 @@ def front(
     `track` and `by` are what the study file says unless given. Raises UnknownSweepError, and
     InputError for another arm, track or accuracy.
     """
-    from sweeper.analysis import Front, selection
+    from sweeper.analysis import Front, selection_metrics
     from sweeper.types import Accuracy, Track
 
     for key, given, known in (("track", track, Track), ("by", by, Accuracy)):
@@ -238,10 +246,10 @@ def front(
         sweep = store.sweep(name)
         if arm and arm not in sweep.arms:
             raise InputError(f"{name}: no such arm: {choices(arm, sweep.arms)}")
-        chosen = by or selection(sweep)[0]
+        chosen = by or selection_metrics(sweep)[0]
         show: Accuracy = "val_accuracy" if chosen == "test_accuracy" else "test_accuracy"
         track = track or sweep.sparsification.track
-        return Front.of(store.results(name), track=track, by=chosen, show=show, arm=arm)
+        return Front.of(store.records(name), track=track, by=chosen, show=show, arm=arm)
     finally:
         store.close()
 
@@ -253,10 +261,10 @@ def logs_folder(name: str) -> Path:
 
 def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) -> "Store":
     """Open a storage; with `on_note`, one that is away is waited for as by a worker."""
-    from sweeper.retry import SERVICE, RetryPolicy, saying
+    from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
     from sweeper.store import Store
 
-    patience = RetryPolicy(SERVICE, saying(on_note)) if on_note else None
+    patience = RetryPolicy(SERVICE, throttled_notice(on_note)) if on_note else None
     url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
     return Store(url, patience=patience)
 

@@ -9,19 +9,19 @@ from typing import IO
 from sweeper.errors import InputError, SweeperError
 
 
-def write_whole(path: Path, content: bytes) -> Path:
+def atomic_write(path: Path, content: bytes) -> Path:
     """Write a file and return its path; its folder is made.
 
     Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
-    with written_whole(path) as file:
+    with atomic_writer(path) as file:
         file.write(content)
     return path
 
 
 @contextmanager
-def written_whole(path: Path) -> Iterator[IO[bytes]]:
-    """Write a file piece by piece in a `with` block, as `write_whole` does."""
+def atomic_writer(path: Path) -> Iterator[IO[bytes]]:
+    """Write a file piece by piece in a `with` block, as `atomic_write` does."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -28,15 +28,15 @@ def register(
     """
     store.upgrade()
     # Another study file is refused before any study is touched.
-    if store.admitted(sweep, extend=extend) == "extended":
+    if store.would_register(sweep, extend=extend) == "extended":
         # Of an extension the studies come first, for workers may be waiting for its slots; else
         # the sweep does, so that no study is without one.
-        with searching(store, sweep) as search:
+        with open_studies(store, sweep) as search:
             search.create()
             return store.register(sweep, extend=extend)
     _refuse_others(store, sweep)
     outcome = store.register(sweep, extend=extend)
-    with searching(store, sweep) as search:
+    with open_studies(store, sweep) as search:
         search.create()
     return outcome
 
@@ -82,19 +82,19 @@ def restore_all(
 def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
     """Give a loaded sweep its studies, then its state; return how many facts it has."""
     sweep = dump.sweep
-    found = strength_range.ranges(store.brackets(sweep.name))
-    facts = store.results(sweep.name)
-    with searching(store, sweep.with_brackets(found)) as search:
+    found = strength_range.ranges(store.strength_ranges(sweep.name))
+    facts = store.records(sweep.name)
+    with open_studies(store, sweep.with_ranges(found)) as search:
         search.create()
         for study in sweep.studies():
             on_study(study)
             search.recreate(study, [fact for fact in facts if fact.study == study])
-    store.opened(dump)
+    store.finish_restore(dump)
     return len(facts)
 
 
 @contextmanager
-def searching(store: Store, sweep: Sweep) -> Iterator[SweepStudies]:
+def open_studies(store: Store, sweep: Sweep) -> Iterator[SweepStudies]:
     """Search a registered sweep in a `with` block; connections are closed at its end.
 
     Raises UnknownSweepError.
@@ -118,21 +118,21 @@ def _owner(store: Store, name: str) -> StudyOwner:
     return StudyOwner(name, store.identity(name))
 
 
-def mend(store: Store, name: str, search: SweepStudies | None = None) -> int:
+def recover(store: Store, name: str, search: SweepStudies | None = None) -> int:
     """Free the slots of dead workers, tell what they recorded, fail what they left running.
 
     Returns how many slots were freed. Never touches what a living worker holds.
     """
     sweep = store.sweep(name)
     if search is None:
-        with searching(store, sweep) as own:
-            return mend(store, name, own)
+        with open_studies(store, sweep) as own:
+            return recover(store, name, own)
     freed = store.reap(name)
-    untold = store.untold(name)
+    untold = store.unreported(name)
     for fact in untold:
         search.tell(fact.study, fact.trial, fact.result)
     if untold:
-        store.told(
+        store.mark_reported(
             [Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study) for fact in untold]
         )
     for study, (arm, repeats) in sweep.studies().items():
@@ -160,15 +160,15 @@ def publish(
     """
     sweep = store.sweep(name)
     if search is None:
-        with searching(store, sweep) as own:
+        with open_studies(store, sweep) as own:
             return publish(store, name, every=every, force=force, search=own)
     # Facts are read once, though the study of a search and that of its confirmation show both.
-    results = cache(store.results)
-    if not store.take_turn(name, "publish", 0.0 if force else every):
+    results = cache(store.records)
+    if not store.try_throttle(name, "publish", 0.0 if force else every):
         return False
     _show(store, sweep, search, results)
     confirms = sweep.confirms
-    if confirms and store.take_turn(confirms.of, "publish", 0.0 if force else every):
+    if confirms and store.try_throttle(confirms.of, "publish", 0.0 if force else every):
         with suppress(UnknownSweepError):  # the search's own study was deleted in the dashboard
             _show(store, store.sweep(confirms.of), search, results)
     return True
@@ -197,7 +197,7 @@ def _show(
         if other in store.names():
             with suppress(UnknownSweepError):  # deleted since
                 further = _confirmation(store, sweep, store.sweep(other), results)
-        facts, ranges = results(sweep.name), store.brackets(sweep.name)
+        facts, ranges = results(sweep.name), store.strength_ranges(sweep.name)
         found, status = fronts(facts, sweep), store.status(sweep.name)
         figures = optuna_note.figures(facts, found, sweep, further)
         note = optuna_note.note(sweep, status, found, ranges, studies=studies, again=further)
@@ -207,7 +207,7 @@ def _show(
 def _confirmation(
     store: Store, search: Sweep, sweep: Sweep, results: Callable[[str], Sequence[TrialRecord]]
 ) -> ConfirmationResult:
-    checks = store.drifts(search.name)
+    checks = store.reproducibility_checks(search.name)
     return ConfirmationResult.of(search, results(search.name), checks, sweep, results(sweep.name))
 
 
@@ -235,7 +235,7 @@ def _delete(store: Store, sweep: Sweep) -> tuple[str, ...]:
     while any(worker.alive for worker in store.status(name).workers) and time.monotonic() < until:
         time.sleep(0.2)
         store.reap(name)
-    with searching(store, sweep) as search:
+    with open_studies(store, sweep) as search:
         others = search.delete()
         store.delete(name)
         search.delete()  # what a worker has made that began in this moment

@@ -77,7 +77,7 @@ class RetryPolicy:
     waiting: Callable[[str, float], None] = ignore
     """Gets what was said by the database and for how many seconds it has been; may raise."""
 
-    def telling(self, waiting: Callable[[str, float], None]) -> "RetryPolicy":
+    def with_callback(self, waiting: Callable[[str, float], None]) -> "RetryPolicy":
         """Return the same patience, which tells one more."""
 
         def both(line: str, seconds: float) -> None:
@@ -99,14 +99,14 @@ class RetryPolicy:
                 waited = time.monotonic() - began
                 if waited > self.seconds or not passes(error, waited):
                     raise
-                self.waiting(said(error), waited)
+                self.waiting(message(error), waited)
             longest = min(2.0, 0.02 * 2.0 ** min(number, 10))
             # Jitter: those who met in a deadlock should not meet again.
             time.sleep(random.uniform(0.5, 1.0) * longest)  # noqa: S311
         raise AssertionError("unreachable: the loop has no end")
 
 
-def saying(tell: Callable[[str], None]) -> Callable[[str, float], None]:
+def throttled_notice(tell: Callable[[str], None]) -> Callable[[str, float], None]:
     """Return what tells now and then, in one line, that the database is waited for."""
     said_at = float("-inf")
 
@@ -120,15 +120,15 @@ def saying(tell: Callable[[str], None]) -> Callable[[str, float], None]:
     return waiting
 
 
-def passes_by_itself(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """Tell whether a server that answers asks to try again: a deadlock, a full disk, a restart."""
-    driver = of_driver(error)
+    driver = driver_error(error)
     sqlite = getattr(driver, "sqlite_errorcode", None)
     if sqlite is not None:
         return sqlite & 0xFF in _SQLITE or sqlite in _SQLITE_IO
     return (
         _state(driver).startswith(_STATES)
-        or code(driver) in _CODES
+        or mysql_code(driver) in _CODES
         or any(text in str(driver) for text in _TEXTS)
     )
 
@@ -141,7 +141,7 @@ def is_unreachable(error: BaseException) -> bool:
     """
     if getattr(error, "connection_invalidated", False):
         return True
-    driver = of_driver(error)
+    driver = driver_error(error)
     connecting = getattr(error, "statement", "") is None and hasattr(error, "orig")
     kinds = {kind.__name__ for kind in type(driver).__mro__}
     failed = bool(kinds & {"OperationalError", "InterfaceError"})
@@ -151,30 +151,30 @@ def is_unreachable(error: BaseException) -> bool:
 
 def is_refused(error: BaseException) -> bool:
     """Tell whether a server refuses a connection for good: a wrong password, an unknown name."""
-    driver = of_driver(error)
+    driver = driver_error(error)
     return (
         _state(driver).startswith(_REFUSED_STATES)
-        or code(driver) in _REFUSED_CODES
+        or mysql_code(driver) in _REFUSED_CODES
         or (not _state(driver) and any(text in str(driver) for text in _REFUSED_TEXTS))
     )
 
 
 def is_read_only(error: BaseException) -> bool:
     """Tell whether a server that answers takes no writes, as a standby does."""
-    driver = of_driver(error)
+    driver = driver_error(error)
     return (
         _state(driver) == _READ_ONLY_STATE
-        or code(driver) in _READ_ONLY_CODES
-        or (code(driver) == _READ_ONLY_OPTION and "read-only" in str(driver))
+        or mysql_code(driver) in _READ_ONLY_CODES
+        or (mysql_code(driver) == _READ_ONLY_OPTION and "read-only" in str(driver))
     )
 
 
-def of_driver(error: BaseException) -> BaseException:
+def driver_error(error: BaseException) -> BaseException:
     """Return the driver's own error, which others wrap."""
     return getattr(error, "orig", None) or error
 
 
-def code(error: BaseException) -> object:
+def mysql_code(error: BaseException) -> object:
     """Return MySQL's number of an error, None for others'."""
     first = error.args[0] if error.args else None
     return first if isinstance(first, int) else None
@@ -184,7 +184,7 @@ def _state(driver: BaseException) -> str:
     return str(getattr(driver, "sqlstate", None) or "")
 
 
-def said(error: BaseException) -> str:
+def message(error: BaseException) -> str:
     """Return the first line of what the driver said."""
-    driver = of_driver(error)
+    driver = driver_error(error)
     return (str(driver).splitlines() or [type(driver).__name__])[0]

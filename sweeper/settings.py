@@ -7,7 +7,7 @@ from platformdirs import user_cache_dir
 from sweeper.errors import InputError
 
 
-def expanded(path: str | Path, what: str) -> Path:
+def expand_home(path: str | Path, what: str) -> Path:
     """Return a path with `~` written out; `what` names it. Raises InputError without a home."""
     try:
         return Path(path).expanduser()

@@ -95,7 +95,7 @@ def work(url: str, name: str, limit: str) -> list[tuple[str, int, int]]:
         for slot in slots:
             record(store, worker, slot, sweep)
             recorded.append((slot.arm, slot.repeat, slot.number))
-            store.told([slot])
+            store.mark_reported([slot])
         if not slots:
             time.sleep(0.01)
     store.leave(worker)
@@ -114,7 +114,7 @@ def probe(url: str, name: str) -> list[tuple[str, str]]:
             time.sleep(0.01)
             continue
         given.append((task.arm, task.parameter))
-        store.record_bracket(worker, task, BRACKET, PROVENANCE)
+        store.record_range(worker, task, BRACKET, PROVENANCE)
     store.leave(worker)
     store.close()
     return given

@@ -92,7 +92,7 @@ def prox(name: str, weight: Tensor, **letters: Any) -> Tensor:
 
 
 def _with_strength(name: str, letters: Letters) -> Letters:
-    return {"strength": 0.5, **letters} if FORMULAS[name].inner_strength else letters
+    return {"strength": 0.5, **letters} if FORMULAS[name].strength_inside else letters
 
 
 def gradient(name: str, weight: Tensor, **letters: Any) -> Tensor:

@@ -21,7 +21,7 @@ def refused(store: Store) -> str:
     """Write until there is no room; return what is said then."""
     try:
         for number in range(400):
-            store.take_turn("tiny", f"{number:050}", 1)
+            store.try_throttle("tiny", f"{number:050}", 1)
     except StorageError as error:
         return str(error)
     finally:

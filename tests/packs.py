@@ -68,7 +68,7 @@ def every_method() -> list[MethodConfig]:
     terms = [
         penalty(name, way)
         for name, formula in FORMULAS.items()
-        for way in formula.ways
+        for way in formula.modes
         if name != "none"
     ]
     both = MethodConfig(

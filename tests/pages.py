@@ -10,7 +10,7 @@ from wsgiref.util import setup_testing_defaults
 from fakes import fake_probe, fake_train, small_sweep
 
 from sweeper import lifecycle
-from sweeper.analysis.confirmation import confirmation
+from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
@@ -60,8 +60,8 @@ def searched(store: Store, name: str = "tiny", **changes: Any) -> Sweep:
 
 def confirmed(store: Store, sweep: Sweep, seeds: int = 3) -> Sweep:
     """Confirm a finished sweep."""
-    facts = store.results(sweep.name)
-    again = confirmation(sweep, store.status(sweep.name), facts, seeds=seeds)
+    facts = store.records(sweep.name)
+    again = confirmation_sweep(sweep, store.status(sweep.name), facts, seeds=seeds)
     lifecycle.register(store, again)
     work(again.name, store, pack=8, train=fake_train)
     return again

@@ -352,16 +352,16 @@ def test_a_session_outlives_a_restart_but_neither_its_week_nor_its_token(
 ) -> None:
     again, another = AccessToken(b"one-token-of-many"), AccessToken(b"another-token-of-many")
     session = f"{again.cookie}={AccessToken(b'one-token-of-many').session()}"
-    assert again.opened_by(session)
-    assert not another.opened_by(session.replace(again.cookie, another.cookie))
+    assert again.has_session(session)
+    assert not another.has_session(session.replace(again.cookie, another.cookie))
     # Browsers send the cookies of all ports of a host: two dashboards keep theirs apart.
     assert again.cookie != another.cookie
-    assert again.opened_by(f"{another.cookie}={another.session()}; {session}")
+    assert again.has_session(f"{another.cookie}={another.session()}; {session}")
     now = time.time()
     for later, opened in ((7 * 24 * 3600 - 60, True), (7 * 24 * 3600 + 60, False)):
         clock = SimpleNamespace(time=lambda later=later: now + later)
         monkeypatch.setattr(tokens, "time", clock)
-        assert again.opened_by(session) == opened
+        assert again.has_session(session) == opened
 
 
 @pytest.mark.parametrize(
@@ -450,9 +450,9 @@ def test_what_changes_something_is_asked_for_by_our_own_pages_alone(
 def test_a_token_comes_from_the_variable_or_the_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
-    assert tokens.configured({}) is None
-    assert tokens.configured({VARIABLE: TOKEN}) == TOKEN.encode()
-    assert tokens.configured({FILE_VARIABLE: str(file)}) == TOKEN.encode()
+    assert tokens.token_from_environment({}) is None
+    assert tokens.token_from_environment({VARIABLE: TOKEN}) == TOKEN.encode()
+    assert tokens.token_from_environment({FILE_VARIABLE: str(file)}) == TOKEN.encode()
 
 
 @pytest.mark.parametrize(
@@ -470,7 +470,7 @@ def test_a_bad_token_is_one_line_that_does_not_show_it(
     file.write_text(text)
     for variable, value in ((VARIABLE, text), (FILE_VARIABLE, str(file))):
         with pytest.raises(InputError, match=rf"^{variable}: .*{problem}") as caught:
-            tokens.configured({variable: value})
+            tokens.token_from_environment({variable: value})
         assert "secret" not in str(caught.value)
         assert "\n" not in str(caught.value)
 
@@ -478,10 +478,10 @@ def test_a_bad_token_is_one_line_that_does_not_show_it(
 def test_a_token_file_must_be_readable_and_the_only_source(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, Path("a\0b")):
         with pytest.raises(InputError, match=rf"^{FILE_VARIABLE}: .*cannot be read: ") as caught:
-            tokens.configured({FILE_VARIABLE: str(path)})
+            tokens.token_from_environment({FILE_VARIABLE: str(path)})
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="not both"):
-        tokens.configured({VARIABLE: TOKEN, FILE_VARIABLE: "file"})
+        tokens.token_from_environment({VARIABLE: TOKEN, FILE_VARIABLE: "file"})
 
 
 def test_health_needs_no_token_and_says_one_word(

@@ -1,4 +1,4 @@
-"""SQL beside training: one pack trains, the one before is recorded, the next is claimed ahead."""
+"""SQL on_step training: one pack trains, the one before is recorded, the next is claimed ahead."""
 
 import os
 import shutil
@@ -74,7 +74,7 @@ def ahead(number: int) -> Sequence[str]:
     return [f"claimed {number + 1}", f"recorded {number - 1}"][: 1 + (number > 1)]
 
 
-def beside(number: int) -> Sequence[str]:
+def on_step(number: int) -> Sequence[str]:
     """Wait for the next pack of the four that `free` has, and for the record of the last."""
     return [one for one in ahead(number) if one != "claimed 5"]
 
@@ -137,7 +137,7 @@ def lost(store: Store) -> int:
 def assert_all_given_back(store: Store, sweep: Sweep) -> None:
     assert claimed(store) == 0
     assert running(store, sweep) == 0
-    assert store.untold("tiny") == ()
+    assert store.unreported("tiny") == ()
 
 
 def test_a_pack_is_recorded_and_the_next_but_one_claimed_while_one_trains(
@@ -149,7 +149,7 @@ def test_a_pack_is_recorded_and_the_next_but_one_claimed_while_one_trains(
         found = sum((Counter(states(store, arm)) for arm in free().arms), Counter[str]())
         assert found["COMPLETE"] + found["PRUNED"] == 2 * (number - 1) == store.status("tiny").done
 
-    assert work("tiny", store, pack=2, train=Paced(log, beside, look)) == 8
+    assert work("tiny", store, pack=2, train=Paced(log, on_step, look)) == 8
     assert log == [
         "claimed 1", "begun 1", "claimed 2", "trained 1",
         "begun 2", "recorded 1", "claimed 3", "trained 2",
@@ -172,7 +172,7 @@ def test_between_packs_no_database_is_waited_for(
     for name in ("read", "write"):
         real = getattr(Database, name)
         monkeypatch.setattr(Database, name, lambda *a, real=real: gated(real, *a))
-    paced = Paced(log, beside)
+    paced = Paced(log, on_step)
 
     def train(*arguments: Any, **options: Any) -> list[TrialResult]:
         between.clear()
@@ -245,17 +245,17 @@ def raising(error: BaseException) -> Callable[..., None]:
 def test_an_error_of_the_database_beside_training_ends_the_worker_and_loses_nothing(
     own_store: Store, log: Log, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
-    train = Paced(log, beside)
+    train = Paced(log, on_step)
     with monkeypatch.context() as patch:
         mishap(patch, step, after=after, what=raising(StorageError("the database is away")))
         with pytest.raises(StorageError, match="the database is away"):
             work("tiny", own_store, pack=2, train=train)
     assert [str(one) for one in train.raised] == ["the database is away"]
     assert claimed(own_store) == 0
-    before = own_store.results("tiny")
+    before = own_store.records("tiny")
     # What was on record stays, and what was not is trained again.
     assert work("tiny", own_store, pack=3, train=fake_train) == 8 - len(before)
-    assert set(map(repr, before)) <= set(map(repr, own_store.results("tiny")))
+    assert set(map(repr, before)) <= set(map(repr, own_store.records("tiny")))
     assert_exact(own_store, free())
 
 
@@ -277,7 +277,7 @@ def test_a_mistake_of_ours_beside_training_is_no_failure_of_training(
     with monkeypatch.context() as patch:
         mishap(patch, step, after=False, what=raising(error))
         with pytest.raises(type(error), match="a bug"):
-            work("tiny", own_store, pack=2, train=Paced(log, beside))
+            work("tiny", own_store, pack=2, train=Paced(log, on_step))
     assert claimed(own_store) == 0
     work("tiny", own_store, pack=3, train=fake_train)
     assert_exact(own_store, free())
@@ -295,7 +295,7 @@ def test_a_worker_whose_lease_ends_beside_training_joins_again_and_nothing_is_lo
     events: Log = []
     with monkeypatch.context() as patch:
         mishap(patch, step, after=after, what=end_lease)
-        done = work("tiny", own_store, pack=2, train=Paced(log, beside), on_event=events.append)
+        done = work("tiny", own_store, pack=2, train=Paced(log, on_step), on_event=events.append)
     assert done == 8
     assert sum(event.startswith("lease lost") for event in events) == 1
     assert_exact(own_store, free())

@@ -94,7 +94,7 @@ def test_what_is_on_record_under_such_names_goes_on_where_the_database_tells_the
     for sweep in (twins, other):
         assert lifecycle.register(store, sweep) == "resumed"
         work(sweep.name, store, pack=6, train=fake_train)
-    assert len(store.results("tiny")) == 12
+    assert len(store.records("tiny")) == 12
     longer = small_sweep(arms={**TWINS, "dense": {}})
     assert lifecycle.register(store, longer, extend=True) == "extended"
     dump = store.dump("Tiny")

@@ -42,7 +42,7 @@ def other(storage_url: str, postgres: Postgres, tmp_path: Path) -> Iterator[Stor
 
 def saved(store: Store, name: str, folder: Path) -> Path:
     dump = store.dump(name)
-    export.save(folder, dump, fronts(store.results(name), dump.sweep))
+    export.save(folder, dump, fronts(store.records(name), dump.sweep))
     return folder
 
 
@@ -77,7 +77,7 @@ def some(store: Store, sweep: Sweep, count: int) -> None:
     lifecycle.register(store, sweep)
 
     def enough(line: str) -> None:
-        if line.startswith("recorded") and len(store.results(sweep.name)) >= count:
+        if line.startswith("recorded") and len(store.records(sweep.name)) >= count:
             store.stop(sweep.name)
 
     work(sweep.name, store, pack=2, train=fake_train, probe=fake_probe, on_event=enough)
@@ -99,11 +99,11 @@ def test_a_sweep_half_done_goes_on_elsewhere_as_if_it_had_stayed(
 ) -> None:
     sweep = auto_sweep(search={"sampler": "tpe", "trials": 14, "in_flight": 2})
     some(store, sweep, 16)
-    done = len(store.results("tiny"))
+    done = len(store.records("tiny"))
     assert 16 <= done < store.status("tiny").budget
     lifecycle.restore(other, export.read(saved(store, "tiny", tmp_path)))
-    assert other.results("tiny") == store.results("tiny")
-    assert other.brackets("tiny") == store.brackets("tiny")
+    assert other.records("tiny") == store.records("tiny")
+    assert other.strength_ranges("tiny") == store.strength_ranges("tiny")
     assert other.sweep("tiny").digest == sweep.digest
     assert list(other.sweep("tiny").arms) == list(sweep.arms)
     assert trials(other, sweep) == trials(store, sweep)
@@ -128,7 +128,7 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(
         for file in (export.SHEET, export.FACTS, export.FLAT, export.FRONTS):
             assert (one / file).read_bytes() == (two / file).read_bytes()
         assert trials(other, dump.sweep) == trials(store, dump.sweep)
-        assert pq.read_table(one / export.FACTS).num_rows == len(store.results(name))
+        assert pq.read_table(one / export.FACTS).num_rows == len(store.records(name))
 
 
 def test_lost_attempts_and_their_trials_travel_too(
@@ -156,7 +156,7 @@ def test_what_is_here_already_stays_and_what_is_missing_is_added(
 ) -> None:
     sweep = small_sweep()
     some(store, sweep, 4)
-    before = len(store.results("tiny"))
+    before = len(store.records("tiny"))
     assert lifecycle.restore(other, store.dump("tiny")) == (before, before)
     assert lifecycle.restore(other, store.dump("tiny")) == (0, before)
     work("tiny", store, pack=3, train=fake_train)
@@ -172,10 +172,10 @@ def test_another_result_of_a_slot_is_refused_and_nothing_changes(
     some(store, sweep, 4)
     lifecycle.register(other, sweep)
     work("tiny", other, pack=3, train=fake_train)  # the same results at another time
-    kept = other.results("tiny")
+    kept = other.records("tiny")
     with pytest.raises(InputError, match=r"^tiny: slot \d of \w+, repeat 0: has another result he"):
         lifecycle.restore(other, store.dump("tiny"))
-    assert other.results("tiny") == kept
+    assert other.records("tiny") == kept
     elsewhere = small_sweep(seed=1)
     foreign = replace(store.dump("tiny"), spec=json.dumps(elsewhere.model_dump(mode="json")))
     with pytest.raises(DigestError, match="seed: registered 0, now 1"):
@@ -196,7 +196,7 @@ def test_ranges_that_nothing_was_drawn_from_give_way_to_those_of_the_trials(
     work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
     ranged(other, StrengthRange(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
     lifecycle.restore(other, store.dump("tiny"))
-    assert other.brackets("tiny") == store.brackets("tiny")
+    assert other.strength_ranges("tiny") == store.strength_ranges("tiny")
     assert trials(other, sweep) == trials(store, sweep)
 
 
@@ -207,11 +207,11 @@ def test_other_ranges_with_trials_in_them_are_refused_and_nothing_changes(
     work("tiny", store, pack=9, train=fake_train, probe=fake_probe)
     ranged(other, StrengthRange(0.01, 0.02, (), open_below=False, open_above=False, seconds=1.0))
     some(other, auto_sweep(), 4)
-    kept, before = other.results("tiny"), other.brackets("tiny")
+    kept, before = other.records("tiny"), other.strength_ranges("tiny")
     said = r"^tiny: l1\.strength of both has another range here .* 0\.01 to 0\.02 instead of .* to "
     with pytest.raises(InputError, match=said):
         lifecycle.restore(other, replace(store.dump("tiny"), facts=()))
-    assert (other.results("tiny"), other.brackets("tiny")) == (kept, before)
+    assert (other.records("tiny"), other.strength_ranges("tiny")) == (kept, before)
 
 
 KILLED = """

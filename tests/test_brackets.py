@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper.analysis import strength_range
-from sweeper.analysis.strength_range import GRID, edges, read
+from sweeper.analysis.strength_range import GRID, edges, range_from_probe
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.types import ProbePoint, Scalar, TrialState
@@ -26,7 +26,9 @@ def points(states: str, moved: Sequence[float]) -> tuple[ProbePoint, ...]:
 
 
 def test_a_range_goes_from_the_last_that_does_nothing_to_the_last_that_holds() -> None:
-    found = read(points("ccccccccxx", [0.01, 0.1, 0.12, 0.1, 0.15, 0.5, 0.9, 1.2, 1.3]), 2.5)
+    found = range_from_probe(
+        points("ccccccccxx", [0.01, 0.1, 0.12, 0.1, 0.15, 0.5, 0.9, 1.2, 1.3]), 2.5
+    )
     assert (found.low, found.high, found.seconds) == (5.0, 7.0, 2.5)
     assert not found.open_below
     assert not found.open_above
@@ -35,37 +37,39 @@ def test_a_range_goes_from_the_last_that_does_nothing_to_the_last_that_holds() -
 
 def test_what_chaos_alone_moves_counts_as_nothing() -> None:
     # The four weakest strengths move the network by up to 0.35: 1.2 times that is nothing.
-    found = read(points("cccccccccx", [0.1, 0.35, 0.3, 0.2, 0.4, 0.6, 0.9, 1.2, 1.3]), 0.0)
+    found = range_from_probe(
+        points("cccccccccx", [0.1, 0.35, 0.3, 0.2, 0.4, 0.6, 0.9, 1.2, 1.3]), 0.0
+    )
     assert (found.low, found.high) == (5.0, 8.0)
 
 
 def test_a_range_that_is_not_closed_says_so() -> None:
-    found = read(points("cccccc", [0.1, 0.1, 0.1, 0.1, 1.1]), 0.0)
+    found = range_from_probe(points("cccccc", [0.1, 0.1, 0.1, 0.1, 1.1]), 0.0)
     assert (found.low, found.high) == (3.0, 5.0)
     assert found.open_above
     assert not found.open_below
 
 
 def test_a_strength_that_always_does_something_is_open_below() -> None:
-    found = read(points("ccccccx", [0.8, 0.9, 1.0, 1.1, 1.2, 1.3]), 0.0)
+    found = range_from_probe(points("ccccccx", [0.8, 0.9, 1.0, 1.1, 1.2, 1.3]), 0.0)
     assert (found.low, found.high) == (1.0, 5.0)
     assert found.open_below
 
 
 def test_a_strength_that_never_does_anything_still_has_a_range() -> None:
-    found = read(points("cccccc", [0.01] * 5), 0.0)
+    found = range_from_probe(points("cccccc", [0.01] * 5), 0.0)
     assert (found.low, found.high) == (3.0, 5.0)
 
 
 def test_a_probe_that_holds_at_one_strength_only_has_a_range_below_it() -> None:
-    found = read(points("ccx", [0.1, 1.0]), 0.0)
+    found = range_from_probe(points("ccx", [0.1, 1.0]), 0.0)
     assert found.low == pytest.approx(10**-0.5)
     assert found.high == 1.0
 
 
 def test_a_collapse_in_between_ends_the_range() -> None:
     # A strength between two that hold is no accident: what lies beyond is not searched.
-    assert read(points("cccncc", [0.1, 0.5, math.inf, 0.7, 0.9]), 0.0).high == 2.0
+    assert range_from_probe(points("cccncc", [0.1, 0.5, math.inf, 0.7, 0.9]), 0.0).high == 2.0
 
 
 @pytest.mark.parametrize(
@@ -78,7 +82,7 @@ def test_a_collapse_in_between_ends_the_range() -> None:
 )  # fmt: skip
 def test_a_probe_without_a_range_is_an_error_that_says_what_to_do(states: str, text: str) -> None:
     with pytest.raises(InputError) as caught:
-        read(points(states, [0.1, 0.2, 0.3]), 0.0)
+        range_from_probe(points(states, [0.1, 0.2, 0.3]), 0.0)
     assert str(caught.value) == text
 
 
@@ -92,9 +96,9 @@ def test_a_range_is_never_empty_and_never_holds_what_failed(
     probe = points("c" + "".join(states), moved)
     if states[0] != "c":
         with pytest.raises(InputError):
-            read(probe, 0.0)
+            range_from_probe(probe, 0.0)
         return
-    found = read(probe, 0.0)
+    found = range_from_probe(probe, 0.0)
     assert 0 < found.low < found.high
     inside = [point for point in probe[1:] if found.low <= point.strength <= found.high]
     assert all(point.state == "complete" for point in inside)

@@ -80,7 +80,7 @@ def test_every_network_of_a_front_is_a_point_on_a_logarithmic_axis(
 ) -> None:
     store, url = shown
     sweep = store.sweep("tiny")
-    found = fronts(store.results("tiny"), sweep)
+    found = fronts(store.records("tiny"), sweep)
     with tab(browser, url, color_scheme=scheme) as page:
         page.goto(f"{url}sweeps/tiny/")
         drawn(page)
@@ -209,7 +209,7 @@ def test_a_running_sweep_is_drawn_on_without_being_loaded_again(
             worker.join()
         expect(page.locator("#progress")).to_contain_text("18 of 18 trials", timeout=SECONDS)
         expect(page.locator(".state").first).to_have_text("finished")
-        found = fronts(store.results("tiny"), sweep)
+        found = fronts(store.records("tiny"), sweep)
         points = sum(len(one.points) for one in found.values())
         expect(page.locator(POINTS)).to_have_count(points, timeout=SECONDS)
         assert page.evaluate("window.same") is True

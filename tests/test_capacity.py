@@ -25,7 +25,7 @@ from sweeper.training.datasets import Data, load
 from sweeper.training.largest_pack import SIZES
 from sweeper.types import TrialConfig, TrialResult
 from sweeper.worker import pack_size
-from sweeper.worker.out_of_memory import ran_out, set_free
+from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
 from sweeper.worker.trainer import Trainer, TrainingFailed
 from sweeper.worker.worker_loop import work
 
@@ -74,7 +74,7 @@ def sweeper(*words: str, **environment: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize(("given", "size"), [("auto", "auto"), ("16", 16), (1, 1), ("007", 7)])
 def test_a_size_of_packs_is_auto_or_a_number(given: object, size: object) -> None:
-    assert pack_size.checked(given) == size
+    assert pack_size.parse_pack_size(given) == size
 
 
 WRONG = [0, "0", -3, "-3", "many", "", "Auto", " 4", "1.5", 1.5, 16.0, True, False, None]
@@ -83,7 +83,7 @@ WRONG = [0, "0", -3, "-3", "many", "", "Auto", " 4", "1.5", 1.5, 16.0, True, Fal
 @pytest.mark.parametrize("given", WRONG)
 def test_any_other_size_is_refused(given: object) -> None:
     with pytest.raises(InputError) as caught:
-        pack_size.checked(given)
+        pack_size.parse_pack_size(given)
     shown = 0 if given == "0" else given
     assert str(caught.value) == f"pack: must be auto or a whole number >= 1, got {shown!r}"
 
@@ -153,11 +153,11 @@ def test_workers_of_a_machine_share_its_memory(
     if sharing is not None:
         monkeypatch.setenv(pack_size.SHARED_BY, sharing)
     root = machine(tmp_path, 8 * GIB)
-    assert pack_size.room("cpu", root) == int(pack_size.SHARE * 8 * GIB / workers)
-    assert pack_size.room("cpu", tmp_path / "nothing is told") == int(
+    assert pack_size.memory_budget("cpu", root) == int(pack_size.SHARE * 8 * GIB / workers)
+    assert pack_size.memory_budget("cpu", tmp_path / "nothing is told") == int(
         pack_size.SHARE * pack_size.UNKNOWN / workers
     )
-    assert pack_size.room("cpu", machine(tmp_path, 0)) == 0
+    assert pack_size.memory_budget("cpu", machine(tmp_path, 0)) == 0
 
 
 @pytest.mark.parametrize("sharing", ["x", "0", "-1", "1.5", "two", " "])
@@ -166,7 +166,7 @@ def test_nonsense_in_the_number_of_workers_is_one_line(
 ) -> None:
     monkeypatch.setenv(pack_size.SHARED_BY, sharing)
     with pytest.raises(InputError) as caught:
-        pack_size.room("cpu")
+        pack_size.memory_budget("cpu")
     line = f"SWEEPER_SHARED_BY: must be a whole number >= 1, got {sharing!r}"
     assert str(caught.value) == line
 
@@ -193,7 +193,7 @@ def test_workers_of_one_gpu_have_equal_parts_whoever_was_first(
 ) -> None:
     monkeypatch.setenv(pack_size.SHARED_BY, str(workers))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * GIB, 80 * GIB))
-    assert pack_size.room("cuda:0") == max(0, left * GIB - pack_size.RESERVE)
+    assert pack_size.memory_budget("cuda:0") == max(0, left * GIB - pack_size.RESERVE)
 
 
 def capturing() -> None:
@@ -221,7 +221,7 @@ def capturing() -> None:
     ],
 )
 def test_memory_that_ran_out_is_told_apart(act: Callable[[], object]) -> None:
-    assert ran_out(raised(act))
+    assert is_out_of_memory(raised(act))
 
 
 @pytest.mark.parametrize(
@@ -238,7 +238,7 @@ def test_memory_that_ran_out_is_told_apart(act: Callable[[], object]) -> None:
     ],
 )
 def test_other_failures_are_no_lack_of_memory(act: Callable[[], object]) -> None:
-    assert not ran_out(raised(act))
+    assert not is_out_of_memory(raised(act))
 
 
 def test_lack_of_memory_is_known_and_set_free_without_loading_torch() -> None:
@@ -262,7 +262,7 @@ def test_what_only_holds_itself_is_set_free() -> None:
     try:
         seen = weakref.ref(Cycle())
         assert seen() is not None
-        set_free()
+        free_memory()
         assert seen() is None
     finally:
         gc.enable()

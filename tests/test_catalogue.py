@@ -10,7 +10,7 @@ import yaml
 from factories import make_sweep
 
 from sweeper.cli import main
-from sweeper.config.registry import EXACT_ZEROS, FORMULAS, METHODS, WAYS, plugins
+from sweeper.config.registry import APPLY_MODES, EXACT_ZEROS, FORMULAS, METHODS, plugins
 
 NAMES = [*FORMULAS, *METHODS]
 
@@ -55,12 +55,12 @@ def test_the_tables_show_every_entry_within_80_columns(said: Any) -> None:
     for name, formula in FORMULAS.items():
         row = next(line for line in text.splitlines() if line.startswith(f"{name} "))
         letters = (
-            "-" if way not in formula.ways
-            else way[0].upper() if way == formula.default_way
+            "-" if way not in formula.modes
+            else way[0].upper() if way == formula.default_mode
             else way[0]
-            for way in WAYS
+            for way in APPLY_MODES
         )  # fmt: skip
-        zeros = formula.gives_zeros and bool(EXACT_ZEROS & set(formula.ways))
+        zeros = formula.gives_zeros and bool(EXACT_ZEROS & set(formula.modes))
         assert re.search(rf" {''.join(letters)} .*{'yes' if zeros else 'no'} *$", row), row
 
 
@@ -73,11 +73,11 @@ def test_the_page_of_a_formula_says_all_that_is_known_of_it(said: Any, name: str
     assert flat(parts["formula"]).startswith(formula.formula)
     assert flat(parts["reference"]) == flat(formula.reference)
     ways = entries(parts["ways"])
-    assert tuple(ways) == WAYS
-    missing = {way: f"not there: {reason}" for way, reason in formula.why_not.items()}
+    assert tuple(ways) == APPLY_MODES
+    missing = {way: f"not there: {reason}" for way, reason in formula.unsupported.items()}
     assert {way: text for way, text in ways.items() if text.startswith("not")} == missing
     usual = [way for way, text in ways.items() if "(unless the file says otherwise)" in text]
-    assert usual == [formula.default_way]
+    assert usual == [formula.default_mode]
     keys = entries(parts.get("keys", ""))
     assert list(keys) == list(formula.hyper)
     for key, hyper in formula.hyper.items():
@@ -85,9 +85,9 @@ def test_the_page_of_a_formula_says_all_that_is_known_of_it(said: Any, name: str
         assert hyper.allowed in keys[key]
         assert keys[key].endswith(hyper.summary)
     properties = entries(parts["properties"])
-    assert properties["sees arrangement"].startswith(formula.sees or "no: ")
+    assert properties["sees arrangement"].startswith(formula.sees_arrangement_of or "no: ")
     assert ("R(aW) = R(W)" in properties["scale invariant"]) == formula.scale_invariant
-    zeros = [way for way in formula.ways if way in EXACT_ZEROS and formula.gives_zeros]
+    zeros = [way for way in formula.modes if way in EXACT_ZEROS and formula.gives_zeros]
     assert re.findall("prox|shrink", properties["exact zeros"]) == zeros
 
 
@@ -101,7 +101,7 @@ def test_every_letter_of_a_formula_is_explained(said: Any, name: str) -> None:
     letters = {word for word in words if len(word) == 1 and word.isalpha()}
     inline = {"m"} if "m = " in formula.formula else set()
     assert letters - {"R", "x"} - set(formula.hyper) - inline <= explained
-    assert ("strength" in explained) == formula.inner_strength
+    assert ("strength" in explained) == formula.strength_inside
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -120,7 +120,7 @@ def test_the_page_of_a_method_says_all_that_is_known_of_it(said: Any, name: str)
     properties = entries(parts["properties"])
     assert ("without penalties" in properties["strength"]) == entry.has_strength
     assert ("while it is trained" in properties["cut to the density"]) == entry.takes_density
-    assert ("needs" in properties) == entry.layered
+    assert ("needs" in properties) == entry.mlp_only
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -131,13 +131,13 @@ def test_the_arm_of_a_page_can_be_run_as_it_stands(said: Any, name: str) -> None
     assert arm == name
     known = FORMULAS[name].hyper if name in FORMULAS else METHODS[name].hyper
     assert set(known) <= set(yaml.safe_load(text)["arms"][name])
-    automatic = sweep.automatic(arm)
+    automatic = sweep.auto_parameters(arm)
     assert automatic == (("strength",) if "auto" in text else ())
-    sweep = sweep.with_brackets({(arm, key): (1e-4, 1e-2) for key in automatic})
+    sweep = sweep.with_ranges({(arm, key): (1e-4, 1e-2) for key in automatic})
     config = sweep.arms[arm].config({"strength": 1e-3})
     terms = [(term.penalty, term.apply) for term in config.terms]
     if name in FORMULAS:
-        assert terms == ([(name, FORMULAS[name].default_way)] if name != "none" else [])
+        assert terms == ([(name, FORMULAS[name].default_mode)] if name != "none" else [])
     else:
         assert (config.name, terms) == (name, [])
     assert found.method == (name if name in METHODS else None)
@@ -151,7 +151,7 @@ def test_the_list_as_json_holds_the_pages_as_json(said: Any) -> None:
         assert json.loads(said(name, "--json")) == listed[name]
     assert listed["l1"]["exact_zeros"] == ["prox", "shrink"]
     assert listed["l2"]["exact_zeros"] == []
-    assert listed["l2"]["why_not"] == FORMULAS["l2"].why_not
+    assert listed["l2"]["why_not"] == FORMULAS["l2"].unsupported
     assert listed["renyi_entropy"]["keys"]["order"]["allowed"] == "(0, 20]"
     assert found["plugins"] == plugins()
 

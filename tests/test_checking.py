@@ -53,8 +53,8 @@ def test_the_plan_counts_the_probes_of_automatic_strengths() -> None:
     assert found.probe == probe_plan(sweep)
     assert (found.probe.ranges, found.probe.probes) == (6, 4)
     assert (found.probe.networks, found.probe.steps) == (16, 3 * 11)
-    assert [arm.automatic for arm in found.arms[:2]] == [(), ("strength",)]
-    assert found.arms[4].automatic == ("l1.strength", "l2.strength")
+    assert [arm.auto_parameters for arm in found.arms[:2]] == [(), ("strength",)]
+    assert found.arms[4].auto_parameters == ("l1.strength", "l2.strength")
     fixed = {**arms, **{name: {"penalty": "l1", "strength": 1} for name in arms if name != "dense"}}
     without = plan(sweep_with(arms=fixed, training={"epochs": 3, "batch_size": 100}), lambda: 1e9)
     assert without.probe.ranges == without.probe.probes == without.probe.steps == 0

@@ -112,7 +112,7 @@ def test_a_permutation_of_the_entries_changes_what_sees_arrangement(
     order = torch.randperm(99, generator=torch.Generator().manual_seed(1))
     shuffled = weight.flatten(1)[:, order].view_as(weight)
     same = torch.isclose(value(name, weight, **hyper), value(name, shuffled, **hyper), rtol=1e-9)
-    assert (~same).all() if FORMULAS[name].sees else same.all()
+    assert (~same).all() if FORMULAS[name].sees_arrangement_of else same.all()
 
 
 @pytest.mark.parametrize(("name", "hyper"), _default_cases(), ids=label)
@@ -123,7 +123,7 @@ def test_permuted_pixels_change_nothing_unless_neighbours_are_seen(
     order = torch.randperm(11, generator=torch.Generator().manual_seed(1))
     permuted = weight[:, :, order]
     same = torch.isclose(value(name, weight, **hyper), value(name, permuted, **hyper), rtol=1e-9)
-    if FORMULAS[name].sees == "neighbourhood":
+    if FORMULAS[name].sees_arrangement_of == "neighbourhood":
         assert (~same).all()
         return
     assert same.all()
@@ -132,7 +132,9 @@ def test_permuted_pixels_change_nothing_unless_neighbours_are_seen(
         torch.testing.assert_close(shrinkage(name, permuted, **hyper), expected)
 
 
-@pytest.mark.parametrize("name", [n for n, f in FORMULAS.items() if "or" in f.sees.split()])
+@pytest.mark.parametrize(
+    "name", [n for n, f in FORMULAS.items() if "or" in f.sees_arrangement_of.split()]
+)
 def test_rows_or_columns_are_the_two_ways_round(name: str) -> None:
     # Oracle: the transposed matrix.
     (letter,) = (k for k, hyper in FORMULAS[name].hyper.items() if k != "scaled" and hyper.choices)

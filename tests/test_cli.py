@@ -20,7 +20,7 @@ from fakes import fake_train, small_sweep
 
 from sweeper import __version__, api, lifecycle
 from sweeper.analysis import strength_range
-from sweeper.analysis.confirmation import confirmation
+from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, dashboard_url, duration
 from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table, seconds_left
@@ -443,8 +443,8 @@ def test_delete_asks_first_unless_told_not_to(
     assert code == 1
     assert "tiny: delete it with 12 results?" in out
     store = Store(api.DEFAULT_STORAGE)
-    facts = store.results("tiny")
-    again = confirmation(store.sweep("tiny"), store.status("tiny"), facts, seeds=1)
+    facts = store.records("tiny")
+    again = confirmation_sweep(store.sweep("tiny"), store.status("tiny"), facts, seeds=1)
     lifecycle.register(store, again)
     store.close()
     monkeypatch.setattr("sys.stdin", io.StringIO("n\n"))

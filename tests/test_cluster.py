@@ -140,7 +140,7 @@ def claimed(store: Store, name: str) -> int:
 
 
 def check_budget(store: Store, name: str, budget: int = 24) -> None:
-    facts = store.results(name)
+    facts = store.records(name)
     assert len({(fact.arm, fact.repeat, fact.slot) for fact in facts}) == len(facts) == budget
     assert store.status(name).finished
 

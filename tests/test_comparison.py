@@ -14,8 +14,8 @@ from sweeper.errors import PluginError
 from sweeper.training import datasets, models
 from sweeper.training.datasets import Data
 from sweeper.training.evaluation import accuracy
-from sweeper.training.pack import train
-from sweeper.training.plain_pytorch import compare
+from sweeper.training.pack import train_pack
+from sweeper.training.plain_pytorch import compare_with_plain
 from sweeper.training.stack import GradientBuffer
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import StackedModule
@@ -80,7 +80,7 @@ def test_a_pack_computes_what_its_modules_do_in_plain_pytorch(
 
 @pytest.mark.parametrize("name", HARMLESS)
 def test_what_is_harmless_is_not_refused(name: str, digits: Data) -> None:
-    notes = compare(recipe(f"network_cases:harmless_{name}"), digits)
+    notes = compare_with_plain(recipe(f"network_cases:harmless_{name}"), digits)
     said = [note.partition(": ")[2] for note in notes]
     odd = {
         "equal_for_every_seed": "initial weights are the same for every seed",
@@ -95,7 +95,7 @@ def test_what_is_harmless_is_not_refused(name: str, digits: Data) -> None:
 def test_what_a_pack_cannot_compute_is_refused_by_name(name: str, digits: Data) -> None:
     model, state = f"network_cases:refused_{name}", torch.get_rng_state()
     with pytest.raises(PluginError) as caught:
-        compare(recipe(model), digits)
+        compare_with_plain(recipe(model), digits)
     said = str(caught.value)
     reason = REFUSED[name][1]
     assert said.startswith(f"{model}: {reason}") or f": the network {reason}" in said
@@ -108,13 +108,13 @@ def test_training_itself_refuses_what_it_would_compute_wrongly(name: str, digits
     # As on a machine where the module is another version than the one that was tried.
     known = recipe(f"network_cases:refused_{name}")
     with pytest.raises(PluginError):
-        train([config(recipe=known), config(1, recipe=known)], digits)
+        train_pack([config(recipe=known), config(1, recipe=known)], digits)
 
 
 def test_a_shared_matrix_is_counted_once_and_trains(digits: Data) -> None:
     known = recipe("network_cases:harmless_tied")
-    alone = train([config(1, recipe=known, density=1.0)], digits)
-    (first, _) = train([config(k, recipe=known, density=1.0) for k in (1, 2)], digits)
+    alone = train_pack([config(1, recipe=known, density=1.0)], digits)
+    (first, _) = train_pack([config(k, recipe=known, density=1.0) for k in (1, 2)], digits)
     assert facts([first]) == facts(alone)
     assert first.total == (64 + 1) * 32 + 32 * 32 + 2 * 32 + (32 + 1) * 10
     assert first.pruned is not None

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 
 from sweeper.kernels import jit, jit_cache
-from sweeper.kernels.jit import Array, inlined
+from sweeper.kernels.jit import Array, jit_inline
 from sweeper.kernels.jit_cache import LoopCache, refusal
 
 ADDED = 2.0
 
 
-@inlined
+@jit_inline
 def more(value: np.float32) -> np.float32:
     return value + np.float32(ADDED)
 
@@ -49,7 +49,7 @@ def _start(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
 
     def start() -> Any:
         monkeypatch.setattr(jit, "_CACHE", LoopCache())
-        loop = jit.compiled(total)
+        loop = jit.jit(total)
         assert loop(VALUES) == TOTAL
         assert loop(VALUES) == TOTAL
         return loop

@@ -25,12 +25,12 @@ from test_worker import wait_for, worker_process
 from sweeper import lifecycle
 from sweeper.analysis.confirmation import (
     ConfirmedConfig,
-    confirmation,
-    confirmed,
-    continued,
-    curves,
-    level,
-    within,
+    accuracy_at_size,
+    confirmation_sweep,
+    confirmed_configs,
+    confirmed_curves,
+    continued_confirmation,
+    size_at_accuracy,
 )
 from sweeper.cli import main
 from sweeper.config import Sweep
@@ -63,7 +63,7 @@ def searched(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
 
 
 def chosen(sweep: Sweep, facts: list[TrialRecord], **options: Any) -> Sweep:
-    return confirmation(sweep, make_status(sweep, facts), facts, **options)
+    return confirmation_sweep(sweep, make_status(sweep, facts), facts, **options)
 
 
 def trained(sweep: Sweep, accuracy: float = 0.95) -> list[TrialRecord]:
@@ -143,7 +143,7 @@ def test_ranges_that_a_probe_found_are_written_out() -> None:
     sweep = make_sweep(search={"trials": 1}, arms=arms)
     facts = [make_fact(sweep=sweep, nonzero=900)]
     found = chosen(sweep, facts, found=[make_bracket()])
-    assert found.automatic("l1") == ()
+    assert found.auto_parameters("l1") == ()
     assert found.domains("l1")["strength"].bounds == (1e-3, 1e-1)  # type: ignore[union-attr]
     assert Sweep.from_json(found.canonical).digest == found.digest
 
@@ -167,7 +167,7 @@ def test_what_cannot_be_confirmed_is_one_line(change: str, said: str) -> None:
     if change == "again":
         sweep = chosen(sweep, facts)
     with pytest.raises(InputError, match=said):
-        confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
+        confirmation_sweep(sweep, make_status(sweep, facts), facts, seeds=seeds)
 
 
 def test_no_study_file_can_pass_for_a_confirmation(tmp_path: Any) -> None:
@@ -188,7 +188,7 @@ def test_means_are_over_seeds_and_a_diverged_one_was_never_right() -> None:
     facts = trained(sweep)
     place = next(i for i, fact in enumerate(facts) if (fact.arm, fact.repeat) == ("l1", 1))
     facts[place] = replace(facts[place], result=make_fact(state="diverged").result)
-    (one,) = [one for one in confirmed(sweep, facts, searched()[1]) if one.arm == "l1"]
+    (one,) = [one for one in confirmed_configs(sweep, facts, searched()[1]) if one.arm == "l1"]
     assert one.accuracies("test_accuracy") == (0.0, 0.95)
     assert one.accuracy("test_accuracy") == pytest.approx(0.475)
     assert one.failed == 1
@@ -214,9 +214,9 @@ def test_sizes_at_an_accuracy_are_read_within_each_repeat() -> None:
                 test=accuracy,
             )
         )
-    found = [one for one in confirmed(again, results, facts) if one.arm == "none"]
-    of = curves(again, found, "test_accuracy")["none"]
-    at = level(of, 0.94)
+    found = [one for one in confirmed_configs(again, results, facts) if one.arm == "none"]
+    of = confirmed_curves(again, found, "test_accuracy")["none"]
+    at = size_at_accuracy(of, 0.94)
     assert at.readings[0].exact == pytest.approx(10_000)
     assert at.readings[1].state == "below"
     assert at.readings[1].value == pytest.approx(2000)
@@ -224,9 +224,9 @@ def test_sizes_at_an_accuracy_are_read_within_each_repeat() -> None:
     assert at.most is not None
     assert at.most.center == pytest.approx((10_000 * 2000) ** 0.5)
     assert at.most.high is None  # two repeats have no limit
-    high = level(of, 0.975)
+    high = size_at_accuracy(of, 0.975)
     assert (high.reached, high.most) == (1, None)
-    mean = within(again, found, "none", 100_000, "test_accuracy").mean
+    mean = accuracy_at_size(again, found, "none", 100_000, "test_accuracy").mean
     assert mean is not None
     assert mean.center == pytest.approx((0.98 + 0.97) / 2)
 
@@ -238,18 +238,18 @@ def finished(store: Store, sweep: Sweep) -> Sweep:
     """Search a sweep and return its confirmation, not registered yet."""
     lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train, probe=fake_probe)
-    return confirmation(
+    return confirmation_sweep(
         sweep,
         store.status(sweep.name),
-        store.results(sweep.name),
-        store.brackets(sweep.name),
+        store.records(sweep.name),
+        store.strength_ranges(sweep.name),
         seeds=3,
     )
 
 
 def exact(store: Store, sweep: Sweep) -> tuple[TrialRecord, ...]:
     """Every slot of the confirmation is on record once, and told with its test accuracy."""
-    facts = store.results(sweep.name)
+    facts = store.records(sweep.name)
     places = [(fact.arm, fact.repeat, fact.slot) for fact in facts]
     wanted = [(arm, *place) for arm in sweep.arms for place in sweep.slots(arm)]
     assert sorted(places) == sorted(wanted)
@@ -343,7 +343,7 @@ def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store
     raw["search"]["repeats"] = 2
     wider = Sweep.model_validate(raw)
     lifecycle.register(store, wider, extend=True)
-    wanted = continued(first, finished(store, wider))
+    wanted = continued_confirmation(first, finished(store, wider))
     assert lifecycle.register(store, wanted, extend=True) == "extended"
     work(wanted.name, store, pack=8, train=fake_train)
     after = exact(store, wanted)
@@ -362,7 +362,7 @@ def test_a_search_that_got_more_trials_and_chooses_others_is_not_confirmed_on() 
     better = make_fact(sweep=sweep, arm="none", repeat=0, slot=0, nonzero=4000, val=0.999)
     now = chosen(sweep, [better, *facts[1:]])
     with pytest.raises(InputError, match=r"^toy: .* chooses others now of none: sweeper delete"):
-        continued(known, now)
+        continued_confirmation(known, now)
 
 
 def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
@@ -375,7 +375,7 @@ def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
 
     again = small_sweep(targets={**TARGETS, "accuracy": [0.5]})
     lifecycle.register(store, again, extend=True)
-    wanted = continued(first, finished(store, again))
+    wanted = continued_confirmation(first, finished(store, again))
     assert lifecycle.register(store, wanted, extend=True) == "extended"
     assert wanted.targets.accuracy == (0.5,)
     assert exact(store, wanted) == before
@@ -385,7 +385,7 @@ def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
     with pytest.raises(
         InputError, match=r"^tiny: .* other targets .*: sweeper delete tiny/confirmed"
     ):
-        continued(wanted, finished(store, wider))
+        continued_confirmation(wanted, finished(store, wider))
 
 
 def test_a_sweep_is_deleted_with_its_confirmation(store: Store) -> None:
@@ -400,8 +400,8 @@ def test_a_sweep_is_deleted_with_its_confirmation(store: Store) -> None:
 def test_shrinkage_is_what_the_search_promised_too_much() -> None:
     sweep = make_sweep(search={"trials": 40, "repeats": 5})
     facts = make_facts(sweep)
-    again = confirmation(sweep, make_status(sweep, facts), facts)
-    found = confirmed(again, trained(again, 0.9), facts)
+    again = confirmation_sweep(sweep, make_status(sweep, facts), facts)
+    found = confirmed_configs(again, trained(again, 0.9), facts)
     assert all(isinstance(one, ConfirmedConfig) for one in found)
     assert sum(one.shrinkage("val_accuracy") for one in found) / len(found) > 0.05
     assert {one.repeat for one in found} == {0, 1, 2, 3, 4}

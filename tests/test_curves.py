@@ -15,7 +15,7 @@ from sweeper.training import fine_tuning, pruning, sparse_inference
 from sweeper.training.datasets import Data, load
 from sweeper.training.density_curves import TOGETHER, density_curves
 from sweeper.training.evaluation import Evaluator
-from sweeper.training.pack import nothing, train
+from sweeper.training.pack import nothing, train_pack
 from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -82,9 +82,9 @@ def test_a_curve_is_that_of_the_pruned_networks(digits: Data) -> None:
 def test_a_curve_has_the_same_bits_in_any_pack(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, curve=DENSITIES)
     configs = [config(k, penalty("l1", "prox"), recipe=recipe) for k in range(2 * TOGETHER + 1)]
-    together = facts(train(configs, digits))
-    assert facts(train(configs[::-1], digits)) == together[::-1]
-    assert facts(train(configs[3:5], digits)) == together[3:5]
+    together = facts(train_pack(configs, digits))
+    assert facts(train_pack(configs[::-1], digits)) == together[::-1]
+    assert facts(train_pack(configs[3:5], digits)) == together[3:5]
 
 
 def test_curves_of_other_networks_are_judged_whole() -> None:
@@ -163,9 +163,9 @@ def test_a_finetuned_point_is_the_trial_of_that_density(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
     methods = (penalty("l1", "prox"), penalty("marginal_entropy", "shrink"), None)
     configs = [config(k, chosen, recipe=recipe) for k, chosen in enumerate(methods)]
-    found = train(configs, digits)
+    found = train_pack(configs, digits)
     for density in FURTHER:
-        alone = train([dataclasses.replace(c, density=density) for c in configs], digits)
+        alone = train_pack([dataclasses.replace(c, density=density) for c in configs], digits)
         for one, other in zip(found, alone, strict=True):
             assert other.pruned is not None
             (point,) = (point for point in one.finetuned if point.density == density)
@@ -175,7 +175,7 @@ def test_a_finetuned_point_is_the_trial_of_that_density(digits: Data) -> None:
                 other.pruned.test_accuracy,
             )
     plain = dataclasses.replace(recipe, finetuned_curve=())
-    without = train([dataclasses.replace(c, recipe=plain) for c in configs], digits)
+    without = train_pack([dataclasses.replace(c, recipe=plain) for c in configs], digits)
     assert facts(without) == facts([dataclasses.replace(one, finetuned=()) for one in found])
 
 
@@ -190,17 +190,17 @@ def test_densities_of_one_network_are_finetuned_as_one_pack(
 
     monkeypatch.setattr(fine_tuning, "fit", seen)
     recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
-    train([config(recipe=recipe)], digits)
+    train_pack([config(recipe=recipe)], digits)
     assert sizes == [len(FURTHER), 1]
     sizes.clear()
-    train([config(k, recipe=recipe) for k in range(fine_tuning.TOGETHER + 1)], digits)
+    train_pack([config(k, recipe=recipe) for k in range(fine_tuning.TOGETHER + 1)], digits)
     assert sizes == [fine_tuning.TOGETHER + 1] * (len(FURTHER) + 1)
 
 
 def test_a_network_that_diverges_in_one_finetuning_keeps_the_others(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=(0.3, 0.002))
     # Two weights that are left do no harm; many diverge.
-    (wild,) = train(
+    (wild,) = train_pack(
         [config(recipe=recipe, density=0.002, finetune_learning_rate_factor=1e4)], digits
     )
     assert wild.state != "diverged"

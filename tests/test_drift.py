@@ -13,11 +13,17 @@ from fakes import fake_train, small_sweep
 from test_report import readable
 
 from sweeper import lifecycle
-from sweeper.analysis.reproducibility import TOLERANCE, Platform, drifts, refusals, remarks
+from sweeper.analysis.reproducibility import (
+    TOLERANCE,
+    Platform,
+    deviation_caveats,
+    deviations,
+    platform_problems,
+)
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError
-from sweeper.operations.reproduce import redo
+from sweeper.operations.reproduce import reproduce
 from sweeper.report.html_page import page
 from sweeper.store import Store
 from sweeper.types import (
@@ -70,13 +76,13 @@ STEADY = (0.001, -0.001, 0.0005, 0.0, -0.0005, 0.001)
 
 def test_a_mixture_that_nobody_looked_at_is_refused() -> None:
     _, facts = mixed()
-    (said,) = refusals(facts, (), "toy")
+    (said,) = platform_problems(facts, (), "toy")
     assert said == (
         "10 of 40 trials come from another kind of machine (Some GPU (cuda), torch 2.15.0, sweeper "
         "0.1.0; others from Some CPU (cpu), torch 2.15.0, sweeper 0.1.0), and what that "
         "changes is not known: sweeper drift toy."
     )
-    assert refusals(mixed(cuda=0)[1], (), "toy") == ()
+    assert platform_problems(mixed(cuda=0)[1], (), "toy") == ()
 
 
 @pytest.mark.parametrize(
@@ -93,11 +99,11 @@ def test_it_is_allowed_where_the_difference_is_known_to_be_small(
 ) -> None:
     sweep, facts = mixed()
     check = again(facts, *differences)
-    said = refusals(facts, [check], "toy")
+    said = platform_problems(facts, [check], "toy")
     assert (said == ()) == allowed
     text = readable(page(sweep, make_status(sweep, facts), facts, checks=[check]))
     assert ("These arms are not ranked" in text) != allowed
-    assert bool(remarks(facts, [check])) == allowed
+    assert bool(deviation_caveats(facts, [check])) == allowed
     if not allowed:
         assert "not known to be within 0.2 points" in text
     else:
@@ -108,12 +114,12 @@ def test_it_does_not_matter_which_of_two_kinds_trains_the_others_again() -> None
     _, facts = mixed()
     one = again(facts, *STEADY)
     other = again(facts, *(-value for value in STEADY), on=CUDA)
-    (found,) = drifts(facts, [one])
-    (mirrored,) = drifts(facts, [other])
+    (found,) = deviations(facts, [one])
+    (mirrored,) = deviations(facts, [other])
     assert (found.one, found.other) == (mirrored.one, mirrored.other)
     assert found.difference.values == pytest.approx(mirrored.difference.values)
     half = replace(one, redone=one.redone[:3])
-    (both,) = drifts(facts, [half, replace(other, redone=other.redone[3:])])
+    (both,) = deviations(facts, [half, replace(other, redone=other.redone[3:])])
     assert both.difference.values == pytest.approx(found.difference.values)
 
 
@@ -121,9 +127,11 @@ def test_the_same_trials_trained_again_twice_count_once() -> None:
     """A seed gives the same bits again: a second run would seem to narrow the interval."""
     _, facts = mixed()
     one = again(facts, 0.004, -0.002, 0.003, -0.001, 0.0)
-    assert refusals(facts, [one], "toy")
-    assert refusals(facts, [one, one, one], "toy") == refusals(facts, [one], "toy")
-    (found,) = drifts(facts, [one, again(facts, *STEADY)])
+    assert platform_problems(facts, [one], "toy")
+    assert platform_problems(facts, [one, one, one], "toy") == platform_problems(
+        facts, [one], "toy"
+    )
+    (found,) = deviations(facts, [one, again(facts, *STEADY)])
     assert np.abs(found.difference.values) == pytest.approx(np.abs(STEADY))  # the last check's
 
 
@@ -133,21 +141,21 @@ def test_checks_that_disagree_stand_apart() -> None:
     first = again(facts, *(value + 0.0008 for value in STEADY[:5]))
     second = again(facts, *(value - 0.0008 for value in STEADY[:5]))
     moved = tuple(replace(one, slot=one.slot + 5) for one in second.redone)
-    (found,) = drifts(facts, [first, replace(second, redone=moved)])
+    (found,) = deviations(facts, [first, replace(second, redone=moved)])
     # Oracle: what was put in, each check for itself.
     assert [batch.n for batch in found.batches] == [5, 5]
     put_in = [np.mean(STEADY[:5]) + 0.0008, np.mean(STEADY[:5]) - 0.0008]
     sign = 1 if found.other == Platform.of(make_provenance()) else -1
     assert [sign * batch.center for batch in found.batches] == pytest.approx(put_in)
     assert re.search(r", n = 10\), by check [+-]0\.\d\d \(.*n = 5\), [+-]0\.\d\d \(", found.text)
-    (alone,) = drifts(facts, [first])
+    (alone,) = deviations(facts, [first])
     assert "by check" not in alone.text
 
 
 def test_every_kind_is_compared_with_the_usual_one() -> None:
     _, facts = mixed(cuda=8, old=8)
-    assert len(refusals(facts, (), "toy")) == 2
-    (left,) = refusals(facts, [again(facts, *STEADY)], "toy")
+    assert len(platform_problems(facts, (), "toy")) == 2
+    (left,) = platform_problems(facts, [again(facts, *STEADY)], "toy")
     assert "torch 2.14.0" in left
 
 
@@ -155,7 +163,7 @@ def test_one_that_diverged_when_trained_again_counts_as_wrong() -> None:
     _, facts = mixed()
     check = again(facts, *STEADY)
     worse = replace(check.redone[0], state="diverged", nonzero=0, val_accuracy=0.0)
-    (found,) = drifts(facts, [replace(check, redone=(worse, *check.redone[1:]))])
+    (found,) = deviations(facts, [replace(check, redone=(worse, *check.redone[1:]))])
     assert max(map(abs, found.difference.values)) == pytest.approx(0.97)
     assert not found.small
 
@@ -163,7 +171,7 @@ def test_one_that_diverged_when_trained_again_counts_as_wrong() -> None:
 @pytest.fixture
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Have this machine be one with another torch from now on."""
-    gather = provenance.gather
+    gather = provenance.gather_provenance
 
     def begin() -> None:
         def changed(**options: Any) -> Any:
@@ -186,9 +194,9 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
         seen.extend(configs)
         return fake_train(configs, data, device, **options)
 
-    check = redo("tiny", store, trials=6, train=train)
-    assert store.drifts("tiny") == (check,)
-    facts = {(fact.arm, fact.repeat, fact.slot): fact for fact in store.results("tiny")}
+    check = reproduce("tiny", store, trials=6, train=train)
+    assert store.reproducibility_checks("tiny") == (check,)
+    facts = {(fact.arm, fact.repeat, fact.slot): fact for fact in store.records("tiny")}
     chosen = [facts[one.arm, one.repeat, one.slot] for one in check.redone]
     assert sorted(map(repr, seen)) == sorted(repr(fact.config) for fact in chosen)
     assert {fact.result.state for fact in chosen} <= {"complete", "collapsed"}
@@ -197,25 +205,25 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
         network = fact.result.pruned
         assert network is not None
         assert (one.nonzero, one.val_accuracy) == (network.nonzero, network.val_accuracy)
-    (found,) = drifts(store.results("tiny"), store.drifts("tiny"))
+    (found,) = deviations(store.records("tiny"), store.reproducibility_checks("tiny"))
     assert found.difference.center == 0
     assert found.small
     dump = store.dump("tiny")
     assert len(dump.drifts) == 1
     lifecycle.delete(store, "tiny")
     lifecycle.restore(store, dump)
-    assert store.drifts("tiny") == (check,)
+    assert store.reproducibility_checks("tiny") == (check,)
 
 
 def test_each_run_trains_trials_that_no_other_did(store: Store, elsewhere: Any) -> None:
     lifecycle.register(store, small_sweep())
     work("tiny", store, pack=4, train=fake_train)
     elsewhere()
-    checks = [redo("tiny", store, trials=8, train=fake_train) for _ in range(3)]
+    checks = [reproduce("tiny", store, trials=8, train=fake_train) for _ in range(3)]
     places = [(one.arm, one.repeat, one.slot) for check in checks for one in check.redone]
     assert len(places) == len(set(places)) == 18
     with pytest.raises(InputError, match=r"all 18 trials of other machines were trained again on"):
-        redo("tiny", store, train=fake_train)
+        reproduce("tiny", store, train=fake_train)
 
 
 def test_without_trials_of_others_there_is_nothing_to_check(
@@ -226,8 +234,8 @@ def test_without_trials_of_others_there_is_nothing_to_check(
     with pytest.raises(
         InputError, match=r"^tiny: all 18 trials on record come from a machine like"
     ):
-        redo("tiny", store, train=fake_train)
-    assert store.drifts("tiny") == ()
+        reproduce("tiny", store, train=fake_train)
+    assert store.reproducibility_checks("tiny") == ()
     with pytest.raises(SystemExit) as ended:
         main(["drift", "nobody", "--storage", store.url])
     assert ended.value.code == 2
@@ -245,6 +253,6 @@ def test_kinds_are_what_results_may_depend_on() -> None:
 
 def test_a_difference_that_is_rounded_to_nothing_has_no_minus_sign() -> None:
     _, facts = mixed()
-    (found,) = drifts(facts, [again(facts, *(value / 1000 for value in STEADY))])
+    (found,) = deviations(facts, [again(facts, *(value / 1000 for value in STEADY))])
     assert found.difference.center < 0
     assert found.text == "+0.00 points of validation accuracy (+0.00 to +0.00, n = 6)"

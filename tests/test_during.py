@@ -18,8 +18,8 @@ from sweeper.config import Sweep
 from sweeper.store.trial_records import config_of, config_row
 from sweeper.training import methods
 from sweeper.training.datasets import Data, load
-from sweeper.training.pack import train
-from sweeper.training.penalties import share_of
+from sweeper.training.pack import train_pack
+from sweeper.training.penalties import schedule_factor
 from sweeper.types import MethodConfig, PenaltyConfig
 
 WAYS = {"loss": "hoyer", "decoupled": "log_sum", "shrink": "marginal_entropy", "prox": "l_half"}
@@ -41,7 +41,7 @@ def test_a_share_is_0_outside_and_rises_to_1_within(
 ) -> None:
     during = begin / 100, min(begin + length, 100) / 100
     term = PenaltyConfig("l1", "prox", 1.0, during=during, ramp=ramp if rises else 0.0)
-    shares = [share_of(term, step, steps) for step in range(steps)]
+    shares = [schedule_factor(term, step, steps) for step in range(steps)]
     inside = [during[0] * steps <= step < during[1] * steps for step in range(steps)]
     assert [share > 0 for share in shares] == inside
     acting = [share for share in shares if share]
@@ -51,12 +51,21 @@ def test_a_share_is_0_outside_and_rises_to_1_within(
     risen = (during[0] + term.ramp * (during[1] - during[0])) * steps
     whole = [share for step, share in enumerate(shares) if step >= risen and inside[step]]
     assert set(whole) <= {1.0}
-    assert term.steady == (during == (0.0, 1.0) and term.ramp == 0)
+    assert term.step_invariant == (during == (0.0, 1.0) and term.ramp == 0)
 
 
 def test_one_that_rises_all_the_time_does_so_in_equal_parts() -> None:
     term = PenaltyConfig("l1", "prox", 1.0, during=(0.5, 1.0), ramp=1.0)
-    assert [share_of(term, step, 8) for step in range(8)] == [0, 0, 0, 0, 0.25, 0.5, 0.75, 1.0]
+    assert [schedule_factor(term, step, 8) for step in range(8)] == [
+        0,
+        0,
+        0,
+        0,
+        0.25,
+        0.5,
+        0.75,
+        1.0,
+    ]
 
 
 @pytest.mark.parametrize(("way", "name"), WAYS.items())
@@ -77,8 +86,8 @@ def test_at_each_step_it_is_the_penalty_with_that_share_of_its_strength(
     for share in shares:
         oracle, own = start(penalty(name, way, share * strength))
         gradients = [{"a": torch.zeros_like(weight)} for _ in range(2)]
-        made.pull_back(found, gradients[0], state)
-        oracle.pull_back(wanted, gradients[1], own)
+        made.vjp(found, gradients[0], state)
+        oracle.vjp(wanted, gradients[1], own)
         torch.testing.assert_close(gradients[0]["a"], gradients[1]["a"])
         assert bool(gradients[0]["a"].any()) == (way == "loss" and share > 0)
         before = found["a"].clone()
@@ -90,14 +99,14 @@ def test_at_each_step_it_is_the_penalty_with_that_share_of_its_strength(
 
 def test_one_that_acts_all_the_time_is_the_usual_one_bit_for_bit(digits: Data) -> None:
     for one in (penalty("l1", "prox", 3e-3), penalty("marginal_entropy", "shrink", 3e-4)):
-        again = train([config(0, timed(one, (0, 1)))], digits)
-        assert facts(train([config(0, one)], digits)) == facts(again)
+        again = train_pack([config(0, timed(one, (0, 1)))], digits)
+        assert facts(train_pack([config(0, one)], digits)) == facts(again)
 
 
 def test_l1_at_the_end_alone_leaves_zeros_and_at_the_beginning_alone_none(digits: Data) -> None:
     one = penalty("l1", "prox", 0.05)
     chosen = [one, timed(one, (0.5, 1)), timed(one, (0, 0.5)), penalty("l1", "prox", 0.0)]
-    judged = [train([config(0, each)], digits)[0].as_trained for each in chosen]
+    judged = [train_pack([config(0, each)], digits)[0].as_trained for each in chosen]
     always, late, early, never = (network.nonzero for network in judged if network)
     assert always <= late < early
     assert early > 0.9 * never
@@ -107,8 +116,8 @@ def test_each_has_its_own_time_in_a_pack(digits: Data) -> None:
     one = penalty("marginal_entropy", "shrink", 0.05)
     times = ((0.0, 1.0), 0.0), ((0.0, 0.5), 0.0), ((0.5, 1.0), 0.0), ((0.5, 1.0), 1.0)
     chosen = [config(0, timed(one, *time)) for time in times]
-    together = facts(train(chosen, digits))
-    assert together == [facts(train([alone], digits))[0] for alone in chosen]
+    together = facts(train_pack(chosen, digits))
+    assert together == [facts(train_pack([alone], digits))[0] for alone in chosen]
     assert len({str(result.as_trained) for result in together}) == len(times)
 
 

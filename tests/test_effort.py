@@ -9,9 +9,14 @@ from factories import make_bracket, make_fact, make_facts, make_status, make_swe
 from test_report import readable
 
 from sweeper.analysis import Front, mean, reference_corner, strength_range
-from sweeper.analysis.tuning_effort import TOLERANCE, efforts, reaching, tolerances
+from sweeper.analysis.tuning_effort import (
+    TOLERANCE,
+    anytime_fronts,
+    strength_sensitivities,
+    trials_reaching_target,
+)
 from sweeper.config import Sweep
-from sweeper.plots import draw, effort_view
+from sweeper.plots import draw_view, effort_view
 from sweeper.report.html_page import page
 from sweeper.types import TrialRecord
 
@@ -20,7 +25,7 @@ def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 3})
     facts = make_facts(sweep)
     corner = reference_corner(sweep, facts)
-    for effort in efforts(facts, sweep):
+    for effort in anytime_fronts(facts, sweep):
         # Oracle: the front of the facts whose slot is smaller.
         for count in range(1, 13):
             for repeat in range(3):
@@ -45,9 +50,9 @@ def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
 def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
     sweep = make_sweep(search={"trials": 4, "repeats": 2})
     facts = [fact for fact in make_facts(sweep) if fact.repeat == 0 or fact.slot < 3]
-    assert {len(effort.seconds) for effort in efforts(facts, sweep)} == {3}
-    assert efforts([], sweep) == ()
-    assert math.isnan(efforts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1, 1))
+    assert {len(effort.seconds) for effort in anytime_fronts(facts, sweep)} == {3}
+    assert anytime_fronts([], sweep) == ()
+    assert math.isnan(anytime_fronts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1, 1))
 
 
 def trials(*some: tuple[float, int, float], sweep: Sweep, **changes: Any) -> list[TrialRecord]:
@@ -71,7 +76,7 @@ def test_a_strength_is_tolerant_where_its_trials_lose_little_at_their_size() -> 
         sweep=sweep,
     )
     facts += trials((1e-1, 4000, 0.97), sweep=sweep, state="collapsed")
-    (found,) = tolerances(facts, sweep)
+    (found,) = strength_sensitivities(facts, sweep)
     assert (found.arm, found.parameter) == ("l1", "strength")
     assert (found.low, found.high, found.within, found.trials) == (1e-3, 5e-2, 4, 6)
     assert found.decades == pytest.approx(math.log10(50))
@@ -83,15 +88,17 @@ def test_trials_count_where_they_reach_the_lowest_target() -> None:
     sweep = make_sweep(search={"trials": 6}, targets={"accuracy": [0.98, 0.97]})
     facts = trials((1e-3, 4000, 0.97), (1e-2, 900, 0.981), (5e-2, 5000, 0.9699), sweep=sweep)
     facts += [make_fact(sweep=sweep, slot=3, val=0.99, state="diverged")]
-    assert reaching(facts, sweep) == {"none": (0, 0), "l1": (2, 4)}
+    assert trials_reaching_target(facts, sweep) == {"none": (0, 0), "l1": (2, 4)}
 
 
 def test_ranges_that_a_probe_found_are_those_searched() -> None:
     arms = {"l1": {"penalty": "l1", "strength": "auto"}}
     sweep = make_sweep(arms=arms, search={"trials": 1})
     facts = trials((0.005, 4000, 0.97), sweep=sweep)
-    assert tolerances(facts, sweep) == ()  # not known yet
-    (found,) = tolerances(facts, sweep.with_brackets(strength_range.ranges([make_bracket()])))
+    assert strength_sensitivities(facts, sweep) == ()  # not known yet
+    (found,) = strength_sensitivities(
+        facts, sweep.with_ranges(strength_range.ranges([make_bracket()]))
+    )
     assert found.searched == (1e-3, 1e-1)
     assert found.share == 0
 
@@ -99,7 +106,7 @@ def test_ranges_that_a_probe_found_are_those_searched() -> None:
 def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 3})
     facts = make_facts(sweep)
-    found = efforts(facts, sweep)
+    found = anytime_fronts(facts, sweep)
     view = effort_view(found, ["l1"], sweep.name)
     assert (view.x_name, view.y_name, view.logarithmic) == (
         "trials of one search",
@@ -120,7 +127,7 @@ def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
         for trials, wanted in enumerate(heights, start=1):
             at = [corner[1:] for corner in corners if corner[0] <= trials]
             assert at[-1] == pytest.approx(wanted, abs=1e-4)
-    axis = draw(view).to_plotly_json()["layout"]["xaxis"]
+    axis = draw_view(view).to_plotly_json()["layout"]["xaxis"]
     assert axis["type"] == "linear"
     assert axis["range"] == [0.5, 12.5]
     assert list(axis["tickvals"]) == [2, 4, 6, 8, 10, 12]
@@ -136,14 +143,14 @@ def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tole
         "arm after 3 after 6 after 9 after 12 trials training trials at 97 % strength may vary"
         in text
     )
-    effort = next(one for one in efforts(facts, sweep) if one.arm == "l1")
+    effort = next(one for one in anytime_fronts(facts, sweep) if one.arm == "l1")
     last = mean(effort.hypervolume[-1])
     assert last is not None
     shares = " ".join(f"{100 * effort.share(count, 12):.1f} %" for count in (3, 6, 9))
     said = f"l1 {shares} {last.center:.4f} {last.low:.4f} to {last.high:.4f} 120 s "
-    said += "{} of {} ".format(*reaching(facts, sweep)["l1"])
+    said += "{} of {} ".format(*trials_reaching_target(facts, sweep)["l1"])
     assert said in text
-    (found,) = [one for one in tolerances(facts, sweep) if one.arm == "l1"]
+    (found,) = [one for one in strength_sensitivities(facts, sweep) if one.arm == "l1"]
     assert f"{said}{found.decades:.1f} decades {found.low:.2g} to {found.high:.2g} " in text
 
 
@@ -151,7 +158,7 @@ def test_while_a_sweep_runs_arms_are_shown_after_as_many_trials() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 2})
     facts = [fact for fact in make_facts(sweep) if fact.arm == "l1" or fact.slot < 8]
     text = readable(page(sweep, make_status(sweep, facts), facts))
-    effort = next(one for one in efforts(facts, sweep) if one.arm == "l1")
+    effort = next(one for one in anytime_fronts(facts, sweep) if one.arm == "l1")
     assert len(effort.seconds) == 12
     assert effort.mean()[7] < effort.mean()[11]
     assert "arm after 2 after 4 after 6 after 8 trials" in text

@@ -56,7 +56,7 @@ def facts(folder: Path, url: str | None = None) -> list[TrialRecord]:
     """What counts of every fact: not the clock, the company or the number of the trial."""
     store = Store(url or f"sqlite:///{folder}/sweeper.db")
     try:
-        found = store.results("tiny")
+        found = store.records("tiny")
     finally:
         store.close()
     return [_timeless(fact) for fact in found]

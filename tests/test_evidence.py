@@ -15,16 +15,16 @@ from test_readme import README, ROOT
 from sweeper.analysis import confirmation, family_comparison, fronts
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import SizeAtAccuracy
-from sweeper.analysis.family_comparison import FamilyComparison, sentence, versus
-from sweeper.analysis.reproducibility import drifts
-from sweeper.analysis.tuning_effort import reaching
+from sweeper.analysis.family_comparison import FamilyComparison, compare_families, family_sentence
+from sweeper.analysis.reproducibility import deviations
+from sweeper.analysis.tuning_effort import trials_reaching_target
 from sweeper.config import SUFFIX, Sweep
 from sweeper.operations import export, export_weights
-from sweeper.operations.confirmation_result import confirmation_of
-from sweeper.report import figures, standalone
+from sweeper.operations.confirmation_result import confirmation_result
+from sweeper.report import figures, standalone_svg
 from sweeper.store import Store
 from sweeper.training import datasets
-from sweeper.training.checkpoint import decoded, judged_again
+from sweeper.training.checkpoint import from_safetensors, re_evaluate
 
 RESULTS = ROOT / "studies" / "results"
 MAIN, LARGE = "lenet300-mnist", "lenet300-mnist-large"
@@ -56,7 +56,7 @@ def loaded(name: str, folder: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def again(store: Store, name: str) -> ConfirmationResult:
-    found = confirmation_of(store, name, store.results(name))
+    found = confirmation_result(store, name, store.records(name))
     assert found is not None
     return found
 
@@ -101,13 +101,13 @@ def test_readme_quotes_the_answer_and_its_budget(
     store: Store, again: ConfirmationResult, name: str
 ) -> None:
     assert again.done == again.budget
-    found = sentence(versus(again.sweep, again.found))
+    found = family_sentence(compare_families(again.sweep, again.found))
     assert found
     assert found in TEXT
     if name == MAIN:
         assert again.answer in TEXT
         assert again.answer != found  # the other track
-    assert f"{len(store.results(name)):,} and {again.budget:,} trainings" in TEXT
+    assert f"{len(store.records(name)):,} and {again.budget:,} trainings" in TEXT
     confirms = again.sweep.confirms
     assert confirms is not None
     assert f"trained again with {NUMBERS[confirms.seeds]} fresh seeds" in TEXT
@@ -115,8 +115,8 @@ def test_readme_quotes_the_answer_and_its_budget(
 
 def test_readme_says_what_the_answer_rests_on(tmp_path: Path) -> None:
     with loaded(MAIN, tmp_path) as store:
-        sweep, facts = store.sweep(MAIN), store.results(MAIN)
-        [drift] = drifts(facts, store.drifts(MAIN))
+        sweep, facts = store.sweep(MAIN), store.records(MAIN)
+        [drift] = deviations(facts, store.reproducibility_checks(MAIN))
     assert f"{len(sweep.arms)} arms under one recipe" in TEXT
     apart = drift.difference
     assert f"{apart.n} trials of the first six were trained again on the second" in TEXT
@@ -130,14 +130,14 @@ def test_readme_says_what_the_answer_rests_on(tmp_path: Path) -> None:
         if one.low is not None and one.high is not None
     )
     assert f"in two batches that do not agree: {first}, {second}" in TEXT
-    reached = reaching(facts, sweep)
+    reached = trials_reaching_target(facts, sweep)
     mine, l1 = (reached[arm][0] for arm in ("joint_entropy", "l1"))
     assert f"{mine} trials of joint_entropy reach 97 %, {l1} of l1" in TEXT
 
 
 def test_readme_says_how_many_trials_of_larger_networks_collapsed(tmp_path: Path) -> None:
     with loaded(LARGE, tmp_path) as store:
-        facts = store.results(LARGE)
+        facts = store.records(LARGE)
     under = Counter(fact.arm for fact in facts if fact.result.state == "collapsed")
     of_each = len(facts) // len({fact.arm for fact in facts})
     assert (
@@ -151,10 +151,12 @@ def test_readmes_table_holds_the_sizes(again: ConfirmationResult, name: str) -> 
     targets = again.sweep.targets.accuracy
     head = shown.pop("nonzero parameters at a test accuracy, 95 % interval over 5 repeats")
     assert head == [f"{100 * value:.4g} %" for value in targets]
-    curves = confirmation.curves(again.sweep, again.found, "test_accuracy")
+    curves = confirmation.confirmed_curves(again.sweep, again.found, "test_accuracy")
     for arm, repeats in curves.items():
         title = arm.replace("_shuffled", ", its entries shuffled")
-        assert shown.pop(title) == [_size(confirmation.level(repeats, value)) for value in targets]
+        assert shown.pop(title) == [
+            _size(confirmation.size_at_accuracy(repeats, value)) for value in targets
+        ]
     assert not shown
 
 
@@ -192,7 +194,7 @@ def test_readme_shows_the_other_track_too(tmp_path: Path) -> None:
     for name in (MAIN, LARGE):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
-            again = confirmation_of(store, name, store.results(name))
+            again = confirmation_result(store, name, store.records(name))
         assert again is not None
         assert again.other is not None
         assert again.other.track == "as_trained"
@@ -223,7 +225,7 @@ def test_readme_says_which_savings_are_excluded(tmp_path: Path) -> None:
     for name in (MAIN, LARGE):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
-            found = confirmation_of(store, name, store.results(name))
+            found = confirmation_result(store, name, store.records(name))
         assert found is not None
         again[name] = found
     rows = {
@@ -271,17 +273,17 @@ def test_readme_says_which_savings_are_excluded(tmp_path: Path) -> None:
 def test_readme_says_how_the_second_sweeps_arms_were_picked(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     with loaded(MAIN, tmp_path / "1") as store:
-        first = confirmation_of(store, MAIN, store.results(MAIN))
-        facts = store.results(MAIN + SUFFIX)
+        first = confirmation_result(store, MAIN, store.records(MAIN))
+        facts = store.records(MAIN + SUFFIX)
     assert first is not None
-    chosen = confirmation.curves(first.sweep, first.found, "val_accuracy")
-    shown = confirmation.curves(first.sweep, first.found, "test_accuracy")
-    assert family_comparison.best(first.sweep, chosen, "lp", 0.98) == "l1_loss"
-    assert family_comparison.best(first.sweep, shown, "lp", 0.98) == "elastic_net"
+    chosen = confirmation.confirmed_curves(first.sweep, first.found, "val_accuracy")
+    shown = confirmation.confirmed_curves(first.sweep, first.found, "test_accuracy")
+    assert family_comparison.representative_arm(first.sweep, chosen, "lp", 0.98) == "l1_loss"
+    assert family_comparison.representative_arm(first.sweep, shown, "lp", 0.98) == "elastic_net"
     assert "on validation l1_loss, not elastic_net, is first at 98 %" in TEXT
     (tmp_path / "2").mkdir()
     with loaded(LARGE, tmp_path / "2") as store:
-        later = store.results(LARGE + SUFFIX)
+        later = store.records(LARGE + SUFFIX)
     seeds = [{fact.config.init_seed for fact in one} for one in (facts, later)]
     assert seeds[1] <= seeds[0]
     assert "Its seeds are those of the first sweep." in TEXT
@@ -293,10 +295,10 @@ def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
     for name, accuracies in ((MAIN, (0.97, 0.975)), (LARGE, (0.98, 0.982))):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
-            again = confirmation_of(store, name, store.results(name))
+            again = confirmation_result(store, name, store.records(name))
         assert again is not None
         assert set(accuracies) <= set(again.sweep.targets.accuracy)
-        for row in versus(again.sweep, again.found):
+        for row in compare_families(again.sweep, again.found):
             if row.accuracy in accuracies:
                 rows[row.family, row.against, row.accuracy] = row
     assert {row.theirs for row in rows.values() if row.against == "lp"} == {"l1"}
@@ -321,8 +323,8 @@ def test_readmes_figure_is_drawn_from_the_facts(
     store: Store, again: ConfirmationResult, name: str
 ) -> None:
     [path] = re.findall(rf"\((studies/results/{name}/\w+\.svg)\)", README)
-    views = figures(store.sweep(name), store.results(name), again)
-    drawn = standalone(views[Path(path).stem])
+    views = figures(store.sweep(name), store.records(name), again)
+    drawn = standalone_svg(views[Path(path).stem])
     assert (ROOT / path).read_text(encoding="utf-8") == drawn
 
 
@@ -330,13 +332,13 @@ def test_readmes_figure_is_drawn_from_the_facts(
 def test_committed_networks_are_what_is_on_record(store: Store, name: str) -> None:
     """Some of them; `sweeper verify` takes all."""
     data = datasets.load("mnist")
-    facts = {(fact.study, fact.trial): fact for fact in store.results(name + SUFFIX)}
+    facts = {(fact.study, fact.trial): fact for fact in store.records(name + SUFFIX)}
     rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()
     assert len(rows) > 40
     for row in rows[:: len(rows) // 10]:
         fact = facts[row["study"], row["trial"]]
         recorded = fact.result.judged("pruned")
-        found = judged_again(fact.config, decoded(row["content"], row["name"]), data)
+        found = re_evaluate(fact.config, from_safetensors(row["content"], row["name"]), data)
         assert recorded is not None
         assert found.layers == recorded.layers
         # Another kind of processor may see an image or two in another way.
@@ -347,7 +349,7 @@ def test_committed_networks_are_what_is_on_record(store: Store, name: str) -> No
 def smallest(name: str, accuracy: float, folder: Path) -> dict[str, str]:
     """Return the size that each arm's search needs for a validation accuracy, as README has it."""
     with loaded(name, folder) as store:
-        found = fronts(store.results(name), store.sweep(name))
+        found = fronts(store.records(name), store.sweep(name))
     points = {arm: front.at(accuracy=accuracy) for arm, front in found.items()}
     return {arm: f"{point.nonzero:,}" if point else "–" for arm, point in points.items()}
 
@@ -355,7 +357,7 @@ def smallest(name: str, accuracy: float, folder: Path) -> dict[str, str]:
 def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
     name = "lenet300-mnist-moonshot"
     with loaded(name, tmp_path) as store:
-        found = confirmation_of(store, name, store.results(name))
+        found = confirmation_result(store, name, store.records(name))
     assert found is not None
     l1, entropy = found.found
     _, _, after = README.partition("**How accurate is a network of fewer than 2,000 parameters?**")
@@ -367,7 +369,7 @@ def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
     trained = [network.test_accuracy for network in before if network]
     assert f"before them the same five networks of L1 have {100 * sum(trained) / 5:.2f} %" in TEXT
     rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()
-    useless = [_useless(decoded(row["content"], row["name"])) for row in rows]
+    useless = [_useless(from_safetensors(row["content"], row["name"])) for row in rows]
     assert {round(number, -1) for number in useless} == {320}
     assert "Some 320 of the 1,981 are biases of units from which no weight leads on" in after
 
@@ -383,7 +385,7 @@ def _useless(network: Mapping[str, torch.Tensor]) -> int:
 def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
     name = "lenet300-mnist-naive"
     with loaded(name, tmp_path) as store:
-        read = family_comparison.searched(store.sweep(name), store.results(name), "as_trained")
+        read = family_comparison.searched(store.sweep(name), store.records(name), "as_trained")
     sizes = {arm: of[0].nonzero_at(0.975).value for arm, of in read.items()}
     joint, prox, loss = (sizes[arm] or 0 for arm in ("joint_entropy", "l1", "l1_loss"))
     mixed = [sizes[f"l1_marginal_entropy{end}"] or 0 for end in ("", "_shuffled")]

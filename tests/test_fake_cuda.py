@@ -21,13 +21,13 @@ from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 from sweeper.training import cuda_graphs, largest_pack, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data, DataSplit, load
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.optimizers import ParameterSpan
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.strength_probe import probe
+from sweeper.training.strength_probe import probe_strengths
 from sweeper.training.training_loop import NetworkSlice, Stepper
 from sweeper.types import MethodConfig, SharedConfig
 
@@ -159,11 +159,11 @@ def digits() -> Data:
 
 
 def moved(data: Data, device: str = "cuda") -> Data:
-    train, validation, test = (
+    train_pack, validation, test = (
         DataSplit(part.images.to(device), part.labels.to(device))
         for part in (data.train, data.validation, data.test)
     )
-    return dataclasses.replace(data, train=train, validation=validation, test=test)
+    return dataclasses.replace(data, train=train_pack, validation=validation, test=test)
 
 
 def trained(
@@ -194,7 +194,7 @@ def trained(
         for k, one in enumerate(chosen)
     )
     rate = torch.full((pack,), 0.02 if optimizer == "sgd" else 0.002, device=device)
-    with numerics(device):
+    with deterministic_numerics(device):
         stepper = Stepper(network, stack, own, slices, setting)
         take = steps_on(stepper, data.train, 32, rate)
         for number in range(STEPS):
@@ -315,9 +315,9 @@ def test_whole_trials_on_a_gpu_are_those_on_a_cpu(
         config(k, one, recipe=recipe, learning_rate=0.05, weight_decay=1e-3 * k)
         for k, one in enumerate(chosen)
     ]
-    expected = train(configs, data)
+    expected = train_pack(configs, data)
     with gpu():
-        found = train(configs, moved(data, device), device)
+        found = train_pack(configs, moved(data, device), device)
     assert len(captured) == (2 if device == "cuda" else 0)
     for one, other in zip(found, expected, strict=True):
         assert (one.state, one.steps) == (other.state, other.steps)
@@ -341,9 +341,9 @@ def test_a_probe_on_a_gpu_finds_what_it_finds_on_a_cpu(
 ) -> None:
     terms = tuple(dataclasses.replace(term, strength=1.0) for term in chosen.terms)
     one = config(0, dataclasses.replace(chosen, terms=terms), density=1.0, track="as_trained")
-    expected, _ = probe(one, digits)
+    expected, _ = probe_strengths(one, digits)
     with gpu():
-        found, _ = probe(one, moved(digits))
+        found, _ = probe_strengths(one, moved(digits))
     assert [point.strength for point in found] == pytest.approx([p.strength for p in expected])
     middle = [p.moved for p in expected[:8]]
     assert [point.moved for point in found[:8]] == pytest.approx(middle, rel=0.02, abs=1e-6)

@@ -74,13 +74,13 @@ def registered(url: str, sweep: Sweep) -> Store:
 
 def assert_exact(store: Store, sweep: Sweep) -> None:
     """Each slot has its one fact, which is right, and Optuna knows the same of each study."""
-    facts = store.results(sweep.name)
+    facts = store.records(sweep.name)
     slots = {(fact.arm, fact.repeat, fact.slot) for fact in facts}
     assert len(slots) == len(facts) == len(sweep.arms) * sweep.search.repeats * sweep.search.trials
     for fact in facts:
         expected = fake_result(fact.config)
         assert (fact.result.state, fact.result.pruned) == (expected.state, expected.pruned)
-    lifecycle.mend(store, sweep.name)
+    lifecycle.recover(store, sweep.name)
     for arm in sweep.arms:
         for repeat in range(sweep.search.repeats):
             trials = optuna_study(store.url, sweep.study(arm, repeat)).get_trials(deepcopy=False)
@@ -219,7 +219,7 @@ def freeze(pid: int, store: Store) -> None:
         time.sleep(0.3)  # by now it trains, most likely
         os.kill(pid, signal.SIGSTOP)
         try:
-            store.take_turn("tiny", f"free {number}", 1)
+            store.try_throttle("tiny", f"free {number}", 1)
         except StorageError:
             os.kill(pid, signal.SIGCONT)
         else:
@@ -238,7 +238,7 @@ def test_a_node_whose_clock_is_off_changes_nothing(seconds: float, store: Store)
         ended(odd + right)
     assert_exact(store, sweep)
     assert store.status("tiny").failures == {}
-    assert abs(store.results("tiny")[0].recorded_at - time.time()) < 600
+    assert abs(store.records("tiny")[0].recorded_at - time.time()) < 600
 
 
 def test_a_full_disk_is_waited_for_and_told_in_one_line(tmp_path: Path) -> None:

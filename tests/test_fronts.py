@@ -9,7 +9,7 @@ from factories import TOTAL, make_fact, make_sweep
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.analysis import Front, fronts, reference_corner, undominated
+from sweeper.analysis import Front, fronts, non_dominated, reference_corner
 
 Cloud = list[tuple[int, float]]
 
@@ -31,7 +31,7 @@ def test_the_fast_algorithm_keeps_what_the_quadratic_definition_keeps(cloud: Clo
         for index, point in enumerate(cloud)
         if not any(dominates(other, point) for other in cloud) and point not in cloud[:index]
     ]
-    kept = undominated([size for size, _ in cloud], [score for _, score in cloud])
+    kept = non_dominated([size for size, _ in cloud], [score for _, score in cloud])
     assert sorted(kept.tolist()) == expected
     assert [cloud[index][0] for index in kept] == sorted(cloud[index][0] for index in expected)
 
@@ -44,7 +44,7 @@ def test_large_clouds_agree_with_the_quadratic_definition() -> None:
     better = scores[:, None] >= scores
     equal = (sizes[:, None] == sizes) & (scores[:, None] == scores)
     alive = ~(smaller & better & ~equal).any(axis=0)
-    kept = undominated(sizes, scores)
+    kept = non_dominated(sizes, scores)
     assert {(sizes[i], scores[i]) for i in kept} == {
         (sizes[i], scores[i]) for i in np.flatnonzero(alive)
     }

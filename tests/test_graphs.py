@@ -17,7 +17,7 @@ from sweeper.errors import InputError
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
 from sweeper.training.datasets import Data, load
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.penalties import penalties
 from sweeper.training.stack import Stack
@@ -148,7 +148,7 @@ def test_steps_through_a_graph_are_those_one_by_one(digits: Data, optimizer: str
             if graph is None
             else Captured(stepper, digits.train, 32, rate, graph)
         )
-        with numerics(digits.device):
+        with deterministic_numerics(digits.device):
             for number, index in enumerate(plan.batches(digits.train)):
                 take(index, plan.factor(number, 35), number)
         found.append(stack)
@@ -195,9 +195,9 @@ def test_training_on_a_gpu_makes_it_the_current_one(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
     monkeypatch.setattr(torch.cuda, "device", device)
-    with numerics(torch.device("cpu")):
+    with deterministic_numerics(torch.device("cpu")):
         assert not entered
-    with numerics(torch.device("cuda:1")):
+    with deterministic_numerics(torch.device("cuda:1")):
         assert entered == [torch.device("cuda:1")]
 
 
@@ -220,7 +220,7 @@ def test_gradients_of_other_modules_ask_the_device_nothing_either() -> None:
 
 def test_tf32_is_refused_on_a_cpu() -> None:
     wanted = pytest.raises(InputError, match=r"training.precision: tf32 exists on NVIDIA GPUs")
-    with wanted, numerics(torch.device("cpu"), "tf32"):
+    with wanted, deterministic_numerics(torch.device("cpu"), "tf32"):
         pass
 
 
@@ -232,8 +232,8 @@ def test_numerics_are_put_back() -> None:
 
     before = now()
     for precision, wanted in (("float32", "ieee"), ("tf32", "tf32")):
-        with numerics(torch.device("cuda"), precision):
+        with deterministic_numerics(torch.device("cuda"), precision):
             assert now()[1:] == (wanted, wanted)
-    with numerics(torch.device("cpu")):
+    with deterministic_numerics(torch.device("cpu")):
         assert now()[0] == 1
     assert now() == before

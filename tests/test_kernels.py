@@ -11,7 +11,7 @@ from torch import Tensor
 from sweeper.config.registry import FORMULAS, load
 from sweeper.kernels import apply, reductions
 from sweeper.kernels.fast_math import exp_less, log_of
-from sweeper.kernels.jit import Array, inlined
+from sweeper.kernels.jit import Array, jit_inline
 from sweeper.kernels.slopes import Affine, Logarithmic, Power, Slope, spread
 from sweeper.regularizers import local_entropy
 from sweeper.regularizers.custom import slope_of
@@ -172,7 +172,7 @@ def test_a_prox_in_place_lets_be_seen_what_is_not_finite(
 def test_a_slope_in_one_pass_lets_be_seen_what_is_not_finite(name: str, bad: float) -> None:
     weight = matrices(dtype=torch.float32)
     weight[1, 2, 3] = bad
-    letters = {"strength": 0.5} if FORMULAS[name].inner_strength else {}
+    letters = {"strength": 0.5} if FORMULAS[name].strength_inside else {}
     apply.shrink_(weight, slope_of(FORMULAS[name], weight, letters), torch.full((3,), 1e-3))
     assert not weight[1, 2, 3].isfinite()
     assert weight[[0, 2]].isfinite().all()
@@ -208,7 +208,7 @@ def test_compiled_windows_are_those_of_torch(
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
-@inlined
+@jit_inline
 def _logs(values: Array, logs: Array, powers: Array, close: Array) -> None:
     for i in range(values.shape[0]):
         logs[i] = log_of(values[i])

@@ -96,7 +96,7 @@ def test_a_dead_worker_is_replaced_and_costs_no_trial(store: Store, tmp_path: Pa
     run(store, tmp_path, "--delay", "0.3", devices=("cpu",), on_status=kill_one)
     assert killed
     assert store.finished("tiny")
-    assert len(store.results("tiny")) == 9
+    assert len(store.records("tiny")) == 9
 
 
 @pytest.mark.usefixtures("hears_ctrl_c")

@@ -58,7 +58,7 @@ def test_numbers_of_trials_in_training_are_not_given_out_again(store: Store) -> 
         one.record(here, training, results(training), origin)
         other.record(there, later, results(later), origin)
     known = {trial.number: trial for trial in optuna_study(store.url, "tiny/l1/0").trials}
-    assert len(store.results("tiny")) == 9
+    assert len(store.records("tiny")) == 9
     for task in later:
         assert known[task.trial].user_attrs["slot"] == task.slot.number
         assert known[task.trial].state.name != "RUNNING"
@@ -90,7 +90,7 @@ def test_a_study_deleted_while_a_worker_trains_is_named_and_no_arm_is_to_blame(
     assert "error" not in arm.failures
     lifecycle.register(store, sweep)
     work("tiny", store, pack=20, train=fake_train)
-    assert len(store.results("tiny")) == 40
+    assert len(store.records("tiny")) == 40
 
 
 def test_studies_of_an_extension_are_there_before_its_slots(
@@ -120,7 +120,7 @@ def test_a_failure_in_a_repeat_that_was_added_meanwhile_is_forgiven(store: Store
 
     extend = lambda: lifecycle.register(store, longer, extend=True)  # noqa: E731
     work("tiny", store, pack=3, train=meanwhile({1: extend, 2: fail}))
-    assert len(store.results("tiny")) == 6
+    assert len(store.records("tiny")) == 6
     for study in longer.studies():
         states = {trial.state.name for trial in optuna_study(store.url, study).trials}
         assert "RUNNING" not in states

@@ -386,7 +386,7 @@ def test_room_of_a_node(share: WorkerResources, cpus: float, gpus: float, worker
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:0", "cuda:17"])
 def test_names_of_devices_are_known_whether_these_are_here_or_not(name: str) -> None:
-    assert devices.checked(name) == name
+    assert devices.parse_device(name) == name
 
 
 @pytest.mark.parametrize(
@@ -411,7 +411,7 @@ def test_names_of_devices_are_known_whether_these_are_here_or_not(name: str) -> 
 def test_what_names_no_device_is_refused_with_the_near_one(name: str, meant: str | None) -> None:
     hint = "" if meant is None else f"; did you mean {meant!r}?"
     line = f"no such device: got {name!r}; allowed: auto, cpu, cuda, cuda:0, cuda:1, ...{hint}"
-    for refuses in (devices.checked, CPUS.devices):
+    for refuses in (devices.parse_device, CPUS.devices):
         with pytest.raises(InputError) as caught:
             refuses(name)
         assert str(caught.value) == line
@@ -430,7 +430,7 @@ def test_what_names_no_device_is_refused_with_the_near_one(name: str, meant: str
     ],
 )
 def test_a_device_that_is_here_is_chosen(name: str, gpus: int, chosen: str) -> None:
-    assert devices.choose(name, gpus) == chosen
+    assert devices.choose_devices(name, gpus) == chosen
 
 
 @pytest.mark.parametrize(
@@ -448,21 +448,21 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(
     name: str, gpus: int, here: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        devices.choose(name, gpus)
+        devices.choose_devices(name, gpus)
     assert str(caught.value) == f"no such device: got {name!r}; here: {here}"
 
 
 def test_a_torch_without_cuda_is_named_as_the_reason() -> None:
     with pytest.raises(InputError, match=r"here: auto, cpu \(this torch is built without CUDA\)$"):
-        devices.choose("cuda", 0, without_cuda=True)
+        devices.choose_devices("cuda", 0, without_cuda=True)
 
 
 def test_the_devices_of_this_machine_are_those_of_torch() -> None:
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    assert devices.present("cpu") == "cpu"
-    assert devices.present("auto") == ("cuda:0" if count else "cpu")
+    assert devices.resolve_device("cpu") == "cpu"
+    assert devices.resolve_device("auto") == ("cuda:0" if count else "cpu")
     with pytest.raises(InputError, match=f"no such device: got 'cuda:{count}'; here: auto, cpu"):
-        devices.present(f"cuda:{count}")
+        devices.resolve_device(f"cuda:{count}")
 
 
 def test_a_cpu_is_named_with_the_instructions_that_pytorch_takes_on_it() -> None:
@@ -473,4 +473,4 @@ def test_a_cpu_is_named_with_the_instructions_that_pytorch_takes_on_it() -> None
     )
     name = provenance.cpu_name()
     assert done.stdout.strip() == f"{name}, DEFAULT"
-    assert devices.begin("cpu") == f"{name}, {torch.backends.cpu.get_cpu_capability()}"
+    assert devices.activate("cpu") == f"{name}, {torch.backends.cpu.get_cpu_capability()}"

@@ -19,7 +19,7 @@ from sweeper.training import methods, models, optimizers
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.hard_concrete import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
 from sweeper.training.methods import TrainingContext
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.penalties import Penalties, Permutation
 from sweeper.training.pruning_schedules import (
     CUTS,
@@ -57,7 +57,7 @@ def stack_of(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("name", [n for n, e in METHODS.items() if e.takes_density])
 def test_a_method_that_takes_the_density_ends_there_by_itself(digits: Data, name: str) -> None:
-    (result,) = train([config(1, method(name), density=0.1, recipe=LONG)], digits)
+    (result,) = train_pack([config(1, method(name), density=0.1, recipe=LONG)], digits)
     trained, pruned = result.as_trained, result.pruned
     assert trained is not None
     assert pruned is not None
@@ -76,7 +76,7 @@ def test_a_method_that_takes_the_density_ends_there_by_itself(digits: Data, name
 def test_pruning_by_magnitude_beats_pruning_at_random(digits: Data) -> None:
     names = ["one_shot_magnitude", "iterative_magnitude", "gradual_magnitude", "random_pruning"]
     pack = [config(1, method(name), density=0.05, recipe=LONG, floor=0.0) for name in names]
-    *better, random = (reached(result) for result in train(pack, digits))
+    *better, random = (reached(result) for result in train_pack(pack, digits))
     assert min(better) > random + 0.1
 
 
@@ -157,7 +157,7 @@ def test_schedules_are_those_of_the_papers() -> None:
 @pytest.mark.parametrize("at", [0.0, 0.5, 1.0])
 def test_a_single_cut_may_come_at_any_time(digits: Data, at: float) -> None:
     recipe = dataclasses.replace(RECIPE, epochs=1)
-    (result,) = train([config(1, method("one_shot_magnitude", at=at), recipe=recipe)], digits)
+    (result,) = train_pack([config(1, method("one_shot_magnitude", at=at), recipe=recipe)], digits)
     assert result.as_trained is not None
     assert result.as_trained.weights == round(config(1).density * WEIGHTS)
 
@@ -256,7 +256,7 @@ def test_gradients_through_gates_are_those_of_autograd(per: str) -> None:
     inside = made.forward({"a": weight}, state)["a"]
     upstream = stack_of(2, 4, 5, seed=9)
     gradient = upstream.clone()
-    made.pull_back({"a": weight}, {"a": gradient}, state)
+    made.vjp({"a": weight}, {"a": gradient}, state)
 
     leaf = weight.clone().requires_grad_()
     alpha = state.log_alpha["a"].clone().requires_grad_()
@@ -292,7 +292,7 @@ def test_gates_make_networks_sparser_the_stronger_they_are(digits: Data, per: st
         config(1, method("l0_hard_concrete", s, per=per, gate_rate=0.1), recipe=LONG, floor=0.0)
         for s in strengths
     ]
-    found = [result.as_trained for result in train(pack, digits)]
+    found = [result.as_trained for result in train_pack(pack, digits)]
     sizes = [judged.weights for judged in found if judged]
     assert sizes == sorted(sizes, reverse=True)
     assert sizes[2] < 0.5 * sizes[0]
@@ -385,7 +385,7 @@ def test_the_control_is_the_penalty_in_another_order_of_the_entries(way: str) ->
 def gradient_of(chosen: list[MethodConfig], weight: Tensor) -> Tensor:
     made = methods.make([config(k, one) for k, one in enumerate(chosen)], weight.device)
     gradients = {"a": torch.zeros_like(weight)}
-    made.pull_back({"a": weight}, gradients, made.start({"a": weight}, {}, setting(len(chosen))))
+    made.vjp({"a": weight}, gradients, made.start({"a": weight}, {}, setting(len(chosen))))
     return gradients["a"]
 
 
@@ -459,14 +459,14 @@ def test_mixed_packs_leave_every_network_as_it_is_alone(digits: Data) -> None:
         config(3, method("gradual_magnitude"), recipe=recipe),
         config(4, method("l0_hard_concrete", 1e-2), recipe=recipe),
     ]
-    together = facts(train(pack, digits))
+    together = facts(train_pack(pack, digits))
     for k, one in enumerate(pack):
-        assert facts(train([one], digits)) == [together[k]]
+        assert facts(train_pack([one], digits)) == [together[k]]
 
 
 def test_a_strength_beyond_all_reason_diverges_and_says_so(digits: Data) -> None:
     chosen = [penalty("l2", "loss", 1e30), penalty("hoyer_square", "loss", 1e38)]
-    for result in train([config(1, one) for one in chosen], digits):
+    for result in train_pack([config(1, one) for one in chosen], digits):
         assert result.state == "diverged"
 
 

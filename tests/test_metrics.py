@@ -81,7 +81,7 @@ def busy(store: Store) -> Store:
     worker = store.join("first", device="cuda:1")
     one, two, *_ = store.claim(worker, 4)
     store.release(worker, [one], error="ValueError: no such thing")
-    store.note_memory(worker, [two], "out of memory")
+    store.record_out_of_memory(worker, [two], "out of memory")
     execute(
         store.url,
         "UPDATE sweeper_fact SET recorded_at = recorded_at - 7200 WHERE slot < 2",
@@ -248,7 +248,7 @@ def test_it_needs_the_token_and_two_applications_do_not_mix(
 def test_slots_that_this_server_reaped_are_counted_and_logged(
     busy: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "reaping", partial(reaper.reaping, every=0.1))
+    monkeypatch.setattr(serve, "reaping", partial(reaper.reap_periodically, every=0.1))
     logged = log_of(monkeypatch)
     (worker,) = (one.id for one in busy.status("first").workers if one.alive)
     claimed = sum(arm.claimed for arm in busy.status("first").arms)

@@ -38,21 +38,23 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
     sweep = finished(store, small_sweep(targets=TARGETS))
     lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train)
-    with lifecycle.searching(store, sweep) as search:
-        search.keep_at(str(tmp_path / "kept"))
-        for fact in store.results(sweep.name):
+    with lifecycle.open_studies(store, sweep) as search:
+        search.use_artifact_store(str(tmp_path / "kept"))
+        for fact in store.records(sweep.name):
             content = tensors(fact.trial)
             name = f"{fact.arm}{NETWORK}"
-            search.keep(fact.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content))
+            search.restore_artifact(
+                fact.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content)
+            )
     return sweep
 
 
 def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Artifact | None]:
-    with lifecycle.searching(store, sweep) as search:
-        search.keep_at(str(place))
+    with lifecycle.open_studies(store, sweep) as search:
+        search.use_artifact_store(str(place))
         return {
-            (fact.study, fact.trial): search.kept(fact.study, fact.trial, NETWORK)
-            for fact in store.results(sweep.name)
+            (fact.study, fact.trial): search.load_artifact(fact.study, fact.trial, NETWORK)
+            for fact in store.records(sweep.name)
         }
 
 
@@ -79,7 +81,7 @@ def test_every_network_lies_beside_its_trial_in_another_database(
         on_network=lambda done, all_: told.append((done, all_)),
     )
     before = kept(store, sweep, tmp_path / "kept")
-    assert count == len(before) == len(store.results(sweep.name)) > 4
+    assert count == len(before) == len(store.records(sweep.name)) > 4
     assert told == [(done, count) for done in range(count)]
     assert kept(other, sweep, tmp_path / "new") == before
     assert None not in before.values()
@@ -94,7 +96,7 @@ def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Pa
     written = {(row["study"], row["trial"]) for row in rows}
     assert written == {
         (fact.study, fact.trial)
-        for fact in store.results(sweep.name)
+        for fact in store.records(sweep.name)
         if confirms.at(fact.arm, fact.repeat, fact.slot)[1] == 0
     }
 
@@ -122,7 +124,7 @@ def test_interrupted_it_is_finished_by_the_same_again(
     for _ in range(2):
         export_weights.restore(tmp_path, other, sweep.name, str(new))
         assert kept(other, sweep, new) == kept(store, sweep, tmp_path / "kept")
-    assert len(list(new.iterdir())) == len(store.results(sweep.name))
+    assert len(list(new.iterdir())) == len(store.records(sweep.name))
 
 
 def row(**changes: object) -> dict[str, object]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from packs import RECIPE, config, facts, method, penalty
 from torch import Tensor, nn
 
-from sweeper.config.registry import WAYS
+from sweeper.config.registry import APPLY_MODES
 from sweeper.kernels import apply, optimizer_steps
 from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
 from sweeper.kernels.slopes import spread
@@ -19,7 +19,7 @@ from sweeper.training import models, optimizers
 from sweeper.training.datasets import Data, load
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.optimizers import ParameterSpan
-from sweeper.training.pack import nothing, train
+from sweeper.training.pack import nothing, train_pack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import NetworkSlice, Schedule, Stepper, fit
 from sweeper.types import MethodConfig
@@ -126,7 +126,7 @@ def test_a_line_is_the_slope_of_its_formula(name: str) -> None:
 def _lines(pack: int, **given: tuple[float, float]) -> LinearPenalties:
     values = torch.zeros(pack, 8)
     for way, (constant, factor) in given.items():
-        column = 2 * WAYS.index(way)
+        column = 2 * APPLY_MODES.index(way)
         values[:, column : column + 2] = torch.tensor([constant, factor])
     return LinearPenalties.of(values)
 
@@ -216,7 +216,7 @@ def test_compiled_steps_are_those_of_pytorch(
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", APPLY_MODES)
 def test_a_diverged_weight_stays_seen(way: str, value: float) -> None:
     weight = torch.tensor([[value, 1.0], [1.0, 1.0]])
     buffer = torch.zeros(2, 2)
@@ -298,6 +298,6 @@ def test_gates_keep_their_gradients_apart_and_others_do_not_notice(digits: Data)
     # Oracle: the same networks without gates beside them, bit for bit.
     plain = [config(k, penalty("l1", "loss", 0.001)) for k in range(3)]
     gated = config(3, method("l0_hard_concrete", 1e-3))
-    alone = facts(train(plain, digits))
-    together = facts(train([plain[0], gated, *plain[1:]], digits))
+    alone = facts(train_pack(plain, digits))
+    together = facts(train_pack([plain[0], gated, *plain[1:]], digits))
     assert [together[0], *together[2:]] == alone

@@ -19,7 +19,7 @@ from sweeper.search import SweepStudies, optuna_tables
 from sweeper.search.artifacts import Artifact
 from sweeper.store import Store
 from sweeper.store.database import Database
-from sweeper.store.storage_url import parse
+from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import Slot
 from sweeper.worker.worker_loop import work
 
@@ -86,9 +86,9 @@ def test_restore_and_confirm_refuse_it_too(store: Store) -> None:
     work("tiny", store, pack=6, train=fake_train)
     dump = store.dump("tiny")
     confirmed = users_study(store, "tiny/l1/confirmed")
-    from sweeper.analysis.confirmation import confirmation
+    from sweeper.analysis.confirmation import confirmation_sweep
 
-    again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=1)
+    again = confirmation_sweep(sweep, store.status("tiny"), store.records("tiny"), seeds=1)
     with pytest.raises(InputError, match="'tiny/l1/confirmed'"):
         lifecycle.register(store, again)
     lifecycle.delete(store, "tiny")
@@ -130,8 +130,8 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
     sweep = one_arm()
     lifecycle.register(everywhere, sweep)
     slots = [Slot("tiny", "l1", 0, number, "tiny/l1/0") for number in range(4)]
-    with lifecycle.searching(everywhere, sweep) as search:
-        search.keep_at(str(tmp_path))
+    with lifecycle.open_studies(everywhere, sweep) as search:
+        search.use_artifact_store(str(tmp_path))
         if known:  # in this process, as in one that has worked on it for long
             search.ask(slots[:3])
             search.ids(["tiny"])
@@ -143,8 +143,10 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
         uses: list[Callable[[], object]] = [
             lambda: search.tell("tiny/l1/0", 2, result),
             lambda: search.fail("tiny/l1/0", 2),
-            lambda: search.attach("tiny/l1/0", 2, "a.safetensors", b"x"),
-            lambda: search.keep("tiny/l1/0", 2, Artifact("an-id", "a.safetensors", "x/y", b"x")),
+            lambda: search.save_artifact("tiny/l1/0", 2, "a.safetensors", b"x"),
+            lambda: search.restore_artifact(
+                "tiny/l1/0", 2, Artifact("an-id", "a.safetensors", "x/y", b"x")
+            ),
             lambda: search.recreate("tiny/l1/0", []),
             lambda: search.ask(slots[3:]),
             lambda: search.publish({"fronts": "{}"}, "a note"),
@@ -163,11 +165,11 @@ def test_a_trial_that_a_user_runs_in_our_study_is_not_told_fail(store: Store) ->
     lifecycle.register(store, one_arm())
     theirs = optuna_study(store.url, "tiny/l1/0").ask()
     work("tiny", store, pack=2, train=fake_train)
-    lifecycle.mend(store, "tiny")
+    lifecycle.recover(store, "tiny")
     trials = {one.number: one for one in optuna_study(store.url, "tiny/l1/0").trials}
     assert trials.pop(theirs.number).state.name == "RUNNING"
     assert [one.state.name for one in trials.values()].count("RUNNING") == 0
-    assert len(store.results("tiny")) == 6
+    assert len(store.records("tiny")) == 6
 
 
 def test_a_copy_of_our_study_is_its_users(everywhere: Store) -> None:
@@ -198,8 +200,8 @@ def test_trials_made_at_once_have_numbers_of_their_own_on_mysql(mariadb_url: str
         store.upgrade()
         lifecycle.register(store, one_arm())
         with (
-            lifecycle.searching(store, one_arm()) as one,
-            lifecycle.searching(store, one_arm()) as other,
+            lifecycle.open_studies(store, one_arm()) as one,
+            lifecycle.open_studies(store, one_arm()) as other,
         ):
             id_ = one._index.id("tiny/l1/0")
             one._index.guard("tiny/l1/0")
@@ -263,12 +265,14 @@ def test_sweeps_from_before_studies_were_marked_go_on(everywhere: Store) -> None
     as_of_before(everywhere)
     assert lifecycle.register(everywhere, sweep) == "resumed"
     work("tiny", everywhere, pack=6, train=fake_train)
-    assert len(everywhere.results("tiny")) == 18
+    assert len(everywhere.records("tiny")) == 18
     as_of_before(everywhere)
-    from sweeper.analysis.confirmation import confirmation
+    from sweeper.analysis.confirmation import confirmation_sweep
 
     # It is not registered again, but its figures change.
-    again = confirmation(sweep, everywhere.status("tiny"), everywhere.results("tiny"), seeds=1)
+    again = confirmation_sweep(
+        sweep, everywhere.status("tiny"), everywhere.records("tiny"), seeds=1
+    )
     lifecycle.register(everywhere, again)
     work(again.name, everywhere, pack=6, train=fake_train)
     note = marks(everywhere, "tiny")["dashboard:note_str:0"]
@@ -298,7 +302,7 @@ def test_the_way_back_takes_the_marks_along(store: Store) -> None:
     from test_schema import alembic
 
     lifecycle.register(store, one_arm())
-    with closing(Database(parse(store.url))) as database:
+    with closing(Database(parse_storage_url(store.url))) as database:
         alembic(database, lambda config: command.downgrade(config, "0005"))
     assert optuna_tables.MARK not in marks(store, "tiny")
     store.upgrade()

@@ -19,16 +19,16 @@ from pages import confirmed, get, searched
 from sqlalchemy import create_engine, text
 
 from sweeper import lifecycle
-from sweeper.analysis import LEVELS, attainment, fronts, repeats
+from sweeper.analysis import LEVELS, attainment, fronts, fronts_by_repeat
 from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.analysis.confirmation import confirmation
+from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
 from sweeper.dashboard import Application
 from sweeper.dashboard.sweeps.fronts_json import Size, confirmed_payload
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store, TrialOutcome
-from sweeper.training.checkpoint import decoded
+from sweeper.training.checkpoint import from_safetensors
 from sweeper.types import Scalar, Track, TrialRecord
 from sweeper.worker.worker_loop import work
 
@@ -71,7 +71,7 @@ def test_fronts_are_those_of_the_facts(
     for arm in payload["arms"]:
         facts = [
             fact
-            for fact in store.results("tiny")
+            for fact in store.records("tiny")
             if fact.arm == arm["name"] and fact.result.state == "complete"
         ]
         # Oracle: the definition of dominance; of equal ones the first in (repeat, slot).
@@ -102,7 +102,7 @@ def test_fronts_are_those_of_the_facts(
 def test_lines_are_what_half_of_the_repeats_attain(shown: tuple[Store, Sweep, Any]) -> None:
     store, sweep, app = shown
     payload = get(app, "/sweeps/tiny/fronts.json").json()
-    every = repeats(store.results("tiny"), sweep)
+    every = fronts_by_repeat(store.records("tiny"), sweep)
     assert all(len(of) == 2 for of in every.values())
     for arm in payload["arms"]:
         low, half, high = (attainment(every[arm["name"]], level) for level in LEVELS)
@@ -117,7 +117,7 @@ def test_lines_are_what_half_of_the_repeats_attain(shown: tuple[Store, Sweep, An
 def test_the_smallest_networks_at_accuracies_are_named(shown: tuple[Store, Sweep, Any]) -> None:
     store, sweep, app = shown
     payload = get(app, "/sweeps/tiny/fronts.json").json()
-    found = fronts(store.results("tiny"), sweep)
+    found = fronts(store.records("tiny"), sweep)
     reached = 0
     for arm in payload["arms"]:
         for target, index in zip(sweep.targets.accuracy, arm["at_accuracy"], strict=True):
@@ -150,7 +150,7 @@ def test_each_network_links_to_its_trial(shown: tuple[Store, Sweep, Any], file: 
 def test_confirmed_networks_are_those_on_record(shown: tuple[Store, Sweep, Any]) -> None:
     store, _, app = shown
     payload = get(app, "/sweeps/tiny/confirmed.json").json()
-    facts = store.results("tiny/confirmed")
+    facts = store.records("tiny/confirmed")
     assert payload["done"] == payload["budget"] == len(facts)
     assert payload["seeds"] == 3
     for arm in payload["arms"]:
@@ -178,8 +178,8 @@ def test_the_track_is_that_of_the_objective_unless_named(store: Store, app: Appl
 
 def test_before_all_is_confirmed_there_is_no_answer(store: Store, app: Application) -> None:
     sweep = searched(store, search={"repeats": 1})
-    facts = store.results("tiny")
-    lifecycle.register(store, confirmation(sweep, store.status("tiny"), facts, seeds=2))
+    facts = store.records("tiny")
+    lifecycle.register(store, confirmation_sweep(sweep, store.status("tiny"), facts, seeds=2))
     payload = get(app, "/sweeps/tiny/confirmed.json").json()
     assert payload["done"] == 0
     assert payload["answer"].endswith("0 are done: no answer before all are.")
@@ -193,7 +193,7 @@ def test_a_marker_keeps_its_configuration_where_sizes_are_equal_when_rounded() -
         make_fact(sweep=sweep, arm="l1", repeat=repeat, slot=0, nonzero=100, val=0.9 + repeat / 100)
         for repeat, _ in searches
     ]
-    again = confirmation(sweep, make_status(sweep, facts), facts, seeds=10)
+    again = confirmation_sweep(sweep, make_status(sweep, facts), facts, seeds=10)
     trained = [
         # Of ten seeds some have one parameter more or less: the mean is no whole number.
         make_fact(
@@ -290,7 +290,7 @@ def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> Non
     engine = create_engine(store.url, **store.engine_options)
     for number in (1, 2, 3, 1, 4):
         record(store, worker, number)
-        assert reader.known("tiny").facts == store.results("tiny")
+        assert reader.known("tiny").facts == store.records("tiny")
     record(store, worker, 2)
     with engine.begin() as connection:
         # A transaction that took an hour to end: its moment lies long before the last one seen.
@@ -301,7 +301,7 @@ def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> Non
             )
         )
     engine.dispose()
-    assert reader.known("tiny").facts == store.results("tiny")
+    assert reader.known("tiny").facts == store.records("tiny")
     assert len(reader.known("tiny").facts) == 13
 
 
@@ -344,7 +344,7 @@ def test_ranges_are_shown_before_there_is_any_fact(store: Store, app: Applicatio
     worker = store.join("tiny", device="cpu")
     task = store.claim_probe(worker)
     assert task is not None
-    store.record_bracket(worker, task, make_bracket().bracket, ORIGIN)
+    store.record_range(worker, task, make_bracket().bracket, ORIGIN)
     wait_for(lambda: get(app, "/sweeps/tiny/status.json").json()["ranges"])
     (row,) = get(app, "/sweeps/tiny/status.json").json()["ranges"]
     assert (row["arm"], row["parameter"]) == (task.arm, task.parameter)
@@ -388,11 +388,11 @@ def test_downloads_hold_what_is_on_record(shown: tuple[Store, Sweep, Any]) -> No
     page = get(app, "/sweeps/tiny/facts.csv")
     assert page.headers["Content-Disposition"] == 'attachment; filename="tiny-facts.csv"'
     rows = list(csv.DictReader(io.StringIO(page.body.decode())))
-    assert len(rows) == len(store.results("tiny"))
+    assert len(rows) == len(store.records("tiny"))
     again = list(csv.DictReader(io.StringIO(get(app, "/sweeps/tiny/confirmed.csv").body.decode())))
-    assert len(again) == len(store.results("tiny/confirmed"))
+    assert len(again) == len(store.records("tiny/confirmed"))
     front = list(csv.DictReader(io.StringIO(get(app, "/sweeps/tiny/fronts.csv").body.decode())))
-    made = fronts(store.results("tiny"), sweep)
+    made = fronts(store.records("tiny"), sweep)
     assert len(front) == sum(len(one.points) for one in made.values())
     report = get(app, "/sweeps/tiny/report.html")
     assert b"Confirmed with fresh seeds" in report.body
@@ -416,11 +416,11 @@ def test_kept_networks_are_packed_into_one_file(sqlite_url: str, tmp_path: Path)
     with closing(Application(store, str(tmp_path / "kept"))) as app:
         assert get(app, "/sweeps/tiny/status.json").json()["networks"] is True
         packed = zipfile.ZipFile(io.BytesIO(get(app, "/sweeps/tiny/networks.zip").body))
-    facts = store.results("tiny/confirmed")
+    facts = store.records("tiny/confirmed")
     assert packed.namelist() == [f"{f.arm}/{f.repeat}-{f.slot}{NETWORK}" for f in facts]
     for fact, name in zip(facts, packed.namelist(), strict=True):
         assert fact.result.pruned is not None
-        tensors = decoded(packed.read(name), name)
+        tensors = from_safetensors(packed.read(name), name)
         assert sum(int((one != 0).sum()) for one in tensors.values()) == fact.result.pruned.nonzero
     store.close()
 

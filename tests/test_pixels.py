@@ -13,11 +13,11 @@ from test_verdict import again as confirmed_again
 from test_verdict import report, sizes
 
 from sweeper.report.first_layer import counts, section
-from sweeper.training.checkpoint import encoded
+from sweeper.training.checkpoint import to_safetensors
 
 
 def network(weight: torch.Tensor) -> bytes:
-    return encoded({"1.weight": weight, "1.bias": torch.ones(len(weight))}, {})
+    return to_safetensors({"1.weight": weight, "1.bias": torch.ones(len(weight))}, {})
 
 
 @pytest.mark.parametrize("density", [0.02, 0.9])  # written by index, and as it is
@@ -31,7 +31,7 @@ def test_each_pixel_has_the_weights_that_are_left_on_it(density: float) -> None:
 
 
 def test_other_networks_have_no_such_picture() -> None:
-    kernels = encoded({"0.weight": torch.ones(4, 1, 3, 3)}, {})
+    kernels = to_safetensors({"0.weight": torch.ones(4, 1, 3, 3)}, {})
     assert counts(kernels, (1, 28, 28)) is None
     assert counts(network(torch.ones(3, 3 * 64)), (3, 8, 8)) is None
     assert counts(network(torch.ones(3, 100)), (1, 28, 28)) is None

@@ -8,7 +8,7 @@ from browsers import needs_chromium
 from factories import make_fact, make_facts, make_sweep
 
 from sweeper import plots
-from sweeper.analysis import Front, attainment, fronts, repeats
+from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.plots.views import COLORS, curve_view, front_view, short_count
@@ -28,7 +28,7 @@ def ladder(count: int, arm: str = "l1", **options: Any) -> list[Any]:
 
 
 def overlay(facts: Any, sweep: Sweep, *, small: bool = False) -> dict[str, Any]:
-    figure = plots.overlay(fronts(facts, sweep), sweep, small=small)
+    figure = plots.overlay_figure(fronts(facts, sweep), sweep, small=small)
     return dict(json.loads(figure.to_json()))
 
 
@@ -84,7 +84,7 @@ def test_published_networks_stand_beside_those_of_the_same_network_and_data_alon
 def test_with_repeats_the_line_is_what_half_of_them_attain_amid_a_band() -> None:
     sweep = make_sweep(search={"trials": 20, "repeats": 5})
     facts = make_facts(sweep)
-    of = repeats(facts, sweep)
+    of = fronts_by_repeat(facts, sweep)
     view = front_view(fronts(facts, sweep), sweep, of)
     assert "half of 5 repeats attain, bands 25 to 75 %" in view.subtitle
     for series in view.series:
@@ -96,13 +96,13 @@ def test_with_repeats_the_line_is_what_half_of_them_attain_amid_a_band() -> None
             assert below == round(100 * (low.at(size) or 0), 3)
             assert above == round(100 * (high.at(size) or 0), 3)
             assert below <= above
-    figure = json.loads(plots.draw(view).to_json())
+    figure = json.loads(plots.draw_view(view).to_json())
     filled = [trace for trace in figure["data"] if trace.get("fill") == "tonexty"]
     assert len(filled) == len(view.series)
     assert filled[0]["fillcolor"] == "rgba(0,114,178,0.15)"
     single = make_sweep(search={"trials": 20})
     some = [fact for fact in facts if fact.repeat == 0]
-    alone = front_view(fronts(some, single), single, repeats(some, single))
+    alone = front_view(fronts(some, single), single, fronts_by_repeat(some, single))
     assert not any(series.band for series in alone.series)
 
 
@@ -117,7 +117,7 @@ def test_hovering_tells_the_configuration_but_not_in_the_small_variant() -> None
 def test_the_small_variant_for_eight_arms_stays_under_30_kilobytes() -> None:
     sweep = make_sweep(arms=EIGHT)
     facts = [fact for arm in EIGHT for fact in ladder(40, arm, sweep=sweep)]
-    figure = plots.overlay(fronts(facts, sweep), sweep, small=True)
+    figure = plots.overlay_figure(fronts(facts, sweep), sweep, small=True)
     assert len(figure.to_json()) < 30_000
     assert len(json.dumps(json.loads(figure.to_json())["layout"]["template"])) < 100
 
@@ -144,7 +144,7 @@ def test_of_more_than_eight_arms_the_best_are_coloured_and_the_others_share_an_e
     assert {one.name for one in view.coloured} == {*smallest, "dense"}
     assert [one.color for one in view.coloured] == list(COLORS)
     assert view.series[0].grey  # drawn first, and so beneath
-    data = json.loads(plots.draw(view).to_json())["data"]
+    data = json.loads(plots.draw_view(view).to_json())["data"]
     assert [trace["name"] for trace in data if trace.get("showlegend", True)] == [
         *(one.name for one in view.coloured),
         "14 other arms",
@@ -157,7 +157,7 @@ def test_of_more_than_eight_arms_the_best_are_coloured_and_the_others_share_an_e
 def test_a_picture_of_thirty_arms_stays_under_40_kilobytes() -> None:
     sweep = make_sweep(arms={f"arm-{n}": {"penalty": "l1", "strength": 1} for n in range(30)})
     facts = [fact for arm in sweep.arms for fact in ladder(40, arm, sweep=sweep)]
-    figure = plots.overlay(fronts(facts, sweep), sweep, small=True)
+    figure = plots.overlay_figure(fronts(facts, sweep), sweep, small=True)
     assert len(figure.to_json()) < 40_000
 
 
@@ -219,7 +219,7 @@ def test_finetuned_curves_are_a_view_of_their_own() -> None:
 @pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<svg")])
 def test_figures_are_written_as_images(tmp_path: Path, name: str, start: bytes) -> None:
     sweep = make_sweep()
-    figure = plots.overlay(fronts(make_facts(sweep), sweep), sweep)
+    figure = plots.overlay_figure(fronts(make_facts(sweep), sweep), sweep)
     path = plots.save_figure(figure, tmp_path / name, scale=1)
     assert path.read_bytes().startswith(start)
 
@@ -231,7 +231,7 @@ def test_without_a_browser_one_line_says_what_to_install(
 
     monkeypatch.setattr(Chromium, "find_browser", lambda **_: None)
     with pytest.raises(InputError, match=r"^images need a browser: install Chrom.*$"):
-        plots.save_figure(plots.overlay({}, make_sweep()), tmp_path / "a.png")
+        plots.save_figure(plots.overlay_figure({}, make_sweep()), tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 
@@ -243,7 +243,7 @@ def test_a_browser_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(kaleido, "calc_fig_sync", fail)
     with pytest.raises(SweeperError, match=r"^the browser could not draw the figure: it went$"):
-        plots.save_figure(plots.overlay({}, make_sweep()), tmp_path / "a.png")
+        plots.save_figure(plots.overlay_figure({}, make_sweep()), tmp_path / "a.png")
 
 
 def test_another_ending_of_an_image_is_refused_with_those_that_are_known(tmp_path: Path) -> None:

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 from packs import RECIPE, config, every_method
 
-from sweeper.analysis.strength_range import GRID, read
+from sweeper.analysis.strength_range import GRID, range_from_probe
 from sweeper.config.registry import METHODS
 from sweeper.errors import Interrupted
 from sweeper.training.datasets import Data, load
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.strength_probe import probe, push
+from sweeper.training.strength_probe import probe_strengths, push
 from sweeper.types import MethodConfig
 
 SHORT = dataclasses.replace(
@@ -45,17 +45,17 @@ def test_every_way_trains_over_the_whole_range_of_its_probe(
     digits: Data, method: MethodConfig
 ) -> None:
     one = config(1, at(method, 1.0), recipe=SHORT, floor=0.3, density=1.0)
-    points, _ = probe(one, digits)
+    points, _ = probe_strengths(one, digits)
     assert [point.strength for point in points] == sorted(point.strength for point in points)
     assert len(points) == len(GRID) + 1
     assert points[0].strength == points[0].moved == 0
-    bracket = read(points, 0.0)
+    bracket = range_from_probe(points, 0.0)
     inside = [p.strength for p in points if bracket.low <= p.strength <= bracket.high]
     ends = [bracket.low, *inside, bracket.high]
     # Twice as long as the probe, other weights and other data order: still no NaN.
     longer = dataclasses.replace(SHORT, epochs=6, order_seed=3)
     pack = [config(4, at(method, s), recipe=longer, floor=0.0) for s in ends]
-    assert {result.state for result in train(pack, digits)} == {"complete"}
+    assert {result.state for result in train_pack(pack, digits)} == {"complete"}
     # From where it does nothing: the weakest hardly moves the network, the strongest does.
     moved = [p.moved for p in points if p.state == "complete" and p.strength > 0]
     assert moved[-1] > 2 * moved[0]
@@ -70,8 +70,8 @@ def test_a_probe_is_the_same_twice_and_ticks(digits: Data) -> None:
         nonlocal ticks
         ticks += 1
 
-    first, _ = probe(one, digits, tick=tick)
-    again, _ = probe(one, digits)
+    first, _ = probe_strengths(one, digits, tick=tick)
+    again, _ = probe_strengths(one, digits)
     assert first == again
     assert ticks > 1137 // 32
 
@@ -79,7 +79,7 @@ def test_a_probe_is_the_same_twice_and_ticks(digits: Data) -> None:
         raise Interrupted("asked to stop")
 
     with pytest.raises(Interrupted):
-        probe(one, digits, tick=stop)
+        probe_strengths(one, digits, tick=stop)
 
 
 def test_push_is_the_mean_slope_at_the_first_weights(digits: Data) -> None:

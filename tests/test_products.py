@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sweeper.kernels import matmul
 from sweeper.training.datasets import Data, load
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.stack import GradientBuffer
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import SharedConfig
@@ -108,10 +108,10 @@ def test_gradients_have_the_same_bits_at_any_place_of_a_pack(
 def test_whole_trials_have_the_same_bits_in_any_pack(fast: None, digits: Data) -> None:
     methods = every_method()[::7]
     configs = [config(k, one) for k, one in enumerate(methods)]
-    together = facts(train(configs, digits))
-    assert facts(train(configs[::-1], digits)) == together[::-1]
+    together = facts(train_pack(configs, digits))
+    assert facts(train_pack(configs[::-1], digits)) == together[::-1]
     for k in (0, 3):
-        assert facts(train(configs[k : k + 1], digits)) == together[k : k + 1]
+        assert facts(train_pack(configs[k : k + 1], digits)) == together[k : k + 1]
 
 
 def test_the_maker_of_the_processor_is_read_where_linux_tells_it(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def _strengths(hyper: Letters) -> list[Letters]:
 
 def _objective(name: str, u: Matrix, v: Matrix, step: float, letters: Letters) -> Matrix:
     """1/2 (u - v)^2 + step x strength x R(u) of single weights; strength may be within R."""
-    inner = FORMULAS[name].inner_strength
+    inner = FORMULAS[name].strength_inside
     hyper = letters if inner else {k: x for k, x in letters.items() if k != "strength"}
     factor = step if inner else step * letters["strength"]
     return np.asarray(0.5 * (u - v) ** 2 + factor * elementwise(name, np.abs(u), **hyper))
@@ -256,8 +256,8 @@ def _drawn(draw: st.DrawFn, known: Hyperparameter, step: float) -> Any:
     if known.choices:
         return draw(st.sampled_from(known.choices))
     low = max(known.low, 1e-3)
-    if known.over_rate is not None:
-        low = max(low, 1.05 * step + known.over_rate)
+    if known.min_above_learning_rate is not None:
+        low = max(low, 1.05 * step + known.min_above_learning_rate)
     return draw(st.floats(low, min(known.high, 50.0)))
 
 

@@ -126,7 +126,7 @@ def test_the_arms_that_are_shown_can_be_run() -> None:
 def test_the_line_of_a_new_formula_is_one() -> None:
     [text] = re.findall(r'^  (  )?("sum_of_roots": Formula\(.*?^  \)),', README, re.M | re.S)
     made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyper": Hyperparameter})["sum_of_roots"]
-    assert made.ways == ("loss", "decoupled", "shrink")
+    assert made.modes == ("loss", "decoupled", "shrink")
 
 
 def test_the_table_of_commands_holds_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -148,7 +148,7 @@ def test_the_table_of_formulas_is_the_catalogue() -> None:
     expected = []
     for name, formula in FORMULAS.items():
         value = formula.formula.removeprefix("R(W) = ").replace("|", "&#124;")
-        ways = (f"**{way}**" if way == formula.default_way else way for way in formula.ways)
+        ways = (f"**{way}**" if way == formula.default_mode else way for way in formula.modes)
         row = f"| `{name}` | {value} | {', '.join(ways)} | {', '.join(formula.hyper)} |"
         if name != "none":
             expected.append(row)

@@ -77,10 +77,12 @@ def test_every_formula_of_the_catalogue_has_its_rows_here() -> None:
 @pytest.mark.parametrize("name", FORMULAS)
 def test_facts_of_a_formula_agree_with_one_another(name: str) -> None:
     formula = FORMULAS[name]
-    assert formula.default_way in formula.ways
-    assert ("prox" in formula.ways) == (formula.prox is not None)
-    assert (formula.shrinkage is None) == (formula.ways == ("loss",))
-    assert formula.gives_zeros == (not {"prox", "shrink"}.isdisjoint(formula.ways) and name != "l2")
+    assert formula.default_mode in formula.modes
+    assert ("prox" in formula.modes) == (formula.prox is not None)
+    assert (formula.shrinkage is None) == (formula.modes == ("loss",))
+    assert formula.gives_zeros == (
+        not {"prox", "shrink"}.isdisjoint(formula.modes) and name != "l2"
+    )
     assert formula.summary
     assert formula.formula.startswith("R(W) = ")
     assert formula.reference
@@ -94,7 +96,7 @@ def test_facts_of_a_formula_agree_with_one_another(name: str) -> None:
 def test_parameters_of_the_functions_are_those_of_the_catalogue() -> None:
     for name, formula in FORMULAS.items():
         known = {key: hyper.default for key, hyper in formula.hyper.items()}
-        inner = {"strength"} if formula.inner_strength else set()
+        inner = {"strength"} if formula.strength_inside else set()
         for function, more in (
             (formula.value, inner),
             (formula.shrinkage, inner),

@@ -18,12 +18,12 @@ from factories import (
     make_sweep,
 )
 
-from sweeper.analysis.conclusion import refusals
+from sweeper.analysis.conclusion import comparability_problems
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
 from sweeper.report.html_page import page, study_text
-from sweeper.report.summary import arm_rows, remarks, standing
+from sweeper.report.summary import arm_rows, caveats, headline
 from sweeper.types import LastError, RecordedRange, TrialRecord
 
 
@@ -41,7 +41,7 @@ def small_study(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
 def sentence(sweep: Sweep, facts: list[TrialRecord]) -> str:
     status = make_status(sweep, facts)
     rows = arm_rows(sweep, status, facts, "pruned")
-    return standing(sweep, status, rows, refusals(sweep, facts))
+    return headline(sweep, status, rows, comparability_problems(sweep, facts))
 
 
 def written(sweep: Sweep, facts: list[TrialRecord], found: Sequence[RecordedRange] = ()) -> str:
@@ -159,7 +159,7 @@ def test_a_study_that_selects_on_test_says_so_on_top_and_in_its_tables() -> None
     assert "This study selects on TEST accuracy" in text
     assert "chosen on TEST accuracy (select_on: test)" in text
     assert "best test" in text
-    assert not remarks(*small_study())
+    assert not caveats(*small_study())
 
 
 def test_the_table_shows_nonzeros_at_targets_with_test_accuracy_beside() -> None:

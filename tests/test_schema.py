@@ -21,7 +21,7 @@ from sweeper.config import Sweep
 from sweeper.errors import SchemaError
 from sweeper.store import Store, migrations, tables
 from sweeper.store.database import Database
-from sweeper.store.storage_url import parse
+from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import (
     CurvePoint,
     MethodConfig,
@@ -35,7 +35,7 @@ from sweeper.types import (
 
 @pytest.fixture
 def database(storage_url: str) -> Iterator[Database]:
-    opened = Database(parse(storage_url))
+    opened = Database(parse_storage_url(storage_url))
     yield opened
     opened.close()
 
@@ -152,7 +152,7 @@ def test_optuna_may_come_second(store: Store, storage_url: str, database: Databa
 def test_tables_of_somebodys_where_optuna_needs_its_own_are_refused_and_left_alone(
     everywhere_url: str, made: str, named: str
 ) -> None:
-    with closing(Database(parse(everywhere_url))) as database:
+    with closing(Database(parse_storage_url(everywhere_url))) as database:
         database.create(lambda connection: connection.execute(text(made)))
         said = f"under names that it needs: {named}; give"
         with closing(Store(everywhere_url)) as store, pytest.raises(SchemaError, match=said):
@@ -162,7 +162,7 @@ def test_tables_of_somebodys_where_optuna_needs_its_own_are_refused_and_left_alo
 
 def test_going_back_leaves_optunas_tables_alone(store: Store, storage_url: str) -> None:
     use_optuna(storage_url)
-    database = Database(parse(storage_url))
+    database = Database(parse_storage_url(storage_url))
     optunas = {name for name in table_names(database) if not name.startswith(tables.PREFIX)}
     alembic(database, lambda config: command.downgrade(config, "base"))
     assert table_names(database) == optunas | {tables.VERSION_TABLE}
@@ -179,7 +179,7 @@ def test_facts_of_the_first_schema_are_read_after_the_migration_and_come_back_fr
     before = fact_rows(database)
     store = Store(storage_url)
     store.upgrade()
-    facts = {(fact.arm, fact.slot): fact for fact in store.results("old")}
+    facts = {(fact.arm, fact.slot): fact for fact in store.records("old")}
     assert len(facts) == len(before) == 605
     methods = {arm: facts[arm, 0].config.method for arm in ("none", "l1", "mixed", "entropy")}
     assert repr(methods) == repr(
@@ -232,11 +232,11 @@ def test_a_migration_that_was_cut_off_is_done_again(storage_url: str, database: 
     build_old(database)
     store = Store(storage_url)
     store.upgrade()
-    facts = store.results("old")
+    facts = store.records("old")
     back = f"UPDATE {tables.VERSION_TABLE} SET version_num = '0001'"
     database.write(lambda connection: connection.execute(text(back)))
     store.upgrade()
-    assert store.results("old") == facts
+    assert store.records("old") == facts
     alembic(database, command.check)
     store.close()
 
@@ -265,7 +265,7 @@ def test_a_first_migration_that_was_cut_off_on_mysql_goes_on(
             store.upgrade()
     with closing(Store(mariadb_url)) as store:
         store.upgrade()
-    opened = Database(parse(mariadb_url))
+    opened = Database(parse_storage_url(mariadb_url))
     alembic(opened, command.check)
     opened.close()
 
@@ -289,13 +289,13 @@ def test_a_fact_that_the_first_schema_cannot_hold_forbids_the_way_back(
     worker = store.join(sweep.name, device="cpu")
     for slot in store.claim(worker, 2):
         claimer.record(store, worker, slot, sweep)
-    facts = store.results(sweep.name)
+    facts = store.records(sweep.name)
     assert len(facts) == 2
-    database = Database(parse(sqlite_url))
+    database = Database(parse_storage_url(sqlite_url))
     with pytest.raises(SchemaError, match=f"schema 0001 cannot hold facts of .*{what}"):
         alembic(database, lambda config: command.downgrade(config, "0001"))
     store.check()
-    assert store.results(sweep.name) == facts
+    assert store.records(sweep.name) == facts
     database.close()
     store.close()
 
@@ -308,7 +308,7 @@ def _recorded(
     worker = store.join(sweep.name, device="cpu")
     for slot in store.claim(worker, 2):
         claimer.record(store, worker, slot, sweep, result)
-    return list(store.results(sweep.name))
+    return list(store.records(sweep.name))
 
 
 def test_facts_that_use_nothing_new_go_back_to_the_second_schema(
@@ -325,7 +325,7 @@ def test_facts_that_use_nothing_new_go_back_to_the_second_schema(
             *row.config["recipe"],
         }
     store.upgrade()
-    assert list(store.results(sweep.name)) == facts
+    assert list(store.records(sweep.name)) == facts
     store.close()
 
 
@@ -347,11 +347,11 @@ def test_a_fact_that_the_second_schema_cannot_hold_forbids_the_way_back(
     points = (CurvePoint(0.1, 75, 0.5, 0.25), CurvePoint(0.5, 325, 0.75, 0.7))
     facts = _recorded(store, changed, dataclasses.replace(claimer.RESULT, finetuned=points))
     assert facts[0].result.finetuned == points
-    database = Database(parse(sqlite_url))
+    database = Database(parse_storage_url(sqlite_url))
     with pytest.raises(SchemaError, match=f"schema 0002 cannot hold facts with {key} "):
         alembic(database, lambda config: command.downgrade(config, "0002"))
     store.check()
-    assert list(store.results(sweep.name)) == facts
+    assert list(store.records(sweep.name)) == facts
     database.close()
     store.close()
 
@@ -416,7 +416,7 @@ def test_the_programs_version_is_that_of_the_last_migration() -> None:
 
 def test_a_sqlite_file_keeps_a_write_ahead_log(sqlite_url: str) -> None:
     claimer.upgrade(sqlite_url)
-    database = Database(parse(sqlite_url))
+    database = Database(parse_storage_url(sqlite_url))
     assert database.read(lambda c: c.scalar(text("PRAGMA journal_mode"))) == "wal"
     database.close()
 

@@ -11,7 +11,7 @@ from fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_n
 
 from sweeper import lifecycle
 from sweeper.analysis import fronts
-from sweeper.analysis.confirmation import confirmation
+from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.errors import DigestError, StorageError, UnknownSweepError
 from sweeper.report import optuna_note
 from sweeper.search import SweepStudies
@@ -72,13 +72,13 @@ def test_several_may_register_the_same_sweep_at_once(storage_url: str) -> None:
 
 
 def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
-    from sweeper.plots import overlay
+    from sweeper.plots import overlay_figure
 
     sweep = small_sweep()
     lifecycle.register(store, sweep)
     work("tiny", store, train=fake_train)
-    found = fronts(store.results("tiny"), sweep)
-    figure = overlay(found, sweep, small=True).to_json()
+    found = fronts(store.records("tiny"), sweep)
+    figure = overlay_figure(found, sweep, small=True).to_json()
     published = attributes(store)
     assert figure_chunks(optuna_note.FRONTS, figure).items() <= published.items()
     assert len(json.loads(figure)["data"]) > 0
@@ -118,7 +118,7 @@ def test_a_confirmation_is_shown_in_the_study_of_its_search_until_it_is_deleted(
     sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
     lifecycle.register(store, sweep)
     work("tiny", store, pack=8, train=fake_train)
-    again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=2)
+    again = confirmation_sweep(sweep, store.status("tiny"), store.records("tiny"), seeds=2)
     lifecycle.register(store, again)
     assert optuna_note.CONFIRMED not in figures(store)
     work(again.name, store, pack=8, train=fake_train)
@@ -137,7 +137,7 @@ def test_a_confirmation_goes_on_where_the_study_of_its_search_was_deleted(store:
     sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
     lifecycle.register(store, sweep)
     work("tiny", store, pack=8, train=fake_train)
-    again = confirmation(sweep, store.status("tiny"), store.results("tiny"), seeds=1)
+    again = confirmation_sweep(sweep, store.status("tiny"), store.records("tiny"), seeds=1)
     lifecycle.register(store, again)
     optuna.delete_study(study_name="tiny", storage=optuna_storage(store.url))
     assert lifecycle.publish(store, again.name, force=True)

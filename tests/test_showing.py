@@ -6,9 +6,9 @@ from functools import partial
 import pytest
 from factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 
-from sweeper.analysis import fronts, reference_corner, repeats
+from sweeper.analysis import fronts, fronts_by_repeat, reference_corner
 from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.analysis.confirmation import confirmation
+from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
 from sweeper.report import optuna_note
 from sweeper.types import TrialRecord, TrialState
@@ -34,7 +34,7 @@ def again(
     sweep: Sweep, facts: list[TrialRecord], seeds: int = 2, undone: int = 0
 ) -> ConfirmationResult:
     """Return a confirmation whose networks are those of the search, by and by."""
-    wanted = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
+    wanted = confirmation_sweep(sweep, make_status(sweep, facts), facts, seeds=seeds)
     assert wanted.confirms
     trained = []
     for arm in wanted.arms:
@@ -98,7 +98,7 @@ def test_hypervolume_is_drawn_by_repeat_from_the_best_arm_down(
     corner = reference_corner(sweep, facts)
     worth = {
         arm: [round(front.hypervolume(corner), 4) for front in of]
-        for arm, of in repeats(facts, sweep).items()
+        for arm, of in fronts_by_repeat(facts, sweep).items()
     }
     drawn: dict[str, list[float]] = {}
     for name, value in zip(dots["y"], dots["x"], strict=True):

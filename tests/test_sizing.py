@@ -12,7 +12,7 @@ from packs import RECIPE, config, every_method, facts, method, penalty, small_im
 
 from sweeper.training import largest_pack
 from sweeper.training.memory import estimated, needed
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import MethodConfig, SharedConfig, TrialConfig
 
@@ -68,12 +68,12 @@ def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:
     data, configs = small_images(), trials(penalty("l1", "prox"))
-    before = facts(train(configs, data))
+    before = facts(train_pack(configs, data))
     threads, random = torch.get_num_threads(), torch.get_rng_state()
     chosen = largest_pack.choose(configs, data, 2**40)
     assert torch.get_num_threads() == threads
     assert torch.equal(torch.get_rng_state(), random)
-    assert facts(train(configs, data)) == before
+    assert facts(train_pack(configs, data)) == before
     assert re.fullmatch(r"packs of \d+: \S+ ms a step and network, \d+ MB", str(chosen))
 
 

@@ -223,7 +223,7 @@ def test_the_order_of_a_sum_does_not_matter(tmp_path: Path) -> None:
 def test_l1_groups_and_l2_may_be_proximal_together(tmp_path: Path) -> None:
     arm = "a: {sum: {l2: {strength: 1}, group_lasso: {strength: 1}, l1: {strength: 1}}}"
     sweep = load(tmp_path, SMALL.replace("dense: {}", arm))
-    assert sweep.arms["a"].way_text == "prox + prox + prox"
+    assert sweep.arms["a"].mode_text == "prox + prox + prox"
 
 
 def test_an_arm_of_each_kind_says_what_it_is(tmp_path: Path) -> None:
@@ -232,14 +232,14 @@ def test_an_arm_of_each_kind_says_what_it_is(tmp_path: Path) -> None:
 
     control = arm(penalty="marginal_entropy", strength="auto", shuffle=True)
     both = arm(method="gradual_magnitude", penalty="l2", strength=1e-4)
-    assert (arm().penalty_text, arm().way_text) == ("none", "")
+    assert (arm().penalty_text, arm().mode_text) == ("none", "")
     assert control.penalty_text == "marginal_entropy, shuffled"
     late = arm(penalty="l1", strength=1.0, during=[0.5, 1], ramp=0.25)
     assert late.summary == (
         "sum of magnitudes, from 50 % to 100 % of training, rising over 25 % of its time"
     )
     assert late.penalty_text == "l1, 50-100%, rising"
-    assert (both.penalty_text, both.way_text) == ("gradual_magnitude + l2", "prox")
+    assert (both.penalty_text, both.mode_text) == ("gradual_magnitude + l2", "prox")
     assert [one.gives_zeros for one in (arm(), control, both)] == [False, True, True]
     assert not arm(penalty="l1", strength=1, apply="loss").gives_zeros
 
@@ -250,12 +250,12 @@ def test_a_range_takes_the_place_of_auto_and_nothing_else_changes(tmp_path: Path
   b: {sum: {l1: {strength: auto}, l2: {strength: auto}}}
 """
     sweep = load(tmp_path, SMALL.replace("arms: {dense: {}}", f"arms:{arms}"))
-    assert [sweep.automatic(arm) for arm in "ab"] == [
+    assert [sweep.auto_parameters(arm) for arm in "ab"] == [
         ("strength",), ("l1.strength", "l2.strength"),
     ]  # fmt: skip
-    known = sweep.with_brackets({("a", "strength"): (1e-3, 1.0), ("b", "l2.strength"): (0.1, 2.0)})
+    known = sweep.with_ranges({("a", "strength"): (1e-3, 1.0), ("b", "l2.strength"): (0.1, 2.0)})
     assert known.domains("a")["strength"] == LogUniform(log_uniform=(1e-3, 1.0))
-    assert known.automatic("b") == ("l1.strength",)
+    assert known.auto_parameters("b") == ("l1.strength",)
     assert known.digest != sweep.digest
 
 
@@ -295,7 +295,7 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
   b: {<<: *a, apply: loss}
 """
     sweep = load(tmp_path, SMALL.replace("arms: {dense: {}}", f"arms:{arms}"))
-    assert (sweep.arms["b"].penalty, sweep.arms["b"].way_text) == ("l1", "loss")
+    assert (sweep.arms["b"].penalty, sweep.arms["b"].mode_text) == ("l1", "loss")
 
 
 # What replaces which part of SMALL -> the one line that it must give.
@@ -574,7 +574,7 @@ sums = st.fixed_dictionaries(
     {
         "sum": st.dictionaries(
             st.sampled_from(
-                [n for n, f in FORMULAS.items() if f.default_way != "prox" and n != "none"]
+                [n for n, f in FORMULAS.items() if f.default_mode != "prox" and n != "none"]
             ),
             summand,
             min_size=2,

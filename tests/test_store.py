@@ -25,7 +25,7 @@ from sweeper.retry import RetryPolicy
 from sweeper.store import Store, TrialOutcome, database, leases, registered_sweeps
 from sweeper.store.clock import now
 from sweeper.store.database import Database
-from sweeper.store.storage_url import parse
+from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import (
     CurvePoint,
     Evaluation,
@@ -55,19 +55,19 @@ def free(sweep: Sweep, trials: int, **changes: Any) -> Sweep:
 
 def finish(store: Store, worker: str, sweep: Sweep, slot: Slot) -> None:
     claimer.record(store, worker, slot, sweep)
-    store.told([slot])
+    store.mark_reported([slot])
 
 
 def execute(url: str, statement: str, **values: object) -> None:
     """Change rows by hand."""
-    direct = Database(parse(url))
+    direct = Database(parse_storage_url(url))
     direct.write(lambda connection: connection.execute(text(statement), values))
     direct.close()
 
 
 def column(url: str, query: str) -> list[Any]:
     """Read one column."""
-    direct = Database(parse(url))
+    direct = Database(parse_storage_url(url))
     found = direct.read(lambda connection: list(connection.scalars(text(query))))
     direct.close()
     return found
@@ -201,11 +201,11 @@ def test_an_unknown_sweep_is_answered_with_the_nearest_name(store: Store, sweep:
         store.stop,
         store.delete,
         store.reap,
-        store.untold,
-        store.results,
-        store.brackets,
+        store.unreported,
+        store.records,
+        store.strength_ranges,
         lambda name: store.join(name, device="cpu"),
-        lambda name: store.take_turn(name, "publish", 1),
+        lambda name: store.try_throttle(name, "publish", 1),
     ]
     for use in uses:
         with pytest.raises(UnknownSweepError, match="did you mean 'tiny'"):
@@ -233,15 +233,15 @@ def test_deleting_takes_one_sweep_with_all_its_rows_and_no_other(
         store.register(each)
         worker = store.join(each.name, device="cpu")
         claimer.record(store, worker, store.claim(worker, 1)[0], each)
-        store.take_turn(each.name, "publish", 1)
+        store.try_throttle(each.name, "publish", 1)
     store.delete(sweep.name)
     assert store.names() == ("other",)
-    assert len(store.results("other")) == 1
+    assert len(store.records("other")) == 1
     for table in ("slot", "worker", "fact", "provenance", "turn"):
         query = f"SELECT DISTINCT sweep FROM sweeper_{table}"
         assert column(storage_url, query) == ["other"], table
     assert store.register(sweep) == "new"
-    assert store.results(sweep.name) == ()
+    assert store.records(sweep.name) == ()
 
 
 def test_a_worker_of_a_deleted_sweep_has_lost_its_lease(store: Store, sweep: Sweep) -> None:
@@ -259,7 +259,7 @@ def test_a_worker_of_a_deleted_sweep_has_lost_its_lease(store: Store, sweep: Swe
         with pytest.raises(LeaseLost):
             use()
     store.release(worker, [slot])
-    store.told([slot])
+    store.mark_reported([slot])
     store.leave(worker)
 
 
@@ -287,7 +287,7 @@ def test_a_generation_waits_until_the_one_before_it_is_told(store: Store, sweep:
         finish(store, worker, sweep, slot)
     claimer.record(store, worker, mine[2], sweep)
     assert store.claim(worker, 99) == ()  # recorded is not told
-    store.told([mine[2]])
+    store.mark_reported([mine[2]])
     assert [(slot.arm, slot.number) for slot in store.claim(worker, 99)] == [
         ("l1", 3),
         ("l1", 4),
@@ -359,18 +359,18 @@ def test_a_pack_is_linked_and_recorded_as_a_whole_or_not_at_all(store: Store, sw
         with pytest.raises(LeaseLost, match="slot 1 of tiny/l1/0 is not held by worker"):
             use()
     assert store.trials_in_use(sweep.name, "l1", [0]) is None
-    assert store.results(sweep.name) == ()
+    assert store.records(sweep.name) == ()
     held = [one for one in outcomes if one.slot != slots[2]]
     store.link(worker, {one.slot: one.trial for one in held})
     store.record(worker, held[:2])
     store.record(worker, held)  # what was recorded before is passed over
-    assert len(store.results(sweep.name)) == 3
-    assert store.taken(
+    assert len(store.records(sweep.name)) == 3
+    assert store.trials_taken(
         outcomes[0].slot.sweep, [(one.slot.study, one.trial) for one in outcomes]
     ) == {(one.slot.study, one.trial) for one in held}
-    store.told([one.slot for one in held])
+    store.mark_reported([one.slot for one in held])
     store.leave(worker)
-    assert store.untold(sweep.name) == ()
+    assert store.unreported(sweep.name) == ()
 
 
 def test_a_pack_of_a_thousand_fits_one_transaction(store: Store, sweep: Sweep) -> None:
@@ -386,11 +386,14 @@ def test_a_pack_of_a_thousand_fits_one_transaction(store: Store, sweep: Sweep) -
             for slot in slots
         ],
     )
-    assert len(store.taken(slots[0].sweep, [(slot.study, slot.number) for slot in slots])) == 1000
-    store.told(slots)
+    assert (
+        len(store.trials_taken(slots[0].sweep, [(slot.study, slot.number) for slot in slots]))
+        == 1000
+    )
+    store.mark_reported(slots)
     assert store.finished(sweep.name)
     store.leave(worker)
-    assert store.untold(sweep.name) == ()
+    assert store.unreported(sweep.name) == ()
 
 
 def test_given_back_slots_are_open_again_and_counted_as_lost(store: Store, sweep: Sweep) -> None:
@@ -444,7 +447,7 @@ def test_many_processes_record_the_budget_exactly(
     # Oracle: the set of all slots, each exactly once.
     expected = [[arm, 0, number] for arm in ("l1", "none") for number in range(30)]
     assert sorted(recorded) == expected
-    assert [[fact.arm, fact.repeat, fact.slot] for fact in store.results("tiny")] == [
+    assert [[fact.arm, fact.repeat, fact.slot] for fact in store.records("tiny")] == [
         *expected[30:],
         *expected[:30],
     ]
@@ -462,7 +465,7 @@ def test_many_processes_record_the_budget_exactly(
 
 def test_the_databases_clock_counts_seconds_since_1970(storage_url: str) -> None:
     claimer.upgrade(storage_url)
-    direct = Database(parse(storage_url))
+    direct = Database(parse_storage_url(storage_url))
     assert direct.read(lambda c: c.scalar(now().select())) == pytest.approx(time.time(), abs=2)
     direct.close()
 
@@ -500,7 +503,7 @@ def test_whose_lease_is_over_goes_on_until_somebody_ends_it(impatient: Store, sw
     for use in uses:
         with pytest.raises(LeaseLost):
             use()
-    assert len(impatient.results(sweep.name)) == 1
+    assert len(impatient.records(sweep.name)) == 1
 
 
 def test_a_slow_worker_whose_slots_were_given_away_records_nothing_twice(
@@ -522,7 +525,7 @@ def test_a_slow_worker_whose_slots_were_given_away_records_nothing_twice(
             claimer.record(store, slow, slot, sweep)
     store.release(slow, slots)
     store.leave(slow)
-    (fact,) = store.results(sweep.name)
+    (fact,) = store.records(sweep.name)
     assert (fact.arm, fact.slot) == (slots[0].arm, slots[0].number)
     assert sum(arm.claimed for arm in store.status(sweep.name).arms) == 2
 
@@ -546,7 +549,7 @@ def test_a_worker_cannot_link_or_record_a_slot_that_it_gave_back(
         with pytest.raises(LeaseLost, match="not held by worker"):
             record()
         store.claim(other, 1)
-    assert store.results(sweep.name) == ()
+    assert store.records(sweep.name) == ()
 
 
 def test_a_lease_that_is_ended_while_its_transaction_waits_is_lost(
@@ -561,7 +564,7 @@ def test_a_lease_that_is_ended_while_its_transaction_waits_is_lost(
     outcome = TrialOutcome(slot, 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
     with locked(storage_url, sweep.name, seconds=0.5, then=ended), pytest.raises(LeaseLost):
         impatient.record(worker, [outcome])
-    assert store.results(sweep.name) == ()
+    assert store.records(sweep.name) == ()
 
 
 def test_a_killed_process_of_this_machine_is_known_to_be_dead_at_once(
@@ -628,14 +631,14 @@ def test_facts_that_a_dead_worker_did_not_tell_are_found(
     claimer.record(store, living, kept, sweep)
     finish(store, dying, sweep, told)
     claimer.record(store, dying, untold, sweep)
-    assert store.untold(sweep.name) == ()
+    assert store.unreported(sweep.name) == ()
     expire(storage_url, dying)
     assert store.reap(sweep.name) == 0  # it had no claimed slot
-    (fact,) = store.untold(sweep.name)
+    (fact,) = store.unreported(sweep.name)
     assert (fact.arm, fact.slot) == (untold.arm, untold.number)
-    store.told([untold])
-    store.told([untold])
-    assert store.untold(sweep.name) == ()
+    store.mark_reported([untold])
+    store.mark_reported([untold])
+    assert store.unreported(sweep.name) == ()
 
 
 def test_the_facts_of_a_worker_that_left_without_telling_are_found(
@@ -646,7 +649,7 @@ def test_the_facts_of_a_worker_that_left_without_telling_are_found(
     (slot,) = store.claim(worker, 1)
     claimer.record(store, worker, slot, sweep)
     store.leave(worker)
-    assert [fact.slot for fact in store.untold(sweep.name)] == [slot.number]
+    assert [fact.slot for fact in store.unreported(sweep.name)] == [slot.number]
 
 
 # Facts
@@ -757,7 +760,7 @@ def test_a_fact_comes_back_as_it_was_recorded(
     (slot,) = store.claim(worker, 1)
     store.record(worker, [TrialOutcome(slot, slot.number, params, config, result, provenance)])
     store.leave(worker)
-    facts = {(fact.arm, fact.slot): fact for fact in store.results(sweep.name)}
+    facts = {(fact.arm, fact.slot): fact for fact in store.records(sweep.name)}
     fact = facts[slot.arm, slot.number]
     # repr tells 1 from 1.0 and True, which are equal.
     assert repr((dict(fact.params), fact.config, fact.result, fact.provenance)) == repr(
@@ -786,7 +789,7 @@ def test_a_result_that_is_not_a_number_is_refused_and_leaves_the_slot_claimed(
     outcome = TrialOutcome(slot, 0, bad, config, claimer.RESULT, claimer.PROVENANCE)
     with pytest.raises(StorageError, match="JSON"):
         store.record(worker, [outcome])
-    assert store.results(sweep.name) == ()
+    assert store.records(sweep.name) == ()
     claimer.record(store, worker, slot, sweep)
 
 
@@ -829,26 +832,26 @@ def test_status_sums_up_the_facts(store: Store, sweep: Sweep) -> None:
 
 def test_a_turn_is_given_once_in_its_time(store: Store, sweep: Sweep) -> None:
     store.register(sweep)
-    assert [store.take_turn("tiny", "publish", 0.5) for _ in range(3)] == [True, False, False]
-    assert store.take_turn("tiny", "another", 0.5)
-    assert store.take_turn("tiny", "publish", 0)
+    assert [store.try_throttle("tiny", "publish", 0.5) for _ in range(3)] == [True, False, False]
+    assert store.try_throttle("tiny", "another", 0.5)
+    assert store.try_throttle("tiny", "publish", 0)
     time.sleep(0.55)
-    assert [store.take_turn("tiny", "publish", 0.5) for _ in range(2)] == [True, False]
+    assert [store.try_throttle("tiny", "publish", 0.5) for _ in range(2)] == [True, False]
 
 
 def test_a_turn_in_the_future_is_due(store: Store, storage_url: str, sweep: Sweep) -> None:
     # The database's clock was an hour fast when it was taken.
     store.register(sweep)
-    store.take_turn("tiny", "publish", 10)
+    store.try_throttle("tiny", "publish", 10)
     execute(storage_url, "UPDATE sweeper_turn SET taken_at = taken_at + 3600")
-    assert [store.take_turn("tiny", "publish", 10) for _ in range(2)] == [True, False]
+    assert [store.try_throttle("tiny", "publish", 10) for _ in range(2)] == [True, False]
 
 
 def test_only_one_of_many_gets_the_turn(store: Store, sweep: Sweep) -> None:
     store.register(sweep)
     taken: list[bool] = []
     threads = [
-        threading.Thread(target=lambda: taken.append(store.take_turn("tiny", "publish", 60)))
+        threading.Thread(target=lambda: taken.append(store.try_throttle("tiny", "publish", 60)))
         for _ in range(4)
     ]
     for thread in threads:
@@ -866,7 +869,7 @@ class locked:  # noqa: N801  # reads as a state
 
     def __init__(self, url: str, name: str, seconds: float, *, then: str = "") -> None:
         self.then = then
-        self.database = Database(parse(url))
+        self.database = Database(parse_storage_url(url))
         self.holds = threading.Event()
         self.thread = threading.Thread(target=self._hold, args=(name, seconds))
 
@@ -891,16 +894,16 @@ class locked:  # noqa: N801  # reads as a state
 
 def test_looking_waits_for_no_lock(store: Store, storage_url: str, sweep: Sweep) -> None:
     store.register(sweep)
-    store.take_turn("tiny", "publish", 60)
+    store.try_throttle("tiny", "publish", 60)
     worker = store.join("tiny", device="cpu")
     with locked(storage_url, sweep.name, seconds=1.5):
         begin = time.monotonic()
         store.status("tiny")
-        store.results("tiny")
+        store.records("tiny")
         store.finished("tiny")
         store.reap("tiny")
         store.claim_probe(worker)
-        store.take_turn("tiny", "publish", 60)
+        store.try_throttle("tiny", "publish", 60)
         assert time.monotonic() - begin < 1
 
 
@@ -969,15 +972,15 @@ def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     config = sweep.config(slots[0].arm, 0, 0, {"strength": 0.01})
     outcome = TrialOutcome(slots[0], 0, {}, config, claimer.RESULT, claimer.PROVENANCE)
     once(lambda: store.record(worker, [outcome]))
-    assert len(store.results("tiny")) == 1
-    once(lambda: store.told([slots[0]]))
+    assert len(store.records("tiny")) == 1
+    once(lambda: store.mark_reported([slots[0]]))
     once(lambda: store.release(worker, slots[1:2]))
     assert sum(store.status("tiny").failures.values()) == 1
     task = once(lambda: store.claim_probe(worker))
     once(lambda: store.release_probe(worker, task))
     assert once(lambda: store.claim_probe(worker)) == task
-    once(lambda: store.record_bracket(worker, task, claimer.BRACKET, claimer.PROVENANCE))
-    assert len(store.brackets("tiny")) == 1
+    once(lambda: store.record_range(worker, task, claimer.BRACKET, claimer.PROVENANCE))
+    assert len(store.strength_ranges("tiny")) == 1
     once(lambda: store.renew(worker))
     once(lambda: store.leave(worker))
     assert sum(store.status("tiny").failures.values()) == 3
@@ -1170,7 +1173,7 @@ def test_who_may_only_read_can_look(postgres: Postgres, postgres_url: str, sweep
     reader = Store(postgres_url.replace("postgres@", "reader@"))
     reader.check()
     assert reader.names() == ("tiny",)
-    assert reader.status("tiny").done == len(reader.results("tiny")) == 1
+    assert reader.status("tiny").done == len(reader.records("tiny")) == 1
     refused(lambda: reader.stop("tiny"), "permission denied")
     reader.close()
     execute(postgres_url, "DROP OWNED BY reader")

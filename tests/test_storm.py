@@ -33,7 +33,7 @@ def test_sixteen_workers_under_a_storm(postgres: Postgres, postgres_url: str) ->
             crew[victim] = workers(postgres_url, 1, "--delay", "0.5")
             running[victim] = crew[victim].__enter__()[0]
             killed += 1
-            facts = len(store.results("tiny"))
+            facts = len(store.records("tiny"))
             assert facts >= seen  # what is on record stays
             seen = facts
         until = time.monotonic() + 600
@@ -74,7 +74,7 @@ def test_four_that_really_train_under_a_storm(postgres_url: str, tmp_path: Path)
     from sweeper.store import Store
 
     store = Store(postgres_url)
-    facts = store.results("storm")
+    facts = store.records("storm")
     assert len({(one.arm, one.slot) for one in facts}) == len(facts) == 3 * 24
     print(f"{killed} killed: {store.status('storm').failures}")
     assert killed

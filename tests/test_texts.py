@@ -20,7 +20,7 @@ from sweeper.search import SweepStudies
 from sweeper.search.samplers import brief
 from sweeper.store import Store, tables
 from sweeper.store.database import Database
-from sweeper.store.storage_url import parse
+from sweeper.store.storage_url import parse_storage_url
 
 LONG = 7000
 """Values of a choice, which takes more than 64 KB as JSON."""
@@ -140,7 +140,7 @@ def test_longer_texts_come_to_mysql_also_after_an_upgrade_that_was_cut_off(
     steps: int, mariadb_url: str, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each change of a column is there for good once it was made."""
-    database = Database(parse(mariadb_url))
+    database = Database(parse_storage_url(mariadb_url))
     alembic(database, lambda config: command.upgrade(config, "0005"))
     row = {"name": "old", "digest": "", "spec": "{}", "state": "open", "created_at": 0.0}
     database.write(lambda c: c.execute(tables.sweep.insert().values(**row)))

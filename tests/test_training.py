@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from sweeper.errors import Interrupted
 from sweeper.training import methods, models
 from sweeper.training.datasets import Data, load
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.methods import TrainingContext
-from sweeper.training.pack import nothing, train
+from sweeper.training.pack import nothing, train_pack
 from sweeper.training.parameter_counts import constant_inputs, effective
 from sweeper.training.pruning import magnitudes, masks
 from sweeper.training.stack import GradientBuffer
@@ -34,13 +34,13 @@ def test_result_has_the_same_bits_in_packs_of_1_3_and_16_in_any_order(digits: Da
     assert count > 60
     recipe = dataclasses.replace(RECIPE, epochs=1, curve=())
     configs = [config(k, methods[k], recipe=recipe) for k in range(count)]
-    together = facts(train(configs, digits))
+    together = facts(train_pack(configs, digits))
     order = list(range(count))
     for size in (1, 3, 16):
         # Neighbours of all kinds, and every method alone, with two others and with fifteen.
         for begin in range(0, count, size):
             chosen = order[begin : begin + size][::-1]
-            found = facts(train([configs[k] for k in chosen], digits))
+            found = facts(train_pack([configs[k] for k in chosen], digits))
             assert found == [together[k] for k in chosen], [methods[k] for k in chosen]
 
 
@@ -53,7 +53,7 @@ def test_result_has_the_same_bits_with_one_thread_and_two(digits: Data, optimize
     try:
         for threads in (1, 2):
             torch.set_num_threads(threads)
-            found.append(facts(train(configs, digits)))
+            found.append(facts(train_pack(configs, digits)))
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
@@ -74,7 +74,7 @@ def test_gradients_have_the_same_bits_in_any_pack_and_threads(
         part = {name: value[chosen].clone() for name, value in stack.items()}
         kept = {name: torch.full_like(value, 0.01) for name, value in part.items()}
         sinks = [GradientBuffer(0, len(chosen), kept, 0.9)]
-        with numerics(data.device):
+        with deterministic_numerics(data.device):
             network.runner().backward(part, data.train.images, data.train.labels, sinks)
         return kept
 
@@ -97,10 +97,10 @@ def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> 
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        together = facts(train(configs, data))
+        together = facts(train_pack(configs, data))
         assert torch.get_num_threads() == 2
         torch.set_num_threads(1)
-        assert facts(train(configs[2:], data)) == together[2:]
+        assert facts(train_pack(configs[2:], data)) == together[2:]
     finally:
         torch.set_num_threads(before)
 
@@ -108,8 +108,8 @@ def test_a_convolutional_network_has_the_same_bits_in_any_pack_and_threads() -> 
 def test_one_diverged_network_leaves_the_others_alone(digits: Data) -> None:
     good = config(1)
     wild = config(2, learning_rate=1e30)
-    alone = facts(train([good], digits))
-    with_wild = train([wild, good], digits)
+    alone = facts(train_pack([good], digits))
+    with_wild = train_pack([wild, good], digits)
     assert with_wild[0].state == "diverged"
     assert with_wild[0].pruned is None
     assert with_wild[0].curve == ()
@@ -117,7 +117,7 @@ def test_one_diverged_network_leaves_the_others_alone(digits: Data) -> None:
 
 
 def test_a_network_under_the_floor_has_collapsed_and_keeps_its_counts(digits: Data) -> None:
-    (result,) = train([config(floor=0.999)], digits)
+    (result,) = train_pack([config(floor=0.999)], digits)
     assert result.state == "collapsed"
     assert result.pruned is not None
     assert result.pruned.nonzero > 0
@@ -125,7 +125,7 @@ def test_a_network_under_the_floor_has_collapsed_and_keeps_its_counts(digits: Da
 
 def test_training_learns(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, epochs=10)
-    (result,) = train([config(1, density=1.0, recipe=recipe)], digits)
+    (result,) = train_pack([config(1, density=1.0, recipe=recipe)], digits)
     assert result.as_trained is not None
     assert result.as_trained.test_accuracy > 0.9
     assert result.steps == (10 + 1) * (1137 // 32)
@@ -169,8 +169,8 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
 
 @pytest.mark.parametrize("way", ["prox", "shrink"])
 def test_l1_as_prox_and_as_shrink_are_the_same_and_make_exact_zeros(digits: Data, way: str) -> None:
-    (prox,) = train([config(1, penalty("l1", "prox", 0.01))], digits)
-    (result,) = train([config(1, penalty("l1", way, 0.01))], digits)
+    (prox,) = train_pack([config(1, penalty("l1", "prox", 0.01))], digits)
+    (result,) = train_pack([config(1, penalty("l1", way, 0.01))], digits)
     assert result.as_trained is not None
     assert prox.as_trained is not None
     assert result.as_trained.nonzero == prox.as_trained.nonzero < 0.95 * result.total
@@ -178,20 +178,20 @@ def test_l1_as_prox_and_as_shrink_are_the_same_and_make_exact_zeros(digits: Data
 
 def test_decoupled_and_loss_are_the_same_without_momentum(digits: Data) -> None:
     found = [
-        train([config(1, penalty("l2", way, 0.01), momentum=0.0)], digits)[0]
+        train_pack([config(1, penalty("l2", way, 0.01), momentum=0.0)], digits)[0]
         for way in ("loss", "decoupled")
     ]
     # decoupled takes its gradient after the step, loss before: close, not equal.
     assert found[0].as_trained is not None
     assert found[1].as_trained is not None
     assert abs(found[0].as_trained.val_accuracy - found[1].as_trained.val_accuracy) < 0.05
-    assert facts(found[:1]) != facts(train([config(1, momentum=0.0)], digits))
+    assert facts(found[:1]) != facts(train_pack([config(1, momentum=0.0)], digits))
 
 
 def test_pruned_track_keeps_the_wanted_number_of_weights_and_all_counts_agree(
     digits: Data,
 ) -> None:
-    (result,) = train([config(3, density=0.1)], digits)
+    (result,) = train_pack([config(3, density=0.1)], digits)
     judged = result.pruned
     assert judged is not None
     total_weights = sum(layer.total_weights for layer in judged.layers)
@@ -207,7 +207,7 @@ def test_pruned_track_keeps_the_wanted_number_of_weights_and_all_counts_agree(
 
 def test_curve_at_full_density_is_the_network_as_trained(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, curve=(1.0,))
-    (result,) = train([config(recipe=recipe)], digits)
+    (result,) = train_pack([config(recipe=recipe)], digits)
     (point,), judged = result.curve, result.as_trained
     assert judged is not None
     assert (point.nonzero, point.val_accuracy, point.test_accuracy) == (
@@ -232,7 +232,7 @@ def test_every_parameter_of_a_network_of_ones_own_is_counted(digits: Data) -> No
         RECIPE, model=f"{__name__}:two_kinds_of_layers", model_options=(), epochs=1
     )
     assert StackedArchitecture.of(recipe, digits).layers is None
-    (result,) = train([config(recipe=recipe, density=1.0, floor=0.0)], digits)
+    (result,) = train_pack([config(recipe=recipe, density=1.0, floor=0.0)], digits)
     assert result.as_trained is not None
     counted = sum(one.total_weights + one.total_biases for one in result.as_trained.layers)
     assert counted == result.total == 64 * 6 + 6 + 12 + 6 * 10 + 10
@@ -249,16 +249,16 @@ def test_tick_ends_the_training(digits: Data) -> None:
             raise Interrupted("asked to stop")
 
     with pytest.raises(Interrupted):
-        train([config()], digits, tick=tick)
+        train_pack([config()], digits, tick=tick)
     assert calls == 5
 
 
 def test_a_pack_of_mixed_recipes_is_refused(digits: Data) -> None:
     other = config(recipe=dataclasses.replace(RECIPE, repeat=1))
     with pytest.raises(ValueError, match="one and the same recipe"):
-        train([config(), other], digits)
+        train_pack([config(), other], digits)
     with pytest.raises(ValueError, match="recipe"):
-        train([], digits)
+        train_pack([], digits)
 
 
 def test_pruning_never_revives_zeros_and_keeps_the_largest(digits: Data) -> None:

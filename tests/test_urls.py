@@ -15,7 +15,7 @@ from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError
 from sweeper.store import Store, filesystem
-from sweeper.store.storage_url import holds_password, parse
+from sweeper.store.storage_url import holds_password, parse_storage_url
 
 URL = "postgresql://me@db/sweeps"
 
@@ -48,12 +48,12 @@ def said(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 
 def test_the_password_is_the_files_line_without_its_end(secret: Path) -> None:
     for url in (URL, "mysql://me@db/sweeps"):
-        found = parse(url)
+        found = parse_storage_url(url)
         assert found.url.password == "ge@h:e/im "
         assert found.secrets == ("ge@h:e/im ",)
         assert "me:***@db" in found.shown
         # Worker processes and Optuna get the full form, which is understood without the file.
-        assert parse(found.full).url.password == "ge@h:e/im "
+        assert parse_storage_url(found.full).url.password == "ge@h:e/im "
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_the_password_is_the_files_line_without_its_end(secret: Path) -> None:
 )
 def test_the_file_is_for_a_user_without_a_password(url: str, secret: Path) -> None:
     secret.unlink()
-    assert "ge@h" not in parse(url).full
+    assert "ge@h" not in parse_storage_url(url).full
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_a_folder_is_no_password_file(secret: Path) -> None:
     secret.unlink()
     secret.mkdir()
     with pytest.raises(InputError, match="Is a directory"):
-        parse(URL)
+        parse_storage_url(URL)
 
 
 @pytest.mark.postgres

@@ -14,13 +14,24 @@ from test_report import readable
 
 from sweeper.analysis import fronts, paired_ratio
 from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.analysis.confirmation import ConfirmedConfig, confirmation, confirmed, curves, within
-from sweeper.analysis.family_comparison import best, gaps, sentence, versus
+from sweeper.analysis.confirmation import (
+    ConfirmedConfig,
+    accuracy_at_size,
+    confirmation_sweep,
+    confirmed_configs,
+    confirmed_curves,
+)
+from sweeper.analysis.family_comparison import (
+    accuracy_gaps,
+    compare_families,
+    family_sentence,
+    representative_arm,
+)
 from sweeper.config import Arm, Sweep
 from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
 from sweeper.plots import confirmed_view
 from sweeper.report import optuna_note, write_report
-from sweeper.report.confirmation_section import gaps_table, versus_table
+from sweeper.report.confirmation_section import family_table, gaps_table
 from sweeper.report.html_page import page
 from sweeper.types import ReproducibilityCheck, RetrainedTrial, TrialRecord
 
@@ -80,7 +91,7 @@ def again(
 ) -> tuple[Sweep, list[ConfirmedConfig], list[TrialRecord]]:
     """`middle` says at which size a repeat of an arm reaches 97 %: on validation, and on test."""
     sweep, facts = search(repeats, arms)
-    confirms = confirmation(sweep, make_status(sweep, facts), facts, seeds=seeds)
+    confirms = confirmation_sweep(sweep, make_status(sweep, facts), facts, seeds=seeds)
     trained = []
     for arm in confirms.arms:
         for repeat, number in confirms.slots(arm):
@@ -101,7 +112,7 @@ def again(
                     test=test,
                 )
             )
-    return confirms, confirmed(confirms, trained, facts), trained
+    return confirms, confirmed_configs(confirms, trained, facts), trained
 
 
 def _shift(place: int, size: float) -> float:
@@ -128,7 +139,7 @@ def sizes(arm: str, repeat: int) -> tuple[float, float]:
 
 def test_the_ratio_is_that_of_the_repeats_with_its_interval() -> None:
     sweep, found, _ = again(5, sizes)
-    rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
+    rows = {(row.family, row.against, row.accuracy): row for row in compare_families(sweep, found)}
     row = rows["hybrid", "lp", 0.97]
     assert (row.ours, row.theirs) == ("mixed", "l1")
     # Oracle: the sizes that were put in.
@@ -156,8 +167,11 @@ def test_who_stands_for_a_family_is_chosen_on_validation_alone() -> None:
         return val, 1100 if arm == "l2" else val
 
     sweep, found, _ = again(5, lucky)
-    assert best(sweep, curves(sweep, found, "val_accuracy"), "lp", 0.97) == "l1"
-    assert {row.theirs for row in versus(sweep, found) if row.against == "lp"} == {"l1"}
+    assert (
+        representative_arm(sweep, confirmed_curves(sweep, found, "val_accuracy"), "lp", 0.97)
+        == "l1"
+    )
+    assert {row.theirs for row in compare_families(sweep, found) if row.against == "lp"} == {"l1"}
 
 
 def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() -> None:
@@ -176,10 +190,12 @@ def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() 
 
     for middle in (seldom, fewer):
         sweep, found, _ = again(5, middle)
-        chosen = curves(sweep, found, "val_accuracy")
-        assert best(sweep, chosen, "lp", 0.97) == "l1"
-        assert best(sweep, chosen, "lp", 0.999) is None
-        rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
+        chosen = confirmed_curves(sweep, found, "val_accuracy")
+        assert representative_arm(sweep, chosen, "lp", 0.97) == "l1"
+        assert representative_arm(sweep, chosen, "lp", 0.999) is None
+        rows = {
+            (row.family, row.against, row.accuracy): row for row in compare_families(sweep, found)
+        }
         # On test both reach it in every repeat: there is a ratio.
         assert rows["hybrid", "lp", 0.97].ratio is not None
 
@@ -189,7 +205,8 @@ def test_who_stands_reaches_it_in_most_repeats_on_validation_then_needs_least() 
 
     sweep, found, _ = again(5, both)
     assert (
-        best(sweep, curves(sweep, found, "val_accuracy"), "lp", 0.97) == "l1"
+        representative_arm(sweep, confirmed_curves(sweep, found, "val_accuracy"), "lp", 0.97)
+        == "l1"
     )  # needs less than l2
 
 
@@ -206,7 +223,7 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
     sweep, found, trained = again(5, small)
     (row,) = [
         row
-        for row in versus(sweep, found)
+        for row in compare_families(sweep, found)
         if (row.family, row.against, row.accuracy) == ("hybrid", "lp", 0.97)
     ]
     # Oracle: in the fourth repeat the smallest network has 1,000 parameters.
@@ -224,8 +241,8 @@ def test_where_one_arm_is_better_already_at_its_smallest_there_is_a_bound(
     assert row.settled == (limit < 1 and side == "at most")
     assert row.text == f"{side} {limit:.2f} (one-sided 95 %, n = 5)"
     said = f"(mixed) {side} {limit:.2f} times"
-    assert said in sentence(versus(sweep, found))
-    shown = versus_table(ConfirmationResult(sweep, tuple(trained), tuple(found)))
+    assert said in family_sentence(compare_families(sweep, found))
+    shown = family_table(ConfirmationResult(sweep, tuple(trained), tuple(found)))
     assert f"{sign} {limit:.2f}<small>{expected.center:.2f}</small>" in shown
 
 
@@ -237,7 +254,7 @@ def test_a_bound_of_too_few_repeats_has_no_limit() -> None:
     sweep, found, _ = again(3, small)
     (row,) = [
         row
-        for row in versus(sweep, found)
+        for row in compare_families(sweep, found)
         if (row.family, row.against, row.accuracy) == ("hybrid", "lp", 0.97)
     ]
     assert row.bound is not None
@@ -255,7 +272,7 @@ def test_a_repeat_that_does_not_reach_it_takes_the_ratio_away() -> None:
     sweep, found, _ = again(5, missing)
     (row,) = [
         row
-        for row in versus(sweep, found)
+        for row in compare_families(sweep, found)
         if (row.family, row.against, row.accuracy) == ("hybrid", "lp", 0.97)
     ]
     assert (row.ratio, row.paired, row.repeats, row.settled) == (None, 4, 5, False)
@@ -264,7 +281,7 @@ def test_a_repeat_that_does_not_reach_it_takes_the_ratio_away() -> None:
 
 def test_under_five_repeats_the_values_are_shown_and_no_interval() -> None:
     sweep, found, _ = again(3, sizes)
-    rows = versus(sweep, found)
+    rows = compare_families(sweep, found)
     assert not any(row.settled for row in rows)
     (row,) = [
         row
@@ -276,7 +293,7 @@ def test_under_five_repeats_the_values_are_shown_and_no_interval() -> None:
 
 def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
     sweep, found, _ = again(5, sizes)
-    said = sentence(versus(sweep, found))
+    said = family_sentence(compare_families(sweep, found))
     assert said.startswith(
         "At 97 % test accuracy, the best of the pure entropies (entropy) needs 1.34 times the "
         "nonzero parameters of the best L_p penalty, l1 (95 % interval 1."
@@ -284,7 +301,7 @@ def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
     assert "the best of the entropies with L_p (mixed) 0.67 times (95 %" in said
     assert "the best of the shuffled controls (control) 0.97 times (95 %" in said
     assert said.endswith("n = 5 repeats).")
-    assert sentence(()) == ""
+    assert family_sentence(()) == ""
 
 
 def confirmed_search(
@@ -366,19 +383,19 @@ def test_pure_entropies_that_see_arrangement_stand_apart() -> None:
         "entropy": ARMS["entropy"],
     }
     sweep, found, _ = again(5, sizes, arms=arms)
-    rows = {(row.family, row.against, row.accuracy): row for row in versus(sweep, found)}
+    rows = {(row.family, row.against, row.accuracy): row for row in compare_families(sweep, found)}
     assert rows["entropy", "lp", 0.97].ours == "blind"
     assert rows["arrangement", "lp", 0.97].ours == "entropy"
-    said = sentence(versus(sweep, found))
+    said = family_sentence(compare_families(sweep, found))
     assert "the best of the pure entropies that see arrangement (entropy) 1.34 times" in said
     # Where the only one sees arrangement, it is not said twice.
     alone, found, _ = again(5, sizes)
-    assert not [row for row in versus(alone, found) if row.family == "arrangement"]
+    assert not [row for row in compare_families(alone, found) if row.family == "arrangement"]
 
 
 def test_gaps_are_differences_within_a_size_paired_by_repeat() -> None:
     sweep, found, trained = again(5, sizes)
-    rows = {(row.family, row.against, row.size): row for row in gaps(sweep, found, SIZES)}
+    rows = {(row.family, row.against, row.size): row for row in accuracy_gaps(sweep, found, SIZES)}
     row = rows["hybrid", "lp", SIZES[1]]
     assert (row.ours, row.theirs) == ("mixed", "l1")
 
@@ -393,7 +410,7 @@ def test_gaps_are_differences_within_a_size_paired_by_repeat() -> None:
     table = gaps_table(ConfirmationResult(sweep, tuple(trained), tuple(found)))
     assert f"{100 * row.difference.center:+.2f}<small>" in table
     some = [one for one in found if (one.arm, one.repeat) != ("mixed", 2)]
-    missing = {(r.family, r.against, r.size): r for r in gaps(sweep, some, SIZES)}
+    missing = {(r.family, r.against, r.size): r for r in accuracy_gaps(sweep, some, SIZES)}
     assert missing["hybrid", "lp", SIZES[1]].difference is None
     assert missing["hybrid", "lp", SIZES[1]].paired == 4
 
@@ -519,7 +536,7 @@ def test_a_repeat_without_a_network_is_one_that_does_not_reach_it() -> None:
     some = [one for one in found if (one.arm, one.repeat) != ("l1", 3)]
     (row,) = [
         row
-        for row in versus(sweep, some)
+        for row in compare_families(sweep, some)
         if (row.family, row.against, row.accuracy) == ("entropy", "lp", 0.97)
         and row.theirs in ("l1", "l2")
     ]
@@ -527,14 +544,14 @@ def test_a_repeat_without_a_network_is_one_that_does_not_reach_it() -> None:
     both = [one for one in some if (one.arm, one.repeat) != ("l2", 3)]
     (row,) = [
         row
-        for row in versus(sweep, both)
+        for row in compare_families(sweep, both)
         if (row.family, row.against, row.accuracy) == ("entropy", "lp", 0.97)
     ]
     assert (row.theirs, row.ratio, row.bound) == ("l1", None, None)
     assert row.text == "both reach it in 4 of 5 repeats"
-    at = within(sweep, some, "l1", SIZES[0], "test_accuracy")
+    at = accuracy_at_size(sweep, some, "l1", SIZES[0], "test_accuracy")
     assert (at.mean, at.found, at.repeats) == (None, 4, 5)
-    assert within(sweep, found, "l1", SIZES[0], "test_accuracy").mean
+    assert accuracy_at_size(sweep, found, "l1", SIZES[0], "test_accuracy").mean
 
 
 def test_a_report_without_confirmation_says_how_to_get_one(tmp_path: Path) -> None:

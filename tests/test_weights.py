@@ -27,8 +27,8 @@ from test_end_to_end import finish, sweeper
 from sweeper.errors import InputError
 from sweeper.search.artifacts import artifact_store
 from sweeper.store import Store
-from sweeper.training.checkpoint import decoded, encoded, judged_again
-from sweeper.training.pack import train
+from sweeper.training.checkpoint import from_safetensors, re_evaluate, to_safetensors
+from sweeper.training.pack import train_pack
 
 STUDY = """
 name: tiny
@@ -51,7 +51,7 @@ arms:
 def test_what_is_written_is_read_to_the_last_bit(values: list[float], kept: list[bool]) -> None:
     weight = torch.tensor(values).reshape(3, 4) * torch.tensor(kept).reshape(3, 4)
     network = {"0.weight": weight, "0.bias": torch.tensor(values[:3])}
-    back = decoded(encoded(network, {"study": "a/b/0"}), "a file")
+    back = from_safetensors(to_safetensors(network, {"study": "a/b/0"}), "a file")
     assert list(back) == list(network)
     for name, value in network.items():
         # -0.0 is a weight that is 0, and may come back as 0.0.
@@ -62,7 +62,7 @@ def test_what_is_written_is_read_to_the_last_bit(values: list[float], kept: list
 def test_a_sparse_network_takes_no_more_than_its_weights() -> None:
     weight = torch.zeros(300, 784)
     weight[::10, ::100] = 1.5
-    content = encoded({"0.weight": weight, "0.bias": torch.ones(300)}, {})
+    content = to_safetensors({"0.weight": weight, "0.bias": torch.ones(300)}, {})
     assert len(content) < 8 * int(weight.count_nonzero()) + 4 * 300 + 1000
 
 
@@ -80,18 +80,18 @@ def test_kept_networks_are_those_that_were_judged(track: Any) -> None:
         )
     ]
     kept: dict[int, Any] = {}
-    results = train(configs, data, keep=lambda place, network: kept.update({place: network}))
+    results = train_pack(configs, data, keep=lambda place, network: kept.update({place: network}))
     assert sorted(kept) == list(range(len(configs)))
     for place, (one, result) in enumerate(zip(configs, results, strict=True)):
-        network = decoded(encoded(kept[place], {}), "a file")
-        assert judged_again(one, network, data) == result.judged(track)
+        network = from_safetensors(to_safetensors(kept[place], {}), "a file")
+        assert re_evaluate(one, network, data) == result.judged(track)
 
 
 def test_a_network_that_diverged_is_not_kept() -> None:
     data = small_images()
     wild = [config(0, penalty("l1", "prox"), learning_rate=1e9)]
     kept: dict[int, Any] = {}
-    (result,) = train(wild, data, keep=lambda place, network: kept.update({place: network}))
+    (result,) = train_pack(wild, data, keep=lambda place, network: kept.update({place: network}))
     assert result.state == "diverged"
     assert kept == {}
 
@@ -107,7 +107,7 @@ def test_a_network_that_diverged_is_not_kept() -> None:
 )
 def test_a_file_that_is_no_network_is_one_line(content: bytes) -> None:
     with pytest.raises(InputError, match=r"^some trial: holds no network of sweeper: [^\n]+$"):
-        decoded(content, "some trial")
+        from_safetensors(content, "some trial")
 
 
 @pytest.mark.parametrize(
@@ -119,13 +119,13 @@ def test_shapes_that_make_no_sense_are_one_line(shapes: str) -> None:
     """A network may come from anybody: `verify` is there to tell what is wrong with it."""
     parts = {"a.indices": torch.tensor([5], dtype=torch.int32), "a.values": torch.ones(1)}
     with pytest.raises(InputError, match=r"^x: holds no network of sweeper: ") as refused:
-        decoded(save(parts, {"shapes": shapes}), "x")
+        from_safetensors(save(parts, {"shapes": shapes}), "x")
     assert len(str(refused.value).splitlines()) == 1
 
 
 def test_a_network_of_another_architecture_is_refused() -> None:
     with pytest.raises(InputError, match=r"^the network is no "):
-        judged_again(config(), {"0.weight": torch.ones(2, 2)}, small_images())
+        re_evaluate(config(), {"0.weight": torch.ones(2, 2)}, small_images())
 
 
 @pytest.mark.parametrize(
@@ -185,7 +185,7 @@ def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(
     with closing(Store(url)) as store:
         _kill_a_worker(store, launcher)
         finish(launcher)
-        facts = store.results("tiny/confirmed")
+        facts = store.records("tiny/confirmed")
         assert len(facts) == store.status("tiny/confirmed").budget
     verify = ["verify", "tiny", "--artifacts", str(kept)]
     assert f"tiny: {len(facts)} networks as on record" in finish(sweeper(searched, *verify))

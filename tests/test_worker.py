@@ -77,7 +77,7 @@ def facts(store: Store) -> list[tuple[Any, ...]]:
     """What must not depend on who worked: trial numbers and sizes of packs do."""
     return [
         (one.arm, one.repeat, one.slot, one.params, one.config, replace(one.result, pack=1))
-        for one in store.results("tiny")
+        for one in store.records("tiny")
     ]
 
 
@@ -90,7 +90,7 @@ def states(store: Store, arm: str = "l1") -> dict[str, int]:
 def assert_exact(store: Store, sweep: Sweep) -> None:
     """Every slot has one fact and one told trial; nothing is left running."""
     assert store.finished("tiny")
-    found = [(one.arm, one.repeat, one.slot) for one in store.results("tiny")]
+    found = [(one.arm, one.repeat, one.slot) for one in store.records("tiny")]
     arms = [
         (arm, repeat, slot)
         for arm in sweep.arms
@@ -99,12 +99,12 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
     ]
     assert found == arms
     assert claimed(store) == 0
-    assert store.untold("tiny") == ()
+    assert store.unreported("tiny") == ()
     for arm in sweep.arms:
         counts = states(store, arm)
         assert counts.get("RUNNING", 0) == 0
         assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials
-    for one in store.results("tiny"):
+    for one in store.records("tiny"):
         study = optuna_study(store.url, one.study)
         told = study.trials[one.trial]
         assert told.user_attrs["slot"] == one.slot
@@ -311,10 +311,10 @@ def test_a_crash_between_record_and_tell_is_mended_from_the_fact(
         patch.setattr(SweepStudies, "tell", crash)
         with pytest.raises(StorageError, match="gone"):
             work("tiny", store, pack=3, train=fake_train)
-    assert len(store.untold("tiny")) == 3
+    assert len(store.unreported("tiny")) == 3
     assert store.status("tiny").done == 3
-    lifecycle.mend(store, "tiny")
-    assert store.untold("tiny") == ()
+    lifecycle.recover(store, "tiny")
+    assert store.unreported("tiny") == ()
     assert work("tiny", store, pack=3, train=fake_train) == 15
     assert_exact(store, sweep)
 
@@ -331,14 +331,14 @@ def test_a_study_that_was_deleted_in_the_dashboard_ends_with_the_exact_budget(
         return fake_train(configs, *arguments, **options)
 
     work("tiny", store, pack=3, train=stop_early)
-    before = store.results("tiny")
+    before = store.records("tiny")
     assert 6 <= len(before) < 18
     search = SweepStudies(store.url, sweep, StudyOwner(sweep.name, store.identity(sweep.name)))
     search.delete()
     search.close()
     lifecycle.register(store, sweep)
     work("tiny", store, pack=3, train=fake_train)
-    after = store.results("tiny")
+    after = store.records("tiny")
     assert len(after) == 18
     assert set(map(repr, before)) <= set(map(repr, after))
 
@@ -347,7 +347,7 @@ def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store:
     lifecycle.register(store, small_sweep())
 
     def replaced(configs: Sequence[TrialConfig], *arguments: Any, **options: Any) -> Any:
-        with lifecycle.searching(store, small_sweep()) as search:
+        with lifecycle.open_studies(store, small_sweep()) as search:
             search.delete()
         store.delete("tiny")
         time.sleep(0.01)
@@ -356,7 +356,7 @@ def test_a_worker_does_not_train_its_old_file_for_a_new_sweep_of_the_name(store:
 
     with pytest.raises(UnknownSweepError, match="registered anew"):
         work("tiny", store, pack=3, train=replaced)
-    assert store.results("tiny") == ()
+    assert store.records("tiny") == ()
 
 
 def test_a_worker_does_not_bring_back_the_studies_of_a_deleted_sweep(store: Store) -> None:
@@ -376,15 +376,15 @@ def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: 
     search = SweepStudies(store.url, sweep, StudyOwner(sweep.name, store.identity(sweep.name)))
     slot = next(one for one in store.claim(worker, 3) if one.arm == "l1")
     orphan, trial = (search.ask([slot])[slot].trial for _ in range(2))
-    lifecycle.mend(store, "tiny")
+    lifecycle.recover(store, "tiny")
     assert search.running("tiny/l1/0") == (orphan, trial)  # one of them is about to be linked
     store.link(worker, {slot: trial})
     for other in store.claim(worker, 9):
         store.link(worker, {other: 99})
-    lifecycle.mend(store, "tiny")
+    lifecycle.recover(store, "tiny")
     assert search.running("tiny/l1/0") == (trial,)
     store.leave(worker)
-    lifecycle.mend(store, "tiny")
+    lifecycle.recover(store, "tiny")
     assert search.running("tiny/l1/0") == ()
     search.close()
 
@@ -536,14 +536,14 @@ def test_strengths_are_searched_in_the_range_of_their_probe(own_store: Store) ->
     said: list[str] = []
     work("tiny", own_store, pack=4, train=fake_train, probe=fake_probe, on_event=said.append)
     assert_exact(own_store, sweep)
-    found = own_store.brackets("tiny")
+    found = own_store.strength_ranges("tiny")
     assert [(one.arm, one.parameter) for one in found] == [
         ("l1", "strength"), ("both", "l1.strength"), ("both", "marginal_entropy.strength"),
     ]  # fmt: skip
     assert [one.reused for one in found] == [False, True, False]
     for one in found:
         assert (one.bracket.low, one.bracket.high) == pytest.approx((1e-4, 0.1))
-    for fact in own_store.results("tiny"):
+    for fact in own_store.records("tiny"):
         strengths = [value for key, value in fact.params.items() if key.endswith("strength")]
         assert len(strengths) == {"dense": 0, "l1": 1, "both": 2}[fact.arm]
         assert all(0.99e-4 <= float(value) <= 0.101 for value in strengths)
@@ -597,7 +597,7 @@ def test_a_probe_without_a_range_ends_the_worker_with_one_line(own_store: Store)
         "tiny: arms.l1.strength: auto: nothing is learnt without any penalty (10.0 % accuracy "
         "after the probe); look at training.learning_rate"
     )
-    assert own_store.results("tiny") == ()
+    assert own_store.records("tiny") == ()
 
 
 def test_a_probe_that_fails_three_times_ends_the_worker(own_store: Store) -> None:

@@ -4,12 +4,12 @@ from sweeper.analysis.attainment import LEVELS, Surface, attainment
 from sweeper.analysis.front import (
     Front,
     FrontPoint,
-    describe,
+    describe_point,
     fronts,
+    fronts_by_repeat,
+    non_dominated,
     reference_corner,
-    repeats,
-    selection,
-    undominated,
+    selection_metrics,
 )
 from sweeper.analysis.interpolation import Curve, CurveValue
 from sweeper.analysis.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
@@ -25,12 +25,12 @@ __all__ = [
     "FrontPoint",
     "Surface",
     "attainment",
-    "describe",
+    "describe_point",
     "fronts",
+    "fronts_by_repeat",
     "mean",
+    "non_dominated",
     "paired_ratio",
     "reference_corner",
-    "repeats",
-    "selection",
-    "undominated",
+    "selection_metrics",
 ]

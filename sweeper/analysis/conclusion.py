@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from sweeper.analysis import family_comparison, reproducibility
-from sweeper.analysis.confirmation import ConfirmedConfig, confirmed
+from sweeper.analysis.confirmation import ConfirmedConfig, confirmed_configs
 from sweeper.analysis.family_comparison import AccuracyGap, FamilyComparison, OtherTrackComparison
 from sweeper.config import Sweep
 from sweeper.types import Provenance, ReproducibilityCheck, TrialRecord
@@ -36,13 +36,13 @@ class ConfirmationResult:
         facts: Sequence[TrialRecord],
     ) -> "ConfirmationResult":
         """Return the confirmation `sweep` of `search`, each with what is on record of it."""
-        reasons = refusals(search, searched, tuple(checks), facts)
+        reasons = comparability_problems(search, searched, tuple(checks), facts)
         if sweep.confirms and sweep.confirms.digest != search.digest:
             reasons += (
                 "The search went on or got other targets since its choice was confirmed: "
                 f"sweeper confirm {search.name} goes by what it is now.",
             )
-        again = cls(sweep, tuple(facts), tuple(confirmed(sweep, facts, searched)), reasons)
+        again = cls(sweep, tuple(facts), tuple(confirmed_configs(sweep, facts, searched)), reasons)
         if not again.open:
             return again
         return replace(again, other=family_comparison.other_track(search, searched, again.versus))
@@ -89,12 +89,14 @@ class ConfirmationResult:
     @property
     def versus(self) -> tuple[FamilyComparison, ...]:
         """Families against each other; none before all is done, or while anything forbids it."""
-        return family_comparison.versus(self.sweep, self.found) if self.open else ()
+        return family_comparison.compare_families(self.sweep, self.found) if self.open else ()
 
     @property
     def gaps(self) -> tuple[AccuracyGap, ...]:
         """Differences of accuracy within the sizes; none where there is no `versus`."""
-        return family_comparison.gaps(self.sweep, self.found, self.sizes) if self.open else ()
+        return (
+            family_comparison.accuracy_gaps(self.sweep, self.found, self.sizes) if self.open else ()
+        )
 
     @property
     def answer(self) -> str:
@@ -107,24 +109,24 @@ class ConfirmationResult:
                 "before all are."
             )
         rows = self.versus
-        said = family_comparison.sentence(rows) or (
+        said = family_comparison.family_sentence(rows) or (
             "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
             "together with another one: there is no ratio to quote."
         )
-        beside = family_comparison.other_sentence(rows, self.other) if self.other else ""
+        beside = family_comparison.other_track_sentence(rows, self.other) if self.other else ""
         return f"{said} {beside}".strip()
 
 
-def refusals(
+def comparability_problems(
     sweep: Sweep,
     facts: Sequence[TrialRecord],
     checks: Sequence[ReproducibilityCheck] = (),
-    confirmed: Sequence[TrialRecord] = (),
+    confirmed_configs: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return the reasons why these arms must not be ranked, as sentences.
 
-    `checks` are the trials of other machines that were trained again, `confirmed` are the facts of
-    the confirmation.
+    `checks` are the trials of other machines that were trained again, `confirmed` are the records
+    of the confirmation.
     """
     found = []
     done = Counter(dict.fromkeys(sweep.arms, 0))
@@ -132,10 +134,13 @@ def refusals(
     if len(set(done.values())) > 1:
         counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
         found.append(f"The arms have unequal numbers of finished trials: {counts}.")
-    hashes = distinct([*facts, *confirmed], lambda origin: origin.data_hash[:12])
+    hashes = distinct([*facts, *confirmed_configs], lambda origin: origin.data_hash[:12])
     if len(hashes) > 1:
         found.append(f"Trials saw different data; the data hashes are {', '.join(hashes)}.")
-    return (*found, *reproducibility.refusals(facts, checks, sweep.name, confirmed))
+    return (
+        *found,
+        *reproducibility.platform_problems(facts, checks, sweep.name, confirmed_configs),
+    )
 
 
 def distinct(facts: Sequence[TrialRecord], value: Callable[[Provenance], str]) -> list[str]:

@@ -19,7 +19,7 @@ from sweeper.analysis import (
     Front,
     mean,
     paired_ratio,
-    selection,
+    selection_metrics,
     strength_range,
 )
 from sweeper.config import ConfirmationPlan, SelectedConfig, Sweep
@@ -70,7 +70,7 @@ class ConfirmedConfig:
         return (getattr(network, name) if network else 0.0) - self.accuracy(name)
 
 
-def confirmation(
+def confirmation_sweep(
     sweep: Sweep,
     status: SweepStatus,
     facts: Iterable[TrialRecord],
@@ -100,7 +100,7 @@ def confirmation(
             f"{sweep.name}: no arm has a network within {max(sizes):,} nonzero parameters, the "
             "largest of targets.nonzero: there is nothing to confirm"
         )
-    known = sweep.with_brackets(strength_range.ranges(tuple(found)))
+    known = sweep.with_ranges(strength_range.ranges(tuple(found)))
     confirms = ConfirmationPlan(
         of=sweep.name,
         digest=sweep.digest,
@@ -113,7 +113,7 @@ def confirmation(
     return Sweep.model_validate(values)
 
 
-def continued(known: Sweep, wanted: Sweep) -> Sweep:
+def continued_confirmation(known: Sweep, wanted: Sweep) -> Sweep:
     """Return what is wanted, with no fewer seeds than are registered.
 
     Raises InputError if the search chooses others now; further arms and repeats are no others.
@@ -135,7 +135,7 @@ def continued(known: Sweep, wanted: Sweep) -> Sweep:
     return Sweep.model_validate(wanted.model_dump() | {"confirms": more.model_dump()})
 
 
-def confirmed(
+def confirmed_configs(
     sweep: Sweep, facts: Iterable[TrialRecord], searched: Iterable[TrialRecord]
 ) -> list[ConfirmedConfig]:
     """Return each configuration with what is on record of it; those without any are left out.
@@ -166,7 +166,7 @@ def confirmed(
     ]
 
 
-def curves(
+def confirmed_curves(
     sweep: Sweep, found: Iterable[ConfirmedConfig], by: Accuracy
 ) -> dict[str, dict[int, Curve]]:
     """Return arm -> repeat -> the curve through the means of its configurations.
@@ -211,7 +211,7 @@ class SizeAtAccuracy:
         return sum(one.state != "not reached" for one in self.readings.values())
 
 
-def level(repeats: Mapping[int, Curve], accuracy: float) -> SizeAtAccuracy:
+def size_at_accuracy(repeats: Mapping[int, Curve], accuracy: float) -> SizeAtAccuracy:
     """Return the nonzeros at an accuracy, from the curves of the repeats."""
     readings = {repeat: curve.nonzero_at(accuracy) for repeat, curve in repeats.items()}
     sizes = [one.value for one in readings.values() if one.value is not None]
@@ -237,7 +237,7 @@ class AccuracyAtSize:
     repeats: int
 
 
-def within(
+def accuracy_at_size(
     sweep: Sweep, found: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
 ) -> AccuracyAtSize:
     """Return what an arm's confirmed networks within a size reach; `sweep` is the confirmation."""
@@ -247,7 +247,7 @@ def within(
 
 
 def _chosen(sweep: Sweep, facts: Iterable[TrialRecord], arm: str) -> Iterable[SelectedConfig]:
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     track = sweep.sparsification.track
     mine = [fact for fact in facts if fact.arm == arm]
     for repeat in range(sweep.search.repeats):
@@ -259,8 +259,10 @@ def _chosen(sweep: Sweep, facts: Iterable[TrialRecord], arm: str) -> Iterable[Se
             if point is not None:
                 sizes.setdefault(point.slot, []).append(size)
                 params[point.slot] = dict(point.params)
-        for slot, within in sizes.items():
-            yield SelectedConfig(repeat=repeat, slot=slot, params=params[slot], sizes=tuple(within))
+        for slot, accuracy_at_size in sizes.items():
+            yield SelectedConfig(
+                repeat=repeat, slot=slot, params=params[slot], sizes=tuple(accuracy_at_size)
+            )
 
 
 def _judged(fact: TrialRecord) -> Evaluation | None:

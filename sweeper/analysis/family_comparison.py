@@ -10,8 +10,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sweeper.analysis import FEWEST, ONE_SIDED, Curve, Estimate, mean, paired_ratio, repeats
-from sweeper.analysis.confirmation import ConfirmedConfig, SizeAtAccuracy, curves, level
+from sweeper.analysis import (
+    FEWEST,
+    ONE_SIDED,
+    Curve,
+    Estimate,
+    fronts_by_repeat,
+    mean,
+    paired_ratio,
+)
+from sweeper.analysis.confirmation import (
+    ConfirmedConfig,
+    SizeAtAccuracy,
+    confirmed_curves,
+    size_at_accuracy,
+)
 from sweeper.config import Arm, Sweep
 from sweeper.config.registry import FAMILIES, Family
 from sweeper.types import Accuracy, Track, TrialRecord
@@ -122,10 +135,12 @@ class OtherTrackComparison:
     """The arms that stand in the answer, where they are others."""
 
 
-def versus(sweep: Sweep, found: Sequence[ConfirmedConfig]) -> tuple[FamilyComparison, ...]:
+def compare_families(
+    sweep: Sweep, found: Sequence[ConfirmedConfig]
+) -> tuple[FamilyComparison, ...]:
     """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
-    chosen = curves(sweep, found, "val_accuracy")
-    return _rows(sweep, chosen, curves(sweep, found, "test_accuracy"))
+    chosen = confirmed_curves(sweep, found, "val_accuracy")
+    return _rows(sweep, chosen, confirmed_curves(sweep, found, "test_accuracy"))
 
 
 def other_track(
@@ -168,31 +183,31 @@ def searched(
             repeat: Curve.of((point.nonzero, point.accuracy(front.by)) for point in front.points)
             for repeat, front in enumerate(several)
         }
-        for arm, several in repeats(facts, search, track).items()
+        for arm, several in fronts_by_repeat(facts, search, track).items()
     }
     return {
         arm: several for arm, several in found.items() if any(c.sizes for c in several.values())
     }
 
 
-def best(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
+def representative_arm(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
     """Return the arm of a family that reaches a validation accuracy in most repeats.
 
     Of several such arms the one that needs least where it does; None if none ever does.
     """
     places: dict[str, tuple[int, float]] = {}
     for arm, several in chosen.items():
-        at = level(several, accuracy)
+        at = size_at_accuracy(several, accuracy)
         if _belongs(sweep.arms[arm], family) and at.reached:
             logs = [math.log(one.value) for one in at.readings.values() if one.value is not None]
             places[arm] = -at.reached, math.fsum(logs) / len(logs)
     return min(places, key=lambda arm: places[arm]) if places else None
 
 
-def gaps(
+def accuracy_gaps(
     sweep: Sweep, found: Sequence[ConfirmedConfig], sizes: Sequence[int]
 ) -> tuple[AccuracyGap, ...]:
-    """Return differences of test accuracy within each size, of the families of `versus`.
+    """Return differences of test accuracy within each size, of the families of `compare_families`.
 
     Where accuracy hardly rises with size, a tenth of a point is a factor of two in size: there the
     gap in accuracy says more than a ratio of sizes.
@@ -212,7 +227,7 @@ def gaps(
     return tuple(rows)
 
 
-def sentence(rows: Sequence[FamilyComparison]) -> str:
+def family_sentence(rows: Sequence[FamilyComparison]) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none."""
     accuracy = _highest(rows)
     parts: list[str] = []
@@ -232,8 +247,8 @@ def sentence(rows: Sequence[FamilyComparison]) -> str:
     return f"At {_percent(accuracy)} test accuracy, {'; '.join(parts)}." if parts else ""
 
 
-def other_sentence(rows: Sequence[FamilyComparison], other: OtherTrackComparison) -> str:
-    """Return what the other track says of the family that `sentence` begins with; empty if nothing.
+def other_track_sentence(rows: Sequence[FamilyComparison], other: OtherTrackComparison) -> str:
+    """Return what the other track says of the family of `family_sentence`; empty if nothing.
 
     A penalty that makes zeros by itself can look ten times better on one track and worse on the
     other: either alone misleads.
@@ -316,8 +331,8 @@ def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[FamilyComparison
     rows = []
     for family, against in _families():
         for accuracy in sweep.targets.accuracy:
-            ours = best(sweep, chosen, family, accuracy)
-            theirs = best(sweep, chosen, against, accuracy)
+            ours = representative_arm(sweep, chosen, family, accuracy)
+            theirs = representative_arm(sweep, chosen, against, accuracy)
             if ours and theirs:
                 rows.append(_versus(shown, ours, theirs, family, against, accuracy))
     pure = {(row.ours, row.accuracy) for row in rows if row.family == "entropy"}
@@ -329,7 +344,7 @@ def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[FamilyComparison
 def _versus(
     shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
 ) -> FamilyComparison:
-    mine, other = level(shown[ours], accuracy), level(shown[theirs], accuracy)
+    mine, other = size_at_accuracy(shown[ours], accuracy), size_at_accuracy(shown[theirs], accuracy)
     pairs = [
         (one, two)
         for repeat, reading in mine.readings.items()

@@ -75,7 +75,7 @@ class Front:
             if (not arm or fact.arm == arm) and (point := _point(fact, track)) is not None
         ]
         found.sort(key=lambda point: (point.repeat, point.slot))
-        kept = undominated(
+        kept = non_dominated(
             [point.nonzero for point in found], [point.accuracy(by) for point in found]
         )
         points = tuple(found[index] for index in kept)
@@ -140,7 +140,7 @@ class Front:
                 f"{point.effective:,}",
                 str(point.repeat),
                 str(point.slot),
-                describe(point.params),
+                describe_point(point.params),
             ]
             for point in self.points
         ]
@@ -159,17 +159,17 @@ def fronts(
     on: validation accuracy, or test accuracy if it says `select_on: test`.
     """
     facts = tuple(facts)
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     chosen = track or sweep.sparsification.track
     return {name: Front.of(facts, track=chosen, by=by, show=show, arm=name) for name in sweep.arms}
 
 
-def repeats(
+def fronts_by_repeat(
     facts: Iterable[TrialRecord], sweep: Sweep, track: Track | None = None
 ) -> dict[str, tuple[Front, ...]]:
     """Return the front of every repeat of every arm; those without any trial are empty."""
     facts = tuple(facts)
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     chosen = track or sweep.sparsification.track
     found: dict[tuple[str, int], list[TrialRecord]] = {}
     for fact in facts:
@@ -183,7 +183,7 @@ def repeats(
     }
 
 
-def selection(sweep: Sweep) -> tuple[Accuracy, Accuracy]:
+def selection_metrics(sweep: Sweep) -> tuple[Accuracy, Accuracy]:
     """Return the accuracy that a sweep selects on, and the one shown beside it."""
     if sweep.select_on == "test":
         return "test_accuracy", "val_accuracy"
@@ -197,7 +197,7 @@ def reference_corner(sweep: Sweep, facts: Iterable[TrialRecord]) -> tuple[int, f
     return size, sweep.reference.error
 
 
-def undominated(nonzero: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
+def non_dominated(nonzero: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
     """Return the indices of the undominated, ascending in `nonzero`; of equal ones the first.
 
     Sorted by size, and by falling accuracy within a size, exactly those points stay that beat the
@@ -210,7 +210,7 @@ def undominated(nonzero: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
     return order[scores[order] > best_before]
 
 
-def describe(params: Mapping[str, Scalar]) -> str:
+def describe_point(params: Mapping[str, Scalar]) -> str:
     """Return searched parameters as short text, such as `strength 0.003, density 0.02`."""
     return ", ".join(
         f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"

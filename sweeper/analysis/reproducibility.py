@@ -67,7 +67,7 @@ class Deviation:
         return f"{text}, by check {apart}"
 
 
-def drifts(
+def deviations(
     facts: Iterable[TrialRecord], checks: Iterable[ReproducibilityCheck]
 ) -> tuple[Deviation, ...]:
     """Return what was measured between each two kinds, whichever of them came first.
@@ -111,7 +111,7 @@ def _ends(found: Estimate) -> str:
     return f"{100 * found.low:+z.2f} to {100 * found.high:+z.2f}, n = {found.n}"
 
 
-def refusals(
+def platform_problems(
     facts: Sequence[TrialRecord],
     checks: Iterable[ReproducibilityCheck],
     name: str,
@@ -125,7 +125,7 @@ def refusals(
     counts = Counter(Platform.of(fact.provenance) for fact in everything)
     if len(counts) < 2:
         return ()
-    measured = {frozenset((one.one, one.other)): one for one in drifts(facts, checks)}
+    measured = {frozenset((one.one, one.other)): one for one in deviations(facts, checks)}
     (usual, _), *others = counts.most_common()
     found = []
     for kind, count in others:
@@ -142,7 +142,7 @@ def refusals(
     return tuple(found)
 
 
-def remarks(
+def deviation_caveats(
     facts: Sequence[TrialRecord],
     checks: Iterable[ReproducibilityCheck],
     confirmed: Sequence[TrialRecord] = (),
@@ -152,6 +152,6 @@ def remarks(
     return tuple(
         f"Trials come from {drift.one} and from {drift.other}; trained again, they differ by "
         f"{drift.text}."
-        for drift in drifts(facts, checks)
+        for drift in deviations(facts, checks)
         if drift.small and {drift.one, drift.other} <= present
     )

@@ -29,7 +29,7 @@ EDGE = 0.05
 """How near to an end of its range, as a share of it, a strength counts as lying on the edge."""
 
 
-def read(points: Sequence[ProbePoint], seconds: float) -> StrengthRange:
+def range_from_probe(points: Sequence[ProbePoint], seconds: float) -> StrengthRange:
     """Return the range that the points of a probe tell; `points` ascend, the first at strength 0.
 
     High is the largest strength before the first that collapses or diverges; low the largest
@@ -70,7 +70,7 @@ def read(points: Sequence[ProbePoint], seconds: float) -> StrengthRange:
 
 
 def ranges(found: Sequence[RecordedRange]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return the ranges by (arm, parameter), for `Sweep.with_brackets`."""
+    """Return the ranges by (arm, parameter), for `Sweep.with_ranges`."""
     return {(one.arm, one.parameter): (one.bracket.low, one.bracket.high) for one in found}
 
 
@@ -105,10 +105,10 @@ def _edge(domain: Uniform | LogUniform, value: float) -> str | None:
     return "lower" if place < EDGE else "upper" if place > 1 - EDGE else None
 
 
-def in_short(edges: Sequence[str]) -> str:
+def summarize_edges(edges: Sequence[str]) -> str:
     """Return the warnings of `edges` as one sentence that names the arms; empty for none.
 
-    >>> in_short(["l1: an end of its front lies on the lower edge of strength (0.1 to 1): ..."])
+    >>> summarize_edges(["l1: an end of its front lies on the lower edge of strength (0.1 to 1)"])
     'The front of l1 ends on the edge of a searched strength: better networks may lie beyond it.'
     """
     arms = list(dict.fromkeys(line.partition(":")[0] for line in edges))

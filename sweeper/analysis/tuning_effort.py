@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sweeper.analysis import Front, reference_corner, selection
+from sweeper.analysis import Front, reference_corner, selection_metrics
 from sweeper.config import Domain, Sweep
 from sweeper.types import Accuracy, Track, TrialRecord
 
@@ -67,7 +67,7 @@ class StrengthSensitivity:
         return self.decades / math.log10(self.searched[1] / self.searched[0])
 
 
-def efforts(facts: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeFront, ...]:
+def anytime_fronts(facts: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeFront, ...]:
     """Return the effort of each arm, in file order, up to the trials that all repeats have."""
     facts = tuple(facts)
     corner = reference_corner(sweep, facts)
@@ -79,12 +79,14 @@ def efforts(facts: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeFront, .
     )
 
 
-def reaching(facts: Iterable[TrialRecord], sweep: Sweep) -> dict[str, tuple[int, int]]:
+def trials_reaching_target(
+    facts: Iterable[TrialRecord], sweep: Sweep
+) -> dict[str, tuple[int, int]]:
     """Return how many trials of each arm reach the lowest target accuracy, and of how many.
 
     Arms of which few do so had fewer trials than others where it counts, whatever their budget.
     """
-    by, _ = selection(sweep)
+    by, _ = selection_metrics(sweep)
     track, least = sweep.sparsification.track, min(sweep.targets.accuracy)
     found = dict.fromkeys(sweep.arms, (0, 0))
     for fact in facts:
@@ -95,13 +97,15 @@ def reaching(facts: Iterable[TrialRecord], sweep: Sweep) -> dict[str, tuple[int,
     return found
 
 
-def tolerances(facts: Iterable[TrialRecord], known: Sweep) -> tuple[StrengthSensitivity, ...]:
+def strength_sensitivities(
+    facts: Iterable[TrialRecord], known: Sweep
+) -> tuple[StrengthSensitivity, ...]:
     """Return the tolerance of every searched strength; `known` has the ranges that were found.
 
     A trial is compared with the best that any trial of its arm reaches at its size or below, over
     all repeats: what else is searched, density above all, does not count against a strength.
     """
-    by, show = selection(known)
+    by, show = selection_metrics(known)
     track = known.sparsification.track
     facts = tuple(facts)
     found = []
@@ -130,7 +134,7 @@ def tolerances(facts: Iterable[TrialRecord], known: Sweep) -> tuple[StrengthSens
 def _effort(
     arm: str, repeats: Mapping[int, Sequence[TrialRecord]], sweep: Sweep, corner: tuple[int, float]
 ) -> AnytimeFront:
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     track, targets = sweep.sparsification.track, sweep.targets.accuracy
     trials = min(len(of) for of in repeats.values())
     stages = [_stages(of[:trials], track, by, show, arm, corner) for of in repeats.values()]

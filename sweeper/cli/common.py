@@ -31,7 +31,7 @@ typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 """The words of the command, as they were typed."""
 
 
-def again() -> str:
+def resume_command() -> str:
     """Return the command as it was typed: it goes on where it stopped."""
     return without_secrets(shlex.join(["sweeper", *typed.get()]))
 
@@ -104,7 +104,7 @@ DataFolder = Annotated[
 
 
 @contextmanager
-def opened(
+def open_store(
     storage: str, *, new: bool = False, waits: bool = False, known: bool = False
 ) -> Iterator["Store"]:
     """Open the storage of a command that needs tables to be there. Raises StorageError.
@@ -112,11 +112,13 @@ def opened(
     `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database
     that is away, and says so. `known` as of `Store`.
     """
-    from sweeper.retry import SERVICE, RetryPolicy, saying
+    from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
     from sweeper.store import Store
 
     store = Store(
-        storage, patience=RetryPolicy(SERVICE, saying(warn)) if waits else None, known=known
+        storage,
+        patience=RetryPolicy(SERVICE, throttled_notice(warn)) if waits else None,
+        known=known,
     )
     try:
         if new and not store.is_there:
@@ -153,7 +155,7 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def counting(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar in a `with` block, on a terminal; yield what is told how many of all are done."""
     from rich.progress import Progress
 
@@ -255,6 +257,6 @@ def duration(seconds: float | None) -> str:
     return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
 
 
-def many(number: int, word: str) -> str:
+def pluralize(number: int, word: str) -> str:
     """Return '1 arm' or '3 arms'."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from sweeper.cli.common import count, many, percent, table
+from sweeper.cli.common import count, percent, pluralize, table
 from sweeper.types import Accuracy, TrialRecord
 
 if TYPE_CHECKING:
@@ -19,9 +19,9 @@ def show(
     sweep: "Sweep", facts: Iterable[TrialRecord], searched: Iterable[TrialRecord]
 ) -> "Iterable[str | Table]":
     """Yield what is to be printed of a confirmation; `searched` are the facts of the search."""
-    from sweeper.analysis.confirmation import confirmed
+    from sweeper.analysis.confirmation import confirmed_configs
 
-    found = confirmed(sweep, facts, searched)
+    found = confirmed_configs(sweep, facts, searched)
     if not found:
         return
     yield "test accuracy (%) of networks trained again, mean over seeds, then over repeats if all"
@@ -33,7 +33,7 @@ def show(
 
 def sizes_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
     """Return test accuracies within each size, and how much the search promised too much."""
-    from sweeper.analysis.confirmation import within
+    from sweeper.analysis.confirmation import accuracy_at_size
 
     sizes = sweep.targets.nonzero
     shown = table("arm", ">trained", ">failed", ">shrinkage", *(f">≤{_short(s)}" for s in sizes))
@@ -42,7 +42,7 @@ def sizes_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
         if not mine:
             continue
         lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
-        cells = [within(sweep, found, arm, size, TEST).mean for size in sizes]
+        cells = [accuracy_at_size(sweep, found, arm, size, TEST).mean for size in sizes]
         shown.add_row(
             arm,
             str(sum(len(one.facts) for one in mine)),
@@ -55,12 +55,12 @@ def sizes_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
 
 def levels_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
     """Return nonzeros at the file's target accuracies, with the interval over repeats."""
-    from sweeper.analysis.confirmation import curves, level
+    from sweeper.analysis.confirmation import confirmed_curves, size_at_accuracy
 
     targets = sweep.targets.accuracy
     shown = table("arm", *(f">at {100 * accuracy:g} %" for accuracy in targets))
-    for arm, of in curves(sweep, found, TEST).items():
-        cells = [_cell(level(of, accuracy)) for accuracy in targets]
+    for arm, of in confirmed_curves(sweep, found, TEST).items():
+        cells = [_cell(size_at_accuracy(of, accuracy)) for accuracy in targets]
         shown.add_row(arm, *cells)
     return shown
 
@@ -72,7 +72,7 @@ def _cell(at: "SizeAtAccuracy") -> str:
         return text if None in ends else f"{text} ({'-'.join(count(round(e or 0)) for e in ends)})"
     if at.most is not None:
         return f"≤ {count(round(at.most.high or at.most.center))}"
-    return f"{at.reached} of {many(at.repeats, 'repeat')}" if at.reached else "not reached"
+    return f"{at.reached} of {pluralize(at.repeats, 'repeat')}" if at.reached else "not reached"
 
 
 def _short(size: int) -> str:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Artifacts, Storage, dashboard_url, opened
+from sweeper.cli.common import Artifacts, Storage, dashboard_url, open_store
 
 
 def register(app: typer.Typer) -> None:
@@ -54,7 +54,7 @@ def dashboard(
 
     token = configured()
     dashboard_url()  # a wrong one ends it before it serves
-    with opened(storage, new=storage == DEFAULT_STORAGE) as store:
+    with open_store(storage, new=storage == DEFAULT_STORAGE) as store:
         serve(
             store,
             host,

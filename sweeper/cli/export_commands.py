@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Artifacts, Name, Storage, console, counting, many, opened, warn
+from sweeper.cli.common import (
+    Artifacts,
+    Name,
+    Storage,
+    console,
+    open_store,
+    pluralize,
+    progress_bar,
+    warn,
+)
 from sweeper.errors import InputError
 
 if TYPE_CHECKING:
@@ -54,7 +63,7 @@ def export(
         )
     folder = out or Path("sweeps") / name / "export"
     terminal = console()
-    with opened(storage, waits=True) as store:
+    with open_store(storage, waits=True) as store:
         files = _saved(store, name, folder)
         if name + SUFFIX in store.names():
             again = folder / CONFIRMED
@@ -72,7 +81,7 @@ def _saved(store: "Store", name: str, folder: Path) -> list[Path]:
     from sweeper.operations.export import save
 
     dump = store.dump(name)
-    return save(folder, dump, fronts(store.results(name), dump.sweep))
+    return save(folder, dump, fronts(store.records(name), dump.sweep))
 
 
 def _networks(
@@ -80,7 +89,7 @@ def _networks(
 ) -> list[Path]:
     from sweeper.operations.export_weights import save
 
-    with counting("networks") as on_network:
+    with progress_bar("networks") as on_network:
         file = save(folder, store, name, artifacts, seeds=seeds, on_network=on_network)
     if file is None:
         console().print(f"{name}: no networks at {artifacts}", soft_wrap=True)
@@ -89,14 +98,14 @@ def _networks(
 
 def _drawn(store: "Store", name: str, folder: Path) -> list[Path]:
     """Write the figures of the report as SVG, which no browser is needed for."""
-    from sweeper.atomic_write import write_whole
-    from sweeper.operations.confirmation_result import confirmation_of
-    from sweeper.report import figures, standalone
+    from sweeper.atomic_write import atomic_write
+    from sweeper.operations.confirmation_result import confirmation_result
+    from sweeper.report import figures, standalone_svg
 
-    facts = store.results(name)
-    views = figures(store.sweep(name), facts, confirmation_of(store, name, facts))
+    facts = store.records(name)
+    views = figures(store.sweep(name), facts, confirmation_result(store, name, facts))
     return [
-        write_whole(folder / f"{what}.svg", standalone(view).encode())
+        atomic_write(folder / f"{what}.svg", standalone_svg(view).encode())
         for what, view in views.items()
     ]
 
@@ -116,13 +125,13 @@ def restore(
     from sweeper import lifecycle
     from sweeper.operations import export_weights
     from sweeper.operations.export import CONFIRMED, read_all
-    from sweeper.retry import SERVICE, RetryPolicy, saying
+    from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
     from sweeper.store import Store
 
     dumps = read_all(folder)
     if (folder / CONFIRMED / export_weights.FILE).exists():
         export_weights.check(folder / CONFIRMED, dumps[-1])
-    store = Store(storage, patience=RetryPolicy(SERVICE, saying(warn)))
+    store = Store(storage, patience=RetryPolicy(SERVICE, throttled_notice(warn)))
     terminal = console()
     try:
         with terminal.status(f"{dumps[0].sweep.name}: facts") as shown:
@@ -130,16 +139,16 @@ def restore(
         for dump, (new, all_) in zip(dumps, counts, strict=True):
             name, before = dump.sweep.name, all_ - new
             known = f"; {before} were here already" if before else ""
-            terminal.print(f"{name}: {many(new, 'trial')} restored{known}", soft_wrap=True)
+            terminal.print(f"{name}: {pluralize(new, 'trial')} restored{known}", soft_wrap=True)
         again = folder / CONFIRMED
         if not (again / export_weights.FILE).exists():
             return
         if artifacts is None:
             said = "there are networks too: --artifacts says where they are to be kept"
         else:
-            with counting("networks") as on_network:
+            with progress_bar("networks") as on_network:
                 count = export_weights.restore(again, store, name, artifacts, on_network=on_network)
-            said = f"{many(count, 'network')} restored to {artifacts}"
+            said = f"{pluralize(count, 'network')} restored to {artifacts}"
         terminal.print(f"{name}: {said}", soft_wrap=True)
     finally:
         store.close()

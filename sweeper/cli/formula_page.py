@@ -8,18 +8,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sweeper.config.registry import (
+    APPLY_MODES,
     EXACT_ZEROS,
-    WAYS,
+    ApplyMode,
     Formula,
     Hyperparameter,
     MethodEntry,
-    Way,
     load,
 )
 from sweeper.types import Scalar
 
 WIDTH = 80
-_DOES: Mapping[Way, str] = {
+_DOES: Mapping[ApplyMode, str] = {
     "loss": "a term of the loss",
     "decoupled": "a step along its gradient beside the optimizer's, outside its moments",
     "prox": "its exact proximal operator after each step",
@@ -44,22 +44,22 @@ _KINDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWOR
 
 def of_formula(name: str, formula: Formula) -> dict[str, Any]:
     """Return what is known of a formula, as JSON can hold it."""
-    zeros = [way for way in formula.ways if way in EXACT_ZEROS] if formula.gives_zeros else []
+    zeros = [way for way in formula.modes if way in EXACT_ZEROS] if formula.gives_zeros else []
     arm: dict[str, Any] = {"penalty": name}
     if name != "none":
-        arm.update(apply=formula.default_way, strength="auto")
+        arm.update(apply=formula.default_mode, strength="auto")
     return {
         "kind": "formula",
         "name": name,
         "summary": formula.summary,
         "formula": formula.formula,
         "letters": _letters(formula),
-        "inner_strength": formula.inner_strength,
-        "ways": list(formula.ways),
-        "default_way": formula.default_way,
-        "why_not": dict(formula.why_not),
+        "inner_strength": formula.strength_inside,
+        "ways": list(formula.modes),
+        "default_way": formula.default_mode,
+        "why_not": dict(formula.unsupported),
         "keys": {key: _hyper(hyper) for key, hyper in formula.hyper.items()},
-        "sees": formula.sees,
+        "sees": formula.sees_arrangement_of,
         "scale_invariant": formula.scale_invariant,
         "exact_zeros": zeros,
         "reference": formula.reference,
@@ -78,7 +78,7 @@ def of_method(name: str, entry: MethodEntry) -> dict[str, Any]:
         "keys": {key: _hyper(hyper) for key, hyper in entry.hyper.items()},
         "strength": entry.has_strength,
         "takes_density": entry.takes_density,
-        "fully_connected_only": entry.layered,
+        "fully_connected_only": entry.mlp_only,
         "reference": entry.reference,
         "arm": {**arm, **{key: hyper.default for key, hyper in entry.hyper.items()}},
     }
@@ -102,11 +102,11 @@ def of_plugin(name: str, place: str) -> dict[str, Any]:
         "name": name,
         "place": place,
         "summary": " ".join(said.split("\n\n")[0].split()) or "it has no docstring",
-        "ways": list(formula.ways),
-        "default_way": formula.default_way,
-        "why_not": dict(formula.why_not),
+        "ways": list(formula.modes),
+        "default_way": formula.default_mode,
+        "why_not": dict(formula.unsupported),
         "keys": keys,
-        "arm": {"penalty": name, "apply": formula.default_way, "strength": "auto", **given},
+        "arm": {"penalty": name, "apply": formula.default_mode, "strength": "auto", **given},
     }
 
 
@@ -150,17 +150,17 @@ def _letters(formula: Formula) -> dict[str, str]:
         if letter in needed:
             needed |= set(_IN_TURN[letter])
     found = {letter: text for letter, text in _LETTERS.items() if letter in needed}
-    if formula.inner_strength:
+    if formula.strength_inside:
         found["strength"] = "the file's; here a letter of R, elsewhere the factor before it"
     return found
 
 
 def _hyper(hyper: Hyperparameter) -> dict[str, Any]:
     notes = []
-    if hyper.smooth_from > -math.inf:
-        notes.append(f"at least {hyper.smooth_from:g} as loss or decoupled")
-    if hyper.over_rate is not None:
-        more = f" + {hyper.over_rate:g}" if hyper.over_rate else ""
+    if hyper.differentiable_from > -math.inf:
+        notes.append(f"at least {hyper.differentiable_from:g} as loss or decoupled")
+    if hyper.min_above_learning_rate is not None:
+        more = f" + {hyper.min_above_learning_rate:g}" if hyper.min_above_learning_rate else ""
         notes.append(f"above the learning rate{more} as prox")
     return {
         "default": hyper.default,
@@ -183,7 +183,7 @@ def _formula_lines(found: Mapping[str, Any]) -> list[str]:
 def _ways(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     if "ways" not in found:
         return
-    for way in WAYS:
+    for way in APPLY_MODES:
         usual = " (unless the file says otherwise)" if way == found["default_way"] else ""
         if way in found["ways"]:
             yield way, _DOES[way] + usual

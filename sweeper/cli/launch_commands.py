@@ -15,9 +15,9 @@ from sweeper.cli.common import (
     Storage,
     StudyFile,
     console,
-    opened,
+    open_store,
 )
-from sweeper.cli.run_commands import Extend, conduct, ending
+from sweeper.cli.run_commands import Extend, print_summary, run_with_progress
 
 Place = Annotated[
     str, typer.Option("--on", metavar="PLACE", help="local, for this machine, or ray.")
@@ -78,7 +78,7 @@ def launch(
 ) -> None:
     """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
     from sweeper import api
-    from sweeper.worker.pack_size import checked
+    from sweeper.worker.pack_size import parse_pack_size
 
     train = partial(
         api.launch,
@@ -90,12 +90,12 @@ def launch(
         gpus=gpus,
         address=address,
         device=device,
-        pack=checked(pack),
+        pack=parse_pack_size(pack),
         data=data,
         extend=extend,
     )
-    name = conduct(train)
-    ending(name, storage, None, say_how=True)
+    name = run_with_progress(train)
+    print_summary(name, storage, None, say_how=True)
 
 
 def confirm(
@@ -121,7 +121,7 @@ def confirm(
     """
     from sweeper import api
     from sweeper.cli.confirmation_tables import show
-    from sweeper.worker.pack_size import checked
+    from sweeper.worker.pack_size import parse_pack_size
 
     train = partial(
         api.confirm,
@@ -134,15 +134,15 @@ def confirm(
         gpus=gpus,
         address=address,
         device=device,
-        pack=checked(pack),
+        pack=parse_pack_size(pack),
         data=data,
         artifacts=artifacts,
     )
-    registered = conduct(train)
+    registered = run_with_progress(train)
     terminal = console()
-    with opened(storage, waits=True) as store:
+    with open_store(storage, waits=True) as store:
         sweep, status = store.sweep(registered), store.status(registered)
-        facts, searched = store.results(registered), store.results(name)
+        facts, searched = store.records(registered), store.records(name)
     for part in show(sweep, facts, searched):
         terminal.print(part, soft_wrap=isinstance(part, str))
     if not status.finished:

@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sweeper.cli.common import console, count, duration, many, percent, table
+from sweeper.cli.common import console, count, duration, percent, pluralize, table
 from sweeper.types import ArmProgress, SweepStatus
 
 if TYPE_CHECKING:
@@ -92,9 +92,9 @@ def progress_line(status: SweepStatus) -> str:
     alive = sum(worker.alive for worker in status.workers)
     parts = [f"{status.done} of {status.budget} trials done"]
     if status.probed < status.probes:
-        parts.insert(0, f"{status.probed} of {many(status.probes, 'range')} found")
+        parts.insert(0, f"{status.probed} of {pluralize(status.probes, 'range')} found")
     if not status.finished:
-        parts.append(many(alive, "worker") + _packs(status))
+        parts.append(pluralize(alive, "worker") + _packs(status))
     left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)
     if left and not status.finished:
         parts.append(f"about {duration(left)} left")
@@ -103,7 +103,7 @@ def progress_line(status: SweepStatus) -> str:
     lost = sum(status.failures.values())
     if lost:
         kinds = ", ".join(f"{number} {kind}" for kind, number in status.failures.items())
-        parts.append(f"{many(lost, 'attempt')} lost and tried again ({kinds})")
+        parts.append(f"{pluralize(lost, 'attempt')} lost and tried again ({kinds})")
     return ", ".join(parts)
 
 

@@ -7,7 +7,15 @@ import typer
 
 from sweeper.cli import formula_page
 from sweeper.cli.common import console, table
-from sweeper.config.registry import EXACT_ZEROS, FORMULAS, METHODS, PLUGIN, WAYS, Formula, plugins
+from sweeper.config.registry import (
+    APPLY_MODES,
+    EXACT_ZEROS,
+    FORMULAS,
+    METHODS,
+    PLUGIN,
+    Formula,
+    plugins,
+)
 from sweeper.errors import InputError, choices
 
 if TYPE_CHECKING:
@@ -79,7 +87,9 @@ def formula_table() -> "Table":
     """Return one line or two for each formula, 80 columns wide."""
     shown = table("formula", "in a few words", "ways", "sees", "zeros")
     for name, formula in FORMULAS.items():
-        shown.add_row(name, formula.summary, _letters(formula), formula.sees, _zeros(formula))
+        shown.add_row(
+            name, formula.summary, _letters(formula), formula.sees_arrangement_of, _zeros(formula)
+        )
     return _fitting(shown, (19, 35, 4, 13, 5))
 
 
@@ -103,10 +113,14 @@ def _fitting(shown: "Table", widths: tuple[int, ...]) -> "Table":
 def _letters(formula: Formula) -> str:
     """Return `ldPs` for loss, decoupled, prox (the default) and shrink; `-` for none."""
     return "".join(
-        "-" if way not in formula.ways else way[0].upper() if way == formula.default_way else way[0]
-        for way in WAYS
+        "-"
+        if way not in formula.modes
+        else way[0].upper()
+        if way == formula.default_mode
+        else way[0]
+        for way in APPLY_MODES
     )
 
 
 def _zeros(formula: Formula) -> str:
-    return "yes" if formula.gives_zeros and EXACT_ZEROS & set(formula.ways) else "no"
+    return "yes" if formula.gives_zeros and EXACT_ZEROS & set(formula.modes) else "no"

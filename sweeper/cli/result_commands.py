@@ -16,7 +16,7 @@ from sweeper.cli.common import (
     console,
     count,
     data_stream,
-    opened,
+    open_store,
     percent,
     table,
     warn,
@@ -64,23 +64,23 @@ def front(
     ] = None,
 ) -> None:
     """Show each arm's front: the networks that no other one of the arm beats in both respects."""
-    from sweeper.analysis import Front, selection, strength_range
+    from sweeper.analysis import Front, selection_metrics, strength_range
 
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
     chosen_track = _chosen("--track", track, TRACKS)
     chosen_by = _chosen("--by", by, BY)
-    with opened(storage) as store:
-        sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
-        found = store.brackets(name)
+    with open_store(storage) as store:
+        sweep, status, facts = store.sweep(name), store.status(name), store.records(name)
+        found = store.strength_ranges(name)
     chosen_track = chosen_track or sweep.sparsification.track
-    chosen_by = chosen_by or selection(sweep)[0]
+    chosen_by = chosen_by or selection_metrics(sweep)[0]
     show: Accuracy = "test_accuracy" if chosen_by == "val_accuracy" else "val_accuracy"
     fronts = {
         arm: Front.of(facts, track=chosen_track, by=chosen_by, show=show, arm=arm)
         for arm in sweep.arms
     }
-    known = sweep.with_brackets(strength_range.ranges(found))
+    known = sweep.with_ranges(strength_range.ranges(found))
     params = {arm: [point.params for point in made.points] for arm, made in fronts.items()}
     ends = strength_range.edges(known, params)
     if as_json:
@@ -98,7 +98,7 @@ def front(
         terminal.print(f"nonzero parameters of the smallest network at a {which} accuracy:")
         terminal.print(target_table(sweep, fronts))
         if ends:
-            warn(strength_range.in_short(ends))
+            warn(strength_range.summarize_edges(ends))
 
 
 def _chosen(option: str, given: str | None, allowed: Mapping[str, T]) -> T | None:
@@ -237,21 +237,24 @@ def report(
     artifacts: Artifacts = None,
 ) -> None:
     """Write one HTML file that says what a sweep found; it works offline."""
-    from sweeper.operations.confirmation_result import confirmation_of
+    from sweeper.operations.confirmation_result import confirmation_result
 
-    with opened(storage) as store:
-        sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
+    with open_store(storage) as store:
+        sweep, status, facts = store.sweep(name), store.status(name), store.records(name)
         if sweep.confirms:
             raise InputError(
                 f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
             )
-        found, again = store.brackets(name), confirmation_of(store, name, facts, artifacts)
-        checks = store.drifts(name)
+        found, again = (
+            store.strength_ranges(name),
+            confirmation_result(store, name, facts, artifacts),
+        )
+        checks = store.reproducibility_checks(name)
     if figure:
         from sweeper.analysis import fronts
-        from sweeper.plots import overlay, save_figure
+        from sweeper.plots import overlay_figure, save_figure
 
-        typer.echo(f"figure: {save_figure(overlay(fronts(facts, sweep), sweep), figure)}")
+        typer.echo(f"figure: {save_figure(overlay_figure(fronts(facts, sweep), sweep), figure)}")
     if out or not figure:
         path = write(out or report_path(name), sweep, status, facts, found, again, checks)
         typer.echo(f"report: {path}")

@@ -17,12 +17,12 @@ from sweeper.cli.common import (
     Pack,
     Storage,
     StudyFile,
-    again,
     console,
     dashboard_command,
     dashboard_url,
-    many,
-    opened,
+    open_store,
+    pluralize,
+    resume_command,
 )
 from sweeper.errors import Interrupted
 
@@ -74,7 +74,7 @@ def run(
     """Run a study file to its end; the same command goes on where it stopped."""
     from sweeper import api
     from sweeper.cli.result_commands import report_path
-    from sweeper.worker.pack_size import checked
+    from sweeper.worker.pack_size import parse_pack_size
 
     train = partial(
         api.launch,
@@ -82,12 +82,12 @@ def run(
         storage,
         workers=workers,
         device=device,
-        pack=checked(pack),
+        pack=parse_pack_size(pack),
         data=data,
         extend=extend,
     )
-    name = conduct(train)
-    ending(name, storage, None if no_report else report or report_path(name))
+    name = run_with_progress(train)
+    print_summary(name, storage, None if no_report else report or report_path(name))
 
 
 def _say(line: str) -> None:
@@ -95,7 +95,7 @@ def _say(line: str) -> None:
         typer.echo(line)
 
 
-def conduct(train: "Callable[..., object]") -> str:
+def run_with_progress(train: "Callable[..., object]") -> str:
     """Call what trains a sweep, show how far it is, and return its name.
 
     Ctrl-C ends it with the command that goes on.
@@ -122,13 +122,13 @@ def conduct(train: "Callable[..., object]") -> str:
             train(on_start=started, on_status=progress.update, on_note=noted, on_wait=waited)
     except (KeyboardInterrupt, Interrupted):
         done = "stopped; what is done is on record, and the same command goes on"
-        terminal.print(f"{done}: {again()}", soft_wrap=True)
+        terminal.print(f"{done}: {resume_command()}", soft_wrap=True)
         raise typer.Exit(130) from None
     return name
 
 
 def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
-    size = f"{many(len(status.arms), 'arm')}, {many(status.budget, 'trial')}"
+    size = f"{pluralize(len(status.arms), 'arm')}, {pluralize(status.budget, 'trial')}"
     if status.finished:
         return f"{status.name}: all {status.budget} trials are on record, nothing to do"
     if outcome == "extended":
@@ -138,21 +138,23 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
     return f"{status.name}: new sweep, {size}"
 
 
-def ending(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
+def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
     """Show the arms and where to look on; writes a report, or says by which command."""
     from sweeper.cli.result_commands import arms_table, write
-    from sweeper.operations.confirmation_result import confirmation_of
+    from sweeper.operations.confirmation_result import confirmation_result
 
     terminal = console()
-    with opened(storage, waits=True) as store:
-        sweep, status, facts = store.sweep(name), store.status(name), store.results(name)
-        found, known = store.brackets(name), confirmation_of(store, name, facts)
+    with open_store(storage, waits=True) as store:
+        sweep, status, facts = store.sweep(name), store.status(name), store.records(name)
+        found, known = store.strength_ranges(name), confirmation_result(store, name, facts)
         terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
         terminal.print(arms_table(sweep, status, facts))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         if report:
-            written = write(report, sweep, status, facts, found, known, store.drifts(name))
+            written = write(
+                report, sweep, status, facts, found, known, store.reproducibility_checks(name)
+            )
             terminal.print(f"report:    {written}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)
         if say_how:
@@ -176,11 +178,11 @@ def worker(
     from sweeper.worker.lease import PARENT
     from sweeper.worker.worker_loop import work
 
-    devices.checked(device)
-    size = pack_size.checked(pack)
+    devices.parse_device(device)
+    size = pack_size.parse_pack_size(pack)
     # The launcher has just found the database from this machine: if it is away now, it comes back.
     launched = PARENT in os.environ
-    with opened(storage, waits=launched, known=launched) as store:
+    with open_store(storage, waits=launched, known=launched) as store:
         done = work(
             name,
             store,
@@ -191,4 +193,4 @@ def worker(
             on_event=_say,
             alone=True,
         )
-    typer.echo(f"{name}: {many(done, 'trial')} done by this worker")
+    typer.echo(f"{name}: {pluralize(done, 'trial')} done by this worker")

@@ -14,7 +14,7 @@ from sweeper.cli.common import (
     console,
     count,
     duration,
-    many,
+    pluralize,
     table,
     waiting,
     warn,
@@ -51,11 +51,11 @@ def check(file: StudyFile) -> None:
     found = plan(sweep)
     total = f", {count(found.parameters)} parameters" if found.parameters else ""
     terminal.print(f"{sweep.name}: {sweep.model.text} on {sweep.dataset}{total}", soft_wrap=True)
-    shared = set(sweep.common())
+    shared = set(sweep.shared_domains())
     rows = []
     for arm in found.arms:
         own = [key for key in arm.searched if key not in shared]
-        named = [f"{key} (auto)" if key in arm.automatic else key for key in own]
+        named = [f"{key} (auto)" if key in arm.auto_parameters else key for key in own]
         rows.append((arm.name, arm.penalty, arm.way, ", ".join(named) or "-"))
     shown = table("arm", "penalty", "way", "searched")
     for row in rows:
@@ -70,13 +70,14 @@ def check(file: StudyFile) -> None:
     terminal.print(f"searched in every arm: {', '.join(common) or 'nothing'}", soft_wrap=True)
     search = sweep.search
     terminal.print(
-        f"{many(len(found.arms), 'arm')} x {many(search.repeats, 'repeat')} x "
-        f"{many(search.trials, 'trial')} = {many(found.trials, 'trial')} ({search.sampler})"
+        f"{pluralize(len(found.arms), 'arm')} x {pluralize(search.repeats, 'repeat')} x "
+        f"{pluralize(search.trials, 'trial')} = {pluralize(found.trials, 'trial')} "
+        f"({search.sampler})"
     )
     if found.probe.ranges:
         probe = found.probe
         terminal.print(
-            f"{many(probe.ranges, 'range')} to find first: {probe.probes} x {probe.networks} "
+            f"{pluralize(probe.ranges, 'range')} to find first: {probe.probes} x {probe.networks} "
             f"networks x {probe.steps:,} steps",
             soft_wrap=True,
         )

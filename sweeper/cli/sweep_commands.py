@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sweeper.api import DEFAULT_STORAGE
-from sweeper.cli.common import Name, Storage, console, many, opened, table
+from sweeper.cli.common import Name, Storage, console, open_store, pluralize, table
 from sweeper.errors import InputError, StorageError
 from sweeper.types import SweepStatus
 
@@ -32,7 +32,7 @@ def status(
     ] = False,
 ) -> None:
     """Show how far a sweep is, and its workers."""
-    with opened(storage, waits=watch) as store:
+    with open_store(storage, waits=watch) as store:
         if as_json and watch:
             raise InputError("--json, --watch: give one of them, not both")
         if as_json:
@@ -111,7 +111,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the sweeps of a storage."""
-    with opened(storage) as store:
+    with open_store(storage) as store:
         found = [store.status(name) for name in store.names()]
     if as_json:
         typer.echo(json.dumps([_plain(status) for status in found], indent=2))
@@ -125,10 +125,10 @@ def list_(
 
 def stop(name: Name, storage: Storage = DEFAULT_STORAGE) -> None:
     """Ask all workers of a sweep to give back what they hold and leave; `run` goes on later."""
-    with opened(storage) as store:
+    with open_store(storage) as store:
         store.stop(name)
         alive = sum(worker.alive for worker in store.status(name).workers)
-    leaving = f"; {many(alive, 'worker')} will leave" if alive else ""
+    leaving = f"; {pluralize(alive, 'worker')} will leave" if alive else ""
     typer.echo(f"{name}: stopped{leaving}; sweeper run FILE goes on")
 
 
@@ -141,8 +141,8 @@ def delete(
     from sweeper import lifecycle
     from sweeper.config import SUFFIX
 
-    with opened(storage) as store:
-        what = many(store.status(name).done, "result")
+    with open_store(storage) as store:
+        what = pluralize(store.status(name).done, "result")
         if name + SUFFIX in store.names():
             what += f" and its confirmation with {store.status(name + SUFFIX).done}"
         if not yes:
@@ -169,5 +169,5 @@ def upgrade(storage: Storage = DEFAULT_STORAGE) -> None:
 @db.command()
 def check(storage: Storage = DEFAULT_STORAGE) -> None:
     """Say whether the database answers and its tables fit this version."""
-    with opened(storage) as store:
+    with open_store(storage) as store:
         typer.echo(f"{store.shown}: in order")

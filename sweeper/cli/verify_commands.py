@@ -12,9 +12,9 @@ from sweeper.cli.common import (
     Name,
     Storage,
     console,
-    counting,
-    many,
-    opened,
+    open_store,
+    pluralize,
+    progress_bar,
     table,
 )
 from sweeper.errors import InputError
@@ -46,7 +46,7 @@ def verify(
     if artifacts is None:
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     terminal = console()
-    with opened(storage, waits=True) as store, counting("networks") as on_network:
+    with open_store(storage, waits=True) as store, progress_bar("networks") as on_network:
         found = judge(name, store, artifacts, folder=data, device=device, on_network=on_network)
     missing = [one for one in found if one.kept and one.found is None]
     never = sum(not one.kept for one in found)
@@ -57,7 +57,7 @@ def verify(
             lines.add_row(one.fact.study, str(one.fact.trial), "; ".join(one.differs))
         terminal.print(lines)
     equal = len(found) - never - len(missing) - len(differing)
-    parts = [f"{many(equal, 'network')} as on record"]
+    parts = [f"{pluralize(equal, 'network')} as on record"]
     parts += [f"{len(differing)} differ"] if differing else []
     parts += [f"{len(missing)} without weights at {artifacts}"] if missing else []
     parts += [f"{never} never kept"] if never else []
@@ -78,14 +78,14 @@ def drift(
     A report ranks arms whose trials come from different devices or versions only where this was
     found to be small.
     """
-    from sweeper.analysis.reproducibility import drifts
-    from sweeper.operations.reproduce import redo
+    from sweeper.analysis.reproducibility import deviations
+    from sweeper.operations.reproduce import reproduce
 
     terminal = console()
-    with opened(storage, waits=True) as store:
-        with counting("trials") as on_trial:
-            redo(name, store, trials=trials, device=device, folder=data, on_trial=on_trial)
-        found = drifts(store.results(name), store.drifts(name))
+    with open_store(storage, waits=True) as store:
+        with progress_bar("trials") as on_trial:
+            reproduce(name, store, trials=trials, device=device, folder=data, on_trial=on_trial)
+        found = deviations(store.records(name), store.reproducibility_checks(name))
     for one in found:
         verdict = "small enough to rank" if one.small else "not known to be small"
         terminal.print(f"{one.one} -> {one.other}: {one.text}; {verdict}", soft_wrap=True)

@@ -26,13 +26,13 @@ from sweeper.config.penalty import (
     PLAIN_KEYS,
     PenaltySpec,
     Problem,
-    filled,
     hyper_problems,
     is_domain,
-    largest,
-    middle,
-    settled,
-    smallest,
+    largest_value,
+    midpoint,
+    resolve_domains,
+    smallest_value,
+    with_defaults,
 )
 from sweeper.config.registry import EXACT_ZEROS, METHODS, Family, MethodEntry, family_of, plugins
 from sweeper.errors import choices
@@ -142,7 +142,7 @@ class Arm(Section):
     @property
     def method_hyper(self) -> dict[str, Scalar | Domain]:
         """The method's hyperparameters, defaults filled in."""
-        return filled(self.entry.hyper, self._extra) if self.entry else {}
+        return with_defaults(self.entry.hyper, self._extra) if self.entry else {}
 
     @property
     def domains(self) -> dict[str, Domain]:
@@ -161,7 +161,9 @@ class Arm(Section):
             terms=tuple(term.term(params) for term in self.terms),
             name=self.method or "plain",
             own_strength=float(strength) if self.entry and self.entry.has_strength else 0.0,
-            hyper=settled(self.entry.hyper, self.method_hyper, params) if self.entry else (),
+            hyper=resolve_domains(self.entry.hyper, self.method_hyper, params)
+            if self.entry
+            else (),
         )
 
     def with_ranges(self, ranges: Mapping[str, tuple[float, float]]) -> Self:
@@ -181,7 +183,7 @@ class Arm(Section):
         for term in self.terms:
             if f"{term.prefix}strength" == parameter:
                 return MethodConfig(terms=(term.example(),))
-        params = {key: middle(value) for key, value in self.method_hyper.items()}
+        params = {key: midpoint(value) for key, value in self.method_hyper.items()}
         return self.config({**params, parameter: 1.0})
 
     @property
@@ -211,10 +213,10 @@ class Arm(Section):
     @property
     def sees_arrangement(self) -> bool:
         """Whether a penalty of it depends on which weight stands where."""
-        return any(term.formula.sees and not term.shuffle for term in self.terms)
+        return any(term.formula.sees_arrangement_of and not term.shuffle for term in self.terms)
 
     @property
-    def way_text(self) -> str:
+    def mode_text(self) -> str:
         """How its penalties are applied, such as `prox + shrink`."""
         return " + ".join(term.way for term in self.terms)
 
@@ -277,7 +279,7 @@ class Arm(Section):
         hyper = self.method_hyper
         if not {"begin", "end"} <= set(hyper):
             return []
-        begin, end = largest(hyper["begin"]), smallest(hyper["end"])
+        begin, end = largest_value(hyper["begin"]), smallest_value(hyper["end"])
         return [] if begin < end else [("begin", f"must be < end {end:g}, got {begin:g}")]
 
     def _prox_problems(self) -> list[Problem]:

@@ -118,7 +118,7 @@ def _kind(value: Any) -> str | None:
     return "fixed"
 
 
-def without(written: dict[str, Any], **unused: object) -> dict[str, Any]:
+def omit_defaults(written: dict[str, Any], **unused: object) -> dict[str, Any]:
     """Leave out keys with the values of those who do not use them: digests outlive new keys."""
     return {k: v for k, v in written.items() if k not in unused or v != unused[k]}
 
@@ -163,7 +163,7 @@ def values(searched: "Scalar | Domain") -> tuple[Scalar, ...]:
     return () if isinstance(searched, Auto) else (searched,)
 
 
-def within(
+def check_range(
     low: float, high: float = math.inf, *, above: bool = False
 ) -> Callable[["Scalar | Domain"], "Scalar | Domain"]:
     """Return a check that all values lie in [low, high], or in (low, high] with `above`."""
@@ -184,11 +184,11 @@ def within(
     return check
 
 
-Positive = Annotated[Searched, AfterValidator(within(0, above=True))]
-NotNegative = Annotated[Searched, AfterValidator(within(0))]
-Strength = Annotated[_SearchedOrAuto, AfterValidator(within(0))]
-Fraction = Annotated[Searched, AfterValidator(within(0, 1, above=True))]
-UnitInterval = Annotated[Searched, AfterValidator(within(0, 1))]
+Positive = Annotated[Searched, AfterValidator(check_range(0, above=True))]
+NotNegative = Annotated[Searched, AfterValidator(check_range(0))]
+Strength = Annotated[_SearchedOrAuto, AfterValidator(check_range(0))]
+Fraction = Annotated[Searched, AfterValidator(check_range(0, 1, above=True))]
+UnitInterval = Annotated[Searched, AfterValidator(check_range(0, 1))]
 
 
 def grid_size(domains: "dict[str, Domain]") -> int | None:

@@ -108,7 +108,7 @@ def _when(key: str, name: str, then: dict[str, Any]) -> dict[str, Any]:
 def _further(formula: Formula) -> dict[str, Any]:
     required = {} if formula is FORMULAS["none"] else {"required": ["strength"]}
     properties = {
-        "apply": {"enum": [*formula.ways, None], "description": "How the penalty is applied."},
+        "apply": {"enum": [*formula.modes, None], "description": "How the penalty is applied."},
         **{key: _hyper(hyper) for key, hyper in formula.hyper.items()},
     }
     return {"description": formula.summary, "properties": properties, **required}

@@ -19,7 +19,7 @@ def folded(name: str) -> str:
     return "".join(one for one in letters if not unicodedata.combining(one)).rstrip()
 
 
-def alike(names: Iterable[str]) -> list[tuple[str, str]]:
+def clashes(names: Iterable[str]) -> list[tuple[str, str]]:
     """Return the pairs of different names that may be taken for one, in their order."""
     groups: dict[str, list[str]] = {}
     for name in dict.fromkeys(names):
@@ -35,13 +35,13 @@ def problems(sweep: Sweep, known: Sweep | None = None) -> list[str]:
     old = set(known.arms) if known else set()
     found = [
         f"arms.{second}: differs from {first!r} in case alone, {ADVICE}"
-        for first, second in alike(sweep.arms)
+        for first, second in clashes(sweep.arms)
         if not {first, second} <= old
     ]
     for name in sweep.arms:
         if name not in old:
             found += [
                 f"arms.{name}: searches {first!r} and {second!r}, {ADVICE}"
-                for first, second in alike(sweep.domains(name))
+                for first, second in clashes(sweep.domains(name))
             ]
     return found

@@ -41,12 +41,12 @@ class PenaltySpec:
     @property
     def way(self) -> str:
         """How the penalty is applied: the file's choice, or the formula's usual way."""
-        return self.apply or self.formula.default_way
+        return self.apply or self.formula.default_mode
 
     @property
     def hyper(self) -> "dict[str, Scalar | Domain]":
         """The formula's hyperparameters, defaults filled in; of a plugin those given."""
-        return filled(self.formula.hyper, self.given) if self._known else dict(self.given)
+        return with_defaults(self.formula.hyper, self.given) if self._known else dict(self.given)
 
     @property
     def domains(self) -> dict[str, Domain]:
@@ -61,7 +61,7 @@ class PenaltySpec:
             penalty=self.penalty,
             apply=self.way,
             strength=float(strength),
-            hyper=settled(self.formula.hyper, self.hyper, params, self.prefix),
+            hyper=resolve_domains(self.formula.hyper, self.hyper, params, self.prefix),
             shuffled=self.shuffle,
             during=self.during or (0.0, 1.0),
             ramp=self.ramp,
@@ -89,12 +89,12 @@ class PenaltySpec:
 
     def example(self) -> PenaltyConfig:
         """Return the term at strength 1, with values from the middle of its other domains."""
-        params = {self.prefix + key: middle(value) for key, value in self.hyper.items()}
+        params = {self.prefix + key: midpoint(value) for key, value in self.hyper.items()}
         return self.term({**params, f"{self.prefix}strength": 1.0})
 
     def examples(self) -> tuple[PenaltyConfig, ...]:
         """Return the term with each value that tells the extent of a searched key."""
-        usual = {self.prefix + key: middle(value) for key, value in self.hyper.items()}
+        usual = {self.prefix + key: midpoint(value) for key, value in self.hyper.items()}
         usual[f"{self.prefix}strength"] = 1.0
         ends = [
             self.term({**usual, self.prefix + key: value})
@@ -123,12 +123,12 @@ class PenaltySpec:
 
     def _way_problems(self) -> list[Problem]:
         formula = self.formula
-        if self.apply is None or self.apply in formula.ways:
+        if self.apply is None or self.apply in formula.modes:
             return []
-        reason = {str(way): why for way, why in formula.why_not.items()}.get(self.apply)
+        reason = {str(way): why for way, why in formula.unsupported.items()}.get(self.apply)
         if reason:
             return [("apply", f"{self.penalty} cannot be applied as {self.apply}: {reason}")]
-        return [("apply", f"no such way for {self.penalty}: {choices(self.apply, formula.ways)}")]
+        return [("apply", f"no such way for {self.penalty}: {choices(self.apply, formula.modes)}")]
 
     def _smoothness_problems(self) -> list[Problem]:
         if self.way not in _SMOOTH:
@@ -136,11 +136,11 @@ class PenaltySpec:
         return [
             (
                 name,
-                f"must be >= {known.smooth_from:g} as {self.way}: below it the gradient is "
+                f"must be >= {known.differentiable_from:g} as {self.way}: below it the gradient is "
                 "infinite at a weight of 0; use shrink",
             )
             for name, known in self.formula.hyper.items()
-            if not known.choices and smallest(self.hyper[name]) < known.smooth_from
+            if not known.choices and smallest_value(self.hyper[name]) < known.differentiable_from
         ]
 
 
@@ -149,12 +149,14 @@ def is_domain(value: Any) -> TypeGuard[Domain]:
     return isinstance(value, Domain)
 
 
-def filled(known: Mapping[str, Hyperparameter], given: Given) -> "dict[str, Scalar | Domain]":
+def with_defaults(
+    known: Mapping[str, Hyperparameter], given: Given
+) -> "dict[str, Scalar | Domain]":
     """Return all hyperparameters, with the defaults of those that are not given."""
     return {name: given.get(name, hyper.default) for name, hyper in known.items()}
 
 
-def settled(
+def resolve_domains(
     known: Mapping[str, Hyperparameter],
     hyper: Given,
     params: Mapping[str, Scalar],
@@ -194,7 +196,7 @@ def hyper_problems(known: Hyperparameter, value: "Scalar | Domain") -> list[str]
     return []
 
 
-def middle(value: "Scalar | Domain") -> Scalar:
+def midpoint(value: "Scalar | Domain") -> Scalar:
     """Return the value, or one from the middle of a domain."""
     match value:
         case Choice(choice=many):
@@ -210,11 +212,11 @@ def middle(value: "Scalar | Domain") -> Scalar:
     return value
 
 
-def largest(value: "Scalar | Domain") -> float:
+def largest_value(value: "Scalar | Domain") -> float:
     """Return the largest number that a value or domain can be."""
     return max(float(item) for item in values(value))
 
 
-def smallest(value: "Scalar | Domain") -> float:
+def smallest_value(value: "Scalar | Domain") -> float:
     """Return the smallest number that a value or domain can be."""
     return min(float(item) for item in values(value))

@@ -21,7 +21,7 @@ from sweeper.config.domains import (
     Section,
     StrictInt,
     UnitInterval,
-    without,
+    omit_defaults,
 )
 from sweeper.config.registry import (
     MODELS,
@@ -38,7 +38,7 @@ from sweeper.types import Options, Scalar, Track
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
 
 
-def named(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterValidator:
+def one_of(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterValidator:
     def check(value: str) -> str:
         if value not in allowed:
             raise ValueError(f"no such {what}: {choices(value, allowed)}")
@@ -130,12 +130,12 @@ class Training(Section):
 
     epochs: Count
     batch_size: Count = 128
-    optimizer: Annotated[str, named("optimizer", OPTIMIZERS)] = "sgd"
+    optimizer: Annotated[str, one_of("optimizer", OPTIMIZERS)] = "sgd"
     learning_rate: Positive = 0.05
     momentum: UnitInterval = 0.9
     weight_decay: NotNegative = 0.0
-    schedule: Annotated[str, named("schedule", SCHEDULES)] = "cosine"
-    precision: Annotated[str, named("precision", PRECISIONS)] = "float32"
+    schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "cosine"
+    precision: Annotated[str, one_of("precision", PRECISIONS)] = "float32"
 
     @model_validator(mode="after")
     def _decay_is_said(self) -> Self:
@@ -147,7 +147,7 @@ class Training(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what most sweeps do not use: their digests stay as they were without it."""
-        return without(write(self), weight_decay=0.0, precision="float32")
+        return omit_defaults(write(self), weight_decay=0.0, precision="float32")
 
 
 class Sparsification(Section):
@@ -173,13 +173,13 @@ class Sparsification(Section):
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written: dict[str, Any] = write(self)
         empty = type(written["finetuned_curve"])()
-        return without(written, finetuned_curve=empty)
+        return omit_defaults(written, finetuned_curve=empty)
 
 
 class SearchSettings(Section):
     """What is tried next, and how much of it."""
 
-    sampler: Annotated[str, named("sampler", SAMPLERS)] = "tpe"
+    sampler: Annotated[str, one_of("sampler", SAMPLERS)] = "tpe"
     trials: Count
     repeats: Count = 1
     in_flight: Count = 4

@@ -19,9 +19,9 @@ from pydantic import (
 
 from sweeper.config.arm import Arm, SectionErrors
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan
-from sweeper.config.domains import Auto, Domain, Section, StrictInt, grid_size, without
+from sweeper.config.domains import Auto, Domain, Section, StrictInt, grid_size, omit_defaults
 from sweeper.config.parsing import build, parse
-from sweeper.config.penalty import Problem, largest, middle, smallest
+from sweeper.config.penalty import Problem, largest_value, midpoint, smallest_value
 from sweeper.config.registry import DATASETS, MODELS, SLOT_SAMPLERS, DatasetEntry
 from sweeper.config.sections import (
     ModelChoice,
@@ -31,7 +31,7 @@ from sweeper.config.sections import (
     Sparsification,
     Targets,
     Training,
-    named,
+    one_of,
     plain_name,
 )
 from sweeper.errors import SpecError, shown
@@ -49,7 +49,7 @@ class Sweep(Section):
     """A study file: one question with a fixed budget. Or the confirmation of a finished one."""
 
     name: str
-    dataset: Annotated[str, named("dataset", DATASETS)]
+    dataset: Annotated[str, one_of("dataset", DATASETS)]
     model: ModelChoice
     seed: StrictInt = 0
     training: Training
@@ -87,7 +87,7 @@ class Sweep(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return without(write(self), confirms=None)
+        return omit_defaults(write(self), confirms=None)
 
     @field_validator("name")
     @classmethod
@@ -138,11 +138,13 @@ class Sweep(Section):
         for term in arm.terms:
             if ":" in term.penalty and not term.prefix:
                 text = "stands for all arms in its own part of the file, and cannot be a formula's"
-                found += [(key, f"{key} {text}") for key in term.given if key in self.common()]
-        if arm.entry and arm.entry.layered and self.model.hidden is None:
+                found += [
+                    (key, f"{key} {text}") for key in term.given if key in self.shared_domains()
+                ]
+        if arm.entry and arm.entry.mlp_only and self.model.hidden is None:
             text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
             found.append(("method", text))
-        rate = largest(self.training.learning_rate)
+        rate = largest_value(self.training.learning_rate)
         steps = self.training.epochs * self.steps_per_epoch
         for term in arm.terms:
             begin, end = (math.ceil(part * steps) for part in term.during or (0.0, 1.0))
@@ -153,12 +155,15 @@ class Sweep(Section):
             if term.way != "prox":
                 continue
             for key, known in term.formula.hyper.items():
-                if known.over_rate is None or smallest(term.hyper[key]) > rate + known.over_rate:
+                if (
+                    known.min_above_learning_rate is None
+                    or smallest_value(term.hyper[key]) > rate + known.min_above_learning_rate
+                ):
                     continue
                 place = f"sum.{term.penalty}.{key}" if term.prefix else key
-                least = f"{rate + known.over_rate:g}"
+                least = f"{rate + known.min_above_learning_rate:g}"
                 text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
-                found.append((place, f"{text}, got {smallest(term.hyper[key]):g}"))
+                found.append((place, f"{text}, got {smallest_value(term.hyper[key]):g}"))
         return found
 
     def _grid_problems(self) -> list[tuple[str, str]]:
@@ -209,7 +214,7 @@ class Sweep(Section):
         return len(self.arms) * self.search.repeats * self.search.trials
 
     @property
-    def by_slot(self) -> bool:
+    def is_space_filling(self) -> bool:
         """Whether parameters are a function of the slot alone."""
         return self.confirms is not None or self.search.sampler in SLOT_SAMPLERS
 
@@ -223,7 +228,7 @@ class Sweep(Section):
     def generation(self, number: int) -> int:
         """Return which generation a slot belongs to: earlier ones must be told before it."""
         # Parameters that do not depend on earlier results need not wait for them.
-        return 0 if self.by_slot else number // self.search.in_flight
+        return 0 if self.is_space_filling else number // self.search.in_flight
 
     def study(self, arm: str, repeat: int) -> str:
         """Return the name of an Optuna study, `<sweep>/<arm>/<repeat>` or `.../confirmed`."""
@@ -241,7 +246,7 @@ class Sweep(Section):
                 found[study] = (arm, (*known, repeat))
         return found
 
-    def common(self) -> dict[str, Any]:
+    def shared_domains(self) -> dict[str, Any]:
         """The keys that every arm shares and that may be searched, in a fixed order."""
         return {
             "density": self.sparsification.density,
@@ -251,16 +256,18 @@ class Sweep(Section):
             "finetune_learning_rate_factor": self.sparsification.finetune_learning_rate_factor,
         }
 
-    def automatic(self, arm: str) -> tuple[str, ...]:
+    def auto_parameters(self, arm: str) -> tuple[str, ...]:
         """Return the searched parameters whose range a probe has to find."""
         return tuple(key for key, value in self.domains(arm).items() if isinstance(value, Auto))
 
     def domains(self, arm: str) -> dict[str, Domain]:
         """Return the searched parameters of an arm, in a fixed order."""
-        shared = {key: value for key, value in self.common().items() if isinstance(value, Domain)}
+        shared = {
+            key: value for key, value in self.shared_domains().items() if isinstance(value, Domain)
+        }
         return {**self.arms[arm].domains, **shared}
 
-    def with_brackets(self, ranges: Mapping[tuple[str, str], tuple[float, float]]) -> Self:
+    def with_ranges(self, ranges: Mapping[tuple[str, str], tuple[float, float]]) -> Self:
         """Return the sweep with `auto` replaced where a range is known, by (arm, parameter).
 
         It has another digest: it is for searching and showing, never for registering.
@@ -283,7 +290,9 @@ class Sweep(Section):
             init_seed = derive_seed(self.seed, "init", *fresh)
             order = derive_seed(self.seed, "order", *fresh)
             recipe = replace(recipe, order_seed=order, finetuned_curve=())
-        shared = {key: float(params.get(key, value)) for key, value in self.common().items()}
+        shared = {
+            key: float(params.get(key, value)) for key, value in self.shared_domains().items()
+        }
         return TrialConfig(
             recipe=recipe,
             init_seed=init_seed,
@@ -304,7 +313,9 @@ class Sweep(Section):
         It is the same for every sweep that asks the same of it: seeds and density do not enter.
         """
         usual = {
-            key: float(middle(value)) for key, value in self.common().items() if key != "density"
+            key: float(midpoint(value))
+            for key, value in self.shared_domains().items()
+            if key != "density"
         }
         epochs = min(self.training.epochs, -(-PROBE_STEPS // self.steps_per_epoch))
         recipe = replace(

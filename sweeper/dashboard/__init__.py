@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeper.dashboard.server.application import Application
     from sweeper.dashboard.server.serve import serve
-    from sweeper.dashboard.server.tokens import configured
+    from sweeper.dashboard.server.tokens import token_from_environment
 
 _HOME = {
     "Application": "sweeper.dashboard.server.application",
-    "configured": "sweeper.dashboard.server.tokens",
+    "token_from_environment": "sweeper.dashboard.server.tokens",
     "serve": "sweeper.dashboard.server.serve",
 }
 
-__all__ = ["Application", "configured", "serve"]
+__all__ = ["Application", "serve", "token_from_environment"]
 
 
 def __getattr__(name: str) -> Any:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING
 from sweeper.dashboard.server import login_page
 from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.login_attempts import proxies
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, configured
+from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, token_from_environment
 from sweeper.errors import InputError, SweeperError, choices
 from sweeper.redact import visible
 
@@ -65,7 +65,7 @@ def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplicati
     from sweeper.dashboard.server.serve import site
     from sweeper.store import Store
 
-    token = configured(environment)
+    token = token_from_environment(environment)
     # Which address a WSGI server listens on, the application is not told.
     if token is None and not _said(environment, OPEN):
         raise InputError(

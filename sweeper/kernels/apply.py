@@ -15,11 +15,11 @@ from torch import Tensor
 
 from sweeper.kernels import log_loops
 from sweeper.kernels.fast_math import shrunk, signed
-from sweeper.kernels.jit import Array, by_hand, compiled, flat
+from sweeper.kernels.jit import Array, as_pack_array, jit, supports_jit
 from sweeper.kernels.slopes import Affine, Logarithmic, Slope, ThresholdAndScale, spread
 
 
-@compiled
+@jit
 def _add(gradient: Array, weight: Array, slope: Array, factor: Array) -> None:
     for k in range(weight.shape[0]):
         own = factor[k]
@@ -30,7 +30,7 @@ def _add(gradient: Array, weight: Array, slope: Array, factor: Array) -> None:
                 gradient[k, i, j] += signed(step, value)
 
 
-@compiled
+@jit
 def _descend(weight: Array, slope: Array, factor: Array) -> None:
     for k in range(weight.shape[0]):
         own = factor[k]
@@ -41,7 +41,7 @@ def _descend(weight: Array, slope: Array, factor: Array) -> None:
                 weight[k, i, j] = value - signed(step, value)
 
 
-@compiled
+@jit
 def _shrink(weight: Array, slope: Array, factor: Array) -> None:
     for k in range(weight.shape[0]):
         own = factor[k]
@@ -52,7 +52,7 @@ def _shrink(weight: Array, slope: Array, factor: Array) -> None:
                 weight[k, i, j] = shrunk(value, step)
 
 
-@compiled
+@jit
 def _add_affine(
     gradient: Array,
     weight: Array,
@@ -73,7 +73,7 @@ def _add_affine(
                 gradient[k, i, j] += signed(step, value)
 
 
-@compiled
+@jit
 def _descend_affine(
     weight: Array,
     rows: Array,
@@ -93,7 +93,7 @@ def _descend_affine(
                 weight[k, i, j] = value - signed(step, value)
 
 
-@compiled
+@jit
 def _shrink_affine(
     weight: Array,
     rows: Array,
@@ -113,7 +113,7 @@ def _shrink_affine(
                 weight[k, i, j] = shrunk(value, step)
 
 
-@compiled
+@jit
 def _soft(result: Array, weight: Array, amount: Array) -> None:
     for k in range(weight.shape[0]):
         step = amount[k]
@@ -123,7 +123,7 @@ def _soft(result: Array, weight: Array, amount: Array) -> None:
                 result[k, i, j] = shrunk(value, step)
 
 
-@compiled
+@jit
 def _beyond(result: Array, weight: Array, amount: Array, threshold: Array) -> None:
     zero = np.float32(0)
     for k in range(weight.shape[0]):
@@ -135,7 +135,7 @@ def _beyond(result: Array, weight: Array, amount: Array, threshold: Array) -> No
                 result[k, i, j] = zero if abs(value) <= least else moved
 
 
-@compiled
+@jit
 def _scale(weight: Array, amount: Array, rows: Array, columns: Array) -> None:
     for k in range(weight.shape[0]):
         step = amount[k]
@@ -160,9 +160,9 @@ SHRINKING: tuple[Loop, ...] = (
 
 def scale_(weight: Tensor, scaled: ThresholdAndScale) -> None:
     """Move weights towards zero and multiply them by a factor of their row and column, in place."""
-    if by_hand(weight):
+    if supports_jit(weight):
         small = [part.flatten(1).contiguous().numpy() for part in (scaled.rows, scaled.columns)]
-        _scale(weight.numpy(), flat(scaled.amount, len(weight)), *small)
+        _scale(weight.numpy(), as_pack_array(scaled.amount, len(weight)), *small)
         return
     amount = scaled.amount.view(-1, 1, 1)
     weight.sub_(torch.maximum(torch.minimum(weight, amount), -amount))
@@ -171,9 +171,9 @@ def scale_(weight: Tensor, scaled: ThresholdAndScale) -> None:
 
 def soft_threshold(weight: Tensor, amount: Tensor) -> Tensor:
     """Return the weights moved by `amount` [pack, 1, 1] towards zero, or a new 0."""
-    if by_hand(weight):
+    if supports_jit(weight):
         result = torch.empty_like(weight)
-        _soft(result.numpy(), weight.numpy(), flat(amount, len(weight)))
+        _soft(result.numpy(), weight.numpy(), as_pack_array(amount, len(weight)))
         return result
     moved = torch.maximum(torch.minimum(weight, amount), -amount)
     return weight - moved
@@ -184,8 +184,8 @@ def shrink_beyond(weight: Tensor, amount: Tensor, threshold: Tensor) -> Tensor:
 
     amount [pack, out, in] is overwritten, threshold [pack, 1, 1].
     """
-    if by_hand(weight):
-        least = flat(threshold, len(weight))
+    if supports_jit(weight):
+        least = as_pack_array(threshold, len(weight))
         _beyond(amount.numpy(), weight.numpy(), amount.numpy(), least)
         return amount
     left = (weight.abs() - amount).clamp_min_(0)
@@ -198,7 +198,7 @@ def add_(gradient: Tensor, weight: Tensor, slope: Slope, factor: Tensor) -> None
 
     All [pack, out, in], factor [pack]; the slope broadcasts.
     """
-    if by_hand(weight):
+    if supports_jit(weight):
         _run(ADDING, (gradient, weight), slope, factor)
         return
     step = weight.sign().mul_(spread(slope, weight))
@@ -207,7 +207,7 @@ def add_(gradient: Tensor, weight: Tensor, slope: Slope, factor: Tensor) -> None
 
 def descend_(weight: Tensor, slope: Slope, factor: Tensor) -> None:
     """Take factor x sign(w) x slope from the weights in place; shapes as in `add_`."""
-    if by_hand(weight):
+    if supports_jit(weight):
         _run(DESCENDING, (weight,), slope, factor)
         return
     step = weight.sign().mul_(spread(slope, weight))
@@ -216,7 +216,7 @@ def descend_(weight: Tensor, slope: Slope, factor: Tensor) -> None:
 
 def shrink_(weight: Tensor, slope: Slope, factor: Tensor) -> None:
     """Move weights by factor x max(0, slope) towards zero in place, and stop there."""
-    if by_hand(weight):
+    if supports_jit(weight):
         _run(SHRINKING, (weight,), slope, factor)
         return
     amount = (spread(slope, weight) * factor.view(-1, 1, 1)).clamp_min_(0)

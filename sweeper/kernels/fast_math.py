@@ -8,7 +8,7 @@ errors below 1e-7 of the result. They are compiled into the code that uses them.
 
 import numpy as np
 
-from sweeper.kernels.jit import inlined
+from sweeper.kernels.jit import jit_inline
 
 TINY = np.float32(np.finfo(np.float32).tiny)
 LOG_2 = np.float32(0.6931472)
@@ -33,7 +33,7 @@ E1, E2, E3 = np.float32(0.5), np.float32(0.166664987), np.float32(0.0416663401)
 E4, E5 = np.float32(0.00836987235), np.float32(0.00139421624)
 
 
-@inlined
+@jit_inline
 def log_of(value: np.float32) -> np.float32:
     """Return log(value), that of the smallest normal number for less; NaN for NaN."""
     held = TINY if value < TINY else value
@@ -48,7 +48,7 @@ def log_of(value: np.float32) -> np.float32:
     return found + (held - held)
 
 
-@inlined
+@jit_inline
 def exp_less(value: np.float32, near: np.float32) -> np.float32:
     """Return exp(value) - near: for 1 no digits are lost next to 0, for 0 nowhere."""
     held = LEAST if value < LEAST else (MOST if value > MOST else value)
@@ -60,13 +60,13 @@ def exp_less(value: np.float32, near: np.float32) -> np.float32:
     return power * (rest * series) + (power - near) + (value - value)
 
 
-@inlined
+@jit_inline
 def signed(step: np.float32, value: np.float32) -> np.float32:
     """Return the step with the sign of a weight, 0 for a weight of 0 or NaN."""
     return step if value > 0 else (-step if value < 0 else np.float32(0))
 
 
-@inlined
+@jit_inline
 def shrunk(value: np.float32, step: np.float32) -> np.float32:
     """Return a weight moved by max(0, step) towards zero, or 0. NaN and infinity stay."""
     amount = np.float32(0) if step < np.float32(0) else step

@@ -30,7 +30,7 @@ _dumps: Callable[[Any], bytes] = dumps
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def compiled(function: F) -> F:
+def jit(function: F) -> F:
     """Compile, and keep what was compiled for the next process where a folder can be written.
 
     Sums may be taken in another order, as a vector at a time, and a product may be rounded
@@ -110,18 +110,18 @@ def _hash(file: str) -> bytes:
     return hashlib.sha256(Path(file).read_bytes()).digest()
 
 
-def inlined(function: F) -> F:
+def jit_inline(function: F) -> F:
     """Compile a step of compiled functions, which takes the order of its sums as it stands."""
     return cast(F, numba.njit(fastmath={"contract"}, error_model="numpy")(function))
 
 
-def by_hand(weight: Tensor) -> bool:
+def supports_jit(weight: Tensor) -> bool:
     """Tell whether compiled functions take it: [pack, out, in] in float32 on a CPU, no autograd."""
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.ndim == 3
     return plain and weight.is_contiguous() and not weight.requires_grad
 
 
-def flat(value: Tensor, size: int) -> Array:
+def as_pack_array(value: Tensor, size: int) -> Array:
     """Return a hyperparameter for each network, [pack], as an array."""
     found: Array = value.flatten().expand(size).contiguous().numpy()
     return found

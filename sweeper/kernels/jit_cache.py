@@ -15,7 +15,7 @@ from pathlib import Path
 
 from platformdirs import user_cache_dir
 
-from sweeper.atomic_write import write_whole
+from sweeper.atomic_write import atomic_write
 from sweeper.errors import SweeperError
 
 _log = logging.getLogger("sweeper.loops")
@@ -107,7 +107,7 @@ class LoopCache:
             return
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            write_whole(self.folder / name, hashlib.sha256(content).digest() + content)
+            atomic_write(self.folder / name, hashlib.sha256(content).digest() + content)
         except (SweeperError, OSError) as error:
             self._full = True  # what was kept before is still read
             self.warn(f"not kept: {error}; empty {self.folder}, or name another by {VARIABLE}")

@@ -3,10 +3,10 @@
 import numpy as np
 
 from sweeper.kernels.fast_math import exp_less, log_of, shrunk, signed
-from sweeper.kernels.jit import Array, compiled
+from sweeper.kernels.jit import Array, jit
 
 
-@compiled
+@jit
 def sum_logs(weight: Array, rows: Array, columns: Array, logs: Array) -> None:
     """Sum |w| by row and by column, and |w| log |w| by row."""
     for k in range(weight.shape[0]):
@@ -21,7 +21,7 @@ def sum_logs(weight: Array, rows: Array, columns: Array, logs: Array) -> None:
             logs[k, i] = with_log
 
 
-@compiled
+@jit
 def sum_powers(weight: Array, scale: Array, exponent: Array, near: Array, sums: Array) -> None:
     """Sum q (q^exponent - near) by row, q = scale x |w|."""
     for k in range(weight.shape[0]):
@@ -34,7 +34,7 @@ def sum_powers(weight: Array, scale: Array, exponent: Array, near: Array, sums: 
             sums[k, i] = summed
 
 
-@compiled
+@jit
 def add_log(
     gradient: Array, weight: Array, rows: Array, columns: Array, factor: Array, scale: Array
 ) -> None:
@@ -48,7 +48,7 @@ def add_log(
                 gradient[k, i, j] += signed(step, value)
 
 
-@compiled
+@jit
 def descend_log(weight: Array, rows: Array, columns: Array, factor: Array, scale: Array) -> None:
     for k in range(weight.shape[0]):
         own, size = factor[k], scale[k]
@@ -60,7 +60,7 @@ def descend_log(weight: Array, rows: Array, columns: Array, factor: Array, scale
                 weight[k, i, j] = value - signed(step, value)
 
 
-@compiled
+@jit
 def shrink_log(weight: Array, rows: Array, columns: Array, factor: Array, scale: Array) -> None:
     for k in range(weight.shape[0]):
         own, size = factor[k], scale[k]
@@ -72,7 +72,7 @@ def shrink_log(weight: Array, rows: Array, columns: Array, factor: Array, scale:
                 weight[k, i, j] = shrunk(value, step)
 
 
-@compiled
+@jit
 def add_power(
     gradient: Array,
     weight: Array,
@@ -91,7 +91,7 @@ def add_power(
                 gradient[k, i, j] += signed(step, value)
 
 
-@compiled
+@jit
 def descend_power(
     weight: Array, constant: Array, factor: Array, scale: Array, exponent: Array, near: Array
 ) -> None:
@@ -104,7 +104,7 @@ def descend_power(
                 weight[k, i, j] = value - signed(step, value)
 
 
-@compiled
+@jit
 def shrink_power(
     weight: Array, constant: Array, factor: Array, scale: Array, exponent: Array, near: Array
 ) -> None:

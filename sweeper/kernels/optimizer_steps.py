@@ -16,15 +16,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from sweeper.kernels.jit import Array, compiled, inlined
-from sweeper.types import WAYS
+from sweeper.kernels.jit import Array, jit, jit_inline
+from sweeper.types import APPLY_MODES
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearPenalties:
     """Penalties on single weights, dR/d|w| = constant + factor x |w|, times their strength.
 
-    `values` [pack, 8]: for each of `WAYS` the constant and the factor.
+    `values` [pack, 8]: for each of `APPLY_MODES` the constant and the factor.
     """
 
     values: Tensor
@@ -34,7 +34,7 @@ class LinearPenalties:
     @classmethod
     def of(cls, values: Tensor) -> "LinearPenalties":
         """Values [pack, 8] on a CPU."""
-        loss, decoupled, prox, shrink = values.view(-1, len(WAYS), 2).any(2).any(0).tolist()
+        loss, decoupled, prox, shrink = values.view(-1, len(APPLY_MODES), 2).any(2).any(0).tolist()
         return cls(values, (loss, decoupled, prox, shrink))
 
     def to(self, device: torch.device) -> "LinearPenalties":
@@ -54,7 +54,7 @@ class AdamBeta:
     """sqrt(1 - second^step)"""
 
 
-@inlined
+@jit_inline
 def _towards_zero(value: np.float32, step: np.float32) -> np.float32:
     """Move by step >= 0 towards zero, and stop there."""
     held = value if value < step else step
@@ -62,19 +62,19 @@ def _towards_zero(value: np.float32, step: np.float32) -> np.float32:
     return value - held
 
 
-@inlined
+@jit_inline
 def _along(value: np.float32, constant: np.float32, factor: np.float32) -> np.float32:
     """Return sign(w) (constant + factor |w|), 0 for a weight of 0."""
     slope = np.copysign(constant, value) if value != 0 else np.float32(0)
     return slope + factor * value
 
 
-@inlined
+@jit_inline
 def _positive(value: np.float32) -> np.float32:
     return np.float32(0) if value < np.float32(0) else value
 
 
-@compiled
+@jit
 def _sgd(weight: Array, buffer: Array, rate: Array, lines: Array) -> None:
     one = np.float32(1)
     for k in range(weight.shape[0]):
@@ -110,7 +110,7 @@ def _sgd(weight: Array, buffer: Array, rate: Array, lines: Array) -> None:
                 own[i] = _towards_zero(value - step * moment, soft) * scale
 
 
-@compiled
+@jit
 def _masked_sgd(
     weight: Array, buffer: Array, rate: Array, lines: Array, outside: NDArray[np.bool_]
 ) -> None:
@@ -124,7 +124,7 @@ def _masked_sgd(
             own[i] = np.float32(0) if cut[i] else value - step * moment
 
 
-@compiled
+@jit
 def _fold(buffer: Array, gradient: Array, momentum: Array) -> None:
     for k in range(buffer.shape[0]):
         moments, given, share = buffer[k], gradient[k], momentum[k]
@@ -132,7 +132,7 @@ def _fold(buffer: Array, gradient: Array, momentum: Array) -> None:
             moments[i] = share * moments[i] + given[i]
 
 
-@compiled
+@jit
 def _adam(
     weight: Array,
     gradient: Array,
@@ -169,7 +169,7 @@ def _adam(
             own[i] = _towards_zero(moved, soft) * factor
 
 
-@compiled
+@jit
 def _cut(weight: Array, outside: NDArray[np.bool_]) -> None:
     for k in range(weight.shape[0]):
         own, cut = weight[k], outside[k]
@@ -177,7 +177,7 @@ def _cut(weight: Array, outside: NDArray[np.bool_]) -> None:
             own[i] = np.float32(0) if cut[i] else own[i]
 
 
-@compiled
+@jit
 def _forget(moments: Array, least: np.float32) -> None:
     for k in range(moments.shape[0]):
         own = moments[k]
@@ -213,7 +213,7 @@ def sgd_(
         weight.masked_fill_(outside, 0)
 
 
-def fold_(buffer: Tensor, gradient: Tensor, momentum: Tensor) -> None:
+def accumulate_momentum_(buffer: Tensor, gradient: Tensor, momentum: Tensor) -> None:
     """Let momentum buffers take in a gradient: b = m b + g, in place."""
     if buffer.device.type == "cpu":
         _fold(buffer.numpy(), gradient.numpy(), momentum.numpy())
@@ -266,7 +266,7 @@ def adam_(
         weight.masked_fill_(outside, 0)
 
 
-def forget_(moments: Tensor, least: float) -> None:
+def flush_denormals_(moments: Tensor, least: float) -> None:
     """Set moments below `least` to exactly 0, in place."""
     _forget(moments.numpy(), np.float32(least))
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sweeper.kernels import log_loops
-from sweeper.kernels.jit import Array, by_hand, compiled, flat
+from sweeper.kernels.jit import Array, as_pack_array, jit, supports_jit
 from sweeper.kernels.slopes import Power, log_of
 
 
@@ -19,7 +19,7 @@ class Sums(NamedTuple):
     columns: Tensor
 
 
-@compiled
+@jit
 def _magnitudes(weight: Array, rows: Array, columns: Array) -> None:
     for k in range(weight.shape[0]):
         for i in range(weight.shape[1]):
@@ -31,7 +31,7 @@ def _magnitudes(weight: Array, rows: Array, columns: Array) -> None:
             rows[k, i] = summed
 
 
-@compiled
+@jit
 def _squares(weight: Array, amount: Array, factor: Array, rows: Array, columns: Array) -> None:
     zero = np.float32(0)
     for k in range(weight.shape[0]):
@@ -46,7 +46,7 @@ def _squares(weight: Array, amount: Array, factor: Array, rows: Array, columns: 
             rows[k, i] = summed
 
 
-@compiled
+@jit
 def _largest(weight: Array, columns: Array) -> None:
     # By column: one running maximum is not done a vector at a time, and took 0.5 ms, not 0.05.
     for k in range(weight.shape[0]):
@@ -58,7 +58,7 @@ def _largest(weight: Array, columns: Array) -> None:
 
 def magnitudes(weight: Tensor) -> Sums:
     """Return the sums of |w|."""
-    if by_hand(weight):
+    if supports_jit(weight):
         return _summed(weight, lambda rows, columns: _magnitudes(weight.numpy(), rows, columns))
     values = weight.abs()
     return Sums(values.sum(-1, keepdim=True), values.sum(-2, keepdim=True))
@@ -68,9 +68,9 @@ def squares(weight: Tensor, *, amount: Tensor | None = None, factor: Tensor | No
     """Return the sums of squares of factor x max(|w| - amount, 0); both [pack, 1, 1] or [1]."""
     none = weight.new_zeros(1) if amount is None else amount
     scale = weight.new_ones(1) if factor is None else factor
-    if by_hand(weight):
+    if supports_jit(weight):
         pack = len(weight)
-        given = flat(none, pack), flat(scale, pack)
+        given = as_pack_array(none, pack), as_pack_array(scale, pack)
         return _summed(
             weight, lambda rows, columns: _squares(weight.numpy(), *given, rows, columns)
         )
@@ -80,7 +80,7 @@ def squares(weight: Tensor, *, amount: Tensor | None = None, factor: Tensor | No
 
 def largest(weight: Tensor) -> Tensor:
     """Return the largest magnitude of each network, [pack, 1, 1]."""
-    if by_hand(weight):
+    if supports_jit(weight):
         columns = weight.new_zeros(len(weight), weight.shape[-1])
         _largest(weight.numpy(), columns.numpy())
         return columns.amax(-1)[:, None, None]
@@ -89,7 +89,7 @@ def largest(weight: Tensor) -> Tensor:
 
 def with_logs(weight: Tensor) -> tuple[Sums, Tensor]:
     """Return the sums of |w|, and those of |w| log |w| by row, [pack, out, 1]."""
-    if by_hand(weight):
+    if supports_jit(weight):
         logs = weight.new_empty(weight.shape[:2])
         sums = _summed(
             weight,
@@ -102,9 +102,9 @@ def with_logs(weight: Tensor) -> tuple[Sums, Tensor]:
 
 def powers(weight: Tensor, *, scale: Tensor, exponent: Tensor, near: Tensor) -> Tensor:
     """Return the sum of q (q^exponent - near), q = scale x |w|; all [pack]."""
-    if by_hand(weight):
+    if supports_jit(weight):
         sums = weight.new_empty(weight.shape[:2])
-        own, power, less = (flat(part, len(weight)) for part in (scale, exponent, near))
+        own, power, less = (as_pack_array(part, len(weight)) for part in (scale, exponent, near))
         log_loops.sum_powers(weight.numpy(), own, power, less, sums.numpy())
         return sums.sum(-1)
     unit = weight.abs().mul_(scale.view(-1, 1, 1))

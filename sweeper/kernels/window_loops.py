@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from sweeper.kernels.fast_math import log_of
-from sweeper.kernels.jit import Array, compiled
+from sweeper.kernels.jit import Array, jit
 
 
-@compiled
+@jit
 def _sum_windows(weight: Array, height: int, width: int, sums: Array, rows: Array) -> None:
     """Write |W| summed over each window, and of each row of W and of windows the sum."""
     column = np.empty(weight.shape[2], np.float32)
@@ -39,7 +39,7 @@ def _sum_windows(weight: Array, height: int, width: int, sums: Array, rows: Arra
             rows[k, 1, i] = whole
 
 
-@compiled
+@jit
 def _take_logs(sums: Array, scale: Array, rows: Array) -> None:
     """Turn sums into logarithms of masses m in place, and sum m log m by row."""
     for k in range(sums.shape[0]):
@@ -54,7 +54,7 @@ def _take_logs(sums: Array, scale: Array, rows: Array) -> None:
             rows[k, i] = summed
 
 
-@compiled
+@jit
 def _spread_back(
     logs: Array, height: int, width: int, mean: Array, factor: Array, slope: Array
 ) -> None:

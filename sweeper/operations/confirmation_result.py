@@ -11,7 +11,7 @@ from sweeper.store import Store
 from sweeper.types import TrialRecord
 
 
-def confirmation_of(
+def confirmation_result(
     store: Store,
     name: str,
     searched: Sequence[TrialRecord],
@@ -26,14 +26,16 @@ def confirmation_of(
     """
     if (registered := name + SUFFIX) not in store.names():
         return None
-    sweep, facts = store.sweep(registered), store.results(registered)
-    again = ConfirmationResult.of(store.sweep(name), searched, store.drifts(name), sweep, facts)
+    sweep, facts = store.sweep(registered), store.records(registered)
+    again = ConfirmationResult.of(
+        store.sweep(name), searched, store.reproducibility_checks(name), sweep, facts
+    )
     if artifacts is None:
         return again
-    with lifecycle.searching(store, sweep) as search:
-        search.keep_at(artifacts, may_come=may_come)
+    with lifecycle.open_studies(store, sweep) as search:
+        search.use_artifact_store(artifacts, may_come=may_come)
         kept = {
-            arm: search.kept(fact.study, fact.trial, NETWORK)
+            arm: search.load_artifact(fact.study, fact.trial, NETWORK)
             for arm, fact in again.pictured().items()
         }
     networks = {arm: one.content for arm, one in kept.items() if one and one.content is not None}

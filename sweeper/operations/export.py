@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.analysis import Front
-from sweeper.atomic_write import write_whole
+from sweeper.atomic_write import atomic_write
 from sweeper.config.file_limits import content_of
 from sweeper.errors import InputError, shown
 from sweeper.operations import export_values
@@ -68,7 +68,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
         FRONTS: fronts_csv(fronts).encode(),
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
-    return [write_whole(folder / name, content) for name, content in written.items()]
+    return [atomic_write(folder / name, content) for name, content in written.items()]
 
 
 def _refuse_others(folder: Path, name: str) -> None:

@@ -24,7 +24,7 @@ class Export:
         self._sheet, self._table = sheet, table
         ranges = {(one["arm"], one["parameter"]): one for one in dump.brackets}
         ends = {place: (one["low"], one["high"]) for place, one in ranges.items()}
-        self._drawn = self.sweep.with_brackets(ends)
+        self._drawn = self.sweep.with_ranges(ends)
         self._slots = {
             (arm, repeat, slot) for arm in self.sweep.arms for repeat, slot in self.sweep.slots(arm)
         }
@@ -45,7 +45,9 @@ class Export:
         for number, one in enumerate(self.dump.brackets):
             place = f"{self._sheet}: brackets: {number}"
             self._among(one["arm"], self.sweep.arms, f"{place}: arm")
-            self._among(one["parameter"], self.sweep.automatic(one["arm"]), f"{place}: parameter")
+            self._among(
+                one["parameter"], self.sweep.auto_parameters(one["arm"]), f"{place}: parameter"
+            )
         for number, one in enumerate(self.dump.failures):
             place = f"{self._sheet}: failures: {number}"
             self._among(one["arm"], self.sweep.arms, f"{place}: arm")
@@ -74,7 +76,7 @@ class Export:
                     raise InputError(f"{self._sheet}: spec: confirms.chosen: {text}")
 
     def _facts(self) -> None:
-        ready = {arm: not self._drawn.automatic(arm) for arm in self.sweep.arms}
+        ready = {arm: not self._drawn.auto_parameters(arm) for arm in self.sweep.arms}
         seen: set[tuple[str, int, int]] = set()
         trials: dict[str, set[int]] = {}
         for number, one in enumerate(self.dump.facts):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from safetensors import SafetensorError, deserialize
 
 from sweeper import lifecycle
-from sweeper.atomic_write import written_whole
+from sweeper.atomic_write import atomic_writer
 from sweeper.config import Sweep
 from sweeper.config.file_limits import open_regular
 from sweeper.errors import InputError, shown
@@ -68,14 +68,14 @@ def save(
     With `seeds` those of the first seeds alone. Raises InputError, SweeperError.
     """
     sweep = store.sweep(name)
-    wanted = [fact for fact in store.results(name) if seeds is None or _seed(sweep, fact) < seeds]
-    with lifecycle.searching(store, sweep) as search:
-        search.keep_at(artifacts)
+    wanted = [fact for fact in store.records(name) if seeds is None or _seed(sweep, fact) < seeds]
+    with lifecycle.open_studies(store, sweep) as search:
+        search.use_artifact_store(artifacts)
 
         def kept() -> Iterator[tuple[str, int, Artifact]]:
             for number, fact in enumerate(wanted):
                 on_network(number, len(wanted))
-                found = search.kept(fact.study, fact.trial, NETWORK)
+                found = search.load_artifact(fact.study, fact.trial, NETWORK)
                 if found is not None and found.content is not None:
                     yield fact.study, fact.trial, found
 
@@ -101,14 +101,14 @@ def restore(
     """
     path = folder / FILE
     sweep = store.sweep(name)
-    known = {(fact.study, fact.trial) for fact in store.results(name)}
+    known = {(fact.study, fact.trial) for fact in store.records(name)}
     _check(path, name, known)
     done = 0
-    with lifecycle.searching(store, sweep) as search:
-        search.keep_at(artifacts)
+    with lifecycle.open_studies(store, sweep) as search:
+        search.use_artifact_store(artifacts)
         for all_, study, trial, kept in _read(path):
             on_network(done, all_)
-            search.keep(study, trial, kept)
+            search.restore_artifact(study, trial, kept)
             done += 1
     return done
 
@@ -161,7 +161,7 @@ def _write(path: Path, rows: Iterable[tuple[str, int, Artifact]]) -> Path:
     columns = schema()
     rest = iter(rows)
     with (
-        written_whole(path) as file,
+        atomic_writer(path) as file,
         pq.ParquetWriter(file, columns, compression="zstd") as writer,
     ):
         while some := list(itertools.islice(rest, _AT_ONCE)):

@@ -24,7 +24,7 @@ class ArmPlan:
     penalty: str
     way: str
     searched: tuple[str, ...]
-    automatic: tuple[str, ...]
+    auto_parameters: tuple[str, ...]
     """Those of `searched` whose range has to be found first."""
     trials: int
     """Over all repeats."""
@@ -70,9 +70,9 @@ def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
         ArmPlan(
             name=name,
             penalty=arm.penalty_text,
-            way=arm.way_text,
+            way=arm.mode_text,
             searched=tuple(sweep.domains(name)),
-            automatic=sweep.automatic(name),
+            auto_parameters=sweep.auto_parameters(name),
             trials=trials,
         )
         for name, arm in sweep.arms.items()
@@ -95,7 +95,7 @@ def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
 
 def probe_plan(sweep: Sweep) -> ProbePlan:
     """Return what is trained to find the ranges of strengths, as if none were on record."""
-    found = [(name, parameter) for name in sweep.arms for parameter in sweep.automatic(name)]
+    found = [(name, parameter) for name in sweep.arms for parameter in sweep.auto_parameters(name)]
     epochs = max((sweep.probe(*one).recipe.epochs for one in found), default=0)
     return ProbePlan(
         ranges=len(found),
@@ -268,7 +268,7 @@ def _arm_warnings(sweep: Sweep) -> list[str]:
         "same penalty"
         for name, arm in sweep.arms.items()
         for term in arm.terms
-        if term.shuffle and term.penalty in FORMULAS and not term.formula.sees
+        if term.shuffle and term.penalty in FORMULAS and not term.formula.sees_arrangement_of
     ]
     own = [name for name in sweep.arms if _takes_density(sweep, name)]
     if own and sweep.sparsification.track == "pruned":

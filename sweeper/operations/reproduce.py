@@ -18,7 +18,7 @@ from sweeper.worker.trainer import Train, Trainer
 TRIALS = 8
 
 
-def redo(
+def reproduce(
     name: str,
     store: Store,
     *,
@@ -33,7 +33,7 @@ def redo(
     They are spread over those of the sweep that were not yet trained again here. Raises InputError
     if there are none, and what training raises.
     """
-    sweep, facts = store.sweep(name), store.results(name)
+    sweep, facts = store.sweep(name), store.records(name)
     trainer = Trainer(sweep, device=device, pack=trials, folder=folder, train=train)
     here = Platform.of(trainer.provenance)
     foreign = [fact for fact in facts if Platform.of(fact.provenance) != here]
@@ -44,7 +44,7 @@ def redo(
         )
     again = {
         (one.arm, one.repeat, one.slot)
-        for check in store.drifts(name)
+        for check in store.reproducibility_checks(name)
         if Platform.of(check.provenance) == here
         for one in check.redone
     }
@@ -66,7 +66,7 @@ def redo(
         redone += [_redone(fact, result) for fact, result in zip(group, results, strict=True)]
     on_trial(len(chosen), len(chosen))
     check = ReproducibilityCheck(trainer.provenance, tuple(redone))
-    store.record_drift(name, check)
+    store.record_reproducibility_check(name, check)
     return check
 
 

@@ -96,11 +96,13 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
         yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
         return
     from sweeper.training.forward_pass import ForwardError
-    from sweeper.training.plain_pytorch import compare
+    from sweeper.training.plain_pytorch import compare_with_plain
 
     data, real = _images(sweep, folder)
     try:
-        yield from ({"warning": f"model: {note}"} for note in compare(sweep.recipe(0), data))
+        yield from (
+            {"warning": f"model: {note}"} for note in compare_with_plain(sweep.recipe(0), data)
+        )
     except PluginError as error:
         reason = str(error).removeprefix(f"{name}: ")
         if real or not isinstance(error, ForwardError):
@@ -133,8 +135,8 @@ def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
                 if given in known:
                     problems = hyper_problems(known[given], value)
                     yield from ({"problem": f"{where}.{given}: {text}"} for text in problems)
-            if term.apply is None and formula.default_way != term.way:
-                usual = f"{formula.default_way} is its usual way, {term.way} that of the file"
+            if term.apply is None and formula.default_mode != term.way:
+                usual = f"{formula.default_mode} is its usual way, {term.way} that of the file"
                 yield {"problem": f"{where}.apply: required: {usual}"}
             try_formula(term.examples())
         except PluginError as error:

@@ -10,7 +10,7 @@ from sweeper.errors import InputError
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
 from sweeper.training import datasets
-from sweeper.training.checkpoint import decoded, judged_again
+from sweeper.training.checkpoint import from_safetensors, re_evaluate
 from sweeper.types import Evaluation, TrialRecord
 
 
@@ -57,20 +57,20 @@ def verify(
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
     sweep = store.sweep(registered)
     data = datasets.load(sweep.dataset, folder, device)
-    facts = store.results(registered)
+    facts = store.records(registered)
     verified = []
-    with lifecycle.searching(store, sweep) as search:
-        search.keep_at(artifacts)
+    with lifecycle.open_studies(store, sweep) as search:
+        search.use_artifact_store(artifacts)
         for number, fact in enumerate(facts):
             on_network(number, len(facts))
             recorded = fact.result.judged(sweep.sparsification.track)
             if recorded is None:
                 continue
-            kept = search.kept(fact.study, fact.trial, NETWORK)
+            kept = search.load_artifact(fact.study, fact.trial, NETWORK)
             found = None
             if kept and kept.content is not None:
                 place = f"{fact.study}, trial {fact.trial}"
-                found = judged_again(fact.config, decoded(kept.content, place), data)
+                found = re_evaluate(fact.config, from_safetensors(kept.content, place), data)
             verified.append(VerifiedWeights(fact, recorded, found, kept is not None))
     on_network(len(facts), len(facts))
     return verified

@@ -2,16 +2,16 @@
 
 from sweeper.plots.confirmation_view import confirmed_view
 from sweeper.plots.effort_view import effort_view
-from sweeper.plots.hypervolume_view import HypervolumeView, draw_ranges, hypervolume_view
+from sweeper.plots.hypervolume_view import HypervolumeView, draw_hypervolume, hypervolume_view
 from sweeper.plots.images import save_figure
 from sweeper.plots.plotly_figures import (
     density_curves,
-    draw,
+    draw_view,
     javascript,
-    overlay,
+    overlay_figure,
     packed_javascript,
 )
-from sweeper.plots.views import Dot, Series, View, curve_view, front_view, leading
+from sweeper.plots.views import Dot, Series, View, curve_view, front_view, highlighted_arms
 
 __all__ = [
     "Dot",
@@ -21,14 +21,14 @@ __all__ = [
     "confirmed_view",
     "curve_view",
     "density_curves",
-    "draw",
-    "draw_ranges",
+    "draw_hypervolume",
+    "draw_view",
     "effort_view",
     "front_view",
+    "highlighted_arms",
     "hypervolume_view",
     "javascript",
-    "leading",
-    "overlay",
+    "overlay_figure",
     "packed_javascript",
     "save_figure",
 ]

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from sweeper.analysis import describe
-from sweeper.analysis.confirmation import ConfirmedConfig, within
+from sweeper.analysis import describe_point
+from sweeper.analysis.confirmation import ConfirmedConfig, accuracy_at_size
 from sweeper.config import Sweep
 from sweeper.plots.views import MOST, SHORT, Dot, View, make_view, percent
 from sweeper.types import Accuracy
@@ -53,7 +53,9 @@ def _dot(one: ConfirmedConfig) -> Dot:
         mark=percent(one.accuracy(_TEST)),
         repeat=one.repeat,
         trial=one.searched.trial,
-        label=f"{describe(one.params)}; within {', '.join(f'{size:,}' for size in one.sizes)}",
+        label=(
+            f"{describe_point(one.params)}; within {', '.join(f'{size:,}' for size in one.sizes)}"
+        ),
     )
 
 
@@ -62,7 +64,7 @@ def _line(sweep: Sweep, mine: Sequence[ConfirmedConfig]) -> tuple[tuple[float, f
     corners = []
     for size in sorted({size for one in mine for size in one.sizes}):
         sizes = [one.nonzero for one in mine if size in one.sizes and one.nonzero is not None]
-        reached = within(sweep, mine, mine[0].arm, size, _TEST).mean
+        reached = accuracy_at_size(sweep, mine, mine[0].arm, size, _TEST).mean
         if sizes and reached:
             corners.append((float(np.exp(np.mean(np.log(sizes)))), percent(reached.center)))
     return tuple(corners)

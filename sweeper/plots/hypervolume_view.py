@@ -75,7 +75,7 @@ def hypervolume_view(
     return HypervolumeView(f"{sweep.name}: hypervolume of fronts", subtitle, tuple(best))
 
 
-def draw_ranges(view: HypervolumeView, *, small: bool = False) -> go.Figure:
+def draw_hypervolume(view: HypervolumeView, *, small: bool = False) -> go.Figure:
     """Draw rows of dots, the best on top: a line from the worst to the best repeat, their mean."""
     rows = view.rows
     dots = [(value, row) for row in rows for value in row.values]

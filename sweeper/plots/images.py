@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sweeper.atomic_write import write_whole
+from sweeper.atomic_write import atomic_write
 from sweeper.errors import InputError, SweeperError, choices
 
 FORMATS = ("jpeg", "jpg", "pdf", "png", "svg", "webp")
@@ -22,7 +22,7 @@ def save_figure(
     if kind not in FORMATS:
         raise InputError(f"{path}: not a kind of image: {choices(kind, FORMATS)}")
     image = _drawn(figure, {"format": kind, "width": width, "height": height, "scale": scale})
-    return write_whole(path, image)
+    return atomic_write(path, image)
 
 
 def _drawn(figure: Any, options: dict[str, Any]) -> bytes:

@@ -20,21 +20,21 @@ INK, GRID = "#222222", "#E4E4E4"
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 
 
-def overlay(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = False) -> go.Figure:
+def overlay_figure(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = False) -> go.Figure:
     """Return the fronts of all arms on one logarithmic axis.
 
     `small` leaves configurations out of the hover text: for the Optuna dashboard, which sends
     every figure again at each poll.
     """
-    return draw(front_view(fronts, sweep), small=small)
+    return draw_view(front_view(fronts, sweep), small=small)
 
 
 def density_curves(facts: Iterable[TrialRecord], sweep: Sweep, *, small: bool = False) -> go.Figure:
     """Return accuracy against size of the trained networks, pruned without fine-tuning."""
-    return draw(curve_view(facts, sweep), small=small)
+    return draw_view(curve_view(facts, sweep), small=small)
 
 
-def draw(view: View, *, small: bool = False) -> go.Figure:
+def draw_view(view: View, *, small: bool = False) -> go.Figure:
     """Draw a view. Each arm is a line, its markers, and one entry of the legend for both."""
     traces = [trace for series in view.coloured if series.band for trace in _band(view, series)]
     traces += [_grey_line(view, series) for series in view.grey]

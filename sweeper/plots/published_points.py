@@ -33,7 +33,7 @@ class Published:
         return f"{self.method}, {self.year}; {counted}; {self.source}; {self.note}"
 
 
-def published(sweep: Sweep) -> tuple[Published, ...]:
+def published_points(sweep: Sweep) -> tuple[Published, ...]:
     """Return what is published for the sweep's network on its data; mostly nothing."""
     known = sweep.model.name == "lenet-300-100" and sweep.dataset == "mnist"
     return _table() if known else ()

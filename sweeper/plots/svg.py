@@ -22,7 +22,7 @@ _SHAPES = {
 }
 
 
-def sketch(view: View, name: str) -> str:
+def draw_svg(view: View, name: str) -> str:
     """Return an SVG element; `name` makes its ids unique within a page."""
     parts = [_axes(view), f'<clipPath id="{name}-clip">', _box(), "</clipPath>"]
     parts.append(f'<g clip-path="url(#{name}-clip)">')
@@ -43,7 +43,7 @@ def sketch(view: View, name: str) -> str:
     )
 
 
-def standalone(view: View) -> str:
+def standalone_svg(view: View) -> str:
     """Return a picture as an SVG file, with its title and its words below, on white."""
     words = [view.title, *view.subtitle.split(" · ")]
     weights = ["bold", *("normal" for _ in words[1:])]
@@ -53,7 +53,7 @@ def standalone(view: View) -> str:
         for number, (line, weight) in enumerate(zip(words, weights, strict=True))
     )
     height = HEIGHT + 26 + 18 * len(words)
-    inner = sketch(view, "figure").partition(">")[2].removesuffix("</svg>")
+    inner = draw_svg(view, "figure").partition(">")[2].removesuffix("</svg>")
     for variable, color in (("--faint", "#a3a8ae"), ("--paper", "#ffffff")):
         inner = inner.replace(f"var({variable})", color)
     return (

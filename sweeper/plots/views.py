@@ -12,12 +12,12 @@ from sweeper.analysis import (
     FrontPoint,
     Surface,
     attainment,
-    describe,
+    describe_point,
     fronts,
-    selection,
+    selection_metrics,
 )
 from sweeper.config import Sweep
-from sweeper.plots.published_points import Published, published
+from sweeper.plots.published_points import Published, published_points
 from sweeper.types import Accuracy, CurvePoint, TrialRecord
 
 # Okabe and Ito (2008), told apart with any colour vision; their yellow is left out, since a thin
@@ -144,7 +144,7 @@ def front_view(
     With the fronts of an arm's `repeats`, two or more, its line is what half of them attain, amid
     a band from a quarter to three quarters.
     """
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     track = next((front.track for front in found.values()), sweep.sparsification.track)
     dots = {
         name: [_dot(point, by, show) for point in front.points] for name, front in found.items()
@@ -164,7 +164,7 @@ def front_view(
     return make_view(
         dots,
         sweep,
-        leading(found, sweep),
+        highlighted_arms(found, sweep),
         title=f"{sweep.name}: {TRACKS[track]}, {chosen}",
         subtitle=f"{lines} networks",
         stairs=True,
@@ -193,7 +193,7 @@ def curve_view(facts: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = 
 
     Pruned without fine-tuning, or at the densities at which all were fine-tuned.
     """
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     facts = [fact for fact in facts if fact.result.state == "complete"]
     dots: dict[str, list[Dot]] = {}
     for arm in sweep.arms:
@@ -211,14 +211,14 @@ def curve_view(facts: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = 
                 mark=percent(getattr(point, show)),
                 repeat=fact.repeat,
                 trial=fact.trial,
-                label=f"pruned to density {point.density:.3g}; {describe(fact.params)}",
+                label=f"pruned to density {point.density:.3g}; {describe_point(fact.params)}",
             )
             for point, fact in chosen
         ]
     view = make_view(
         dots,
         sweep,
-        leading(fronts(facts, sweep), sweep),
+        highlighted_arms(fronts(facts, sweep), sweep),
         title=f"{sweep.name}: density curves, pruned {'and' if finetuned else 'without'} "
         f"fine-tun{'ed' if finetuned else 'ing'}",
         subtitle=f"at each density the trial that is best on {SHORT[by]} accuracy (line) · "
@@ -229,7 +229,7 @@ def curve_view(facts: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = 
     return replace(view, published=())
 
 
-def leading(found: Mapping[str, Front], sweep: Sweep) -> tuple[str, ...]:
+def highlighted_arms(found: Mapping[str, Front], sweep: Sweep) -> tuple[str, ...]:
     """Return the arms that are drawn in colour, in the order given.
 
     All of them if they are few. Else as many as there are colours: the first arm that neither has
@@ -284,7 +284,7 @@ def _dot(point: FrontPoint, by: Accuracy, show: Accuracy) -> Dot:
         mark=percent(point.accuracy(show)),
         repeat=point.repeat,
         trial=point.trial,
-        label=describe(point.params),
+        label=describe_point(point.params),
     )
 
 
@@ -306,9 +306,9 @@ def make_view(
     why: str = "of largest hypervolume",
 ) -> View:
     """Return the picture of the dots of each arm, those in `chosen` in colour; `why` says which."""
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     lines, around = corners or {}, bands or {}
-    beside = published(sweep)
+    beside = published_points(sweep)
     everything = [dot for arm in dots.values() for dot in arm]
     marked = [dot for name in chosen for dot in dots[name]]
     heights = [height for dot in everything for height in (dot.line, dot.mark)]

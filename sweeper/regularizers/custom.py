@@ -35,8 +35,8 @@ def resolve(name: str) -> Formula:
         formula="R(W), see its code",
         reference="",
         value=name,
-        default_way="loss",
-        why_not={"prox": _NO_PROX},
+        default_mode="loss",
+        unsupported={"prox": _NO_PROX},
     )
 
 

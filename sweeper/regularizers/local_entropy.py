@@ -5,7 +5,7 @@ arXiv 2301.07285 describes; the formula of that paper is not at hand, and this i
 import torch
 from torch import Tensor
 
-from sweeper.kernels.jit import by_hand
+from sweeper.kernels.jit import supports_jit
 from sweeper.kernels.window_loops import window_slopes
 from sweeper.regularizers.marginals import entropy, log
 from sweeper.regularizers.ops import nonzero, total
@@ -38,7 +38,7 @@ def local_entropy_shrinkage(weight: Tensor, *, window: int = 3, scaled: bool = T
     Times S if scaled. Shapes: [pack, out, in] -> the same.
     """
     height, width = _sides(weight, window)
-    if by_hand(weight):
+    if supports_jit(weight):
         return window_slopes(weight, height, width, scaled=scaled)
     # A weight lies in the windows that start up to height - 1 rows above and width - 1 columns
     # to the left of it: sliding sums once more, over slopes in a frame of zeros.

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from sweeper.kernels import apply
 from sweeper.kernels.fast_math import shrunk
-from sweeper.kernels.jit import Array, by_hand, compiled, flat, inlined
+from sweeper.kernels.jit import Array, as_pack_array, jit, jit_inline, supports_jit
 from sweeper.regularizers import affine, concave, mcp_scad, powers
 from sweeper.regularizers.groups import By
 from sweeper.regularizers.ops import FloatOrTensor, per_network
@@ -60,12 +60,12 @@ def sparse_group_lasso(
     apply.scale_(weight, scaled)
 
 
-@inlined
+@jit_inline
 def _moved(value: np.float32, amount: np.float32, threshold: np.float32) -> np.float32:
     return np.float32(0) if abs(value) <= threshold else shrunk(value, amount)
 
 
-@compiled
+@jit
 def _l_half(weight: Array, t: Array, threshold: Array) -> None:
     one, two = np.float32(1), np.float32(2)
     for k in range(weight.shape[0]):
@@ -87,15 +87,15 @@ def _l_half(weight: Array, t: Array, threshold: Array) -> None:
 
 def l_half(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
     """Half threshold: 0 if |v| <= (3/2) t^(2/3), else the root of u - |v| + t / (2 sqrt u) = 0."""
-    if not by_hand(weight):
+    if not supports_jit(weight):
         weight.copy_(powers.l_half_prox(weight, step=step, strength=strength))
         return
     t = per_network(step * strength, weight)
     pack = len(weight)
-    _l_half(weight.numpy(), flat(t, pack), flat(powers.l_half_threshold(t), pack))
+    _l_half(weight.numpy(), as_pack_array(t, pack), as_pack_array(powers.l_half_threshold(t), pack))
 
 
-@compiled
+@jit
 def _log_sum(weight: Array, t: Array, eps: Array, threshold: Array) -> None:
     for k in range(weight.shape[0]):
         twice, small, least = np.float32(2) * t[k], eps[k], threshold[k]
@@ -113,16 +113,16 @@ def log_sum(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, eps: FloatOrTensor = 1e-2
 ) -> None:
     """The better of 0 and ((a - eps) + sqrt((a + eps)^2 - 4t)) / 2, a = |v|."""
-    if not by_hand(weight):
+    if not supports_jit(weight):
         weight.copy_(concave.log_sum_prox(weight, step=step, strength=strength, eps=eps))
         return
     t, eps = per_network(step * strength, weight), per_network(eps, weight)
     threshold = concave.log_sum_threshold(t, eps)
-    given = [flat(part, len(weight)) for part in (t, eps, threshold)]
+    given = [as_pack_array(part, len(weight)) for part in (t, eps, threshold)]
     _log_sum(weight.numpy(), *given)
 
 
-@compiled
+@jit
 def _transformed_l1(weight: Array, a: Array, bend: Array, threshold: Array) -> None:
     zero, one = np.float32(0), np.float32(1)
     three, four = np.float32(3), np.float32(4)
@@ -153,16 +153,16 @@ def transformed_l1(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 1.0
 ) -> None:
     """0 up to a threshold, else v - (4/3) (a + |v|) sin(f/6)^2; f as in the prox."""
-    if not by_hand(weight):
+    if not supports_jit(weight):
         weight.copy_(concave.transformed_l1_prox(weight, step=step, strength=strength, a=a))
         return
     t, a = per_network(step * strength, weight), per_network(a, weight)
     bend, threshold = 6.75 * a * (t * (a + 1)), concave.transformed_l1_threshold(t, a)
-    given = [flat(part, len(weight)) for part in (a, bend, threshold)]
+    given = [as_pack_array(part, len(weight)) for part in (a, bend, threshold)]
     _transformed_l1(weight.numpy(), *given)
 
 
-@compiled
+@jit
 def _clipped(weight: Array, bound: Array, factor: Array, most: Array) -> None:
     zero = np.float32(0)
     for k in range(weight.shape[0]):
@@ -180,7 +180,7 @@ def mcp(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0
 ) -> None:
     """v - sign(v) min(|v|, max(gamma lambda - |v|, 0) step / (gamma - step))."""
-    if not by_hand(weight):
+    if not supports_jit(weight):
         weight.copy_(mcp_scad.mcp_prox(weight, step=step, strength=strength, gamma=gamma))
         return
     step, gamma = per_network(step, weight), per_network(gamma, weight)
@@ -192,7 +192,7 @@ def scad(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 3.7
 ) -> None:
     """v - sign(v) min(|v|, step lambda, max(a lambda - |v|, 0) step / (a - 1 - step))."""
-    if not by_hand(weight):
+    if not supports_jit(weight):
         weight.copy_(mcp_scad.scad_prox(weight, step=step, strength=strength, a=a))
         return
     step, strength = per_network(step, weight), per_network(strength, weight)
@@ -201,5 +201,5 @@ def scad(
 
 
 def _clip(weight: Tensor, bound: Tensor, factor: Tensor, most: Tensor) -> None:
-    given = [flat(part, len(weight)) for part in (bound, factor, most)]
+    given = [as_pack_array(part, len(weight)) for part in (bound, factor, most)]
     _clipped(weight.numpy(), *given)

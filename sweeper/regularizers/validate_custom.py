@@ -26,15 +26,15 @@ def try_out(terms: Iterable[PenaltyConfig]) -> None:
 
 def _try(term: PenaltyConfig) -> None:
     formula = resolve(term.penalty)
-    ways = [way for way in formula.ways if way != "prox" or formula.prox]
+    ways = [way for way in formula.modes if way != "prox" or formula.prox]
     if term.apply not in ways:
-        reason = {str(way): why for way, why in formula.why_not.items()}.get(term.apply)
+        reason = {str(way): why for way, why in formula.unsupported.items()}.get(term.apply)
         raise PluginError(
             f"{term.penalty}: cannot be applied as {term.apply}"
             + (f": {reason}" if reason else f"; allowed: {', '.join(ways)}")
         )
     hyper = _letters(term)
-    letters = {**hyper, "strength": torch.ones(_PACK)} if formula.inner_strength else hyper
+    letters = {**hyper, "strength": torch.ones(_PACK)} if formula.strength_inside else hyper
     weight = torch.randn(_PACK, _OUT, _IN, generator=torch.Generator().manual_seed(0))
     weight[0, 0, 0] = 0
     weight[1, 2] = 0

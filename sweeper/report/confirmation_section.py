@@ -4,14 +4,20 @@ from collections.abc import Sequence
 
 from sweeper.analysis import FEWEST, Estimate
 from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.analysis.confirmation import AccuracyAtSize, SizeAtAccuracy, curves, level, within
+from sweeper.analysis.confirmation import (
+    AccuracyAtSize,
+    SizeAtAccuracy,
+    accuracy_at_size,
+    confirmed_curves,
+    size_at_accuracy,
+)
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import FAMILIES
 from sweeper.report import first_layer
-from sweeper.report.html_tables import cell, numbers
+from sweeper.report.html_tables import cell, numeric_table
 
 
-def hedge(again: ConfirmationResult) -> str:
+def headline_caveat(again: ConfirmationResult) -> str:
     """Return what the answer rests on."""
     seed = "seed" if again.seeds == 1 else "seeds"
     repeats = again.sweep.search.repeats
@@ -33,13 +39,13 @@ def hedge(again: ConfirmationResult) -> str:
 def levels_table(again: ConfirmationResult) -> str:
     """Return nonzero parameters at test accuracies, with intervals over repeats."""
     targets = again.sweep.targets.accuracy
-    of = curves(again.sweep, again.found, "test_accuracy")
+    of = confirmed_curves(again.sweep, again.found, "test_accuracy")
     body = []
     for arm in (arm for arm in again.sweep.arms if arm in of):
         mine = [one for one in again.found if one.arm == arm]
         lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
         failed = sum(one.failed for one in mine)
-        cells = [_level(level(of[arm], accuracy)) for accuracy in targets]
+        cells = [_level(size_at_accuracy(of[arm], accuracy)) for accuracy in targets]
         cells.append(cell(f"{100 * lost:+z.2f}"))
         cells.append(cell(f"{failed} of {sum(len(one.facts) for one in mine)}"))
         body.append((arm, cells, FAMILIES[again.sweep.arms[arm].family]))
@@ -51,24 +57,26 @@ def levels_table(again: ConfirmationResult) -> str:
         "of some repeats are better already, below it the mean. Shrinkage: points of validation "
         "accuracy that the search promised too much. Failed: trainings that diverged or collapsed."
     )
-    return numbers(head, body, caption)
+    return numeric_table(head, body, caption)
 
 
 def sizes_table(again: ConfirmationResult) -> str:
     """Return test accuracies within each size."""
     body = []
     for arm in again.sweep.arms:
-        found = [within(again.sweep, again.found, arm, s, "test_accuracy") for s in again.sizes]
+        found = [
+            accuracy_at_size(again.sweep, again.found, arm, s, "test_accuracy") for s in again.sizes
+        ]
         body.append((arm, [_accuracy(one) for one in found], ""))
     caption = (
         "Test accuracy in % of the configurations that were best on validation within a number of "
         "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
         "in how many repeats there is a network within that size."
     )
-    return numbers(["arm", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
+    return numeric_table(["arm", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
 
 
-def versus_table(again: ConfirmationResult) -> str:
+def family_table(again: ConfirmationResult) -> str:
     """Return the ratios of families; empty if there is nothing to set against each other."""
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
@@ -81,7 +89,7 @@ def versus_table(again: ConfirmationResult) -> str:
     return _ratios(again.versus, caption)
 
 
-def other_table(again: ConfirmationResult) -> str:
+def other_track_table(again: ConfirmationResult) -> str:
     """Return the ratios of families on the other track of the search; empty without any."""
     other = again.other
     if other is None:
@@ -112,7 +120,7 @@ def gaps_table(again: ConfirmationResult) -> str:
         "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
         "says more than a ratio of sizes. The arms, named below, were chosen on validation."
     )
-    return numbers(["families", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
+    return numeric_table(["families", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
 
 
 def layers_table(again: ConfirmationResult, size: int) -> str:
@@ -143,7 +151,7 @@ def layers_table(again: ConfirmationResult, size: int) -> str:
         f"Weights that are left in each layer of the networks within {size:,} nonzero parameters, "
         "mean over seeds and repeats."
     )
-    return numbers(head, body, caption) if body else ""
+    return numeric_table(head, body, caption) if body else ""
 
 
 def _level(at: SizeAtAccuracy) -> str:
@@ -208,7 +216,9 @@ def _ratios(rows: Sequence[FamilyComparison], caption: str) -> str:
         for line in lines.values()
         for row in [next(iter(line.values()))]
     ]
-    return numbers(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
+    return numeric_table(
+        ["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption
+    )
 
 
 def _gap(row: AccuracyGap | None) -> str:
@@ -233,9 +243,9 @@ def section(again: ConfirmationResult | None, figure: str) -> str:
         "<h2>Confirmed with fresh seeds</h2>",
         figure,
         levels_table(again),
-        versus_table(again),
+        family_table(again),
         gaps_table(again),
-        other_table(again),
+        other_track_table(again),
         sizes_table(again),
         layers_table(again, again.size),
         first_layer.section(again.sweep, again.networks, again.size),

@@ -4,9 +4,15 @@ import math
 from collections.abc import Sequence
 
 from sweeper.analysis import Estimate, mean
-from sweeper.analysis.tuning_effort import TOLERANCE, AnytimeFront, efforts, reaching, tolerances
+from sweeper.analysis.tuning_effort import (
+    TOLERANCE,
+    AnytimeFront,
+    anytime_fronts,
+    strength_sensitivities,
+    trials_reaching_target,
+)
 from sweeper.config import Sweep
-from sweeper.report.html_tables import cell, numbers
+from sweeper.report.html_tables import cell, numeric_table
 from sweeper.types import TrialRecord
 
 SHARES = (0.25, 0.5, 0.75)
@@ -15,7 +21,7 @@ SHARES = (0.25, 0.5, 0.75)
 
 def worth_showing(facts: Sequence[TrialRecord], sweep: Sweep) -> list[AnytimeFront]:
     """Return the effort of the arms that have enough trials to speak of."""
-    return [one for one in efforts(facts, sweep) if len(one.seconds) > len(SHARES)]
+    return [one for one in anytime_fronts(facts, sweep) if len(one.seconds) > len(SHARES)]
 
 
 def _share(found: float) -> str:
@@ -35,8 +41,8 @@ def section(facts: Sequence[TrialRecord], known: Sweep, figure: str) -> str:
         return ""
     total = min(len(one.seconds) for one in found)
     counts = [max(1, round(share * total)) for share in SHARES]
-    widths = {one.arm: one for one in reversed(tolerances(facts, known))}
-    reached = reaching(facts, known)
+    widths = {one.arm: one for one in reversed(strength_sensitivities(facts, known))}
+    reached = trials_reaching_target(facts, known)
     body = []
     for one in found:
         cells = [cell(_share(one.share(count, total))) for count in counts]
@@ -70,4 +76,4 @@ def section(facts: Sequence[TrialRecord], known: Sweep, figure: str) -> str:
         f"{100 * TOLERANCE:g} points to the best of their arm at their size or below, and how many "
         "trials those are."
     )
-    return f"<h2>Effort of tuning</h2>{figure}{numbers(head, body, caption)}"
+    return f"<h2>Effort of tuning</h2>{figure}{numeric_table(head, body, caption)}"

@@ -8,14 +8,14 @@ from string import Template
 import yaml
 
 from sweeper import plots
-from sweeper.analysis import fronts, repeats, selection, strength_range
-from sweeper.analysis.conclusion import ConfirmationResult, refusals
+from sweeper.analysis import fronts, fronts_by_repeat, selection_metrics, strength_range
+from sweeper.analysis.conclusion import ConfirmationResult, comparability_problems
 from sweeper.config import Sweep
 from sweeper.plots import View
-from sweeper.plots.svg import sketch
+from sweeper.plots.svg import draw_svg
 from sweeper.plots.views import SHORT
 from sweeper.report import confirmation_section, effort_section, html_tables, ranges_section
-from sweeper.report.summary import arm_rows, remarks, standing
+from sweeper.report.summary import arm_rows, caveats, headline
 from sweeper.types import RecordedRange, ReproducibilityCheck, SweepStatus, Track, TrialRecord
 
 _TITLES: dict[Track, str] = {
@@ -52,24 +52,24 @@ def page(
     track = rule.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
     confirmed = again.facts if again else ()
-    reasons = refusals(sweep, facts, checks, confirmed)
+    reasons = comparability_problems(sweep, facts, checks, confirmed)
     rows = arm_rows(sweep, status, facts, track)
     beside = arm_rows(sweep, status, facts, other)
     made = fronts(facts, sweep)
-    known = sweep.with_brackets(strength_range.ranges(found))
+    known = sweep.with_ranges(strength_range.ranges(found))
     ends = ranges_section.edges(known, made)
     views = figures(sweep, facts, again)
     if again and not reasons:
-        said, but = again.answer, confirmation_section.hedge(again)
+        said, but = again.answer, confirmation_section.headline_caveat(again)
     else:
-        said, but = standing(sweep, status, rows, reasons, beside), _hedge(sweep)
+        said, but = headline(sweep, status, rows, reasons, beside), _hedge(sweep)
     parts = {
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),
         "progress": escape(_progress(sweep, status)),
         "warnings": _warnings(
             reasons,
-            [*remarks(sweep, facts, checks, confirmed), *ranges_section.remarks(found, ends)],
+            [*caveats(sweep, facts, checks, confirmed), *ranges_section.range_caveats(found, ends)],
         ),
         "standing": escape(said),
         "hedge": escape(but),
@@ -105,7 +105,7 @@ def figures(
     """Return every figure of the report that has something to show, by a short name."""
     made = fronts(facts, sweep)
     found = {
-        "fronts": plots.front_view(made, sweep, repeats(facts, sweep)),
+        "fronts": plots.front_view(made, sweep, fronts_by_repeat(facts, sweep)),
         "curves": plots.curve_view(facts, sweep),
     }
     if sweep.sparsification.finetuned_curve:
@@ -113,7 +113,7 @@ def figures(
     if again:
         found["confirmed"] = plots.confirmed_view(again.found, again.sweep)
     if spent := effort_section.worth_showing(facts, sweep):
-        found["effort"] = plots.effort_view(spent, plots.leading(made, sweep), sweep.name)
+        found["effort"] = plots.effort_view(spent, plots.highlighted_arms(made, sweep), sweep.name)
     return found
 
 
@@ -155,7 +155,7 @@ def _hedge(sweep: Sweep) -> str:
 
 
 def _protocol(sweep: Sweep) -> list[str]:
-    by, _ = selection(sweep)
+    by, _ = selection_metrics(sweep)
     rule = sweep.sparsification
     epochs = f"{rule.finetune_epochs} epoch{'' if rule.finetune_epochs == 1 else 's'}"
     text = Template(_asset("protocol.txt")).substitute(
@@ -188,7 +188,7 @@ def _figure(views: Mapping[str, View], name: str) -> str:
     view = views[name]
     return (
         f'<figure data-figure="{name}-data"><div class="drawn"></div>'
-        f'<div class="sketch">{sketch(view, f"{name}-data")}</div>'
+        f'<div class="draw_svg">{draw_svg(view, f"{name}-data")}</div>'
         f"<figcaption><b>{escape(view.title)}.</b> {escape(_sentence(view.subtitle))}"
         f'<span class="screen"> Double-click shows everything.</span></figcaption></figure>'
     )
@@ -200,7 +200,8 @@ def _sentence(text: str) -> str:
 
 def _embedded(name: str, view: View) -> str:
     """Return a figure as JSON; plotly escapes `<`, so that no text in it ends the element."""
-    return f'<script type="application/json" id="{name}-data">{plots.draw(view).to_json()}</script>'
+    figure = plots.draw_view(view).to_json()
+    return f'<script type="application/json" id="{name}-data">{figure}</script>'
 
 
 def _asset(name: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from sweeper.analysis import FrontPoint, reference_corner, selection
+from sweeper.analysis import FrontPoint, reference_corner, selection_metrics
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
@@ -30,7 +30,7 @@ def accuracy_table(
     sweep: Sweep, rows: Sequence[ArmSummary], facts: Sequence[TrialRecord], ranked: bool
 ) -> str:
     """Return the table of arms: budget, failures, nonzeros at accuracies, best, hypervolume."""
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     head = ["arm", "trials", "diverged", "collapsed"]
     head += [f"at {100 * value:.4g} %" for value in sweep.targets.accuracy]
     head += [f"best {SHORT[by]}", "hypervolume"]
@@ -60,12 +60,12 @@ def accuracy_table(
         f"not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
         f"({corner:,}; {100 * error:.4g} %)."
     )
-    return numbers(head, body, caption)
+    return numeric_table(head, body, caption)
 
 
 def sizes_table(sweep: Sweep, rows: Sequence[ArmSummary], ranked: bool) -> str:
     """Return the accuracies that are reached within each of the file's target sizes."""
-    by, show = selection(sweep)
+    by, show = selection_metrics(sweep)
     head = ["arm", *(f"≤ {value:,}" for value in sweep.targets.nonzero)]
     body = []
     highest = [
@@ -86,7 +86,7 @@ def sizes_table(sweep: Sweep, rows: Sequence[ArmSummary], ranked: bool) -> str:
         f"Best {SHORT[by]} accuracy within a number of nonzero parameters; below it the "
         f"{SHORT[show]} accuracy of that same network."
     )
-    return numbers(head, body, caption)
+    return numeric_table(head, body, caption)
 
 
 def arms_table(sweep: Sweep, view: View) -> str:
@@ -100,7 +100,7 @@ def arms_table(sweep: Sweep, view: View) -> str:
         searched = ", ".join(f"{key} {_domain(value)}" for key, value in domains.items())
         chip = f'<span class="chip" style="background:{ink}"></span>'
         cells = "".join(
-            f"<td>{escape(text)}</td>" for text in (arm.summary, arm.way_text, searched or "–")
+            f"<td>{escape(text)}</td>" for text in (arm.summary, arm.mode_text, searched or "–")
         )
         lines.append(f"<tr><th scope=row>{chip}{escape(name)}</th>{cells}</tr>")
     head = "<tr><th>arm</th><th>penalty</th><th>applied as</th><th>searched</th></tr>"
@@ -120,7 +120,7 @@ def failures_table(status: SweepStatus) -> str:
         "Attempts that came to nothing, each tried again; below an arm's name the last error that "
         "its training raised. No result was lost, and none counts twice."
     )
-    return numbers(("arm", *kinds), body, caption)
+    return numeric_table(("arm", *kinds), body, caption)
 
 
 def provenance_table(facts: Sequence[TrialRecord]) -> str:
@@ -144,7 +144,9 @@ def provenance_table(facts: Sequence[TrialRecord]) -> str:
     return f'<div class="wide"><table class="text">{_body("", lines)}</table></div>'
 
 
-def numbers(head: Sequence[str], body: Sequence[tuple[str, list[str], str]], caption: str) -> str:
+def numeric_table(
+    head: Sequence[str], body: Sequence[tuple[str, list[str], str]], caption: str
+) -> str:
     """Return a table of numbers: of each row a name, cells in HTML, and what is below the name."""
     top = "<tr>" + "".join(f"<th scope=col>{escape(text)}</th>" for text in head) + "</tr>"
     lines = [

@@ -2,19 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from sweeper.analysis import Front, reference_corner, repeats, strength_range
+from sweeper.analysis import Front, fronts_by_repeat, reference_corner, strength_range
 from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.analysis.confirmation import within
-from sweeper.analysis.tuning_effort import efforts
+from sweeper.analysis.confirmation import accuracy_at_size
+from sweeper.analysis.tuning_effort import anytime_fronts
 from sweeper.config import Sweep
 from sweeper.plots import (
     confirmed_view,
-    draw,
-    draw_ranges,
+    draw_hypervolume,
+    draw_view,
     effort_view,
+    highlighted_arms,
     hypervolume_view,
-    leading,
-    overlay,
+    overlay_figure,
 )
 from sweeper.search.note_texts import fronts_page, study_page
 from sweeper.types import RecordedRange, SweepStatus, TrialRecord
@@ -41,15 +41,15 @@ def figures(
     The fronts are there from the start, the others once there is something to see.
     """
     corner = reference_corner(sweep, facts)
-    chosen = leading(found, sweep)
+    chosen = highlighted_arms(found, sweep)
     begun = {(fact.arm, fact.repeat) for fact in facts}
-    worth = hypervolume_view(repeats(facts, sweep), chosen, sweep, corner, begun)
-    tuning = efforts(facts, sweep)
+    worth = hypervolume_view(fronts_by_repeat(facts, sweep), chosen, sweep, corner, begun)
+    tuning = anytime_fronts(facts, sweep)
     grows = not worth.empty and any(len(one.seconds) > 1 for one in tuning)
-    effort = draw(effort_view(tuning, chosen, sweep.name), small=True) if grows else None
+    effort = draw_view(effort_view(tuning, chosen, sweep.name), small=True) if grows else None
     return {
-        FRONTS: overlay(found, sweep, small=True).to_json(),
-        HYPERVOLUME: None if worth.empty else draw_ranges(worth, small=True).to_json(),
+        FRONTS: overlay_figure(found, sweep, small=True).to_json(),
+        HYPERVOLUME: None if worth.empty else draw_hypervolume(worth, small=True).to_json(),
         EFFORT: effort.to_json() if effort else None,
         CONFIRMED: confirmed_figure(again) if again else None,
     }
@@ -58,7 +58,7 @@ def figures(
 def confirmed_figure(again: ConfirmationResult) -> str | None:
     """Return the confirmed networks as a small figure; None without any."""
     view = confirmed_view(again.found, again.sweep)
-    return None if view.empty else str(draw(view, small=True).to_json())
+    return None if view.empty else str(draw_view(view, small=True).to_json())
 
 
 def note(
@@ -129,7 +129,9 @@ def _confirmed(again: ConfirmationResult) -> list[str]:
     sweep, found = again.sweep, again.found
     rows = []
     for arm in sweep.arms:
-        cells = [within(sweep, found, arm, size, "test_accuracy").mean for size in again.sizes]
+        cells = [
+            accuracy_at_size(sweep, found, arm, size, "test_accuracy").mean for size in again.sizes
+        ]
         rows.append([arm, *(f"{cell.center:.2%}" if cell else "–" for cell in cells)])
     return [
         f"**{again.answer}**",
@@ -142,9 +144,9 @@ def _confirmed(again: ConfirmationResult) -> list[str]:
 
 
 def _edges(sweep: Sweep, found: Mapping[str, Front], ranges: Sequence[RecordedRange]) -> str:
-    known = sweep.with_brackets(strength_range.ranges(ranges))
+    known = sweep.with_ranges(strength_range.ranges(ranges))
     ends = {arm: [point.params for point in front.points] for arm, front in found.items()}
-    return strength_range.in_short(strength_range.edges(known, ends))
+    return strength_range.summarize_edges(strength_range.edges(known, ends))
 
 
 def _links(sweep: Sweep, arm: str, studies: Studies) -> str:

@@ -6,7 +6,7 @@ from html import escape
 
 from sweeper.analysis import Front, strength_range
 from sweeper.config import Sweep
-from sweeper.report.html_tables import cell, numbers
+from sweeper.report.html_tables import cell, numeric_table
 from sweeper.types import ProbePoint, RecordedRange, StrengthRange
 
 WIDTH, HEIGHT, MARGIN = 168, 46, 3
@@ -20,9 +20,9 @@ def edges(known: Sweep, fronts: Mapping[str, Front]) -> list[str]:
     return strength_range.edges(known, ends)
 
 
-def remarks(found: Sequence[RecordedRange], ends: Sequence[str]) -> tuple[str, ...]:
+def range_caveats(found: Sequence[RecordedRange], ends: Sequence[str]) -> tuple[str, ...]:
     """Return what to know of the ranges before the numbers, as sentences."""
-    said = [strength_range.in_short(ends)] if ends else []
+    said = [strength_range.summarize_edges(ends)] if ends else []
     below = [_name(one) for one in found if one.bracket.open_below]
     above = [_name(one) for one in found if one.bracket.open_above]
     if below:
@@ -103,7 +103,7 @@ def _table(found: Sequence[RecordedRange], total: int | None) -> str:
         "line is validation accuracy from 0 to 100 %, the dashes are nonzero parameters from 0 "
         "to all. Reused: an equal probe was on record already."
     )
-    return numbers(head, body, caption)
+    return numeric_table(head, body, caption)
 
 
 def _name(one: RecordedRange) -> str:

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeper.analysis import Front, FrontPoint, fronts, reference_corner, reproducibility, selection
+from sweeper.analysis import (
+    Front,
+    FrontPoint,
+    fronts,
+    reference_corner,
+    reproducibility,
+    selection_metrics,
+)
 from sweeper.analysis.conclusion import distinct
 from sweeper.analysis.family_comparison import TRACKS
 from sweeper.config import Sweep
@@ -56,7 +63,7 @@ def arm_rows(
     )
 
 
-def remarks(
+def caveats(
     sweep: Sweep,
     facts: Sequence[TrialRecord],
     checks: Sequence[ReproducibilityCheck] = (),
@@ -78,10 +85,10 @@ def remarks(
     if len(commits) > 1:
         shown = ", ".join(text or "unknown" for text in commits)
         found.append(f"Trials come from different commits: {shown}.")
-    return (*found, *reproducibility.remarks(facts, checks, confirmed))
+    return (*found, *reproducibility.deviation_caveats(facts, checks, confirmed))
 
 
-def standing(
+def headline(
     sweep: Sweep,
     status: SweepStatus,
     rows: Sequence[ArmSummary],
@@ -114,7 +121,7 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
         for index, accuracy in enumerate(sweep.targets.accuracy)
         if (points := [point for row in rows if (point := row.at_accuracy[index])])
     ]
-    split = "validation" if selection(sweep)[0] == "val_accuracy" else "test"
+    split = "validation" if selection_metrics(sweep)[0] == "val_accuracy" else "test"
     if not reached:
         lowest = min(sweep.targets.accuracy)
         return f"No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
@@ -122,7 +129,7 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     shared = [found for found in reached if found[0] > 1] or reached
     _, accuracy, points = max(shared, key=lambda found: found[1])
     first, *others = sorted(points, key=lambda point: point.nonzero)
-    show = selection(sweep)[1]
+    show = selection_metrics(sweep)[1]
     beside = "test" if show == "test_accuracy" else "validation"
     text = (
         f"At {100 * accuracy:.4g} % {split} accuracy the smallest network is "

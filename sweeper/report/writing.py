@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.atomic_write import write_whole
+from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.report.html_page import page
 from sweeper.types import RecordedRange, ReproducibilityCheck, SweepStatus, TrialRecord
@@ -23,4 +23,4 @@ def write_report(
 
     Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
-    return write_whole(Path(path), page(sweep, status, facts, found, again, checks).encode())
+    return atomic_write(Path(path), page(sweep, status, facts, found, again, checks).encode())

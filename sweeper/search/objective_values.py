@@ -14,7 +14,7 @@ def by_test(sweep: Sweep) -> bool:
     return sweep.confirms is not None or sweep.select_on == "test"
 
 
-def told(
+def tell_arguments(
     sweep: Sweep, result: TrialResult
 ) -> tuple[TrialState, tuple[float, float] | None, dict[str, Scalar]]:
     """Return what Optuna is told of a result: state, values, attributes."""

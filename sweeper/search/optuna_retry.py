@@ -6,7 +6,7 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import StorageError
-from sweeper.retry import BRIEF, RetryPolicy, is_unreachable, passes_by_itself, said
+from sweeper.retry import BRIEF, RetryPolicy, is_transient, is_unreachable, message
 
 T = TypeVar("T")
 _USUAL = RetryPolicy()
@@ -23,7 +23,7 @@ def retry(action: Callable[[], T], patience: RetryPolicy = _USUAL) -> T:
     except Exception as error:
         if not is_of_the_database(error):
             raise
-        raise StorageError(f"the database refused: {said(error)}") from error
+        raise StorageError(f"the database refused: {message(error)}") from error
 
 
 def _unwrapped(action: Callable[[], T]) -> T:
@@ -35,7 +35,7 @@ def _unwrapped(action: Callable[[], T]) -> T:
 
 def _may_pass(error: Exception, seconds: float) -> bool:
     return is_of_the_database(error) and (
-        seconds < BRIEF or is_unreachable(error) or passes_by_itself(error)
+        seconds < BRIEF or is_unreachable(error) or is_transient(error)
     )
 
 

@@ -11,7 +11,7 @@ _alone = threading.RLock()  # catch_warnings changes what is global
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def quiet_optuna() -> Iterator[None]:
     """Silence ExperimentalWarning in this block only; the version of Optuna is bounded."""
     with _alone, warnings.catch_warnings():
         warnings.simplefilter("ignore", ExperimentalWarning)

@@ -35,7 +35,7 @@ from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, der
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import InputError
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.optuna_warnings import quiet
+from sweeper.search.optuna_warnings import quiet_optuna
 from sweeper.types import Scalar
 
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
@@ -115,7 +115,7 @@ class ParameterSource:
         if self._sweep.search.sampler == "grid":
             return self._grid(arm, repeat).point(slot)
         size = self._sweep.search.in_flight
-        start = 0 if self._sweep.by_slot else slot // size * size
+        start = 0 if self._sweep.is_space_filling else slot // size * size
         batch = self._open.get((arm, repeat))
         if batch is None or batch.start != start:
             earlier = [one for one in told() if one.slot < start] if start else []
@@ -192,7 +192,7 @@ def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int
     def seed(*slot: int) -> int:
         return derive_seed(sweep.seed, "search", arm, repeat, *slot)
 
-    with quiet():
+    with quiet_optuna():
         if name == "qmc":
             sobol = _Sobol(space, seed())
             return lambda slot: sobol

@@ -18,7 +18,7 @@ from sweeper.search import optuna_tables
 from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.note_texts import arm_note
-from sweeper.search.objective_values import by_test, told
+from sweeper.search.objective_values import by_test, tell_arguments
 from sweeper.search.optuna_retry import retry
 from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
@@ -77,11 +77,11 @@ class SweepStudies:
     def _storage(self) -> BaseStorage:
         return optuna.storages.get_storage(self._backend)
 
-    def prepare(self) -> None:
+    def warm_up(self) -> None:
         """Load what the sampler needs (scipy: seconds), before any slot is held."""
         if self._sweep.confirms:
             return
-        for arm in (arm for arm in self._sweep.arms if not self._sweep.automatic(arm)):
+        for arm in (arm for arm in self._sweep.arms if not self._sweep.auto_parameters(arm)):
             self._proposals.params(arm, 0, 0, list)
 
     def extend(self, sweep: Sweep) -> None:
@@ -134,7 +134,7 @@ class SweepStudies:
         """Write what was measured, then finish the trial; a finished one is left as it is."""
         known = self._known(study, trial)
         if known is not None:
-            self._finish(study, known, *told(self._sweep, result))
+            self._finish(study, known, *tell_arguments(self._sweep, result))
 
     def recreate(self, study: str, facts: Sequence[TrialRecord]) -> None:
         """Create the finished trials of facts under their numbers; those that are there stay.
@@ -149,7 +149,7 @@ class SweepStudies:
     def _again(self, fact: TrialRecord | None) -> FrozenTrial:
         if fact is None:
             return create_trial(state=TrialState.FAIL)
-        state, values, attributes = told(self._sweep, fact.result)
+        state, values, attributes = tell_arguments(self._sweep, fact.result)
         slot = Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study)
         return create_trial(
             state=state,
@@ -162,11 +162,13 @@ class SweepStudies:
             },
         )
 
-    def keep_at(self, place: str, *, writes: bool = False, may_come: bool = False) -> None:
+    def use_artifact_store(
+        self, place: str, *, writes: bool = False, may_come: bool = False
+    ) -> None:
         """Keep the files of trials at a place, as of `artifact_store`. Raises InputError."""
         self._artifacts = artifact_store(place, writes=writes, may_come=may_come)
 
-    def attach(self, study: str, trial: int, name: str, content: bytes) -> None:
+    def save_artifact(self, study: str, trial: int, name: str, content: bytes) -> None:
         """Keep a file of a running trial; nothing happens if it is finished or gone."""
         known = self._known(study, trial)
         if known is None:
@@ -180,7 +182,7 @@ class SweepStudies:
             found = self._retry(read)
             self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
 
-    def kept(self, study: str, trial: int, ending: str) -> Artifact | None:
+    def load_artifact(self, study: str, trial: int, ending: str) -> Artifact | None:
         """Return the file of a trial with that ending; None if it has none, or is gone itself."""
         try:
             known = self._known(study, trial, adopt=False)
@@ -191,7 +193,7 @@ class SweepStudies:
         found = self._retry(lambda: self._storage.get_trial(known))
         return self._retry(lambda: find(self._artifacts, self._storage, found, ending))
 
-    def keep(self, study: str, trial: int, kept: Artifact) -> None:
+    def restore_artifact(self, study: str, trial: int, kept: Artifact) -> None:
         """Put a file beside a trial, which may be finished; again, it is written again."""
         known = self._known(study, trial)
         if known is None:

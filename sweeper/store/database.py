@@ -16,11 +16,11 @@ from sweeper.errors import InputError, SchemaError, StorageError
 from sweeper.retry import (
     COMMAND,
     RetryPolicy,
-    code,
+    driver_error,
     is_read_only,
+    is_transient,
     is_unreachable,
-    of_driver,
-    passes_by_itself,
+    mysql_code,
 )
 from sweeper.store import sqlite, url_options
 from sweeper.store.server_sessions import HOLD, LOCK_TIMEOUT, PLUGIN
@@ -169,11 +169,11 @@ class Database:
         away = is_unreachable(error)
         self._away = self._away or away
         if self._contact.reached:
-            return away or passes_by_itself(error)
-        return seconds < COMMAND and passes_by_itself(error)
+            return away or is_transient(error)
+        return seconds < COMMAND and is_transient(error)
 
     def _translated(self, error: DBAPIError) -> StorageError:
-        original = of_driver(error)
+        original = driver_error(error)
         if _has_no_table(original):
             return SchemaError(
                 f"storage {self.url.shown} holds no tables of sweeper, or older ones; "
@@ -282,6 +282,6 @@ def _sqlite_begins(connection: Connection) -> None:
 def _has_no_table(error: BaseException) -> bool:
     return (
         getattr(error, "sqlstate", None) in _NO_TABLE_STATES
-        or code(error) in _NO_TABLE_CODES
+        or mysql_code(error) in _NO_TABLE_CODES
         or (isinstance(error, sqlite3.Error) and str(error).startswith(_NO_TABLE_TEXTS))
     )

@@ -72,8 +72,8 @@ def dump(connection: Connection, name: str) -> Dump:
 def load(connection: Connection, dumped: Dump) -> int:
     """Insert what is missing of a sweep, and return how many facts that were. May be repeated.
 
-    The sweep gives out no slots until `opened`. Raises DigestError if another sweep has its name,
-    InputError if a slot has another result here, or a worker is at it, or if a strength has another
+    The sweep gives out no slots until `finish_restore`. Raises DigestError if another sweep has its
+    name, InputError if a slot has another result here, or a worker is at it, or if a strength has another
     range here and trials that were drawn from it.
     """
     sweep = dumped.sweep
@@ -104,7 +104,7 @@ def load(connection: Connection, dumped: Dump) -> int:
     return len(missing)
 
 
-def opened(connection: Connection, dumped: Dump) -> None:
+def finish_restore(connection: Connection, dumped: Dump) -> None:
     """Put a loaded sweep into the state that it had."""
     at = tables.sweep.c.name == dumped.sweep.name
     values = {"state": dumped.state, "error": dumped.error or None}

@@ -179,7 +179,7 @@ def _point(raw: Mapping[str, Any]) -> ProbePoint:
 
 def _order(spec: str) -> list[tuple[str, str]]:
     sweep = registered_sweeps.parsed(spec)
-    return [(arm, parameter) for arm in sweep.arms for parameter in sweep.automatic(arm)]
+    return [(arm, parameter) for arm in sweep.arms for parameter in sweep.auto_parameters(arm)]
 
 
 def _task(row: Any) -> ProbeTask:

@@ -77,7 +77,7 @@ def names(connection: Connection) -> tuple[str, ...]:
     return tuple(connection.scalars(query))
 
 
-def marks(connection: Connection, name: str | None = None) -> tuple[SweepVersion, ...]:
+def versions(connection: Connection, name: str | None = None) -> tuple[SweepVersion, ...]:
     """Return the marks of all sweeps, oldest first, or of the one of that name."""
     sweep, fact = tables.sweep.c, tables.fact.c
     counted = select(func.count()).where(fact.sweep == sweep.name).scalar_subquery()
@@ -89,7 +89,7 @@ def marks(connection: Connection, name: str | None = None) -> tuple[SweepVersion
     return tuple(SweepVersion(**row._mapping) for row in connection.execute(query))
 
 
-def admitted(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
+def would_register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
     """Return what `register` would do, with nothing changed. Raises what it does."""
     row = connection.execute(
         select(tables.sweep).where(tables.sweep.c.name == sweep.name)
@@ -258,7 +258,7 @@ def _add_probes(connection: Connection, sweep: Sweep) -> None:
             "reused": False,
         }
         for arm in sweep.arms
-        for parameter in sweep.automatic(arm)
+        for parameter in sweep.auto_parameters(arm)
         if (arm, parameter) not in known
     ]
     if rows:

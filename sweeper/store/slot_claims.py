@@ -42,13 +42,14 @@ def claim(
     name = leases.lock(connection, worker)
     row = registered_sweeps.get(connection, name)
     mine = and_(_slot.sweep == name, _slot.worker == worker, _slot.ticket == ticket)
-    taken = connection.execute(select(*_KEY).where(mine, _slot.state == "claimed")).all()
+    trials_taken = connection.execute(select(*_KEY).where(mine, _slot.state == "claimed")).all()
     free = not ahead or not _another_waits(connection, name, worker)
-    if not taken and row.state == "open" and free:
-        taken = _take(connection, name, worker, limit, ticket)
+    if not trials_taken and row.state == "open" and free:
+        trials_taken = _take(connection, name, worker, limit, ticket)
     sweep = registered_sweeps.parsed(row.spec)
     return tuple(
-        Slot(name, arm, repeat, number, sweep.study(arm, repeat)) for arm, repeat, number in taken
+        Slot(name, arm, repeat, number, sweep.study(arm, repeat))
+        for arm, repeat, number in trials_taken
     )
 
 
@@ -131,14 +132,14 @@ def record(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]
     trial_records.add(connection, worker, new)
 
 
-def told(connection: Connection, slots: Iterable[Slot]) -> None:
+def mark_reported(connection: Connection, slots: Iterable[Slot]) -> None:
     """Note that Optuna knows the outcomes of recorded slots."""
     for name, keys in _by_sweep(slots):
         recorded = and_(_slot.sweep == name, _slot.state == "recorded", tuple_(*_KEY).in_(keys))
         connection.execute(update(tables.slot).where(recorded).values(state="told"))
 
 
-def taken(
+def trials_taken(
     connection: Connection, name: str, trials: Collection[tuple[str, int]]
 ) -> frozenset[tuple[str, int]]:
     """Return those trials, (study, number), that have a fact or belong to a slot in training."""
@@ -157,7 +158,7 @@ def taken(
     return frozenset(found.intersection(trials))
 
 
-def untold(connection: Connection, name: str) -> tuple[TrialRecord, ...]:
+def unreported(connection: Connection, name: str) -> tuple[TrialRecord, ...]:
     """Return recorded facts that Optuna was not told and whose worker will not tell them."""
     registered_sweeps.get(connection, name)
     return trial_records.find(

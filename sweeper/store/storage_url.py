@@ -11,7 +11,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from sweeper.errors import InputError, choices
-from sweeper.settings import expanded
+from sweeper.settings import expand_home
 
 # scheme -> driver, its module, what to install for it
 _DRIVERS = {
@@ -40,7 +40,7 @@ class StorageUrl:
     """What must not appear in any text."""
 
 
-def parse(text: str) -> StorageUrl:
+def parse_storage_url(text: str) -> StorageUrl:
     """Understand a storage URL. Raises InputError, whose text never holds a password."""
     if "://" not in text:
         raise InputError(f"storage: must be a URL such as {_FORMS}{_given(text)}")
@@ -64,7 +64,7 @@ def parse(text: str) -> StorageUrl:
         raise InputError(f"storage: {_hidden(url)} names no database (what follows the host)")
     url = _socket(url.set(drivername=full_driver), full_driver)
     if url.username and not _secrets(url) and (file := os.environ.get(PASSWORD_VARIABLE)):
-        url = url.set(password=_password_of(expanded(file, PASSWORD_VARIABLE)))
+        url = url.set(password=_password_of(expand_home(file, PASSWORD_VARIABLE)))
     return _finished(url, None)
 
 
@@ -111,7 +111,7 @@ def _sqlite(url: URL) -> StorageUrl:
         raise InputError("storage: a SQLite URL takes no options after '?'")
     if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         raise InputError("storage: SQLite needs a file: workers are processes of their own")
-    file = expanded(url.database, "storage").absolute()
+    file = expand_home(url.database, "storage").absolute()
     return _finished(URL.create("sqlite", database=str(file)), file)
 
 

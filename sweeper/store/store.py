@@ -30,7 +30,7 @@ from sweeper.store.database import Database, engine_options
 from sweeper.store.diagnostics import StorageDiagnostics
 from sweeper.store.dumps import Dump
 from sweeper.store.registered_sweeps import SweepVersion
-from sweeper.store.storage_url import parse
+from sweeper.store.storage_url import parse_storage_url
 from sweeper.store.trial_records import TrialOutcome
 from sweeper.types import (
     ProbeTask,
@@ -61,7 +61,7 @@ class Store:
         `patience`: with a database that answered this process once and is away now; 30 s unless
         given. `known`: it has answered, and taken writes of, another process of this machine.
         """
-        parsed = parse(url)
+        parsed = parse_storage_url(url)
         self.url = parsed.full
         """With the password: for Optuna."""
         self.shown = parsed.shown
@@ -80,7 +80,7 @@ class Store:
         file = self._database.url.file
         return file is None or sqlite.is_there(file)
 
-    def another(self, patience: RetryPolicy | None = None) -> "Store":
+    def reconnect(self, patience: RetryPolicy | None = None) -> "Store":
         """Return the same storage with connections of its own."""
         patience = patience or self.patience
         return Store(self.url, lease_seconds=self.lease_seconds, patience=patience)
@@ -108,11 +108,13 @@ class Store:
         """
         return self._database.write(lambda c: registered_sweeps.register(c, sweep, extend=extend))
 
-    def admitted(
+    def would_register(
         self, sweep: Sweep, *, extend: bool = False
     ) -> Literal["new", "resumed", "extended"]:
         """Return what `register` would do, with nothing changed. Raises what it does."""
-        return self._database.read(lambda c: registered_sweeps.admitted(c, sweep, extend=extend))
+        return self._database.read(
+            lambda c: registered_sweeps.would_register(c, sweep, extend=extend)
+        )
 
     def sweep(self, name: str) -> Sweep:
         """Return a registered sweep. Raises UnknownSweepError."""
@@ -134,13 +136,13 @@ class Store:
         """Return the names of all sweeps, oldest first."""
         return self._database.read(registered_sweeps.names)
 
-    def marks(self) -> tuple[SweepVersion, ...]:
+    def versions(self) -> tuple[SweepVersion, ...]:
         """Return what tells whether anything is new, of all sweeps, oldest first."""
-        return self._database.read(registered_sweeps.marks)
+        return self._database.read(registered_sweeps.versions)
 
-    def mark(self, name: str) -> SweepVersion | None:
+    def version(self, name: str) -> SweepVersion | None:
         """Return what tells whether a sweep has anything new; None if there is none."""
-        return next(iter(self._database.read(lambda c: registered_sweeps.marks(c, name))), None)
+        return next(iter(self._database.read(lambda c: registered_sweeps.versions(c, name))), None)
 
     def status(self, name: str) -> SweepStatus:
         """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
@@ -207,7 +209,7 @@ class Store:
         """
         self._database.write(lambda c: slot_claims.release(c, worker, slots, error))
 
-    def note_memory(self, worker: str, slots: Sequence[Slot], said: str) -> None:
+    def record_out_of_memory(self, worker: str, slots: Sequence[Slot], said: str) -> None:
         """Note that the pack of these slots did not fit into memory."""
         attempt = uuid4().hex
         for name in {slot.sweep for slot in slots}:
@@ -232,7 +234,7 @@ class Store:
             return None
         return self._database.write(lambda c: recorded_ranges.claim(c, worker))
 
-    def record_bracket(
+    def record_range(
         self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
     ) -> None:
         """Record the range that a probe found. It is never updated. Raises LeaseLost."""
@@ -246,13 +248,13 @@ class Store:
         attempt = uuid4().hex
         self._database.write(lambda c: recorded_ranges.release(c, worker, task, attempt, error))
 
-    def brackets(self, name: str) -> tuple[RecordedRange, ...]:
+    def strength_ranges(self, name: str) -> tuple[RecordedRange, ...]:
         """Return the ranges that are found, by arm and parameter in the order of the file."""
         return self._database.read(lambda c: recorded_ranges.find(c, name))
 
-    def told(self, slots: Sequence[Slot]) -> None:
+    def mark_reported(self, slots: Sequence[Slot]) -> None:
         """Note that Optuna knows the outcomes of recorded slots; may be called twice."""
-        self._database.write(lambda c: slot_claims.told(c, slots))
+        self._database.write(lambda c: slot_claims.mark_reported(c, slots))
 
     def reap(self, name: str) -> int:
         """Free slots and probes of workers that are dead or past their lease; count the slots.
@@ -265,9 +267,9 @@ class Store:
             return 0
         return self._database.write(lambda c: leases.reap(c, name))
 
-    def untold(self, name: str) -> tuple[TrialRecord, ...]:
+    def unreported(self, name: str) -> tuple[TrialRecord, ...]:
         """Return facts that Optuna was not told and that their worker will not tell."""
-        return self._database.read(lambda c: slot_claims.untold(c, name))
+        return self._database.read(lambda c: slot_claims.unreported(c, name))
 
     def trials_in_use(self, name: str, arm: str, repeats: Collection[int]) -> frozenset[int] | None:
         """Return the trials that belong to a slot; None while a claimed slot has none yet.
@@ -276,15 +278,17 @@ class Store:
         """
         return self._database.read(lambda c: slot_claims.trials_in_use(c, name, arm, repeats))
 
-    def taken(self, name: str, trials: Iterable[tuple[str, int]]) -> frozenset[tuple[str, int]]:
+    def trials_taken(
+        self, name: str, trials: Iterable[tuple[str, int]]
+    ) -> frozenset[tuple[str, int]]:
         """Return those of Optuna's trials, (study, number), that are others' already.
 
         They have a fact, or belong to a slot in training. Raises UnknownSweepError.
         """
         wanted = list(trials)
-        return self._database.read(lambda c: slot_claims.taken(c, name, wanted))
+        return self._database.read(lambda c: slot_claims.trials_taken(c, name, wanted))
 
-    def results(self, name: str) -> tuple[TrialRecord, ...]:
+    def records(self, name: str) -> tuple[TrialRecord, ...]:
         """Return all facts, by arm in the order of the file, repeat and slot."""
 
         def work(connection: Connection) -> tuple[TrialRecord, ...]:
@@ -295,19 +299,19 @@ class Store:
 
         return self._database.read(work)
 
-    def recorded_since(self, name: str, moment: float) -> tuple[TrialRecord, ...]:
+    def records_since(self, name: str, moment: float) -> tuple[TrialRecord, ...]:
         """Return the facts recorded from a moment of the database's clock on, in any order."""
         fact = tables.fact.c
         return self._database.read(
             lambda c: trial_records.find(c, and_(fact.sweep == name, fact.recorded_at >= moment))
         )
 
-    def record_drift(self, name: str, check: ReproducibilityCheck) -> None:
+    def record_reproducibility_check(self, name: str, check: ReproducibilityCheck) -> None:
         """Record trials that were trained again elsewhere. Raises UnknownSweepError."""
         id_ = uuid4().hex
         self._database.write(lambda c: reproducibility_checks.record(c, name, id_, check))
 
-    def drifts(self, name: str) -> tuple[ReproducibilityCheck, ...]:
+    def reproducibility_checks(self, name: str) -> tuple[ReproducibilityCheck, ...]:
         """Return what was trained again elsewhere, oldest first."""
         return self._database.read(lambda c: reproducibility_checks.find(c, name))
 
@@ -323,17 +327,17 @@ class Store:
         """
         return self._database.write(lambda c: [dumps.load(c, dump) for dump in several])
 
-    def opened(self, dump: Dump) -> None:
+    def finish_restore(self, dump: Dump) -> None:
         """Put a loaded sweep into the state that it had."""
-        self._database.write(lambda c: dumps.opened(c, dump))
+        self._database.write(lambda c: dumps.finish_restore(c, dump))
 
-    def take_turn(self, name: str, what: str, every: float) -> bool:
+    def try_throttle(self, name: str, what: str, every: float) -> bool:
         """Return True to at most one caller in `every` seconds of the database's time."""
         if every <= 0:
             return True
-        if not self._database.read(lambda c: throttle.due(c, name, what, every)):
+        if not self._database.read(lambda c: throttle.is_due(c, name, what, every)):
             return False
-        return self._database.write(lambda c: throttle.take(c, name, what, every))
+        return self._database.write(lambda c: throttle.try_throttle(c, name, what, every))
 
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""

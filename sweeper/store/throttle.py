@@ -8,7 +8,7 @@ from sweeper.store.clock import now
 _turn = tables.turn.c
 
 
-def due(connection: Connection, name: str, what: str, every: float) -> bool:
+def is_due(connection: Connection, name: str, what: str, every: float) -> bool:
     """Tell, without a lock, whether `every` seconds have passed since the last turn."""
     registered_sweeps.get(connection, name)
     query = select(_turn.taken_at, now()).where(_turn.sweep == name, _turn.what == what)
@@ -20,10 +20,10 @@ def due(connection: Connection, name: str, what: str, every: float) -> bool:
     return not taken_at <= current < taken_at + every
 
 
-def take(connection: Connection, name: str, what: str, every: float) -> bool:
+def try_throttle(connection: Connection, name: str, what: str, every: float) -> bool:
     """Take the turn if it is due."""
     registered_sweeps.lock(connection, name)
-    if not due(connection, name, what, every):
+    if not is_due(connection, name, what, every):
         return False
     here = (_turn.sweep == name, _turn.what == what)
     if connection.scalar(select(_turn.what).where(*here)) is None:

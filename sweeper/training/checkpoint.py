@@ -16,7 +16,7 @@ from torch import Tensor
 
 from sweeper.errors import InputError
 from sweeper.training.datasets import Data
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import Evaluation, TrialConfig
@@ -28,7 +28,7 @@ _LARGEST = 2**31 - 1
 """Entries of one tensor: its indices are int32."""
 
 
-def encoded(network: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
+def to_safetensors(network: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
     """Return a network as the content of a file; `about` stands in its metadata."""
     tensors: dict[str, Tensor] = {}
     shapes = {name: list(value.shape) for name, value in network.items()}
@@ -44,7 +44,7 @@ def encoded(network: Mapping[str, Tensor], about: Mapping[str, str]) -> bytes:
     return bytes(save(tensors, metadata=told))
 
 
-def decoded(content: bytes, name: str) -> dict[str, Tensor]:
+def from_safetensors(content: bytes, name: str) -> dict[str, Tensor]:
     """Return the parameters by name, dense. Raises InputError; `name` says of which file."""
     try:
         tensors = load(content)
@@ -65,14 +65,14 @@ def decoded(content: bytes, name: str) -> dict[str, Tensor]:
         raise InputError(f"{name}: holds no network of sweeper: {text}") from None
 
 
-def judged_again(config: TrialConfig, network: Mapping[str, Tensor], data: Data) -> Evaluation:
+def re_evaluate(config: TrialConfig, network: Mapping[str, Tensor], data: Data) -> Evaluation:
     """Count and evaluate a network as `train` does. Raises InputError if it is another's."""
     known = StackedArchitecture.of(config.recipe, data)
     stack = {name: value[None].to(data.device) for name, value in network.items()}
     wanted = {name: tuple(value.shape) for name, value in known.template.named_parameters()}
     if {name: tuple(value.shape[1:]) for name, value in stack.items()} != wanted:
         raise InputError(f"the network is no {config.recipe.model}")
-    with numerics(data.device, config.recipe.precision):
+    with deterministic_numerics(data.device, config.recipe.precision):
         (found,) = Evaluator(known, data, lambda: None).judge(stack)
     return found
 

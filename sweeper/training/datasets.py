@@ -15,7 +15,7 @@ from torch import Tensor
 from sweeper.config import registry
 from sweeper.config.registry import dataset_files
 from sweeper.errors import DataError, choices
-from sweeper.settings import cache_folder, expanded
+from sweeper.settings import cache_folder, expand_home
 
 Array = NDArray[Any]
 
@@ -77,9 +77,9 @@ def data_folder(folder: str | Path | None = None) -> Path:
     Raises InputError for an account that has no home folder, where one is needed.
     """
     if folder:
-        return expanded(folder, "data folder")
+        return expand_home(folder, "data folder")
     chosen = os.environ.get("SWEEPER_DATA")
-    return expanded(chosen, "SWEEPER_DATA") if chosen else cache_folder()
+    return expand_home(chosen, "SWEEPER_DATA") if chosen else cache_folder()
 
 
 def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:

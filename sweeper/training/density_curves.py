@@ -58,7 +58,7 @@ def _dense(judge: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Point
     pruned = {name: value.clone() for name, value in stack.items()}
     prunable = {name: stack[name] for name in judge.network.weights}
     for density, bound in bounds.items():
-        for name, mask in pruning.at_least(prunable, bound).items():
+        for name, mask in pruning.magnitude_mask(prunable, bound).items():
             pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
         val, test = judge.accuracies(pruned)
         counts = torch.stack([v.flatten(1).count_nonzero(1) for v in pruned.values()]).sum(0)

@@ -17,7 +17,7 @@ def check_precision(precision: str, device: torch.device) -> None:
 
 
 @contextmanager
-def numerics(device: torch.device, precision: str = "float32") -> Iterator[None]:
+def deterministic_numerics(device: torch.device, precision: str = "float32") -> Iterator[None]:
     """Hold what bits depend on, and put it back. Raises InputError as `check_precision`.
 
     One thread on a CPU, since several share out the sums of a product: eight gave other bits than

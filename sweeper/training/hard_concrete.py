@@ -79,7 +79,7 @@ class HardConcrete(Method):
         return inside
 
     @torch.no_grad()
-    def pull_back(self, weights: Stack, gradients: Stack, state: Gates) -> None:
+    def vjp(self, weights: Stack, gradients: Stack, state: Gates) -> None:
         for name, weight in weights.items():
             gradient = gradients[name]
             through = gradient * weight  # d loss / d gate of each weight

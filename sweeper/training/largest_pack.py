@@ -13,7 +13,7 @@ import torch
 from sweeper.training import methods, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.memory import needed
 from sweeper.training.methods import TrainingContext
 from sweeper.training.stack import Stack
@@ -58,7 +58,7 @@ def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> PackEstimat
     """
     timed = next((config for config in configs if config.method.terms), configs[0])
     network = StackedArchitecture.of(timed.recipe, data)
-    with numerics(data.device, timed.recipe.precision):
+    with deterministic_numerics(data.device, timed.recipe.precision):
         memory = needed(configs, data)
         # On a GPU all packs are in its memory at once while they are timed, 1 + 2 + ... networks.
         held = 1 if data.device.type == "cpu" else 2

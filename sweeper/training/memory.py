@@ -11,7 +11,7 @@ from torch.func import functional_call
 from sweeper.config.registry import METHODS
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.evaluation import CHUNK
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import SharedConfig, TrialConfig
@@ -74,7 +74,7 @@ def measured(configs: Sequence[TrialConfig], data: Data) -> int:
     for size in (count, 2 * count):  # what libraries take for themselves is no network's
         some = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
         torch.cuda.reset_peak_memory_stats(data.device)
-        train(some, short, str(data.device))
+        train_pack(some, short, str(data.device))
         peaks.append(torch.cuda.max_memory_reserved(data.device))
         torch.cuda.empty_cache()
     return max(1, peaks[1] - peaks[0]) // count

@@ -43,7 +43,7 @@ class Method:
     adds: ClassVar[bool] = True
     """Whether `pull_back` does no more than add to gradients: then it may find them in a momentum
     buffer, with those of earlier steps."""
-    steady: ClassVar[bool] = True
+    step_invariant: ClassVar[bool] = True
     """Whether `after` does the same at every step."""
 
     @property
@@ -66,7 +66,7 @@ class Method:
         """Return the weights that the network computes with at this step (gates act here)."""
         return weights
 
-    def pull_back(self, weights: Stack, gradients: Stack, state: Any) -> None:
+    def vjp(self, weights: Stack, gradients: Stack, state: Any) -> None:
         """Turn gradients in what `forward` gave into those in the weights, in place.
 
         Terms of the loss add theirs here.
@@ -92,7 +92,7 @@ class MethodChain(Method):
 
     first: Method
     then: Method
-    steady: ClassVar[bool] = False
+    step_invariant: ClassVar[bool] = False
 
     @property
     def capturable(self) -> bool:
@@ -105,8 +105,8 @@ class MethodChain(Method):
         then = self.then.start(weights, biases, setting)
         return self.first.start(weights, biases, setting), then
 
-    def pull_back(self, weights: Stack, gradients: Stack, state: Any) -> None:
-        self.first.pull_back(weights, gradients, state[0])
+    def vjp(self, weights: Stack, gradients: Stack, state: Any) -> None:
+        self.first.vjp(weights, gradients, state[0])
 
     def after(self, weights: Stack, state: Any, rate: Tensor, step: int) -> None:
         self.first.after(weights, state[0], rate, step)

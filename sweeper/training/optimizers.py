@@ -21,7 +21,7 @@ from torch import Tensor
 from sweeper.kernels import optimizer_steps
 from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
 from sweeper.training.stack import GradientBuffer, Stack
-from sweeper.types import WAYS
+from sweeper.types import APPLY_MODES
 
 FORGET_EVERY = 64
 """Steps between two looks for traces in the moments."""
@@ -83,7 +83,7 @@ class _Bound:
     ) -> None:
         """`decay` [pack] is added to the loss, as the square of every parameter."""
         pack = len(decay)
-        values = torch.zeros(pack, 2 * len(WAYS), device=decay.device)
+        values = torch.zeros(pack, 2 * len(APPLY_MODES), device=decay.device)
         values[:, 1] = decay
         usual = _with_known(values)
         self.flat = {name: value.view(pack, -1) for name, value in stack.items()}
@@ -142,7 +142,7 @@ class SGD:
             own = self._momentum[sink.start : sink.stop]
             for name, gradient in sink.into.items():
                 moments = self._moments[name][sink.start : sink.stop]
-                optimizer_steps.fold_(moments, gradient.flatten(1), own)
+                optimizer_steps.accumulate_momentum_(moments, gradient.flatten(1), own)
         if self._steps % FORGET_EVERY == 0:
             _forget(self._moments)
         bound = self._bound
@@ -238,4 +238,4 @@ def _with_known(values: Tensor) -> LinearPenalties:
 def _forget(moments: Stack) -> None:
     for own in moments.values():
         if own.device.type == "cpu":  # only there does it cost time
-            optimizer_steps.forget_(own, TRACE)
+            optimizer_steps.flush_denormals_(own, TRACE)

@@ -12,7 +12,7 @@ from sweeper.training import methods, pruning
 from sweeper.training.checkpoint import Keep
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import Evaluator, finite
 from sweeper.training.fine_tuning import FineTuner, OptimizerSettings
 from sweeper.training.methods import TrainingContext
@@ -26,7 +26,7 @@ def nothing() -> None:
     """The tick that does nothing."""
 
 
-def train(
+def train_pack(
     configs: Sequence[TrialConfig],
     data: Data,
     device: str = "cpu",
@@ -51,7 +51,7 @@ def train(
     order = sorted(range(len(configs)), key=lambda k: keys[k])
     recipe = configs[0].recipe
     network = StackedArchitecture.of(recipe, data)
-    with numerics(data.device, recipe.precision):
+    with deterministic_numerics(data.device, recipe.precision):
         networks = _Networks(network, keep, order)
         results = _train([configs[k] for k in order], recipe, network, data, tick, networks)
     placed = dict(zip(order, results, strict=True))

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from sweeper.config import derive_seed
-from sweeper.config.registry import FORMULAS, WAYS, Formula, load
+from sweeper.config.registry import APPLY_MODES, FORMULAS, Formula, load
 from sweeper.kernels import apply
 from sweeper.kernels.slopes import Slope, spread
 from sweeper.regularizers.custom import completed, resolve, slope_of
@@ -63,7 +63,7 @@ class PenaltyTerm:
     def shuffled(self) -> bool:
         return self.term.shuffled
 
-    def weakened(self, share: float) -> "PenaltyTerm":
+    def scaled(self, share: float) -> "PenaltyTerm":
         """Return the term with a share of its strength."""
         return self if share == 1.0 else replace(self, strength=self.strength * share)
 
@@ -73,7 +73,7 @@ class PenaltyTerm:
 
     def factor(self) -> Tensor:
         """Return what the slope is multiplied by, [pack]."""
-        return torch.ones_like(self.strength) if self.formula.inner_strength else self.strength
+        return torch.ones_like(self.strength) if self.formula.strength_inside else self.strength
 
     def prox_(self, weight: Tensor, rate: Tensor) -> None:
         """Apply the proximal operator with t = rate x strength in place."""
@@ -91,7 +91,7 @@ class PenaltyTerm:
 
     @property
     def _letters(self) -> HyperValues:
-        inner = {"strength": self.strength} if self.formula.inner_strength else {}
+        inner = {"strength": self.strength} if self.formula.strength_inside else {}
         return {**self.hyper, **inner}
 
 
@@ -138,9 +138,11 @@ class _Work:
         """Yield the terms that act at this step in one of the ways, as strong as they are now."""
         for piece in self.pieces:
             for term in piece.terms:
-                share = share_of(term.term, self.done, self.steps) if term.way in ways else 0.0
+                share = (
+                    schedule_factor(term.term, self.done, self.steps) if term.way in ways else 0.0
+                )
                 if share:
-                    yield piece, term.weakened(share)
+                    yield piece, term.scaled(share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -155,7 +157,7 @@ class Penalties(Method):
     @property
     def capturable(self) -> bool:
         # What a formula from outside does is not known.
-        return all(term.penalty in FORMULAS and term.term.steady for term in self.terms)
+        return all(term.penalty in FORMULAS and term.term.step_invariant for term in self.terms)
 
     def lines(self) -> Tensor:
         return self.alone
@@ -180,7 +182,7 @@ class Penalties(Method):
         return _Work(pieces, setting.steps)
 
     @torch.no_grad()
-    def pull_back(self, weights: Stack, gradients: Stack, state: _Work) -> None:
+    def vjp(self, weights: Stack, gradients: Stack, state: _Work) -> None:
         for piece, term in state.now(("loss",)):
             weight, gradient = weights[piece.name][piece.where], gradients[piece.name][piece.where]
             apply.add_(gradient, weight, _slope(term, weight, piece.order), term.factor())
@@ -193,7 +195,7 @@ class Penalties(Method):
         state.done += 1
 
 
-def share_of(term: PenaltyConfig, step: int, steps: int) -> float:
+def schedule_factor(term: PenaltyConfig, step: int, steps: int) -> float:
     """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests."""
     begin, end = (part * steps for part in term.during)
     if not begin <= step < end:
@@ -241,11 +243,11 @@ def penalties(many: Sequence[Sequence[PenaltyConfig]], device: torch.device) -> 
     place = [(_ORDER[term.way], _PROX_ORDER.get(term.penalty, 0)) for term in found]
     order = sorted(range(len(found)), key=place.__getitem__)
     ordered = [found[index] for index in order]
-    lines = torch.zeros(len(many), 2 * len(WAYS))
+    lines = torch.zeros(len(many), 2 * len(APPLY_MODES))
     left = [term for term in ordered if not _handed_over(term, ordered)]
     for term in ordered:
         if term not in left:
-            column = 2 * WAYS.index(term.way)
+            column = 2 * APPLY_MODES.index(term.way)
             for part, value in enumerate(LINES[term.penalty](**term.hyper)):
                 lines[:, column + part] += (term.strength * value).cpu()
     return Penalties(tuple(left), lines)
@@ -260,4 +262,4 @@ def _handed_over(term: PenaltyTerm, all_terms: Sequence[PenaltyTerm]) -> bool:
 
 def _on_lines(term: PenaltyTerm) -> bool:
     """Tell whether an optimizer could apply a term at all: in the same way at every step."""
-    return term.penalty in LINES and term.term.steady
+    return term.penalty in LINES and term.term.step_invariant

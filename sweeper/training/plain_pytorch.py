@@ -16,7 +16,7 @@ from torch.nn import functional
 from sweeper.errors import PluginError
 from sweeper.training import models
 from sweeper.training.datasets import Data
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.forward_pass import called, plain_tensors, same_bits, watched
 from sweeper.training.stack import GradientBuffer, Stack
 from sweeper.training.stacked_architecture import Runner, StackedArchitecture
@@ -49,7 +49,7 @@ class _Course:
     gradients: Stack
 
 
-def compare(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
+def compare_with_plain(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
     """Return what is odd about a user's module, though right; on the device of the data.
 
     Raises PluginError, one line, if a pack would compute anything else than the module itself,
@@ -59,7 +59,7 @@ def compare(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
     some = _Images(
         part.images[:half].clone(), part.labels[:half], part.images[half : 2 * half].clone()
     )
-    with numerics(data.device, recipe.precision), warnings.catch_warnings():
+    with deterministic_numerics(data.device, recipe.precision), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         notes = [*_try_seeds(recipe, data)]
         _try_alone(recipe, data, some)

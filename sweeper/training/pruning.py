@@ -30,10 +30,10 @@ def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
     Weights as large as the last one that stays, stay too, so that the choice does not depend on a
     sorting order.
     """
-    return at_least(weights, thresholds(ranked, density))
+    return magnitude_mask(weights, thresholds(ranked, density))
 
 
-def cut(scores: Stack, density: float, *, zeros: bool = False) -> Stack:
+def mask_at_density(scores: Stack, density: float, *, zeros: bool = False) -> Stack:
     """Return which weights of one network stay, [1, ...] each: as `masks`, without sorting.
 
     `zeros`: those stay too, where fewer than the density others are left.
@@ -41,10 +41,10 @@ def cut(scores: Stack, density: float, *, zeros: bool = False) -> Stack:
     flat = torch.cat([score.flatten().abs() for score in scores.values()])
     count = flat.numel()
     keep = min(max(1, round(density * count)), count)
-    return at_least(scores, flat.kthvalue(count - keep + 1).values[None], zeros=zeros)
+    return magnitude_mask(scores, flat.kthvalue(count - keep + 1).values[None], zeros=zeros)
 
 
-def at_least(weights: Stack, threshold: Tensor, *, zeros: bool = False) -> Stack:
+def magnitude_mask(weights: Stack, threshold: Tensor, *, zeros: bool = False) -> Stack:
     """Return which weights have at least a magnitude, [pack]; zeros only if they may."""
     found = {}
     for name, weight in weights.items():

@@ -36,7 +36,7 @@ class PruningState:
 class Pruner(Method):
     """A schedule of cuts. Subclasses say when, and by what the weights are ranked."""
 
-    steady: ClassVar[bool] = False
+    step_invariant: ClassVar[bool] = False
 
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         """Return the cuts of one network, densities falling to that of the trial."""
@@ -72,7 +72,7 @@ class Pruner(Method):
             # What a penalty holds at 0 in this moment may come back until the last cut: a schedule
             # that still leaves room for it must not take it.
             early = steps < max(cuts)
-            for name, mask in pruning.cut(own, cuts[steps], zeros=early).items():
+            for name, mask in pruning.mask_at_density(own, cuts[steps], zeros=early).items():
                 mine = state.masks[name][k : k + 1].mul_(mask)
                 weights[name][k : k + 1].mul_(mine)
 

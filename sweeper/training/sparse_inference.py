@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweeper.kernels import matmul
-from sweeper.kernels.jit import Array, compiled
+from sweeper.kernels.jit import Array, jit
 from sweeper.training.stack import Layers, Stack
 
 MOST, MOST_BESIDE_FASTER = 0.35, 0.17
@@ -91,7 +91,7 @@ def _kept(weight: Array, bias: Array, threshold: float) -> _Layer:
     return _Layer(values, columns, starts, bias)
 
 
-@compiled
+@jit
 def _count(weight: Array, least: np.float32, starts: Integers) -> None:
     for row in range(weight.shape[0]):
         own = weight[row]
@@ -102,7 +102,7 @@ def _count(weight: Array, least: np.float32, starts: Integers) -> None:
         starts[row + 1] = starts[row] + found
 
 
-@compiled
+@jit
 def _gather(
     weight: Array, least: np.float32, starts: Integers, values: Array, columns: Integers
 ) -> None:
@@ -115,7 +115,7 @@ def _gather(
                 place += 1
 
 
-@compiled
+@jit
 def _run(
     values: Array,
     columns: Integers,
@@ -146,7 +146,7 @@ def _run(
                 own[i] = np.float32(0) if own[i] < 0 else own[i]  # NaN stays
 
 
-@compiled
+@jit
 def _hits(logits: Array, labels: NDArray[np.int64]) -> int:
     right = 0
     for i in range(logits.shape[1]):

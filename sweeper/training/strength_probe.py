@@ -10,7 +10,7 @@ from sweeper.analysis.strength_range import GRID
 from sweeper.kernels.slopes import spread
 from sweeper.regularizers.custom import completed, resolve, slope_of
 from sweeper.training.datasets import Data
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import accuracy, finite
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.pack import nothing
@@ -24,7 +24,7 @@ COLLAPSE = 0.05
 what the network without penalty has learnt."""
 
 
-def probe(
+def probe_strengths(
     config: TrialConfig, data: Data, *, tick: Tick = nothing
 ) -> tuple[tuple[ProbePoint, ...], float]:
     """Return the networks of a probe, the first without penalty, and the seconds it took.
@@ -35,7 +35,7 @@ def probe(
     began = time.perf_counter()
     recipe = config.recipe
     network = StackedArchitecture.of(recipe, data)
-    with numerics(data.device, recipe.precision):
+    with deterministic_numerics(data.device, recipe.precision):
         alone = network.init([config.init_seed], recipe, data)
         unit = push(config.method, network, alone)
         strengths = (0.0, *(step / unit for step in GRID))
@@ -75,7 +75,7 @@ def push(method: MethodConfig, network: StackedArchitecture, stack: Stack) -> fl
     formula = resolve(term.penalty)
     hyper = completed(formula, term.hyper)
     letters = {k: torch.tensor([v]) if isinstance(v, float) else v for k, v in hyper}
-    if formula.inner_strength:
+    if formula.strength_inside:
         letters["strength"] = torch.ones(1)
     summed, count = 0.0, 0
     for name in network.weights:

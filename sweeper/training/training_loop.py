@@ -16,7 +16,7 @@ from sweeper.training.methods import Method, TrainingContext
 from sweeper.training.optimizers import ParameterSpan
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.types import WAYS
+from sweeper.types import APPLY_MODES
 
 Tick = Callable[[], None]
 
@@ -128,13 +128,13 @@ class Stepper:
         self._optimizer.step(now)
         for member in self._members:
             _train_own(member, factor)
-            if member.piece.method.steady:
+            if member.piece.method.step_invariant:
                 self._after(member, now, 0)
 
     def end(self, now: Tensor, number: int) -> None:
         """Do what depends on the number of the step: schedules of methods."""
         for member in self._members:
-            if not member.piece.method.steady:
+            if not member.piece.method.step_invariant:
                 self._after(member, now, number)
 
     def finish(self) -> None:
@@ -164,7 +164,7 @@ class Stepper:
                 used[name] = joined.view_as(self._stack[name])
         self._runner.backward(used, images, labels, self._sinks)
         for member in members:
-            member.piece.method.pull_back(member.weights, member.gradients, member.state)
+            member.piece.method.vjp(member.weights, member.gradients, member.state)
 
     @staticmethod
     def _after(member: _Member, now: Tensor, number: int) -> None:
@@ -207,7 +207,7 @@ def _lines(
     slices: tuple[NetworkSlice, ...], pack: int, network: StackedArchitecture, stack: Stack
 ) -> dict[str, LinearPenalties]:
     """Return the penalties on single weights, by the names of the prunable parameters."""
-    values = torch.zeros(pack, 2 * len(WAYS))
+    values = torch.zeros(pack, 2 * len(APPLY_MODES))
     for piece in slices:
         own = piece.method.lines()
         if own is not None:

@@ -15,8 +15,9 @@ from sweeper.types.status import (
     WorkerStatus,
 )
 from sweeper.types.trial_config import (
-    WAYS,
+    APPLY_MODES,
     Accuracy,
+    ApplyMode,
     MethodConfig,
     Options,
     PenaltyConfig,
@@ -25,7 +26,6 @@ from sweeper.types.trial_config import (
     Track,
     TrialConfig,
     TrialState,
-    Way,
 )
 from sweeper.types.trial_record import (
     Provenance,
@@ -37,8 +37,9 @@ from sweeper.types.trial_record import (
 from sweeper.types.trial_result import CurvePoint, Evaluation, LayerCount, TrialResult
 
 __all__ = [
-    "WAYS",
+    "APPLY_MODES",
     "Accuracy",
+    "ApplyMode",
     "ArmProgress",
     "CurvePoint",
     "Evaluation",
@@ -65,6 +66,5 @@ __all__ = [
     "TrialRecord",
     "TrialResult",
     "TrialState",
-    "Way",
     "WorkerStatus",
 ]

@@ -12,8 +12,8 @@ TrialState = Literal["complete", "diverged", "collapsed"]
 Track = Literal["pruned", "as_trained"]
 """Which network of a trial is judged: after pruning and fine-tuning, or with its own zeros."""
 
-Way = Literal["loss", "decoupled", "prox", "shrink"]
-WAYS: tuple[Way, ...] = ("loss", "decoupled", "prox", "shrink")
+ApplyMode = Literal["loss", "decoupled", "prox", "shrink"]
+APPLY_MODES: tuple[ApplyMode, ...] = ("loss", "decoupled", "prox", "shrink")
 """How a penalty acts: see `sweeper.training.penalties`."""
 
 Accuracy = Literal["val_accuracy", "test_accuracy"]
@@ -60,7 +60,7 @@ class PenaltyConfig:
     """Share of that time over which its strength rises, linearly from 0."""
 
     @property
-    def steady(self) -> bool:
+    def step_invariant(self) -> bool:
         """Whether it acts in the same way at every step."""
         return self.during == (0.0, 1.0) and not self.ramp
 

@@ -9,10 +9,13 @@ from sweeper.worker.lease import Lease
 from sweeper.worker.pack_pipeline import PackPipeline
 
 
-def ticking(lease: Lease, ticks: int, packs: PackPipeline, *, last: bool) -> Callable[[], None]:
+def step_callback(
+    lease: Lease, ticks: int, packs: PackPipeline, *, last: bool
+) -> Callable[[], None]:
     """Return what to call at each of `ticks` steps; `last` if a new pack is taken after them.
 
-    The call raises LeaseLost, Interrupted, and what the desk met; see `unwrapped` for that.
+    The call raises LeaseLost, Interrupted, and what the background thread met; see
+    `reraise_background_error` for that.
     """
     steps = 0
     began = 0.0
@@ -25,7 +28,7 @@ def ticking(lease: Lease, ticks: int, packs: PackPipeline, *, last: bool) -> Cal
         began = began or now
         left = (ticks - steps) * (now - began) / steps if last and steps else float("inf")
         try:
-            packs.beside(left)
+            packs.on_step(left)
         except SweeperError:
             raise
         except Exception as error:
@@ -42,7 +45,7 @@ class _Beside(SweeperError):
 
 
 @contextmanager
-def unwrapped() -> Iterator[None]:
+def reraise_background_error() -> Iterator[None]:
     """Raise what the desk met from a `with` block in which is trained."""
     try:
         yield

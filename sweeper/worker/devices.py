@@ -6,7 +6,7 @@ from sweeper.errors import InputError
 from sweeper.worker.provenance import cpu_name
 
 
-def checked(name: str) -> str:
+def parse_device(name: str) -> str:
     """Return a name that is one of a device, be it here or not. Raises InputError."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise InputError(
@@ -16,18 +16,18 @@ def checked(name: str) -> str:
     return name
 
 
-def choose(name: str, gpus: int, *, without_cuda: bool = False) -> str:
+def choose_devices(name: str, gpus: int, *, without_cuda: bool = False) -> str:
     """Return `cpu` or `cuda:N`, whichever `name` stands for among so many GPUs.
 
     Raises InputError with a list of what is here.
     """
-    present = [f"cuda:{number}" for number in range(gpus)]
-    if name in {"auto", "cuda"} and present:
-        return present[0]
+    resolve_device = [f"cuda:{number}" for number in range(gpus)]
+    if name in {"auto", "cuda"} and resolve_device:
+        return resolve_device[0]
     if name == "auto":
         return "cpu"
-    if name not in {"cpu", *present}:
-        here = ["auto", "cpu", *(["cuda"] if present else []), *present]
+    if name not in {"cpu", *resolve_device}:
+        here = ["auto", "cpu", *(["cuda"] if resolve_device else []), *resolve_device]
         reason = " (this torch is built without CUDA)" if without_cuda else ""
         raise InputError(
             f"no such device: got {name!r}; here: {', '.join(here)}{reason}{_hint(name)}"
@@ -35,15 +35,15 @@ def choose(name: str, gpus: int, *, without_cuda: bool = False) -> str:
     return name
 
 
-def present(name: str) -> str:
+def resolve_device(name: str) -> str:
     """Return the device of this machine that `name` stands for. Loads torch; raises InputError."""
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return choose(name, gpus, without_cuda=torch.version.cuda is None)
+    return choose_devices(name, gpus, without_cuda=torch.version.cuda is None)
 
 
-def further(device: str) -> list[str]:
+def fallback_devices(device: str) -> list[str]:
     """Return where else to train when a device has too little memory: other GPUs, then the CPU."""
     import torch
 
@@ -53,7 +53,7 @@ def further(device: str) -> list[str]:
     return [*(gpu for gpu in gpus if gpu != device), "cpu"]
 
 
-def begin(device: str) -> str:
+def activate(device: str) -> str:
     """Have a device ready for this process; return what names its kind of processor.
 
     A CPU's with the instructions that PyTorch's kernels take on it: rented machines often give

@@ -23,7 +23,7 @@ _EVERY = 0.25
 
 
 @contextmanager
-def in_time(stop: StopFlag, store: Store, worker: Callable[[], str]) -> Iterator[None]:
+def exit_in_time(stop: StopFlag, store: Store, worker: Callable[[], str]) -> Iterator[None]:
     """End this process if a `with` block goes on for too long after it was asked to stop.
 
     What `worker()` holds is given back: its lease ends, and others mend what Optuna has of it.
@@ -59,7 +59,7 @@ def _give_back(store: Store, worker: str) -> None:
 
     def leave() -> None:
         with suppress(Exception):
-            own = store.another(RetryPolicy(GIVING_BACK))
+            own = store.reconnect(RetryPolicy(GIVING_BACK))
             own.leave(worker)
 
     if worker:

@@ -80,7 +80,7 @@ class StopFlag:
 
 
 @contextmanager
-def signals() -> Iterator[StopFlag]:
+def handle_signals() -> Iterator[StopFlag]:
     """Turn the first SIGTERM, Ctrl-C or SIGHUP into a Stop; the second one acts as before."""
     stop = StopFlag()
     before: dict[signal.Signals, Any] = {}
@@ -139,7 +139,7 @@ class Lease:
             raise Interrupted(f"{self._name} was stopped")
 
     def _watch(self) -> None:
-        own = self._store.another(RetryPolicy(BRIEF_SECONDS))
+        own = self._store.reconnect(RetryPolicy(BRIEF_SECONDS))
         every = min(own.lease_seconds / 4, PROGRESS_SECONDS)
         waited = 0.0
         try:

@@ -11,12 +11,12 @@ _CPU = re.compile(
 _CUDA = re.compile(r"CU(BLAS|DNN)_STATUS_ALLOC_FAILED|^CUDA error: out of memory")
 
 
-def ran_out(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Tell whether an error says that there was no memory left, on the CPU or the GPU.
 
     It may hide behind another one: the end of a CUDA graph whose capture it broke off fails too.
     """
-    return _says(error) or (error.__context__ is not None and ran_out(error.__context__))
+    return _says(error) or (error.__context__ is not None and is_out_of_memory(error.__context__))
 
 
 def _says(error: BaseException) -> bool:
@@ -29,7 +29,7 @@ def _says(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and bool(_CPU.search(text) or _CUDA.search(text))
 
 
-def set_free() -> None:
+def free_memory() -> None:
     """Give back what nobody holds any more, cycles and a GPU's cache too."""
     gc.collect()
     torch = sys.modules.get("torch")

@@ -2,16 +2,16 @@
 
 from collections.abc import Callable
 
-from sweeper.retry import SERVICE, RetryPolicy, saying
+from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
 from sweeper.worker.lease import StopFlag
 
 DEAF = 3.0
 """Seconds in which even a worker that leaves tries again: what it holds is given back at once."""
 
 
-def patience(stop: StopFlag, tell: Callable[[str], None]) -> RetryPolicy:
+def stoppable_policy(stop: StopFlag, tell: Callable[[str], None]) -> RetryPolicy:
     """Return a patience that raises Interrupted after a signal."""
-    say = saying(tell)
+    say = throttled_notice(tell)
 
     def waiting(line: str, seconds: float) -> None:
         if seconds >= DEAF:

@@ -55,7 +55,7 @@ class PackPipeline:
         self._unpublished = False
         leaving.clear()
 
-    def next(self) -> ProbeTask | Pack | None:
+    def next_pack(self) -> ProbeTask | Pack | None:
         """Return what was claimed ahead; else claim, after all that was handed in is told.
 
         None if nothing can be claimed now. Raises what the desk's jobs raised, or the lease does.
@@ -64,13 +64,13 @@ class PackPipeline:
         if found is None:
             while self._handed_in:
                 self._desk.wait(self._handed_in[0].job, self._lease.check)
-                self.settle()
+                self.poll()
             found = self._arrived(self._claim(ahead=False))
         if found is None:
             self._publish()
         return found
 
-    def hand_in(
+    def submit_results(
         self,
         pack: Pack,
         results: Sequence[TrialResult],
@@ -86,12 +86,12 @@ class PackPipeline:
         done = {task.slot for task in pack}
         self._held = tuple(task for task in self._held if task.slot not in done)
 
-    def beside(self, left: float) -> None:
+    def on_step(self, left: float) -> None:
         """Do what is due while training goes on, which ends in some `left` seconds.
 
         Never waits. Raises what the desk's jobs raised.
         """
-        self.settle()
+        self.poll()
         if self._coming is None:
             self._publish()
         # Late, not early: others could train what waits here, and samplers learn what is told.
@@ -100,7 +100,7 @@ class PackPipeline:
         if due and self._coming is None:
             self._claim(ahead=True)
 
-    def settle(self) -> None:
+    def poll(self) -> None:
         """Take note of what the desk has done. Raises what the desk's jobs raised."""
         while self._handed_in and self._handed_in[0].job.done():
             self._handed_in[0].job.result()
@@ -113,20 +113,20 @@ class PackPipeline:
         if self._coming and self._coming.done() and self._coming.result() is None:
             self._coming = None  # nothing can be claimed ahead; it is tried again a little later
 
-    def give_back(self, pack: Pack, error: str) -> None:
+    def release(self, pack: Pack, error: str) -> None:
         """Give back a part of the pack, whose training failed. Raises what the lease does."""
         worker = self._lease.worker
-        job = self._desk.submit(lambda clerk: clerk.give_back(worker, pack, error=error))
+        job = self._desk.submit(lambda clerk: clerk.release(worker, pack, error=error))
         self._desk.wait(job, self._lease.check)
         self._held = tuple(task for task in self._held if task not in pack)
-        self.settle()
+        self.poll()
 
-    def note_memory(self, pack: Pack, said: str) -> None:
+    def record_out_of_memory(self, pack: Pack, said: str) -> None:
         """Have it noted that a part of the pack did not fit into memory."""
         worker = self._lease.worker
-        self._desk.submit(lambda clerk: clerk.note_memory(worker, pack, said))
+        self._desk.submit(lambda clerk: clerk.record_out_of_memory(worker, pack, said))
 
-    def leave(self, error: BaseException) -> None:
+    def drain(self, error: BaseException) -> None:
         """Let the desk finish recording, then give the rest back; neither takes for ever.
 
         What a lost lease held is others' already. After an error of the database it is not known
@@ -148,7 +148,7 @@ class PackPipeline:
         if lost:
             last = self._desk.submit(lambda clerk: clerk.fail(rest))
         else:
-            last = self._desk.submit(lambda clerk: clerk.give_back(worker, rest))
+            last = self._desk.submit(lambda clerk: clerk.release(worker, rest))
         self._desk.settle([last], FINISH_SECONDS)
 
     def _rest(self) -> Pack:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sweeper.config import Sweep
 from sweeper.config.domains import Auto
-from sweeper.config.penalty import middle
+from sweeper.config.penalty import midpoint
 from sweeper.errors import InputError
 from sweeper.types import Scalar, TrialConfig
 from sweeper.worker import cgroups
@@ -30,7 +30,7 @@ FAINT = 1e-6
 """A strength that stands for one whose range is not found yet: a step takes as long with any."""
 
 
-def checked(pack: object) -> PackSize:
+def parse_pack_size(pack: object) -> PackSize:
     """Return a size of packs, given as a number or text. Raises InputError."""
     if pack == "auto":
         return "auto"
@@ -45,7 +45,7 @@ def find(sweep: Sweep, data: Any, device: str) -> "PackEstimate":
     """Measure how large packs of a sweep should be. Takes a second or two; loads torch."""
     from sweeper.training import largest_pack
 
-    return largest_pack.choose(examples(sweep), data, room(device))
+    return largest_pack.choose(examples(sweep), data, memory_budget(device))
 
 
 def examples(sweep: Sweep) -> list[TrialConfig]:
@@ -53,14 +53,14 @@ def examples(sweep: Sweep) -> list[TrialConfig]:
     found = []
     for arm in sweep.arms:
         params: dict[str, Scalar] = {
-            key: FAINT if isinstance(domain, Auto) else middle(domain)
+            key: FAINT if isinstance(domain, Auto) else midpoint(domain)
             for key, domain in sweep.domains(arm).items()
         }
         found.append(sweep.config(arm, 0, 0, params))
     return found
 
 
-def room(device: str, root: Path = cgroups.ROOT) -> int:
+def memory_budget(device: str, root: Path = cgroups.ROOT) -> int:
     """Return the bytes that packs of this worker may take on its device. Raises InputError."""
     workers = _sharing()
     if device == "cpu":

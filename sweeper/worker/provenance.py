@@ -13,7 +13,7 @@ from sweeper.types import Provenance
 _ROOT = Path(sweeper.__file__).resolve().parents[1]
 
 
-def gather(*, device: str, processor: str, threads: int, data_hash: str) -> Provenance:
+def gather_provenance(*, device: str, processor: str, threads: int, data_hash: str) -> Provenance:
     """Return the provenance of everything that this process trains."""
     return Provenance(
         sweeper=sweeper.__version__,

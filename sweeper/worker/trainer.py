@@ -11,10 +11,10 @@ from sweeper.config.registry import MODELS
 from sweeper.errors import SweeperError, TrainingError
 from sweeper.types import ProbePoint, Provenance, TrialConfig, TrialResult
 from sweeper.worker import pack_size
-from sweeper.worker.devices import begin, further, present
-from sweeper.worker.out_of_memory import ran_out, set_free
+from sweeper.worker.devices import activate, fallback_devices, resolve_device
+from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
 from sweeper.worker.pack_size import PackSize
-from sweeper.worker.provenance import gather
+from sweeper.worker.provenance import gather_provenance
 
 _log = logging.getLogger("sweeper.worker")
 T = TypeVar("T")
@@ -74,13 +74,13 @@ class Trainer:
         if train is None:
             from sweeper.regularizers.validate_custom import try_out
             from sweeper.training import datasets
-            from sweeper.training.pack import train as train_pack
-            from sweeper.training.strength_probe import probe as probe_strengths
+            from sweeper.training.pack import train_pack
+            from sweeper.training.strength_probe import probe_strengths
 
             try_out(sweep.examples())
             train, probe = train_pack, probe_strengths
-            device = present(device)
-            self._further, self._processor = further(device), begin
+            device = resolve_device(device)
+            self._further, self._processor = fallback_devices(device), activate
             if data is None:
                 self._load = lambda device: datasets.load(sweep.dataset, folder, device)
         self._train, self._probe = train, probe
@@ -88,10 +88,10 @@ class Trainer:
         """Trials that are trained together at the most; fewer once memory has run out."""
         self._use("cpu" if device == "auto" else device)
         if measured and sweep.model.name not in MODELS:
-            from sweeper.training.plain_pytorch import compare
+            from sweeper.training.plain_pytorch import compare_with_plain
 
             # Here too: where this worker runs, the module may be another version.
-            compare(sweep.recipe(0), self._data)
+            compare_with_plain(sweep.recipe(0), self._data)
         if pack == "auto" and measured:
             self._find_pack(sweep)
 
@@ -100,7 +100,7 @@ class Trainer:
         self.device = device
         processor = self._processor(device)
         self._data = self._load(device)
-        self.provenance: Provenance = gather(
+        self.provenance: Provenance = gather_provenance(
             device=device,
             processor=processor,
             threads=1,
@@ -129,7 +129,7 @@ class Trainer:
             except _MemoryRanOut as error:
                 said = str(error)
             # Here, where nothing holds the error any more: its frames hold the pack.
-            set_free()
+            free_memory()
             if len(part) == 1:
                 failed = self._too_little("a single network", said)
                 on_memory(failed)
@@ -156,7 +156,7 @@ class Trainer:
             return _told_apart(lambda: probe(config, self._data, tick=tick))
         except _MemoryRanOut as error:
             said = str(error)
-        set_free()
+        free_memory()
         what = f"the {len(GRID) + 1} networks of a probe, which finds the range of strength: auto"
         raise TrainingFailed(self._too_little(what, said))
 
@@ -186,7 +186,7 @@ class Trainer:
         else:
             self.pack = found.pack
             self._tell(str(found))
-        set_free()
+        free_memory()
 
     def _too_little(self, what: str, said: str) -> str:
         return (
@@ -202,7 +202,7 @@ def _told_apart(training: Callable[[], T]) -> T:
     except SweeperError:
         raise
     except Exception as error:
-        if not ran_out(error):
+        if not is_out_of_memory(error):
             raise TrainingFailed(_line(error)) from error
         said = _line(error)
     raise _MemoryRanOut(said)

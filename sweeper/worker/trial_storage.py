@@ -58,11 +58,11 @@ class TrialStorage:
         `leaving` is set when there is no time left to tell: others do, from what is on record.
         `artifacts` is where networks are kept.
         """
-        store = store.another()
+        store = store.reconnect()
         try:
-            with lifecycle.searching(store, sweep) as search:
+            with lifecycle.open_studies(store, sweep) as search:
                 if artifacts:
-                    search.keep_at(artifacts, writes=True)
+                    search.use_artifact_store(artifacts, writes=True)
                 yield cls(store, search, sweep, leaving)
         finally:
             store.close()
@@ -73,11 +73,11 @@ class TrialStorage:
 
     def prepare(self) -> None:
         """Load what asking needs."""
-        self._search.prepare()
+        self._search.warm_up()
 
     def mend(self) -> int:
         """Mend what dead workers left; return how many slots were freed."""
-        return lifecycle.mend(self._store, self._sweep.name, self._search)
+        return lifecycle.recover(self._store, self._sweep.name, self._search)
 
     def publish(self, *, force: bool = False) -> None:
         """Renew the figures if it is time to."""
@@ -133,7 +133,7 @@ class TrialStorage:
         for place, content in (networks or {}).items():
             task = pack[place]
             name = f"{task.slot.arm}-{task.slot.repeat}-{task.slot.number}{NETWORK}"
-            self._search.attach(task.slot.study, task.trial, name, content)
+            self._search.save_artifact(task.slot.study, task.trial, name, content)
         self._store.record(
             worker,
             [
@@ -147,17 +147,17 @@ class TrialStorage:
                 if self._leaving.is_set():
                     return
                 self._search.tell(task.slot.study, task.trial, result)
-            self._store.told([task.slot for task in told])
+            self._store.mark_reported([task.slot for task in told])
 
-    def give_back(self, worker: str, pack: Pack, *, error: str = "") -> None:
+    def release(self, worker: str, pack: Pack, *, error: str = "") -> None:
         """Give back what is not on record, and tell its trials FAIL; `error`: why it failed."""
         with suppress(StorageError):  # the lease ends anyway
             self._store.release(worker, [task.slot for task in pack], error=error)
         self.fail(pack)
 
-    def note_memory(self, worker: str, pack: Pack, said: str) -> None:
+    def record_out_of_memory(self, worker: str, pack: Pack, said: str) -> None:
         """Note that a pack did not fit into memory."""
-        self._store.note_memory(worker, [task.slot for task in pack], said)
+        self._store.record_out_of_memory(worker, [task.slot for task in pack], said)
 
     def fail(self, pack: Pack) -> None:
         """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
@@ -173,11 +173,11 @@ class TrialStorage:
                 if in_use is not None and task.trial not in in_use:
                     self._search.fail(study, task.trial)
 
-    def record_bracket(
+    def record_range(
         self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
     ) -> None:
         """Record the range that a probe found. Raises LeaseLost."""
-        self._store.record_bracket(worker, task, bracket, provenance)
+        self._store.record_range(worker, task, bracket, provenance)
 
     def release_probe(self, worker: str, task: ProbeTask, error: str) -> None:
         """Give back a claimed probe that failed."""
@@ -185,13 +185,13 @@ class TrialStorage:
 
     def _ask(self, slots: Sequence[Slot], device: str, check: Callable[[], None]) -> Pack:
         arms = dict.fromkeys(slot.arm for slot in slots)
-        if any(arm not in self._sweep.arms or self._sweep.automatic(arm) for arm in arms):
+        if any(arm not in self._sweep.arms or self._sweep.auto_parameters(arm) for arm in arms):
             # The sweep was extended, or the range of a strength was found meanwhile.
-            found = strength_range.ranges(self._store.brackets(self._sweep.name))
-            self._sweep = self._store.sweep(self._sweep.name).with_brackets(found)
+            found = strength_range.ranges(self._store.strength_ranges(self._sweep.name))
+            self._sweep = self._store.sweep(self._sweep.name).with_ranges(found)
             self._search.extend(self._sweep)
         asked = self._search.ask(slots, device, check)
-        while taken := self._store.taken(
+        while taken := self._store.trials_taken(
             self._sweep.name, [(slot.study, one.trial) for slot, one in asked.items()]
         ):
             # The study was deleted in the dashboard and counts from 0 again: skip what is taken.

@@ -16,9 +16,9 @@ from sweeper.store import Store
 from sweeper.types import ProbePoint, ProbeTask, StrengthRange
 from sweeper.worker import outage_notice
 from sweeper.worker.background_thread import BackgroundThread
-from sweeper.worker.callbacks import ticking, unwrapped
-from sweeper.worker.forced_exit import in_time
-from sweeper.worker.lease import Lease, StopFlag, orphaned, signals
+from sweeper.worker.callbacks import reraise_background_error, step_callback
+from sweeper.worker.forced_exit import exit_in_time
+from sweeper.worker.lease import Lease, StopFlag, handle_signals, orphaned
 from sweeper.worker.pack_pipeline import PackPipeline
 from sweeper.worker.pack_size import PackSize
 from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
@@ -75,14 +75,14 @@ def work(
     leaving = threading.Event()
     kept = artifacts if sweep.confirms else None
     with (
-        signals() as stop,
-        closing(store.another(outage_notice.patience(stop, tell))) as own,
+        handle_signals() as stop,
+        closing(store.reconnect(outage_notice.stoppable_policy(stop, tell))) as own,
         BackgroundThread(partial(TrialStorage.open, own, sweep, leaving, kept)) as desk,
         ExitStack() as stack,
     ):
         worker = _Worker(name, own, desk, leaving, stop, tell, keeps=kept is not None)
         if alone:
-            stack.enter_context(in_time(stop, own, lambda: worker.holder))
+            stack.enter_context(exit_in_time(stop, own, lambda: worker.holder))
         if orphaned():
             raise Interrupted("the launcher is gone")
         desk.wait(desk.submit(TrialStorage.create), stop.check)
@@ -169,7 +169,7 @@ class _Worker:
                     try:
                         self._loop(packs, trainer, lease)
                     except BaseException as error:
-                        packs.leave(error)
+                        packs.drain(error)
                         raise
             except LeaseLost as error:
                 self._tell(f"lease lost: {error}")
@@ -193,7 +193,7 @@ class _Worker:
         pause = 0.05
         while True:
             lease.check()
-            found = packs.next()
+            found = packs.next_pack()
             if found is not None:
                 pause = 0.05
                 if isinstance(found, ProbeTask):
@@ -215,12 +215,12 @@ class _Worker:
         while left:
             lease.check()
             group = left.pop(0)
-            tick = ticking(lease, self._sweep.steps_in_all, packs, last=not left)
-            noted = partial(packs.note_memory, group)
+            tick = step_callback(lease, self._sweep.steps_in_all, packs, last=not left)
+            noted = partial(packs.record_out_of_memory, group)
             began = time.monotonic()
             networks: dict[int, Any] | None = {} if self._keeps else None
             try:
-                with unwrapped():
+                with reraise_background_error():
                     results = trainer.train([task.config for task in group], tick, noted, networks)
             except TrainingFailed as error:
                 arms = _parts(group, lambda task: task.slot.arm)
@@ -230,10 +230,12 @@ class _Worker:
                     left = arms + left
                 else:
                     self._tell(f"training {group[0].slot.arm} failed: {error}")
-                    packs.give_back(group, str(error))
+                    packs.release(group, str(error))
                     self.anything_left()  # raises if that was once too often
             else:
-                packs.hand_in(group, results, time.monotonic() - began, _files(group, networks))
+                packs.submit_results(
+                    group, results, time.monotonic() - began, _files(group, networks)
+                )
             finally:
                 self._trained += time.monotonic() - began
                 lease.progress = 0.0
@@ -254,8 +256,8 @@ class _Worker:
         ticks = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
         worker = lease.worker
         try:
-            tick = ticking(lease, ticks, packs, last=False)
-            with unwrapped():
+            tick = step_callback(lease, ticks, packs, last=False)
+            with reraise_background_error():
                 points, seconds = trainer.probe(config, tick)
         except TrainingFailed as error:
             said = f"{task.parameter}: auto: {error}"
@@ -267,7 +269,7 @@ class _Worker:
         self._trained += seconds
         bracket = self._range(task, points, seconds)
         found = trainer.provenance
-        done = self._desk.submit(lambda clerk: clerk.record_bracket(worker, task, bracket, found))
+        done = self._desk.submit(lambda clerk: clerk.record_range(worker, task, bracket, found))
         self._desk.wait(done, lease.check)
         self._losses = 0
         range_ = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
@@ -277,7 +279,7 @@ class _Worker:
         self, task: ProbeTask, points: tuple[ProbePoint, ...], seconds: float
     ) -> StrengthRange:
         try:
-            return strength_range.read(points, seconds)
+            return strength_range.range_from_probe(points, seconds)
         except InputError as error:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
@@ -287,10 +289,10 @@ def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
     """Return the finished networks of a pack as files, by their place in it."""
     if not networks:
         return {}
-    from sweeper.training.checkpoint import encoded
+    from sweeper.training.checkpoint import to_safetensors
 
     return {
-        place: encoded(
+        place: to_safetensors(
             network,
             {
                 "sweep": pack[place].slot.sweep,

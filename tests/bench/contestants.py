@@ -21,7 +21,7 @@ from sweeper.search import SweepStudies
 from sweeper.search.samplers import DIRECTIONS, ParameterSource, space_of
 from sweeper.store import Store
 from sweeper.worker import worker_loop
-from sweeper.worker.provenance import gather
+from sweeper.worker.provenance import gather_provenance
 from sweeper.worker.trial_storage import TrialStorage
 
 PAUSE = 0.01
@@ -88,10 +88,10 @@ def _counted() -> Counter:
 def _ours(url: str, task: Task, pack: int, number: int, start: Callable[[], None]) -> Report:
     """Take packs and hand them in, as a worker's desk does, until nothing is left."""
     sweep = task.sweep
-    provenance = gather(device="cpu", processor="", threads=1, data_hash="")
+    provenance = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
     with (
         closing(Store(url, lease_seconds=600)) as store,
-        lifecycle.searching(store, sweep) as search,
+        lifecycle.open_studies(store, sweep) as search,
     ):
         clerk = TrialStorage(store, search, sweep, threading.Event())
         clerk.create()

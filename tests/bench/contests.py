@@ -150,7 +150,7 @@ class Contest:
             api.run(sweep, url, workers=workers, device=self.device, data=data, **options)
         total = time.time() - began
         store = Store(url)
-        facts = store.results(sweep.name)
+        facts = store.records(sweep.name)
         store.close()
         if not curve and [fact.config for fact in facts] != list(configs):
             raise AssertionError("the sweep has trained other trials than its rivals")

@@ -91,7 +91,7 @@ def measure(
     for pack in packs:
         programs["plain", pack] = step(MethodConfig(), pack, widths, batch, device), pack
         programs["l1", pack] = step(L1, pack, widths, batch, device), pack
-        for way in ways(device):
+        for way in modes(device):
             programs[way, pack] = products(pack, widths, batch, device, way), pack
     least = least_milliseconds(
         {key: program for key, (program, _) in programs.items()}, rounds, device
@@ -100,7 +100,7 @@ def measure(
     work = flops(widths, batch)
     found = []
     for pack in packs:
-        fastest = min(per[way, pack] for way in ways(device))
+        fastest = min(per[way, pack] for way in modes(device))
         found.append(
             Packed(pack, per["plain", pack], per["l1", pack], fastest, 1e3 * work / fastest)
         )
@@ -144,7 +144,7 @@ def faster(device: str) -> bool:
     return device == "cpu" and library.faster()
 
 
-def ways(device: str) -> tuple[str, ...]:
+def modes(device: str) -> tuple[str, ...]:
     """Return how products may be taken: all networks at once, or one after the other."""
     return ("stacked", "single", "faster") if faster(device) else ("stacked", "single")
 

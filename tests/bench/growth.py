@@ -14,7 +14,7 @@ from sweeper.config.registry import FORMULAS
 from sweeper.search import SweepStudies
 from sweeper.store import Store, TrialOutcome
 from sweeper.types import Evaluation, LayerCount, MethodConfig, PenaltyConfig, TrialResult
-from sweeper.worker.provenance import gather
+from sweeper.worker.provenance import gather_provenance
 
 PACK = 16
 ARMS = (1, 4, 16)
@@ -49,7 +49,7 @@ def penalties(count: int) -> list[MethodConfig]:
     found = []
     for name, formula in FORMULAS.items():
         hyper = tuple((key, known.default) for key, known in formula.hyper.items())
-        ways = [way for way in ("prox", "shrink") if way in formula.ways and name != "none"]
+        ways = [way for way in ("prox", "shrink") if way in formula.modes and name != "none"]
         found += [MethodConfig((PenaltyConfig(name, way, 1e-5, hyper),)) for way in ways[:1]]
     return found[:count]
 
@@ -110,9 +110,9 @@ class _Study:
         self._store.register(self._sweep)
         self._search = SweepStudies(url, self._sweep)
         self._search.create()
-        self._search.prepare()
+        self._search.warm_up()
         self._worker = self._store.join(self._sweep.name, device="cpu")
-        self._provenance = gather(device="cpu", processor="", threads=1, data_hash="")
+        self._provenance = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
         self._done = 0
 
     def fill(self, finished: int) -> None:
@@ -137,7 +137,7 @@ class _Study:
             self._store.record(self._worker, outcomes)
             for outcome in outcomes:
                 self._search.tell(outcome.slot.study, outcome.trial, outcome.result)
-            self._store.told(slots)
+            self._store.mark_reported(slots)
             self._done += len(slots)
         return time.perf_counter() - began
 

@@ -66,14 +66,14 @@ def _train(dataset: str, optimizer: str) -> Callable[[int], object]:
     from work import Work, part_of
 
     from sweeper.training import datasets
-    from sweeper.training.pack import train
+    from sweeper.training.pack import train_pack
 
     # Enough for whole chunks of judging; more images would take longer and no more memory.
     data = part_of(datasets.load(dataset), 1280, 2000)
     first = Work(dataset, epochs=1).configs(1)[0]
     recipe = replace(first.recipe, optimizer=optimizer, curve=(0.02, 0.1))
     config = replace(first, recipe=recipe)
-    return lambda pack: train([replace(config, init_seed=k) for k in range(pack)], data)
+    return lambda pack: train_pack([replace(config, init_seed=k) for k in range(pack)], data)
 
 
 def _steps(dataset: str, optimizer: str) -> Callable[[int], object]:

@@ -18,7 +18,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.search.samplers import space_of
 from sweeper.store import Store, tables
-from sweeper.worker.provenance import gather
+from sweeper.worker.provenance import gather_provenance
 from sweeper.worker.trial_storage import TrialStorage
 
 ARMS, REPEATS, IN_FLIGHT = 16, 4, 4
@@ -142,13 +142,13 @@ def fill(url: str, task: Task) -> None:
     with closing(Store(url)) as store:
         lifecycle.register(store, sweep)
         if task.each:
-            with lifecycle.searching(store, sweep) as search:
+            with lifecycle.open_studies(store, sweep) as search:
                 worker = store.join(sweep.name, device="cpu")
                 clerk = TrialStorage(store, search, sweep, threading.Event())
                 pack = clerk.next(worker, 1, "cpu", lambda: None)
                 assert isinstance(pack, tuple)
                 results = fake_train([one.config for one in pack])
-                found = gather(device="cpu", processor="", threads=1, data_hash="")
+                found = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
                 clerk.record(worker, pack, results, found)
                 store.leave(worker)
             with closing(psycopg.connect(url, autocommit=True)) as connection:

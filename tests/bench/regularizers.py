@@ -18,7 +18,7 @@ import torch
 from sweeper.config.registry import FORMULAS, METHODS
 from sweeper.training import optimizers
 from sweeper.training.datasets import Data, DataSplit
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import NetworkSlice, Stepper
@@ -76,7 +76,7 @@ def every(names: Sequence[str], shuffled: bool) -> dict[tuple[str, str], MethodC
     found: dict[tuple[str, str], MethodConfig] = {}
     for name, formula in FORMULAS.items():
         hyper = tuple((key, known.default) for key, known in formula.hyper.items())
-        for way in formula.ways:
+        for way in formula.modes:
             if name != "none" and (not names or name in names):
                 terms = (PenaltyConfig(name, way, 1e-4, hyper, shuffled),)
                 found[name, way] = MethodConfig(terms)
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--shuffle", action="store_true", help="measure the control instead")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    with numerics(torch.device(options.device)):
+    with deterministic_numerics(torch.device(options.device)):
         found = measure(
             every(options.names, options.shuffle), options.pack, options.rounds, options.device
         )

@@ -14,7 +14,7 @@ from prefilled import execute
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.store import Dump, Store
-from sweeper.worker.provenance import gather
+from sweeper.worker.provenance import gather_provenance
 from sweeper.worker.trial_storage import TrialStorage
 
 PACK = 16
@@ -130,7 +130,7 @@ def _work(clerk: TrialStorage, worker: str, limit: int) -> int:
     if not isinstance(pack, tuple):
         return 0
     results = fake_train([one.config for one in pack])
-    found = gather(device="cpu", processor="", threads=1, data_hash="")
+    found = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
     clerk.record(worker, pack, results, found)
     return len(pack)
 

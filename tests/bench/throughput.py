@@ -38,7 +38,7 @@ import torch
 from work import Work
 
 from sweeper.errors import SweeperError
-from sweeper.training.determinism import numerics
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.worker.launch.machine import cores
 
 PARTS = ("rates", "step", "growth", "memory")
@@ -76,7 +76,7 @@ def measure(options: Options, show: Callable[[str], None]) -> dict[str, Any]:
     if options.has("step"):
         say("step: matrix products and steps in turns")
         packs = (1, 16) if options.quick else floor.PACKS[device]
-        with numerics(torch.device(device)):
+        with deterministic_numerics(torch.device(device)):
             limits = floor.measure(work.widths, work.batch_size, packs, step_rounds, device)
         measured["step"] = {**asdict(limits), "best": limits.best.pack}
     if options.has("rates"):
@@ -91,7 +91,7 @@ def measure(options: Options, show: Callable[[str], None]) -> dict[str, Any]:
     if options.has("growth"):
         say("growth: arms in a pack")
         sizes = (0, 20) if options.quick else growth.TRIALS
-        with numerics(torch.device(device)):
+        with deterministic_numerics(torch.device(device)):
             arms = growth.mixed(work.widths, work.batch_size, step_rounds // 3, device)
             seconds = growth.training_seconds(work, step_rounds, device)
         trials = growth.bookkeeping(work, sizes, seconds, say)

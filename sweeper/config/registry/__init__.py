@@ -28,9 +28,10 @@ from sweeper.config.registry.import_folder import FOLDER
 from sweeper.config.registry.method_entries import METHODS
 from sweeper.config.registry.model_entries import DATASETS, MODELS, count_parameters, layer_sizes
 from sweeper.config.registry.plugins import GROUP, PLUGIN, formula_of, load, plugins
-from sweeper.types import WAYS, Way
+from sweeper.types import APPLY_MODES, ApplyMode
 
 __all__ = [
+    "APPLY_MODES",
     "DATASETS",
     "EXACT_ZEROS",
     "FAMILIES",
@@ -45,14 +46,13 @@ __all__ = [
     "SAMPLERS",
     "SCHEDULES",
     "SLOT_SAMPLERS",
-    "WAYS",
+    "ApplyMode",
     "DatasetEntry",
     "Family",
     "Formula",
     "Hyperparameter",
     "MethodEntry",
     "ModelEntry",
-    "Way",
     "count_parameters",
     "family_of",
     "formula_of",

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from sweeper.types import WAYS, Scalar, Way
+from sweeper.types import APPLY_MODES, ApplyMode, Scalar
 
 EXACT_ZEROS = frozenset({"prox", "shrink"})
 """The ways that can set weights to exactly 0 while training."""
@@ -24,9 +24,9 @@ class Hyperparameter:
     above: bool = False
     """Whether `low` itself is not allowed."""
     choices: tuple[Scalar, ...] = ()
-    smooth_from: float = -math.inf
+    differentiable_from: float = -math.inf
     """Below it the gradient is infinite at a weight of 0: loss and decoupled are refused."""
-    over_rate: float | None = None
+    min_above_learning_rate: float | None = None
     """prox is exact only while the learning rate is below the value minus this number."""
 
     @property
@@ -49,7 +49,7 @@ class Formula:
     reference: str
     value: str
     """`module:function`, (weight [pack, out, in], **hyper) -> [pack]."""
-    default_way: Way
+    default_mode: ApplyMode
     shrinkage: str | None = None
     """`module:function`, (weight, **hyper) -> dR/d|w|, broadcastable over [pack, out, in]."""
     slope: str | None = None
@@ -59,21 +59,21 @@ class Formula:
     prox_in_place: str | None = None
     """`module:function`, as `prox`, but over a whole stack in place, in a pass or two."""
     hyper: Mapping[str, Hyperparameter] = field(default_factory=dict)
-    sees: str = ""
+    sees_arrangement_of: str = ""
     """Which arrangement of the weights it sees, such as `rows and columns`; empty: none."""
     scale_invariant: bool = False
     """R(aW) = R(W) for a > 0; with a hyperparameter `scaled`, while that is false."""
     gives_zeros: bool = True
     """Whether `prox` or `shrink` sets weights to exactly 0; the other ways never do."""
-    inner_strength: bool = False
+    strength_inside: bool = False
     """Whether strength is a letter of R (`value`, `shrinkage` take it), not a factor before it."""
-    why_not: Mapping[Way, str] = field(default_factory=dict)
+    unsupported: Mapping[ApplyMode, str] = field(default_factory=dict)
     """Way -> reason, for the ways that do not exist."""
 
     @property
-    def ways(self) -> tuple[Way, ...]:
+    def modes(self) -> tuple[ApplyMode, ...]:
         """The ways in which the formula can be applied."""
-        return tuple(way for way in WAYS if way not in self.why_not)
+        return tuple(way for way in APPLY_MODES if way not in self.unsupported)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class MethodEntry:
     """Whether it has a strength of its own; then it stands without penalties."""
     takes_density: bool = True
     """Whether it brings the network to the trial's density by itself."""
-    layered: bool = False
+    mlp_only: bool = False
     """Whether it needs a fully connected network."""
 
 

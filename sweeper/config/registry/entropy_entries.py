@@ -7,7 +7,7 @@ H(q) = -sum q log q.
 from collections.abc import Mapping
 
 from sweeper.config.registry.entries import Formula, Hyperparameter
-from sweeper.types import Way
+from sweeper.types import ApplyMode
 
 _AFFINE = "sweeper.regularizers.affine"
 _LOGARITHMIC = "sweeper.regularizers.logarithmic"
@@ -23,7 +23,7 @@ _SCALED = Hyperparameter(
     choices=(True, False),
     summary="whether the entropy is multiplied by S = sum |w|, held constant in the gradient",
 )
-_WHY_NOT: Mapping[Way, str] = {"prox": "its proximal operator has no closed form; use shrink"}
+_WHY_NOT: Mapping[ApplyMode, str] = {"prox": "its proximal operator has no closed form; use shrink"}
 
 ENTROPIES: Mapping[str, Formula] = {
     "joint_entropy": Formula(
@@ -33,10 +33,10 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ENTROPIES}:joint_entropy",
         shrinkage=f"{_ENTROPIES}:joint_entropy_shrinkage",
         slope=f"{_LOGARITHMIC}:joint_entropy",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={"scaled": _SCALED},
         scale_invariant=True,
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
     "renyi_entropy": Formula(
         summary="Rényi entropy of the magnitudes; blind to their arrangement",
@@ -45,20 +45,20 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ENTROPIES}:renyi_entropy",
         shrinkage=f"{_ENTROPIES}:renyi_entropy_shrinkage",
         slope=f"{_LOGARITHMIC}:renyi_entropy",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={
             "order": Hyperparameter(
                 default=2.0,
                 low=0.0,
                 high=20.0,
                 above=True,
-                smooth_from=1.0,
+                differentiable_from=1.0,
                 summary="1 is Shannon's entropy, 2 the logarithm of hoyer_square",
             ),
             "scaled": _SCALED,
         },
         scale_invariant=True,
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
     "marginal_entropy": Formula(
         summary="entropies of the row sums and of the column sums of the magnitudes",
@@ -67,11 +67,11 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ARRANGEMENT}:marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:marginal_entropy_shrinkage",
         slope=f"{_AFFINE}:marginal_entropy",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={"scaled": _SCALED},
-        sees="rows and columns",
+        sees_arrangement_of="rows and columns",
         scale_invariant=True,
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
     "conditional_entropy": Formula(
         summary="entropy of the magnitudes within rows, or within columns",
@@ -80,7 +80,7 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ARRANGEMENT}:conditional_entropy",
         shrinkage=f"{_ARRANGEMENT}:conditional_entropy_shrinkage",
         slope=f"{_LOGARITHMIC}:conditional_entropy",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={
             "given": Hyperparameter(
                 default="rows",
@@ -89,9 +89,9 @@ ENTROPIES: Mapping[str, Formula] = {
             ),
             "scaled": _SCALED,
         },
-        sees="rows or columns",
+        sees_arrangement_of="rows or columns",
         scale_invariant=True,
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
     "mutual_information": Formula(
         summary="what the row of a weight tells of its column; 0 on a uniform matrix",
@@ -100,11 +100,11 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ARRANGEMENT}:mutual_information",
         shrinkage=f"{_ARRANGEMENT}:mutual_information_shrinkage",
         slope=f"{_LOGARITHMIC}:mutual_information",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={"scaled": _SCALED},
-        sees="rows and columns",
+        sees_arrangement_of="rows and columns",
         scale_invariant=True,
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
     "local_entropy": Formula(
         summary="entropy of the masses in square windows that slide over the matrix",
@@ -112,16 +112,16 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_WINDOWS}:local_entropy",
         shrinkage=f"{_WINDOWS}:local_entropy_shrinkage",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={
             "window": Hyperparameter(
                 default=3, choices=(2, 3, 5, 7), summary="rows and columns of a window"
             ),
             "scaled": _SCALED,
         },
-        sees="neighbourhood",
+        sees_arrangement_of="neighbourhood",
         scale_invariant=True,
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
     "l1_marginal_entropy": Formula(
         summary="L1 with the entropies of the row and column sums",
@@ -130,10 +130,10 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ARRANGEMENT}:l1_marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:l1_marginal_entropy_shrinkage",
         slope=f"{_AFFINE}:l1_marginal_entropy",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={"mix": Hyperparameter(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
-        sees="rows and columns",
-        why_not=_WHY_NOT,
+        sees_arrangement_of="rows and columns",
+        unsupported=_WHY_NOT,
     ),
     "l1_joint_entropy": Formula(
         summary="L1 with the entropy of the magnitudes; blind to their arrangement",
@@ -142,8 +142,8 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ENTROPIES}:l1_joint_entropy",
         shrinkage=f"{_ENTROPIES}:l1_joint_entropy_shrinkage",
         slope=f"{_LOGARITHMIC}:l1_joint_entropy",
-        default_way="shrink",
+        default_mode="shrink",
         hyper={"mix": Hyperparameter(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
-        why_not=_WHY_NOT,
+        unsupported=_WHY_NOT,
     ),
 }

@@ -23,7 +23,7 @@ METHODS: Mapping[str, MethodEntry] = {
         "initialised as a network of that width, and never pruned.",
         reference="Liu et al. 2019, Rethinking the value of network pruning",
         factory="sweeper.training.small_dense:Narrow",
-        layered=True,
+        mlp_only=True,
     ),
     "random_pruning": MethodEntry(
         summary="weights cut at random",

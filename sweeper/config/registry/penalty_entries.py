@@ -6,7 +6,7 @@ In the formulas sums run over the weights w of one matrix [out, in], t = learnin
 from collections.abc import Mapping
 
 from sweeper.config.registry.entries import Formula, Hyperparameter
-from sweeper.types import Way
+from sweeper.types import ApplyMode
 
 _AFFINE = "sweeper.regularizers.affine"
 _THRESHOLDS = "sweeper.regularizers.thresholds"
@@ -20,7 +20,7 @@ _GROUPS = "sweeper.regularizers.groups"
 _NOTHING = "there is nothing to apply; use loss"
 _VANISHING = "its slope vanishes with the weight, so that a step never reaches 0"
 _INFINITE = "its gradient is infinite at a weight of 0; use prox, shrink or smoothed_lp"
-_RATIO: Mapping[Way, str] = {"prox": "its proximal operator has no closed form; use shrink"}
+_RATIO: Mapping[ApplyMode, str] = {"prox": "its proximal operator has no closed form; use shrink"}
 
 _EPS = Hyperparameter(
     default=1e-2, low=1e-6, high=1.0, summary="the size of weights below which it is smoothed"
@@ -37,9 +37,9 @@ PENALTIES: Mapping[str, Formula] = {
         formula="R(W) = 0",
         reference="the dense network, as any other arm without its penalty",
         value=f"{_NORMS}:zero",
-        default_way="loss",
+        default_mode="loss",
         gives_zeros=False,
-        why_not={"decoupled": _NOTHING, "prox": _NOTHING, "shrink": _NOTHING},
+        unsupported={"decoupled": _NOTHING, "prox": _NOTHING, "shrink": _NOTHING},
     ),
     "l1": Formula(
         summary="sum of magnitudes",
@@ -50,7 +50,7 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:l1",
         prox=f"{_NORMS}:l1_prox",
         prox_in_place=f"{_THRESHOLDS}:l1",
-        default_way="prox",
+        default_mode="prox",
     ),
     "l2": Formula(
         summary="sum of squares, weight decay",
@@ -61,9 +61,9 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:l2",
         prox=f"{_NORMS}:l2_prox",
         prox_in_place=f"{_THRESHOLDS}:l2",
-        default_way="prox",
+        default_mode="prox",
         gives_zeros=False,
-        why_not={"shrink": f"{_VANISHING}; use prox"},
+        unsupported={"shrink": f"{_VANISHING}; use prox"},
     ),
     "elastic_net": Formula(
         summary="L1 and L2 together",
@@ -74,7 +74,7 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:elastic_net",
         prox=f"{_NORMS}:elastic_net_prox",
         prox_in_place=f"{_THRESHOLDS}:elastic_net",
-        default_way="prox",
+        default_mode="prox",
         hyper={
             "ridge": Hyperparameter(default=1.0, low=0.0, high=1e4, summary="factor of L2; 0 is L1")
         },
@@ -88,8 +88,8 @@ PENALTIES: Mapping[str, Formula] = {
         shrinkage=f"{_POWERS}:l_half_shrinkage",
         prox=f"{_POWERS}:l_half_prox",
         prox_in_place=f"{_THRESHOLDS}:l_half",
-        default_way="prox",
-        why_not={"loss": _INFINITE, "decoupled": _INFINITE},
+        default_mode="prox",
+        unsupported={"loss": _INFINITE, "decoupled": _INFINITE},
     ),
     "smoothed_lp": Formula(
         summary="L_p made smooth at 0",
@@ -98,7 +98,7 @@ PENALTIES: Mapping[str, Formula] = {
         "sensing",
         value=f"{_POWERS}:smoothed_lp",
         shrinkage=f"{_POWERS}:smoothed_lp_shrinkage",
-        default_way="loss",
+        default_mode="loss",
         hyper={
             "p": Hyperparameter(
                 default=0.5, low=0.0, high=2.0, above=True, summary="2 is L2, 1 near L1"
@@ -106,7 +106,7 @@ PENALTIES: Mapping[str, Formula] = {
             "eps": _EPS,
         },
         gives_zeros=False,
-        why_not={
+        unsupported={
             "prox": "its proximal operator has no closed form; use loss or decoupled",
             "shrink": f"{_VANISHING}; use loss or decoupled",
         },
@@ -119,7 +119,7 @@ PENALTIES: Mapping[str, Formula] = {
         shrinkage=f"{_CONCAVE}:log_sum_shrinkage",
         prox=f"{_CONCAVE}:log_sum_prox",
         prox_in_place=f"{_THRESHOLDS}:log_sum",
-        default_way="prox",
+        default_mode="prox",
         hyper={"eps": _EPS},
     ),
     "transformed_l1": Formula(
@@ -131,7 +131,7 @@ PENALTIES: Mapping[str, Formula] = {
         shrinkage=f"{_CONCAVE}:transformed_l1_shrinkage",
         prox=f"{_CONCAVE}:transformed_l1_prox",
         prox_in_place=f"{_THRESHOLDS}:transformed_l1",
-        default_way="prox",
+        default_mode="prox",
         hyper={
             "a": Hyperparameter(
                 default=1.0, low=1e-3, high=1e3, summary="where it has half of its slope"
@@ -148,18 +148,18 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:mcp",
         prox=f"{_CLIPPED}:mcp_prox",
         prox_in_place=f"{_THRESHOLDS}:mcp",
-        default_way="prox",
+        default_mode="prox",
         hyper={
             "gamma": Hyperparameter(
                 default=3.0,
                 low=0.0,
                 high=1e4,
                 above=True,
-                over_rate=0.0,
+                min_above_learning_rate=0.0,
                 summary="weights beyond gamma x strength are let be",
             )
         },
-        inner_strength=True,
+        strength_inside=True,
     ),
     "scad": Formula(
         summary="smoothly clipped absolute deviation: L1 up to strength, then flattening",
@@ -172,18 +172,18 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:scad",
         prox=f"{_CLIPPED}:scad_prox",
         prox_in_place=f"{_THRESHOLDS}:scad",
-        default_way="prox",
+        default_mode="prox",
         hyper={
             "a": Hyperparameter(
                 default=3.7,
                 low=2.0,
                 high=1e4,
                 above=True,
-                over_rate=1.0,
+                min_above_learning_rate=1.0,
                 summary="weights beyond a x strength are let be",
             )
         },
-        inner_strength=True,
+        strength_inside=True,
     ),
     "hoyer": Formula(
         summary="ratio of L1 and L2",
@@ -192,9 +192,9 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_HOYER}:hoyer",
         shrinkage=f"{_HOYER}:hoyer_shrinkage",
         slope=f"{_AFFINE}:hoyer",
-        default_way="shrink",
+        default_mode="shrink",
         scale_invariant=True,
-        why_not=_RATIO,
+        unsupported=_RATIO,
     ),
     "hoyer_square": Formula(
         summary="squared ratio of L1 and L2, a smooth count of the weights",
@@ -204,9 +204,9 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_HOYER}:hoyer_square",
         shrinkage=f"{_HOYER}:hoyer_square_shrinkage",
         slope=f"{_AFFINE}:hoyer_square",
-        default_way="shrink",
+        default_mode="shrink",
         scale_invariant=True,
-        why_not=_RATIO,
+        unsupported=_RATIO,
     ),
     "group_lasso": Formula(
         summary="L2 norms of all weights of an input, or of a neuron",
@@ -218,10 +218,10 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:group_lasso",
         prox=f"{_GROUPS}:group_lasso_prox",
         prox_in_place=f"{_THRESHOLDS}:group_lasso",
-        default_way="prox",
+        default_mode="prox",
         hyper={"by": _BY},
-        sees="inputs or neurons",
-        why_not={"shrink": "it would be the same step as prox; use prox"},
+        sees_arrangement_of="inputs or neurons",
+        unsupported={"shrink": "it would be the same step as prox; use prox"},
     ),
     "sparse_group_lasso": Formula(
         summary="L1 and group lasso together",
@@ -233,13 +233,13 @@ PENALTIES: Mapping[str, Formula] = {
         slope=f"{_AFFINE}:sparse_group_lasso",
         prox=f"{_GROUPS}:sparse_group_lasso_prox",
         prox_in_place=f"{_THRESHOLDS}:sparse_group_lasso",
-        default_way="prox",
+        default_mode="prox",
         hyper={
             "by": _BY,
             "l1_ratio": Hyperparameter(
                 default=0.5, low=0.0, high=1.0, summary="1 is L1, 0 group lasso"
             ),
         },
-        sees="inputs or neurons",
+        sees_arrangement_of="inputs or neurons",
     ),
 }

@@ -72,5 +72,5 @@ def formula_of(name: str) -> Formula:
         formula="R(W), see its code",
         reference="",
         value=name,
-        default_way="loss",
+        default_mode="loss",
     )

@@ -9,7 +9,7 @@ import optuna
 from optuna.storages import RDBStorage
 
 from sweeper.dashboard.server.downloads import Downloads
-from sweeper.dashboard.sweeps import PageSources, pages, within
+from sweeper.dashboard.sweeps import PageSources, is_sweep_path, sweep_pages
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
 from sweeper.search.optuna_retry import retry
@@ -50,13 +50,13 @@ class Application:
         self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
         self.optunas.install(Downloads())
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.
-        self._store = store.another(replace(store.patience, seconds=PATIENCE))
-        self.ours = pages(PageSources(self._store, self._storage, artifacts))
+        self._store = store.reconnect(replace(store.patience, seconds=PATIENCE))
+        self.ours = sweep_pages(PageSources(self._store, self._storage, artifacts))
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
         environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # Optuna's relies on it
-        chosen = self.ours if within(environ.get("PATH_INFO", "")) else self.optunas
+        chosen = self.ours if is_sweep_path(environ.get("PATH_INFO", "")) else self.optunas
         return cast("Iterable[bytes]", chosen(environ, start))
 
     def close(self) -> None:

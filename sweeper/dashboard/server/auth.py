@@ -12,7 +12,7 @@ from sweeper.dashboard.server.login_attempts import LoginAttempts, client
 from sweeper.dashboard.server.login_page import Response
 from sweeper.dashboard.server.telemetry import WHO
 from sweeper.dashboard.server.tokens import SESSION_SECONDS, AccessToken
-from sweeper.dashboard.sweeps import within
+from sweeper.dashboard.sweeps import is_sweep_path
 from sweeper.store.loopback import is_loopback
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ _WITHIN = re.compile(r"/(?![/\\])[!-\[\]-~]{0,2000}")
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="sweeper dashboard"')
 
 
-def guarded(
+def require_token(
     app: "WSGIApplication",
     token: bytes | None,
     *,
@@ -76,12 +76,12 @@ def guarded(
     def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         answer = decide(environ)
         if answer is None:
-            ours = within(environ.get("PATH_INFO", ""))
+            ours = is_sweep_path(environ.get("PATH_INFO", ""))
             return app(environ, security_headers.of_dashboards(start, environ, ours=ours))
         # A connection that is closed on unread bytes is reset, and the client loses the answer.
         _read(environ, at_most=65_536)
         return answer.send(
-            security_headers.added(start, security_headers.OWN),
+            security_headers.with_headers(start, security_headers.OWN),
             head=environ["REQUEST_METHOD"] == "HEAD",
         )
 
@@ -107,8 +107,8 @@ class _Door:
             environ[WHO] = "open"
             token.end(environ.get("HTTP_COOKIE", ""))
             return login_page.moved("/login", ("Set-Cookie", _cookie(environ, token.cookie, "", 0)))
-        bearer = token.opened_by_header(environ.get("HTTP_AUTHORIZATION", ""))
-        session = token.opened_by(environ.get("HTTP_COOKIE", ""))
+        bearer = token.has_header(environ.get("HTTP_AUTHORIZATION", ""))
+        session = token.has_session(environ.get("HTTP_COOKIE", ""))
         if session or bearer:
             environ[WHO] = "session" if session else "token"
             return login_page.logged_in() if path == "/login" and method in READING else None

@@ -43,7 +43,7 @@ class Metrics:
             registry=self._registry,
         )
 
-    def beside(
+    def on_step(
         self, app: "WSGIApplication", look: Callable[[], StorageCounts]
     ) -> "WSGIApplication":
         """Return an application that answers /metrics, and leaves the rest to `app`.

@@ -16,7 +16,7 @@ BRIEF = 2.0
 
 
 @contextmanager
-def reaping(store: Store, watch: Telemetry, every: float = EVERY) -> Iterator[None]:
+def reap_periodically(store: Store, watch: Telemetry, every: float = EVERY) -> Iterator[None]:
     """Reap all sweeps of a storage now and then in a `with` block, in a thread of its own."""
     over = threading.Event()
     thread = threading.Thread(target=_reap, args=(store, watch, every, over), daemon=True)
@@ -29,7 +29,7 @@ def reaping(store: Store, watch: Telemetry, every: float = EVERY) -> Iterator[No
 
 
 def _reap(store: Store, watch: Telemetry, every: float, over: threading.Event) -> None:
-    own = store.another(replace(store.patience, seconds=BRIEF))
+    own = store.reconnect(replace(store.patience, seconds=BRIEF))
     names = watch.asking(own.names)
     try:
         while not over.wait(every):

@@ -66,7 +66,7 @@ def of_dashboards(
     def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
         pages = SWEEPS if ours else OPTUNA
         further = DOWNLOAD if environ.get(IS_DOWNLOAD) else pages
-        return added(start, further)(status, headers, *rest)
+        return with_headers(start, further)(status, headers, *rest)
 
     return started
 
@@ -76,7 +76,7 @@ def every(further: dict[str, str]) -> list[tuple[str, str]]:
     return list({**_ALL, **further}.items())
 
 
-def added(start: "StartResponse", further: dict[str, str]) -> "StartResponse":
+def with_headers(start: "StartResponse", further: dict[str, str]) -> "StartResponse":
     """Return `start` with these headers, in place of any others of the same names."""
     ours = {**_ALL, **further}
     names = {name.lower() for name in ours} | _UNTOLD

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.application import Application
-from sweeper.dashboard.server.auth import guarded
+from sweeper.dashboard.server.auth import require_token
 from sweeper.dashboard.server.coalescing import CoalescingMiddleware
 from sweeper.dashboard.server.connections import LARGEST_BODY, LARGEST_UPLOAD, HTTPServer
 from sweeper.dashboard.server.login_attempts import PROXIES_VARIABLE
 from sweeper.dashboard.server.metrics import Metrics
-from sweeper.dashboard.server.reaper import reaping
+from sweeper.dashboard.server.reaper import reap_periodically
 from sweeper.dashboard.server.telemetry import Telemetry
 from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, AccessToken
 from sweeper.errors import InputError
@@ -52,8 +52,8 @@ def site(
         )
     metrics = Metrics()
     watch = Telemetry(metrics, log)
-    store = store.another(store.patience.telling(watch.retried))
-    looking = store.another(replace(store.patience, seconds=LOOK))
+    store = store.reconnect(store.patience.with_callback(watch.retried))
+    looking = store.reconnect(replace(store.patience, seconds=LOOK))
 
     def look() -> StorageCounts:
         looking.check()
@@ -62,13 +62,13 @@ def site(
     with (
         closing(store),
         closing(looking),
-        reaping(store, watch),
+        reap_periodically(store, watch),
         closing(Application(store, artifacts)) as both,
     ):
-        page = metrics.beside(CoalescingMiddleware(both), watch.asking(look))
+        page = metrics.on_step(CoalescingMiddleware(both), watch.asking(look))
         check = watch.asking(looking.check)
         yield watch.requests(
-            guarded(page, token, read_only=not allow_edit, check=check, proxies=proxies)
+            require_token(page, token, read_only=not allow_edit, check=check, proxies=proxies)
         )
 
 
@@ -115,7 +115,7 @@ def _is_known(token: bytes | None, headers: Mapping[str, str]) -> bool:
         return True
     door = AccessToken(token)
     given = headers.get("AUTHORIZATION", "")
-    return bool(door.opened_by_header(given)) or door.opened_by(headers.get("COOKIE", ""))
+    return bool(door.has_header(given)) or door.has_session(headers.get("COOKIE", ""))
 
 
 def _server(host: str, port: int) -> HTTPServer:

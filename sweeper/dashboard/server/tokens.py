@@ -17,7 +17,7 @@ SESSION_SECONDS = 7 * 24 * 3600
 _ALLOWED = re.compile(rb"[!-~]{16,1024}")
 
 
-def configured(environment: Mapping[str, str] = os.environ) -> bytes | None:
+def token_from_environment(environment: Mapping[str, str] = os.environ) -> bytes | None:
     """Return the token that the environment gives, or None. Raises InputError, never showing it."""
     if VARIABLE in environment and FILE_VARIABLE in environment:
         raise InputError(f"{VARIABLE}, {FILE_VARIABLE}: set one of them, not both")
@@ -67,7 +67,7 @@ class AccessToken:
         """Return whether it is the token, in a time that does not tell how much of it is right."""
         return hmac.compare_digest(given, self._token)
 
-    def opened_by_header(self, authorization: str) -> bool | None:
+    def has_header(self, authorization: str) -> bool | None:
         """Return whether an Authorization header holds the token; None if it names none."""
         scheme, _, given = authorization.partition(" ")
         if scheme.lower() != "bearer":
@@ -79,7 +79,7 @@ class AccessToken:
         signed = f"{int(time.time()) + SESSION_SECONDS}.{secrets.token_hex(8)}"
         return f"{signed}.{self._signature(signed)}"
 
-    def opened_by(self, cookies: str) -> bool:
+    def has_session(self, cookies: str) -> bool:
         """Return whether a Cookie header holds a session that was signed here and is not over."""
         return self._session(cookies) is not None
 

@@ -9,11 +9,11 @@ from sweeper.analysis import (
     Estimate,
     Front,
     confirmation,
-    describe,
+    describe_point,
     fronts,
+    fronts_by_repeat,
     reference_corner,
-    repeats,
-    selection,
+    selection_metrics,
     strength_range,
 )
 from sweeper.analysis.conclusion import ConfirmationResult
@@ -38,8 +38,8 @@ def fronts_payload(
     """Return the fronts of all arms as they are drawn, and their networks with configurations."""
     counted = facts if size == "nonzero" else [_by_effective(fact) for fact in facts]
     found = fronts(counted, sweep, track)
-    view = plots.front_view(found, sweep, repeats(counted, sweep, track))
-    by, show = selection(sweep)
+    view = plots.front_view(found, sweep, fronts_by_repeat(counted, sweep, track))
+    by, show = selection_metrics(sweep)
     corner = reference_corner(sweep, facts)
     places = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
     looks = {series.name: series for series in view.series}
@@ -71,7 +71,7 @@ def fronts_payload(
         "trials": len(facts),
         **_frame(replace(view, x_name=_SIZES[size])),
         "arms": arms,
-        "edges": strength_range.in_short(_edges(sweep, found)) if size == "nonzero" else "",
+        "edges": strength_range.summarize_edges(_edges(sweep, found)) if size == "nonzero" else "",
     }
 
 
@@ -80,7 +80,7 @@ def confirmed_payload(again: ConfirmationResult, studies: Trials) -> dict[str, A
     sweep, found = again.sweep, again.found
     view = plots.confirmed_view(found, sweep)
     looks = {series.name: series for series in view.series}
-    of = confirmation.curves(sweep, found, "test_accuracy")
+    of = confirmation.confirmed_curves(sweep, found, "test_accuracy")
     arms = []
     for name in sweep.arms:
         mine = sorted(
@@ -96,7 +96,7 @@ def confirmed_payload(again: ConfirmationResult, studies: Trials) -> dict[str, A
                     for one, dot in zip(mine, looks[name].dots, strict=True)
                 ],
                 "levels": [
-                    _level(confirmation.level(of[name], target)) if name in of else None
+                    _level(confirmation.size_at_accuracy(of[name], target)) if name in of else None
                     for target in sweep.targets.accuracy
                 ],
             }
@@ -175,7 +175,7 @@ def _point(fact: TrialRecord, track: Track, dot: Dot, studies: Trials) -> dict[s
         "study": fact.study,
         "trial": fact.trial,
         "link": _link(fact, studies),
-        "configuration": describe(fact.params),
+        "configuration": describe_point(fact.params),
         "params": dict(fact.params),
     }
 
@@ -199,7 +199,7 @@ def _again(one: ConfirmedConfig, dot: Dot, studies: Trials) -> dict[str, Any]:
         "seeds": len(one.facts),
         "failed": one.failed,
         "test_accuracies": [percent(value) for value in one.accuracies("test_accuracy")],
-        "configuration": describe(one.params),
+        "configuration": describe_point(one.params),
         "links": [link for fact in one.facts if (link := _link(fact, studies))],
         "link": _link(one.facts[0], studies),
     }

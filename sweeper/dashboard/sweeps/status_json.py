@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sweeper.analysis.conclusion import refusals
+from sweeper.analysis.conclusion import comparability_problems
 from sweeper.config import SUFFIX, Sweep
 from sweeper.config.registry import FAMILIES
 from sweeper.plots.views import percent
-from sweeper.report.ranges_section import remarks as about_ranges
-from sweeper.report.summary import remarks
+from sweeper.report.ranges_section import range_caveats as about_ranges
+from sweeper.report.summary import caveats
 from sweeper.types import (
     ArmProgress,
     RecordedRange,
@@ -54,7 +54,7 @@ def status_payload(
 
     `confirmed` are the facts of its confirmation.
     """
-    reasons = refusals(sweep, facts, checks, confirmed)
+    reasons = comparability_problems(sweep, facts, checks, confirmed)
     return {
         "name": sweep.name,
         "track": sweep.sparsification.track,
@@ -65,7 +65,7 @@ def status_payload(
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [
             *(reasons if status.finished or status.state != "open" else ()),
-            *remarks(sweep, facts, checks, confirmed),
+            *caveats(sweep, facts, checks, confirmed),
             *about_ranges(ranges, ()),
         ],
         "arms": [_arm(sweep, arm) for arm in status.arms],

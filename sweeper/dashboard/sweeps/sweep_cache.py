@@ -46,7 +46,7 @@ class SweepCache:
     def known(self, name: str) -> SweepSnapshot:
         """Return a sweep with its facts: nothing of it is older than the call."""
         with self._lock(name):
-            mark, sweep = self._store.mark(name), self._store.sweep(name)
+            mark, sweep = self._store.version(name), self._store.sweep(name)
             before = self._known.get(name)
             if mark is None:  # registered between the two
                 return SweepSnapshot(
@@ -54,7 +54,7 @@ class SweepCache:
                 )
             if before is not None and before.mark == mark:
                 return self._keep(name, before)
-            facts = self._further(before, mark) or self._store.results(name)
+            facts = self._further(before, mark) or self._store.records(name)
             places = {arm: number for number, arm in enumerate(sweep.arms)}
             # An arm that was appended since the sweep was read is left for the next time.
             facts = tuple(
@@ -63,11 +63,13 @@ class SweepCache:
                     key=lambda fact: (places[fact.arm], fact.repeat, fact.slot),
                 )
             )
-            return self._keep(name, SweepSnapshot(mark, sweep, facts, self._store.brackets(name)))
+            return self._keep(
+                name, SweepSnapshot(mark, sweep, facts, self._store.strength_ranges(name))
+            )
 
     def confirmation(self, name: str) -> SweepSnapshot | None:
         """Return the confirmation of a sweep; None if there is none."""
-        if self._store.mark(name + SUFFIX) is None:
+        if self._store.version(name + SUFFIX) is None:
             return None
         return self.known(name + SUFFIX)
 
@@ -79,7 +81,7 @@ class SweepCache:
             return None
         since = max(fact.recorded_at for fact in before.facts) - OVERLAP
         found = {(fact.arm, fact.repeat, fact.slot): fact for fact in before.facts}
-        for fact in self._store.recorded_since(mark.name, since):
+        for fact in self._store.records_since(mark.name, since):
             found[fact.arm, fact.repeat, fact.slot] = fact
         return tuple(found.values()) if len(found) >= mark.facts else None
 

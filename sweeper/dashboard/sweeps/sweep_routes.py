@@ -22,7 +22,7 @@ from sweeper.dashboard.sweeps.study_ids import studies_of
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
 from sweeper.errors import SchemaError, StorageError, UnknownSweepError, UnreadableError, choices
 from sweeper.operations import export
-from sweeper.operations.confirmation_result import confirmation_of
+from sweeper.operations.confirmation_result import confirmation_result
 from sweeper.report import html_page
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
@@ -89,8 +89,8 @@ class SweepPages:
                 known.sweep,
                 self._store.status(name),
                 known.facts,
-                self._store.brackets(name),  # found while there is no new fact
-                self._store.drifts(name),
+                self._store.strength_ranges(name),  # found while there is no new fact
+                self._store.reproducibility_checks(name),
                 again.facts if again else (),
             )
             payload["confirmed"] = self._store.finished(name + SUFFIX) if again else None
@@ -103,7 +103,7 @@ class SweepPages:
         """Return the fronts of a sweep as they are now, on its objective's track unless named."""
         known = self._reader.known(name)
         track = track or known.sweep.sparsification.track
-        ranged = known.sweep.with_brackets(strength_range.ranges(known.ranges))
+        ranged = known.sweep.with_ranges(strength_range.ranges(known.ranges))
         studies = self._studies(known)
         return self._kept.get(
             f"fronts {name} {track} {size}",
@@ -114,7 +114,7 @@ class SweepPages:
     def confirmed(self, name: str) -> ResponseBody:
         """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
         known, again = self._with_confirmation(name)
-        studies, checks = self._studies(again), self._store.drifts(name)
+        studies, checks = self._studies(again), self._store.reproducibility_checks(name)
         return self._kept.get(
             f"confirmed {name}",
             f"{known.version} {again.version} {len(checks)} {sorted(studies.items())}",
@@ -133,15 +133,15 @@ class SweepPages:
 
         def make() -> bytes:
             store = self._store
-            facts = store.results(name)
-            again = confirmation_of(store, name, facts, self._artifacts, may_come=True)
+            facts = store.records(name)
+            again = confirmation_result(store, name, facts, self._artifacts, may_come=True)
             return html_page.page(
                 store.sweep(name),
                 store.status(name),
                 facts,
-                store.brackets(name),
+                store.strength_ranges(name),
                 again,
-                store.drifts(name),
+                store.reproducibility_checks(name),
             ).encode()
 
         return self._kept.recent(f"report {name}", 10 * FRESH, make)
@@ -172,11 +172,11 @@ class SweepPages:
         buffer = io.BytesIO()
         with (
             zipfile.ZipFile(buffer, "w") as packed,  # they are dense numbers: nothing to compress
-            lifecycle.searching(self._store, again.sweep) as search,
+            lifecycle.open_studies(self._store, again.sweep) as search,
         ):
-            search.keep_at(self._artifacts, may_come=True)
+            search.use_artifact_store(self._artifacts, may_come=True)
             for fact in again.facts:
-                kept = search.kept(fact.study, fact.trial, NETWORK)
+                kept = search.load_artifact(fact.study, fact.trial, NETWORK)
                 if kept and kept.content is not None:
                     packed.writestr(f"{fact.arm}/{fact.repeat}-{fact.slot}{NETWORK}", kept.content)
         return buffer.getvalue()
@@ -201,12 +201,12 @@ class SweepPages:
         return known, again
 
 
-def within(path: str) -> bool:
+def is_sweep_path(path: str) -> bool:
     """Return whether a path is one of these pages'."""
     return path.startswith(ROOT) or path == ROOT.rstrip("/")
 
 
-def pages(source: PageSources) -> bottle.Bottle:
+def sweep_pages(source: PageSources) -> bottle.Bottle:
     """Return the pages as a WSGI application; every route only reads."""
     made, app = SweepPages(source), bottle.Bottle()
     app.default_error_handler = _failed

@@ -13,7 +13,7 @@ from sweeper.config.registry import dataset_files
 from sweeper.errors import InputError
 from sweeper.kernels import jit_cache
 from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
-from sweeper.settings import cache_folder, expanded
+from sweeper.settings import cache_folder, expand_home
 from sweeper.worker import cgroups
 
 MEMORY = GIB
@@ -48,7 +48,7 @@ def examine_machine(
 def _chosen(data: Path | None) -> Path:
     """Return the folder of datasets, as `datasets.data_folder` does, which loads torch."""
     chosen = data or os.environ.get("SWEEPER_DATA")
-    return expanded(chosen, "data folder") if chosen else cache_folder()
+    return expand_home(chosen, "data folder") if chosen else cache_folder()
 
 
 def _memory() -> Finding:

@@ -16,8 +16,8 @@ from typing import BinaryIO
 from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
 from sweeper.store import Store
 from sweeper.types import SweepStatus
-from sweeper.worker.lease import PARENT, signals
-from sweeper.worker.outage_notice import patience
+from sweeper.worker.lease import PARENT, handle_signals
+from sweeper.worker.outage_notice import stoppable_policy
 from sweeper.worker.pack_size import SHARED_BY, PackSize
 
 _log = logging.getLogger("sweeper.launch")
@@ -77,7 +77,10 @@ def run_workers(
         )
         for number, device in enumerate(devices)
     ]
-    with signals() as stop, closing(store.another(patience(stop, _log.warning))) as own:
+    with (
+        handle_signals() as stop,
+        closing(store.reconnect(stoppable_policy(stop, _log.warning))) as own,
+    ):
         try:
             for place in crew:
                 place.start()

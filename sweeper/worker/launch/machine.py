@@ -11,7 +11,7 @@ from pathlib import Path
 
 from sweeper.errors import InputError
 from sweeper.worker import cgroups
-from sweeper.worker.devices import checked
+from sweeper.worker.devices import parse_device
 
 MOST = 8
 """Workers on processor cores unless told otherwise: SQLite is for a handful."""
@@ -63,7 +63,7 @@ class Machine:
         for each of them, or one for each core. Whether a device that is named is there at all
         only torch can tell, which the worker asks.
         """
-        each = [checked(device)]
+        each = [parse_device(device)]
         if workers is not None and workers < 1:
             raise InputError(f"workers: must be >= 1, got {workers}")
         if device in {"auto", "cuda"} and self.gpus:

@@ -23,8 +23,8 @@ from sweeper.types import SweepStatus
 from sweeper.worker.launch import local_workers
 from sweeper.worker.launch.machine import Machine, WorkerResources, amounts
 from sweeper.worker.launch.ray_connection import connected
-from sweeper.worker.lease import signals
-from sweeper.worker.outage_notice import patience
+from sweeper.worker.lease import handle_signals
+from sweeper.worker.outage_notice import stoppable_policy
 from sweeper.worker.pack_size import SHARED_BY, PackSize
 
 LEAVING = 30.0
@@ -78,7 +78,7 @@ def run_on_ray(
     if address is None and not share.fits(machine.cores, machine.gpus):
         raise InputError(_no_room(share, [(machine.cores, machine.gpus)]))
     # Outside, since Ray has its own way with SIGTERM; inside, for after it has set that.
-    with signals() as early, connected(address, machine) as ray, signals() as stop:
+    with handle_signals() as early, connected(address, machine) as ray, handle_signals() as stop:
         early.check()
         nodes = [node for node in ray.nodes() if node["Alive"]]
         check_storage(store, nodes)
@@ -99,7 +99,7 @@ def run_on_ray(
             command=None if command is None else tuple(command),
         )
         crew = RayWorkers(ray, errand)
-        own = store.another(patience(stop, on_note))
+        own = store.reconnect(stoppable_policy(stop, on_note))
         waiting = PlacementNotice(errand.workers)
         until = None
         try:
