@@ -218,20 +218,20 @@ KILLED = """
 import os, signal, sys
 from sweeper import lifecycle
 from sweeper.operations import export
-from sweeper.search import Search
+from sweeper.search import SweepStudies
 from sweeper.store import Store
 def die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 url, folder, where = sys.argv[1:]
 if where == "trials":
-    calls, create = [], Search._again
+    calls, create = [], SweepStudies._again
     def some(self, fact):
         calls.append(1)
         return die() if len(calls) > 7 else create(self, fact)
-    Search._again = some
+    SweepStudies._again = some
 else:
-    setattr(*{"studies": (Search, "create"), "state": (Store, "opened")}[where], die)
-service.restore(Store(url), archive.read(__import__("pathlib").Path(folder)))
+    setattr(*{"studies": (SweepStudies, "create"), "state": (Store, "finish_restore")}[where], die)
+lifecycle.restore(Store(url), export.read(__import__("pathlib").Path(folder)))
 """
 
 

@@ -244,10 +244,10 @@ def test_other_failures_are_no_lack_of_memory(act: Callable[[], object]) -> None
 def test_lack_of_memory_is_known_and_set_free_without_loading_torch() -> None:
     code = """
 import sys
-from sweeper.worker.out_of_memory import ran_out, set_free
-set_free()
-assert ran_out(MemoryError()) and ran_out(RuntimeError("std::bad_alloc"))
-assert not ran_out(RuntimeError("CUDA")) and "torch" not in sys.modules
+from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
+free_memory()
+assert is_out_of_memory(MemoryError()) and is_out_of_memory(RuntimeError("std::bad_alloc"))
+assert not is_out_of_memory(RuntimeError("CUDA")) and "torch" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -159,7 +159,7 @@ def test_importing_sweeper_and_its_names_loads_no_torch(folder: Path) -> None:
     code = """
 import sys, sweeper
 assert not {"torch", "optuna", "sqlalchemy", "pydantic", "numpy"} & set(sys.modules)
-from sweeper import Formula, Front, Hyper, InputError, StorageError, Sweep, SweeperError
+from sweeper import Formula, Front, Hyperparameter, InputError, StorageError, Sweep, SweeperError
 from sweeper import TrainingError, front, run
 assert set(sweeper.__all__) <= set(dir(sweeper))
 assert "torch" not in sys.modules

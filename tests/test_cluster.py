@@ -51,13 +51,13 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 from sweeper.errors import SweeperError
 from sweeper.worker.launch.ray_workers import run_on_ray
-from sweeper.worker.launch.machine import Share
+from sweeper.worker.launch.machine import WorkerResources
 from sweeper.store import Store
 name, address, workers, *command = sys.argv[1:]
 store = Store(os.environ["SWEEPER_STORAGE"])
 try:
     run_on_ray(
-        name, store, address=address, share=Share(), workers=int(workers), pack=2, command=command
+        name, store, address=address, share=WorkerResources(), workers=int(workers), pack=2, command=command
     )
 except SweeperError as error:
     print(f"error: {error}")

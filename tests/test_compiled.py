@@ -251,10 +251,10 @@ def _program(tmp_path: Path) -> list[str]:
     program = tmp_path / "program.py"
     program.write_text(
         "import sys, torch\n"
-        "from sweeper.kernels import apply as kernels\n"
+        "from sweeper.kernels import apply\n"
         "for line in sys.stdin:\n"
         "    weight, gradient = torch.ones(3, 5, 7), torch.zeros(3, 5, 7)\n"
-        "    kernels.add_(gradient, weight, torch.ones(3, 5, 7), torch.ones(3))\n"
+        "    apply.add_(gradient, weight, torch.ones(3, 5, 7), torch.ones(3))\n"
         "    print(int(gradient.sum()), flush=True)\n"
     )
     return [sys.executable, str(program)]

@@ -204,9 +204,9 @@ def patience(seconds: float) -> Callable[[], None]:
 def test_a_job_that_hangs_does_not_keep_the_process_alive() -> None:
     script = """if True:
         import contextlib, time
-        from sweeper.worker.background_thread import Desk
+        from sweeper.worker.background_thread import BackgroundThread
 
-        with Desk(contextlib.nullcontext) as desk:
+        with BackgroundThread(contextlib.nullcontext) as desk:
             desk.submit(lambda _: time.sleep(600))
             desk.submit(lambda _: print("never"))
         print("left")

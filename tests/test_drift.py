@@ -177,7 +177,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
         def changed(**options: Any) -> Any:
             return replace(gather(**options), torch="9.9.9")
 
-        monkeypatch.setattr("sweeper.worker.trainer.gather", changed)
+        monkeypatch.setattr("sweeper.worker.trainer.gather_provenance", changed)
 
     return begin
 

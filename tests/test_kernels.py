@@ -203,7 +203,7 @@ def test_compiled_windows_are_those_of_torch(
     for weight in (degenerate(), matrices(dtype=torch.float32, shape=(30, 41))):
         found = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
         with monkeypatch.context() as patch:
-            patch.setattr(local_entropy, "by_hand", lambda weight: False)
+            patch.setattr(local_entropy, "supports_jit", lambda weight: False)
             wanted = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 

@@ -248,7 +248,7 @@ def test_it_needs_the_token_and_two_applications_do_not_mix(
 def test_slots_that_this_server_reaped_are_counted_and_logged(
     busy: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serve, "reaping", partial(reaper.reap_periodically, every=0.1))
+    monkeypatch.setattr(serve, "reap_periodically", partial(reaper.reap_periodically, every=0.1))
     logged = log_of(monkeypatch)
     (worker,) = (one.id for one in busy.status("first").workers if one.alive)
     claimed = sum(arm.claimed for arm in busy.status("first").arms)

@@ -26,7 +26,7 @@ search: {sampler: qmc, trials: 2}
 MODULES = ("broken", "own_l1", "my_penalties")
 # l1 again: by autograd, and with everything written out. `letters` is what sweeper gives for eps.
 OWN_L1 = '''\
-from sweeper import Formula, Hyper
+from sweeper import Formula, Hyperparameter
 
 
 def plain(weight):
@@ -54,8 +54,8 @@ WHOLE = Formula(
     value="own_l1:value",
     shrinkage="own_l1:shrinkage",
     prox="own_l1:prox",
-    default_way="prox",
-    hyper={"slope": Hyper(default=1.0, low=0.0, high=2.0, summary="a factor")},
+    default_mode="prox",
+    hyper={"slope": Hyperparameter(default=1.0, low=0.0, high=2.0, summary="a factor")},
 )
 '''
 
@@ -160,7 +160,7 @@ import sys
 
 import torch
 
-from sweeper import Formula, Hyper
+from sweeper import Formula, Hyperparameter
 
 
 def total(weight):
@@ -220,7 +220,7 @@ def inner_prox(weight, *, step, strength):
 
 
 def made(**more):
-    said = dict(summary="s", formula="f", reference="r", value="broken:total", default_way="loss")
+    said = dict(summary="s", formula="f", reference="r", value="broken:total", default_mode="loss")
     return Formula(**{**said, **more})
 
 
@@ -228,10 +228,10 @@ NONE = made()
 PROX = made(prox="broken:no_prox")
 MIXING = made(prox="broken:mixing_prox")
 LOST = made(shrinkage="broken:lost")
-STATED = made(why_not={"loss": "too steep"})
-KEYED = made(value="broken:with_key", hyper={"eps": Hyper(1.0, "a key", low=0.0, high=1.0)})
-USUALLY = made(prox="broken:mixing_prox", default_way="prox")
-INNER = made(value="broken:inner", prox="broken:inner_prox", inner_strength=True)
+STATED = made(unsupported={"loss": "too steep"})
+KEYED = made(value="broken:with_key", hyper={"eps": Hyperparameter(1.0, "a key", low=0.0, high=1.0)})
+USUALLY = made(prox="broken:mixing_prox", default_mode="prox")
+INNER = made(value="broken:inner", prox="broken:inner_prox", strength_inside=True)
 NUMBER = made(value="broken:CONSTANT")
 CONSTANT = 3
 """

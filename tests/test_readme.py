@@ -125,7 +125,9 @@ def test_the_arms_that_are_shown_can_be_run() -> None:
 
 def test_the_line_of_a_new_formula_is_one() -> None:
     [text] = re.findall(r'^  (  )?("sum_of_roots": Formula\(.*?^  \)),', README, re.M | re.S)
-    made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyper": Hyperparameter})["sum_of_roots"]
+    made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyperparameter": Hyperparameter})[
+        "sum_of_roots"
+    ]
     assert made.modes == ("loss", "decoupled", "shrink")
 
 

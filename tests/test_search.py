@@ -203,11 +203,11 @@ def test_a_grid_that_is_not_shuffled_as_a_whole_visits_every_point_once(
 def test_a_worker_asks_for_points_of_a_large_grid_within_little_memory() -> None:
     code = (
         "import resource, sys; from sweeper.config import Sweep; "
-        "from sweeper.search.samplers import Proposals; "
+        "from sweeper.search.samplers import ParameterSource; "
         "sweep = Sweep.from_json(sys.stdin.read()); "
-        "Proposals(sweep).params('l1', 0, 0, list); "
+        "ParameterSource(sweep).params('l1', 0, 0, list); "
         "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss; "
-        "print(Proposals(sweep).params('l1', 1, 5, list)); "
+        "print(ParameterSource(sweep).params('l1', 1, 5, list)); "
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)"
     )
     large = {"l1": {"penalty": "l1", "strength": {"integer": [1, 2_000_000_000]}}}

@@ -147,8 +147,8 @@ def test_publishing_loads_no_torch(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     work("tiny", store, train=fake_train)
     code = (
-        "import sys; from sweeper import lifecycle as service; from sweeper.store import Store; "
-        "assert service.publish(Store(sys.argv[1]), 'tiny', force=True); "
+        "import sys; from sweeper import lifecycle; from sweeper.store import Store; "
+        "assert lifecycle.publish(Store(sys.argv[1]), 'tiny', force=True); "
         "print('torch' in sys.modules, 'scipy' in sys.modules)"
     )
     said = subprocess.run(

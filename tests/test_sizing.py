@@ -101,7 +101,7 @@ GROWTH = """
 import re, sys
 from dataclasses import replace
 from packs import small_images
-from sweeper.training.pack import train
+from sweeper.training.pack import train_pack
 from sweeper.training.memory import estimated
 from test_sizing import CASES, trials
 
@@ -110,7 +110,7 @@ data = small_images(case[4])
 def run(count):
     many = trials(*[case[0]] * count, model=case[1], optimizer=case[2])
     # One epoch takes as much memory as three.
-    train([replace(one, recipe=replace(one.recipe, epochs=1)) for one in many], data)
+    train_pack([replace(one, recipe=replace(one.recipe, epochs=1)) for one in many], data)
 def held(key):
     return 1024 * int(re.search(rf"{key}:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
 run(1)  # compiles, and loads what is loaded once

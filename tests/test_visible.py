@@ -120,10 +120,10 @@ def test_what_is_printed_while_a_table_renews_itself_does_nothing_to_a_terminal(
     tmp_path: Path,
 ) -> None:
     program = (
-        "import sys, sweeper.cli.app as app\nfrom sweeper.cli.progress_bars import Progress\n"
+        "import sys, sweeper.cli.app as app\nfrom sweeper.cli.progress_bars import ProgressDisplay\n"
         "from sweeper.cli.common import table, warn\n"
         "def shown(**_):\n"
-        "  with Progress() as progress:\n"
+        "  with ProgressDisplay() as progress:\n"
         f"    print({HOSTILE!r}); print({HOSTILE!r}, file=sys.stderr)\n"
         f"    warn({LINES!r}); progress.console.print({LINES!r}, soft_wrap=True)\n"
         f"    rows = table({LINES!r}); rows.add_row({LINES!r}); progress.console.print(rows)\n"

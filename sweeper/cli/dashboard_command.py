@@ -50,9 +50,9 @@ def dashboard(
 ) -> None:
     """Serve the Optuna dashboard with the fronts of all sweeps, until Ctrl-C; read-only."""
     signal.signal(signal.SIGTERM, _end)  # how containers are stopped
-    from sweeper.dashboard import configured, serve
+    from sweeper.dashboard import serve, token_from_environment
 
-    token = configured()
+    token = token_from_environment()
     dashboard_url()  # a wrong one ends it before it serves
     with open_store(storage, new=storage == DEFAULT_STORAGE) as store:
         serve(

@@ -73,8 +73,8 @@ def load(connection: Connection, dumped: Dump) -> int:
     """Insert what is missing of a sweep, and return how many facts that were. May be repeated.
 
     The sweep gives out no slots until `finish_restore`. Raises DigestError if another sweep has its
-    name, InputError if a slot has another result here, or a worker is at it, or if a strength has another
-    range here and trials that were drawn from it.
+    name, InputError if a slot has another result here, or a worker is at it, or if a strength has
+    another range here and trials that were drawn from it.
     """
     sweep = dumped.sweep
     if registered_sweeps.register(connection, sweep, extend=True, restoring=True) == "new":

@@ -41,7 +41,7 @@ class Method:
     """
 
     adds: ClassVar[bool] = True
-    """Whether `pull_back` does no more than add to gradients: then it may find them in a momentum
+    """Whether `vjp` does no more than add to gradients: then it may find them in a momentum
     buffer, with those of earlier steps."""
     step_invariant: ClassVar[bool] = True
     """Whether `after` does the same at every step."""
