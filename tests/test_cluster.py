@@ -57,7 +57,8 @@ name, address, workers, *command = sys.argv[1:]
 store = Store(os.environ["SWEEPER_STORAGE"])
 try:
     run_on_ray(
-        name, store, address=address, share=WorkerResources(), workers=int(workers), pack=2, command=command
+        name, store, address=address, share=WorkerResources(), workers=int(workers), pack=2,
+        command=command,
     )
 except SweeperError as error:
     print(f"error: {error}")

@@ -120,7 +120,8 @@ def test_what_is_printed_while_a_table_renews_itself_does_nothing_to_a_terminal(
     tmp_path: Path,
 ) -> None:
     program = (
-        "import sys, sweeper.cli.app as app\nfrom sweeper.cli.progress_bars import ProgressDisplay\n"
+        "import sys, sweeper.cli.app as app\n"
+        "from sweeper.cli.progress_bars import ProgressDisplay\n"
         "from sweeper.cli.common import table, warn\n"
         "def shown(**_):\n"
         "  with ProgressDisplay() as progress:\n"
