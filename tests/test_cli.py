@@ -118,7 +118,7 @@ def test_help_lists_every_command(sweeper: Command) -> None:
     assert code == 0
     for command in (
         "run", "worker", "check", "schema", "init", "data", "regularizers", "front", "report",
-        "dashboard", "status", "list", "stop", "delete", "db",
+        "verify", "reproduce", "dashboard", "status", "list", "stop", "delete", "db",
     ):  # fmt: skip
         assert re.search(rf"^  {command}\s+[A-Z]", out, re.MULTILINE), command
 

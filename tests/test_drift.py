@@ -80,7 +80,7 @@ def test_a_mixture_that_nobody_looked_at_is_refused() -> None:
     assert said == (
         "10 of 40 trials come from another kind of machine (Some GPU (cuda), torch 2.15.0, sweeper "
         "0.1.0; others from Some CPU (cpu), torch 2.15.0, sweeper 0.1.0), and what that "
-        "changes is not known: sweeper drift toy."
+        "changes is not known: sweeper reproduce toy."
     )
     assert platform_problems(mixed(cuda=0)[1], (), "toy") == ()
 
@@ -237,7 +237,7 @@ def test_without_trials_of_others_there_is_nothing_to_check(
         reproduce("tiny", store, train=fake_train)
     assert store.reproducibility_checks("tiny") == ()
     with pytest.raises(SystemExit) as ended:
-        main(["drift", "nobody", "--storage", store.url])
+        main(["reproduce", "nobody", "--storage", store.url])
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("error: no such sweep: got 'nobody'")
 

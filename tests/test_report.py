@@ -131,7 +131,7 @@ def other_device(facts: list[TrialRecord]) -> list[TrialRecord]:
             other_device,
             "1 of 4 trials come from another kind of machine (Other CPU (cpu), torch 2.15.0, "
             "sweeper 0.1.0; others from Some CPU (cpu), torch 2.15.0, sweeper 0.1.0), and what "
-            "that changes is not known: sweeper drift toy.",
+            "that changes is not known: sweeper reproduce toy.",
         ),
     ],
 )

@@ -133,7 +133,7 @@ def platform_problems(
         mixed = f"{count} of {len(everything)} trials come from another kind of machine"
         mixed += f" ({kind}; others from {usual})"
         if drift is None:
-            found.append(f"{mixed}, and what that changes is not known: sweeper drift {name}.")
+            found.append(f"{mixed}, and what that changes is not known: sweeper reproduce {name}.")
         elif not drift.small:
             most = f"{100 * TOLERANCE:g} points"
             found.append(

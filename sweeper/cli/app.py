@@ -16,11 +16,12 @@ from sweeper.cli import (
     export_commands,
     launch_commands,
     regularizers_command,
+    reproduce_command,
     result_commands,
     run_commands,
     study_file_commands,
     sweep_commands,
-    verify_commands,
+    verify_command,
 )
 from sweeper.cli.common import typed, without_secrets
 from sweeper.config.registry import FOLDER
@@ -44,7 +45,8 @@ for module in (
     regularizers_command,
     result_commands,
     export_commands,
-    verify_commands,
+    verify_command,
+    reproduce_command,
     dashboard_command,
     sweep_commands,
     doctor_command,

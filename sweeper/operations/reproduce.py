@@ -1,4 +1,4 @@
-"""Trials of other machines trained again on this one, and what came out put on record."""
+"""Reproducibility check: trials of other machines trained again here, the outcome on record."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,57 +33,64 @@ def reproduce(
     They are spread over those of the sweep that were not yet trained again here. Raises InputError
     if there are none, and what training raises.
     """
-    sweep, facts = store.sweep(name), store.records(name)
+    sweep, records = store.sweep(name), store.records(name)
     trainer = Trainer(sweep, device=device, pack=trials, folder=folder, train=train)
     here = Platform.of(trainer.provenance)
-    foreign = [fact for fact in facts if Platform.of(fact.provenance) != here]
+    foreign = [record for record in records if Platform.of(record.provenance) != here]
     if not foreign:
         raise InputError(
-            f"{name}: all {len(facts)} trials on record come from a machine like this one "
-            f"({here}): there is no drift to check"
+            f"{name}: all {len(records)} trials on record come from a machine like this one "
+            f"({here}): there is nothing to reproduce"
         )
-    again = {
-        (one.arm, one.repeat, one.slot)
+    retrained_slots = {
+        (trial.arm, trial.repeat, trial.slot)
         for check in store.reproducibility_checks(name)
         if Platform.of(check.provenance) == here
-        for one in check.redone
+        for trial in check.redone
     }
-    left = [fact for fact in foreign if (fact.arm, fact.repeat, fact.slot) not in again]
+    left = [
+        record
+        for record in foreign
+        if (record.arm, record.repeat, record.slot) not in retrained_slots
+    ]
     if not left:
         raise InputError(
             f"{name}: all {len(foreign)} trials of other machines were trained again on one like "
             f"this ({here}): nothing more can be measured here"
         )
     # Collapsed ones too: of networks near the floor only the lucky ones lie above it.
-    chosen = _spread([fact for fact in left if fact.result.state != "diverged"] or left, trials)
+    selected = _spread(
+        [record for record in left if record.result.state != "diverged"] or left, trials
+    )
     by_recipe: dict[SharedConfig, list[TrialRecord]] = {}
-    for fact in chosen:
-        by_recipe.setdefault(fact.config.recipe, []).append(fact)
-    redone: list[RetrainedTrial] = []
+    for record in selected:
+        by_recipe.setdefault(record.config.recipe, []).append(record)
+    retrained: list[RetrainedTrial] = []
     for group in by_recipe.values():
-        on_trial(len(redone), len(chosen))
-        results = trainer.train([fact.config for fact in group], lambda: None)
-        redone += [_redone(fact, result) for fact, result in zip(group, results, strict=True)]
-    on_trial(len(chosen), len(chosen))
-    check = ReproducibilityCheck(trainer.provenance, tuple(redone))
+        on_trial(len(retrained), len(selected))
+        results = trainer.train([record.config for record in group], lambda: None)
+        pairs = zip(group, results, strict=True)
+        retrained += [_retrained_trial(record, result) for record, result in pairs]
+    on_trial(len(selected), len(selected))
+    check = ReproducibilityCheck(trainer.provenance, tuple(retrained))
     store.record_reproducibility_check(name, check)
     return check
 
 
-def _spread(facts: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
-    """Return some facts at equal distances, in the order of slots, repeats and arms."""
-    ordered = sorted(facts, key=lambda fact: (fact.slot, fact.repeat, fact.arm))
+def _spread(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
+    """Return some records at equal distances, in the order of slots, repeats and arms."""
+    ordered = sorted(records, key=lambda record: (record.slot, record.repeat, record.arm))
     if len(ordered) <= count:
         return ordered
     return [ordered[place * len(ordered) // count] for place in range(count)]
 
 
-def _redone(fact: TrialRecord, result: TrialResult) -> RetrainedTrial:
-    network = result.judged(fact.config.track)
+def _retrained_trial(record: TrialRecord, result: TrialResult) -> RetrainedTrial:
+    network = result.judged(record.config.track)
     return RetrainedTrial(
-        arm=fact.arm,
-        repeat=fact.repeat,
-        slot=fact.slot,
+        arm=record.arm,
+        repeat=record.repeat,
+        slot=record.slot,
         state=result.state,
         nonzero=network.nonzero if network else 0,
         val_accuracy=network.val_accuracy if network else 0.0,

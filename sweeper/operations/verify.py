@@ -1,4 +1,4 @@
-"""Confirmed networks judged again from their stored weights: are they what the report says?"""
+"""Verification of confirmed networks: their stored weights evaluated again, against the record."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -16,25 +16,25 @@ from sweeper.types import Evaluation, TrialRecord
 
 @dataclass(frozen=True, slots=True)
 class VerifiedWeights:
-    """One network: what is on record, and what its weights say."""
+    """The evaluation of one network on record beside that of its stored weights."""
 
-    fact: TrialRecord
+    record: TrialRecord
     recorded: Evaluation
-    found: Evaluation | None
+    evaluated: Evaluation | None
     """None without weights."""
-    kept: bool
-    """Whether weights were ever kept. Where they were and none are found, they are lost."""
+    stored: bool
+    """True if weights were ever stored. Those of which `evaluated` is None are lost then."""
 
     @property
-    def differs(self) -> tuple[str, ...]:
-        """What differs, as `nonzero: recorded 1,999, found 2,003`; the layers too."""
-        if self.found is None:
+    def differences(self) -> tuple[str, ...]:
+        """Fields that differ, as `nonzero: recorded 1,999, found 2,003`; the layers too."""
+        if self.evaluated is None:
             return ()
         return tuple(
             f"{field.name}: recorded {getattr(self.recorded, field.name)}, "
-            f"found {getattr(self.found, field.name)}"
+            f"found {getattr(self.evaluated, field.name)}"
             for field in fields(Evaluation)
-            if getattr(self.recorded, field.name) != getattr(self.found, field.name)
+            if getattr(self.recorded, field.name) != getattr(self.evaluated, field.name)
         )
 
 
@@ -47,30 +47,31 @@ def verify(
     device: str = "cpu",
     on_network: Callable[[int, int], None] = lambda done, all_: None,
 ) -> list[VerifiedWeights]:
-    """Judge every confirmed network of a sweep again; those that diverged have none.
+    """Evaluate every confirmed network of a sweep again; those that diverged have none.
 
     On the kind of processor that trained them, numbers are equal to the last bit. Raises
     InputError if nothing is confirmed, or an artifact is no network of the sweep.
     """
-    registered = name if name.endswith(SUFFIX) else name + SUFFIX
-    if registered not in store.names():
+    confirmation = name if name.endswith(SUFFIX) else name + SUFFIX
+    if confirmation not in store.names():
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
-    sweep = store.sweep(registered)
+    sweep = store.sweep(confirmation)
     data = datasets.load(sweep.dataset, folder, device)
-    facts = store.records(registered)
+    records = store.records(confirmation)
     verified = []
     with lifecycle.open_studies(store, sweep) as search:
         search.use_artifact_store(artifacts)
-        for number, fact in enumerate(facts):
-            on_network(number, len(facts))
-            recorded = fact.result.judged(sweep.sparsification.track)
+        for number, record in enumerate(records):
+            on_network(number, len(records))
+            recorded = record.result.judged(sweep.sparsification.track)
             if recorded is None:
                 continue
-            kept = search.load_artifact(fact.study, fact.trial, NETWORK)
-            found = None
-            if kept and kept.content is not None:
-                place = f"{fact.study}, trial {fact.trial}"
-                found = re_evaluate(fact.config, from_safetensors(kept.content, place), data)
-            verified.append(VerifiedWeights(fact, recorded, found, kept is not None))
-    on_network(len(facts), len(facts))
+            artifact = search.load_artifact(record.study, record.trial, NETWORK)
+            evaluated = None
+            if artifact and artifact.content is not None:
+                place = f"{record.study}, trial {record.trial}"
+                weights = from_safetensors(artifact.content, place)
+                evaluated = re_evaluate(record.config, weights, data)
+            verified.append(VerifiedWeights(record, recorded, evaluated, artifact is not None))
+    on_network(len(records), len(records))
     return verified
