@@ -22,7 +22,7 @@ METHODS: Mapping[str, MethodEntry] = {
         "weights are no more than density x all weights (one unit a layer at least). It is "
         "initialised as a network of that width, and never pruned.",
         reference="Liu et al. 2019, Rethinking the value of network pruning",
-        factory="sweeper.training.small_dense:Narrow",
+        factory="sweeper.training.small_dense:SmallDense",
         mlp_only=True,
     ),
     "random_pruning": MethodEntry(
