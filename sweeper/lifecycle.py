@@ -13,7 +13,7 @@ from sweeper.config import SUFFIX, Sweep
 from sweeper.errors import InputError, UnknownSweepError
 from sweeper.search import StudyOwner, SweepStudies
 from sweeper.store import Dump, Store
-from sweeper.types import Slot, TrialRecord
+from sweeper.types import TrialRecord
 
 LEAVING_SECONDS = 15.0
 """How long `delete` waits for workers that were told to stop."""
@@ -88,7 +88,7 @@ def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
         search.create()
         for study in sweep.studies():
             on_study(study)
-            search.recreate(study, [fact for fact in facts if fact.study == study])
+            search.recreate(study, [fact for fact in facts if fact.slot.study == study])
     store.finish_restore(dump)
     return len(facts)
 
@@ -130,11 +130,9 @@ def recover(store: Store, name: str, search: SweepStudies | None = None) -> int:
     freed = store.reap(name)
     untold = store.unreported(name)
     for fact in untold:
-        search.tell(fact.study, fact.trial, fact.result)
+        search.tell(fact.slot.study, fact.trial, fact.result)
     if untold:
-        store.mark_reported(
-            [Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study) for fact in untold]
-        )
+        store.mark_reported([fact.slot for fact in untold])
     for study, (arm, repeats) in sweep.studies().items():
         # The order matters. A trial is created before its slot is linked to it: once it was seen
         # running, its slot is linked, or still unlinked (None), or it was given up. A whole pack

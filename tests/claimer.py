@@ -15,7 +15,7 @@ from typing import Any
 import alembic.command  # noqa: F401  # before the fork, so that all begin at the same time
 
 from sweeper.config import Sweep
-from sweeper.store import Store, TrialOutcome
+from sweeper.store import Store
 from sweeper.types import (
     CurvePoint,
     Evaluation,
@@ -25,6 +25,7 @@ from sweeper.types import (
     Scalar,
     Slot,
     StrengthRange,
+    TrialOutcome,
     TrialResult,
 )
 

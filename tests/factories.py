@@ -15,6 +15,7 @@ from sweeper.types import (
     Provenance,
     RecordedRange,
     Scalar,
+    Slot,
     StrengthRange,
     SweepStatus,
     TrialRecord,
@@ -114,11 +115,7 @@ def make_fact(
         finetuned=() if diverged else tuple(finetuned),
     )
     return TrialRecord(
-        sweep=sweep.name,
-        arm=arm,
-        repeat=repeat,
-        slot=slot,
-        study=sweep.study(arm, repeat),
+        slot=Slot(sweep.name, arm, repeat, slot, sweep.study(arm, repeat)),
         trial=slot,
         params=given,
         config=sweep.config(arm, repeat, slot, searched),
@@ -206,7 +203,7 @@ def make_status(sweep: Sweep, facts: Sequence[TrialRecord]) -> SweepStatus:
     """Return the progress that a store would report for these facts."""
     arms = []
     for arm in sweep.arms:
-        mine = [fact for fact in facts if fact.arm == arm]
+        mine = [fact for fact in facts if fact.slot.arm == arm]
         judged = [fact.result.judged(sweep.sparsification.track) for fact in mine]
         networks = [network for network in judged if network is not None]
         arms.append(

@@ -99,7 +99,9 @@ def test_a_choice_on_test_needs_a_file_that_says_so() -> None:
     assert by_validation is not None
     assert by_validation.chosen["none"][-1].slot == 1
     sweep, _ = searched(select_on="test")
-    by_test = chosen(sweep, [replace(fact, sweep=sweep.name) for fact in facts]).confirms
+    by_test = chosen(
+        sweep, [replace(fact, slot=replace(fact.slot, sweep=sweep.name)) for fact in facts]
+    ).confirms
     assert by_test is not None
     assert by_test.chosen["none"][-1].slot == 0
 
@@ -186,7 +188,9 @@ def test_no_study_file_can_pass_for_a_confirmation(tmp_path: Any) -> None:
 def test_means_are_over_seeds_and_a_diverged_one_was_never_right() -> None:
     sweep = chosen(*searched(), seeds=2)
     facts = trained(sweep)
-    place = next(i for i, fact in enumerate(facts) if (fact.arm, fact.repeat) == ("l1", 1))
+    place = next(
+        i for i, fact in enumerate(facts) if (fact.slot.arm, fact.slot.repeat) == ("l1", 1)
+    )
     facts[place] = replace(facts[place], result=make_fact(state="diverged").result)
     (one,) = [one for one in confirmed_configs(sweep, facts, searched()[1]) if one.arm == "l1"]
     assert one.accuracies("test_accuracy") == (0.0, 0.95)
@@ -250,16 +254,16 @@ def finished(store: Store, sweep: Sweep) -> Sweep:
 def exact(store: Store, sweep: Sweep) -> tuple[TrialRecord, ...]:
     """Every slot of the confirmation is on record once, and told with its test accuracy."""
     facts = store.records(sweep.name)
-    places = [(fact.arm, fact.repeat, fact.slot) for fact in facts]
+    places = [fact.slot.place for fact in facts]
     wanted = [(arm, *place) for arm in sweep.arms for place in sweep.slots(arm)]
     assert sorted(places) == sorted(wanted)
     assert sweep.confirms is not None
     for arm in sweep.arms:
         study = optuna_study(store.url, f"{sweep.confirms.of}/{arm}/confirmed")
         told = {trial.number: trial for trial in study.trials}
-        for fact in (fact for fact in facts if fact.arm == arm):
+        for fact in (fact for fact in facts if fact.slot.arm == arm):
             trial = told[fact.trial]
-            one, _ = sweep.confirms.at(arm, fact.repeat, fact.slot)
+            one, _ = sweep.confirms.at(arm, fact.slot.repeat, fact.slot.number)
             assert trial.params == fact.params == one.params
             if fact.result.state == "complete":
                 judged = fact.result.judged("pruned")
@@ -299,9 +303,7 @@ def test_results_do_not_depend_on_packs_or_deaths(store: Store) -> None:
     lifecycle.register(store, sweep)
     work(sweep.name, store, pack=16, train=fake_train)
     second = exact(store, sweep)
-    plain = [
-        {(f.arm, f.repeat, f.slot): f.result.pruned for f in facts} for facts in (first, second)
-    ]
+    plain = [{f.slot.place: f.result.pruned for f in facts} for facts in (first, second)]
     assert plain[0] == plain[1]
 
 
@@ -347,13 +349,13 @@ def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store
     assert lifecycle.register(store, wanted, extend=True) == "extended"
     work(wanted.name, store, pack=8, train=fake_train)
     after = exact(store, wanted)
-    assert {fact.arm for fact in after} == {"dense", "l1", "mix", "l2"}
-    assert {fact.repeat for fact in after if fact.arm == "l1"} == {0, 1}
+    assert {fact.slot.arm for fact in after} == {"dense", "l1", "mix", "l2"}
+    assert {fact.slot.repeat for fact in after if fact.slot.arm == "l1"} == {0, 1}
     assert set(map(_place, before)) < set(map(_place, after))
 
 
 def _place(fact: TrialRecord) -> tuple[str, int, int, int, float]:
-    return fact.arm, fact.repeat, fact.slot, fact.trial, fact.recorded_at
+    return *fact.slot.place, fact.trial, fact.recorded_at
 
 
 def test_a_search_that_got_more_trials_and_chooses_others_is_not_confirmed_on() -> None:

@@ -64,7 +64,7 @@ def again(
     return ReproducibilityCheck(
         here,
         tuple(
-            RetrainedTrial(fact.arm, fact.repeat, fact.slot, "complete", 4000, 0.97 + difference)
+            RetrainedTrial(*fact.slot.place, "complete", 4000, 0.97 + difference)
             for fact, difference in zip(foreign, differences, strict=False)
         ),
     )
@@ -196,11 +196,11 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
 
     check = reproduce("tiny", store, trials=6, train=train)
     assert store.reproducibility_checks("tiny") == (check,)
-    facts = {(fact.arm, fact.repeat, fact.slot): fact for fact in store.records("tiny")}
-    chosen = [facts[one.arm, one.repeat, one.slot] for one in check.redone]
+    facts = {fact.slot.place: fact for fact in store.records("tiny")}
+    chosen = [facts[one.place] for one in check.redone]
     assert sorted(map(repr, seen)) == sorted(repr(fact.config) for fact in chosen)
     assert {fact.result.state for fact in chosen} <= {"complete", "collapsed"}
-    assert len({fact.slot for fact in chosen}) > 1  # spread over the sweep
+    assert len({fact.slot.number for fact in chosen}) > 1  # spread over the sweep
     for fact, one in zip(chosen, check.redone, strict=True):
         network = fact.result.pruned
         assert network is not None
@@ -220,7 +220,7 @@ def test_each_run_trains_trials_that_no_other_did(store: Store, elsewhere: Any) 
     work("tiny", store, pack=4, train=fake_train)
     elsewhere()
     checks = [reproduce("tiny", store, trials=8, train=fake_train) for _ in range(3)]
-    places = [(one.arm, one.repeat, one.slot) for check in checks for one in check.redone]
+    places = [one.place for check in checks for one in check.redone]
     assert len(places) == len(set(places)) == 18
     with pytest.raises(InputError, match=r"all 18 trials of other machines were trained again on"):
         reproduce("tiny", store, train=fake_train)

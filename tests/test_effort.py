@@ -32,7 +32,9 @@ def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
                 some = [
                     fact
                     for fact in facts
-                    if fact.arm == effort.arm and fact.repeat == repeat and fact.slot < count
+                    if fact.slot.arm == effort.arm
+                    and fact.slot.repeat == repeat
+                    and fact.slot.number < count
                 ]
                 front = Front.of(some)
                 assert effort.hypervolume[count - 1][repeat] == front.hypervolume(corner)
@@ -49,7 +51,7 @@ def test_the_front_of_the_first_trials_is_that_of_a_shorter_search() -> None:
 
 def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
     sweep = make_sweep(search={"trials": 4, "repeats": 2})
-    facts = [fact for fact in make_facts(sweep) if fact.repeat == 0 or fact.slot < 3]
+    facts = [fact for fact in make_facts(sweep) if fact.slot.repeat == 0 or fact.slot.number < 3]
     assert {len(effort.seconds) for effort in anytime_fronts(facts, sweep)} == {3}
     assert anytime_fronts([], sweep) == ()
     assert math.isnan(anytime_fronts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1, 1))
@@ -156,7 +158,7 @@ def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tole
 
 def test_while_a_sweep_runs_arms_are_shown_after_as_many_trials() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 2})
-    facts = [fact for fact in make_facts(sweep) if fact.arm == "l1" or fact.slot < 8]
+    facts = [fact for fact in make_facts(sweep) if fact.slot.arm == "l1" or fact.slot.number < 8]
     text = readable(page(sweep, make_status(sweep, facts), facts))
     effort = next(one for one in anytime_fronts(facts, sweep) if one.arm == "l1")
     assert len(effort.seconds) == 12

@@ -112,7 +112,7 @@ def test_workers_and_launcher_killed_while_training_cost_no_trial(
     assert (after.done, after.budget) == (8, 8)
     assert sum(after.failures.values()) >= 1
     found = facts(tmp_path, storage_url)
-    assert len({(fact.arm, fact.slot) for fact in found}) == len(found) == 8
+    assert len({(fact.slot.arm, fact.slot.number) for fact in found}) == len(found) == 8
     assert "nothing to do" in finish(sweeper(tmp_path, "run", str(study), url=storage_url))
     assert facts(tmp_path, storage_url) == found
 
@@ -130,7 +130,7 @@ def test_two_runs_of_one_file_at_once_share_its_budget(tmp_path: Path, storage_u
         assert "16 of 16 trials done" in out
         assert len([line for line in out.splitlines() if line.startswith("report:")]) == 1
     found = facts(tmp_path, storage_url)
-    assert len({(fact.arm, fact.slot) for fact in found}) == len(found) == 16
+    assert len({(fact.slot.arm, fact.slot.number) for fact in found}) == len(found) == 16
 
 
 def _kill_busy_workers(store: Store, launcher: "subprocess.Popen[str]") -> int:

@@ -138,8 +138,8 @@ def test_readme_says_what_the_answer_rests_on(tmp_path: Path) -> None:
 def test_readme_says_how_many_trials_of_larger_networks_collapsed(tmp_path: Path) -> None:
     with loaded(LARGE, tmp_path) as store:
         facts = store.records(LARGE)
-    under = Counter(fact.arm for fact in facts if fact.result.state == "collapsed")
-    of_each = len(facts) // len({fact.arm for fact in facts})
+    under = Counter(fact.slot.arm for fact in facts if fact.result.state == "collapsed")
+    of_each = len(facts) // len({fact.slot.arm for fact in facts})
     assert (
         f"{under['joint_entropy']} of the {of_each} trials of joint_entropy end under 97 %, "
         f"{under['l1']} of those of l1"
@@ -332,7 +332,7 @@ def test_readmes_figure_is_drawn_from_the_facts(
 def test_committed_networks_are_what_is_on_record(store: Store, name: str) -> None:
     """Some of them; `sweeper verify` takes all."""
     data = datasets.load("mnist")
-    facts = {(fact.study, fact.trial): fact for fact in store.records(name + SUFFIX)}
+    facts = {(fact.slot.study, fact.trial): fact for fact in store.records(name + SUFFIX)}
     rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()
     assert len(rows) > 40
     for row in rows[:: len(rows) // 10]:

@@ -75,7 +75,7 @@ def registered(url: str, sweep: Sweep) -> Store:
 def assert_exact(store: Store, sweep: Sweep) -> None:
     """Each slot has its one fact, which is right, and Optuna knows the same of each study."""
     facts = store.records(sweep.name)
-    slots = {(fact.arm, fact.repeat, fact.slot) for fact in facts}
+    slots = {fact.slot.place for fact in facts}
     assert len(slots) == len(facts) == len(sweep.arms) * sweep.search.repeats * sweep.search.trials
     for fact in facts:
         expected = fake_result(fact.config)
@@ -86,7 +86,7 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
             trials = optuna_study(store.url, sweep.study(arm, repeat)).get_trials(deepcopy=False)
             finished = [one.number for one in trials if one.state.name in {"COMPLETE", "PRUNED"}]
             assert "RUNNING" not in {one.state.name for one in trials}
-            on_record = [f.trial for f in facts if (f.arm, f.repeat) == (arm, repeat)]
+            on_record = [f.trial for f in facts if (f.slot.arm, f.slot.repeat) == (arm, repeat)]
             assert sorted(finished) == sorted(on_record)
 
 

@@ -42,9 +42,9 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
         search.use_artifact_store(str(tmp_path / "kept"))
         for fact in store.records(sweep.name):
             content = tensors(fact.trial)
-            name = f"{fact.arm}{NETWORK}"
+            name = f"{fact.slot.arm}{NETWORK}"
             search.restore_artifact(
-                fact.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content)
+                fact.slot.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content)
             )
     return sweep
 
@@ -53,7 +53,9 @@ def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Artif
     with lifecycle.open_studies(store, sweep) as search:
         search.use_artifact_store(str(place))
         return {
-            (fact.study, fact.trial): search.load_artifact(fact.study, fact.trial, NETWORK)
+            (fact.slot.study, fact.trial): search.load_artifact(
+                fact.slot.study, fact.trial, NETWORK
+            )
             for fact in store.records(sweep.name)
         }
 
@@ -95,9 +97,9 @@ def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Pa
     rows = pq.read_table(tmp_path / export_weights.FILE).to_pylist()
     written = {(row["study"], row["trial"]) for row in rows}
     assert written == {
-        (fact.study, fact.trial)
+        (fact.slot.study, fact.trial)
         for fact in store.records(sweep.name)
-        if confirms.at(fact.arm, fact.repeat, fact.slot)[1] == 0
+        if confirms.at(*fact.slot.place)[1] == 0
     }
 
 

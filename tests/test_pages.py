@@ -27,9 +27,9 @@ from sweeper.dashboard import Application
 from sweeper.dashboard.sweeps.fronts_json import Size, confirmed_payload
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache
 from sweeper.search.artifacts import NETWORK
-from sweeper.store import Store, TrialOutcome
+from sweeper.store import Store
 from sweeper.training.checkpoint import from_safetensors
-from sweeper.types import Scalar, Track, TrialRecord
+from sweeper.types import Scalar, Track, TrialOutcome, TrialRecord
 from sweeper.worker.worker_loop import work
 
 ORIGIN = make_provenance()
@@ -72,7 +72,7 @@ def test_fronts_are_those_of_the_facts(
         facts = [
             fact
             for fact in store.records("tiny")
-            if fact.arm == arm["name"] and fact.result.state == "complete"
+            if fact.slot.arm == arm["name"] and fact.result.state == "complete"
         ]
         # Oracle: the definition of dominance; of equal ones the first in (repeat, slot).
         wanted = []
@@ -87,9 +87,9 @@ def test_fronts_are_those_of_the_facts(
             ) and (small, right) not in [judged(fact, track, size) for fact in facts[:index]]:
                 wanted.append(one)
         found = {(point["repeat"], point["slot"]): point for point in arm["points"]}
-        assert found.keys() == {(fact.repeat, fact.slot) for fact in wanted}
+        assert found.keys() == {(fact.slot.repeat, fact.slot.number) for fact in wanted}
         for fact in wanted:
-            point, network = found[fact.repeat, fact.slot], fact.result.judged(track)
+            point, network = found[fact.slot.repeat, fact.slot.number], fact.result.judged(track)
             assert network is not None
             assert point["x"] == getattr(network, size)
             assert point["nonzero"] == network.nonzero
@@ -154,7 +154,7 @@ def test_confirmed_networks_are_those_on_record(shown: tuple[Store, Sweep, Any])
     assert payload["done"] == payload["budget"] == len(facts)
     assert payload["seeds"] == 3
     for arm in payload["arms"]:
-        mine = [fact for fact in facts if fact.arm == arm["name"]]
+        mine = [fact for fact in facts if fact.slot.arm == arm["name"]]
         assert sum(point["seeds"] for point in arm["points"]) == len(mine)
         accuracies = sorted(value for point in arm["points"] for value in point["test_accuracies"])
         wanted = sorted(
@@ -417,7 +417,9 @@ def test_kept_networks_are_packed_into_one_file(sqlite_url: str, tmp_path: Path)
         assert get(app, "/sweeps/tiny/status.json").json()["networks"] is True
         packed = zipfile.ZipFile(io.BytesIO(get(app, "/sweeps/tiny/networks.zip").body))
     facts = store.records("tiny/confirmed")
-    assert packed.namelist() == [f"{f.arm}/{f.repeat}-{f.slot}{NETWORK}" for f in facts]
+    assert packed.namelist() == [
+        f"{f.slot.arm}/{f.slot.repeat}-{f.slot.number}{NETWORK}" for f in facts
+    ]
     for fact, name in zip(facts, packed.namelist(), strict=True):
         assert fact.result.pruned is not None
         tensors = from_safetensors(packed.read(name), name)

@@ -101,7 +101,7 @@ def test_with_repeats_the_line_is_what_half_of_them_attain_amid_a_band() -> None
     assert len(filled) == len(view.series)
     assert filled[0]["fillcolor"] == "rgba(0,114,178,0.15)"
     single = make_sweep(search={"trials": 20})
-    some = [fact for fact in facts if fact.repeat == 0]
+    some = [fact for fact in facts if fact.slot.repeat == 0]
     alone = front_view(fronts(some, single), single, fronts_by_repeat(some, single))
     assert not any(series.band for series in alone.series)
 

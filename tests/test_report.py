@@ -65,7 +65,14 @@ def test_the_standing_compares_at_the_highest_target_that_two_arms_reach() -> No
 def test_all_whose_networks_are_as_small_are_named() -> None:
     sweep, facts = small_study()
     same = [
-        make_fact(sweep=sweep, arm=fact.arm, slot=fact.slot, nonzero=8000, val=0.981, test=0.98)
+        make_fact(
+            sweep=sweep,
+            arm=fact.slot.arm,
+            slot=fact.slot.number,
+            nonzero=8000,
+            val=0.981,
+            test=0.98,
+        )
         for fact in facts
     ]
     assert sentence(sweep, same).endswith("(test 98.00 %); l1's is as small.")

@@ -179,7 +179,7 @@ def test_facts_of_the_first_schema_are_read_after_the_migration_and_come_back_fr
     before = fact_rows(database)
     store = Store(storage_url)
     store.upgrade()
-    facts = {(fact.arm, fact.slot): fact for fact in store.records("old")}
+    facts = {(fact.slot.arm, fact.slot.number): fact for fact in store.records("old")}
     assert len(facts) == len(before) == 605
     methods = {arm: facts[arm, 0].config.method for arm in ("none", "l1", "mixed", "entropy")}
     assert repr(methods) == repr(
@@ -194,7 +194,9 @@ def test_facts_of_the_first_schema_are_read_after_the_migration_and_come_back_fr
             ),
         }
     )
-    assert {fact.config.method for fact in facts.values() if fact.arm == "l1"} == {methods["l1"]}
+    assert {fact.config.method for fact in facts.values() if fact.slot.arm == "l1"} == {
+        methods["l1"]
+    }
     assert facts["mixed", 0].config == TrialConfig(
         recipe=SharedConfig(
             model="mlp",

@@ -44,7 +44,7 @@ def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> FinishedTrial:
 
 def ask(search: SweepStudies, slot: Slot) -> tuple[int, dict[str, Scalar]]:
     asked = search.ask([slot])[slot]
-    return asked.trial, asked.params
+    return asked.trial, dict(asked.params)
 
 
 def run_alone(sweep: Sweep, trials: int) -> list[FinishedTrial]:

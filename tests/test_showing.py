@@ -40,7 +40,7 @@ def again(
     for arm in wanted.arms:
         for repeat, number in wanted.slots(arm):
             one, _ = wanted.confirms.at(arm, repeat, number)
-            (found,) = [f for f in facts if (f.arm, f.repeat, f.slot) == (arm, repeat, one.slot)]
+            (found,) = [f for f in facts if f.slot.place == (arm, repeat, one.slot)]
             network = found.result.judged("pruned")
             assert network
             make = partial(make_fact, sweep=wanted, arm=arm, repeat=repeat, slot=number)

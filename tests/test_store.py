@@ -22,7 +22,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError, LeaseLost, StorageError, UnknownSweepError
 from sweeper.retry import RetryPolicy
-from sweeper.store import Store, TrialOutcome, database, leases, registered_sweeps
+from sweeper.store import Store, database, leases, registered_sweeps
 from sweeper.store.clock import now
 from sweeper.store.database import Database
 from sweeper.store.storage_url import parse_storage_url
@@ -37,6 +37,7 @@ from sweeper.types import (
     SharedConfig,
     Slot,
     TrialConfig,
+    TrialOutcome,
     TrialResult,
 )
 
@@ -447,7 +448,7 @@ def test_many_processes_record_the_budget_exactly(
     # Oracle: the set of all slots, each exactly once.
     expected = [[arm, 0, number] for arm in ("l1", "none") for number in range(30)]
     assert sorted(recorded) == expected
-    assert [[fact.arm, fact.repeat, fact.slot] for fact in store.records("tiny")] == [
+    assert [list(fact.slot.place) for fact in store.records("tiny")] == [
         *expected[30:],
         *expected[:30],
     ]
@@ -526,7 +527,7 @@ def test_a_slow_worker_whose_slots_were_given_away_records_nothing_twice(
     store.release(slow, slots)
     store.leave(slow)
     (fact,) = store.records(sweep.name)
-    assert (fact.arm, fact.slot) == (slots[0].arm, slots[0].number)
+    assert (fact.slot.arm, fact.slot.number) == (slots[0].arm, slots[0].number)
     assert sum(arm.claimed for arm in store.status(sweep.name).arms) == 2
 
 
@@ -635,7 +636,7 @@ def test_facts_that_a_dead_worker_did_not_tell_are_found(
     expire(storage_url, dying)
     assert store.reap(sweep.name) == 0  # it had no claimed slot
     (fact,) = store.unreported(sweep.name)
-    assert (fact.arm, fact.slot) == (untold.arm, untold.number)
+    assert (fact.slot.arm, fact.slot.number) == (untold.arm, untold.number)
     store.mark_reported([untold])
     store.mark_reported([untold])
     assert store.unreported(sweep.name) == ()
@@ -649,7 +650,7 @@ def test_the_facts_of_a_worker_that_left_without_telling_are_found(
     (slot,) = store.claim(worker, 1)
     claimer.record(store, worker, slot, sweep)
     store.leave(worker)
-    assert [fact.slot for fact in store.unreported(sweep.name)] == [slot.number]
+    assert [fact.slot.number for fact in store.unreported(sweep.name)] == [slot.number]
 
 
 # Facts
@@ -760,13 +761,13 @@ def test_a_fact_comes_back_as_it_was_recorded(
     (slot,) = store.claim(worker, 1)
     store.record(worker, [TrialOutcome(slot, slot.number, params, config, result, provenance)])
     store.leave(worker)
-    facts = {(fact.arm, fact.slot): fact for fact in store.records(sweep.name)}
+    facts = {(fact.slot.arm, fact.slot.number): fact for fact in store.records(sweep.name)}
     fact = facts[slot.arm, slot.number]
     # repr tells 1 from 1.0 and True, which are equal.
     assert repr((dict(fact.params), fact.config, fact.result, fact.provenance)) == repr(
         (dict(params), config, result, provenance)
     )
-    assert (fact.study, fact.trial, fact.repeat) == (slot.study, slot.number, slot.repeat)
+    assert (fact.slot.study, fact.trial, fact.slot.repeat) == (slot.study, slot.number, slot.repeat)
     assert fact.recorded_at == pytest.approx(time.time(), abs=5)
 
 

@@ -75,7 +75,7 @@ def test_four_that_really_train_under_a_storm(postgres_url: str, tmp_path: Path)
 
     store = Store(postgres_url)
     facts = store.records("storm")
-    assert len({(one.arm, one.slot) for one in facts}) == len(facts) == 3 * 24
+    assert len({(one.slot.arm, one.slot.number) for one in facts}) == len(facts) == 3 * 24
     print(f"{killed} killed: {store.status('storm').failures}")
     assert killed
     store.close()

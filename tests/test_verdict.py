@@ -333,8 +333,8 @@ def trained_too(facts: list[TrialRecord], sizes: Mapping[str, int]) -> list[Tria
     """Have each repeat reach 97 % as trained at a size of its own, between two networks."""
     changed = []
     for fact in facts:
-        middle = sizes.get(fact.arm, 266_610) * (1 + 0.1 * fact.repeat)
-        size, accuracy = (middle / 2, 0.96) if fact.slot == 0 else (middle * 2, 0.98)
+        middle = sizes.get(fact.slot.arm, 266_610) * (1 + 0.1 * fact.slot.repeat)
+        size, accuracy = (middle / 2, 0.96) if fact.slot.number == 0 else (middle * 2, 0.98)
         network = make_judged(round(size), accuracy, accuracy)
         changed.append(replace(fact, result=replace(fact.result, as_trained=network)))
     return changed
@@ -469,8 +469,8 @@ def test_confirmed_networks_of_another_machine_or_data_are_no_answer(
 
 def test_arms_of_unequal_budgets_have_no_answer_however_they_were_confirmed() -> None:
     sweep, facts, known = confirmed_search()
-    fewer = [fact for fact in facts if (fact.arm, fact.repeat, fact.slot) != ("l2", 4, 0)]
-    trained = [fact for fact in known.facts if fact.arm != "l2"]
+    fewer = [fact for fact in facts if fact.slot.place != ("l2", 4, 0)]
+    trained = [fact for fact in known.facts if fact.slot.arm != "l2"]
     said = shown(sweep, fewer, ConfirmationResult.of(sweep, fewer, (), known.sweep, trained))
     for text in said.values():
         assert "unequal numbers of finished trials: l1 10, l2 9" in text
@@ -516,10 +516,10 @@ def test_a_mixture_found_harmless_is_said_though_the_confirmation_is_of_one_kind
     """Its trials have the places of the search's, and are others."""
     sweep, facts = search(5)
     other = make_provenance(processor="B")
-    mixed = [replace(fact, provenance=other) if fact.arm == "l2" else fact for fact in facts]
+    mixed = [replace(fact, provenance=other) if fact.slot.arm == "l2" else fact for fact in facts]
     confirms, _, trained = again(5, sizes)
     redone = tuple(
-        RetrainedTrial(fact.arm, fact.repeat, fact.slot, "complete", 1000, network.val_accuracy)
+        RetrainedTrial(*fact.slot.place, "complete", 1000, network.val_accuracy)
         for fact in mixed
         if fact.provenance == other and (network := fact.result.pruned)
     )

@@ -76,7 +76,7 @@ def claimed(store: Store) -> int:
 def facts(store: Store) -> list[tuple[Any, ...]]:
     """What must not depend on who worked: trial numbers and sizes of packs do."""
     return [
-        (one.arm, one.repeat, one.slot, one.params, one.config, replace(one.result, pack=1))
+        (*one.slot.place, one.params, one.config, replace(one.result, pack=1))
         for one in store.records("tiny")
     ]
 
@@ -90,7 +90,7 @@ def states(store: Store, arm: str = "l1") -> dict[str, int]:
 def assert_exact(store: Store, sweep: Sweep) -> None:
     """Every slot has one fact and one told trial; nothing is left running."""
     assert store.finished("tiny")
-    found = [(one.arm, one.repeat, one.slot) for one in store.records("tiny")]
+    found = [one.slot.place for one in store.records("tiny")]
     arms = [
         (arm, repeat, slot)
         for arm in sweep.arms
@@ -105,9 +105,9 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
         assert counts.get("RUNNING", 0) == 0
         assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials
     for one in store.records("tiny"):
-        study = optuna_study(store.url, one.study)
+        study = optuna_study(store.url, one.slot.study)
         told = study.trials[one.trial]
-        assert told.user_attrs["slot"] == one.slot
+        assert told.user_attrs["slot"] == one.slot.number
         assert told.params == one.params
         judged = one.result.pruned if one.result.state == "complete" else None
         assert told.values == ([judged.nonzero, judged.val_accuracy] if judged else None)
@@ -545,7 +545,7 @@ def test_strengths_are_searched_in_the_range_of_their_probe(own_store: Store) ->
         assert (one.bracket.low, one.bracket.high) == pytest.approx((1e-4, 0.1))
     for fact in own_store.records("tiny"):
         strengths = [value for key, value in fact.params.items() if key.endswith("strength")]
-        assert len(strengths) == {"dense": 0, "l1": 1, "both": 2}[fact.arm]
+        assert len(strengths) == {"dense": 0, "l1": 1, "both": 2}[fact.slot.arm]
         assert all(0.99e-4 <= float(value) <= 0.101 for value in strengths)
     assert sum("by a probe of" in line for line in said) == 2
     status = own_store.status("tiny")

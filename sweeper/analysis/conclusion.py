@@ -130,7 +130,7 @@ def comparability_problems(
     """
     found = []
     done = Counter(dict.fromkeys(sweep.arms, 0))
-    done.update(fact.arm for fact in facts)
+    done.update(fact.slot.arm for fact in facts)
     if len(set(done.values())) > 1:
         counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
         found.append(f"The arms have unequal numbers of finished trials: {counts}.")

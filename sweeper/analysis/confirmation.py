@@ -145,11 +145,11 @@ def confirmed_configs(
     confirms = sweep.confirms
     if confirms is None:
         raise TypeError(f"{sweep.name} is no confirmation")
-    before = {(fact.arm, fact.repeat, fact.slot): fact for fact in searched}
+    before = {fact.slot.place: fact for fact in searched}
     trained: dict[tuple[str, int, int], list[TrialRecord]] = {}
     for fact in facts:
-        one, _ = confirms.at(fact.arm, fact.repeat, fact.slot)
-        trained.setdefault((fact.arm, fact.repeat, one.slot), []).append(fact)
+        one, _ = confirms.at(*fact.slot.place)
+        trained.setdefault((fact.slot.arm, fact.slot.repeat, one.slot), []).append(fact)
     return [
         ConfirmedConfig(
             arm=arm,
@@ -157,7 +157,7 @@ def confirmed_configs(
             slot=one.slot,
             params=one.params,
             sizes=one.sizes,
-            facts=tuple(sorted(trained[place], key=lambda fact: fact.slot)),
+            facts=tuple(sorted(trained[place], key=lambda fact: fact.slot.number)),
             searched=before[place],
         )
         for arm, several in confirms.chosen.items()
@@ -249,9 +249,9 @@ def accuracy_at_size(
 def _chosen(sweep: Sweep, facts: Iterable[TrialRecord], arm: str) -> Iterable[SelectedConfig]:
     by, show = selection_metrics(sweep)
     track = sweep.sparsification.track
-    mine = [fact for fact in facts if fact.arm == arm]
+    mine = [fact for fact in facts if fact.slot.arm == arm]
     for repeat in range(sweep.search.repeats):
-        front = Front.of((f for f in mine if f.repeat == repeat), track, by, show, arm)
+        front = Front.of((f for f in mine if f.slot.repeat == repeat), track, by, show, arm)
         sizes: dict[int, list[int]] = {}
         params: dict[int, dict[str, Scalar]] = {}
         for size in sorted(set(sweep.targets.nonzero)):

@@ -72,7 +72,7 @@ class Front:
         found = [
             point
             for fact in facts
-            if (not arm or fact.arm == arm) and (point := _point(fact, track)) is not None
+            if (not arm or fact.slot.arm == arm) and (point := _point(fact, track)) is not None
         ]
         found.sort(key=lambda point: (point.repeat, point.slot))
         kept = non_dominated(
@@ -173,7 +173,7 @@ def fronts_by_repeat(
     chosen = track or sweep.sparsification.track
     found: dict[tuple[str, int], list[TrialRecord]] = {}
     for fact in facts:
-        found.setdefault((fact.arm, fact.repeat), []).append(fact)
+        found.setdefault((fact.slot.arm, fact.slot.repeat), []).append(fact)
     return {
         arm: tuple(
             Front.of(found.get((arm, repeat), ()), track=chosen, by=by, show=show, arm=arm)
@@ -223,10 +223,10 @@ def _point(fact: TrialRecord, track: Track) -> FrontPoint | None:
     if network is None or not _over_the_floor(fact, network, track):
         return None
     return FrontPoint(
-        arm=fact.arm,
-        repeat=fact.repeat,
-        slot=fact.slot,
-        study=fact.study,
+        arm=fact.slot.arm,
+        repeat=fact.slot.repeat,
+        slot=fact.slot.number,
+        study=fact.slot.study,
         trial=fact.trial,
         params=fact.params,
         nonzero=network.nonzero,

@@ -10,14 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sweeper.analysis import Estimate, mean
-from sweeper.types import Provenance, ReproducibilityCheck, TrialRecord
+from sweeper.types import Place, Provenance, ReproducibilityCheck, TrialRecord
 
 TOLERANCE = 0.002
 """Within this the 95 % interval of the mean difference in validation accuracy must lie."""
-
-
-Place = tuple[str, int, int]
-"""Arm, repeat and slot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +71,12 @@ def deviations(
     A trial that was trained again twice counts once, as the last check has it: the same seed gives
     the same bits, and would only seem to be one more.
     """
-    known = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
+    known = {fact.slot.place: fact for fact in facts}
     found: dict[tuple[Platform, Platform], dict[Place, tuple[int, float]]] = {}
     for number, check in enumerate(checks):
         here = Platform.of(check.provenance)
         for one in check.redone:
-            place = (one.arm, one.repeat, one.slot)
+            place = one.place
             fact = known.get(place)
             if fact is None or Platform.of(fact.provenance) == here:
                 continue

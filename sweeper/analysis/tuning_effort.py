@@ -72,8 +72,8 @@ def anytime_fronts(facts: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeF
     facts = tuple(facts)
     corner = reference_corner(sweep, facts)
     by_repeat: dict[str, dict[int, list[TrialRecord]]] = {}
-    for fact in sorted(facts, key=lambda fact: fact.slot):
-        by_repeat.setdefault(fact.arm, {}).setdefault(fact.repeat, []).append(fact)
+    for fact in sorted(facts, key=lambda fact: fact.slot.number):
+        by_repeat.setdefault(fact.slot.arm, {}).setdefault(fact.slot.repeat, []).append(fact)
     return tuple(
         _effort(arm, by_repeat[arm], sweep, corner) for arm in sweep.arms if arm in by_repeat
     )
@@ -91,9 +91,9 @@ def trials_reaching_target(
     found = dict.fromkeys(sweep.arms, (0, 0))
     for fact in facts:
         network = fact.result.judged(track)
-        reached, trials = found[fact.arm]
+        reached, trials = found[fact.slot.arm]
         good = network is not None and getattr(network, by) >= least
-        found[fact.arm] = (reached + good, trials + 1)
+        found[fact.slot.arm] = (reached + good, trials + 1)
     return found
 
 
@@ -115,7 +115,7 @@ def strength_sensitivities(
         complete = 0
         for fact in facts:
             network = fact.result.judged(track)
-            if fact.arm != arm or fact.result.state != "complete" or network is None:
+            if fact.slot.arm != arm or fact.result.state != "complete" or network is None:
                 continue
             complete += 1
             best = front.at(nonzero=network.nonzero)

@@ -55,7 +55,7 @@ def verify(
         lines = table("study", ">trial", "what differs")
         for network in differing[:MAX_LISTED]:
             record = network.record
-            lines.add_row(record.study, str(record.trial), "; ".join(network.differences))
+            lines.add_row(record.slot.study, str(record.trial), "; ".join(network.differences))
         terminal.print(lines)
     equal = len(networks) - never - len(missing) - len(differing)
     parts = [f"{pluralize(equal, 'network')} as on record"]

@@ -35,7 +35,7 @@ def confirmation_result(
     with lifecycle.open_studies(store, sweep) as search:
         search.use_artifact_store(artifacts, may_come=may_come)
         kept = {
-            arm: search.load_artifact(fact.study, fact.trial, NETWORK)
+            arm: search.load_artifact(fact.slot.study, fact.trial, NETWORK)
             for arm, fact in again.pictured().items()
         }
     networks = {arm: one.content for arm, one in kept.items() if one and one.content is not None}

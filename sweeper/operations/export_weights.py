@@ -75,9 +75,9 @@ def save(
         def kept() -> Iterator[tuple[str, int, Artifact]]:
             for number, fact in enumerate(wanted):
                 on_network(number, len(wanted))
-                found = search.load_artifact(fact.study, fact.trial, NETWORK)
+                found = search.load_artifact(fact.slot.study, fact.trial, NETWORK)
                 if found is not None and found.content is not None:
-                    yield fact.study, fact.trial, found
+                    yield fact.slot.study, fact.trial, found
 
         found = kept()
         first = next(found, None)
@@ -101,7 +101,7 @@ def restore(
     """
     path = folder / FILE
     sweep = store.sweep(name)
-    known = {(fact.study, fact.trial) for fact in store.records(name)}
+    known = {(fact.slot.study, fact.trial) for fact in store.records(name)}
     _check(path, name, known)
     done = 0
     with lifecycle.open_studies(store, sweep) as search:
@@ -151,7 +151,7 @@ def _check(path: Path, name: str, known: Collection[tuple[str, int]]) -> None:
 def _seed(sweep: Sweep, fact: TrialRecord) -> int:
     if sweep.confirms is None:
         raise AssertionError("networks are kept of confirmations alone")
-    return sweep.confirms.at(fact.arm, fact.repeat, fact.slot)[1]
+    return sweep.confirms.at(*fact.slot.place)[1]
 
 
 def _write(path: Path, rows: Iterable[tuple[str, int, Artifact]]) -> Path:

@@ -42,17 +42,13 @@ def reproduce(
             f"{name}: all {len(records)} trials on record come from a machine like this one "
             f"({here}): there is nothing to reproduce"
         )
-    retrained_slots = {
-        (trial.arm, trial.repeat, trial.slot)
+    retrained_places = {
+        trial.place
         for check in store.reproducibility_checks(name)
         if Platform.of(check.provenance) == here
         for trial in check.redone
     }
-    left = [
-        record
-        for record in foreign
-        if (record.arm, record.repeat, record.slot) not in retrained_slots
-    ]
+    left = [record for record in foreign if record.slot.place not in retrained_places]
     if not left:
         raise InputError(
             f"{name}: all {len(foreign)} trials of other machines were trained again on one like "
@@ -79,7 +75,9 @@ def reproduce(
 
 def _spread(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
     """Return some records at equal distances, in the order of slots, repeats and arms."""
-    ordered = sorted(records, key=lambda record: (record.slot, record.repeat, record.arm))
+    ordered = sorted(
+        records, key=lambda record: (record.slot.number, record.slot.repeat, record.slot.arm)
+    )
     if len(ordered) <= count:
         return ordered
     return [ordered[place * len(ordered) // count] for place in range(count)]
@@ -88,9 +86,9 @@ def _spread(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
 def _retrained_trial(record: TrialRecord, result: TrialResult) -> RetrainedTrial:
     network = result.judged(record.config.track)
     return RetrainedTrial(
-        arm=record.arm,
-        repeat=record.repeat,
-        slot=record.slot,
+        arm=record.slot.arm,
+        repeat=record.slot.repeat,
+        slot=record.slot.number,
         state=result.state,
         nonzero=network.nonzero if network else 0,
         val_accuracy=network.val_accuracy if network else 0.0,

@@ -66,10 +66,10 @@ def verify(
             recorded = record.result.judged(sweep.sparsification.track)
             if recorded is None:
                 continue
-            artifact = search.load_artifact(record.study, record.trial, NETWORK)
+            artifact = search.load_artifact(record.slot.study, record.trial, NETWORK)
             evaluated = None
             if artifact and artifact.content is not None:
-                place = f"{record.study}, trial {record.trial}"
+                place = f"{record.slot.study}, trial {record.trial}"
                 weights = from_safetensors(artifact.content, place)
                 evaluated = re_evaluate(record.config, weights, data)
             verified.append(VerifiedWeights(record, recorded, evaluated, artifact is not None))

@@ -198,7 +198,7 @@ def curve_view(facts: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = 
     dots: dict[str, list[Dot]] = {}
     for arm in sweep.arms:
         best: dict[float, tuple[CurvePoint, TrialRecord]] = {}
-        for fact in (fact for fact in facts if fact.arm == arm):
+        for fact in (fact for fact in facts if fact.slot.arm == arm):
             for point in fact.result.finetuned if finetuned else fact.result.curve:
                 known = best.get(point.density)
                 if known is None or getattr(point, by) > getattr(known[0], by):
@@ -209,7 +209,7 @@ def curve_view(facts: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = 
                 nonzero=point.nonzero,
                 line=percent(getattr(point, by)),
                 mark=percent(getattr(point, show)),
-                repeat=fact.repeat,
+                repeat=fact.slot.repeat,
                 trial=fact.trial,
                 label=f"pruned to density {point.density:.3g}; {describe_point(fact.params)}",
             )

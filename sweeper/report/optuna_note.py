@@ -42,7 +42,7 @@ def figures(
     """
     corner = reference_corner(sweep, facts)
     chosen = highlighted_arms(found, sweep)
-    begun = {(fact.arm, fact.repeat) for fact in facts}
+    begun = {(fact.slot.arm, fact.slot.repeat) for fact in facts}
     worth = hypervolume_view(fronts_by_repeat(facts, sweep), chosen, sweep, corner, begun)
     tuning = anytime_fronts(facts, sweep)
     grows = not worth.empty and any(len(one.seconds) > 1 for one in tuning)

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
@@ -23,19 +22,19 @@ from sweeper.search.optuna_retry import retry
 from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import METRICS, StudyOwner
-from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult
+from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult, TrialTask
 
 T = TypeVar("T")
 _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
-@dataclass(frozen=True, slots=True)
-class AskedTrial:
-    """The trial of a slot: its number in the slot's study, and its searched parameters."""
+class _CreatedTrial(NamedTuple):
+    """A running trial by its id in the storage: its number is not read yet."""
 
-    trial: int
+    id: int
     params: Params
+    config: TrialConfig
 
 
 class SweepStudies:
@@ -111,12 +110,12 @@ class SweepStudies:
         slots: Sequence[Slot],
         device: str = "cpu",
         check: Callable[[], None] = lambda: None,
-    ) -> dict[Slot, AskedTrial]:
+    ) -> dict[Slot, TrialTask]:
         """Create a trial for each slot; none is left RUNNING if `check`, called between, raises.
 
         The parameters are a function of the sweep, the slot and the told earlier generations.
         """
-        made: dict[Slot, tuple[int, Params]] = {}
+        made: dict[Slot, _CreatedTrial] = {}
         try:
             for slot in slots:
                 check()
@@ -125,10 +124,13 @@ class SweepStudies:
         except BaseException as error:
             if isinstance(error, LeaseLost) or not isinstance(error, StorageError):
                 with suppress(StorageError):
-                    for slot, (trial, _) in made.items():
-                        self._finish(slot.study, trial, TrialState.FAIL, None, {})
+                    for slot, trial in made.items():
+                        self._finish(slot.study, trial.id, TrialState.FAIL, None, {})
             raise
-        return {slot: AskedTrial(numbers[slot], params) for slot, (_, params) in made.items()}
+        return {
+            slot: TrialTask(slot, numbers[slot], trial.params, trial.config)
+            for slot, trial in made.items()
+        }
 
     def tell(self, study: str, trial: int, result: TrialResult) -> None:
         """Write what was measured, then finish the trial; a finished one is left as it is."""
@@ -150,14 +152,13 @@ class SweepStudies:
         if fact is None:
             return create_trial(state=TrialState.FAIL)
         state, values, attributes = tell_arguments(self._sweep, fact.result)
-        slot = Slot(fact.sweep, fact.arm, fact.repeat, fact.slot, fact.study)
         return create_trial(
             state=state,
             values=values,
             params=dict(fact.params),
-            distributions=self._space(fact.arm),
+            distributions=self._space(fact.slot.arm),
             user_attrs={
-                **self._attributes(slot, fact.config, fact.provenance.device),
+                **self._attributes(fact.slot, fact.config, fact.provenance.device),
                 **attributes,
             },
         )
@@ -281,8 +282,8 @@ class SweepStudies:
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
 
-    def _create(self, slot: Slot, device: str) -> tuple[int, Params]:
-        """Create the trial of a slot; return its id and its searched parameters."""
+    def _create(self, slot: Slot, device: str) -> "_CreatedTrial":
+        """Create the trial of a slot."""
         study = self._index.id(slot.study)
         params = self._proposals.params(
             slot.arm, slot.repeat, slot.number, lambda: self._told(study)
@@ -295,7 +296,7 @@ class SweepStudies:
             distributions=self._space(slot.arm),
             user_attrs=self._attributes(slot, config, device),
         )
-        return self._create_trial(slot.study, study, template), params
+        return _CreatedTrial(self._create_trial(slot.study, study, template), params, config)
 
     def _create_trial(self, study: str, id_: int, template: FrozenTrial) -> int:
         def create() -> int:

@@ -8,6 +8,5 @@ from sweeper.store.counts import StorageCounts
 from sweeper.store.dumps import Dump
 from sweeper.store.registered_sweeps import IN_PART, SweepVersion
 from sweeper.store.store import Store
-from sweeper.store.trial_records import TrialOutcome
 
-__all__ = ["IN_PART", "Dump", "StorageCounts", "Store", "SweepVersion", "TrialOutcome"]
+__all__ = ["IN_PART", "Dump", "StorageCounts", "Store", "SweepVersion"]

@@ -20,14 +20,12 @@ from sqlalchemy import (
 from sweeper.errors import LeaseLost
 from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
-from sweeper.store.trial_records import TrialOutcome
-from sweeper.types import FailureKind, Slot, TrialRecord
+from sweeper.types import FailureKind, Place, Slot, TrialOutcome, TrialRecord
 
 _worker = tables.worker.c
 _slot = tables.slot.c
 _bracket = tables.bracket.c
 _KEY = (_slot.arm, _slot.repeat, _slot.number)
-Key = tuple[str, int, int]
 
 
 def claim(
@@ -121,7 +119,7 @@ def record(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]
     One that this worker has recorded before is passed over: then it was the answer that got lost.
     """
     recorded = _recorded(connection, worker, outcomes)
-    new = [one for one in outcomes if recorded.get(_key(one.slot)) != one.trial]
+    new = [one for one in outcomes if recorded.get(one.slot.place) != one.trial]
     if not new:
         return
     leases.lock(connection, worker)
@@ -208,7 +206,7 @@ def _check_held(connection: Connection, worker: str, slots: Iterable[Slot]) -> N
     query = select(_slot.sweep, *_KEY).where(_slot.worker == worker, _slot.state == "claimed")
     held = {tuple(row) for row in connection.execute(query)}
     for slot in slots:
-        if (slot.sweep, *_key(slot)) not in held:
+        if (slot.sweep, *slot.place) not in held:
             text = f"slot {slot.number} of {slot.study} is not held by worker {worker} any more"
             raise LeaseLost(text)
 
@@ -233,10 +231,10 @@ def _set(connection: Connection, change: Update, trials: Mapping[Slot, int]) -> 
 
 def _recorded(
     connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]
-) -> dict[Key, int]:
+) -> dict[Place, int]:
     """Return the trials of those slots that this worker has recorded before."""
     fact = tables.fact.c
-    found: dict[Key, int] = {}
+    found: dict[Place, int] = {}
     for name, keys in _by_sweep(outcome.slot for outcome in outcomes):
         query = select(fact.arm, fact.repeat, fact.slot, fact.trial).where(
             fact.sweep == name,
@@ -248,12 +246,8 @@ def _recorded(
     return found
 
 
-def _by_sweep(slots: Iterable[Slot]) -> list[tuple[str, list[Key]]]:
-    keys: dict[str, list[Key]] = {}
+def _by_sweep(slots: Iterable[Slot]) -> list[tuple[str, list[Place]]]:
+    keys: dict[str, list[Place]] = {}
     for slot in slots:
-        keys.setdefault(slot.sweep, []).append(_key(slot))
+        keys.setdefault(slot.sweep, []).append(slot.place)
     return sorted(keys.items())
-
-
-def _key(slot: Slot) -> Key:
-    return slot.arm, slot.repeat, slot.number

@@ -31,7 +31,6 @@ from sweeper.store.diagnostics import StorageDiagnostics
 from sweeper.store.dumps import Dump
 from sweeper.store.registered_sweeps import SweepVersion
 from sweeper.store.storage_url import parse_storage_url
-from sweeper.store.trial_records import TrialOutcome
 from sweeper.types import (
     ProbeTask,
     Provenance,
@@ -41,6 +40,7 @@ from sweeper.types import (
     StrengthRange,
     SweepState,
     SweepStatus,
+    TrialOutcome,
     TrialRecord,
 )
 
@@ -295,7 +295,12 @@ class Store:
             spec = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
             place = {arm: number for number, arm in enumerate(spec.arms)}
             found = trial_records.find(connection, tables.slot.c.sweep == name)
-            return tuple(sorted(found, key=lambda fact: (place[fact.arm], fact.repeat, fact.slot)))
+            return tuple(
+                sorted(
+                    found,
+                    key=lambda fact: (place[fact.slot.arm], fact.slot.repeat, fact.slot.number),
+                )
+            )
 
         return self._database.read(work)
 

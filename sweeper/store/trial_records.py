@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select
@@ -23,6 +23,7 @@ from sweeper.types import (
     Slot,
     Track,
     TrialConfig,
+    TrialOutcome,
     TrialRecord,
     TrialResult,
 )
@@ -32,18 +33,6 @@ _JUDGED = ("nonzero", "weights", "biases", "effective", "val_accuracy", "test_ac
 _PROVENANCE = tuple(Provenance.__dataclass_fields__)
 FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVENANCE)
 """Columns of a query that `provenance_of` reads."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialOutcome:
-    """What a worker hands in for one slot."""
-
-    slot: Slot
-    trial: int
-    params: Mapping[str, Scalar]
-    config: TrialConfig
-    result: TrialResult
-    provenance: Provenance
 
 
 def add(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
@@ -198,11 +187,7 @@ def provenance_of(row: Mapping[Any, Any]) -> Provenance:
 def _fact(found: Row[Any]) -> TrialRecord:
     row = found._mapping
     return TrialRecord(
-        sweep=row["sweep"],
-        arm=row["arm"],
-        repeat=row["repeat"],
-        slot=row["slot"],
-        study=row["study"],
+        slot=Slot(row["sweep"], row["arm"], row["repeat"], row["slot"], row["study"]),
         trial=row["trial"],
         params=row["params"],
         config=config_of(row["config"]),

@@ -28,11 +28,14 @@ from sweeper.types.trial_config import (
     TrialState,
 )
 from sweeper.types.trial_record import (
+    Place,
     Provenance,
     ReproducibilityCheck,
     RetrainedTrial,
     Slot,
+    TrialOutcome,
     TrialRecord,
+    TrialTask,
 )
 from sweeper.types.trial_result import CurvePoint, Evaluation, LayerCount, TrialResult
 
@@ -49,6 +52,7 @@ __all__ = [
     "MethodConfig",
     "Options",
     "PenaltyConfig",
+    "Place",
     "ProbePoint",
     "ProbeTask",
     "Provenance",
@@ -63,8 +67,10 @@ __all__ = [
     "SweepStatus",
     "Track",
     "TrialConfig",
+    "TrialOutcome",
     "TrialRecord",
     "TrialResult",
     "TrialState",
+    "TrialTask",
     "WorkerStatus",
 ]

@@ -1,10 +1,16 @@
-"""Trial record: a result in the database, with its slot and its provenance. Never updated."""
+"""Trial record: one value that grows from its slot to a row of the database.
+
+`Slot` is claimed, `TrialTask` asked for it, `TrialOutcome` trained, `TrialRecord` on record.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweeper.types.trial_config import Scalar, TrialConfig, TrialState
 from sweeper.types.trial_result import TrialResult
+
+Place = tuple[str, int, int]
+"""Arm, repeat and number of a slot: what tells it from the other slots of its sweep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +24,11 @@ class Slot:
     """0 ... budget - 1 within the (arm, repeat)."""
     study: str
     """Name of the Optuna study, `<sweep>/<arm>/<repeat>`."""
+
+    @property
+    def place(self) -> Place:
+        """Its place within its sweep."""
+        return self.arm, self.repeat, self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,22 +52,34 @@ class Provenance:
 
 
 @dataclass(frozen=True, slots=True)
-class TrialRecord:
-    """One trial on record. Facts are never updated."""
+class TrialTask:
+    """A slot with the trial that was asked for it: what a worker trains."""
 
-    sweep: str
-    arm: str
-    repeat: int
-    slot: int
-    study: str
-    """Name of the Optuna study, `<sweep>/<arm>/<repeat>`."""
+    slot: Slot
     trial: int
-    """Number of the trial in that study."""
+    """Number of the trial in the slot's study."""
     params: Mapping[str, Scalar]
     """The searched parameters only."""
     config: TrialConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrialOutcome(TrialTask):
+    """A trained trial: what a worker submits for one slot."""
+
     result: TrialResult
     provenance: Provenance
+
+    @classmethod
+    def of(cls, task: TrialTask, result: TrialResult, provenance: Provenance) -> "TrialOutcome":
+        """Return a task with its result."""
+        return cls(task.slot, task.trial, task.params, task.config, result, provenance)
+
+
+@dataclass(frozen=True, slots=True)
+class TrialRecord(TrialOutcome):
+    """A trial on record. Records are never updated."""
+
     recorded_at: float
     """Seconds since 1970 by the database's clock."""
 
@@ -72,6 +95,11 @@ class RetrainedTrial:
     nonzero: int
     """On the objective's track, as is the accuracy; 0 for a diverged one."""
     val_accuracy: float
+
+    @property
+    def place(self) -> Place:
+        """Place of its slot within the sweep."""
+        return self.arm, self.repeat, self.slot
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from sweeper import lifecycle
 from sweeper.analysis import strength_range
@@ -11,29 +10,19 @@ from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, StorageError
 from sweeper.search import SweepStudies
 from sweeper.search.artifacts import NETWORK
-from sweeper.store import Store, TrialOutcome
+from sweeper.store import Store
 from sweeper.types import (
     ProbeTask,
     Provenance,
-    Scalar,
     Slot,
     StrengthRange,
-    TrialConfig,
+    TrialOutcome,
     TrialResult,
+    TrialTask,
 )
 
 _TOLD_AT_ONCE = 64
 """Trials between two notes of what was told: others wait for a generation that is."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrialTask:
-    """A slot with the trial that was asked for it."""
-
-    slot: Slot
-    trial: int
-    params: dict[str, Scalar]
-    config: TrialConfig
 
 
 Pack = tuple[TrialTask, ...]
@@ -137,7 +126,7 @@ class TrialStorage:
         self._store.record(
             worker,
             [
-                TrialOutcome(task.slot, task.trial, task.params, task.config, result, provenance)
+                TrialOutcome.of(task, result, provenance)
                 for task, result in zip(pack, results, strict=True)
             ],
         )
@@ -199,8 +188,4 @@ class TrialStorage:
             for slot in again:
                 self._search.fail(slot.study, asked[slot].trial)
             asked |= self._search.ask(again, device, check)
-        return tuple(self._task(slot, asked[slot].trial, asked[slot].params) for slot in slots)
-
-    def _task(self, slot: Slot, trial: int, params: dict[str, Scalar]) -> TrialTask:
-        config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
-        return TrialTask(slot, trial, params, config)
+        return tuple(asked[slot] for slot in slots)

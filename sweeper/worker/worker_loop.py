@@ -13,7 +13,7 @@ from typing import Any
 from sweeper.analysis import strength_range
 from sweeper.errors import InputError, Interrupted, LeaseLost, TrainingError, UnknownSweepError
 from sweeper.store import Store
-from sweeper.types import ProbePoint, ProbeTask, StrengthRange
+from sweeper.types import ProbePoint, ProbeTask, StrengthRange, TrialTask
 from sweeper.worker import outage_notice
 from sweeper.worker.background_thread import BackgroundThread
 from sweeper.worker.callbacks import reraise_background_error, step_callback
@@ -22,7 +22,7 @@ from sweeper.worker.lease import Lease, StopFlag, handle_signals, orphaned
 from sweeper.worker.pack_pipeline import PackPipeline
 from sweeper.worker.pack_size import PackSize
 from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
-from sweeper.worker.trial_storage import Pack, TrialStorage, TrialTask
+from sweeper.worker.trial_storage import Pack, TrialStorage
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3

@@ -162,7 +162,7 @@ class Contest:
             # A pack begins and ends as one.
             began_at = fact.recorded_at - result.seconds * result.pack
             judged = _accuracy(result.pruned), _accuracy(result.as_trained)
-            trials.append(Trial(fact.slot, began_at, fact.recorded_at, *judged))
+            trials.append(Trial(fact.slot.number, began_at, fact.recorded_at, *judged))
         return Run(trials, total, max(fact.result.pack for fact in facts))
 
     def _rival(self, name: str, task: Task) -> Run:

@@ -7,13 +7,20 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from floor import L1, least_milliseconds, mixed_step, step
-from work import ARM, Work
+from work import Work
 
 from sweeper.config import Sweep
 from sweeper.config.registry import FORMULAS
 from sweeper.search import SweepStudies
-from sweeper.store import Store, TrialOutcome
-from sweeper.types import Evaluation, LayerCount, MethodConfig, PenaltyConfig, TrialResult
+from sweeper.store import Store
+from sweeper.types import (
+    Evaluation,
+    LayerCount,
+    MethodConfig,
+    PenaltyConfig,
+    TrialOutcome,
+    TrialResult,
+)
 from sweeper.worker.provenance import gather_provenance
 
 PACK = 16
@@ -127,13 +134,10 @@ class _Study:
             slots = self._store.claim(self._worker, min(PACK, until - self._done))
             asked = self._search.ask(slots)
             self._store.link(self._worker, {slot: one.trial for slot, one in asked.items()})
-            outcomes = []
-            for slot, one in asked.items():
-                config = self._sweep.config(ARM, 0, slot.number, one.params)
-                result = _result(1000 + slot.number % 97)
-                outcomes.append(
-                    TrialOutcome(slot, one.trial, one.params, config, result, self._provenance)
-                )
+            outcomes = [
+                TrialOutcome.of(task, _result(1000 + slot.number % 97), self._provenance)
+                for slot, task in asked.items()
+            ]
             self._store.record(self._worker, outcomes)
             for outcome in outcomes:
                 self._search.tell(outcome.slot.study, outcome.trial, outcome.result)

@@ -41,7 +41,7 @@ def fronts_payload(
     view = plots.front_view(found, sweep, fronts_by_repeat(counted, sweep, track))
     by, show = selection_metrics(sweep)
     corner = reference_corner(sweep, facts)
-    places = {(fact.arm, fact.repeat, fact.slot): fact for fact in facts}
+    places = {fact.slot.place: fact for fact in facts}
     looks = {series.name: series for series in view.series}
     arms = []
     for name, front in found.items():
@@ -170,9 +170,9 @@ def _point(fact: TrialRecord, track: Track, dot: Dot, studies: Trials) -> dict[s
         "y": dot.mark,
         "line": dot.line,
         **_sizes(network),
-        "repeat": fact.repeat,
-        "slot": fact.slot,
-        "study": fact.study,
+        "repeat": fact.slot.repeat,
+        "slot": fact.slot.number,
+        "study": fact.slot.study,
         "trial": fact.trial,
         "link": _link(fact, studies),
         "configuration": describe_point(fact.params),
@@ -207,7 +207,7 @@ def _again(one: ConfirmedConfig, dot: Dot, studies: Trials) -> dict[str, Any]:
 
 def _link(fact: TrialRecord, studies: Trials) -> str | None:
     """Return where the Optuna dashboard shows a trial."""
-    study = studies.get(fact.study)
+    study = studies.get(fact.slot.study)
     return None if study is None else f"/dashboard/studies/{study}/trials?numbers={fact.trial}"
 
 

@@ -13,5 +13,5 @@ def studies_of(storage: RDBStorage, known: SweepSnapshot, patience: RetryPolicy)
 
     Asked for anew each time, with one query: a study may be deleted, and made again.
     """
-    names = {fact.study for fact in known.facts}
+    names = {fact.slot.study for fact in known.facts}
     return retry(lambda: study_ids(storage, names), patience)

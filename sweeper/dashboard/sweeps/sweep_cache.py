@@ -59,8 +59,8 @@ class SweepCache:
             # An arm that was appended since the sweep was read is left for the next time.
             facts = tuple(
                 sorted(
-                    (fact for fact in facts if fact.arm in places),
-                    key=lambda fact: (places[fact.arm], fact.repeat, fact.slot),
+                    (fact for fact in facts if fact.slot.arm in places),
+                    key=lambda fact: (places[fact.slot.arm], fact.slot.repeat, fact.slot.number),
                 )
             )
             return self._keep(
@@ -80,9 +80,9 @@ class SweepCache:
         if before is None or not before.facts or before.mark.created_at != mark.created_at:
             return None
         since = max(fact.recorded_at for fact in before.facts) - OVERLAP
-        found = {(fact.arm, fact.repeat, fact.slot): fact for fact in before.facts}
+        found = {fact.slot.place: fact for fact in before.facts}
         for fact in self._store.records_since(mark.name, since):
-            found[fact.arm, fact.repeat, fact.slot] = fact
+            found[fact.slot.place] = fact
         return tuple(found.values()) if len(found) >= mark.facts else None
 
     def _keep(self, name: str, known: SweepSnapshot) -> SweepSnapshot:

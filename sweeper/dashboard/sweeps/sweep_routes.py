@@ -176,9 +176,12 @@ class SweepPages:
         ):
             search.use_artifact_store(self._artifacts, may_come=True)
             for fact in again.facts:
-                kept = search.load_artifact(fact.study, fact.trial, NETWORK)
+                kept = search.load_artifact(fact.slot.study, fact.trial, NETWORK)
                 if kept and kept.content is not None:
-                    packed.writestr(f"{fact.arm}/{fact.repeat}-{fact.slot}{NETWORK}", kept.content)
+                    packed.writestr(
+                        f"{fact.slot.arm}/{fact.slot.repeat}-{fact.slot.number}{NETWORK}",
+                        kept.content,
+                    )
         return buffer.getvalue()
 
     def asset(self, name: str) -> ResponseBody:
