@@ -10,10 +10,10 @@ from random import Random
 
 import optuna
 from crew import Counter, Report, Work, crew
-from fakes import fake_probe, fake_train
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
 from prefilled import Server, Task, execute, fill
+from support.fakes import fake_probe, fake_train
 
 from sweeper import lifecycle
 from sweeper.config.registry import SAMPLERS

@@ -34,10 +34,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import dashboard_tables as tables
-from conftest import Postgres
 from dashboard_tables import Visit
 from prefilled import Server
 from shelf import Shelf, fill, writing
+from support.postgres import Postgres
 from visits import SERVERS, Client, Times, serving, study_id
 
 from sweeper.errors import SweeperError

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from fakes import fake_train
 from optuna.distributions import distribution_to_json
 from sqlalchemy import make_url
+from support.fakes import fake_train
 
 from sweeper import lifecycle
 from sweeper.config import Sweep

@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fakes import fake_train
 from prefilled import execute
+from support.fakes import fake_train
 
 from sweeper import lifecycle
 from sweeper.config import Sweep

@@ -32,10 +32,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import storage_tables as tables
-from conftest import Postgres
 from contestants import LOOPS, OPTUNA, WHOLE, Side, load, race
 from crew import Report
 from prefilled import Server, Task
+from support.postgres import Postgres
 
 from sweeper.errors import SweeperError
 

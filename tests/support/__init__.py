@@ -1,0 +1,1 @@
+"""Helpers of the tests: values made by hand, trainings without torch, servers, processes."""

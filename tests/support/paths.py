@@ -1,0 +1,8 @@
+"""Paths of the checkout."""
+
+from pathlib import Path
+
+SUPPORT = Path(__file__).parent
+TESTS = SUPPORT.parent
+ROOT = TESTS.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -1,0 +1,166 @@
+"""What a study file names from outside is tried in a process of its own, before anything else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.fakes import small_sweep
+from support.paths import TESTS
+
+from sweeper.errors import PluginError, SpecError
+from sweeper.operations.try_out import try_out
+from sweeper.training import datasets
+from sweeper.worker.trainer import Trainer
+
+STUDY = """\
+name: mine
+dataset: {dataset}
+model: {model}
+training: {{epochs: 1, batch_size: 64, learning_rate: 0.1}}
+sparsification: {{density: {{log_uniform: [0.1, 0.5]}}, finetune_epochs: 1, floor: 0.2}}
+search: {{sampler: random, trials: 2, in_flight: 2}}
+arms: {{l1: {{penalty: l1, strength: {{log_uniform: [0.001, 0.1]}}}}}}
+"""
+MINE = """\
+import ctypes
+import os
+
+print("said while it is imported")
+
+
+def fine(shape, classes):
+    from torch import nn
+
+    print("said while it is built")
+    return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], classes))
+
+
+def dropout(shape, classes):
+    from torch import nn
+
+    return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))
+
+
+def leaves(shape, classes):
+    os._exit(0)
+
+
+def crashes(shape, classes):
+    ctypes.string_at(0)
+"""
+# Runs commands in one process, and says after each its code and whether torch was loaded.
+COMMANDS = """
+import sys
+from sweeper.cli import main
+for command in sys.argv[1:]:
+    try:
+        main(command.split())
+    except SystemExit as ended:
+        print("code", ended.code, "torch" in sys.modules, flush=True)
+"""
+
+
+@pytest.fixture(name="folder")
+def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SWEEPER_STORAGE", raising=False)
+    monkeypatch.setattr(sys, "path", [*sys.path, str(tmp_path)])
+    (tmp_path / "mine.py").write_text(MINE)
+    return tmp_path
+
+
+def run(*commands: str) -> tuple[list[str], list[str]]:
+    """Run commands in one process; returns the lines of its output and of its errors."""
+    done = subprocess.run(
+        [sys.executable, "-c", COMMANDS, *commands],
+        capture_output=True,
+        text=True,
+        timeout=290,
+        check=True,
+    )
+    return done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def write(folder: Path, name: str) -> None:
+    text = STUDY.format(dataset="digits", model=f"mine:{name}")
+    (folder / f"{name}.yaml").write_text(text)
+
+
+def test_a_network_that_is_not_there_is_one_line_and_nothing_is_registered(folder: Path) -> None:
+    write(folder, "nope")
+    out, errors = run("check nope.yaml", "run nope.yaml", "launch nope.yaml")
+    lost = "cannot be loaded: AttributeError: module 'mine' has no attribute 'nope'"
+    assert errors == [f"error: nope.yaml: model: mine:nope: {lost}"] * 3
+    assert out == ["code 2 False"] * 3
+    assert sorted(path.name for path in folder.iterdir() if path.suffix) == ["mine.py", "nope.yaml"]
+    assert not (folder / "sweeps").exists()
+
+
+def test_a_network_that_no_pack_computes_is_refused_before_anything_is_registered(
+    folder: Path,
+) -> None:
+    write(folder, "dropout")
+    out, [error] = run("run dropout.yaml")
+    assert error.startswith("error: dropout.yaml: model: mine:dropout: draws random numbers in ")
+    assert error.endswith(": 1 (Dropout); allowed: p = 0")
+    assert out[-1] == "code 2 False"
+    assert not list(folder.glob("*.db*"))
+
+
+def test_a_network_that_is_fine_is_checked_without_torch_in_the_command(folder: Path) -> None:
+    write(folder, "fine")
+    out, errors = run("check fine.yaml")
+    assert errors == []
+    assert out[0] == "mine: mine:fine on digits"
+    assert out[-1] == "code 0 False"
+    assert not any("said while" in line for line in out)
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("leaves", "exit code 0"),
+        ("crashes", "killed by SIGSEGV"),
+    ],
+)
+def test_what_ends_its_process_is_one_line(folder: Path, name: str, reason: str) -> None:
+    waited: list[str] = []
+    sweep = small_sweep(model=f"mine:{name}")
+    with pytest.raises(SpecError) as caught:
+        try_out(sweep, "s.yaml", on_wait=waited.append)
+    [line] = caught.value.problems
+    assert line == f"s.yaml: model: mine:{name}: ends the process that tries it: {reason}"
+    assert len(waited) <= 1
+    assert all(f"mine:{name}" in said for said in waited)
+
+
+def test_where_the_dataset_is_not_there_images_like_it_are_taken(folder: Path) -> None:
+    assert not datasets.is_here("mnist", folder)
+    like = datasets.images_like("mnist")
+    assert like.train.images.shape[1:] == (1, 28, 28)
+    assert like.classes == 10
+    assert abs(float(like.train.images.mean())) < 1e-4
+    assert try_out(small_sweep(model="mine:fine", dataset="mnist"), "s", folder=str(folder)) == ()
+    # Whether it would take the real images nobody knows.
+    [said] = try_out(small_sweep(model="mine:dropout", dataset="mnist"), "s", folder=str(folder))
+    assert said.startswith("model: mine:dropout: its forward on (6, 1, 28, 28) images: ")
+    assert said.endswith("on images like those of mnist, which is not here")
+
+
+def test_a_study_file_of_the_catalogue_alone_starts_no_process(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("subprocess.Popen", None)
+    assert try_out(small_sweep(), "s.yaml") == ()
+
+
+def test_a_worker_tries_the_network_that_it_finds_itself(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(TESTS))
+    sweep = small_sweep(model="support.network_cases:refused_gradient_hook")
+    with pytest.raises(PluginError, match=r"parameter 1\.weight gets another gradient"):
+        Trainer(sweep, device="cpu", pack=1)
+    fine = small_sweep(model="support.network_cases:harmless_residual")
+    assert Trainer(fine, device="cpu", pack=1).pack == 1

@@ -1,0 +1,92 @@
+"""The benchmarks run, and their contestants do the same work. No time is tested."""
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from support.paths import TESTS
+
+BENCH = TESTS / "bench"
+
+
+def run(*options: str, program: str = "throughput.py") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(BENCH / program), *options],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def measured(*options: str, program: str = "throughput.py") -> Any:
+    done = run("--quick", "--json", *options, program=program)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_ours_and_the_hand_written_loop_train_the_same_networks() -> None:
+    found = measured("--part", "rates", "--only", "ours,loop")["rates"]
+    ours, loop = found
+    assert (ours["name"], loop["name"]) == ("ours", "loop")
+    assert ours["trials"] == 4 * loop["trials"] > 0
+    assert not loop["differs"]
+    assert abs(loop["difference"]) < 0.005  # sums in another order, on trials of equal slots
+    for one in found:
+        assert 0 < one["seconds"] <= one["total_seconds"]
+        assert one["as_trained"] > 0.9
+
+
+@pytest.mark.slow
+def test_the_other_parts_give_every_figure() -> None:
+    step = measured("--part", "step")["step"]
+    assert [one["pack"] for one in step["packs"]] == [1, 16]
+    assert all(one[key] > 0 for one in step["packs"] for key in ("plain", "l1", "products"))
+    growth = measured("--part", "growth")["growth"]
+    assert [one["arms"] for one in growth["arms"]] == [1, 4, 16]
+    assert {one["sampler"] for one in growth["bookkeeping"]} == {"qmc", "tpe"}
+
+
+@pytest.mark.slow
+@pytest.mark.postgres
+def test_what_the_database_costs_is_measured_beside_plain_optuna() -> None:
+    found = measured("--part", "phases", "--workers", "2", program="storage.py")["phases"]
+    assert [one["side"] for one in found] == [
+        "plain Optuna",
+        "ours, packs of 1",
+        "ours, packs of 4",
+    ]
+    for one in found:
+        assert (one["workers"], one["trials"]) == (2, 16)
+        assert one["milliseconds"] > 0
+        assert one["phases"]
+
+
+@pytest.mark.slow
+def test_what_looking_costs_is_measured_beside_optunas_dashboard() -> None:
+    stock, ours = measured("--sqlite", program="dashboard.py")
+    assert (stock["server"], ours["server"]) == ("stock", "ours")
+    for part, poll in (("first", "/api/studies/ID?after=0"), ("polls", "/api/studies/ID?after=20")):
+        assert stock[part].keys() < ours[part].keys()  # ours has pages of its own
+        for one in (stock, ours):
+            assert one[part][poll]["statuses"] == [200]
+            assert 0 < one[part][poll]["p50"] <= one[part][poll]["p95"]
+    assert {"nobody", "Optuna's poll"} <= stock["writer"].keys() < ours["writer"].keys()
+    assert all(rate > 0 for one in (stock, ours) for rate in one["writer"].values())
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--only", "ours,lop"), "--only: no such contestant: lop"),
+        (("--gpu-full",), "--gpu-full: needs --device cuda"),
+        (("--part", "all of it"), "invalid choice"),
+    ],
+)
+def test_a_wrong_option_is_said(options: tuple[str, ...], said: str) -> None:
+    done = run(*options)
+    assert done.returncode == 2
+    assert said in done.stderr

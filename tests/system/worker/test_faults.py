@@ -1,0 +1,257 @@
+"""Faults with real processes and a real server: budgets stay exact, sweeps end by themselves."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+from support.fakes import fake_result, optuna_study, small_sweep
+from support.paths import SUPPORT, TESTS
+from support.postgres import Postgres
+from support.processes import mount_namespace, wait_for
+from support.proxy import Proxy
+
+from sweeper import lifecycle
+from sweeper.config import Sweep
+from sweeper.errors import StorageError
+from sweeper.retry import RetryPolicy
+from sweeper.store import Store, database
+
+FAKES = SUPPORT / "fakes.py"
+LEASE = 2.0
+
+
+@contextmanager
+def workers(url: str, count: int, *options: str) -> Iterator[list[subprocess.Popen[str]]]:
+    """Start workers that train without torch; none is left behind."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, str(FAKES), "tiny", "--lease", str(LEASE), *options],
+            env={**os.environ, "SWEEPER_STORAGE": url},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for _ in range(count)
+    ]
+    try:
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+            assert process.stdout is not None
+            process.stdout.close()
+
+
+def ended(processes: list[subprocess.Popen[str]], seconds: float = 90.0) -> list[str]:
+    """Wait until all have ended well, and return what they wrote."""
+    said = []
+    for process in processes:
+        text, _ = process.communicate(timeout=seconds)
+        assert process.returncode == 0, text
+        said.append(text)
+    return said
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[Postgres]:
+    """A server that a test may treat badly."""
+    server = Postgres()
+    yield server
+    server.stop()
+
+
+def registered(url: str, sweep: Sweep) -> Store:
+    store = Store(url)
+    lifecycle.register(store, sweep)
+    return store
+
+
+def assert_exact(store: Store, sweep: Sweep) -> None:
+    """Each slot has its one fact, which is right, and Optuna knows the same of each study."""
+    facts = store.records(sweep.name)
+    slots = {fact.slot.place for fact in facts}
+    assert len(slots) == len(facts) == len(sweep.arms) * sweep.search.repeats * sweep.search.trials
+    for fact in facts:
+        expected = fake_result(fact.config)
+        assert (fact.result.state, fact.result.pruned) == (expected.state, expected.pruned)
+    lifecycle.recover(store, sweep.name)
+    for arm in sweep.arms:
+        for repeat in range(sweep.search.repeats):
+            trials = optuna_study(store.url, sweep.study(arm, repeat)).get_trials(deepcopy=False)
+            finished = [one.number for one in trials if one.state.name in {"COMPLETE", "PRUNED"}]
+            assert "RUNNING" not in {one.state.name for one in trials}
+            on_record = [f.trial for f in facts if (f.slot.arm, f.slot.repeat) == (arm, repeat)]
+            assert sorted(finished) == sorted(on_record)
+
+
+POINTS = [
+    "before,claim",
+    "after,claim",
+    "before,ask",
+    "after,ask",
+    "after,link",
+    "before,record",
+    "after,record",
+    "before,tell,2",
+    "after,tell,2",
+    "before,told",
+    "after,told",
+    "before,renew",
+]
+
+
+@pytest.mark.parametrize(
+    ("point", "kind"),
+    [(point, "postgres_url") for point in POINTS]
+    + [(point, "sqlite_url") for point in ("after,claim", "before,record", "after,record")],
+)
+def test_killed_at_any_point_a_worker_costs_nothing(
+    point: str, kind: str, request: pytest.FixtureRequest
+) -> None:
+    store = Store(str(request.getfixturevalue(kind)))
+    sweep = small_sweep(search={"trials": 4, "in_flight": 2})
+    lifecycle.register(store, sweep)
+    delay = "3" if "renew" in point else "0.05"
+    with workers(store.url, 1, "--die", point, "--delay", delay) as (first,):
+        first.communicate(timeout=60)
+        assert first.returncode == -signal.SIGKILL
+        assert not store.finished(sweep.name)
+        with workers(store.url, 2, "--delay", "0.05") as others:
+            ended(others)
+    assert_exact(store, sweep)
+    store.close()
+
+
+def test_workers_on_mariadb_keep_the_budget_though_one_is_killed(mariadb_url: str) -> None:
+    sweep = small_sweep(search={"trials": 4, "in_flight": 2})
+    store = registered(mariadb_url, sweep)
+    with (
+        workers(mariadb_url, 1, "--die", "after,record") as (first,),
+        workers(mariadb_url, 2, "--delay", "0.05") as others,
+    ):
+        first.communicate(timeout=60)
+        ended(others)
+    assert_exact(store, sweep)
+    store.close()
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_server_that_crashes_three_times_is_waited_for(own_postgres: Postgres) -> None:
+    with own_postgres.database() as url:
+        sweep = small_sweep(search={"trials": 16, "in_flight": 4})
+        with closing(registered(url, sweep)) as store, workers(url, 4, "--delay", "0.3") as crew:
+            for enough in (4, 12, 24):
+                wait_for(partial(has, store, enough), 60)
+                own_postgres.restart_immediately()
+            ended(crew)
+            assert_exact(store, sweep)
+
+
+def has(store: Store, trials: int) -> bool:
+    return store.status("tiny").done >= trials
+
+
+@pytest.mark.postgres
+@pytest.mark.slow
+def test_a_connection_frozen_for_longer_than_a_lease_harms_nothing(
+    postgres: Postgres, postgres_url: str
+) -> None:
+    sweep = small_sweep(search={"trials": 20, "in_flight": 4})
+    store = registered(postgres_url, sweep)
+    proxy = Proxy(str(postgres.home / ".s.PGSQL.5432"))
+    database = postgres_url.partition("@/")[2].partition("?")[0]
+    through = f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}"
+    try:
+        with workers(through, 1, "--delay", "0.2") as (far,):
+            wait_for(lambda: store.status("tiny").done >= 2, 60)
+            wait_for(lambda: store.status("tiny").workers[0].slots)
+            proxy.freeze()
+            with workers(postgres_url, 1, "--delay", "0.2") as (near,):
+                frozen = store.status("tiny").workers[0].id
+                wait_for(lambda: not alive(store, frozen), 30)
+                # What it held is trained by the other, which does the rest, too.
+                ended([near])
+                assert store.finished("tiny")
+                proxy.thaw()
+                ended([far])
+        assert_exact(store, sweep)
+        assert store.status("tiny").failures.get("lease over", 0) >= 1
+    finally:
+        proxy.close()
+        store.close()
+
+
+def alive(store: Store, worker: str) -> bool:
+    return any(one.alive for one in store.status("tiny").workers if one.id == worker)
+
+
+def test_a_worker_stopped_past_its_lease_and_continued_drops_what_is_others(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = small_sweep(search={"trials": 6, "in_flight": 2})
+    lifecycle.register(store, sweep)
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.5)
+    brief = Store(store.url, patience=RetryPolicy(0.2))
+    with workers(store.url, 1, "--delay", "1") as (slow,):
+        wait_for(lambda: store.status("tiny").done >= 2, 60)
+        freeze(slow.pid, brief)
+        brief.close()
+        with workers(store.url, 1, "--delay", "0.05") as (quick,):
+            ended([quick])
+            assert store.finished("tiny")
+            os.kill(slow.pid, signal.SIGCONT)
+            ended([slow])
+    assert_exact(store, sweep)
+    assert store.status("tiny").failures.get("lease over", 0) >= 1
+
+
+def freeze(pid: int, store: Store) -> None:
+    """Stop a process that holds slots, but no lock: a SQLite file would be locked for everybody."""
+    for number in range(20):
+        wait_for(lambda: any(one.slots for one in store.status("tiny").workers))
+        time.sleep(0.3)  # by now it trains, most likely
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            store.try_throttle("tiny", f"free {number}", 1)
+        except StorageError:
+            os.kill(pid, signal.SIGCONT)
+        else:
+            return
+    raise AssertionError("it held the lock each time")
+
+
+@pytest.mark.parametrize("seconds", [3600.0, -3600.0])
+def test_a_node_whose_clock_is_off_changes_nothing(seconds: float, store: Store) -> None:
+    sweep = small_sweep(search={"trials": 4, "in_flight": 2})
+    lifecycle.register(store, sweep)
+    with (
+        workers(store.url, 1, "--delay", "0.2", "--clock", str(seconds)) as odd,
+        workers(store.url, 1, "--delay", "0.2") as right,
+    ):
+        ended(odd + right)
+    assert_exact(store, sweep)
+    assert store.status("tiny").failures == {}
+    assert abs(store.records("tiny")[0].recorded_at - time.time()) < 600
+
+
+def test_a_full_disk_is_waited_for_and_told_in_one_line(tmp_path: Path) -> None:
+    namespace = mount_namespace()
+    script = str(SUPPORT / "full_disk.py")
+    done = subprocess.run(
+        [*namespace, sys.executable, script, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(TESTS)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert (done.returncode, done.stdout) == (0, "exact\n"), done.stderr

@@ -1,0 +1,272 @@
+"""Compiled steps against the same written in a few lines of PyTorch."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from support.formula_cases import CASES, Letters, degenerate, label, matrices
+from torch import Tensor
+
+from sweeper.config.registry import FORMULAS, load
+from sweeper.kernels import apply, reductions
+from sweeper.kernels.fast_math import exp_less, log_of
+from sweeper.kernels.jit import Array, jit_inline
+from sweeper.kernels.slopes import Affine, Logarithmic, Power, Slope, spread
+from sweeper.regularizers import local_entropy
+from sweeper.regularizers.custom import slope_of
+
+FACTOR = torch.tensor([0.5, 2.0, 0.0])
+
+
+def weights() -> Tensor:
+    weight = torch.randn(3, 5, 7, generator=torch.Generator().manual_seed(0))
+    weight[0, 1] = 0
+    weight[1, :, 2] = 0
+    return weight
+
+
+def slopes() -> list[Slope]:
+    generator = torch.Generator().manual_seed(1)
+    weight = weights()
+    full = torch.randn(3, 5, 7, generator=generator)
+    row, column = torch.randn(3, 5, 1, generator=generator), torch.randn(3, 1, 7)
+    positive = torch.tensor([0.3, 1.0, 2.0])
+    return [
+        full,
+        torch.full((3, 1, 1), 0.3),
+        row,
+        column,
+        Affine.of(weight, rows=1.0),
+        Affine.of(weight, rows=row, columns=column, row_factors=0.3, column_factors=column),
+        Affine.of(weight, row_factors=row, column_factors=1.0),
+        Affine.of(weight, rows=0.5, column_factors=column, least=0.0, most=positive),
+        Logarithmic.of(weight, rows=row, columns=column, factor=-1.0, scale=positive),
+        Power(positive - 1, positive, positive, torch.tensor([0.5, -0.5, 3.0]), torch.zeros(3)),
+        Power(positive - 1, positive, positive, torch.tensor([1e-3, -0.1, 0.1]), torch.ones(3)),
+    ]
+
+
+@pytest.mark.parametrize("slope", slopes())
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_step_is_what_its_definition_says(slope: Slope, dtype: torch.dtype) -> None:
+    # Oracle: the definitions. float64 takes the way of other devices, float32 the compiled one.
+    weight, factor = weights().to(dtype), FACTOR.to(dtype)[:, None, None]
+    at = spread(slope, weights()).to(dtype)
+    own = at if dtype == torch.float64 else slope
+    gradient = torch.ones_like(weight)
+    apply.add_(gradient, weight, own, FACTOR.to(dtype))
+    torch.testing.assert_close(gradient, 1 + factor * weight.sign() * at)
+
+    descended = weight.clone()
+    apply.descend_(descended, own, FACTOR.to(dtype))
+    torch.testing.assert_close(descended, weight - factor * weight.sign() * at)
+
+    shrunk = weight.clone()
+    apply.shrink_(shrunk, own, FACTOR.to(dtype))
+    left = (weight.abs() - factor * at.clamp_min(0)).clamp_min(0)
+    torch.testing.assert_close(shrunk, weight.sign() * left)
+    assert torch.equal(shrunk == 0, left == 0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_what_is_not_finite_stays_to_be_seen(bad: float) -> None:
+    for slope in (torch.ones(1, 1, 1), Affine.of(torch.ones(1, 2, 2), rows=1.0)):
+        weight = torch.tensor([[[bad, 1.0], [2.0, 3.0]]])
+        apply.shrink_(weight, slope, torch.tensor([0.5]))
+        assert not weight[0, 0, 0].isfinite()
+        assert weight[0, 0, 1] == 0.5
+    weight = torch.ones(1, 2, 2)
+    apply.shrink_(weight, torch.full((1, 2, 2), math.nan), torch.tensor([0.5]))
+    assert weight.isnan().all()
+    weight = torch.ones(1, 2, 2)
+    apply.descend_(weight, torch.full((1, 2, 2), bad), torch.tensor([0.5]))
+    assert not weight.isfinite().any()
+
+
+def test_a_weight_as_large_as_its_step_becomes_exactly_zero() -> None:
+    weight = torch.tensor([[[0.5, -0.5, 0.5000001, -0.4999999]]])
+    apply.shrink_(weight, Affine.of(weight, rows=1.0), torch.tensor([0.5]))
+    assert (weight == 0).tolist() == [[[True, True, False, True]]]
+
+
+AFFINE = [case for case in CASES if FORMULAS[case[0]].slope]
+SCALED = [case for case in CASES if FORMULAS[case[0]].prox_in_place]
+LOGARITHMIC = [
+    case
+    for case in AFFINE
+    if (FORMULAS[case[0]].slope or "").startswith("sweeper.regularizers.logarithmic")
+]
+DTYPES = [torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "hyper"), AFFINE, ids=label)
+def test_an_affine_slope_is_the_shrinkage_of_its_formula(
+    name: str, hyper: Letters, dtype: torch.dtype
+) -> None:
+    # Oracle: the shrinkage, which is held to finite differences.
+    for weight in (matrices(dtype=dtype), degenerate(dtype=dtype)):
+        found = load(FORMULAS[name].slope or "")(weight, **hyper).over(weight)
+        wanted = load(FORMULAS[name].shrinkage or "")(weight, **hyper)
+        torch.testing.assert_close(found, wanted.expand_as(weight), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("name", "hyper"), SCALED, ids=label)
+def test_a_prox_in_one_pass_is_the_prox_of_its_formula(
+    name: str, hyper: Letters, dtype: torch.dtype
+) -> None:
+    # Oracle: the prox, which is held to a search for the least cost.
+    letters = {"strength": 1.5, **hyper, "step": torch.tensor([0.1, 0.2, 0.0]).to(dtype)}
+    for weight in (matrices(dtype=dtype), degenerate(dtype=dtype)):
+        moved = weight.clone()
+        load(FORMULAS[name].prox_in_place or "")(moved, **letters)
+        wanted = load(FORMULAS[name].prox or "")(weight, **letters)
+        torch.testing.assert_close(moved, wanted, rtol=1e-5, atol=1e-6)
+        assert torch.equal(moved == 0, wanted == 0)
+
+
+@pytest.mark.parametrize("t", [1e-7, 1e-4, 0.05, 1.0, 30.0])
+@pytest.mark.parametrize(("name", "hyper"), SCALED, ids=label)
+def test_a_prox_in_place_is_that_of_float64_on_all_sizes(
+    name: str, hyper: Letters, t: float
+) -> None:
+    # Oracle: the prox in float64. 1e-5 from a threshold float32 may decide otherwise.
+    letters = {"strength": 1.0, **hyper, "step": t}
+    if name in {"mcp", "scad"}:
+        letters["step"] = min(t, 1.0)
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(1, 40, 70, generator=generator) * 10 ** torch.linspace(-6, 2, 70)
+    moved = weight.clone()
+    load(FORMULAS[name].prox_in_place or "")(moved, **letters)
+    found = load(FORMULAS[name].prox or "")
+    wanted = found(weight.double(), **letters)
+    same = ((found(weight.double() * (1 - 1e-5), **letters) == 0) == (wanted == 0)) & (
+        (found(weight.double() * (1 + 1e-5), **letters) == 0) == (wanted == 0)
+    )
+    error = (moved - wanted).abs() / weight.abs()
+    # Where the best is a double root, next to transformed_l1's threshold, digits are lost.
+    assert error[same].max() < (3e-4 if name == "transformed_l1" else 1e-6)
+    assert torch.equal(moved[same] == 0, wanted[same] == 0)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize(("name", "hyper"), SCALED, ids=label)
+def test_a_prox_in_place_lets_be_seen_what_is_not_finite(
+    name: str, hyper: Letters, bad: float
+) -> None:
+    letters = {"strength": 0.1, **hyper, "step": 0.1}
+    weight = torch.full((1, 3, 40), 2.0)
+    weight[0, 0, 0], weight[0, 1, 39] = bad, -bad
+    load(FORMULAS[name].prox_in_place or "")(weight, **letters)
+    assert not weight[0, 0, 0].isfinite()
+    assert not weight[0, 1, 39].isfinite()
+    weight = torch.full((1, 3, 40), 0.05)
+    load(FORMULAS[name].prox_in_place or "")(weight, **{**letters, "step": math.nan})
+    assert weight.isnan().all()
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("name", ["joint_entropy", "renyi_entropy", "local_entropy", "mcp", "l1"])
+def test_a_slope_in_one_pass_lets_be_seen_what_is_not_finite(name: str, bad: float) -> None:
+    weight = matrices(dtype=torch.float32)
+    weight[1, 2, 3] = bad
+    letters = {"strength": 0.5} if FORMULAS[name].strength_inside else {}
+    apply.shrink_(weight, slope_of(FORMULAS[name], weight, letters), torch.full((3,), 1e-3))
+    assert not weight[1, 2, 3].isfinite()
+    assert weight[[0, 2]].isfinite().all()
+
+
+@pytest.mark.parametrize("scale", [1e-20, 1e-3, 1.0, 1e3, 1e20])
+@pytest.mark.parametrize(("name", "hyper"), LOGARITHMIC, ids=label)
+def test_a_slope_of_an_entropy_in_one_pass_knows_no_scale(
+    name: str, hyper: Letters, scale: float
+) -> None:
+    # Oracle: the shrinkage in float64, at scale 1.
+    weight = degenerate(dtype=torch.float64)
+    wanted = load(FORMULAS[name].shrinkage or "")(weight[:2].float().double(), **hyper)
+    slope = load(FORMULAS[name].slope or "")((weight[:2] * scale).float(), **hyper)
+    moved = torch.zeros(2, 5, 7)
+    apply.add_(moved, (weight[:2] * scale).float(), slope, torch.ones(2))
+    found = moved * (1.0 if hyper.get("scaled", True) else scale)
+    live = weight[:2] != 0
+    wanted = (wanted * weight[:2].sign())[live].float()
+    torch.testing.assert_close(found[live], wanted, rtol=1e-4, atol=3e-5)
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+@pytest.mark.parametrize("window", [2, 3, 5, 7])
+def test_compiled_windows_are_those_of_torch(
+    window: int, scaled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for weight in (degenerate(), matrices(dtype=torch.float32, shape=(30, 41))):
+        found = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
+        with monkeypatch.context() as patch:
+            patch.setattr(local_entropy, "supports_jit", lambda weight: False)
+            wanted = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
+        torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+@jit_inline
+def _logs(values: Array, logs: Array, powers: Array, close: Array) -> None:
+    for i in range(values.shape[0]):
+        logs[i] = log_of(values[i])
+        powers[i] = exp_less(logs[i], np.float32(0))
+        close[i] = exp_less(logs[i], np.float32(1))
+
+
+def test_log_and_exp_are_as_exact_as_numbers_of_float32() -> None:
+    # Oracle: NumPy in float64.
+    values = np.exp(np.linspace(-86, 86, 100_001)).astype(np.float32)
+    logs, powers, close = (np.empty_like(values) for _ in range(3))
+    _logs(values, logs, powers, close)
+    wanted = logs.astype(np.float64)
+    np.testing.assert_allclose(logs, np.log(values.astype(np.float64)), rtol=2e-7)
+    np.testing.assert_allclose(powers, np.exp(wanted), rtol=2e-7)
+    np.testing.assert_allclose(close, np.expm1(wanted), rtol=3e-7)
+    bad = np.array([np.nan, np.inf], np.float32)
+    _logs(bad, *(found := [np.empty_like(bad) for _ in range(3)]))
+    assert not np.isfinite(found).any()
+
+
+def test_formulas_that_threshold_and_scale_are_applied_in_one_pass() -> None:
+    assert {name for name, _ in SCALED} == {
+        "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso",
+        "l_half", "log_sum", "transformed_l1", "mcp", "scad",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_sums_of_rows_and_columns_are_those_of_torch(dtype: torch.dtype) -> None:
+    weight = weights().to(dtype)
+    magnitudes = reductions.magnitudes(weight)
+    torch.testing.assert_close(magnitudes.rows, weight.abs().sum(-1, keepdim=True))
+    torch.testing.assert_close(magnitudes.columns, weight.abs().sum(-2, keepdim=True))
+    amount, factor = torch.tensor([0.1, 0.5, 0.0]).to(dtype), torch.tensor([1.0, 3.0, 2.0])
+    found = reductions.squares(weight, amount=amount, factor=factor.to(dtype))
+    left = (weight.abs() - amount[:, None, None]).clamp_min(0) * factor[:, None, None]
+    torch.testing.assert_close(found.rows, left.square().sum(-1, keepdim=True))
+    torch.testing.assert_close(found.columns, left.square().sum(-2, keepdim=True))
+    assert torch.equal(reductions.largest(weight), weight.abs().amax((-2, -1), keepdim=True))
+
+
+def test_steps_have_the_same_bits_in_any_pack() -> None:
+    weight = torch.randn(16, 30, 70, generator=torch.Generator().manual_seed(0))
+    for name, hyper in AFFINE:
+        slope = load(FORMULAS[name].slope or "")
+        together = weight.clone()
+        apply.descend_(together, slope(weight, **hyper), torch.ones(16))
+        for k in (0, 7, 15):
+            alone = weight[k : k + 1].clone()
+            apply.descend_(alone, slope(alone.clone(), **hyper), torch.ones(1))
+            assert torch.equal(alone[0], together[k]), (name, hyper)
+    for name, hyper in SCALED:
+        letters = {"strength": 0.5, **hyper, "step": 0.1}
+        prox = load(FORMULAS[name].prox_in_place or "")
+        together = weight.clone()
+        prox(together, **letters)
+        for k in (0, 7, 15):
+            alone = weight[k : k + 1].clone()
+            prox(alone, **letters)
+            assert torch.equal(alone[0], together[k]), (name, hyper)

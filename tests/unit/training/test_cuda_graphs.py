@@ -1,0 +1,239 @@
+"""Steps that can be captured: the same program each time, which asks the device nothing.
+
+No GPU is needed: what a graph asks of a step is held on the CPU.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+import torch
+from support.packs import RECIPE, config, every_method, method, penalty
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from sweeper.errors import InputError
+from sweeper.training import optimizers
+from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
+from sweeper.training.datasets import Data, load
+from sweeper.training.determinism import deterministic_numerics
+from sweeper.training.methods import TrainingContext, make
+from sweeper.training.penalties import penalties
+from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import NetworkSlice, Schedule, Stepper
+from sweeper.types import MethodConfig, SharedConfig
+
+LENET_5 = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
+PACK = 2
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load("digits")
+
+
+def _stepper(
+    chosen: list[MethodConfig],
+    data: Data,
+    optimizer: str = "sgd",
+    dtype: torch.dtype = torch.float32,
+    recipe: SharedConfig = RECIPE,
+) -> tuple[Stepper, Stack]:
+    """Return networks in training, one for each method, and their weights."""
+    network = StackedArchitecture.of(recipe, data)
+    pack = len(chosen)
+    stack = {n: v.to(dtype) for n, v in network.init(range(pack), recipe, data).items()}
+    own = optimizers.make(optimizer, torch.full((pack,), 0.9, dtype=dtype))
+    setting = TrainingContext(
+        tuple(range(pack)), 0, torch.full((pack,), 0.1, dtype=torch.float64), 30
+    )
+    slices = tuple(
+        NetworkSlice(k, k + 1, make([config(k, one, recipe=recipe)], data.device))
+        for k, one in enumerate(chosen)
+    )
+    return Stepper(network, stack, own, slices, setting), stack
+
+
+class AskedTrial(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Notes what would make a host wait for its device, or send it a tensor."""
+
+    _WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "equal", "lift_fresh")
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.found: list[str] = []
+
+    def __torch_dispatch__(
+        self, function: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        name = function.name().removeprefix("aten::").partition(".")[0]
+        if name in self._WAITS:
+            self.found.append(name)
+        return function(*args, **(kwargs or {}))
+
+
+def _asked(stepper: Stepper, data: Data, dtype: torch.dtype) -> list[str]:
+    images, labels = data.train.images[:16].to(dtype), data.train.labels[:16]
+    now = torch.full((PACK,), 0.01, dtype=dtype)
+    for _ in range(2):
+        stepper.begin(images, labels, now, 1.0)
+    asked = AskedTrial()
+    with asked:
+        stepper.begin(images, labels, now, 1.0)
+    return asked.found
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw"])
+def test_a_step_asks_the_device_nothing(digits: Data, optimizer: str) -> None:
+    # In float64 penalties take the way of a GPU.
+    seen = 0
+    for chosen in every_method():
+        stepper, _ = _stepper([chosen] * PACK, digits, optimizer, torch.float64)
+        if stepper.capturable:
+            seen += 1
+            assert not _asked(stepper, digits, torch.float64), chosen
+    assert seen > 60
+
+
+def test_what_is_noted_would_be_seen() -> None:
+    weight = torch.ones(3)
+    asked = AskedTrial()
+    with asked:
+        float(weight.sum())
+        torch.tensor([1.0])
+        weight.new_zeros(3)
+        weight.nonzero()
+    assert asked.found == ["_local_scalar_dense", "lift_fresh", "nonzero"]
+
+
+class Again:
+    """Stands for a CUDA graph: keeps a program and runs it again, on the CPU."""
+
+    def __init__(self) -> None:
+        self.kept: Callable[[], None] | None = None
+        self.replays = 0
+
+    def apart(self, program: Callable[[], None]) -> None:
+        program()
+
+    def capture(self, program: Callable[[], None]) -> None:
+        assert self.kept is None
+        self.kept = program
+
+    def replay(self) -> None:
+        assert self.kept is not None
+        self.replays += 1
+        self.kept()
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_steps_through_a_graph_are_those_one_by_one(digits: Data, optimizer: str) -> None:
+    # Oracle: the same steps without a graph, bit for bit; the rate falls from step to step.
+    chosen = [
+        MethodConfig(),
+        penalty("l1", "prox"),
+        penalty("marginal_entropy", "shrink"),
+        method("gradual_magnitude"),
+    ]
+    rate = torch.tensor([0.05, 0.1, 0.05, 0.02])
+    plan = Schedule(1, 32, optimizer, "cosine", order_seed=3)
+    found = []
+    for graph in (None, Again()):
+        stepper, stack = _stepper(chosen, digits, optimizer)
+        assert stepper.capturable
+        take = (
+            one_by_one(stepper, digits.train, rate)
+            if graph is None
+            else Captured(stepper, digits.train, 32, rate, graph)
+        )
+        with deterministic_numerics(digits.device):
+            for number, index in enumerate(plan.batches(digits.train)):
+                take(index, plan.factor(number, 35), number)
+        found.append(stack)
+    assert graph is not None
+    assert graph.replays == plan.steps(len(digits.train)) - WARM_UP
+    for name in found[0]:
+        assert torch.equal(found[0][name], found[1][name]), name
+    assert (found[0]["1.weight"][3] == 0).any()
+
+
+def test_the_host_is_never_more_than_sixteen_steps_ahead_of_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    started = 0
+    waited_for: list[tuple[int, int]] = []
+
+    class Event:
+        def record(self) -> None:
+            self.steps = started
+
+        def synchronize(self) -> None:
+            waited_for.append((self.steps, started))
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+
+    def take(index: torch.Tensor, factor: float, number: int) -> None:
+        nonlocal started
+        started = number + 1
+
+    step = paced(take)
+    for number in range(40):
+        step(torch.zeros(1), 1.0, number)
+    # The GPU still has the later eight to do while the host waits for the earlier ones.
+    assert waited_for == [(8, 16), (16, 24), (24, 32), (32, 40)]
+
+
+def test_training_on_a_gpu_makes_it_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    entered: list[torch.device] = []
+
+    @contextmanager
+    def device(chosen: torch.device) -> Iterator[None]:
+        entered.append(chosen)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device", device)
+    with deterministic_numerics(torch.device("cpu")):
+        assert not entered
+    with deterministic_numerics(torch.device("cuda:1")):
+        assert entered == [torch.device("cuda:1")]
+
+
+def test_noise_and_formulas_from_outside_are_not_captured(digits: Data) -> None:
+    assert not _stepper([method("l0_hard_concrete", 1e-3)], digits)[0].capturable
+    outside = MethodConfig(
+        (dataclasses.replace(penalty("l1", "loss").terms[0], penalty="torch:sum"),)
+    )
+    assert not penalties([outside.terms], digits.device).capturable
+
+
+def test_gradients_of_other_modules_ask_the_device_nothing_either() -> None:
+    images = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    data = load("digits")
+    part = dataclasses.replace(data.train, images=images, labels=torch.arange(16) % 10)
+    mnist = dataclasses.replace(data, name="mnist", train=part, validation=part, test=part)
+    stepper, _ = _stepper([MethodConfig()] * PACK, mnist, recipe=LENET_5)
+    assert not _asked(stepper, mnist, torch.float32)
+
+
+def test_tf32_is_refused_on_a_cpu() -> None:
+    wanted = pytest.raises(InputError, match=r"training.precision: tf32 exists on NVIDIA GPUs")
+    with wanted, deterministic_numerics(torch.device("cpu"), "tf32"):
+        pass
+
+
+def test_numerics_are_put_back() -> None:
+    def now() -> tuple[Any, ...]:
+        convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
+        products = torch.backends.cuda.matmul
+        return torch.get_num_threads(), products.fp32_precision, convolutions.fp32_precision
+
+    before = now()
+    for precision, wanted in (("float32", "ieee"), ("tf32", "tf32")):
+        with deterministic_numerics(torch.device("cuda"), precision):
+            assert now()[1:] == (wanted, wanted)
+    with deterministic_numerics(torch.device("cpu")):
+        assert now()[0] == 1
+    assert now() == before

@@ -1,0 +1,209 @@
+"""Density curves: sparse networks run through what is left of them, as if they were dense."""
+
+import dataclasses
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.packs import RECIPE, config, facts, penalty, small_images
+from torch import Tensor, nn
+
+from sweeper.training import fine_tuning, pruning, sparse_inference
+from sweeper.training.datasets import Data, load
+from sweeper.training.density_curves import TOGETHER, density_curves
+from sweeper.training.evaluation import Evaluator
+from sweeper.training.pack import nothing, train_pack
+from sweeper.training.sparse_inference import SparseMLP
+from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.training_loop import fit
+
+DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35, 0.17, 0.18)
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load("digits")
+
+
+def trained(network: StackedArchitecture, data: Data, pack: int) -> Stack:
+    """Return networks that know some of the images, so that accuracies tell networks apart."""
+    stack = network.init(range(pack), RECIPE, data)
+    images = data.train.images.flatten(1)
+    means = torch.stack([images[data.train.labels == k].mean(0) for k in range(10)])
+    stack["1.weight"][:, :10] = means
+    stack["3.weight"][:, :10, :10] = torch.eye(10)
+    stack["5.weight"][:, :10, :10] = torch.eye(10)
+    for name, value in stack.items():
+        noise = torch.randn(value.shape, generator=torch.Generator().manual_seed(len(name)))
+        value.add_(0.05 * noise)
+    return stack
+
+
+def dense(network: StackedArchitecture, stack: Stack, k: int, density: float) -> Stack:
+    """Return network k of a stack, pruned as a plain person would do it."""
+    flat = torch.cat([stack[name][k].flatten().abs() for name in network.weights])
+    keep = max(1, round(density * len(flat)))
+    least = flat.sort(descending=True).values[keep - 1]
+    return {
+        name: torch.where(value[k].abs() >= least, value[k], 0.0)[None]
+        if name in network.weights
+        else value[k : k + 1]
+        for name, value in stack.items()
+    }
+
+
+def test_a_curve_is_that_of_the_pruned_networks(digits: Data) -> None:
+    # Oracle: every pruned network by itself, through matrix products.
+    network = StackedArchitecture.of(RECIPE, digits)
+    pack = TOGETHER + 2
+    stack = trained(network, digits, pack)
+    judge = Evaluator(network, digits, nothing)
+    ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
+    found = density_curves(judge, stack, ranked, DENSITIES)
+    seen = set()
+    for k in range(pack):
+        assert [point.density for point in found[k]] == list(DENSITIES)
+        for point in found[k]:
+            alone = dense(network, stack, k, point.density)
+            val, test = judge.accuracies(alone)
+            # The order of sums differs: an image between two classes may fall to either.
+            assert abs(point.val_accuracy - val[0]) <= 1.5 / len(digits.validation)
+            assert abs(point.test_accuracy - test[0]) <= 1.5 / len(digits.test)
+            assert point.nonzero == sum(int(value.count_nonzero()) for value in alone.values())
+            seen.add(point.test_accuracy)
+    assert len(seen) > pack
+    assert max(seen) > 0.5
+
+
+def test_a_curve_has_the_same_bits_in_any_pack(digits: Data) -> None:
+    recipe = dataclasses.replace(RECIPE, curve=DENSITIES)
+    configs = [config(k, penalty("l1", "prox"), recipe=recipe) for k in range(2 * TOGETHER + 1)]
+    together = facts(train_pack(configs, digits))
+    assert facts(train_pack(configs[::-1], digits)) == together[::-1]
+    assert facts(train_pack(configs[3:5], digits)) == together[3:5]
+
+
+def test_curves_of_other_networks_are_judged_whole() -> None:
+    data = small_images(20)
+    recipe = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
+    network = StackedArchitecture.of(recipe, data)
+    stack = network.init([0, 1], recipe, data)
+    assert not sparse_inference.runs(network.layers, stack)
+    ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
+    for row in density_curves(Evaluator(network, data, nothing), stack, ranked, (0.01, 1.0)):
+        assert [point.nonzero for point in row] == sorted(point.nonzero for point in row)
+        assert row[1].nonzero == sum(value[0].numel() for value in stack.values())
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    widths=st.lists(st.integers(1, 9), min_size=2, max_size=4),
+    images=st.integers(1, 40),
+    density=st.floats(0.0, 1.0),
+    seed=st.integers(0, 2**20),
+)
+def test_sparse_networks_give_the_labels_of_dense_ones(
+    widths: list[int], images: int, density: float, seed: int
+) -> None:
+    # Oracle: nn.Sequential with zeros, in float64. Whole numbers leave nothing to rounding.
+    drawn = torch.Generator().manual_seed(seed)
+
+    def numbers(*shape: int) -> Tensor:
+        kept = torch.rand(shape, generator=drawn) < density
+        return (torch.randint(-3, 4, shape, generator=drawn) * kept).float()
+
+    parts: list[nn.Module] = []
+    stack: Stack = {}
+    names = []
+    for index, (inputs, outputs) in enumerate(pairwise(widths)):
+        linear = nn.Linear(inputs, outputs)
+        weight, bias = numbers(1, outputs, inputs), numbers(1, outputs)
+        stack |= {f"{index}.weight": weight, f"{index}.bias": bias}
+        names.append((f"{index}.weight", f"{index}.bias"))
+        linear.weight.data, linear.bias.data = weight[0].double(), bias[0].double()
+        parts += [linear, nn.ReLU()]
+    shown = numbers(images, widths[0])
+    net = SparseMLP.cut(tuple(names), stack, 0, 0.0)
+    assert net.nonzero == sum(int(value.count_nonzero()) for value in stack.values())
+    guess = nn.Sequential(*parts[:-1])(shown.double()).argmax(1)
+    assert net.right(sparse_inference.upright(shown), guess.numpy()) == images
+    others = (guess + 1).numpy()
+    assert net.right(sparse_inference.upright(shown), others) == 0
+
+
+def test_a_threshold_keeps_what_is_as_large() -> None:
+    stack = {"w": torch.tensor([[[0.5, -0.25, 0.25, 0.0, -1.0]]]), "b": torch.tensor([[0.0]])}
+    layers = (("w", "b"),)
+    assert [SparseMLP.cut(layers, stack, 0, least).nonzero for least in (0.0, 0.25, 0.26, 2.0)] == [
+        4,
+        4,
+        2,
+        0,
+    ]
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_logits_that_are_not_finite_are_wrong(bad: float) -> None:
+    stack = {"w": torch.ones(1, 2, 1), "b": torch.tensor([[0.0, bad]])}
+    net = SparseMLP.cut((("w", "b"),), stack, 0, 0.0)
+    for label in (0, 1):
+        labels = torch.tensor([label]).numpy()
+        assert net.right(sparse_inference.upright(torch.ones(1, 1)), labels) == 0
+
+
+FURTHER = (0.3, 0.05, 0.1)
+
+
+def test_a_finetuned_point_is_the_trial_of_that_density(digits: Data) -> None:
+    # Oracle: the same configuration with that density as its own.
+    recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
+    methods = (penalty("l1", "prox"), penalty("marginal_entropy", "shrink"), None)
+    configs = [config(k, chosen, recipe=recipe) for k, chosen in enumerate(methods)]
+    found = train_pack(configs, digits)
+    for density in FURTHER:
+        alone = train_pack([dataclasses.replace(c, density=density) for c in configs], digits)
+        for one, other in zip(found, alone, strict=True):
+            assert other.pruned is not None
+            (point,) = (point for point in one.finetuned if point.density == density)
+            assert (point.nonzero, point.val_accuracy, point.test_accuracy) == (
+                other.pruned.nonzero,
+                other.pruned.val_accuracy,
+                other.pruned.test_accuracy,
+            )
+    plain = dataclasses.replace(recipe, finetuned_curve=())
+    without = train_pack([dataclasses.replace(c, recipe=plain) for c in configs], digits)
+    assert facts(without) == facts([dataclasses.replace(one, finetuned=()) for one in found])
+
+
+def test_densities_of_one_network_are_finetuned_as_one_pack(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def seen(*arguments: Any, **options: Any) -> int:
+        sizes.append(len(options["rate"]))
+        return fit(*arguments, **options)
+
+    monkeypatch.setattr(fine_tuning, "fit", seen)
+    recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
+    train_pack([config(recipe=recipe)], digits)
+    assert sizes == [len(FURTHER), 1]
+    sizes.clear()
+    train_pack([config(k, recipe=recipe) for k in range(fine_tuning.TOGETHER + 1)], digits)
+    assert sizes == [fine_tuning.TOGETHER + 1] * (len(FURTHER) + 1)
+
+
+def test_a_network_that_diverges_in_one_finetuning_keeps_the_others(digits: Data) -> None:
+    recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=(0.3, 0.002))
+    # Two weights that are left do no harm; many diverge.
+    (wild,) = train_pack(
+        [config(recipe=recipe, density=0.002, finetune_learning_rate_factor=1e4)], digits
+    )
+    assert wild.state != "diverged"
+    accuracies = {point.density: point.val_accuracy for point in wild.finetuned}
+    assert accuracies[0.3] == 0.0
+    assert accuracies[0.002] > 0.0

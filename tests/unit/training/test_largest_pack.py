@@ -1,0 +1,170 @@
+"""How large packs should be, and what memory a network of one takes."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support.packs import RECIPE, config, every_method, facts, method, penalty, small_images
+from support.paths import ROOT, TESTS
+
+from sweeper.training import largest_pack
+from sweeper.training.memory import estimated, needed
+from sweeper.training.pack import train_pack
+from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.types import MethodConfig, SharedConfig, TrialConfig
+
+MIB = 2**20
+
+
+def recipe(model: str = "mlp", optimizer: str = "sgd") -> SharedConfig:
+    """Return a recipe for random images of MNIST's size."""
+    options = RECIPE.model_options if model == "mlp" else ()
+    return dataclasses.replace(
+        RECIPE, model=model, model_options=options, dataset="mnist", optimizer=optimizer
+    )
+
+
+def trials(*methods: MethodConfig | None, **changes: str) -> list[TrialConfig]:
+    return [config(0, one, recipe=recipe(**changes)) for one in methods]
+
+
+@pytest.mark.parametrize(
+    ("times", "size"),
+    [
+        ({1: 3.0}, 1),
+        ({1: 3.0, 2: 2.0, 4: 1.02, 8: 1.0, 16: 1.0}, 4),
+        ({1: 3.0, 2: 2.0, 4: 1.04, 8: 1.0, 16: 1.0}, 8),
+        ({1: 1.0, 2: 1.1, 4: 0.98, 8: 1.5}, 1),
+    ],
+)
+def test_the_smallest_pack_within_three_percent_of_the_best_is_taken(
+    times: dict[int, float], size: int
+) -> None:
+    assert largest_pack.fastest(times) == size
+
+
+def test_a_pack_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(largest_pack, "fastest", max)  # whatever is tried
+    data, configs = small_images(), trials(penalty("l1", "prox"))
+    each = needed(configs, data)
+    for room, size in ((0, 1), (each, 1), (2 * each, 2), (4 * each - 1, 2), (9 * each, 8)):
+        found = largest_pack.choose(configs, data, room)
+        assert (found.pack, found.memory) == (size, each)
+
+
+def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, [one] = small_images(), trials(penalty("l1", "prox"))
+    network = StackedArchitecture.of(one.recipe, data)
+    monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
+    for seconds, sizes in ((0.0, [1]), (1e9, [1, 2, 4, 8])):
+        monkeypatch.setattr(largest_pack, "SECONDS", seconds)
+        times = largest_pack.step_times(one, network, data, (1, 2, 4, 8))
+        assert list(times) == sizes
+        assert all(seconds > 0 for seconds in times.values())
+
+
+def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:
+    data, configs = small_images(), trials(penalty("l1", "prox"))
+    before = facts(train_pack(configs, data))
+    threads, random = torch.get_num_threads(), torch.get_rng_state()
+    chosen = largest_pack.choose(configs, data, 2**40)
+    assert torch.get_num_threads() == threads
+    assert torch.equal(torch.get_rng_state(), random)
+    assert facts(train_pack(configs, data)) == before
+    assert re.fullmatch(r"packs of \d+: \S+ ms a step and network, \d+ MB", str(chosen))
+
+
+@pytest.mark.parametrize("model", ["mlp", "lenet-5"])
+def test_steps_of_every_method_can_be_timed(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(largest_pack, "MOST_STEPS", 1)
+    data = small_images()
+    kinds = every_method() if model == "mlp" else [None, penalty("l1", "loss")]
+    for one in trials(*kinds, model=model):
+        network = StackedArchitecture.of(one.recipe, data)
+        assert set(largest_pack.step_times(one, network, data, (1, 2))) >= {1}
+
+
+def test_the_memory_of_the_most_demanding_arm_counts() -> None:
+    data = small_images()
+    plain, gates = trials(None, method("l0_hard_concrete", 1e-4))
+    assert estimated([plain, gates], data) == estimated([gates, plain], data)
+    assert estimated([plain, gates], data) > 2 * estimated([plain], data)
+    [adam] = trials(None, optimizer="adam")
+    assert estimated([adam], data) > estimated([plain], data)
+
+
+GROWTH = """
+import re, sys
+from dataclasses import replace
+from support.packs import small_images
+from sweeper.training.pack import train_pack
+from sweeper.training.memory import estimated
+from test_largest_pack import CASES, trials
+
+case = CASES[sys.argv[1]]
+data = small_images(case[4])
+def run(count):
+    many = trials(*[case[0]] * count, model=case[1], optimizer=case[2])
+    # One epoch takes as much memory as three.
+    train_pack([replace(one, recipe=replace(one.recipe, epochs=1)) for one in many], data)
+def held(key):
+    return 1024 * int(re.search(rf"{key}:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+run(1)  # compiles, and loads what is loaded once
+before = held("VmRSS")
+with open("/proc/self/clear_refs", "w") as file:
+    file.write("5")  # forget the peak so far; that of the process that started this one counts too
+run(case[3])
+said = estimated(trials(case[0], model=case[1], optimizer=case[2]), data)
+print((held("VmHWM") - before) / case[3], said)
+"""
+CASES: dict[str, tuple[MethodConfig, str, str, int, int]] = {
+    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd", 24, 1000),
+    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam", 24, 1000),
+    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd", 24, 1000),
+    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd", 16, 200),
+}
+"""The arm, the model, the optimizer, the size of the pack and the number of images."""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("case", CASES)
+def test_a_pack_takes_no_more_memory_than_estimated(case: str) -> None:
+    # Oracle: the growth of a process that trains and judges a pack.
+    done = subprocess.run(
+        [sys.executable, "-c", GROWTH, case],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{ROOT}:{TESTS}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    taken, said = map(float, done.stdout.split())
+    assert said / 3 < taken <= said, f"{taken / MIB:.1f} MiB taken, {said / MIB:.1f} MiB estimated"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_memory_is_measured_on_a_gpu() -> None:
+    data = small_images()
+    moved = dataclasses.replace(
+        data,
+        **{
+            name: dataclasses.replace(
+                getattr(data, name),
+                images=getattr(data, name).images.cuda(),
+                labels=getattr(data, name).labels.cuda(),
+            )
+            for name in ("train", "validation", "test")
+        },
+    )
+    configs = trials(penalty("l1", "prox"))
+    found = largest_pack.choose(configs, moved, 2**33)
+    assert found.memory > 4 * StackedArchitecture.of(configs[0].recipe, moved).total
+    assert found.pack * found.memory <= 2**33
