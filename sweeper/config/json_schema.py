@@ -30,7 +30,7 @@ def json_schema() -> dict[str, Any]:
     schema = Sweep.model_json_schema()
     parts, top = schema["$defs"], schema["properties"]
     top["name"]["pattern"] = f"^{NAME.pattern}$"
-    del top["confirms"], parts["Confirmation"], parts["Chosen"]
+    del top["confirms"], parts["ConfirmationPlan"], parts["SelectedConfig"]
     top["dataset"]["enum"] = sorted(DATASETS)
     texts = {"enum": sorted(set(MODELS) - {"mlp"}), "title": "Name"}
     top["model"] = {
@@ -45,9 +45,9 @@ def json_schema() -> dict[str, Any]:
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
     decay = {"required": ["weight_decay"], "properties": {"weight_decay": {"not": {"const": 0}}}}
     parts["Training"]["allOf"] = [_when("optimizer", "adamw", decay)]
-    parts["Search"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
+    parts["SearchSettings"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
     top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
-    parts["Arm"] = _arm(parts["Arm"], parts.pop("Summand")["properties"])
+    parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyInSum")["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
