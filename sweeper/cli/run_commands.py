@@ -175,7 +175,7 @@ def worker(
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
     from sweeper.worker import devices, pack_size
-    from sweeper.worker.lease import PARENT
+    from sweeper.worker.stop_signals import PARENT
     from sweeper.worker.worker_loop import work
 
     devices.parse_device(device)

@@ -1,4 +1,4 @@
-"""A thread beside training that does one job after the other, with connections of its own.
+"""Background thread of a worker: does one database job after the other while training goes on.
 
 Claims, asks, records and tells wait here for the database, and training does not.
 """
@@ -9,32 +9,34 @@ from collections.abc import Callable, Iterable
 from concurrent import futures
 from contextlib import AbstractContextManager, ExitStack
 from queue import SimpleQueue
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-C = TypeVar("C")
+from sweeper.worker.trial_storage import TrialStorage
+
 T = TypeVar("T")
 
 Job = futures.Future
 
 
-class BackgroundThread(Generic[C]):
-    """A thread that opens a clerk and lets it do the jobs, in their order.
+class BackgroundThread:
+    """A thread with a storage of its own, for which it does jobs in their order.
 
-    What a job raises is raised by `result` and `wait`; the jobs after it are done all the same.
-    If the clerk cannot be opened, every job raises why.
+    An error of a job is raised by `result` and `wait`; the jobs after it are done all the same.
+    If the storage cannot be opened, every job raises the reason.
     """
 
-    def __init__(self, clerk: Callable[[], AbstractContextManager[C]]) -> None:
+    def __init__(self, open_storage: Callable[[], AbstractContextManager[TrialStorage]]) -> None:
         self.waited = 0.0
         """Seconds that `wait` took in all."""
         self.cpu_seconds = 0.0
         """CPU time of the thread."""
-        self._clerk = clerk
-        self._jobs: SimpleQueue[tuple[Job[Any], Callable[[C], Any]] | None] = SimpleQueue()
+        self._open_storage = open_storage
+        self._jobs: SimpleQueue[tuple[Job[Any], Callable[[TrialStorage], Any]] | None]
+        self._jobs = SimpleQueue()
         # A daemon: a database that does not answer must not keep the process alive.
-        self._thread = threading.Thread(target=self._work, name="sweeper-desk", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sweeper-background", daemon=True)
 
-    def __enter__(self) -> "BackgroundThread[C]":
+    def __enter__(self) -> "BackgroundThread":
         self._thread.start()
         return self
 
@@ -42,14 +44,14 @@ class BackgroundThread(Generic[C]):
         self._jobs.put(None)
         self._thread.join(timeout=1.0)
 
-    def submit(self, work: Callable[[C], T]) -> Job[T]:
-        """Have something done after all that was submitted before."""
+    def submit(self, function: Callable[[TrialStorage], T]) -> Job[T]:
+        """Have a function called after all that were submitted before."""
         job: Job[T] = Job()
-        self._jobs.put((job, work))
+        self._jobs.put((job, function))
         return job
 
     def wait(self, job: Job[T], check: Callable[[], None]) -> T:
-        """Return what a job returns; raise what it raises, or what `check` raises meanwhile."""
+        """Return the result of a job; raise its error, or that of `check` meanwhile."""
         began = time.monotonic()
         try:
             while not job.done():
@@ -60,29 +62,31 @@ class BackgroundThread(Generic[C]):
         return job.result()
 
     def settle(self, jobs: Iterable[Job[Any]], seconds: float) -> bool:
-        """Wait for jobs, whatever becomes of them; tell whether all were over in time."""
+        """Wait for jobs, whatever becomes of them; return True if all ended in time."""
         return not futures.wait(jobs, timeout=seconds).not_done
 
-    def _work(self) -> None:
-        closed: BaseException | None = None
+    def _run(self) -> None:
+        failure: BaseException | None = None
         with ExitStack() as stack:
             try:
-                clerk = stack.enter_context(self._clerk())
+                storage = stack.enter_context(self._open_storage())
             except BaseException as error:
-                closed = error  # every job raises it: who waits for one must hear of it
+                failure = error  # every job raises it: who waits for one must hear of it
             while (item := self._jobs.get()) is not None:
-                job, work = item
+                job, function = item
                 if not job.set_running_or_notify_cancel():
                     continue
-                if closed is None:
-                    self._do(job, work, clerk)
+                if failure is None:
+                    self._do(job, function, storage)
                 else:
-                    job.set_exception(closed)
+                    job.set_exception(failure)
 
-    def _do(self, job: Job[Any], work: Callable[[C], Any], clerk: C) -> None:
+    def _do(
+        self, job: Job[Any], function: Callable[[TrialStorage], Any], storage: TrialStorage
+    ) -> None:
         result, failure = None, None
         try:
-            result = work(clerk)
+            result = function(storage)
         except BaseException as error:
             failure = error
         self.cpu_seconds = time.thread_time()

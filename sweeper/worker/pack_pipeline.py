@@ -1,21 +1,22 @@
-"""The packs of one lease: one in training, those recorded behind it, one claimed ahead of it.
+"""Pack pipeline of one lease: a pack in training, packs being recorded, one claimed ahead.
 
-All that the database does for them is done at the desk, in the order in which it was asked for:
-what is claimed after a pack was handed in is claimed after that pack was told.
+The background thread does all that needs the database, in the order in which it was submitted:
+the claim that follows the record of a pack is made after that pack was told.
 """
 
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
-from sweeper.errors import LeaseLost, StorageError
-from sweeper.types import ProbeTask, TrialResult
+from sweeper.errors import LeaseLost, StorageError, SweeperError
+from sweeper.types import TrialResult
 from sweeper.worker.background_thread import BackgroundThread, Job
 from sweeper.worker.lease import Lease
 from sweeper.worker.trainer import Trainer
-from sweeper.worker.trial_storage import Pack, TrialStorage
+from sweeper.worker.trial_storage import Claim, Pack, TrialStorage
 
 NOTICE_SECONDS = 1.0
 """The next pack is claimed this long before the present one ends, plus twice the last claim."""
@@ -32,43 +33,49 @@ class PendingRecord:
     job: Job[None]
 
 
+class _BackgroundError(SweeperError):
+    """An error of the background thread, met in a step: no arm in training is to blame for it."""
+
+
 class PackPipeline:
-    """What one lease has at the desk. `recorded(pack, seconds)` hears of each pack on record."""
+    """The jobs of one lease. `on_record(pack, seconds)` is called for each pack on record."""
 
     def __init__(
         self,
-        desk: BackgroundThread[TrialStorage],
+        background: BackgroundThread,
         leaving: threading.Event,
         lease: Lease,
         trainer: Trainer,
-        recorded: Callable[[Pack, float], None],
+        on_record: Callable[[Pack, float], None],
     ) -> None:
-        self._desk, self._leaving, self._lease, self._trainer = desk, leaving, lease, trainer
-        self._recorded = recorded
+        self._background, self._leaving = background, leaving
+        self._lease, self._trainer = lease, trainer
+        self._on_record = on_record
         self._held: Pack = ()
-        """Of the pack in training, what is not handed in."""
-        self._handed_in: deque[PendingRecord] = deque()
-        self._coming: Job[ProbeTask | Pack | None] | None = None
-        self._asked_at = 0.0
+        """Tasks of the pack in training whose results are not submitted."""
+        self._pending: deque[PendingRecord] = deque()
+        self._claim_job: Job[Claim | None] | None = None
+        self._claimed_at = 0.0
         self._claim_seconds = 0.0
-        self._publishing: Job[None] | None = None
+        self._publish_job: Job[None] | None = None
         self._unpublished = False
         leaving.clear()
 
-    def next_pack(self) -> ProbeTask | Pack | None:
-        """Return what was claimed ahead; else claim, after all that was handed in is told.
+    def next_claim(self) -> Claim | None:
+        """Return the claim made ahead; else claim, after all that was submitted is told.
 
-        None if nothing can be claimed now. Raises what the desk's jobs raised, or the lease does.
+        None if nothing can be claimed now. Raises the errors of the background thread and of the
+        lease.
         """
-        found = self._arrived(self._coming) if self._coming else None
-        if found is None:
-            while self._handed_in:
-                self._desk.wait(self._handed_in[0].job, self._lease.check)
+        claim = self._take(self._claim_job) if self._claim_job else None
+        if claim is None:
+            while self._pending:
+                self._background.wait(self._pending[0].job, self._lease.check)
                 self.poll()
-            found = self._arrived(self._claim(ahead=False))
-        if found is None:
+            claim = self._take(self._submit_claim(ahead=False))
+        if claim is None:
             self._publish()
-        return found
+        return claim
 
     def submit_results(
         self,
@@ -77,115 +84,157 @@ class PackPipeline:
         seconds: float,
         networks: Mapping[int, bytes] | None = None,
     ) -> None:
-        """Have a trained part of the pack recorded and told beside what is trained next."""
-        worker, provenance = self._lease.worker, self._trainer.provenance
-        job = self._desk.submit(
-            lambda clerk: clerk.record(worker, pack, results, provenance, networks)
+        """Have a trained part of the pack recorded and told while the next one is trained."""
+        worker_id, provenance = self._lease.worker_id, self._trainer.provenance
+        job = self._background.submit(
+            lambda storage: storage.record(worker_id, pack, results, provenance, networks)
         )
-        self._handed_in.append(PendingRecord(pack, seconds, job))
-        done = {task.slot for task in pack}
-        self._held = tuple(task for task in self._held if task.slot not in done)
+        self._pending.append(PendingRecord(pack, seconds, job))
+        self._drop(pack)
+
+    def step_callback(self, steps: int, *, last: bool) -> Callable[[], None]:
+        """Return what training calls at each of its `steps`; `last` if a claim follows them.
+
+        It checks the lease, polls the background thread and reports progress. It raises LeaseLost,
+        Interrupted, and the errors of the background thread: train inside of `background_errors`.
+        """
+        step = 0
+        began = 0.0
+
+        def on_step() -> None:
+            nonlocal step, began
+            self._lease.check()
+            now = time.monotonic()
+            # From the first step on, for what comes before it is none: compiling, moving.
+            began = began or now
+            left = (steps - step) * (now - began) / step if last and step else float("inf")
+            try:
+                self.on_step(left)
+            except SweeperError:
+                raise
+            except Exception as error:
+                raise _BackgroundError from error
+            step += 1
+            # Training calls it while it evaluates, too: the last percents are slow ones.
+            self._lease.progress = min(step / steps, 0.99)
+
+        return on_step
+
+    @staticmethod
+    @contextmanager
+    def background_errors() -> Iterator[None]:
+        """Raise an error of the background thread as itself from a `with` block of training."""
+        try:
+            yield
+        except _BackgroundError as error:
+            raise error.__cause__ or error from None
 
     def on_step(self, left: float) -> None:
         """Do what is due while training goes on, which ends in some `left` seconds.
 
-        Never waits. Raises what the desk's jobs raised.
+        Never waits. Raises the errors of the background thread.
         """
         self.poll()
-        if self._coming is None:
+        if self._claim_job is None:
             self._publish()
         # Late, not early: others could train what waits here, and samplers learn what is told.
         notice = NOTICE_SECONDS + 2 * self._claim_seconds
-        due = left < notice and time.monotonic() - self._asked_at > notice
-        if due and self._coming is None:
-            self._claim(ahead=True)
+        due = left < notice and time.monotonic() - self._claimed_at > notice
+        if due and self._claim_job is None:
+            self._submit_claim(ahead=True)
 
     def poll(self) -> None:
-        """Take note of what the desk has done. Raises what the desk's jobs raised."""
-        while self._handed_in and self._handed_in[0].job.done():
-            self._handed_in[0].job.result()
-            done = self._handed_in.popleft()
-            self._recorded(done.pack, done.seconds)
+        """Take note of the jobs that are done. Raises the errors of the background thread."""
+        while self._pending and self._pending[0].job.done():
+            self._pending[0].job.result()
+            record = self._pending.popleft()
+            self._on_record(record.pack, record.seconds)
             self._unpublished = True
-        if self._publishing and self._publishing.done():
-            shown, self._publishing = self._publishing, None  # an error is raised once
-            shown.result()
-        if self._coming and self._coming.done() and self._coming.result() is None:
-            self._coming = None  # nothing can be claimed ahead; it is tried again a little later
+        if self._publish_job and self._publish_job.done():
+            job, self._publish_job = self._publish_job, None  # an error is raised once
+            job.result()
+        if self._claim_job and self._claim_job.done() and self._claim_job.result() is None:
+            self._claim_job = None  # nothing can be claimed ahead; tried again a little later
 
     def release(self, pack: Pack, error: str) -> None:
-        """Give back a part of the pack, whose training failed. Raises what the lease does."""
-        worker = self._lease.worker
-        job = self._desk.submit(lambda clerk: clerk.release(worker, pack, error=error))
-        self._desk.wait(job, self._lease.check)
-        self._held = tuple(task for task in self._held if task not in pack)
+        """Give back a part of the pack whose training failed. Raises the errors of the lease."""
+        worker_id = self._lease.worker_id
+        job = self._background.submit(lambda storage: storage.release(worker_id, pack, error=error))
+        self._background.wait(job, self._lease.check)
+        self._drop(pack)
         self.poll()
 
-    def record_out_of_memory(self, pack: Pack, said: str) -> None:
+    def record_out_of_memory(self, pack: Pack, message: str) -> None:
         """Have it noted that a part of the pack did not fit into memory."""
-        worker = self._lease.worker
-        self._desk.submit(lambda clerk: clerk.record_out_of_memory(worker, pack, said))
+        worker_id = self._lease.worker_id
+        self._background.submit(
+            lambda storage: storage.record_out_of_memory(worker_id, pack, message)
+        )
 
     def drain(self, error: BaseException) -> None:
-        """Let the desk finish recording, then give the rest back; neither takes for ever.
+        """Finish recording after an error, then give the rest back; neither takes for ever.
 
-        What a lost lease held is others' already. After an error of the database it is not known
-        what was written: nothing is done then, the lease ends, and whoever is alive mends.
+        The slots of an expired lease are others' already. After an error of the database it is not
+        known what was written: nothing is done then, the lease ends, and others recover.
         """
-        for job in (self._publishing, self._coming):
+        for job in (self._publish_job, self._claim_job):
             if job:
                 job.cancel()
-        lost = isinstance(error, LeaseLost)
-        if isinstance(error, StorageError) and not lost:
+        expired = isinstance(error, LeaseLost)
+        if isinstance(error, StorageError) and not expired:
             return
-        jobs: list[Job[None] | Job[ProbeTask | Pack | None]]
-        jobs = [one.job for one in self._handed_in]
-        jobs += [self._coming] if self._coming else []
-        if not self._desk.settle(jobs, FINISH_SECONDS):
+        jobs: list[Job[None] | Job[Claim | None]]
+        jobs = [record.job for record in self._pending]
+        jobs += [self._claim_job] if self._claim_job else []
+        if not self._background.settle(jobs, FINISH_SECONDS):
             self._leaving.set()
-            self._desk.settle(jobs, FINISH_SECONDS / 3)
-        worker, rest = self._lease.worker, self._rest()
-        if lost:
-            last = self._desk.submit(lambda clerk: clerk.fail(rest))
+            self._background.settle(jobs, FINISH_SECONDS / 3)
+        worker_id, rest = self._lease.worker_id, self._unrecorded()
+        if expired:
+            last = self._background.submit(lambda storage: storage.fail(rest))
         else:
-            last = self._desk.submit(lambda clerk: clerk.release(worker, rest))
-        self._desk.settle([last], FINISH_SECONDS)
+            last = self._background.submit(lambda storage: storage.release(worker_id, rest))
+        self._background.settle([last], FINISH_SECONDS)
 
-    def _rest(self) -> Pack:
-        """Return what this lease holds that is not on record; hear of what is."""
+    def _unrecorded(self) -> Pack:
+        """Return the tasks of this lease that have no record; take note of those that have."""
         rest = self._held
-        for one in self._handed_in:
-            if one.job.done() and one.job.exception() is None:
-                self._recorded(one.pack, one.seconds)
+        for record in self._pending:
+            if record.job.done() and record.job.exception() is None:
+                self._on_record(record.pack, record.seconds)
             else:
-                rest += one.pack  # what is on record after all is neither freed nor failed
-        if self._coming and self._coming.done() and not self._coming.cancelled():
-            found = None if self._coming.exception() else self._coming.result()
-            rest += found if isinstance(found, tuple) else ()
+                rest += record.pack  # what is on record after all is neither freed nor failed
+        if self._claim_job and self._claim_job.done() and not self._claim_job.cancelled():
+            claim = None if self._claim_job.exception() else self._claim_job.result()
+            rest += claim if isinstance(claim, tuple) else ()
         return rest
 
-    def _claim(self, *, ahead: bool) -> Job[ProbeTask | Pack | None]:
-        worker, limit = self._lease.worker, self._trainer.pack
+    def _submit_claim(self, *, ahead: bool) -> Job[Claim | None]:
+        worker_id, limit = self._lease.worker_id, self._trainer.pack
         device = self._trainer.provenance.device
 
-        def claim(clerk: TrialStorage) -> ProbeTask | Pack | None:
+        def timed_claim(storage: TrialStorage) -> Claim | None:
             began = time.monotonic()
-            found = clerk.next(worker, limit, device, self._lease.check, ahead=ahead)
-            if found:
+            claim = storage.claim(worker_id, limit, device, self._lease.check, ahead=ahead)
+            if claim:
                 self._claim_seconds = time.monotonic() - began
-            return found
+            return claim
 
-        self._asked_at = time.monotonic()
-        self._coming = self._desk.submit(claim)
-        return self._coming
+        self._claimed_at = time.monotonic()
+        self._claim_job = self._background.submit(timed_claim)
+        return self._claim_job
 
-    def _arrived(self, job: Job[ProbeTask | Pack | None]) -> ProbeTask | Pack | None:
-        found = self._desk.wait(job, self._lease.check)
-        self._coming = None
-        self._held = found if isinstance(found, tuple) else ()
-        return found
+    def _take(self, job: Job[Claim | None]) -> Claim | None:
+        claim = self._background.wait(job, self._lease.check)
+        self._claim_job = None
+        self._held = claim if isinstance(claim, tuple) else ()
+        return claim
+
+    def _drop(self, pack: Pack) -> None:
+        slots = {task.slot for task in pack}
+        self._held = tuple(task for task in self._held if task.slot not in slots)
 
     def _publish(self) -> None:
-        if self._unpublished and self._publishing is None:
-            self._publishing = self._desk.submit(TrialStorage.publish)
+        if self._unpublished and self._publish_job is None:
+            self._publish_job = self._background.submit(TrialStorage.publish)
             self._unpublished = False

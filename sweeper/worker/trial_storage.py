@@ -1,4 +1,7 @@
-"""What a worker has done in the database, a pack at a time; its methods run at the desk."""
+"""Trial storage of a worker: claim, ask, record and tell, each with a pack at a time.
+
+One thread calls it, the background thread, and keeps it for itself.
+"""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,10 +29,13 @@ _TOLD_AT_ONCE = 64
 
 
 Pack = tuple[TrialTask, ...]
+"""Trials that are trained together."""
+Claim = ProbeTask | Pack
+"""The probe of a strength, or a pack: all that a worker is given to train at a time."""
 
 
 class TrialStorage:
-    """Claims, asks, records, tells and gives back. For one thread."""
+    """Claims, asks, records, tells and gives back, in the database and in Optuna's studies."""
 
     def __init__(
         self, store: Store, search: SweepStudies, sweep: Sweep, leaving: threading.Event
@@ -45,7 +51,7 @@ class TrialStorage:
         """Open connections of its own to a storage in a `with` block.
 
         `leaving` is set when there is no time left to tell: others do, from what is on record.
-        `artifacts` is where networks are kept.
+        `artifacts` is the folder or bucket in which networks are stored.
         """
         store = store.reconnect()
         try:
@@ -57,38 +63,38 @@ class TrialStorage:
             store.close()
 
     def create(self) -> None:
-        """Create what Optuna holds of the sweep, where it is absent."""
+        """Create the studies of the sweep, where they are absent."""
         self._search.create()
 
-    def prepare(self) -> None:
-        """Load what asking needs."""
+    def warm_up(self) -> None:
+        """Load the libraries that asking needs."""
         self._search.warm_up()
 
-    def mend(self) -> int:
-        """Mend what dead workers left; return how many slots were freed."""
+    def recover(self) -> int:
+        """Recover slots and trials of expired leases; return the number of slots freed."""
         return lifecycle.recover(self._store, self._sweep.name, self._search)
 
     def publish(self, *, force: bool = False) -> None:
-        """Renew the figures if it is time to."""
+        """Renew the figures in Optuna's dashboard if it is time to."""
         lifecycle.publish(self._store, self._sweep.name, force=force, search=self._search)
 
-    def next(
+    def claim(
         self,
-        worker: str,
+        worker_id: str,
         limit: int,
         device: str,
         check: Callable[[], None],
         *,
         ahead: bool = False,
-    ) -> ProbeTask | Pack | None:
+    ) -> Claim | None:
         """Claim a probe, else a pack whose trials are asked and linked; None if there is none.
 
-        Raises LeaseLost, StorageError and what `check` does. Nothing is held after that, but for
-        an error of the database: then the end of the lease frees it, and whoever is alive mends.
+        Raises LeaseLost, StorageError and the errors of `check`. Nothing is held after that, but
+        for an error of the database: then the end of the lease frees it, and others recover it.
         """
-        if (probe := self._store.claim_probe(worker)) is not None:
+        if (probe := self._store.claim_probe(worker_id)) is not None:
             return probe
-        slots = self._store.claim(worker, limit, ahead=ahead)
+        slots = self._store.claim(worker_id, limit, ahead=ahead)
         if not slots:
             return None
         try:
@@ -97,18 +103,37 @@ class TrialStorage:
             raise
         except BaseException:
             with suppress(StorageError):
-                self._store.release(worker, slots)
+                self._store.release(worker_id, slots)
             raise
         try:
-            self._store.link(worker, {task.slot: task.trial for task in pack})
+            self._store.link(worker_id, {task.slot: task.trial for task in pack})
         except LeaseLost:
             self.fail(pack)
             raise
         return pack
 
+    def _ask(self, slots: Sequence[Slot], device: str, check: Callable[[], None]) -> Pack:
+        """Ask the samplers for a trial for each slot."""
+        arms = dict.fromkeys(slot.arm for slot in slots)
+        if any(arm not in self._sweep.arms or self._sweep.auto_parameters(arm) for arm in arms):
+            # The sweep was extended, or the range of a strength was found meanwhile.
+            ranges = strength_range.ranges(self._store.strength_ranges(self._sweep.name))
+            self._sweep = self._store.sweep(self._sweep.name).with_ranges(ranges)
+            self._search.extend(self._sweep)
+        trials = self._search.ask(slots, device, check)
+        while taken := self._store.trials_taken(
+            self._sweep.name, [(slot.study, asked.trial) for slot, asked in trials.items()]
+        ):
+            # The study was deleted in the dashboard and counts from 0 again: skip what is taken.
+            retried = [slot for slot in slots if (slot.study, trials[slot].trial) in taken]
+            for slot in retried:
+                self._search.fail(slot.study, trials[slot].trial)
+            trials |= self._search.ask(retried, device, check)
+        return tuple(trials[slot] for slot in slots)
+
     def record(
         self,
-        worker: str,
+        worker_id: str,
         pack: Pack,
         results: Sequence[TrialResult],
         provenance: Provenance,
@@ -117,75 +142,62 @@ class TrialStorage:
         """Put results on record, all or none, and tell them then. Raises LeaseLost.
 
         `networks` are files by the place in the pack. They are stored first: a trial that is told
-        takes none, and should this worker die, others tell it from what is on record.
+        takes none, and should this worker die, others tell it from the record.
         """
         for place, content in (networks or {}).items():
             task = pack[place]
             name = f"{task.slot.arm}-{task.slot.repeat}-{task.slot.number}{NETWORK}"
             self._search.save_artifact(task.slot.study, task.trial, name, content)
         self._store.record(
-            worker,
+            worker_id,
             [
                 TrialOutcome.of(task, result, provenance)
                 for task, result in zip(pack, results, strict=True)
             ],
         )
+        self._tell(pack, results)
+
+    def _tell(self, pack: Pack, results: Sequence[TrialResult]) -> None:
+        """Tell Optuna results that are on record, and note that it was told."""
         for start in range(0, len(pack), _TOLD_AT_ONCE):
-            told = pack[start : start + _TOLD_AT_ONCE]
-            for task, result in zip(told, results[start:], strict=False):
+            tasks = pack[start : start + _TOLD_AT_ONCE]
+            for task, result in zip(tasks, results[start:], strict=False):
                 if self._leaving.is_set():
                     return
                 self._search.tell(task.slot.study, task.trial, result)
-            self._store.mark_reported([task.slot for task in told])
+            self._store.mark_reported([task.slot for task in tasks])
 
-    def release(self, worker: str, pack: Pack, *, error: str = "") -> None:
-        """Give back what is not on record, and tell its trials FAIL; `error`: why it failed."""
+    def release(self, worker_id: str, pack: Pack, *, error: str = "") -> None:
+        """Give back slots that have no record, and tell FAIL; `error` is that of the training."""
         with suppress(StorageError):  # the lease ends anyway
-            self._store.release(worker, [task.slot for task in pack], error=error)
+            self._store.release(worker_id, [task.slot for task in pack], error=error)
         self.fail(pack)
 
-    def record_out_of_memory(self, worker: str, pack: Pack, said: str) -> None:
-        """Note that a pack did not fit into memory."""
-        self._store.record_out_of_memory(worker, [task.slot for task in pack], said)
-
     def fail(self, pack: Pack) -> None:
-        """Tell FAIL what belongs to no slot any more; what is recorded after all stays."""
-        used: dict[str, frozenset[int] | None] = {}
+        """Tell FAIL for trials that belong to no slot any more; those on record after all stay."""
+        trials_by_study: dict[str, frozenset[int] | None] = {}
         with suppress(StorageError):
             # As it is now: it may have been extended since this worker last looked.
             studies = self._store.sweep(self._sweep.name).studies() if pack else {}
             for task in pack:
                 study = task.slot.study
-                if study not in used:
-                    used[study] = self._store.trials_in_use(task.slot.sweep, *studies[study])
-                in_use = used[study]
+                if study not in trials_by_study:
+                    in_use = self._store.trials_in_use(task.slot.sweep, *studies[study])
+                    trials_by_study[study] = in_use
+                in_use = trials_by_study[study]
                 if in_use is not None and task.trial not in in_use:
                     self._search.fail(study, task.trial)
 
+    def record_out_of_memory(self, worker_id: str, pack: Pack, message: str) -> None:
+        """Note that a pack did not fit into memory."""
+        self._store.record_out_of_memory(worker_id, [task.slot for task in pack], message)
+
     def record_range(
-        self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
+        self, worker_id: str, task: ProbeTask, strengths: StrengthRange, provenance: Provenance
     ) -> None:
-        """Record the range that a probe found. Raises LeaseLost."""
-        self._store.record_range(worker, task, bracket, provenance)
+        """Record the range of a strength, from its probe. Raises LeaseLost."""
+        self._store.record_range(worker_id, task, strengths, provenance)
 
-    def release_probe(self, worker: str, task: ProbeTask, error: str) -> None:
+    def release_probe(self, worker_id: str, task: ProbeTask, error: str) -> None:
         """Give back a claimed probe that failed."""
-        self._store.release_probe(worker, task, error=error)
-
-    def _ask(self, slots: Sequence[Slot], device: str, check: Callable[[], None]) -> Pack:
-        arms = dict.fromkeys(slot.arm for slot in slots)
-        if any(arm not in self._sweep.arms or self._sweep.auto_parameters(arm) for arm in arms):
-            # The sweep was extended, or the range of a strength was found meanwhile.
-            found = strength_range.ranges(self._store.strength_ranges(self._sweep.name))
-            self._sweep = self._store.sweep(self._sweep.name).with_ranges(found)
-            self._search.extend(self._sweep)
-        asked = self._search.ask(slots, device, check)
-        while taken := self._store.trials_taken(
-            self._sweep.name, [(slot.study, one.trial) for slot, one in asked.items()]
-        ):
-            # The study was deleted in the dashboard and counts from 0 again: skip what is taken.
-            again = [slot for slot in slots if (slot.study, asked[slot].trial) in taken]
-            for slot in again:
-                self._search.fail(slot.study, asked[slot].trial)
-            asked |= self._search.ask(again, device, check)
-        return tuple(asked[slot] for slot in slots)
+        self._store.release_probe(worker_id, task, error=error)

@@ -1,4 +1,8 @@
-"""The worker's loop: take a pack, train it, hand it in; the database is dealt with at the desk."""
+"""Worker loop: claim a pack, ask for its trials, train them, record the results, tell Optuna.
+
+Training has this thread. The database is dealt with in another one, so that a claim and a record
+cost no time between two packs: see `pack_pipeline` and `trial_storage`.
+"""
 
 import logging
 import threading
@@ -14,19 +18,25 @@ from sweeper.analysis import strength_range
 from sweeper.errors import InputError, Interrupted, LeaseLost, TrainingError, UnknownSweepError
 from sweeper.store import Store
 from sweeper.types import ProbePoint, ProbeTask, StrengthRange, TrialTask
-from sweeper.worker import outage_notice
 from sweeper.worker.background_thread import BackgroundThread
-from sweeper.worker.callbacks import reraise_background_error, step_callback
-from sweeper.worker.forced_exit import exit_in_time
-from sweeper.worker.lease import Lease, StopFlag, handle_signals, orphaned
+from sweeper.worker.lease import Lease
 from sweeper.worker.pack_pipeline import PackPipeline
 from sweeper.worker.pack_size import PackSize
+from sweeper.worker.stop_signals import (
+    StopFlag,
+    exit_in_time,
+    handle_signals,
+    stop_if_orphaned,
+    stoppable_policy,
+)
 from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
 from sweeper.worker.trial_storage import Pack, TrialStorage
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3
 """Leases lost in a row, without a result, after which a worker gives up."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
+"""Seconds between two looks for a claim, while other workers hold all that could be claimed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,32 +72,42 @@ def work(
     on_spent: Callable[[WorkerTimings], None] | None = None,
     alone: bool = False,
 ) -> int:
-    """Work until the sweep is finished or stopped; return how many trials were recorded here.
+    """Work until the sweep is finished or stopped; return the number of trials recorded here.
 
     Slots that are not finished are given back, whatever happens. `on_spent` is told at the end
-    what the time went into. The networks of a confirmation are kept at `artifacts`, a folder or a
-    bucket. `alone`: the process is this worker's alone, and is ended where it does not stop within
-    ten seconds of being asked to. Raises Interrupted after a signal, TrainingError, StorageError,
-    UnknownSweepError, and what loading the data raises.
+    what the time went into. The networks of a confirmation are stored in `artifacts`, a folder or
+    a bucket. `alone`: the process is this worker's alone, and is ended where it does not stop
+    within ten seconds of being asked to. Raises Interrupted after a signal, TrainingError,
+    StorageError, UnknownSweepError, and the errors of loading the data.
     """
-    tell = on_event or _log.info
+    on_event = on_event or _log.info
     sweep = store.sweep(name)
     leaving = threading.Event()
-    kept = artifacts if sweep.confirms else None
+    artifacts = artifacts if sweep.confirms else None
     with (
         handle_signals() as stop,
-        closing(store.reconnect(outage_notice.stoppable_policy(stop, tell))) as own,
-        BackgroundThread(partial(TrialStorage.open, own, sweep, leaving, kept)) as desk,
+        closing(store.reconnect(stoppable_policy(stop, on_event))) as worker_store,
+        BackgroundThread(
+            partial(TrialStorage.open, worker_store, sweep, leaving, artifacts)
+        ) as background,
         ExitStack() as stack,
     ):
-        worker = _Worker(name, own, desk, leaving, stop, tell, keeps=kept is not None)
+        worker = _Worker(
+            name,
+            worker_store,
+            background,
+            leaving,
+            stop,
+            on_event,
+            stores_networks=artifacts is not None,
+        )
         if alone:
-            stack.enter_context(exit_in_time(stop, own, lambda: worker.holder))
-        if orphaned():
-            raise Interrupted("the launcher is gone")
-        desk.wait(desk.submit(TrialStorage.create), stop.check)
-        worker.mend()
-        if worker.anything_left():
+            stack.enter_context(exit_in_time(stop, worker_store, lambda: worker.id))
+        stop_if_orphaned(stop)
+        stop.check()
+        background.wait(background.submit(TrialStorage.create), stop.check)
+        worker.recover()
+        if worker.is_work_left():
             with stop.at_once():  # torch, the data and a first look at packs take their time
                 trainer = Trainer(
                     sweep,
@@ -97,10 +117,10 @@ def work(
                     train=train,
                     probe=probe,
                     data=data,
-                    on_event=tell,
+                    on_event=on_event,
                 )
-            desk.wait(desk.submit(TrialStorage.prepare), stop.check)
-            with worker.reckoning(on_spent):
+            background.wait(background.submit(TrialStorage.warm_up), stop.check)
+            with worker.timed(on_spent):
                 worker.run(trainer)
     return worker.done
 
@@ -110,77 +130,86 @@ class _Worker:
         self,
         name: str,
         store: Store,
-        desk: BackgroundThread[TrialStorage],
+        background: BackgroundThread,
         leaving: threading.Event,
         stop: StopFlag,
         on_event: Callable[[str], None],
         *,
-        keeps: bool,
+        stores_networks: bool,
     ) -> None:
         self.done = 0
-        self.holder = ""
-        """The worker of the present lease, in whose name slots are held."""
-        self._keeps = keeps
+        """Trials recorded."""
+        self.id = ""
+        """The id of the present lease, in whose name slots are held."""
+        self._stores_networks = stores_networks
         self._name, self._store = name, store
-        self._desk, self._leaving = desk, leaving
-        self._stop, self._tell = stop, on_event
+        self._background, self._leaving = background, leaving
+        self._stop, self._on_event = stop, on_event
         self._sweep = store.sweep(name)
         self._created_at = store.status(name).created_at
-        self._mended = 0.0
+        self._recovered_at = 0.0
         self._losses = 0
         self._trained = 0.0
         self._waited = 0.0
 
-    def anything_left(self) -> bool:
-        """Tell whether there is. Raises TrainingError if the sweep was given up."""
+    def is_work_left(self) -> bool:
+        """Return True while the sweep is open and unfinished. Raises TrainingError if it failed."""
         state = self._store.state(self._name)
         if state == "failed":
             raise TrainingError(self._store.status(self._name).error)
         return state == "open" and not self._store.finished(self._name)
 
-    def mend(self) -> None:
-        freed = self._desk.wait(self._desk.submit(TrialStorage.mend), self._stop.check)
-        self._mended = time.monotonic()
+    def recover(self) -> None:
+        """Recover the slots of expired leases."""
+        freed = self._background.wait(
+            self._background.submit(TrialStorage.recover), self._stop.check
+        )
+        self._recovered_at = time.monotonic()
         if freed:
-            self._tell(f"freed {freed} slots of workers that are gone")
+            self._on_event(f"freed {freed} slots of workers that are gone")
 
     @contextmanager
-    def reckoning(self, on_spent: Callable[[WorkerTimings], None] | None) -> Iterator[None]:
-        """Say what the time of the block went into, however it ends."""
-        desk = self._desk
-        self._waited, waited, computed = desk.waited, desk.waited, desk.cpu_seconds
+    def timed(self, on_spent: Callable[[WorkerTimings], None] | None) -> Iterator[None]:
+        """Tell of the timings of the block, however it ends."""
+        background = self._background
+        waited, computed = background.waited, background.cpu_seconds
+        self._waited = waited
         try:
             yield
         finally:
-            spent = WorkerTimings(self._trained, desk.waited - waited, desk.cpu_seconds - computed)
-            self._tell(f"{self.done} trials: {spent}")
+            timings = WorkerTimings(
+                self._trained, background.waited - waited, background.cpu_seconds - computed
+            )
+            self._on_event(f"{self.done} trials: {timings}")
             if on_spent:
-                on_spent(spent)
+                on_spent(timings)
 
     def run(self, trainer: Trainer) -> None:
-        """Hold one lease after another until nothing is left to do."""
-        while self.anything_left():
+        """Hold one lease after another until no work is left."""
+        while self.is_work_left():
             try:
                 with Lease(self._store, self._name, trainer.device, self._stop) as lease:
-                    self.holder = lease.worker
-                    self._tell(f"joined as {lease.worker} on {trainer.device}")
+                    self.id = lease.worker_id
+                    self._on_event(f"joined as {lease.worker_id} on {trainer.device}")
                     self._check_identity()
-                    packs = PackPipeline(self._desk, self._leaving, lease, trainer, self._recorded)
+                    packs = PackPipeline(
+                        self._background, self._leaving, lease, trainer, self._on_record
+                    )
                     try:
                         self._loop(packs, trainer, lease)
                     except BaseException as error:
                         packs.drain(error)
                         raise
             except LeaseLost as error:
-                self._tell(f"lease lost: {error}")
+                self._on_event(f"lease lost: {error}")
                 self._losses += 1
                 if self._losses >= ATTEMPTS:
                     raise
             except Interrupted:
                 self._stop.check()  # a signal goes on; `sweeper stop` ends quietly
-        self.mend()
-        last = self._desk.submit(lambda clerk: clerk.publish(force=True))
-        self._desk.wait(last, self._stop.check)
+        self.recover()
+        last = self._background.submit(lambda storage: storage.publish(force=True))
+        self._background.wait(last, self._stop.check)
 
     def _check_identity(self) -> None:
         """Refuse to train an old study file for a new sweep of the same name."""
@@ -190,90 +219,95 @@ class _Worker:
             )
 
     def _loop(self, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
-        pause = 0.05
+        """Claim and ask, train, record and tell, until no work is left."""
+        pause = FIRST_PAUSE
         while True:
             lease.check()
-            found = packs.next_pack()
-            if found is not None:
-                pause = 0.05
-                if isinstance(found, ProbeTask):
-                    self._probe(found, packs, trainer, lease)
-                else:
-                    self._train(found, packs, trainer, lease)
-            elif self.anything_left():
+            claim = packs.next_claim()  # a pack with its trials, asked while the last one trained
+            if isinstance(claim, ProbeTask):
+                self._probe(claim, packs, trainer, lease)
+            elif claim is not None:
+                self._train(claim, packs, trainer, lease)  # recorded and told while the next trains
+            elif self.is_work_left():
                 # Others hold the generation that must be told first.
-                if time.monotonic() - self._mended > self._store.lease_seconds / 4:
-                    self.mend()
+                if time.monotonic() - self._recovered_at > self._store.lease_seconds / 4:
+                    self.recover()
                 self._stop.wait(pause)
-                pause = min(1.0, pause * 1.5)
+                pause = min(LONGEST_PAUSE, pause * 1.5)
+                continue
             else:
                 return
+            pause = FIRST_PAUSE
 
     def _train(self, pack: Pack, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
-        """Train a pack, one recipe after the other; each is handed in at once."""
+        """Train a pack, one recipe after the other; submit the results of each at once."""
         left = _parts(pack, lambda task: task.config.recipe)
         while left:
             lease.check()
-            group = left.pop(0)
-            tick = step_callback(lease, self._sweep.steps_in_all, packs, last=not left)
-            noted = partial(packs.record_out_of_memory, group)
+            part = left.pop(0)
+            on_step = packs.step_callback(self._sweep.steps_in_all, last=not left)
+            on_memory = partial(packs.record_out_of_memory, part)
+            configs = [task.config for task in part]
+            networks: dict[int, Any] | None = {} if self._stores_networks else None
             began = time.monotonic()
-            networks: dict[int, Any] | None = {} if self._keeps else None
             try:
-                with reraise_background_error():
-                    results = trainer.train([task.config for task in group], tick, noted, networks)
+                with packs.background_errors():
+                    results = trainer.train(configs, on_step, on_memory, networks)
             except TrainingFailed as error:
-                arms = _parts(group, lambda task: task.slot.arm)
+                arms = _parts(part, lambda task: task.slot.arm)
                 if len(arms) > 1:
                     # One of them is to blame: the others should neither wait nor be counted.
-                    self._tell(f"training failed, now arm by arm: {error}")
+                    self._on_event(f"training failed, now arm by arm: {error}")
                     left = arms + left
                 else:
-                    self._tell(f"training {group[0].slot.arm} failed: {error}")
-                    packs.release(group, str(error))
-                    self.anything_left()  # raises if that was once too often
+                    self._on_event(f"training {part[0].slot.arm} failed: {error}")
+                    packs.release(part, str(error))
+                    self.is_work_left()  # raises if that was once too often
             else:
-                packs.submit_results(
-                    group, results, time.monotonic() - began, _files(group, networks)
-                )
+                seconds = time.monotonic() - began
+                packs.submit_results(part, results, seconds, _network_files(part, networks))
             finally:
                 self._trained += time.monotonic() - began
                 lease.progress = 0.0
 
-    def _recorded(self, pack: Pack, seconds: float) -> None:
+    def _on_record(self, pack: Pack, seconds: float) -> None:
         self.done += len(pack)
         self._losses = 0
-        waited, self._waited = self._desk.waited - self._waited, self._desk.waited
-        self._tell(
+        waited, self._waited = self._background.waited - self._waited, self._background.waited
+        self._on_event(
             f"recorded {len(pack)} trials after {seconds:.1f} s; "
             f"waited {waited:.1f} s for the database"
         )
 
     def _probe(self, task: ProbeTask, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
-        """Find the range of one strength."""
+        """Train the probe of a strength; record the range that follows from it."""
         sweep = self._store.sweep(self._name)
         config = sweep.probe(task.arm, task.parameter)
-        ticks = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
-        worker = lease.worker
+        steps = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
+        worker_id = lease.worker_id
         try:
-            tick = step_callback(lease, ticks, packs, last=False)
-            with reraise_background_error():
-                points, seconds = trainer.probe(config, tick)
+            on_step = packs.step_callback(steps, last=False)
+            with packs.background_errors():
+                points, seconds = trainer.probe(config, on_step)
         except TrainingFailed as error:
-            said = f"{task.parameter}: auto: {error}"
-            self._tell(f"the probe of {task.arm} failed: {error}")
-            job = self._desk.submit(lambda clerk: clerk.release_probe(worker, task, said))
-            self._desk.wait(job, lease.check)
-            self.anything_left()  # raises if that was once too often
+            message = f"{task.parameter}: auto: {error}"
+            self._on_event(f"the probe of {task.arm} failed: {error}")
+            job = self._background.submit(
+                lambda storage: storage.release_probe(worker_id, task, message)
+            )
+            self._background.wait(job, lease.check)
+            self.is_work_left()  # raises if that was once too often
             return
         self._trained += seconds
-        bracket = self._range(task, points, seconds)
-        found = trainer.provenance
-        done = self._desk.submit(lambda clerk: clerk.record_range(worker, task, bracket, found))
-        self._desk.wait(done, lease.check)
+        strengths = self._range(task, points, seconds)
+        provenance = trainer.provenance
+        job = self._background.submit(
+            lambda storage: storage.record_range(worker_id, task, strengths, provenance)
+        )
+        self._background.wait(job, lease.check)
         self._losses = 0
-        range_ = f"{task.parameter} {bracket.low:.3g} to {bracket.high:.3g}"
-        self._tell(f"{task.arm}: {range_}, by a probe of {seconds:.1f} s")
+        text = f"{task.parameter} {strengths.low:.3g} to {strengths.high:.3g}"
+        self._on_event(f"{task.arm}: {text}, by a probe of {seconds:.1f} s")
 
     def _range(
         self, task: ProbeTask, points: tuple[ProbePoint, ...], seconds: float
@@ -285,8 +319,8 @@ class _Worker:
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
 
 
-def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
-    """Return the finished networks of a pack as files, by their place in it."""
+def _network_files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
+    """Return the trained networks of a pack as safetensors files, by their place in it."""
     if not networks:
         return {}
     from sweeper.training.checkpoint import to_safetensors
@@ -305,9 +339,9 @@ def _files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
     }
 
 
-def _parts(pack: Pack, by: Callable[[TrialTask], object]) -> list[Pack]:
-    """Return the tasks of a pack that are equal in `by`, together."""
+def _parts(pack: Pack, key: Callable[[TrialTask], object]) -> list[Pack]:
+    """Return the tasks of a pack in groups of equal `key`."""
     parts: dict[object, Pack] = {}
     for task in pack:
-        parts[by(task)] = (*parts.get(by(task), ()), task)
+        parts[key(task)] = (*parts.get(key(task), ()), task)
     return list(parts.values())

@@ -74,10 +74,10 @@ def _counted() -> Counter:
         Store,
         claim_probe="probe",
         claim="claim",
-        taken="on record",
+        trials_taken="on record",
         link="link",
         record="record",
-        told="told",
+        mark_reported="told",
     )
     counter.watch(SweepStudies, ask="ask", tell="tell")
     counter.watch(ParameterSource, params="sample")
@@ -86,23 +86,23 @@ def _counted() -> Counter:
 
 
 def _ours(url: str, task: Task, pack: int, number: int, start: Callable[[], None]) -> Report:
-    """Take packs and hand them in, as a worker's desk does, until nothing is left."""
+    """Take packs and hand them in, as a worker's background thread does, until nothing is left."""
     sweep = task.sweep
     provenance = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
     with (
         closing(Store(url, lease_seconds=600)) as store,
         lifecycle.open_studies(store, sweep) as search,
     ):
-        clerk = TrialStorage(store, search, sweep, threading.Event())
-        clerk.create()
+        trials = TrialStorage(store, search, sweep, threading.Event())
+        trials.create()
         lease = store.join(sweep.name, device="cpu")
         start()
         counter = _counted()
         while True:
-            found = clerk.next(lease, pack, "cpu", _nothing)
+            found = trials.claim(lease, pack, "cpu", _nothing)
             if isinstance(found, tuple):
                 results = fake_train([one.config for one in found])
-                clerk.record(lease, found, results, provenance)
+                trials.record(lease, found, results, provenance)
             elif store.finished(sweep.name):
                 break
             else:

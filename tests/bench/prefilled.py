@@ -144,12 +144,12 @@ def fill(url: str, task: Task) -> None:
         if task.each:
             with lifecycle.open_studies(store, sweep) as search:
                 worker = store.join(sweep.name, device="cpu")
-                clerk = TrialStorage(store, search, sweep, threading.Event())
-                pack = clerk.next(worker, 1, "cpu", lambda: None)
+                trials = TrialStorage(store, search, sweep, threading.Event())
+                pack = trials.claim(worker, 1, "cpu", lambda: None)
                 assert isinstance(pack, tuple)
                 results = fake_train([one.config for one in pack])
                 found = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
-                clerk.record(worker, pack, results, found)
+                trials.record(worker, pack, results, found)
                 store.leave(worker)
             with closing(psycopg.connect(url, autocommit=True)) as connection:
                 _fill(connection, task)

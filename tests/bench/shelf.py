@@ -61,8 +61,8 @@ def fill(url: str, shelf: Shelf) -> None:
     sweep = shelf.sweep()
     with closing(Store(url)) as store:
         lifecycle.register(store, sweep)
-        with _clerk(store, sweep) as (clerk, worker):
-            while _work(clerk, worker, PACK):
+        with _storage(store, sweep) as (trials, worker):
+            while _work(trials, worker, PACK):
                 pass
         lifecycle.publish(store, sweep.name, force=True)
         dump = store.dump(sweep.name)
@@ -117,34 +117,34 @@ class Writer:
 
 
 @contextmanager
-def _clerk(store: Store, sweep: Sweep) -> Iterator[tuple[TrialStorage, str]]:
-    with TrialStorage.open(store, sweep, threading.Event()) as clerk:
-        clerk.prepare()
+def _storage(store: Store, sweep: Sweep) -> Iterator[tuple[TrialStorage, str]]:
+    with TrialStorage.open(store, sweep, threading.Event()) as trials:
+        trials.warm_up()
         worker = store.join(sweep.name, device="cpu")
-        yield clerk, worker
+        yield trials, worker
         store.leave(worker)
 
 
-def _work(clerk: TrialStorage, worker: str, limit: int) -> int:
-    pack = clerk.next(worker, limit, "cpu", lambda: None)
+def _work(trials: TrialStorage, worker: str, limit: int) -> int:
+    pack = trials.claim(worker, limit, "cpu", lambda: None)
     if not isinstance(pack, tuple):
         return 0
     results = fake_train([one.config for one in pack])
     found = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
-    clerk.record(worker, pack, results, found)
+    trials.record(worker, pack, results, found)
     return len(pack)
 
 
 def _write(url: str, name: str, rate: float, over: Any, ready: Any, count: Any) -> None:
     with (
         closing(Store(url, lease_seconds=3600)) as store,
-        _clerk(store, store.sweep(name)) as (clerk, worker),
+        _storage(store, store.sweep(name)) as (trials, worker),
     ):
-        _work(clerk, worker, 1)
+        _work(trials, worker, 1)
         ready.set()
         due = time.monotonic()
         while not over.is_set():
-            count.value += _work(clerk, worker, 1)
+            count.value += _work(trials, worker, 1)
             due = max(due + 1 / rate, time.monotonic() - 1) if rate else 0.0
             over.wait(max(0.0, due - time.monotonic()))
 

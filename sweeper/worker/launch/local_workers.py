@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: started, started again when they die, ended for sure."""
+"""Local workers: processes of this machine, restarted when they die, and ended for sure."""
 
 import logging
 import os
@@ -16,15 +16,14 @@ from typing import BinaryIO
 from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
 from sweeper.store import Store
 from sweeper.types import SweepStatus
-from sweeper.worker.lease import PARENT, handle_signals
-from sweeper.worker.outage_notice import stoppable_policy
 from sweeper.worker.pack_size import SHARED_BY, PackSize
+from sweeper.worker.stop_signals import PARENT, handle_signals, stoppable_policy
 
 _log = logging.getLogger("sweeper.launch")
 GRACE = 10.0
 """Seconds that a worker has after SIGTERM to give its slots back."""
 LAST_LINES = 5
-"""Of a worker that ended without a word of why, which are shown."""
+"""Lines of its log that are shown of a worker that ended without an error."""
 ARTIFACTS = "SWEEPER_ARTIFACTS"
 """Environment variable: where confirmed networks are kept."""
 DEATHS = 3
@@ -68,47 +67,47 @@ def run_workers(
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{logs}: cannot be written: {error.strerror}") from error
-    sharing = Counter(devices)
-    crew = [
-        _Place(
+    workers_on = Counter(devices)
+    workers = [
+        _WorkerProcess(
             [*command, name, "--device", device, "--pack", str(pack)],
-            {**environment, SHARED_BY: str(sharing[device])},
+            {**environment, SHARED_BY: str(workers_on[device])},
             logs / f"worker-{number}.log",
         )
         for number, device in enumerate(devices)
     ]
     with (
         handle_signals() as stop,
-        closing(store.reconnect(stoppable_policy(stop, _log.warning))) as own,
+        closing(store.reconnect(stoppable_policy(stop, _log.warning))) as launch_store,
     ):
         try:
-            for place in crew:
-                place.start()
+            for worker in workers:
+                worker.start()
             while True:
-                ended = [place for place in crew if place.has_ended()]
-                status = own.status(name)
+                ended = [worker for worker in workers if worker.has_ended()]
+                status = launch_store.status(name)
                 on_status(status)
                 if ended:
-                    own.reap(name)  # others need not wait for their leases
-                for place in ended:
-                    place.settle(status)
-                if all(place.is_free for place in crew):
+                    launch_store.reap(name)  # others need not wait for their leases
+                for worker in ended:
+                    worker.settle(status)
+                if all(worker.is_over for worker in workers):
                     if status.state == "failed":
                         raise TrainingError(status.error)
                     return
-                for place in crew:
-                    place.restart_when_due()
+                for worker in workers:
+                    worker.restart_when_due()
                 stop.check()
                 stop.wait(every)
         finally:
-            if _end(crew):
+            if _end(workers):
                 with suppress(StorageError, Interrupted):
-                    own.reap(name)
+                    launch_store.reap(name)
 
 
 @dataclass
-class _Place:
-    """The place of one worker: its process now, and how the ones before it ended."""
+class _WorkerProcess:
+    """One worker: its process now, and the deaths of those before it."""
 
     command: Sequence[str]
     environment: dict[str, str]
@@ -117,12 +116,12 @@ class _Place:
     restart_at: float | None = None
     deaths: int = 0
     done: int = -1
-    """Trials of the sweep on record when the last one died."""
+    """Trials of the sweep on record when the last process died."""
     offset: int = 0
-    """Where this process began to write in the log."""
+    """Position in the log at which this process began to write."""
 
     @property
-    def is_free(self) -> bool:
+    def is_over(self) -> bool:
         return self.process is None and self.restart_at is None
 
     def start(self) -> None:
@@ -152,7 +151,7 @@ class _Place:
         return self.process is not None and self.process.poll() is not None
 
     def settle(self, status: SweepStatus) -> None:
-        """Free the place of a process that has ended, or have it start again later.
+        """Take note of a process that has ended, and have it restarted later where it died.
 
         `status` was read after it had ended. Raises InputError or TrainingError.
         """
@@ -172,7 +171,7 @@ class _Place:
         self.restart_at = time.monotonic() + 2.0 ** (self.deaths - 1)
 
     def _last_lines(self, code: int) -> str:
-        """Return the error that a worker ended with, or else what it wrote last."""
+        """Return the error that a worker ended with, or else the last lines that it wrote."""
         with self.log.open("rb") as log:
             log.seek(self.offset)
             lines = log.read().decode(errors="replace").split("\n")
@@ -180,17 +179,17 @@ class _Place:
         errors = [line for line in written if line.startswith("error: ")]
         if errors and code > 0:
             return errors[-1].removeprefix("error: ")
-        how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        return "\n  ".join([how, *written[-LAST_LINES:]])
+        ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        return "\n  ".join([ending, *written[-LAST_LINES:]])
 
 
-def _end(crew: Sequence[_Place]) -> bool:
+def _end(workers: Sequence[_WorkerProcess]) -> bool:
     """End all processes: SIGTERM, some seconds to give slots back, then SIGKILL; no zombies.
 
-    Returns whether one had to be killed.
+    Returns True if one had to be killed.
     """
     killed = False
-    running = [place.process for place in crew if place.process is not None]
+    running = [worker.process for worker in workers if worker.process is not None]
     for process in running:
         process.terminate()
     deadline = time.monotonic() + GRACE

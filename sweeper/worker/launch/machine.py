@@ -1,4 +1,4 @@
-"""What a machine has for workers: processor cores and GPUs, found without loading torch."""
+"""Machine resources for workers: processor cores and GPUs, counted without loading torch."""
 
 import math
 import os
@@ -13,13 +13,13 @@ from sweeper.errors import InputError
 from sweeper.worker import cgroups
 from sweeper.worker.devices import parse_device
 
-MOST = 8
+MAX_CPU_WORKERS = 8
 """Workers on processor cores unless told otherwise: SQLite is for a handful."""
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerResources:
-    """What one worker takes: processor cores and GPUs, numbers or fractions of one."""
+    """Resources that one worker takes: processor cores and GPUs, numbers or fractions of one."""
 
     cpus: float = 1.0
     gpus: float = 0.0
@@ -35,18 +35,18 @@ class WorkerResources:
 
     @property
     def of_a_gpu(self) -> int:
-        """How many workers share a GPU."""
+        """Workers that share one GPU."""
         return _floor(1 / self.gpus) if self.gpus else 0
 
     def fits(self, cpus: float, gpus: float) -> int:
-        """Return how many workers so much has room for; what is left of a GPU is no part of one."""
+        """Return the workers that so much has room for; each is on one GPU, or on none."""
         room = _floor(cpus / self.cpus)
         return min(room, _floor(gpus) * self.of_a_gpu) if self.gpus else room
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What there is to work with."""
+    """Processor cores and GPUs of one machine."""
 
     cores: int
     gpus: int
@@ -68,7 +68,7 @@ class Machine:
             raise InputError(f"workers: must be >= 1, got {workers}")
         if device in {"auto", "cuda"} and self.gpus:
             each = [f"cuda:{number}" for number in range(self.gpus)]
-        usual = len(each) if each[0].startswith("cuda") else min(MOST, self.cores)
+        usual = len(each) if each[0].startswith("cuda") else min(MAX_CPU_WORKERS, self.cores)
         return tuple(each[number % len(each)] for number in range(workers or usual))
 
     def shared(
@@ -98,7 +98,7 @@ class Machine:
         if workers is not None or (cpus is None and gpus is None):
             return each
         on_gpus = each[0].startswith("cuda")
-        most = len(each) * (share.of_a_gpu or 1) if on_gpus else MOST
+        most = len(each) * (share.of_a_gpu or 1) if on_gpus else MAX_CPU_WORKERS
         room = share.fits(self.cores, self.gpus) if cpus or not on_gpus else most
         return tuple(each[number % len(each)] for number in range(min(most, room)))
 
@@ -127,16 +127,16 @@ def cores(root: Path = cgroups.ROOT) -> int:
 
 
 def gpus(root: Path = cgroups.ROOT, environment: Mapping[str, str] = os.environ) -> int:
-    """Return how many NVIDIA GPUs torch would find, as the driver's files tell.
+    """Return the number of NVIDIA GPUs that torch would find, as the driver's files tell.
 
     CUDA_VISIBLE_DEVICES is read as CUDA reads it: up to the first entry that names none, and as
     if nothing stood there if one is named twice.
     """
-    found = len(list(root.glob("dev/nvidia[0-9]*")))
-    found = found or len(list(root.glob("proc/driver/nvidia/gpus/*")))
+    count = len(list(root.glob("dev/nvidia[0-9]*")))
+    count = count or len(list(root.glob("proc/driver/nvidia/gpus/*")))
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return found
+        return count
     words = [word.strip() for word in chosen.split(",")]
     by_name = words[0].startswith(("GPU-", "MIG-"))
     named: list[str | int] = []
@@ -148,12 +148,12 @@ def gpus(root: Path = cgroups.ROOT, environment: Mapping[str, str] = os.environ)
         named.append(match[0] if by_name else int(match[0]))
     if len(set(named)) < len(named):
         return 0
-    there = takewhile(lambda entry: isinstance(entry, str) or entry < found, named)
-    return min(len(list(there)), found)
+    there = takewhile(lambda entry: isinstance(entry, str) or entry < count, named)
+    return min(len(list(there)), count)
 
 
 def _torch_knows_gpus() -> bool:
-    """Tell whether torch is built with CUDA: importing it to ask takes seconds."""
+    """Return True if torch is built with CUDA: importing it to ask takes seconds."""
     torch = find_spec("torch")
     library = "lib/libtorch_cuda.so"
     return bool(torch and torch.origin and (Path(torch.origin).parent / library).exists())

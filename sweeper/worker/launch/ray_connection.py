@@ -1,4 +1,4 @@
-"""Ray itself: a cluster that is connected to, or one of our own that is ended again."""
+"""Ray connection: to a cluster, or to a private Ray that is started and ended here."""
 
 import ipaddress
 import logging
@@ -13,21 +13,21 @@ from typing import Any
 from sweeper.errors import InputError, Interrupted
 from sweeper.worker.launch.machine import Machine
 
-ANSWERS = 5.0
-"""Seconds in which the head of a cluster has to take a connection."""
+CONNECT_SECONDS = 5.0
+"""In which the head of a cluster has to take a connection."""
 
 
 @contextmanager
 def connected(address: str | None, machine: Machine) -> Iterator[Any]:
-    """Connect to a cluster, or to a Ray of our own that is ended again. Raises InputError."""
+    """Connect to a cluster, or to a private Ray in a `with` block; yield Ray. Raises InputError."""
     check_installed()
-    own = address is None
+    private = address is None
     # Read when Ray is loaded. Nothing is sent anywhere, and nothing listens to the network: the
     # latter is Ray's mode for laptops with a firewall, for it takes no loopback address as it is.
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # else a warning
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", ".")  # else 30 lines when a node dies
-    if own:
+    if private:
         os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
         # When this process is killed, workers see it and give their slots back.
         os.environ["RAY_kill_child_processes_on_worker_exit"] = "0"  # noqa: SIM112
@@ -38,7 +38,7 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
     if ray.is_initialized():
         raise InputError("ray: this process is connected already, call ray.shutdown() first")
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
-    if own:
+    if private:
         if not ipaddress.ip_address(ray.util.get_node_ip_address()).is_loopback:
             raise InputError(
                 "ray: this process has loaded one that is open to the network: start anew"
@@ -53,7 +53,7 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
         address = _answering(ray, str(address))
     try:
         try:
-            with _elsewhere():
+            with _in_root_folder():
                 ray.init(address or "local", **options)
         except SystemExit:  # how Ray takes SIGTERM
             raise Interrupted("stopped by SIGTERM") from None
@@ -67,7 +67,7 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
 
 
 @contextmanager
-def _elsewhere() -> Iterator[None]:
+def _in_root_folder() -> Iterator[None]:
     """Be in the root folder in a `with` block.
 
     Ray puts the current one before all others where its workers look for modules: a numpy.py that
@@ -103,7 +103,7 @@ def _answering(ray: Any, address: str) -> str:
         allowed = "auto, HOST:PORT or ray://HOST:PORT"
         raise InputError(f"ray: --address: must be {allowed}, got {address!r}") from None
     try:
-        socket.create_connection((host.strip("[]"), number), ANSWERS).close()
+        socket.create_connection((host.strip("[]"), number), CONNECT_SECONDS).close()
     except OSError as error:
         reason = error.strerror or str(error)
         raise InputError(f"ray: {address}: cannot be reached: {reason}") from None

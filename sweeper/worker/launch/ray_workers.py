@@ -1,7 +1,7 @@
-"""Workers on Ray: each is a task, which runs one worker process on the node that it is given.
+"""Ray workers: each is a task of Ray, which runs one worker process on the node that it gets.
 
 Ray places the tasks, and starts one again elsewhere when its node dies. How a worker process is
-started, watched and ended is the affair of `launch.local`, on every node as on one machine.
+started, watched and ended is the affair of `local_workers`, on every node as on one machine.
 """
 
 import os
@@ -23,14 +23,13 @@ from sweeper.types import SweepStatus
 from sweeper.worker.launch import local_workers
 from sweeper.worker.launch.machine import Machine, WorkerResources, amounts
 from sweeper.worker.launch.ray_connection import connected
-from sweeper.worker.lease import handle_signals
-from sweeper.worker.outage_notice import stoppable_policy
 from sweeper.worker.pack_size import SHARED_BY, PackSize
+from sweeper.worker.stop_signals import handle_signals, stoppable_policy
 
-LEAVING = 30.0
-"""Seconds that tasks have to end by themselves once nothing is left to do."""
-PATIENCE = 30.0
-"""Seconds after which it is said that workers have not begun; to start takes some, too."""
+LEAVE_SECONDS = 30.0
+"""That tasks have to end by themselves once nothing is left to do."""
+NOTICE_SECONDS = 30.0
+"""After which it is said that workers have not begun; to start takes some, too."""
 COMMAND = (sys.executable, "-P", "-m", "sweeper", "worker")
 
 _ERRORS = {kind.__name__: kind for kind in (InputError, StorageError, TrainingError)}
@@ -38,7 +37,7 @@ _ERRORS = {kind.__name__: kind for kind in (InputError, StorageError, TrainingEr
 
 @dataclass(frozen=True, slots=True)
 class RayTask:
-    """What a task is to do. It travels as an argument, which Ray shows to nobody."""
+    """The order to one task. It travels as an argument, which Ray shows to nobody."""
 
     name: str
     url: str = field(repr=False)
@@ -82,11 +81,11 @@ def run_on_ray(
         early.check()
         nodes = [node for node in ray.nodes() if node["Alive"]]
         check_storage(store, nodes)
-        room = [share.fits(*_has(node)) for node in nodes]
+        room = [share.fits(*_resources(node)) for node in nodes]
         if not any(room):  # of a cluster that grows, perhaps
-            on_note(f"{_no_room(share, map(_has, nodes))}: waiting for one that has")
+            on_note(f"{_no_room(share, map(_resources, nodes))}: waiting for one that has")
         usual = min(sum(room), store.most_workers or sum(room))
-        errand = RayTask(
+        task = RayTask(
             name=name,
             url=store.url,
             share=share,
@@ -98,103 +97,106 @@ def run_on_ray(
             every=every,
             command=None if command is None else tuple(command),
         )
-        crew = RayWorkers(ray, errand)
-        own = store.reconnect(stoppable_policy(stop, on_note))
-        waiting = PlacementNotice(errand.workers)
+        running = RayWorkers(ray, task)
+        launch_store = store.reconnect(stoppable_policy(stop, on_note))
+        notice = PlacementNotice(task.workers)
         until = None
         try:
-            crew.start()
+            running.start()
             while True:
-                running = crew.settle()
-                status = own.status(name)
+                count = running.settle()
+                status = launch_store.status(name)
                 on_status(status)
                 now = time.monotonic()
                 if status.finished or status.state != "open":
-                    until = until or now + LEAVING
-                elif line := waiting.line(status, running, now):
+                    until = until or now + LEAVE_SECONDS
+                elif line := notice.line(status, count, now):
                     on_note(line)
-                if not running or (until and now > until):
+                if not count or (until and now > until):
                     if status.state == "failed":
                         raise TrainingError(status.error)
                     return
                 stop.check()
                 stop.wait(every)
         finally:
-            crew.end()
+            running.end()
             with suppress(StorageError, Interrupted):
-                own.reap(name)
-            own.close()
+                launch_store.reap(name)
+            launch_store.close()
 
 
 class RayWorkers:
     """The tasks of a launch."""
 
-    def __init__(self, ray: Any, errand: RayTask) -> None:
-        self._ray, self._errand = ray, errand
-        self._tasks: list[Any] = []
-        self._task = ray.remote(work_on_node).options(
-            name=f"sweeper worker {errand.name}",
-            num_cpus=errand.share.cpus,
-            num_gpus=errand.share.gpus,
+    def __init__(self, ray: Any, task: RayTask) -> None:
+        self._ray, self._task = ray, task
+        self._running: list[Any] = []
+        """References to the tasks that have not ended."""
+        self._remote = ray.remote(work_on_node).options(
+            name=f"sweeper worker {task.name}",
+            num_cpus=task.share.cpus,
+            num_gpus=task.share.gpus,
             max_retries=-1,
             scheduling_strategy="SPREAD",
         )
 
     def start(self) -> None:
-        for _ in range(self._errand.workers):
-            self._tasks.append(self._task.remote(self._errand))
+        """Start as many tasks as workers are wanted."""
+        for _ in range(self._task.workers):
+            self._running.append(self._remote.remote(self._task))
 
     def settle(self) -> int:
-        """Return how many tasks have not ended. Raises the error that one of them reports."""
-        for task in self._wait(0.0):
-            self._tasks.remove(task)
+        """Return the number of tasks that have not ended. Raises the error that one reports."""
+        for reference in self._wait(0.0):
+            self._running.remove(reference)
             try:
-                kind, text = self._ray.get(task)
+                kind, text = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
                 lines = str(error).strip().splitlines() or [type(error).__name__]
                 raise TrainingError(f"ray: a task cannot be run: {lines[-1].strip()}") from None
             if kind in _ERRORS:
                 raise _ERRORS[kind](text)
             if kind:  # Its node is being emptied; another one may have room.
-                self._tasks.append(self._task.remote(self._errand))
-        return len(self._tasks)
+                self._running.append(self._remote.remote(self._task))
+        return len(self._running)
 
     def end(self) -> None:
         """End what runs. It is as a Ctrl-C for `run_workers`, which ends its worker; then force."""
         for force in (False, True):
-            for task in self._tasks:
+            for reference in self._running:
                 with suppress(Exception):  # one that has ended since, or Ray itself has
-                    self._ray.cancel(task, force=force)
-            for task in self._wait(local_workers.GRACE + 5.0):
-                self._tasks.remove(task)
+                    self._ray.cancel(reference, force=force)
+            for reference in self._wait(local_workers.GRACE + 5.0):
+                self._running.remove(reference)
 
     def _wait(self, seconds: float) -> list[Any]:
-        if not self._tasks:
+        if not self._running:
             return []
-        count = len(self._tasks)
-        ended, _ = self._ray.wait(list(self._tasks), num_returns=count, timeout=seconds)
+        count = len(self._running)
+        ended, _ = self._ray.wait(list(self._running), num_returns=count, timeout=seconds)
         return list(ended)
 
 
 class PlacementNotice:
-    """Says, now and then, that workers wait for their place."""
+    """Notice, now and then, that workers wait for their place."""
 
     def __init__(self, workers: int) -> None:
         self._workers = workers
-        self._said = workers
+        self._placed = workers
+        """Workers that had their place at the last notice."""
         self._since: float | None = None
 
     def line(self, status: SweepStatus, running: int, now: float) -> str:
-        """Return what to say now, mostly nothing; `running` tasks have not ended."""
+        """Return the notice that is due, mostly none; `running` tasks have not ended."""
         placed = sum(worker.alive for worker in status.workers)
-        if placed >= running or placed == self._said:
+        if placed >= running or placed == self._placed:
             self._since = None
             return ""
         if self._since is None:
             self._since = now
-        if now - self._since < PATIENCE:
+        if now - self._since < NOTICE_SECONDS:
             return ""
-        self._said = placed
+        self._placed = placed
         return f"{placed} of {self._workers} workers have begun, the others start or wait for room"
 
 
@@ -203,24 +205,24 @@ def check_storage(store: Store, nodes: Sequence[Mapping[str, Any]]) -> None:
     if not store.url.startswith("sqlite"):
         return
     if len(nodes) > 1:
-        what = f"has {len(nodes)} nodes"
+        reason = f"has {len(nodes)} nodes"
     elif nodes[0]["NodeManagerHostname"] != socket.gethostname():
-        what = "is another"
+        reason = "is another"
     else:
         return
-    raise InputError(f"storage: SQLite is for one machine, this cluster {what}: use PostgreSQL")
+    raise InputError(f"storage: SQLite is for one machine, this cluster {reason}: use PostgreSQL")
 
 
 def _no_room(share: WorkerResources, nodes: Iterable[tuple[float, float]]) -> str:
-    largest = max(nodes, key=lambda has: has[::-1] if share.gpus else has)
+    largest = max(nodes, key=lambda node: node[::-1] if share.gpus else node)
     return f"ray: no node has room for a worker of {share}, the largest has {amounts(*largest)}"
 
 
-def _has(node: Mapping[str, Any]) -> tuple[float, float]:
+def _resources(node: Mapping[str, Any]) -> tuple[float, float]:
     return node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)
 
 
-def work_on_node(errand: RayTask) -> tuple[str, str]:
+def work_on_node(task: RayTask) -> tuple[str, str]:
     """Run one worker on this node until it leaves: the body of a task.
 
     Returns the name of an error and its text, for errors do not all pickle; else two empty texts.
@@ -228,27 +230,27 @@ def work_on_node(errand: RayTask) -> tuple[str, str]:
     import ray
 
     # Ray puts the folder of its driver before all else: see catalogue.folder.
-    sys.path[:] = [entry for entry in sys.path if entry != str(errand.folder)]
+    sys.path[:] = [entry for entry in sys.path if entry != str(task.folder)]
     if threading.current_thread() is threading.main_thread():
         # Cancelling comes as one; it is ignored where the cluster was started by a script with &.
         signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(OSError):
-        os.chdir(errand.folder)
+        os.chdir(task.folder)
     try:
-        store = Store(errand.url)
+        store = Store(task.url)
         try:
-            if store.finished(errand.name) or store.state(errand.name) != "open":
+            if store.finished(task.name) or store.state(task.name) != "open":
                 return "", ""  # its place came free when the others left
             local_workers.run_workers(
-                errand.name,
+                task.name,
                 store,
-                devices=["cuda" if errand.share.gpus else "cpu"],
-                pack=errand.pack,
-                folder=errand.data,
-                artifacts=errand.artifacts,
-                logs=_logs(ray, errand.name),
-                every=errand.every,
-                command=[*environment(ray, errand), *(errand.command or COMMAND)],
+                devices=["cuda" if task.share.gpus else "cpu"],
+                pack=task.pack,
+                folder=task.data,
+                artifacts=task.artifacts,
+                logs=_logs(ray, task.name),
+                every=task.every,
+                command=[*environment(ray, task), *(task.command or COMMAND)],
             )
         finally:
             store.close()
@@ -258,14 +260,15 @@ def work_on_node(errand: RayTask) -> tuple[str, str]:
     return "", ""
 
 
-def environment(ray: Any, errand: RayTask) -> list[str]:
-    """Return the beginning of a command that tells a worker with how many it shares its device."""
-    number = errand.share.of_a_gpu
+def environment(ray: Any, task: RayTask) -> list[str]:
+    """Return the start of a command that tells a worker how many share its device."""
+    number = task.share.of_a_gpu
     if not number:
-        mine = ray.get_runtime_context().get_node_id()
-        number = max(errand.share.fits(*_has(n)) for n in ray.nodes() if n["NodeID"] == mine)
+        here = ray.get_runtime_context().get_node_id()
+        nodes = [node for node in ray.nodes() if node["NodeID"] == here]
+        number = max(task.share.fits(*_resources(node)) for node in nodes)
     # `run_workers` knows of its own only. env gives its place to the worker: no process between.
-    return ["env", f"{SHARED_BY}={max(1, min(number, errand.workers))}"]
+    return ["env", f"{SHARED_BY}={max(1, min(number, task.workers))}"]
 
 
 def _logs(ray: Any, name: str) -> Path:

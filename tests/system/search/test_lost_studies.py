@@ -34,8 +34,8 @@ def deleted(store: Store, name: str) -> None:
     optuna.delete_study(study_name=name, storage=optuna_storage(store.url))
 
 
-def claimed(clerk: TrialStorage, worker: str) -> Pack:
-    found = clerk.next(worker, 3, "cpu", lambda: None)
+def claimed(storage: TrialStorage, worker: str) -> Pack:
+    found = storage.claim(worker, 3, "cpu", lambda: None)
     assert isinstance(found, tuple)
     return found
 
@@ -155,15 +155,15 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
     worker = store.join("tiny", device="cpu")
     monkeypatch.setattr("sweeper.search.studies.artifact_store", lambda place, **_: Refusing())
     said = r"^artifacts: Denied: An error occurred \(AccessDenied\) when calling PutObject$"
-    with TrialStorage.open(store, sweep, threading.Event(), str(tmp_path)) as clerk:
-        pack = claimed(clerk, worker)
+    with TrialStorage.open(store, sweep, threading.Event(), str(tmp_path)) as storage:
+        pack = claimed(storage, worker)
         with pytest.raises(StorageError, match=said):
-            clerk.record(worker, pack, results(pack), make_provenance(), {0: b"network"})
+            storage.record(worker, pack, results(pack), make_provenance(), {0: b"network"})
     with pytest.raises(StorageError, match=said):
         artifacts.put(Refusing(), artifacts.Artifact("id", "n.safetensors", "x/y", b""))
 
 
-def test_what_the_desk_cannot_do_is_not_booked_as_a_failure_of_training(
+def test_what_the_background_thread_cannot_do_is_not_booked_as_a_failure_of_training(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lifecycle.register(store, small_sweep(arms=ONE))

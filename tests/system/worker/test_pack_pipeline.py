@@ -1,4 +1,4 @@
-"""SQL on_step training: one pack trains, the one before is recorded, the next is claimed ahead."""
+"""SQL beside training: one pack trains, the one before is recorded, the next is claimed ahead."""
 
 import os
 import shutil
@@ -74,7 +74,7 @@ def ahead(number: int) -> Sequence[str]:
     return [f"claimed {number + 1}", f"recorded {number - 1}"][: 1 + (number > 1)]
 
 
-def on_step(number: int) -> Sequence[str]:
+def beside(number: int) -> Sequence[str]:
     """Wait for the next pack of the four that `free` has, and for the record of the last."""
     return [one for one in ahead(number) if one != "claimed 5"]
 
@@ -87,7 +87,7 @@ def free(**search: Any) -> Sweep:
 
 @pytest.fixture
 def log(monkeypatch: pytest.MonkeyPatch) -> Log:
-    """What the desk has done: the n-th pack was claimed, the n-th was recorded and told."""
+    """Jobs done in the background: the n-th pack was claimed, the n-th was recorded and told."""
     lines: Log = []
     # Training of these tests takes no time, but for what it waits for.
     monkeypatch.setattr(pack_pipeline, "NOTICE_SECONDS", 0.0)
@@ -103,7 +103,7 @@ def log(monkeypatch: pytest.MonkeyPatch) -> Log:
 
         monkeypatch.setattr(TrialStorage, name, do)
 
-    logged("next", "claimed")
+    logged("claim", "claimed")
     logged("record", "recorded")
     return lines
 
@@ -149,7 +149,7 @@ def test_a_pack_is_recorded_and_the_next_but_one_claimed_while_one_trains(
         found = sum((Counter(states(store, arm)) for arm in free().arms), Counter[str]())
         assert found["COMPLETE"] + found["PRUNED"] == 2 * (number - 1) == store.status("tiny").done
 
-    assert work("tiny", store, pack=2, train=Paced(log, on_step, look)) == 8
+    assert work("tiny", store, pack=2, train=Paced(log, beside, look)) == 8
     assert log == [
         "claimed 1", "begun 1", "claimed 2", "trained 1",
         "begun 2", "recorded 1", "claimed 3", "trained 2",
@@ -172,7 +172,7 @@ def test_between_packs_no_database_is_waited_for(
     for name in ("read", "write"):
         real = getattr(Database, name)
         monkeypatch.setattr(Database, name, lambda *a, real=real: gated(real, *a))
-    paced = Paced(log, on_step)
+    paced = Paced(log, beside)
 
     def train(*arguments: Any, **options: Any) -> list[TrialResult]:
         between.clear()
@@ -202,11 +202,11 @@ def test_facts_do_not_depend_on_what_is_claimed_ahead(tmp_path: Path, log: Log) 
     assert found[0] == found[1]
 
 
-# What can go wrong at the desk while something trains, at each of its steps: the first of a kind
-# but for claiming, whose second is the one ahead.
+# What can go wrong in the background while something trains, at each of its steps: the first of
+# a kind but for claiming, whose second is the one ahead.
 STEPS: dict[str, tuple[type, int]] = {
     "claim": (Store, 2), "ask": (SweepStudies, 2), "link": (Store, 2),
-    "record": (Store, 1), "tell": (SweepStudies, 1), "told": (Store, 1),
+    "record": (Store, 1), "tell": (SweepStudies, 1), "mark_reported": (Store, 1),
     "publish": (SweepStudies, 1),
 }  # fmt: skip
 
@@ -245,7 +245,7 @@ def raising(error: BaseException) -> Callable[..., None]:
 def test_an_error_of_the_database_beside_training_ends_the_worker_and_loses_nothing(
     own_store: Store, log: Log, monkeypatch: pytest.MonkeyPatch, step: str, after: bool
 ) -> None:
-    train = Paced(log, on_step)
+    train = Paced(log, beside)
     with monkeypatch.context() as patch:
         mishap(patch, step, after=after, what=raising(StorageError("the database is away")))
         with pytest.raises(StorageError, match="the database is away"):
@@ -277,7 +277,7 @@ def test_a_mistake_of_ours_beside_training_is_no_failure_of_training(
     with monkeypatch.context() as patch:
         mishap(patch, step, after=False, what=raising(error))
         with pytest.raises(type(error), match="a bug"):
-            work("tiny", own_store, pack=2, train=Paced(log, on_step))
+            work("tiny", own_store, pack=2, train=Paced(log, beside))
     assert claimed(own_store) == 0
     work("tiny", own_store, pack=3, train=fake_train)
     assert_exact(own_store, free())
@@ -295,7 +295,7 @@ def test_a_worker_whose_lease_ends_beside_training_joins_again_and_nothing_is_lo
     events: Log = []
     with monkeypatch.context() as patch:
         mishap(patch, step, after=after, what=end_lease)
-        done = work("tiny", own_store, pack=2, train=Paced(log, on_step), on_event=events.append)
+        done = work("tiny", own_store, pack=2, train=Paced(log, beside), on_event=events.append)
     assert done == 8
     assert sum(event.startswith("lease lost") for event in events) == 1
     assert_exact(own_store, free())
@@ -413,7 +413,7 @@ def test_sigterm_while_a_pack_is_told_waits_for_that_but_not_for_ever(
         assert any(event.startswith("recorded 2 trials") for event in events) is not hangs
         assert (own_store.status("tiny").done, claimed(own_store)) == (2, 0)
         answers.set()
-        wait_for(lambda: all(one.name != "sweeper-desk" for one in threading.enumerate()))
+        wait_for(lambda: all(one.name != "sweeper-background" for one in threading.enumerate()))
     # There was no time for the second trial of the two, which the next worker tells.
     assert running(own_store, free()) == hangs
     assert work("tiny", own_store, pack=3, train=fake_train) == 6

@@ -241,7 +241,7 @@ def test_an_error_ends_all_workers_and_is_the_one_line_without_a_password_anywhe
 def test_workers_wait_for_a_node_that_has_room_for_them(
     ray_cluster: Any, store: Store, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ray_workers, "LEAVING", 0.5)
+    monkeypatch.setattr(ray_workers, "LEAVE_SECONDS", 0.5)
     notes: list[str] = []
 
     def stop(status: SweepStatus) -> None:
@@ -400,7 +400,7 @@ class _Ray:
     def options(self, **options: object) -> Any:
         return SimpleNamespace(remote=self._submit)
 
-    def _submit(self, errand: object) -> int:
+    def _submit(self, ray_task: object) -> int:
         self.submitted += 1
         return self.submitted
 
@@ -421,17 +421,17 @@ class _Ray:
         return [{"NodeID": name, "Resources": has} for name, has in nodes.items()]
 
 
-def errand(share: WorkerResources, workers: int = 2) -> RayTask:
+def ray_task(share: WorkerResources, workers: int = 2) -> RayTask:
     return RayTask("tiny", "", share, workers, 1, None, None, Path(), 0.1, None)
 
 
 def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:
     ray = _Ray(("Interrupted", "stopped by SIGTERM"), ("", ""), ("", ""))
-    crew = RayWorkers(ray, errand(WorkerResources()))
-    crew.start()
-    assert crew.settle() == 1
+    running = RayWorkers(ray, ray_task(WorkerResources()))
+    running.start()
+    assert running.settle() == 1
     assert ray.submitted == 3
-    assert crew.settle() == 0
+    assert running.settle() == 0
 
 
 @pytest.mark.parametrize(
@@ -450,7 +450,7 @@ def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:
 def test_a_worker_is_told_with_how_many_it_shares_the_memory_of_its_device(
     share: WorkerResources, workers: int, number: int
 ) -> None:
-    told = environment(_Ray(), errand(share, workers))
+    told = environment(_Ray(), ray_task(share, workers))
     assert told == ["env", f"SWEEPER_SHARED_BY={number}"]
 
 

@@ -38,7 +38,7 @@ from sweeper.errors import (
 from sweeper.search import StudyOwner, SweepStudies
 from sweeper.store import Store
 from sweeper.types import ProbePoint, TrialConfig, TrialResult
-from sweeper.worker.lease import PARENT
+from sweeper.worker.stop_signals import PARENT
 from sweeper.worker.worker_loop import work
 
 
@@ -200,7 +200,7 @@ from support.fakes import fake_probe
 from sweeper.config.registry import load
 from sweeper.errors import SweeperError
 from sweeper.store import Store
-from sweeper.worker import forced_exit, worker_loop
+from sweeper.worker import stop_signals, worker_loop
 
 def busy(*_, **__):
     print("busy", flush=True)
@@ -210,7 +210,7 @@ def loads(*_, **__):
     return load("slow_to_load:make")
 
 if sys.argv[2] == "training":
-    forced_exit.LIMIT = 1.0
+    stop_signals.ORDERLY_SECONDS = 1.0
     how = dict(train=busy, probe=fake_probe, pack=2)
 else:
     worker_loop.Trainer, how = loads, {}

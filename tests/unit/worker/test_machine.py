@@ -11,7 +11,7 @@ import torch
 
 from sweeper.errors import InputError
 from sweeper.worker import cgroups, devices, provenance
-from sweeper.worker.launch.machine import MOST, Machine, WorkerResources, cores, gpus
+from sweeper.worker.launch.machine import MAX_CPU_WORKERS, Machine, WorkerResources, cores, gpus
 
 Tree = Callable[[dict[str, str]], Path]
 GIB = 2**30
@@ -285,7 +285,7 @@ CPUS, TWO_GPUS = Machine(3, 0), Machine(64, 2)
         (CPUS, "auto", 5, ("auto",) * 5),
         (CPUS, "cpu", None, ("cpu",) * 3),
         (CPUS, "cpu", 1, ("cpu",)),
-        (Machine(MOST + 1, 0), "cpu", None, ("cpu",) * MOST),
+        (Machine(MAX_CPU_WORKERS + 1, 0), "cpu", None, ("cpu",) * MAX_CPU_WORKERS),
         (Machine(64, 0), "auto", 64, ("auto",) * 64),
         # The worker asks torch, which says what is here.
         (CPUS, "cuda", None, ("cuda",)),
@@ -296,7 +296,7 @@ CPUS, TWO_GPUS = Machine(3, 0), Machine(64, 2)
         (TWO_GPUS, "cuda", None, ("cuda:0", "cuda:1")),
         (TWO_GPUS, "cuda:1", None, ("cuda:1",)),
         (TWO_GPUS, "cuda:1", 2, ("cuda:1", "cuda:1")),
-        (TWO_GPUS, "cpu", None, ("cpu",) * MOST),
+        (TWO_GPUS, "cpu", None, ("cpu",) * MAX_CPU_WORKERS),
     ],
 )
 def test_each_worker_has_a_device(
@@ -318,7 +318,7 @@ def test_fewer_than_one_worker_is_refused(workers: int) -> None:
         (CPUS, "auto", 1, None, ("auto",) * 3),
         (CPUS, "auto", 2, None, ("auto",)),
         (CPUS, "cpu", 0.5, None, ("cpu",) * 6),
-        (CPUS, "cpu", 0.1, None, ("cpu",) * MOST),
+        (CPUS, "cpu", 0.1, None, ("cpu",) * MAX_CPU_WORKERS),
         (CPUS, "auto", None, 0, ("cpu",) * 3),
         (TWO_GPUS, "auto", 1, None, ("cuda:0", "cuda:1")),
         (TWO_GPUS, "auto", None, 1, ("cuda:0", "cuda:1")),
@@ -328,7 +328,7 @@ def test_fewer_than_one_worker_is_refused(workers: int) -> None:
         (TWO_GPUS, "cuda:1", None, 0.5, ("cuda:1",) * 2),
         (TWO_GPUS, "auto", 20, 0.5, ("cuda:0", "cuda:1", "cuda:0")),
         (TWO_GPUS, "auto", 64, None, ("cuda:0",)),
-        (TWO_GPUS, "auto", None, 0, ("cpu",) * MOST),
+        (TWO_GPUS, "auto", None, 0, ("cpu",) * MAX_CPU_WORKERS),
         (TWO_GPUS, "cpu", 32, None, ("cpu",) * 2),
     ],
 )
