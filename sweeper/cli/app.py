@@ -1,4 +1,7 @@
-"""The commands put together, and how an error looks."""
+"""Command application: all commands put together, and their errors printed.
+
+The command `sweeper X` stands in `X_command.py`.
+"""
 
 import io
 import shlex
@@ -11,16 +14,23 @@ from typing import Annotated
 import typer
 
 from sweeper.cli import (
+    check_command,
     dashboard_command,
+    data_command,
+    db_command,
+    delete_command,
     doctor_command,
     export_commands,
+    init_command,
     launch_commands,
+    list_command,
     regularizers_command,
     reproduce_command,
     result_commands,
     run_commands,
-    study_file_commands,
-    sweep_commands,
+    schema_command,
+    status_command,
+    stop_command,
     verify_command,
 )
 from sweeper.cli.common import typed, without_secrets
@@ -38,17 +48,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for module in (
+for module in (  # in the order of the help
     run_commands,
     launch_commands,
-    study_file_commands,
+    check_command,
+    schema_command,
+    init_command,
+    data_command,
     regularizers_command,
     result_commands,
     export_commands,
     verify_command,
     reproduce_command,
     dashboard_command,
-    sweep_commands,
+    status_command,
+    list_command,
+    stop_command,
+    delete_command,
+    db_command,
     doctor_command,
 ):
     module.register(app)

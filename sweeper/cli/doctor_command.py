@@ -1,4 +1,4 @@
-"""The command that says what may keep sweeps from running: doctor."""
+"""The command `doctor`: an examination of storage, machine and data."""
 
 import json
 from dataclasses import asdict
@@ -26,20 +26,20 @@ def doctor(
     from sweeper.operations.doctor import examine_machine, examine_storage
     from sweeper.worker.launch.machine import Machine, cores, gpus
 
-    found = [
+    findings = [
         *examine_storage(storage),
         *examine_machine(data, cores=cores, gpus=gpus, usable=lambda: Machine.here().gpus),
     ]
     if as_json:
-        typer.echo(json.dumps([asdict(finding) for finding in found], indent=2))
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
         from rich.text import Text
 
-        shown = table("check", "result", "what to do")
-        for one in found:
-            result = Text.assemble((one.state, _COLOURS[one.state]), f"  {one.result}")
-            shown.add_row(one.check, result, one.todo)
-        shown.columns[0].width = max(len(one.check) for one in found)
-        console().print(shown)
-    if any(one.state == "wrong" for one in found):
+        lines = table("check", "result", "what to do")
+        for finding in findings:
+            state = (finding.state, _COLOURS[finding.state])
+            lines.add_row(finding.check, Text.assemble(state, f"  {finding.result}"), finding.todo)
+        lines.columns[0].width = max(len(finding.check) for finding in findings)
+        console().print(lines)
+    if any(finding.state == "wrong" for finding in findings):
         raise typer.Exit(1)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from itertools import combinations
 
 from sweeper.config.sweep import Sweep
+from sweeper.errors import SpecError
 
 ADVICE = "which MySQL and MariaDB take for one name: rename one of them"
 
@@ -45,3 +46,12 @@ def problems(sweep: Sweep, known: Sweep | None = None) -> list[str]:
                 for first, second in clashes(sweep.domains(name))
             ]
     return found
+
+
+def refuse_alike(sweep: Sweep, place: str) -> None:
+    """Raise SpecError for names that some databases take for one; `place` is the study file.
+
+    Registering a sweep refuses them too, but a sweep that is on record goes on.
+    """
+    if lines := problems(sweep):
+        raise SpecError(f"{place}: {line}" for line in lines)

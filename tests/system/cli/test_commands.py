@@ -23,8 +23,8 @@ from sweeper.analysis import strength_range
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, dashboard_url, duration
+from sweeper.cli.init_command import template
 from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table, seconds_left
-from sweeper.cli.study_file_commands import template
 from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError
 from sweeper.store import Store

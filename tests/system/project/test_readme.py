@@ -13,7 +13,7 @@ from support.paths import README, ROOT
 from sweeper import lifecycle
 from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli import main
-from sweeper.cli.study_file_commands import template
+from sweeper.cli.init_command import template
 from sweeper.config import Sweep
 from sweeper.config.registry import FORMULAS, METHODS, Formula, Hyperparameter
 from sweeper.store import Store

@@ -10,8 +10,8 @@ from test_study_owner import ONE, as_of_before, marks, one_arm
 
 from sweeper import lifecycle
 from sweeper.config import Sweep, name_clashes
+from sweeper.config.name_clashes import refuse_alike
 from sweeper.errors import InputError, SpecError
-from sweeper.operations.plan import refuse_alike
 from sweeper.store import Store, registered_sweeps
 from sweeper.worker.worker_loop import work
 

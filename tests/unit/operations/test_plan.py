@@ -7,7 +7,9 @@ from support.fakes import small_sweep
 
 from sweeper.config import Sweep
 from sweeper.config.registry import SAMPLERS
-from sweeper.operations.plan import matmul_rate, plan, probe_plan, seconds_per_trial, warnings
+from sweeper.operations.plan import plan, probe_plan
+from sweeper.operations.study_warnings import study_warnings
+from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial
 
 DENSITY = {"density": {"log_uniform": [0.01, 0.2]}}
 EQUAL_ARMS: dict[str, Any] = {
@@ -24,7 +26,7 @@ def sweep_with(**changes: Any) -> Sweep:
 
 
 def test_an_ordinary_sweep_gives_no_warning() -> None:
-    assert warnings(sweep_with()) == []
+    assert study_warnings(sweep_with()) == []
 
 
 def test_the_plan_multiplies_arms_repeats_trials_and_steps() -> None:
@@ -103,7 +105,7 @@ def test_trials_that_do_not_exceed_the_start_up_are_warned_about(sampler: str) -
 
     def warned(trials: int) -> bool:
         sweep = small_sweep(search={"sampler": sampler, "trials": trials}, **fixed)
-        return any(text.startswith("search.trials:") for text in warnings(sweep))
+        return any(text.startswith("search.trials:") for text in study_warnings(sweep))
 
     assert warned(max(start, 1)) == (start > 0)
     assert not warned(start + 1)
@@ -121,27 +123,27 @@ def test_a_grid_with_more_points_than_trials_is_warned_about() -> None:
     search = {"sampler": "grid", "trials": 8}
     sweep = sweep_with(arms=arms, search=search, sparsification=fixed, training=training)
     text = "search.sampler: the grid of l1 has 4,000,000,000 points: 8 of them are visited"
-    assert warnings(sweep) == [f"{text}, in a random order"]
-    assert plan(sweep, rate=lambda: 1e9).warnings == tuple(warnings(sweep))
+    assert study_warnings(sweep) == [f"{text}, in a random order"]
+    assert plan(sweep, rate=lambda: 1e9).warnings == tuple(study_warnings(sweep))
 
 
 def test_more_in_flight_than_trials_is_warned_about() -> None:
-    [text] = warnings(sweep_with(search={"sampler": "qmc", "in_flight": 25}))
+    [text] = study_warnings(sweep_with(search={"sampler": "qmc", "in_flight": 25}))
     assert text.startswith("search.in_flight: 25 is more than the 24 trials")
 
 
 def test_selecting_on_test_images_is_warned_about() -> None:
-    [text] = warnings(sweep_with(select_on="test"))
+    [text] = study_warnings(sweep_with(select_on="test"))
     assert text.startswith("select_on: test")
 
 
 def test_a_fixed_density_on_the_pruned_track_is_warned_about() -> None:
-    [text] = warnings(sweep_with(sparsification={"density": 0.1}))
+    [text] = study_warnings(sweep_with(sparsification={"density": 0.1}))
     assert text.startswith("sparsification.density: fixed at 0.1 on the pruned track")
 
 
 def test_a_density_that_is_not_the_objective_is_warned_about() -> None:
-    [text] = warnings(sweep_with(sparsification={**DENSITY, "track": "as_trained"}))
+    [text] = study_warnings(sweep_with(sparsification={**DENSITY, "track": "as_trained"}))
     assert text.startswith("sparsification.density: searched, but it has no influence")
 
 
@@ -160,20 +162,20 @@ def test_counting_exact_zeros_where_none_arise_is_warned_about(
     arm: dict[str, Any], warned: bool
 ) -> None:
     sweep = sweep_with(sparsification={"track": "as_trained"}, arms={"a": arm})
-    lines = [text for text in warnings(sweep) if text.startswith("sparsification.track:")]
+    lines = [text for text in study_warnings(sweep) if text.startswith("sparsification.track:")]
     assert bool(lines) == warned
 
 
 def test_arms_that_tune_unequally_are_warned_about() -> None:
     arms = {**EQUAL_ARMS, "mixed": {"penalty": "l1_marginal_entropy", "strength": 1, "mix": 1}}
-    [text] = warnings(sweep_with(arms=arms))
+    [text] = study_warnings(sweep_with(arms=arms))
     assert text == "arms: unequal numbers of searched parameters: l1 3, entropy 3, mixed 2"
 
 
 def test_of_many_arms_only_those_that_tune_otherwise_are_named() -> None:
     usual = {f"a{n}": EQUAL_ARMS["l1"] for n in range(9)}
     mixed = {**EQUAL_ARMS["l1"], "penalty": "l1_marginal_entropy", "mix": {"uniform": [0, 1]}}
-    [text] = warnings(sweep_with(arms={**usual, "dense": {}, "b": mixed, "c": mixed}))
+    [text] = study_warnings(sweep_with(arms={**usual, "dense": {}, "b": mixed, "c": mixed}))
     counts = "2 (dense), 3 (all others), 4 (b, c)"
     assert text == f"arms: unequal numbers of searched parameters: {counts}"
 
@@ -182,7 +184,7 @@ def test_a_shuffled_penalty_that_is_blind_anyway_is_warned_about() -> None:
     def warned(penalty: str) -> list[str]:
         strength = {"log_uniform": [1e-4, 1]}
         arms = {"control": {"penalty": penalty, "strength": strength, "shuffle": True}}
-        return warnings(sweep_with(arms=arms))
+        return study_warnings(sweep_with(arms=arms))
 
     assert warned("marginal_entropy") == []
     [text] = warned("joint_entropy")
@@ -192,23 +194,23 @@ def test_a_shuffled_penalty_that_is_blind_anyway_is_warned_about() -> None:
 def test_an_arm_that_prunes_by_itself_is_warned_about() -> None:
     arms = {name: {"method": name} for name in ("gradual_magnitude", "small_dense")}
     gates = {"method": "l0_hard_concrete", "strength": 1}
-    [text] = warnings(sweep_with(arms={**arms, "gates": gates}))
+    [text] = study_warnings(sweep_with(arms={**arms, "gates": gates}))
     assert text.startswith("arms: gradual_magnitude, small_dense: cut to their density while")
 
 
 def test_a_density_counts_as_trained_for_arms_that_prune_by_themselves() -> None:
     arms = {"l1": EQUAL_ARMS["l1"], "gradual": {"method": "gradual_magnitude"}}
     sparsification = {**DENSITY, "track": "as_trained"}
-    found = warnings(sweep_with(arms=arms, sparsification=sparsification))
+    found = study_warnings(sweep_with(arms=arms, sparsification=sparsification))
     assert (
         "sparsification.density: searched, but it has no influence on the as_trained track of l1"
     ) in found
     only = {"gradual": arms["gradual"]}
-    assert warnings(sweep_with(arms=only, sparsification=sparsification)) == []
+    assert study_warnings(sweep_with(arms=only, sparsification=sparsification)) == []
 
 
 def test_a_precision_of_gpus_is_warned_about() -> None:
-    [text] = warnings(sweep_with(training={"epochs": 4, "precision": "tf32"}))
+    [text] = study_warnings(sweep_with(training={"epochs": 4, "precision": "tf32"}))
     assert text.startswith("training.precision: tf32 exists on NVIDIA GPUs only")
 
 
@@ -216,4 +218,4 @@ def test_an_arm_that_searches_nothing_is_warned_about() -> None:
     sweep = sweep_with(
         training={"epochs": 1}, arms={"dense": {}}, sparsification={"track": "pruned"}
     )
-    assert any(text.startswith("arms: dense search nothing") for text in warnings(sweep))
+    assert any(text.startswith("arms: dense search nothing") for text in study_warnings(sweep))

@@ -1,0 +1,82 @@
+"""The command `check`: the plan of a study file, before anything is registered."""
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeper.cli.common import StudyFile, console, count, duration, pluralize, table, waiting, warn
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from sweeper.config import Sweep
+    from sweeper.operations.plan import Plan
+
+MAX_WIDTH = 29
+"""Columns for `conditional_entropy.strength,`: whatever else is long, that is not broken."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(check)
+
+
+def check(file: StudyFile) -> None:
+    """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
+    from sweeper.config import Sweep
+    from sweeper.config.name_clashes import refuse_alike
+    from sweeper.operations.plan import plan
+    from sweeper.operations.try_out import try_out
+
+    sweep = Sweep.load(file)
+    refuse_alike(sweep, str(file))
+    terminal = console()
+    with waiting() as on_wait:
+        oddities = try_out(sweep, str(file), on_wait=on_wait)
+    planned = plan(sweep)
+    size = f", {count(planned.parameters)} parameters" if planned.parameters else ""
+    terminal.print(f"{sweep.name}: {sweep.model.text} on {sweep.dataset}{size}", soft_wrap=True)
+    terminal.print(_arms_table(sweep, planned))
+    shared = set(sweep.shared_domains())
+    common = [key for key in planned.arms[0].searched if key in shared]
+    terminal.print(f"searched in every arm: {', '.join(common) or 'nothing'}", soft_wrap=True)
+    search = sweep.search
+    terminal.print(
+        f"{pluralize(len(planned.arms), 'arm')} x {pluralize(search.repeats, 'repeat')} x "
+        f"{pluralize(search.trials, 'trial')} = {pluralize(planned.trials, 'trial')} "
+        f"({search.sampler})"
+    )
+    if planned.probe.ranges:
+        probe = planned.probe
+        terminal.print(
+            f"{pluralize(probe.ranges, 'range')} to find first: {probe.probes} x {probe.networks} "
+            f"networks x {probe.steps:,} steps",
+            soft_wrap=True,
+        )
+    steps = f"{planned.trials:,} x {planned.steps_in_all:,} = {planned.steps:,}"
+    terminal.print(f"{steps} training steps")
+    if planned.seconds is None:
+        terminal.print("time: unknown for a network of your own")
+    else:
+        terminal.print(f"time: roughly {duration(planned.seconds)} on this machine's CPU")
+    for warning in (*oddities, *planned.warnings):
+        warn(warning)
+
+
+def _arms_table(sweep: "Sweep", planned: "Plan") -> "Table":
+    """Return a line for each arm, with the parameters that not all arms search."""
+    shared = set(sweep.shared_domains())
+    rows = []
+    for arm in planned.arms:
+        keys = [key for key in arm.searched if key not in shared]
+        names = [f"{key} (auto)" if key in arm.auto_parameters else key for key in keys]
+        rows.append((arm.name, arm.penalty, arm.way, ", ".join(names) or "-"))
+    arms = table("arm", "penalty", "way", "searched")
+    for row in rows:
+        arms.add_row(*row)
+    # Where it is narrow a long name of an arm is broken, but not a formula's or a parameter's.
+    penalties = ["penalty", *(row[1] for row in rows)]
+    word = max(len(word) for text in penalties for word in text.split())
+    arms.columns[1].width = min(max(map(len, penalties)), word + 5, MAX_WIDTH)
+    arms.columns[3].width = min(max(map(len, ["searched", *(row[3] for row in rows)])), MAX_WIDTH)
+    return arms

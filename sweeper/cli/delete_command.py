@@ -1,0 +1,34 @@
+"""The command `delete`: a sweep removed with its results and studies."""
+
+from typing import Annotated
+
+import typer
+
+from sweeper.api import DEFAULT_STORAGE
+from sweeper.cli.common import Name, Storage, open_store, pluralize
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(delete)
+
+
+def delete(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete a sweep with all its results and Optuna studies. There is no way back."""
+    from sweeper import lifecycle
+    from sweeper.config import SUFFIX
+
+    with open_store(storage) as store:
+        content = pluralize(store.status(name).done, "result")
+        if name + SUFFIX in store.names():
+            content += f" and its confirmation with {store.status(name + SUFFIX).done}"
+        if not yes:
+            typer.confirm(f"{name}: delete it with {content}?", abort=True)
+        foreign_studies = lifecycle.delete(store, name)
+    typer.echo(f"{name}: deleted")
+    for study in foreign_studies:
+        typer.echo(f"{study}: stays, for sweeper did not make this study")

@@ -1,0 +1,136 @@
+"""Study warnings: settings of a study file that are allowed, but seldom meant."""
+
+from sweeper.config import Domain, Sweep
+from sweeper.config.domains import grid_size
+from sweeper.config.registry import FORMULAS, SAMPLERS
+
+
+def study_warnings(sweep: Sweep) -> list[str]:
+    """Return the warnings about a study, a line each; it begins with the key to look at."""
+    return [
+        *_training_warnings(sweep),
+        *_search_warnings(sweep),
+        *_objective_warnings(sweep),
+        *_arm_warnings(sweep),
+    ]
+
+
+def _training_warnings(sweep: Sweep) -> list[str]:
+    if sweep.training.precision == "float32":
+        return []
+    text = "exists on NVIDIA GPUs only: workers elsewhere refuse it, and times below are a CPU's"
+    return [f"training.precision: {sweep.training.precision} {text}"]
+
+
+def _search_warnings(sweep: Sweep) -> list[str]:
+    warnings = []
+    search = sweep.search
+    start = SAMPLERS[search.sampler]
+    if start and search.trials <= start:
+        phase = "its first population" if search.sampler == "nsga2" else "its random start-up"
+        warnings.append(
+            f"search.trials: {search.trials} trials do not exceed {phase} of {start}: "
+            f"{search.sampler} would never learn from a result"
+        )
+    if search.in_flight > search.trials:
+        warnings.append(
+            f"search.in_flight: {search.in_flight} is more than the {search.trials} trials of an "
+            "arm: all are asked before one result is known"
+        )
+    if search.sampler == "grid":
+        warnings += _grid_warnings(sweep)
+    if sweep.select_on == "test":
+        warnings.append(
+            "select_on: test: fronts are chosen on the test images, as the literature often does; "
+            "every figure and table will say so"
+        )
+    return warnings
+
+
+def _grid_warnings(sweep: Sweep) -> list[str]:
+    """Return the arms that leave most of their grid out; a line for each size."""
+    arms: dict[int, list[str]] = {}
+    for name in sweep.arms:
+        size = grid_size(sweep.domains(name)) or 0
+        if size > sweep.search.trials:
+            arms.setdefault(size, []).append(name)
+    return [
+        f"search.sampler: the grid of {_names(names)} has {size:,} points: "
+        f"{sweep.search.trials:,} of them are visited, in a random order"
+        for size, names in arms.items()
+    ]
+
+
+def _objective_warnings(sweep: Sweep) -> list[str]:
+    sparsification = sweep.sparsification
+    if sparsification.track == "pruned":
+        if isinstance(sparsification.density, Domain):
+            return []
+        text = f"fixed at {sparsification.density:g} on the pruned track: all networks have about"
+        return [f"sparsification.density: {text} the same size; a front needs a domain"]
+    without_density = [name for name in sweep.arms if not _takes_density(sweep, name)]
+    idle = {"density": without_density, "finetune_learning_rate_factor": list(sweep.arms)}
+    warnings = [
+        f"sparsification.{key}: searched, but it has no influence on the as_trained track"
+        + (f" of {_names(names)}" if len(names) < len(sweep.arms) else "")
+        for key, names in idle.items()
+        if names and isinstance(getattr(sparsification, key), Domain)
+    ]
+    dense = [name for name, arm in sweep.arms.items() if not arm.gives_zeros]
+    if dense:
+        warnings.append(
+            f"sparsification.track: as_trained counts exact zeros, and {_names(dense)} never "
+            "give any (loss and decoupled terms do not)"
+        )
+    return warnings
+
+
+def _arm_warnings(sweep: Sweep) -> list[str]:
+    warnings = []
+    sizes = {name: len(sweep.domains(name)) for name in sweep.arms}
+    fixed = [name for name, size in sizes.items() if size == 0]
+    if fixed and sweep.search.trials > 1:
+        warnings.append(
+            f"arms: {_names(fixed)} search nothing: their {sweep.search.trials} trials differ by "
+            "their initial weights alone"
+        )
+    if len(set(sizes.values())) > 1:
+        warnings.append(f"arms: unequal numbers of searched parameters: {_counts(sizes)}")
+    warnings += [
+        f"arms.{name}: {term.penalty} does not see the arrangement of weights: shuffled it is the "
+        "same penalty"
+        for name, arm in sweep.arms.items()
+        for term in arm.terms
+        if term.shuffle and term.penalty in FORMULAS and not term.formula.sees_arrangement_of
+    ]
+    cut = [name for name in sweep.arms if _takes_density(sweep, name)]
+    if cut and sweep.sparsification.track == "pruned":
+        warnings.append(
+            f"arms: {_names(cut)}: cut to their density while they are trained, so that the "
+            "pruning afterwards finds nothing more to cut"
+        )
+    return warnings
+
+
+def _takes_density(sweep: Sweep, name: str) -> bool:
+    entry = sweep.arms[name].entry
+    return entry is not None and entry.takes_density
+
+
+def _counts(sizes: dict[str, int]) -> str:
+    """Return `l1 3, dense 2`, or where arms are many `2 (dense), 3 (all others)`."""
+    if len(sizes) <= 8:
+        return ", ".join(f"{name} {size}" for name, size in sizes.items())
+    groups: dict[int, list[str]] = {}
+    for name, size in sizes.items():
+        groups.setdefault(size, []).append(name)
+    largest = max(groups.values(), key=len)
+    parts = [
+        f"{size} ({'all others' if names is largest else _names(names)})"
+        for size, names in sorted(groups.items())
+    ]
+    return ", ".join(parts)
+
+
+def _names(names: list[str]) -> str:
+    return ", ".join(names)
