@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
-from support.postgres import Postgres
 
+from support.postgres import Postgres
 from sweeper.config import Sweep
 from sweeper.store import Store
 

@@ -9,12 +9,12 @@ from functools import partial
 from random import Random
 
 import optuna
-from crew import Counter, Report, Work, crew
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.storages import RDBStorage
+
+from crew import Counter, Report, Work, crew
 from prefilled import Server, Task, execute, fill
 from support.fakes import fake_probe, fake_train
-
 from sweeper import lifecycle
 from sweeper.config.registry import SAMPLERS
 from sweeper.search import SweepStudies

@@ -13,14 +13,13 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from task import Accuracy, Task, Trial
-from work import USUAL_CURVE, Work
-
 from sweeper import api
 from sweeper.config import registry
 from sweeper.store import Store
 from sweeper.training import datasets
 from sweeper.types import Evaluation, TrialConfig
+from task import Accuracy, Task, Trial
+from work import USUAL_CURVE, Work
 
 NAMES = {
     "ours": "sweeper",

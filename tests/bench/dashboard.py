@@ -38,9 +38,8 @@ from dashboard_tables import Visit
 from prefilled import Server
 from shelf import Shelf, fill, writing
 from support.postgres import Postgres
-from visits import SERVERS, Client, Times, serving, study_id
-
 from sweeper.errors import SweeperError
+from visits import SERVERS, Client, Times, serving, study_id
 
 MODEST = 2.0
 """Trials a second that are recorded while polls are measured."""

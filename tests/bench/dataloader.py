@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from handwritten import magnitude_masks, weights_of
-from task import Accuracy, Task, Trial
 from torch import Tensor, nn
 from torch.nn import functional
 
+from handwritten import magnitude_masks, weights_of
 from sweeper.config import registry
 from sweeper.training import datasets
+from task import Accuracy, Task, Trial
 
 if TYPE_CHECKING:
     import optuna

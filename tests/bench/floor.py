@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 import torch
-from handwritten import Step, weights_of
 from torch import Tensor, nn
 
+from handwritten import Step, weights_of
 from sweeper.kernels import matmul as library
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import steps_on

@@ -7,8 +7,6 @@ from dataclasses import dataclass, replace
 from statistics import fmean
 
 from floor import L1, least_milliseconds, mixed_step, step
-from work import Work
-
 from sweeper.config import Sweep
 from sweeper.config.registry import FORMULAS
 from sweeper.search import SweepStudies
@@ -22,6 +20,7 @@ from sweeper.types import (
     TrialResult,
 )
 from sweeper.worker.provenance import gather_provenance
+from work import Work
 
 PACK = 16
 ARMS = (1, 4, 16)

@@ -12,12 +12,12 @@ import time
 from collections.abc import Iterator
 
 import torch
-from task import Accuracy, Trial
 from torch import Tensor, nn
 from torch.nn import functional
 
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.types import TrialConfig
+from task import Accuracy, Trial
 
 
 class Loop:

@@ -63,10 +63,9 @@ def main() -> None:
 
 
 def _train(dataset: str, optimizer: str) -> Callable[[int], object]:
-    from work import Work, part_of
-
     from sweeper.training import datasets
     from sweeper.training.pack import train_pack
+    from work import Work, part_of
 
     # Enough for whole chunks of judging; more images would take longer and no more memory.
     data = part_of(datasets.load(dataset), 1280, 2000)
@@ -78,6 +77,7 @@ def _train(dataset: str, optimizer: str) -> Callable[[int], object]:
 
 def _steps(dataset: str, optimizer: str) -> Callable[[int], object]:
     import torch
+
     from floor import L1, mixed_step
     from work import Work
 

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 from optuna.distributions import distribution_to_json
 from sqlalchemy import make_url
-from support.fakes import fake_train
 
+from support.fakes import fake_train
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.search.samplers import space_of

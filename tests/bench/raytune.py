@@ -7,11 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from handwritten import Loop
-from task import Task, Trial
 
+from handwritten import Loop
 from sweeper.training import datasets
 from sweeper.training.datasets import Data, DataSplit
+from task import Task, Trial
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",

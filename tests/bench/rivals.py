@@ -6,6 +6,7 @@ from pathlib import Path
 from types import FrameType
 
 import torch
+
 from task import Task
 
 
@@ -16,7 +17,6 @@ def main() -> None:
     torch.set_num_threads(1)
     if name == "loop":
         from handwritten import Loop
-
         from sweeper.training import datasets
 
         hand = Loop(datasets.load(task.configs[0].recipe.dataset, device=task.device))

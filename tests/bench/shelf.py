@@ -10,7 +10,6 @@ from typing import Any
 
 from prefilled import execute
 from support.fakes import fake_train
-
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.store import Dump, Store

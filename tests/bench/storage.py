@@ -36,7 +36,6 @@ from contestants import LOOPS, OPTUNA, WHOLE, Side, load, race
 from crew import Report
 from prefilled import Server, Task
 from support.postgres import Postgres
-
 from sweeper.errors import SweeperError
 
 PARTS = ("rates", "before", "phases")

@@ -29,17 +29,17 @@ from dataclasses import asdict, dataclass
 from types import FrameType
 from typing import Any
 
+import torch
+
 import contests
 import floor
 import growth
 import memory
 import tables
-import torch
-from work import Work
-
 from sweeper.errors import SweeperError
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.worker.launch.machine import cores
+from work import Work
 
 PARTS = ("rates", "step", "growth", "memory")
 

@@ -265,5 +265,12 @@ def main() -> None:
     print("torch" if "torch" in sys.modules else "no torch")
 
 
+ONE = {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}}
+
+
+def one_arm(name: str = "tiny", **changes: Any) -> Sweep:
+    return small_sweep(name, arms=ONE, **changes)
+
+
 if __name__ == "__main__":
     main()

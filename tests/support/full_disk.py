@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from test_faults import assert_exact, ended, has, registered, workers
-
 from support.fakes import small_sweep
 from support.processes import wait_for
+from support.worker_processes import assert_exact_records, ended, has, registered, workers
 from sweeper.errors import StorageError
 from sweeper.retry import RetryPolicy
 from sweeper.store import Store
@@ -65,7 +64,7 @@ def main() -> None:
         assert store.status("tiny").done >= done
         filler.unlink()
         ended(crew)
-    assert_exact(store, sweep)
+    assert_exact_records(store, sweep)
     print("exact")
 
 

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from sweeper.config.registry import FORMULAS, METHODS
 from sweeper.training.datasets import Data, DataSplit
+from sweeper.training.methods import TrainingContext
 from sweeper.types import (
     MethodConfig,
     PenaltyConfig,
@@ -108,3 +110,13 @@ def small_images(count: int = 48, side: int = 28) -> Data:
         torch.randint(0, 10, (count,), generator=generator),
     )
     return Data("mnist", 10, part, part, part, hash="")
+
+
+def setting(pack: int, steps: int = 100, density: float = 0.1, seed: int = 3) -> TrainingContext:
+    return TrainingContext(
+        tuple(range(pack)), seed, torch.full((pack,), density, dtype=torch.float64), steps
+    )
+
+
+def stack_of(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

@@ -10,18 +10,19 @@ from functools import partial
 from typing import Any
 
 import pytest
+
 from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 from support.fakes import (
     auto_sweep,
-    fake_probe,
     fake_train,
     optuna_storage,
     optuna_study,
     small_sweep,
     study_names,
 )
-from test_worker_loop import wait_for, worker_process
-
+from support.finished_sweeps import TARGETS, finished
+from support.processes import wait_for
+from support.worker_processes import worker_process
 from sweeper import lifecycle
 from sweeper.analysis.confirmation import (
     ConfirmedConfig,
@@ -233,22 +234,6 @@ def test_sizes_at_an_accuracy_are_read_within_each_repeat() -> None:
     mean = accuracy_at_size(again, found, "none", 100_000, "test_accuracy").mean
     assert mean is not None
     assert mean.center == pytest.approx((0.98 + 0.97) / 2)
-
-
-TARGETS = {"nonzero": [20_000, 60_000, 266_610]}
-
-
-def finished(store: Store, sweep: Sweep) -> Sweep:
-    """Search a sweep and return its confirmation, not registered yet."""
-    lifecycle.register(store, sweep)
-    work(sweep.name, store, pack=8, train=fake_train, probe=fake_probe)
-    return confirmation_sweep(
-        sweep,
-        store.status(sweep.name),
-        store.records(sweep.name),
-        store.strength_ranges(sweep.name),
-        seeds=3,
-    )
 
 
 def exact(store: Store, sweep: Sweep) -> tuple[TrialRecord, ...]:

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from support.factories import make_fact, make_provenance, make_status, make_sweep
 from support.fakes import fake_train, small_sweep
-from test_html_page import readable
-
+from support.html_text import readable
 from sweeper import lifecycle
 from sweeper.analysis.reproducibility import (
     TOLERANCE,

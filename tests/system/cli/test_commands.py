@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import fake_train, small_sweep
 
+from support.fakes import fake_train, small_sweep
+from support.study_text import TINY
 from sweeper import __version__, api, lifecycle
 from sweeper.analysis import strength_range
 from sweeper.analysis.confirmation import confirmation_sweep
@@ -32,19 +33,6 @@ from sweeper.types import ArmProgress, SweepStatus, WorkerStatus
 from sweeper.worker.launch.machine import Machine
 from sweeper.worker.worker_loop import work
 
-STUDY = """\
-name: tiny
-dataset: digits
-model: mlp(32)
-training: {epochs: 1, learning_rate: {log_uniform: [0.01, 0.2]}}
-sparsification: {density: {log_uniform: [0.01, 0.2]}}
-search: {trials: 6, in_flight: 3}
-targets: {accuracy: [0.5, 0.97, 0.999]}
-arms:
-  dense: {}
-  l1: {penalty: l1, strength: {log_uniform: [1e-4, 1e-1]}}
-"""
-
 Command = Callable[..., tuple[int, str, str]]
 
 
@@ -54,7 +42,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("SWEEPER_STORAGE", "SWEEPER_PASSWORD_FILE", "SWEEPER_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "tiny.yaml").write_text(STUDY)
+    (tmp_path / "tiny.yaml").write_text(TINY)
     return tmp_path
 
 
@@ -84,18 +72,6 @@ def quick_workers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
     monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", run_workers)
     return launches
-
-
-@pytest.fixture(scope="session")
-def finished_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The database of the finished sweep `tiny`; made once, copied by each test."""
-    folder = tmp_path_factory.mktemp("finished")
-    (folder / "tiny.yaml").write_text(STUDY)
-    store = Store(f"sqlite:///{folder}/sweeper.db")
-    lifecycle.register(store, Sweep.load(folder / "tiny.yaml"))
-    work("tiny", store, pack=16, train=fake_train, data=None)
-    store.close()
-    return folder / "sweeper.db"
 
 
 @pytest.fixture
@@ -197,7 +173,7 @@ arms:
 def test_check_counts_the_ranges_to_find_and_fits_80_columns(
     sweeper: Command, folder: Path
 ) -> None:
-    (folder / "tiny.yaml").write_text(STUDY.partition("arms:")[0] + ARMS)
+    (folder / "tiny.yaml").write_text(TINY.partition("arms:")[0] + ARMS)
     code, out, err = sweeper("check", "tiny.yaml")
     assert (code, err) == (0, "")
     shown = out.partition("\nwarning:")[0]
@@ -230,7 +206,7 @@ def test_check_refuses_arms_that_differ_in_case_alone(sweeper: Command, folder: 
 
 
 def test_every_mistake_of_a_study_file_is_one_line(sweeper: Command, folder: Path) -> None:
-    text = STUDY.replace("digits", "digit").replace("trials: 6", "trials: 0")
+    text = TINY.replace("digits", "digit").replace("trials: 6", "trials: 0")
     (folder / "tiny.yaml").write_text(text)
     code, out, err = sweeper("check", "tiny.yaml")
     assert (code, out) == (2, "")
@@ -367,7 +343,7 @@ def test_a_sweep_goes_on_where_it_stopped(
 def test_another_file_of_the_same_name_is_refused_and_a_longer_one_extends(
     sweeper: Command, finished: Path, quick_workers: list[dict[str, Any]]
 ) -> None:
-    (finished / "tiny.yaml").write_text(STUDY.replace("trials: 6", "trials: 8"))
+    (finished / "tiny.yaml").write_text(TINY.replace("trials: 6", "trials: 8"))
     code, _, err = sweeper("run", "tiny.yaml")
     assert code == 2
     assert "search.trials" in err

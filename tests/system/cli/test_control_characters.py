@@ -13,7 +13,6 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from test_commands import finished_database  # noqa: F401
 
 from sweeper.redact import visible
 
@@ -23,7 +22,7 @@ LINES = f"{HOSTILE}\r\nerror: all is lost\x85a\u2028error: b\n"
 
 
 @pytest.fixture
-def hostile(finished_database: Path, tmp_path: Path) -> str:  # noqa: F811
+def hostile(finished_database: Path, tmp_path: Path) -> str:
     """A storage in which all that workers and other databases may write is hostile."""
     file = tmp_path / "sweeper.db"
     shutil.copy(finished_database, file)

@@ -4,52 +4,15 @@ import dataclasses
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.commands import FACTORY, finish, sweeper, write_study
 from sweeper.store import Store
 from sweeper.types import TrialRecord
-
-STUDY = """
-name: tiny
-dataset: digits
-model: {model}
-training: {{epochs: {epochs}, batch_size: 64, learning_rate: {{log_uniform: [0.02, 0.3]}}}}
-sparsification: {{density: {{log_uniform: [0.02, 0.5]}}, finetune_epochs: 1, floor: 0.3}}
-search: {{sampler: qmc, trials: {trials}}}
-arms:
-  dense: {{}}
-  l1: {{penalty: l1, strength: auto}}
-"""
-
-
-def write_study(folder: Path, *, trials: int = 6, epochs: int = 2, model: str = "mlp(24)") -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    study = folder / "study.yaml"
-    study.write_text(STUDY.format(trials=trials, epochs=epochs, model=model), encoding="utf-8")
-    return study
-
-
-def sweeper(folder: Path, *arguments: str, url: str | None = None) -> "subprocess.Popen[str]":
-    environment = {**os.environ, "SWEEPER_STORAGE": url or f"sqlite:///{folder}/sweeper.db"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "sweeper", *arguments],
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process: "subprocess.Popen[str]") -> str:
-    out, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, out
-    return out
 
 
 def facts(folder: Path, url: str | None = None) -> list[TrialRecord]:
@@ -149,19 +112,6 @@ def _kill_busy_workers(store: Store, launcher: "subprocess.Popen[str]") -> int:
                 os.kill(worker.pid, signal.SIGKILL)
             return len(workers)
     raise AssertionError("two workers never trained")
-
-
-FACTORY = '''
-from torch import nn
-
-
-def network(shape, classes, *, kernels):
-    """Not a chain of linear layers: trained through torch.func."""
-    return nn.Sequential(
-        nn.Conv2d(shape[0], kernels, 3), nn.Tanh(), nn.Flatten(),
-        nn.Linear(kernels * (shape[1] - 2) * (shape[2] - 2), classes),
-    )
-'''
 
 
 @pytest.mark.slow

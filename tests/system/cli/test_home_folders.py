@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.processes import mount_namespace
 
+from support.processes import mount_namespace
 from sweeper import settings
 from sweeper.cli import main
 from sweeper.errors import InputError

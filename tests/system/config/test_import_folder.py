@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.fakes import small_sweep
 
+from support.fakes import small_sweep
 from sweeper import lifecycle
 from sweeper.store import Store
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
-from support.paths import README
 
+from support.paths import README
 from sweeper.cli import main
 from sweeper.config import registry
 from sweeper.config.registry import GROUP

@@ -1,48 +1,23 @@
 import json
 import threading
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from queue import Queue
 from typing import Any
 
 import pytest
-from support.browsers import chromium, needs_chromium
-from support.factories import make_facts, make_status, make_sweep
 
+from support.browsers import chromium, needs_chromium
+from support.dashboard_server import running
+from support.factories import make_facts, make_status, make_sweep
 from sweeper.analysis import fronts
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import serve
-from sweeper.dashboard.server.connections import HTTPServer
 from sweeper.errors import InputError, StorageError
 from sweeper.report import optuna_note
 from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.loopback import is_loopback
-
-
-@contextmanager
-def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
-    """Serve on a free port in a thread; give the URL that was announced."""
-    made: list[HTTPServer] = []
-    usual = serve._server
-
-    def remembered(host: str, port: int) -> HTTPServer:
-        made.append(usual(host, port))
-        return made[-1]
-
-    monkeypatch.setattr(serve, "_server", remembered)
-    said: Queue[str] = Queue()
-    thread = threading.Thread(
-        target=serve.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put, **options}
-    )
-    thread.start()
-    try:
-        yield said.get(timeout=60)
-    finally:
-        made[0].shutdown()
-        thread.join()
 
 
 def got(url: str) -> bytes:

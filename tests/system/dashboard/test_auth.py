@@ -10,21 +10,17 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing
-from http.client import HTTPConnection
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple, cast
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlsplit
 
-import optuna
 import pytest
-from support.browsers import chromium, needs_chromium
-from support.fakes import small_sweep
-from test_application import running
 
-from sweeper import lifecycle
+from support.browsers import chromium, needs_chromium
+from support.dashboard_server import filled, running
+from support.http_client import FORM, PAGE, RIGHT, TOKEN, WRONG, Reply, ask, cookie, log_in
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import login_attempts, tokens
 from sweeper.dashboard.server.metrics import OWN
@@ -32,63 +28,7 @@ from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, AccessToken
 from sweeper.errors import InputError, StorageError
 from sweeper.store import Store
 
-TOKEN = "correct-horse-battery"
-RIGHT = {"Authorization": f"Bearer {TOKEN}"}
-WRONG = {"Authorization": "Bearer correct-horse-batterx"}
-PAGE = {"Accept": "text/html,application/xhtml+xml"}
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 READS = ("GET", "HEAD", "OPTIONS")
-
-
-class Reply(NamedTuple):
-    status: int
-    headers: Mapping[str, str]
-    text: str
-
-    @property
-    def reason(self) -> str:
-        return str(json.loads(self.text)["reason"])
-
-
-def ask(
-    url: str,
-    method: str,
-    path: str,
-    headers: Mapping[str, str] = {},
-    body: str | None = None,
-    *,
-    source: str = "",
-) -> Reply:
-    """Ask without following anything, as the path stands; from an address of this machine."""
-    place = urlsplit(url)
-    made = HTTPConnection(
-        place.hostname or "", place.port, timeout=30, source_address=(source, 0) if source else None
-    )
-    with closing(made) as connection:
-        connection.request(method, path, body, dict(headers))
-        answer = connection.getresponse()
-        named = cast("Mapping[str, str]", answer.headers)  # upper and lower case alike
-        return Reply(answer.status, named, answer.read().decode("utf-8", "replace"))
-
-
-def log_in(url: str, token: str = TOKEN, following: str = "/", **headers: str) -> Reply:
-    form = urlencode({"token": token, "next": following})
-    return ask(url, "POST", "/login", {**FORM, **PAGE, **headers}, form)
-
-
-def cookie(reply: Reply) -> str:
-    return reply.headers["Set-Cookie"].partition(";")[0]
-
-
-def filled(folder: Path) -> Store:
-    """A storage with our tables and one study, of id 1, with trials."""
-    store = Store(f"sqlite:///{folder}/filled.db")
-    store.upgrade()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(storage=store.url, study_name="toy", directions=["minimize"] * 2)
-    study.optimize(lambda t: (t.suggest_float("x", 0, 1), t.suggest_float("y", 0, 1)), n_trials=5)
-    lifecycle.register(store, small_sweep())
-    return store
 
 
 @pytest.fixture(scope="module")
@@ -104,12 +44,6 @@ def closed(kept: Store) -> Iterator[str]:
         patch.setattr(login_attempts, "BURST", 10_000)
         with running(kept, patch, token=TOKEN.encode()) as url:
             yield url
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Store:
-    """A storage that a test may change."""
-    return filled(tmp_path)
 
 
 def routes(store: Store) -> list[tuple[str, str]]:
@@ -220,10 +154,12 @@ def test_with_a_token_any_host_name_serves(closed: str) -> None:
     assert ask(closed, "GET", "/api/studies", headers).status == 200
 
 
-def test_edits_are_let_through_if_allowed(own: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_edits_are_let_through_if_allowed(
+    filled_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     usual = {**RIGHT, "Content-Type": "application/json"}
     note = json.dumps({"version": 1, "body": "seen"})
-    with running(own, monkeypatch, token=TOKEN.encode(), allow_edit=True) as url:
+    with running(filled_store, monkeypatch, token=TOKEN.encode(), allow_edit=True) as url:
         assert ask(url, "PUT", "/api/studies/1/note", {**usual, **WRONG}, note).status == 401
         for site, status in (("cross-site", 403), ("same-site", 403), ("same-origin", 204)):
             headers = {**usual, "Sec-Fetch-Site": site}
@@ -243,15 +179,15 @@ def test_edits_are_let_through_if_allowed(own: Store, monkeypatch: pytest.Monkey
     ],
 )  # fmt: skip
 def test_renaming_and_migrating_stay_refused(
-    own: Store, monkeypatch: pytest.MonkeyPatch, path: str
+    filled_store: Store, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
-    before = dump(own)
+    before = dump(filled_store)
     headers = {"Content-Type": "application/json"}
-    with running(own, monkeypatch, allow_edit=True) as url:
+    with running(filled_store, monkeypatch, allow_edit=True) as url:
         answer = ask(url, "POST", path, headers, json.dumps({"study_name": "other"}))
         assert answer.status == 403
         assert "not done here" in answer.reason
-    assert dump(own) == before
+    assert dump(filled_store) == before
 
 
 def test_every_answer_has_the_security_headers(kept: Store, closed: str) -> None:
@@ -415,13 +351,13 @@ OTHER_SITES = (
 
 
 def test_what_changes_something_is_asked_for_by_our_own_pages_alone(
-    own: Store, monkeypatch: pytest.MonkeyPatch
+    filled_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     note = json.dumps({"version": 1, "body": "seen"})
-    with running(own, monkeypatch, token=TOKEN.encode(), allow_edit=True) as url:
+    with running(filled_store, monkeypatch, token=TOKEN.encode(), allow_edit=True) as url:
         host = urlsplit(url).netloc
         session = {"Cookie": cookie(log_in(url)), "Content-Type": "application/json"}
-        before = dump(own)
+        before = dump(filled_store)
         for signs in OTHER_SITES:
             given = {name: text.format(host=host, scheme="http") for name, text in signs.items()}
             for method, path, body in (
@@ -431,7 +367,7 @@ def test_what_changes_something_is_asked_for_by_our_own_pages_alone(
                 assert ask(url, method, path, {**session, **given}, body).status == 403, given
             assert log_in(url, **given).status == 403, given
             assert ask(url, "GET", "/api/studies", {**session, **given}).status == 200
-        assert dump(own) == before
+        assert dump(filled_store) == before
         for number, signs in enumerate(
             (
                 {"Origin": f"http://{host}"}, {"Referer": f"http://{host}/dashboard"}, {},
@@ -485,10 +421,10 @@ def test_a_token_file_must_be_readable_and_the_only_source(tmp_path: Path) -> No
 
 
 def test_health_needs_no_token_and_says_one_word(
-    own: Store, monkeypatch: pytest.MonkeyPatch
+    filled_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file = Path(own.url.removeprefix("sqlite:///"))
-    with running(own, monkeypatch, token=TOKEN.encode()) as url:
+    file = Path(filled_store.url.removeprefix("sqlite:///"))
+    with running(filled_store, monkeypatch, token=TOKEN.encode()) as url:
         assert ask(url, "GET", "/healthz")[::2] == (200, "ok")
         assert ask(url, "GET", "/healthz", {"Host": "dashboard:8080"})[::2] == (200, "ok")
         assert ask(url, "HEAD", "/healthz")[::2] == (200, "")
@@ -528,12 +464,12 @@ def test_a_database_that_does_not_answer_is_not_asked_twice_at_once(
 
 
 def test_in_a_container_it_serves_with_a_token_and_ends_at_once_with_sigterm(
-    own: Store, tmp_path: Path
+    filled_store: Store, tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     command = [sys.executable, "-m", "sweeper", "dashboard", "--host", "0.0.0.0", "--port", "0"]
-    environment = {**os.environ, "SWEEPER_STORAGE": own.url, FILE_VARIABLE: str(file)}
+    environment = {**os.environ, "SWEEPER_STORAGE": filled_store.url, FILE_VARIABLE: str(file)}
     with subprocess.Popen(
         [*command, "--allow-edit"],
         stdout=subprocess.PIPE,

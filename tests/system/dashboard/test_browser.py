@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+
 from support.browsers import chromium, needs_chromium
+from support.dashboard_server import running
 from support.fakes import fake_train, small_sweep
 from support.pages import TARGETS, confirmed, searched
 from support.processes import wait_for
-from test_application import running
-
 from sweeper import lifecycle
 from sweeper.analysis import fronts
 from sweeper.store import Store

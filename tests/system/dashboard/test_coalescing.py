@@ -9,9 +9,9 @@ from typing import Any
 
 import optuna
 import pytest
-from test_application import running
-from test_auth import ask, filled
 
+from support.dashboard_server import filled, running
+from support.http_client import ask
 from sweeper.dashboard.server import coalescing
 from sweeper.dashboard.server.coalescing import CoalescingMiddleware
 

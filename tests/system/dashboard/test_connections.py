@@ -14,15 +14,14 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from support.processes import wait_for
-from test_application import running
-from test_auth import FORM, RIGHT, TOKEN, ask, filled, log_in
 
+from support.dashboard_server import filled, running
+from support.http_client import FORM, HALF, RIGHT, TOKEN, ask, connected, holding, is_served
+from support.processes import wait_for
 from sweeper.dashboard.server import connections
 from sweeper.dashboard.server.tokens import VARIABLE
 from sweeper.store import Store
 
-HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: "
 BODY = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\ntoken="
 
 
@@ -41,30 +40,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield url
         finally:
             process.terminate()
-
-
-def connected(url: str, source: str = "127.0.0.1") -> socket.socket:
-    place = urlsplit(url)
-    to = (place.hostname or "", place.port or 0)
-    return socket.create_connection(to, timeout=60, source_address=(source, 0))
-
-
-def holding(
-    stack: ExitStack, url: str, number: int, sent: bytes, source: str = "127.0.0.1"
-) -> None:
-    """Open connections, send the same on each, and keep them until the stack ends."""
-    for _ in range(number):
-        line = stack.enter_context(connected(url, source))
-        line.sendall(sent)
-
-
-def is_served(url: str) -> bool:
-    """Return whether the same address and another one get all that they ask for."""
-    return {
-        ask(url, "GET", path, RIGHT, source=source).status
-        for path in ("/healthz", "/api/studies", "/sweeps/index.json")
-        for source in ("127.0.0.1", "127.0.0.2")
-    } == {200} and log_in(url).status == 303
 
 
 def is_closed(line: socket.socket) -> bool:

@@ -15,16 +15,15 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import RDBStorage
 from optuna_dashboard import save_note
 from playwright.sync_api import Error
-from support.browsers import chromium, needs_chromium
-from test_application import running
-from test_auth import Reply, ask, own
 
+from support.browsers import chromium, needs_chromium
+from support.dashboard_server import running
+from support.http_client import Reply, ask
 from sweeper.dashboard import Application
 from sweeper.dashboard.server.downloads import PLAIN
 from sweeper.search import optuna_tables
 from sweeper.store import Store
 
-__all__ = ["own"]
 RUN = "window.ran = 1; document.title = 'ran'; fetch('/api/studies?ran')"
 SVG = f'<svg xmlns="http://www.w3.org/2000/svg"><script>{RUN}</script></svg>'
 SCRIPT = "11111111-2222-3333-4444-555555555555"
@@ -74,9 +73,9 @@ class Place:
 
 
 @pytest.fixture
-def place(own: Store, tmp_path: Path) -> Iterator[Place]:
+def place(filled_store: Store, tmp_path: Path) -> Iterator[Place]:
     (tmp_path / "files").mkdir()
-    place = Place(own, tmp_path / "files")
+    place = Place(filled_store, tmp_path / "files")
     yield place
     place.storage.remove_session()
     place.storage.engine.dispose()
@@ -95,11 +94,11 @@ def assert_inert(answer: Reply, kind: str = "application/octet-stream") -> None:
 
 @pytest.mark.parametrize("trial", [True, False], ids=["trial", "study"])
 def test_whatever_type_is_stored_an_artifact_is_a_download_that_runs_nothing(
-    own: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: bool
+    filled_store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, trial: bool
 ) -> None:
     made = {kind: place.put(kind, content, trial=trial) for kind, content in HARMFUL.items()}
     plain = {kind: place.put(kind.upper(), b"content", trial=trial) for kind in PLAIN}
-    with running(own, monkeypatch, artifacts=str(tmp_path / "files")) as url:
+    with running(filled_store, monkeypatch, artifacts=str(tmp_path / "files")) as url:
         for kind, path in made.items():
             # Bottle's router takes several slashes, and bytes that are no text, for the same path.
             for asked in (path, f"/{path}", path.replace("/art", "/%FFart")):
@@ -113,14 +112,16 @@ def test_whatever_type_is_stored_an_artifact_is_a_download_that_runs_nothing(
 
 
 def test_what_is_uploaded_in_the_dashboard_is_a_download_too(
-    own: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled_store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = json.dumps(
         {"file": f"data:text/html;base64,{base64.b64encode(b'<script>').decode()}"}
         | {"filename": "page.html"}
     )
     json_type = {"Content-Type": "application/json"}
-    with running(own, monkeypatch, artifacts=str(tmp_path / "files"), allow_edit=True) as url:
+    with running(
+        filled_store, monkeypatch, artifacts=str(tmp_path / "files"), allow_edit=True
+    ) as url:
         told = ask(url, "POST", f"/api/artifacts/{place.study}", json_type, body)
         assert told.status == 201
         assert json.loads(told.text)["artifacts"][0]["mimetype"] == "text/html"
@@ -134,10 +135,10 @@ def test_what_is_uploaded_in_the_dashboard_is_a_download_too(
     "meta", ["null", "[]", "5", "{", "{}", '{"mimetype": null}', '{"mimetype": "a\\r\\nX: 1"}']
 )
 def test_a_record_of_an_artifact_that_makes_no_sense_is_none(
-    own: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meta: str
+    filled_store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meta: str
 ) -> None:
     path = place.named("0-a", meta)
-    with running(own, monkeypatch, artifacts=str(tmp_path / "files")) as url:
+    with running(filled_store, monkeypatch, artifacts=str(tmp_path / "files")) as url:
         for asked in (path, "/artifacts/1/999/0-a", "/artifacts/999/0-a", "/artifacts/1/0-b"):
             answer = ask(url, "GET", asked)
             assert answer.status == 404
@@ -145,8 +146,8 @@ def test_a_record_of_an_artifact_that_makes_no_sense_is_none(
             assert "X" not in answer.headers
 
 
-def test_no_other_route_of_optunas_dashboard_gives_out_what_is_stored(own: Store) -> None:
-    with closing(Application(own)) as made:
+def test_no_other_route_of_optunas_dashboard_gives_out_what_is_stored(filled_store: Store) -> None:
+    with closing(Application(filled_store)) as made:
         rules = {route.rule for route in made.optunas.routes}
     answers_json = {rule for rule in rules if rule.startswith("/api/")}
     # Its own files, and the table of a study, which is CSV and a download.
@@ -178,7 +179,7 @@ SEEN = """(path) => new Promise((done) => { const image = new Image();
 
 @needs_chromium
 def test_in_a_browser_no_stored_file_note_figure_or_attribute_runs_a_script(
-    own: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    filled_store: Store, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = [place.put("text/javascript", HARMFUL["text/javascript"], id_=SCRIPT)]
     paths += [place.put(kind, content) for kind, content in HARMFUL.items()]
@@ -200,7 +201,7 @@ def test_in_a_browser_no_stored_file_note_figure_or_attribute_runs_a_script(
     key = "dashboard:plot_data:hostile:0"
     place.storage.set_study_system_attr(place.study, key, json.dumps(figure))
     with (
-        running(own, monkeypatch, artifacts=str(tmp_path / "files")) as url,
+        running(filled_store, monkeypatch, artifacts=str(tmp_path / "files")) as url,
         chromium() as browser,
     ):
         context = browser.new_context()

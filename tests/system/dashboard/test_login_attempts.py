@@ -4,9 +4,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_application import running
-from test_auth import RIGHT, TOKEN, WRONG, ask, cookie, filled, log_in
 
+from support.dashboard_server import filled, running
+from support.http_client import RIGHT, TOKEN, WRONG, ask, cookie, log_in
 from sweeper.dashboard.server import login_attempts, serve
 from sweeper.errors import InputError
 from sweeper.store import Store

@@ -15,16 +15,15 @@ from urllib.parse import unquote
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from prometheus_client import Metric
-from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import Engine, event
+
+from support.dashboard_server import running
+from support.database_edits import execute, expire
 from support.fakes import fake_train, small_sweep
+from support.http_client import PAGE, RIGHT, TOKEN, WRONG, ask, cookie, log_in
+from support.metrics_text import Samples, families, scraped, value
 from support.postgres import Postgres
 from support.processes import wait_for
-from test_application import running
-from test_auth import PAGE, RIGHT, TOKEN, WRONG, ask, cookie, log_in
-from test_store import execute, expire
-
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.dashboard.server import metrics, reaper, serve
@@ -36,30 +35,6 @@ from sweeper.errors import StorageError
 from sweeper.store import Store
 from sweeper.types import SweepStatus
 from sweeper.worker.worker_loop import work
-
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
-
-
-def families(text: str) -> dict[str, Metric]:
-    return {family.name: family for family in text_string_to_metric_families(text)}
-
-
-def samples(text: str) -> Samples:
-    return {
-        (sample.name, frozenset(sample.labels.items())): sample.value
-        for family in families(text).values()
-        for sample in family.samples
-    }
-
-
-def scraped(url: str, headers: Mapping[str, str] = {}) -> Samples:
-    answer = ask(url, "GET", "/metrics", headers)
-    assert answer.status == 200
-    return samples(answer.text)
-
-
-def value(found: Samples, name: str, **labels: str) -> float | None:
-    return found.get((name, frozenset(labels.items())))
 
 
 def log_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]]:

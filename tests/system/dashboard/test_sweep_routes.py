@@ -13,11 +13,11 @@ from urllib.parse import parse_qs, urlsplit
 import optuna
 import pytest
 from sqlalchemy import create_engine, text
+
 from support.factories import make_bracket, make_fact, make_provenance, make_status, make_sweep
 from support.fakes import auto_sweep, fake_result, fake_train, optuna_storage, small_sweep
 from support.pages import confirmed, get, searched
 from support.processes import wait_for
-
 from sweeper import lifecycle
 from sweeper.analysis import LEVELS, attainment, fronts, fronts_by_repeat
 from sweeper.analysis.conclusion import ConfirmationResult

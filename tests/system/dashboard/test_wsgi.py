@@ -14,13 +14,13 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+
+from support.dashboard_server import filled
 from support.fakes import small_sweep
+from support.http_client import HALF, RIGHT, TOKEN, ask, cookie, holding, is_served, log_in
+from support.metrics_text import scraped, value
 from support.paths import README
 from support.processes import wait_for
-from test_auth import RIGHT, TOKEN, ask, cookie, filled, log_in
-from test_connections import HALF, holding, is_served
-from test_metrics import scraped, value
-
 from sweeper.dashboard import wsgi
 from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE
 from sweeper.store import Store

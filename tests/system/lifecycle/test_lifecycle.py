@@ -7,8 +7,8 @@ import threading
 
 import optuna
 import pytest
-from support.fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_names
 
+from support.fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_names
 from sweeper import lifecycle
 from sweeper.analysis import fronts
 from sweeper.analysis.confirmation import confirmation_sweep

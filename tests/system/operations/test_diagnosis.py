@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 from optuna.storages import RDBStorage
-from support.postgres import Postgres
 
+from support.postgres import Postgres
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import LeaseLost

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -12,14 +11,13 @@ from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
 import pytest
-from support.fakes import auto_sweep, fake_probe, fake_train, optuna_study, small_sweep
-from support.postgres import Postgres
-from test_confirmation import TARGETS, finished
-from test_recorded_ranges import find_all
-from test_worker_loop import assert_exact, facts, wait_for, worker_process
 
+from support.commands import main_ok
+from support.fakes import auto_sweep, fake_probe, fake_train, optuna_study, small_sweep
+from support.finished_sweeps import TARGETS, find_all, finished, saved
+from support.processes import wait_for
+from support.worker_processes import assert_exact, facts, worker_process
 from sweeper import lifecycle
-from sweeper.analysis import fronts
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError
@@ -27,23 +25,6 @@ from sweeper.operations import export
 from sweeper.store import Store
 from sweeper.types import StrengthRange
 from sweeper.worker.worker_loop import work
-
-
-@pytest.fixture
-def other(storage_url: str, postgres: Postgres, tmp_path: Path) -> Iterator[Store]:
-    """A store of the other kind: from SQLite to PostgreSQL, and back."""
-    if storage_url.startswith("sqlite"):
-        with postgres.database() as url, closing(Store(url)) as found:
-            yield found
-    else:
-        with closing(Store(f"sqlite:///{tmp_path}/other.db")) as found:
-            yield found
-
-
-def saved(store: Store, name: str, folder: Path) -> Path:
-    dump = store.dump(name)
-    export.save(folder, dump, fronts(store.records(name), dump.sweep))
-    return folder
 
 
 @pytest.mark.parametrize("name", ["facts.csv", "fronts.csv", "sweep.json", "facts.parquet"])
@@ -319,9 +300,3 @@ def test_the_commands_carry_a_sweep_with_its_confirmation(
         assert {name: store.dump(name) for name in store.names()} == kept
     main_ok("restore", str(folder), "--storage", new)
     assert "tiny: 0 trials restored; 18 were here already" in capsys.readouterr().out
-
-
-def main_ok(*words: str) -> None:
-    with pytest.raises(SystemExit) as ended:
-        main(list(words))
-    assert ended.value.code == 0

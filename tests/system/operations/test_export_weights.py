@@ -9,10 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save
-from support.fakes import fake_train, small_sweep
-from test_confirmation import TARGETS, finished
-from test_export import other
 
+from support.fakes import fake_train, small_sweep
+from support.finished_sweeps import TARGETS, finished
 from sweeper import lifecycle
 from sweeper.cli import main
 from sweeper.config import Sweep
@@ -22,7 +21,6 @@ from sweeper.search.artifacts import NETWORK, Artifact
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 
-__all__ = ["other"]
 PLAIN = "application/octet-stream"
 
 

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from support.fakes import small_sweep
 from support.paths import TESTS
-
 from sweeper.errors import PluginError, SpecError
 from sweeper.operations.try_out import try_out
 from sweeper.training import datasets

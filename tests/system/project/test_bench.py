@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 import pytest
+
 from support.paths import TESTS
 
 BENCH = TESTS / "bench"

@@ -21,10 +21,10 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+
+from support.http_client import ask
 from support.paths import ROOT
 from support.postgres import Postgres
-from test_auth import ask
-
 from sweeper.config import Sweep
 from sweeper.lifecycle import register
 from sweeper.store import Store

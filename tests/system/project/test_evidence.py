@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from support.paths import README, ROOT
 
+from support.paths import README, ROOT
 from sweeper.analysis import confirmation, family_comparison, fronts
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import SizeAtAccuracy

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.paths import ROOT
 
 # Where a package on the index is not named like the module that it brings.

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from support.fakes import fake_train
 from support.paths import README, ROOT
-
 from sweeper import lifecycle
 from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli import main

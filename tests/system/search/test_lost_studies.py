@@ -8,6 +8,7 @@ from typing import Any
 import optuna
 import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
+
 from support.factories import make_provenance
 from support.fakes import (
     fake_result,
@@ -17,7 +18,6 @@ from support.fakes import (
     small_sweep,
     study_names,
 )
-
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import StorageError, UnknownSweepError

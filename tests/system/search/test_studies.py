@@ -14,8 +14,8 @@ import optuna
 import pytest
 from optuna.samplers import GridSampler
 from sqlalchemy import event
-from support.fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
 
+from support.fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
 from sweeper.config import Choice, Domain, Integer, Sweep, derive_seed
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import LeaseLost, StorageError

@@ -9,18 +9,18 @@ from typing import Any
 
 import optuna
 import pytest
-from sqlalchemy import NullPool, create_engine, text
+
+from support.database_edits import as_of_before, marks
 from support.fakes import (
     fake_result,
     fake_train,
+    one_arm,
     optuna_storage,
     optuna_study,
     small_sweep,
     study_names,
 )
-
 from sweeper import lifecycle
-from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError, UnknownSweepError
 from sweeper.search import SweepStudies, optuna_tables
 from sweeper.search.artifacts import Artifact
@@ -29,12 +29,6 @@ from sweeper.store.database import Database
 from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import Slot
 from sweeper.worker.worker_loop import work
-
-ONE = {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}}
-
-
-def one_arm(name: str = "tiny", **changes: Any) -> Sweep:
-    return small_sweep(name, arms=ONE, **changes)
 
 
 def users_study(store: Store, name: str, **options: Any) -> Callable[[], object]:
@@ -54,12 +48,6 @@ def users_study(store: Store, name: str, **options: Any) -> Callable[[], object]
         return loaded.directions, loaded.user_attrs, marks(store, name), repr(loaded.trials)
 
     return read
-
-
-def marks(store: Store, name: str) -> dict[str, Any]:
-    """Return the system attributes of a study."""
-    study = optuna_study(store.url, name)
-    return study._storage.get_study_system_attrs(study._study_id)
 
 
 def deleted(store: Store, name: str) -> None:
@@ -242,18 +230,6 @@ def test_a_crash_between_studies_leaves_none_half_made(
     assert study_names(everywhere.url) == []
 
 
-def as_of_before(store: Store, *, empty: str = "") -> None:
-    """Leave a storage as versions without marks did; `empty` is a study they died in."""
-    with create_engine(store.url, poolclass=NullPool).begin() as connection:
-        connection.execute(text("UPDATE sweeper_sweep SET identity = NULL"))
-        key = "study_system_attributes.key"
-        mark = f"DELETE FROM study_system_attributes WHERE {key} = 'sweeper:study'"
-        connection.execute(text(mark))
-        of = "SELECT study_id FROM studies WHERE study_name = :name"
-        all_ = f"DELETE FROM study_system_attributes WHERE study_id IN ({of})"
-        connection.execute(text(all_), {"name": empty})
-
-
 def test_sweeps_from_before_studies_were_marked_go_on(everywhere: Store) -> None:
     sweep = small_sweep(targets={"nonzero": [100_000]})
     lifecycle.register(everywhere, sweep)
@@ -306,7 +282,8 @@ def test_of_a_sweep_from_before_a_users_studies_stay_too(everywhere: Store) -> N
 
 def test_the_way_back_takes_the_marks_along(store: Store) -> None:
     from alembic import command
-    from test_migrations import alembic
+
+    from support.database_edits import alembic
 
     lifecycle.register(store, one_arm())
     with closing(Database(parse_storage_url(store.url))) as database:

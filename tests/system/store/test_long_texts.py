@@ -11,9 +11,9 @@ from optuna.exceptions import StorageInternalError
 from optuna.storages import RDBStorage
 from optuna.study import StudyDirection
 from sqlalchemy import String, Text, inspect, select, text
-from support import claimer
-from test_migrations import alembic
 
+from support import claimer
+from support.database_edits import alembic
 from sweeper.config import Choice, Sweep
 from sweeper.errors import InputError, SchemaError, StorageError, UnknownSweepError
 from sweeper.search import SweepStudies

@@ -5,9 +5,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
-from support.fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_names
-from test_study_owner import ONE, as_of_before, marks, one_arm
 
+from support.database_edits import as_of_before, marks
+from support.fakes import (
+    ONE,
+    fake_train,
+    one_arm,
+    optuna_storage,
+    optuna_study,
+    small_sweep,
+    study_names,
+)
 from sweeper import lifecycle
 from sweeper.config import Sweep, name_clashes
 from sweeper.config.name_clashes import refuse_alike

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+
 from support.fakes import small_sweep
 from support.paths import SUPPORT
 from support.postgres import Postgres
 from support.processes import mount_namespace, wait_for
 from support.proxy import Proxy
-from test_faults import assert_exact, ended, workers
-
+from support.worker_processes import assert_exact_records, ended, workers
 from sweeper import lifecycle
 from sweeper.errors import Interrupted, StorageError
 from sweeper.retry import RetryPolicy
@@ -276,4 +276,4 @@ def test_outages_of_each_kind_cost_workers_nothing(proxy: Proxy, server_url: str
                 over.wait(5.0)
                 end()
             ended(crew, 300)
-        assert_exact(store, sweep)
+        assert_exact_records(store, sweep)

@@ -11,11 +11,11 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import Connection, text
+
 from support.fakes import small_sweep
 from support.postgres import Postgres
 from support.processes import wait_for
-from test_faults import assert_exact, ended, workers
-
+from support.worker_processes import assert_exact_records, ended, workers
 from sweeper import lifecycle
 from sweeper.operations.doctor.storage_checks import examine_storage
 from sweeper.store import Store
@@ -87,7 +87,7 @@ def test_workers_get_through_a_pooler_as_without(pooled_url: str) -> None:
         lifecycle.register(store, sweep)
         with workers(pooled_url, 2, "--delay", "0.05") as crew:
             ended(crew)
-        assert_exact(store, sweep)
+        assert_exact_records(store, sweep)
         lifecycle.delete(store, sweep.name)
 
 

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+
 from support.fakes import small_sweep
 from support.pages import searched
-
 from sweeper.config import Sweep
 from sweeper.config.registry import DATASETS, dataset_files
 from sweeper.errors import StorageError

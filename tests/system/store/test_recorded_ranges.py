@@ -6,16 +6,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+
 from support import claimer
 from support.claimer import BRACKET, PROVENANCE
 from support.fakes import small_sweep
-
+from support.finished_sweeps import find_all
 from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, StorageError
 from sweeper.store import Store
 from sweeper.store.database import Database
 from sweeper.store.storage_url import parse_storage_url
-from sweeper.types import ProbePoint, ProbeTask, RecordedRange, StrengthRange
+from sweeper.types import ProbePoint, ProbeTask, RecordedRange
 
 ARMS: dict[str, Any] = {
     "none": {},
@@ -51,17 +52,6 @@ def claimed(store: Store, worker: str) -> ProbeTask:
     task = store.claim_probe(worker)
     assert task is not None
     return task
-
-
-def find_all(store: Store, name: str, bracket: StrengthRange = BRACKET) -> list[tuple[str, str]]:
-    """Find what is left to find; return what was given out."""
-    worker = store.join(name, device="cpu")
-    given = []
-    while task := store.claim_probe(worker):
-        given.append((task.arm, task.parameter))
-        store.record_range(worker, task, bracket, PROVENANCE)
-    store.leave(worker)
-    return given
 
 
 def found(store: Store, name: str) -> list[tuple[str, str, float, bool]]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection
+
 from support.fakes import small_sweep
 from support.postgres import Postgres
-
 from sweeper import api
 from sweeper.cli import main
 from sweeper.config import Sweep

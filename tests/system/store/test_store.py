@@ -15,9 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import OperationalError
-from support import claimer
-from support.postgres import Postgres
 
+from support import claimer
+from support.database_edits import execute, expire
+from support.postgres import Postgres
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError, LeaseLost, StorageError, UnknownSweepError
@@ -59,24 +60,12 @@ def finish(store: Store, worker: str, sweep: Sweep, slot: Slot) -> None:
     store.mark_reported([slot])
 
 
-def execute(url: str, statement: str, **values: object) -> None:
-    """Change rows by hand."""
-    direct = Database(parse_storage_url(url))
-    direct.write(lambda connection: connection.execute(text(statement), values))
-    direct.close()
-
-
 def column(url: str, query: str) -> list[Any]:
     """Read one column."""
     direct = Database(parse_storage_url(url))
     found = direct.read(lambda connection: list(connection.scalars(text(query))))
     direct.close()
     return found
-
-
-def expire(url: str, worker: str) -> None:
-    """Let a lease end, as if its time had passed."""
-    execute(url, "UPDATE sweeper_worker SET lease_until = 1 WHERE id = :id", id=worker)
 
 
 @pytest.fixture

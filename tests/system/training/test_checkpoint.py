@@ -18,12 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from optuna.artifacts import upload_artifact
 from safetensors.torch import load_file, save
-from support.packs import config, penalty, small_images
-from test_application import running
-from test_auth import ask, filled
-from test_end_to_end import finish, sweeper
-from test_export import main_ok
 
+from support.commands import finish, main_ok, sweeper
+from support.dashboard_server import filled, running
+from support.http_client import ask
+from support.packs import config, penalty, small_images
 from sweeper.errors import InputError
 from sweeper.search.artifacts import artifact_store
 from sweeper.store import Store

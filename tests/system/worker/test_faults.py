@@ -6,58 +6,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import pytest
-from support.fakes import fake_result, optuna_study, small_sweep
+
+from support.fakes import small_sweep
 from support.paths import SUPPORT, TESTS
 from support.postgres import Postgres
 from support.processes import mount_namespace, wait_for
 from support.proxy import Proxy
-
+from support.worker_processes import assert_exact_records, ended, has, registered, workers
 from sweeper import lifecycle
-from sweeper.config import Sweep
 from sweeper.errors import StorageError
 from sweeper.retry import RetryPolicy
 from sweeper.store import Store, database
-
-FAKES = SUPPORT / "fakes.py"
-LEASE = 2.0
-
-
-@contextmanager
-def workers(url: str, count: int, *options: str) -> Iterator[list[subprocess.Popen[str]]]:
-    """Start workers that train without torch; none is left behind."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, str(FAKES), "tiny", "--lease", str(LEASE), *options],
-            env={**os.environ, "SWEEPER_STORAGE": url},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for _ in range(count)
-    ]
-    try:
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
-
-
-def ended(processes: list[subprocess.Popen[str]], seconds: float = 90.0) -> list[str]:
-    """Wait until all have ended well, and return what they wrote."""
-    said = []
-    for process in processes:
-        text, _ = process.communicate(timeout=seconds)
-        assert process.returncode == 0, text
-        said.append(text)
-    return said
 
 
 @pytest.fixture
@@ -66,30 +30,6 @@ def own_postgres() -> Iterator[Postgres]:
     server = Postgres()
     yield server
     server.stop()
-
-
-def registered(url: str, sweep: Sweep) -> Store:
-    store = Store(url)
-    lifecycle.register(store, sweep)
-    return store
-
-
-def assert_exact(store: Store, sweep: Sweep) -> None:
-    """Each slot has its one fact, which is right, and Optuna knows the same of each study."""
-    facts = store.records(sweep.name)
-    slots = {fact.slot.place for fact in facts}
-    assert len(slots) == len(facts) == len(sweep.arms) * sweep.search.repeats * sweep.search.trials
-    for fact in facts:
-        expected = fake_result(fact.config)
-        assert (fact.result.state, fact.result.pruned) == (expected.state, expected.pruned)
-    lifecycle.recover(store, sweep.name)
-    for arm in sweep.arms:
-        for repeat in range(sweep.search.repeats):
-            trials = optuna_study(store.url, sweep.study(arm, repeat)).get_trials(deepcopy=False)
-            finished = [one.number for one in trials if one.state.name in {"COMPLETE", "PRUNED"}]
-            assert "RUNNING" not in {one.state.name for one in trials}
-            on_record = [f.trial for f in facts if (f.slot.arm, f.slot.repeat) == (arm, repeat)]
-            assert sorted(finished) == sorted(on_record)
 
 
 POINTS = [
@@ -126,7 +66,7 @@ def test_killed_at_any_point_a_worker_costs_nothing(
         assert not store.finished(sweep.name)
         with workers(store.url, 2, "--delay", "0.05") as others:
             ended(others)
-    assert_exact(store, sweep)
+    assert_exact_records(store, sweep)
     store.close()
 
 
@@ -139,7 +79,7 @@ def test_workers_on_mariadb_keep_the_budget_though_one_is_killed(mariadb_url: st
     ):
         first.communicate(timeout=60)
         ended(others)
-    assert_exact(store, sweep)
+    assert_exact_records(store, sweep)
     store.close()
 
 
@@ -153,11 +93,7 @@ def test_a_server_that_crashes_three_times_is_waited_for(own_postgres: Postgres)
                 wait_for(partial(has, store, enough), 60)
                 own_postgres.restart_immediately()
             ended(crew)
-            assert_exact(store, sweep)
-
-
-def has(store: Store, trials: int) -> bool:
-    return store.status("tiny").done >= trials
+            assert_exact_records(store, sweep)
 
 
 @pytest.mark.postgres
@@ -183,7 +119,7 @@ def test_a_connection_frozen_for_longer_than_a_lease_harms_nothing(
                 assert store.finished("tiny")
                 proxy.thaw()
                 ended([far])
-        assert_exact(store, sweep)
+        assert_exact_records(store, sweep)
         assert store.status("tiny").failures.get("lease over", 0) >= 1
     finally:
         proxy.close()
@@ -210,7 +146,7 @@ def test_a_worker_stopped_past_its_lease_and_continued_drops_what_is_others(
             assert store.finished("tiny")
             os.kill(slow.pid, signal.SIGCONT)
             ended([slow])
-    assert_exact(store, sweep)
+    assert_exact_records(store, sweep)
     assert store.status("tiny").failures.get("lease over", 0) >= 1
 
 
@@ -238,7 +174,7 @@ def test_a_node_whose_clock_is_off_changes_nothing(seconds: float, store: Store)
         workers(store.url, 1, "--delay", "0.2") as right,
     ):
         ended(odd + right)
-    assert_exact(store, sweep)
+    assert_exact_records(store, sweep)
     assert store.status("tiny").failures == {}
     assert abs(store.records("tiny")[0].recorded_at - time.time()) < 600
 

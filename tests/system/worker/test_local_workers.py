@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.fakes import small_sweep
 from support.paths import ROOT, SUPPORT
-
 from sweeper import lifecycle
 from sweeper.errors import InputError, Interrupted, TrainingError
 from sweeper.store import Store

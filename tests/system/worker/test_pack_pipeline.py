@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.fakes import fake_result, fake_train, small_sweep
-from test_worker_loop import assert_exact, claimed, facts, states, wait_for, worker_process
 
+from support.fakes import fake_result, fake_train, small_sweep
+from support.processes import wait_for
+from support.worker_processes import assert_exact, claimed, facts, states, worker_process
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import Interrupted, StorageError, TrainingError

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+
 from support.fakes import auto_sweep, fake_probe, fake_train, small_sweep
 from support.paths import ROOT
-
 from sweeper import lifecycle
 from sweeper.cli import main
 from sweeper.config import Sweep

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from support.commands import FACTORY, finish, sweeper, write_study
 from support.fakes import small_sweep
 from support.paths import ROOT, SUPPORT
-from test_end_to_end import FACTORY, finish, sweeper, write_study
-
 from sweeper import api, lifecycle
 from sweeper.cli import main
 from sweeper.errors import InputError, SweeperError

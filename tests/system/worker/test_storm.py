@@ -6,9 +6,10 @@ import time
 from pathlib import Path
 
 import pytest
+
 from support.fakes import small_sweep
 from support.postgres import Postgres
-from test_faults import assert_exact, registered, workers
+from support.worker_processes import assert_exact_records, registered, workers
 
 SECONDS = float(os.environ.get("SWEEPER_SOAK_SECONDS", "300"))
 
@@ -42,7 +43,7 @@ def test_sixteen_workers_under_a_storm(postgres: Postgres, postgres_url: str) ->
     finally:
         for one in crew:
             one.__exit__(None, None, None)
-    assert_exact(store, sweep)
+    assert_exact_records(store, sweep)
     print(f"{killed} killed, {seen} facts during the storm: {store.status('tiny').failures}")
     store.close()
 

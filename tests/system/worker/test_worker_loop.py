@@ -8,25 +8,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import replace
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.fakes import (
     auto_sweep,
     fake_probe,
     fake_train,
     grid_sweep,
-    optuna_study,
     small_sweep,
 )
 from support.paths import ROOT, SUPPORT, TESTS
-
+from support.processes import wait_for
+from support.worker_processes import assert_exact, claimed, facts, states, worker_process
 from sweeper import lifecycle
-from sweeper.config import Sweep
 from sweeper.errors import (
     DataError,
     InputError,
@@ -40,76 +39,6 @@ from sweeper.store import Store
 from sweeper.types import ProbePoint, TrialConfig, TrialResult
 from sweeper.worker.stop_signals import PARENT
 from sweeper.worker.worker_loop import work
-
-
-@contextmanager
-def worker_process(
-    url: str, *options: str, name: str = "tiny", **environment: str
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a worker as a process of its own, and leave none behind."""
-    process = subprocess.Popen(
-        [sys.executable, str(SUPPORT / "fakes.py"), name, *options],
-        env={**os.environ, "SWEEPER_STORAGE": url, "PYTHONPATH": str(ROOT), **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def wait_for(what: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, "waited too long"
-        time.sleep(0.05)
-
-
-def claimed(store: Store) -> int:
-    return sum(arm.claimed for arm in store.status("tiny").arms)
-
-
-def facts(store: Store) -> list[tuple[Any, ...]]:
-    """What must not depend on who worked: trial numbers and sizes of packs do."""
-    return [
-        (*one.slot.place, one.params, one.config, replace(one.result, pack=1))
-        for one in store.records("tiny")
-    ]
-
-
-def states(store: Store, arm: str = "l1") -> dict[str, int]:
-    study = optuna_study(store.url, f"tiny/{arm}/0")
-    found = [trial.state.name for trial in study.trials]
-    return {state: found.count(state) for state in set(found)}
-
-
-def assert_exact(store: Store, sweep: Sweep) -> None:
-    """Every slot has one fact and one told trial; nothing is left running."""
-    assert store.finished("tiny")
-    found = [one.slot.place for one in store.records("tiny")]
-    arms = [
-        (arm, repeat, slot)
-        for arm in sweep.arms
-        for repeat in range(sweep.search.repeats)
-        for slot in range(sweep.search.trials)
-    ]
-    assert found == arms
-    assert claimed(store) == 0
-    assert store.unreported("tiny") == ()
-    for arm in sweep.arms:
-        counts = states(store, arm)
-        assert counts.get("RUNNING", 0) == 0
-        assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials
-    for one in store.records("tiny"):
-        study = optuna_study(store.url, one.slot.study)
-        told = study.trials[one.trial]
-        assert told.user_attrs["slot"] == one.slot.number
-        assert told.params == one.params
-        judged = one.result.pruned if one.result.state == "complete" else None
-        assert told.values == ([judged.nonzero, judged.val_accuracy] if judged else None)
 
 
 @pytest.mark.parametrize("sampler", ["qmc", "grid", "random", "tpe", "nsga2"])

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.factories import make_fact
 
+from support.factories import make_fact
 from sweeper.analysis import LEVELS, Front, attainment
 
 Cloud = list[tuple[int, float]]

@@ -1,7 +1,7 @@
 """Families of penalties against each other, from confirmed networks made by hand."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from html import unescape
@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.factories import make_fact, make_judged, make_provenance, make_status, make_sweep
-from test_html_page import readable
 
+from support.factories import make_fact, make_judged, make_provenance, make_status
+from support.family_cases import ARMS, AUTO, SIZES, again, confirmed_search, search, sizes
+from support.html_text import readable
 from sweeper.analysis import fronts, paired_ratio
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import (
-    ConfirmedConfig,
     accuracy_at_size,
-    confirmation_sweep,
-    confirmed_configs,
     confirmed_curves,
 )
 from sweeper.analysis.family_comparison import (
@@ -34,17 +32,6 @@ from sweeper.report import optuna_note, write_report
 from sweeper.report.confirmation_section import family_table, gaps_table
 from sweeper.report.html_page import page
 from sweeper.types import ReproducibilityCheck, RetrainedTrial, TrialRecord
-
-AUTO = {"log_uniform": [1e-4, 1e-1]}
-ARMS: Mapping[str, Any] = {
-    "l1": {"penalty": "l1", "strength": AUTO},
-    "l2": {"penalty": "l2", "strength": AUTO},
-    "entropy": {"penalty": "marginal_entropy", "strength": AUTO},
-    "mixed": {"penalty": "l1_marginal_entropy", "strength": AUTO},
-    "control": {"penalty": "l1_marginal_entropy", "strength": AUTO, "shuffle": True},
-    "gradual": {"method": "gradual_magnitude"},
-}
-SIZES = (1000, 10_000)
 
 
 @pytest.mark.parametrize(
@@ -65,76 +52,6 @@ SIZES = (1000, 10_000)
 )
 def test_penalties_decide_the_family(arm: Any, family: str) -> None:
     assert Arm.model_validate(arm).family == family
-
-
-def search(repeats: int, arms: Mapping[str, Any] = ARMS) -> tuple[Sweep, list[TrialRecord]]:
-    """Each repeat of each arm has one network at each size."""
-    sweep = make_sweep(
-        arms=arms,
-        search={"trials": 2, "repeats": repeats},
-        targets={"nonzero": list(SIZES), "accuracy": [0.95, 0.97, 0.99]},
-    )
-    make = partial(make_fact, sweep=sweep)
-    return sweep, [
-        make(arm=arm, repeat=repeat, slot=slot, nonzero=size, val=0.95 + 0.02 * slot)
-        for arm in sweep.arms
-        for repeat in range(repeats)
-        for slot, size in enumerate(SIZES)
-    ]
-
-
-Middle = Callable[[str, int], tuple[float, float]]
-
-
-def again(
-    repeats: int, middle: Middle, seeds: int = 2, arms: Mapping[str, Any] = ARMS
-) -> tuple[Sweep, list[ConfirmedConfig], list[TrialRecord]]:
-    """`middle` says at which size a repeat of an arm reaches 97 %: on validation, and on test."""
-    sweep, facts = search(repeats, arms)
-    confirms = confirmation_sweep(sweep, make_status(sweep, facts), facts, seeds=seeds)
-    trained = []
-    for arm in confirms.arms:
-        for repeat, number in confirms.slots(arm):
-            place = number % len(SIZES)
-            val, test = (
-                0.97 + shift * 0.02
-                for size in middle(arm, repeat)
-                for shift in [_shift(place, size)]
-            )
-            trained.append(
-                make_fact(
-                    sweep=confirms,
-                    arm=arm,
-                    repeat=repeat,
-                    slot=number,
-                    nonzero=SIZES[place],
-                    val=val,
-                    test=test,
-                )
-            )
-    return confirms, confirmed_configs(confirms, trained, facts), trained
-
-
-def _shift(place: int, size: float) -> float:
-    """Return how far from 97 % a network lies, so that the line between the two crosses there."""
-    import math
-
-    at = math.log10(size) - 3  # 0 at 1,000 and 1 at 10,000
-    return -at if place == 0 else 1 - at
-
-
-def sizes(arm: str, repeat: int) -> tuple[float, float]:
-    base = {
-        "l1": 3000,
-        "l2": 5000,
-        "entropy": 4000,
-        "blind": 3500,
-        "mixed": 2000,
-        "control": 2900,
-        "gradual": 2500,
-    }[arm]
-    both = base * (1 + 0.1 * repeat)
-    return both, both * (1.02 if repeat % 2 and arm != "l1" else 1.0)
 
 
 def test_the_ratio_is_that_of_the_repeats_with_its_interval() -> None:
@@ -304,17 +221,6 @@ def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
     assert family_sentence(()) == ""
 
 
-def confirmed_search(
-    done: int | None = None, *, repeats: int = 5, seeds: int = 2, **origin: Any
-) -> tuple[Sweep, list[TrialRecord], ConfirmationResult]:
-    """A search with its confirmation, the first training of which has another origin, if named."""
-    sweep, facts = search(repeats)
-    confirms, _, trained = again(repeats, sizes, seeds=seeds)
-    if origin:
-        trained[0] = replace(trained[0], provenance=make_provenance(**origin))
-    return sweep, facts, ConfirmationResult.of(sweep, facts, (), confirms, trained[:done])
-
-
 def shown(sweep: Sweep, facts: list[TrialRecord], again: ConfirmationResult) -> dict[str, str]:
     """Return all that is said of a confirmation, by where."""
     status = make_status(sweep, facts)
@@ -413,11 +319,6 @@ def test_gaps_are_differences_within_a_size_paired_by_repeat() -> None:
     missing = {(r.family, r.against, r.size): r for r in accuracy_gaps(sweep, some, SIZES)}
     assert missing["hybrid", "lp", SIZES[1]].difference is None
     assert missing["hybrid", "lp", SIZES[1]].paired == 4
-
-
-def report(repeats: int, **changes: Any) -> str:
-    sweep, facts, found = confirmed_search(repeats=repeats)
-    return page(sweep, make_status(sweep, facts), facts, again=replace(found, **changes))
 
 
 def ranked(said: Mapping[str, str]) -> set[str]:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.factories import TOTAL, make_fact, make_sweep
 
+from support.factories import TOTAL, make_fact, make_sweep
 from sweeper.analysis import Front, fronts, non_dominated, reference_corner
 
 Cloud = list[tuple[int, float]]

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
-from test_html_page import readable
 
+from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
+from support.html_text import readable
 from sweeper.analysis import Front, mean, reference_corner, strength_range
 from sweeper.analysis.tuning_effort import (
     TOLERANCE,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import yaml
-from support.factories import make_sweep
 
+from support.factories import make_sweep
 from sweeper.cli import main
 from sweeper.config.registry import APPLY_MODES, EXACT_ZEROS, FORMULAS, METHODS, plugins
 

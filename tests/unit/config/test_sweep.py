@@ -14,8 +14,9 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.paths import ROOT
 
+from support.paths import ROOT
+from support.study_text import SMALL, load
 from sweeper.config import Arm, Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
 from sweeper.config.json_schema import json_schema
 from sweeper.config.parsing import _Loader, parse
@@ -33,15 +34,6 @@ from sweeper.errors import SpecError
 from sweeper.types import PenaltyConfig
 
 STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
-SMALL = """\
-name: small
-dataset: digits
-model: mlp(64, 32)
-training: {epochs: 4}
-sparsification: {density: {log_uniform: [0.01, 0.2]}}
-search: {trials: 24}
-arms: {dense: {}}
-"""
 
 
 def test_a_date_that_is_none_is_an_error_of_the_file(tmp_path: Path) -> None:
@@ -62,12 +54,6 @@ def test_widths_of_a_factory_tell_nothing_about_its_size() -> None:
     own = ModelChoice.model_validate({"name": "a.b:c", "widths": [64]})
     assert own.parameters(DATASETS["digits"]) is None
     assert ModelChoice.model_validate("mlp()").parameters(DATASETS["digits"]) == 650
-
-
-def load(tmp_path: Path, text: str) -> Sweep:
-    path = tmp_path / "x.yaml"
-    path.write_text(text, encoding="utf-8")
-    return Sweep.load(path)
 
 
 def problems(tmp_path: Path, text: str) -> list[str]:

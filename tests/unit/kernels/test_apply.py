@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from support.formula_cases import CASES, Letters, degenerate, label, matrices
 from torch import Tensor
 
+from support.formula_cases import CASES, Letters, degenerate, label, matrices
 from sweeper.config.registry import FORMULAS, load
 from sweeper.kernels import apply, reductions
 from sweeper.kernels.fast_math import exp_less, log_of

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.packs import RECIPE, config, every_method, facts, small_images
 from torch import Tensor
 
+from support.packs import RECIPE, config, every_method, facts, small_images
 from sweeper.kernels import matmul
 from sweeper.training.datasets import Data, load
 from sweeper.training.pack import train_pack

@@ -12,11 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.fakes import auto_sweep, fake_train
-from support.pages import get
-from test_confirmation import TARGETS, finished
-from test_export import main_ok, saved
 
+from support.commands import main_ok
+from support.fakes import auto_sweep, fake_train
+from support.finished_sweeps import TARGETS, finished, saved
+from support.pages import get
 from sweeper import lifecycle
 from sweeper.cli import main
 from sweeper.dashboard import Application

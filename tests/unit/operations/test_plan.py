@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from support.fakes import small_sweep
 
+from support.fakes import small_sweep
 from sweeper.config import Sweep
 from sweeper.config.registry import SAMPLERS
 from sweeper.operations.plan import plan, probe_plan

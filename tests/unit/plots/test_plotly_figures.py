@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from support.browsers import needs_chromium
 from support.factories import make_fact, make_facts, make_sweep
-
 from sweeper import plots
 from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat
 from sweeper.config import Sweep

@@ -11,6 +11,9 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
 from support.formula_cases import (
     CASES,
     DIFFERENTIABLE,
@@ -27,9 +30,6 @@ from support.formula_cases import (
     shrinkage,
     value,
 )
-from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-
 from sweeper.config.registry import FORMULAS, load
 
 OVERFLOWING = {"l2", "elastic_net", "smoothed_lp"}

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
+
 from support.formula_cases import (
     CASES,
     HYPER,
@@ -22,8 +24,6 @@ from support.formula_cases import (
     value,
     written,
 )
-from torch import Tensor
-
 from sweeper.config.registry import FORMULAS, load
 
 # Worked by hand for W = [[3, -1], [0, 4]]: S = 8, P = [[3/8, 1/8], [0, 1/2]], r = [1/2, 1/2],

@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
+from torch import Tensor
+
 from support.formula_cases import (
     PROXES,
     Letters,
@@ -21,8 +23,6 @@ from support.formula_cases import (
     value,
     written,
 )
-from torch import Tensor
-
 from sweeper.config.registry import FORMULAS, Hyperparameter
 
 GROUPED = ("group_lasso", "sparse_group_lasso")

@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save
-from test_family_comparison import again as confirmed_again
-from test_family_comparison import report, sizes
 
+from support.family_cases import again as confirmed_again
+from support.family_cases import report, sizes
 from sweeper.report.first_layer import counts, section
 from sweeper.training.checkpoint import to_safetensors
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from support.browsers import chromium, needs_chromium
 from support.factories import (
     make_bracket,
@@ -17,7 +18,7 @@ from support.factories import (
     make_status,
     make_sweep,
 )
-
+from support.html_text import readable
 from sweeper.analysis.conclusion import comparability_problems
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
@@ -46,12 +47,6 @@ def sentence(sweep: Sweep, facts: list[TrialRecord]) -> str:
 
 def written(sweep: Sweep, facts: list[TrialRecord], found: Sequence[RecordedRange] = ()) -> str:
     return page(sweep, make_status(sweep, facts), facts, found)
-
-
-def readable(text: str) -> str:
-    """What a browser shows: no scripts, no styles, no tags."""
-    without = re.sub(r"<(script|style)\b.*?</\1>", "", text, flags=re.S)
-    return " ".join(re.sub(r"<[^>]+>", " ", without).split())
 
 
 def test_the_standing_compares_at_the_highest_target_that_two_arms_reach() -> None:

@@ -4,8 +4,8 @@ import json
 from functools import partial
 
 import pytest
-from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 
+from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 from sweeper.analysis import fronts, fronts_by_repeat, reference_corner
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import confirmation_sweep

@@ -4,15 +4,16 @@ No GPU is needed: what a graph asks of a step is held on the CPU.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import torch
-from support.packs import RECIPE, config, every_method, method, penalty
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from support.packs import RECIPE, config, every_method, method, penalty
+from support.replayed_graph import Again
 from sweeper.errors import InputError
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
@@ -106,26 +107,6 @@ def test_what_is_noted_would_be_seen() -> None:
         weight.new_zeros(3)
         weight.nonzero()
     assert asked.found == ["_local_scalar_dense", "lift_fresh", "nonzero"]
-
-
-class Again:
-    """Stands for a CUDA graph: keeps a program and runs it again, on the CPU."""
-
-    def __init__(self) -> None:
-        self.kept: Callable[[], None] | None = None
-        self.replays = 0
-
-    def apart(self, program: Callable[[], None]) -> None:
-        program()
-
-    def capture(self, program: Callable[[], None]) -> None:
-        assert self.kept is None
-        self.kept = program
-
-    def replay(self) -> None:
-        assert self.kept is not None
-        self.replays += 1
-        self.kept()
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])

@@ -8,9 +8,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.packs import RECIPE, config, facts, penalty, small_images
 from torch import Tensor, nn
 
+from support.packs import RECIPE, config, facts, penalty, small_images
 from sweeper.training import fine_tuning, pruning, sparse_inference
 from sweeper.training.datasets import Data, load
 from sweeper.training.density_curves import TOGETHER, density_curves

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 import torch
-from support.packs import RECIPE, config, every_method, method, penalty, small_images
-from test_cuda_graphs import Again
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
+from support.packs import RECIPE, config, every_method, method, penalty, small_images
+from support.replayed_graph import Again
 from sweeper.training import cuda_graphs, largest_pack, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data, DataSplit, load

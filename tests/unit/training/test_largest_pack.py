@@ -8,28 +8,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from support.packs import RECIPE, config, every_method, facts, method, penalty, small_images
-from support.paths import ROOT, TESTS
 
+from support.memory_cases import CASES, trials
+from support.packs import every_method, facts, method, penalty, small_images
+from support.paths import ROOT, TESTS
 from sweeper.training import largest_pack
 from sweeper.training.memory import estimated, needed
 from sweeper.training.pack import train_pack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.types import MethodConfig, SharedConfig, TrialConfig
 
 MIB = 2**20
-
-
-def recipe(model: str = "mlp", optimizer: str = "sgd") -> SharedConfig:
-    """Return a recipe for random images of MNIST's size."""
-    options = RECIPE.model_options if model == "mlp" else ()
-    return dataclasses.replace(
-        RECIPE, model=model, model_options=options, dataset="mnist", optimizer=optimizer
-    )
-
-
-def trials(*methods: MethodConfig | None, **changes: str) -> list[TrialConfig]:
-    return [config(0, one, recipe=recipe(**changes)) for one in methods]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +92,7 @@ from dataclasses import replace
 from support.packs import small_images
 from sweeper.training.pack import train_pack
 from sweeper.training.memory import estimated
-from test_largest_pack import CASES, trials
+from support.memory_cases import CASES, trials
 
 case = CASES[sys.argv[1]]
 data = small_images(case[4])
@@ -122,13 +110,6 @@ run(case[3])
 said = estimated(trials(case[0], model=case[1], optimizer=case[2]), data)
 print((held("VmHWM") - before) / case[3], said)
 """
-CASES: dict[str, tuple[MethodConfig, str, str, int, int]] = {
-    "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd", 24, 1000),
-    "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam", 24, 1000),
-    "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd", 24, 1000),
-    "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd", 16, 200),
-}
-"""The arm, the model, the optimizer, the size of the pack and the number of images."""
 
 
 @pytest.mark.slow
@@ -139,7 +120,7 @@ def test_a_pack_takes_no_more_memory_than_estimated(case: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", GROWTH, case],
         cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}:{TESTS}:{Path(__file__).parent}", "PATH": "/usr/bin:/bin"},
+        env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         timeout=240,

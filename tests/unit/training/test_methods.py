@@ -9,16 +9,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.packs import RECIPE, config, facts, method, penalty, small_images
 from torch import Tensor
 
+from support.packs import RECIPE, config, facts, method, penalty, setting, small_images, stack_of
 from sweeper.config import derive_seed
 from sweeper.config.registry import METHODS, count_parameters
 from sweeper.config.registry.model_entries import DATASETS
 from sweeper.training import methods, models, optimizers
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.hard_concrete import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
-from sweeper.training.methods import TrainingContext
 from sweeper.training.pack import train_pack
 from sweeper.training.penalties import Penalties, Permutation
 from sweeper.training.pruning_schedules import (
@@ -40,16 +39,6 @@ WEIGHTS = 64 * 24 + 24 * 12 + 12 * 10
 @pytest.fixture(scope="module")
 def digits() -> Data:
     return load("digits")
-
-
-def setting(pack: int, steps: int = 100, density: float = 0.1, seed: int = 3) -> TrainingContext:
-    return TrainingContext(
-        tuple(range(pack)), seed, torch.full((pack,), density, dtype=torch.float64), steps
-    )
-
-
-def stack_of(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 # Pruning

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.packs import RECIPE, config, facts, method, penalty
 from torch import Tensor, nn
 
+from support.packs import RECIPE, config, facts, method, penalty
 from sweeper.config.registry import APPLY_MODES
 from sweeper.kernels import apply, optimizer_steps
 from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import pytest
 import torch
-from support.packs import RECIPE, config, every_method, facts, penalty, small_images
 from torch import Tensor, nn
 
+from support.packs import RECIPE, config, every_method, facts, penalty, small_images
 from sweeper.errors import Interrupted
 from sweeper.training import methods, models
 from sweeper.training.datasets import Data, load

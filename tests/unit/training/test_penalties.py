@@ -9,11 +9,10 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from support.packs import config, facts, penalty
-from test_methods import setting, stack_of
-from test_sweep import SMALL
-from test_sweep import load as load_sweep
 
+from support.packs import config, facts, penalty, setting, stack_of
+from support.study_text import SMALL
+from support.study_text import load as load_sweep
 from sweeper.config import Sweep
 from sweeper.store.trial_records import config_of, config_row
 from sweeper.training import methods

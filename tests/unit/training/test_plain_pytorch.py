@@ -4,12 +4,12 @@ import dataclasses
 
 import pytest
 import torch
-from support import network_cases
-from support.network_cases import HARMLESS, REFUSED
-from support.packs import RECIPE, config, facts, small_images
 from torch import Tensor, nn
 from torch.nn import functional
 
+from support import network_cases
+from support.network_cases import HARMLESS, REFUSED
+from support.packs import RECIPE, config, facts, small_images
 from sweeper.errors import PluginError
 from sweeper.training import datasets, models
 from sweeper.training.datasets import Data

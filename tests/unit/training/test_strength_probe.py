@@ -3,8 +3,8 @@
 import dataclasses
 
 import pytest
-from support.packs import RECIPE, config, every_method
 
+from support.packs import RECIPE, config, every_method
 from sweeper.analysis.strength_range import GRID, range_from_probe
 from sweeper.config.registry import METHODS
 from sweeper.errors import Interrupted

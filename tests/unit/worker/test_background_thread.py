@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from functools import partial
 
 import pytest
-from support.paths import ROOT
 
+from support.paths import ROOT
 from sweeper.worker.background_thread import BackgroundThread
 from sweeper.worker.trial_storage import TrialStorage
 
