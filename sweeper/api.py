@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sweeper.errors import InputError, choices
+from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE
 
 if TYPE_CHECKING:
     from sweeper.analysis import Front
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from sweeper.worker.pack_size import PackSize
 
 _log = logging.getLogger("sweeper.launch")
-DEFAULT_STORAGE = "sqlite:///sweeper.db"
-STORAGE_VARIABLE = "SWEEPER_STORAGE"
 
 Outcome = Literal["new", "resumed", "extended"]
 On = Literal["local", "ray"]

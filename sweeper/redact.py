@@ -1,15 +1,57 @@
-"""Text of others, so that a terminal shows it and does nothing else.
+"""Redaction of text that people read: secrets and control characters do not appear in it.
 
 Names of hosts, errors, log lines and whatever else came from a database or a worker may hold
-escapes that clear the screen, write the clipboard, make links or turn the reading direction.
+passwords, and escapes that clear the screen, write the clipboard, make links or turn the reading
+direction.
 """
 
 import io
+import re
 import unicodedata
+from collections.abc import Iterable
 from typing import TextIO
+from urllib.parse import parse_qsl
 
+HIDDEN = "***"
+"""What stands in place of a secret."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Controls, formats (direction, zero width), halves of pairs, ends of lines and paragraphs."""
+
+
+def hide(text: str, secrets: Iterable[str]) -> str:
+    """Return text without these secrets.
+
+    >>> hide("user me, password geheim", ["geheim"])
+    'user me, password ***'
+    """
+    for secret in secrets:
+        text = text.replace(secret, HIDDEN)
+    return text
+
+
+def hide_passwords(text: str) -> str:
+    """Return text without the passwords of the URLs in it, whatever they are.
+
+    >>> hide_passwords("sweeper run x.yaml --storage postgresql://me:geheim@db/sweeper")
+    'sweeper run x.yaml --storage postgresql://me:***@db/sweeper'
+    """
+    text = re.sub(r"(://[^\s:/@]*:)[^\s@]*@", rf"\1{HIDDEN}@", text)
+    return re.sub(r"(?i)([?&]\w*pass\w*=)[^\s&'\"]*", rf"\1{HIDDEN}", text)
+
+
+def holds_password(text: str) -> bool:
+    """Return whether a text, which may be no URL at all, holds a password."""
+    query = parse_qsl(text.partition("?")[2])
+    return bool(re.search(r"://[^:/@]*:[^@]+@", text)) or any(map(is_secret, dict(query)))
+
+
+def is_secret(key: str) -> bool:
+    """Return whether the value of a URL's option is a secret, by its name.
+
+    >>> is_secret("sslpassword"), is_secret("passfile")
+    (True, False)
+    """
+    return "pass" in key.lower() and key.lower() != "passfile"  # the name of a file is none
 
 
 def visible(text: str, *, allowed: str = "") -> str:

@@ -86,6 +86,10 @@ class RetryPolicy:
 
         return replace(self, waiting=both)
 
+    def redacted(self, redact: Callable[[str], str]) -> "RetryPolicy":
+        """Return the same patience, which tells what `redact` leaves of a line."""
+        return replace(self, waiting=lambda line, seconds: self.waiting(redact(line), seconds))
+
     def retry(self, attempt: Callable[[], T], passes: Callable[[Exception, float], bool]) -> T:
         """Return what `attempt` returns; again after an error of which `passes(error, seconds)`.
 

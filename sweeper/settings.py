@@ -1,10 +1,46 @@
-"""Folders of an account: not every one has a home, as in a container with any user's number."""
+"""Settings of the environment: names of variables, and the folders that they choose.
 
+An account need not have a home folder, as in a container with any user's number.
+"""
+
+import os
 from pathlib import Path
 
 from platformdirs import user_cache_dir
 
 from sweeper.errors import InputError
+
+STORAGE_VARIABLE = "SWEEPER_STORAGE"
+"""URL of the database."""
+DEFAULT_STORAGE = "sqlite:///sweeper.db"
+"""The database unless one is named."""
+PASSWORD_FILE_VARIABLE = "SWEEPER_PASSWORD_FILE"  # noqa: S105  # where it is, not what
+"""File with the password of the database."""
+DATA_VARIABLE = "SWEEPER_DATA"
+"""Folder of datasets."""
+ARTIFACTS_VARIABLE = "SWEEPER_ARTIFACTS"
+"""Where networks are kept: a folder, s3://BUCKET or gs://BUCKET."""
+SHARED_BY_VARIABLE = "SWEEPER_SHARED_BY"
+"""How many workers share a device: set by whoever starts several."""
+PARENT_VARIABLE = "SWEEPER_PARENT"
+"""Process id of the launcher: when it is gone, however it went, its workers stop."""
+LOOPS_VARIABLE = "NUMBA_CACHE_DIR"
+"""Folder of compiled loops, in which each user has one of their own."""
+
+DASHBOARD_URL_VARIABLE = "SWEEPER_DASHBOARD_URL"
+"""Address by which people reach the dashboard."""
+TOKEN_VARIABLE = "SWEEPER_DASHBOARD_TOKEN"  # noqa: S105  # its name, not its value
+"""Token that the dashboard asks for."""
+TOKEN_FILE_VARIABLE = "SWEEPER_DASHBOARD_TOKEN_FILE"  # noqa: S105
+"""File with that token."""
+OPEN_VARIABLE = "SWEEPER_DASHBOARD_OPEN"
+"""1: no token; then only this machine is answered."""
+ALLOW_EDIT_VARIABLE = "SWEEPER_DASHBOARD_ALLOW_EDIT"
+"""1: notes, studies and trials may be changed and deleted."""
+PROXIES_VARIABLE = "SWEEPER_DASHBOARD_PROXIES"
+"""How many proxies stand before the dashboard."""
+ACCESS_LOG_VARIABLE = "SWEEPER_DASHBOARD_ACCESS_LOG"
+"""1: a line of JSON for each request and event."""
 
 
 def expand_home(path: str | Path, what: str) -> Path:
@@ -17,12 +53,19 @@ def expand_home(path: str | Path, what: str) -> Path:
         ) from None
 
 
-def cache_folder() -> Path:
-    """Return the account's folder for what can be fetched again. Raises InputError without one."""
+def data_folder(folder: str | Path | None = None) -> Path:
+    """Return the folder of datasets: `folder`, else SWEEPER_DATA, else the user's cache.
+
+    Raises InputError for an account that has no home folder, where one is needed.
+    """
+    if folder:
+        return expand_home(folder, "data folder")
+    if chosen := os.environ.get(DATA_VARIABLE):
+        return expand_home(chosen, DATA_VARIABLE)
     try:
         return Path(user_cache_dir("sweeper")).expanduser()
     except RuntimeError:
         raise InputError(
-            "no folder for datasets: this account has no home folder: set SWEEPER_DATA to a "
+            f"no folder for datasets: this account has no home folder: set {DATA_VARIABLE} to a "
             "folder, or HOME"
         ) from None

@@ -33,10 +33,10 @@ from sweeper.cli import (
     stop_command,
     verify_command,
 )
-from sweeper.cli.common import typed, without_secrets
+from sweeper.cli.common import typed
 from sweeper.config.registry import FOLDER
 from sweeper.errors import InputError, SweeperError
-from sweeper.redact import VisibleStream
+from sweeper.redact import VisibleStream, hide_passwords
 from sweeper.worker import interrupts
 
 app = typer.Typer(
@@ -123,8 +123,8 @@ def _run(command: list[str], *, debug: bool) -> None:
         if debug:
             traceback.print_exc()
             sys.exit(1)
-        reason = without_secrets((str(error).splitlines() or [""])[0])
-        again = without_secrets(shlex.join(["sweeper", "--debug", *command]))
+        reason = hide_passwords((str(error).splitlines() or [""])[0])
+        again = hide_passwords(shlex.join(["sweeper", "--debug", *command]))
         print(f"error: a bug in sweeper: {type(error).__name__}: {reason}", file=sys.stderr)
         print(f"       the traceback comes with: {again}", file=sys.stderr)
         sys.exit(1)

@@ -1,7 +1,6 @@
 """What the commands share: options, the storage, the terminal, numbers as people read them."""
 
 import os
-import re
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -14,9 +13,16 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE, STORAGE_VARIABLE
 from sweeper.errors import InputError
-from sweeper.redact import VisibleStream, visible
+from sweeper.redact import VisibleStream, hide_passwords, holds_password, visible
+from sweeper.settings import (
+    ARTIFACTS_VARIABLE,
+    DASHBOARD_URL_VARIABLE,
+    DATA_VARIABLE,
+    DEFAULT_STORAGE,
+    PASSWORD_FILE_VARIABLE,
+    STORAGE_VARIABLE,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,35 +31,25 @@ if TYPE_CHECKING:
     from sweeper.store import Store
 
 
-URL_VARIABLE = "SWEEPER_DASHBOARD_URL"
-"""Environment variable with the address by which people reach the dashboard."""
 typed: ContextVar[tuple[str, ...]] = ContextVar("typed", default=())
 """The words of the command, as they were typed."""
 
 
 def resume_command() -> str:
     """Return the command as it was typed: it goes on where it stopped."""
-    return without_secrets(shlex.join(["sweeper", *typed.get()]))
+    return hide_passwords(shlex.join(["sweeper", *typed.get()]))
 
 
-def without_secrets(text: str) -> str:
-    """Hide the passwords of URLs."""
-    text = re.sub(r"(://[^\s:/@]*:)[^\s@]*@", r"\1***@", text)
-    return re.sub(r"(?i)([?&]\w*pass\w*=)[^\s&'\"]*", r"\1***", text)
-
-
-def _discreet(context: typer.Context, storage: str) -> str:
+def _refuse_password(context: typer.Context, storage: str) -> str:
     """Refuse a password that the whole machine can read. Raises InputError."""
     source = context.get_parameter_source("storage")
-    if source is not None and source.name == "COMMANDLINE":
-        from sweeper.store.storage_url import PASSWORD_VARIABLE, holds_password
-
-        if holds_password(storage):
-            raise InputError(
-                "--storage: arguments can be seen by everybody on the machine: put a URL with a "
-                f"password into {STORAGE_VARIABLE}, or only the password into a file that "
-                f"{PASSWORD_VARIABLE} names"
-            )
+    typed_here = source is not None and source.name == "COMMANDLINE"
+    if typed_here and holds_password(storage):
+        raise InputError(
+            "--storage: arguments can be seen by everybody on the machine: put a URL with a "
+            f"password into {STORAGE_VARIABLE}, or only the password into a file that "
+            f"{PASSWORD_FILE_VARIABLE} names"
+        )
     return storage
 
 
@@ -63,8 +59,8 @@ Storage = Annotated[
         "--storage",
         envvar=STORAGE_VARIABLE,
         metavar="URL",
-        callback=_discreet,
-        help="Database. A password belongs into the variable or into SWEEPER_PASSWORD_FILE.",
+        callback=_refuse_password,
+        help=f"Database. A password belongs into the variable or into {PASSWORD_FILE_VARIABLE}.",
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep.", show_default=False)]
@@ -85,7 +81,7 @@ Artifacts = Annotated[
     str | None,
     typer.Option(
         "--artifacts",
-        envvar="SWEEPER_ARTIFACTS",
+        envvar=ARTIFACTS_VARIABLE,
         metavar="PLACE",
         help="Where confirmed networks are kept: a folder, s3://BUCKET or gs://BUCKET.",
         show_default=False,
@@ -95,7 +91,7 @@ DataFolder = Annotated[
     Path | None,
     typer.Option(
         "--data",
-        envvar="SWEEPER_DATA",
+        envvar=DATA_VARIABLE,
         metavar="FOLDER",
         help="Folder of datasets.  [default: the user's cache]",
         show_default=False,
@@ -200,11 +196,9 @@ def dashboard_command(store: "Store", given: str) -> str:
     """Return the command that opens the dashboard on this storage; it never holds a password."""
     if given in {DEFAULT_STORAGE, os.environ.get(STORAGE_VARIABLE)}:
         return "sweeper dashboard"
-    from sweeper.store.storage_url import holds_password
-
     if not holds_password(given):
         return shlex.join(["sweeper", "dashboard", "--storage", given])
-    return f"{STORAGE_VARIABLE}={shlex.quote(store.shown)} sweeper dashboard"
+    return f"{STORAGE_VARIABLE}={shlex.quote(store.safe_url)} sweeper dashboard"
 
 
 def dashboard_url() -> str | None:
@@ -212,11 +206,11 @@ def dashboard_url() -> str | None:
 
     A process in a container, or behind a proxy, cannot know it. Raises InputError.
     """
-    given = os.environ.get(URL_VARIABLE, "").strip()
+    given = os.environ.get(DASHBOARD_URL_VARIABLE, "").strip()
     if not given:
         return None
     if "@" in given:
-        raise InputError(f"{URL_VARIABLE}: must hold no name and no password")
+        raise InputError(f"{DASHBOARD_URL_VARIABLE}: must hold no name and no password")
     try:
         parts = urlsplit(given)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
@@ -224,7 +218,8 @@ def dashboard_url() -> str | None:
         usable = False
     if not usable or not given.isprintable():
         raise InputError(
-            f"{URL_VARIABLE}: must be an address such as http://127.0.0.1:8080/, got {given!r}"
+            f"{DASHBOARD_URL_VARIABLE}: must be an address such as http://127.0.0.1:8080/, "
+            f"got {given!r}"
         )
     return given if given.endswith("/") else f"{given}/"
 

@@ -7,8 +7,13 @@ from urllib.parse import urlsplit
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Artifacts, Storage, dashboard_url, open_store
+from sweeper.settings import (
+    DEFAULT_STORAGE,
+    PROXIES_VARIABLE,
+    TOKEN_FILE_VARIABLE,
+    TOKEN_VARIABLE,
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -22,7 +27,7 @@ def dashboard(
         str,
         typer.Option(
             help="Address to listen on. One that others can reach needs a token, in the variable "
-            "SWEEPER_DASHBOARD_TOKEN or in the file that SWEEPER_DASHBOARD_TOKEN_FILE names."
+            f"{TOKEN_VARIABLE} or in the file that {TOKEN_FILE_VARIABLE} names."
         ),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
@@ -34,7 +39,7 @@ def dashboard(
     proxies: Annotated[
         int,
         typer.Option(
-            envvar="SWEEPER_DASHBOARD_PROXIES",
+            envvar=PROXIES_VARIABLE,
             min=0,
             max=10,
             help="How many proxies stand before it: wrong tokens are counted by the address that "

@@ -2,8 +2,8 @@
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Storage, open_store
+from sweeper.settings import DEFAULT_STORAGE
 
 db = typer.Typer(help="Create, renew or check the tables.", no_args_is_help=True)
 
@@ -21,7 +21,7 @@ def upgrade(storage: Storage = DEFAULT_STORAGE) -> None:
     store = Store(storage)
     try:
         store.upgrade()
-        typer.echo(f"{store.shown}: up to date")
+        typer.echo(f"{store.safe_url}: up to date")
     finally:
         store.close()
 
@@ -30,4 +30,4 @@ def upgrade(storage: Storage = DEFAULT_STORAGE) -> None:
 def check(storage: Storage = DEFAULT_STORAGE) -> None:
     """Say whether the database answers and its tables fit this version."""
     with open_store(storage) as store:
-        typer.echo(f"{store.shown}: in order")
+        typer.echo(f"{store.safe_url}: in order")

@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Name, Storage, open_store, pluralize
+from sweeper.settings import DEFAULT_STORAGE
 
 
 def register(app: typer.Typer) -> None:

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import DataFolder, Storage, console, table
+from sweeper.settings import DEFAULT_STORAGE
 
 _COLOURS = {"ok": "green", "warning": "yellow", "wrong": "red"}
 

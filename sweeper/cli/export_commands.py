@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
     Artifacts,
     Name,
@@ -17,6 +16,7 @@ from sweeper.cli.common import (
     warn,
 )
 from sweeper.errors import InputError
+from sweeper.settings import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from sweeper.store import Store

@@ -5,7 +5,7 @@ from typing import Annotated, cast
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE, On
+from sweeper.api import On
 from sweeper.cli.common import (
     Artifacts,
     DataFolder,
@@ -18,6 +18,7 @@ from sweeper.cli.common import (
     open_store,
 )
 from sweeper.cli.run_commands import Extend, print_summary, run_with_progress
+from sweeper.settings import DEFAULT_STORAGE
 
 Place = Annotated[
     str, typer.Option("--on", metavar="PLACE", help="local, for this machine, or ray.")

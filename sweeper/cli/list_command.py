@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Storage, console, open_store, table
 from sweeper.cli.status_command import state_text, status_json
+from sweeper.settings import DEFAULT_STORAGE
 
 
 def register(app: typer.Typer) -> None:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
     DataFolder,
     Device,
@@ -14,6 +13,7 @@ from sweeper.cli.common import (
     open_store,
     progress_bar,
 )
+from sweeper.settings import DEFAULT_STORAGE
 
 
 def register(app: typer.Typer) -> None:

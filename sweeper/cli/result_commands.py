@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
     Artifacts,
     Name,
@@ -23,6 +22,7 @@ from sweeper.cli.common import (
 )
 from sweeper.errors import InputError, choices
 from sweeper.redact import visible
+from sweeper.settings import DEFAULT_STORAGE
 from sweeper.types import (
     Accuracy,
     RecordedRange,

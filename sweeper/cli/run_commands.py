@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
     Artifacts,
     DataFolder,
@@ -25,6 +24,7 @@ from sweeper.cli.common import (
     resume_command,
 )
 from sweeper.errors import Interrupted
+from sweeper.settings import DEFAULT_STORAGE, PARENT_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,13 +175,12 @@ def worker(
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
     from sweeper.worker import devices, pack_size
-    from sweeper.worker.stop_signals import PARENT
     from sweeper.worker.worker_loop import work
 
     devices.parse_device(device)
     size = pack_size.parse_pack_size(pack)
     # The launcher has just found the database from this machine: if it is away now, it comes back.
-    launched = PARENT in os.environ
+    launched = PARENT_VARIABLE in os.environ
     with open_store(storage, waits=launched, known=launched) as store:
         done = work(
             name,

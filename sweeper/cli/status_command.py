@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import Name, Storage, console, open_store, table
 from sweeper.errors import InputError, StorageError
+from sweeper.settings import DEFAULT_STORAGE
 from sweeper.types import SweepStatus
 
 

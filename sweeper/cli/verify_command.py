@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli.common import (
     Artifacts,
     DataFolder,
@@ -17,6 +16,7 @@ from sweeper.cli.common import (
     table,
 )
 from sweeper.errors import InputError
+from sweeper.settings import DEFAULT_STORAGE
 
 MAX_LISTED = 20
 """Differences that are listed."""

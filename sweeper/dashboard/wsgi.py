@@ -27,17 +27,22 @@ from typing import TYPE_CHECKING
 from sweeper.dashboard.server import login_page
 from sweeper.dashboard.server.access_log import AccessLog
 from sweeper.dashboard.server.login_attempts import proxies
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, token_from_environment
+from sweeper.dashboard.server.tokens import token_from_environment
 from sweeper.errors import InputError, SweeperError, choices
 from sweeper.redact import visible
+from sweeper.settings import (
+    ACCESS_LOG_VARIABLE,
+    ALLOW_EDIT_VARIABLE,
+    ARTIFACTS_VARIABLE,
+    OPEN_VARIABLE,
+    STORAGE_VARIABLE,
+    TOKEN_FILE_VARIABLE,
+    TOKEN_VARIABLE,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-STORAGE = "SWEEPER_STORAGE"
-OPEN = "SWEEPER_DASHBOARD_OPEN"
-ALLOW_EDIT = "SWEEPER_DASHBOARD_ALLOW_EDIT"
-ACCESS_LOG = "SWEEPER_DASHBOARD_ACCESS_LOG"
 CANNOT_LOAD = 4
 """With this exit status of a worker gunicorn ends; with another it would try for ever."""
 
@@ -67,26 +72,27 @@ def _entered(stack: ExitStack, environment: Mapping[str, str]) -> "WSGIApplicati
 
     token = token_from_environment(environment)
     # Which address a WSGI server listens on, the application is not told.
-    if token is None and not _said(environment, OPEN):
+    if token is None and not _said(environment, OPEN_VARIABLE):
         raise InputError(
-            f"the dashboard needs a token: set {VARIABLE}, or {FILE_VARIABLE} to a file that holds "
-            f"it; or {OPEN}=1 where the server listens on this machine's own addresses alone"
+            f"the dashboard needs a token: set {TOKEN_VARIABLE}, or {TOKEN_FILE_VARIABLE} to a "
+            f"file that holds it; or {OPEN_VARIABLE}=1 where the server listens on this machine's "
+            "own addresses alone"
         )
-    url = environment.get(STORAGE, "")
+    url = environment.get(STORAGE_VARIABLE, "")
     if not url:
-        raise InputError(f"{STORAGE}: is not set; needed: the URL of the database")
+        raise InputError(f"{STORAGE_VARIABLE}: is not set; needed: the URL of the database")
     before = proxies(environment)
     store = stack.enter_context(closing(Store(url)))
     store.check()
-    access_log = _said(environment, ACCESS_LOG)
+    access_log = _said(environment, ACCESS_LOG_VARIABLE)
     log = AccessLog(sys.stderr if access_log else None, secret=token)
     app = stack.enter_context(
         site(
             store,
             token,
             log,
-            allow_edit=_said(environment, ALLOW_EDIT),
-            artifacts=environment.get("SWEEPER_ARTIFACTS") or None,
+            allow_edit=_said(environment, ALLOW_EDIT_VARIABLE),
+            artifacts=environment.get(ARTIFACTS_VARIABLE) or None,
             proxies=before,
         )
     )

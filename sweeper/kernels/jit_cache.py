@@ -17,10 +17,9 @@ from platformdirs import user_cache_dir
 
 from sweeper.atomic_write import atomic_write
 from sweeper.errors import SweeperError
+from sweeper.settings import LOOPS_VARIABLE
 
 _log = logging.getLogger("sweeper.loops")
-VARIABLE = "NUMBA_CACHE_DIR"
-"""Environment variable: the folder, in which each user has one of their own."""
 ENDING = ".nbc"
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -30,7 +29,7 @@ def folders() -> list[Path]:
     package = Path(__file__).resolve().parent
     installed = hashlib.sha256(os.fsencode(package)).hexdigest()[:8]
     name = f"sweeper-{os.geteuid()}-{installed}"
-    if chosen := os.environ.get(VARIABLE):
+    if chosen := os.environ.get(LOOPS_VARIABLE):
         return [Path(chosen).absolute() / name]
     cache = Path(user_cache_dir("sweeper"))
     # Without a home there is no such folder: what is returned begins with ~.
@@ -82,7 +81,7 @@ class LoopCache:
                 else:
                     return folder
             reasons.append(f"{folder}: {reason}")
-        self.warn(f"not kept: {'; '.join(reasons)}; {VARIABLE} may name a folder of your own")
+        self.warn(f"not kept: {'; '.join(reasons)}; {LOOPS_VARIABLE} may name a folder of your own")
         return None
 
     def read(self, name: str) -> bytes | None:
@@ -110,7 +109,9 @@ class LoopCache:
             atomic_write(self.folder / name, hashlib.sha256(content).digest() + content)
         except (SweeperError, OSError) as error:
             self._full = True  # what was kept before is still read
-            self.warn(f"not kept: {error}; empty {self.folder}, or name another by {VARIABLE}")
+            self.warn(
+                f"not kept: {error}; empty {self.folder}, or name another by {LOOPS_VARIABLE}"
+            )
             return
         with suppress(OSError):
             for old in self._older(name):

@@ -107,7 +107,7 @@ class Database:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise StorageError(f"storage {self.url.shown}: {error}") from error
+            raise StorageError(f"storage {self.url.safe}: {error}") from error
 
         def use_wal() -> None:
             # Readers and the writer work at the same time; the file remembers it. Through the
@@ -122,7 +122,7 @@ class Database:
         file = self.url.file
         if file is not None and not sqlite.is_there(file):
             # SQLite would create an empty file under a mistyped name.
-            raise SchemaError(f"storage {self.url.shown} does not exist; run: sweeper db upgrade")
+            raise SchemaError(f"storage {self.url.safe} does not exist; run: sweeper db upgrade")
 
     def _transaction(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         with self._connected() as connection:
@@ -176,7 +176,7 @@ class Database:
         original = driver_error(error)
         if _has_no_table(original):
             return SchemaError(
-                f"storage {self.url.shown} holds no tables of sweeper, or older ones; "
+                f"storage {self.url.safe} holds no tables of sweeper, or older ones; "
                 "run: sweeper db upgrade"
             )
         file = self.url.file
@@ -185,10 +185,8 @@ class Database:
         return StorageError(self._line(str(original)))
 
     def _line(self, text: str) -> str:
-        line = " ".join(text.split())
-        for secret in self.url.secrets:
-            line = line.replace(secret, "***")
-        return f"storage {self.url.shown}: {line[:400]}"
+        line = self.url.redact(" ".join(text.split()))
+        return f"storage {self.url.safe}: {line[:400]}"
 
 
 def engine_options(url: StorageUrl) -> dict[str, Any]:

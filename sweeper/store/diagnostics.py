@@ -52,11 +52,9 @@ class StorageDiagnostics:
         """Which path keeps this account from writing a SQLite file; '' if none does."""
         return sqlite.unwritable(self.file) if self.file is not None else ""
 
-    def hide(self, line: str) -> str:
+    def redact(self, text: str) -> str:
         """Return a text without any password."""
-        for secret in self._database.url.secrets:
-            line = line.replace(secret, "***")
-        return line
+        return self._database.url.redact(text)
 
     def server(self) -> DatabaseServer:
         """Return which database answers, and its version."""

@@ -50,13 +50,13 @@ def check(database: Database) -> None:
     _refuse_newer(database, current)
     if current != HEAD:
         found = f"schema {current}, this program needs {HEAD}" if current else "no schema yet"
-        raise SchemaError(f"storage {database.url.shown} has {found}; run: sweeper db upgrade")
+        raise SchemaError(f"storage {database.url.safe} has {found}; run: sweeper db upgrade")
 
 
 def _refuse_newer(database: Database, current: str) -> None:
     if current > HEAD:
         raise SchemaError(
-            f"storage {database.url.shown} has schema {current}, newer than this program's {HEAD}; "
+            f"storage {database.url.safe} has schema {current}, newer than this program's {HEAD}; "
             "install a newer sweeper"
         )
 
@@ -81,7 +81,7 @@ def _refuse_others(database: Database) -> None:
 
     if others := database.read(look):
         raise SchemaError(
-            f"storage {database.url.shown} has tables that are not Optuna's under names that it "
+            f"storage {database.url.safe} has tables that are not Optuna's under names that it "
             f"needs: {', '.join(others)}; give sweeper a database or a schema of its own"
         )
 

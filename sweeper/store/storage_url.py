@@ -1,17 +1,17 @@
 """Storage URLs: what may be given, its full form for drivers, its form for people."""
 
 import os
-import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote
+from urllib.parse import unquote
 
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from sweeper.errors import InputError, choices
-from sweeper.settings import expand_home
+from sweeper.redact import HIDDEN, hide, is_secret
+from sweeper.settings import PASSWORD_FILE_VARIABLE, expand_home
 
 # scheme -> driver, its module, what to install for it
 _DRIVERS = {
@@ -21,7 +21,6 @@ _DRIVERS = {
     "mysql": ("mysql+pymysql", "pymysql", "'sweeper[mysql]'"),
     "mariadb": ("mariadb+pymysql", "pymysql", "'sweeper[mysql]'"),
 }
-PASSWORD_VARIABLE = "SWEEPER_PASSWORD_FILE"  # noqa: S105  # where it is, not what
 _FORMS = "sqlite:///file.db, postgresql://user:password@host/database or mysql://..."
 
 
@@ -31,13 +30,17 @@ class StorageUrl:
 
     full: str = field(repr=False)
     """With the password: for drivers and Optuna only."""
-    shown: str
+    safe: str
     """Without any password: for people."""
     url: URL = field(repr=False)
     file: Path | None
     """The SQLite file, else None."""
     secrets: tuple[str, ...] = field(repr=False)
     """What must not appear in any text."""
+
+    def redact(self, text: str) -> str:
+        """Return a text, of the driver or the server, without any password."""
+        return hide(text, self.secrets)
 
 
 def parse_storage_url(text: str) -> StorageUrl:
@@ -63,8 +66,8 @@ def parse_storage_url(text: str) -> StorageUrl:
     if not url.database:
         raise InputError(f"storage: {_hidden(url)} names no database (what follows the host)")
     url = _socket(url.set(drivername=full_driver), full_driver)
-    if url.username and not _secrets(url) and (file := os.environ.get(PASSWORD_VARIABLE)):
-        url = url.set(password=_password_of(expand_home(file, PASSWORD_VARIABLE)))
+    if url.username and not _secrets(url) and (file := os.environ.get(PASSWORD_FILE_VARIABLE)):
+        url = url.set(password=_password_of(expand_home(file, PASSWORD_FILE_VARIABLE)))
     return _finished(url, None)
 
 
@@ -79,16 +82,10 @@ def _socket(url: URL, driver: str) -> URL:
     return URL.create(driver, url.username, url.password, database=url.database, query=query)
 
 
-def holds_password(text: str) -> bool:
-    """Tell whether a text that may be no URL at all holds a password."""
-    query = parse_qsl(text.partition("?")[2])
-    return bool(re.search(r"://[^:/@]*:[^@]+@", text)) or any(map(_is_secret, dict(query)))
-
-
 def _password_of(file: Path) -> str:
     def refused(what: str) -> InputError:
         allowed = "must name a file that holds the storage's password in one line"
-        return InputError(f"{PASSWORD_VARIABLE}: {file}: {what}; {allowed}")
+        return InputError(f"{PASSWORD_FILE_VARIABLE}: {file}: {what}; {allowed}")
 
     try:
         text = file.read_text(encoding="utf-8")
@@ -121,19 +118,15 @@ def _finished(url: URL, file: Path | None) -> StorageUrl:
 
 
 def _secrets(url: URL) -> tuple[str, ...]:
-    values = [str(value) for key, value in url.query.items() if _is_secret(key)]
+    values = [str(value) for key, value in url.query.items() if is_secret(key)]
     return tuple(filter(None, [str(url.password or ""), *values]))
-
-
-def _is_secret(key: str) -> bool:
-    return "pass" in key.lower() and key.lower() != "passfile"  # the name of a file is none
 
 
 def _hidden(url: URL) -> str:
     # libpq takes passwords as options too.
-    masked = {key: "***" for key in url.query if _is_secret(key)}
+    masked = {key: HIDDEN for key in url.query if is_secret(key)}
     text = url.update_query_dict(masked).render_as_string(hide_password=True)
-    return text.replace("%2A%2A%2A", "***")
+    return text.replace("%2A%2A%2A", HIDDEN)
 
 
 def _given(text: str) -> str:

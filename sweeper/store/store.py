@@ -64,10 +64,10 @@ class Store:
         parsed = parse_storage_url(url)
         self.url = parsed.full
         """With the password: for Optuna."""
-        self.shown = parsed.shown
+        self.safe_url = parsed.safe
         """Without any password: for people."""
         self.lease_seconds = lease_seconds
-        self.patience = _discreet(patience or RetryPolicy(), parsed.secrets)
+        self.patience = (patience or RetryPolicy()).redacted(parsed.redact)
         self.engine_options = engine_options(parsed)
         """For engines of others, Optuna's."""
         self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
@@ -347,14 +347,3 @@ class Store:
     def close(self) -> None:
         """Close all connections; the next use opens new ones."""
         self._database.close()
-
-
-def _discreet(patience: RetryPolicy, secrets: Iterable[str]) -> RetryPolicy:
-    """Return the same patience, which tells no secret of what the database says."""
-
-    def waiting(line: str, seconds: float) -> None:
-        for secret in secrets:
-            line = line.replace(secret, "***")
-        patience.waiting(line, seconds)
-
-    return RetryPolicy(patience.seconds, waiting)

@@ -1,7 +1,6 @@
 """Train, validation and test images as tensors on a device, split the same way for everybody."""
 
 import hashlib
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from torch import Tensor
 from sweeper.config import registry
 from sweeper.config.registry import dataset_files
 from sweeper.errors import DataError, choices
-from sweeper.settings import cache_folder, expand_home
+from sweeper.settings import DATA_VARIABLE, data_folder
 
 Array = NDArray[Any]
 
@@ -69,17 +68,6 @@ class RawDataset:
     train_labels: Array
     test_images: Array
     test_labels: Array
-
-
-def data_folder(folder: str | Path | None = None) -> Path:
-    """Return the folder of datasets: the one given, else SWEEPER_DATA, else the user's cache.
-
-    Raises InputError for an account that has no home folder, where one is needed.
-    """
-    if folder:
-        return expand_home(folder, "data folder")
-    chosen = os.environ.get("SWEEPER_DATA")
-    return expand_home(chosen, "SWEEPER_DATA") if chosen else cache_folder()
 
 
 def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:
@@ -245,7 +233,7 @@ def _read_torchvision(name: str, folder: Path) -> RawDataset:
     raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
     dataset = getattr(datasets, kind)
     if unreadable := dataset_files.unreadable(raw, known):
-        may = "set SWEEPER_DATA or --data to a folder that this account may read"
+        may = f"set {DATA_VARIABLE} or --data to a folder that this account may read"
         raise DataError(f"{name}: {unreadable}; {may}")
     try:
         if not dataset_files.are_there(raw, known):
@@ -261,7 +249,7 @@ def _read_torchvision(name: str, folder: Path) -> RawDataset:
             raise _damaged(name, known, folder, reason) from error
         raise DataError(
             f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "
-            f"{', '.join(files)}; set SWEEPER_DATA or --data to a folder that has them"
+            f"{', '.join(files)}; set {DATA_VARIABLE} or --data to a folder that has them"
         ) from error
     return RawDataset(
         train.data.numpy()[:, None],

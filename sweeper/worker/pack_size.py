@@ -8,6 +8,7 @@ from sweeper.config import Sweep
 from sweeper.config.domains import Auto
 from sweeper.config.penalty import midpoint
 from sweeper.errors import InputError
+from sweeper.settings import SHARED_BY_VARIABLE
 from sweeper.types import Scalar, TrialConfig
 from sweeper.worker import cgroups
 
@@ -18,7 +19,6 @@ PackSize = int | Literal["auto"]
 """`auto`: as many as are trained fastest and fit into memory."""
 USUAL = 16
 """What `auto` means where nothing can be measured: a training function of a test's own."""
-SHARED_BY = "SWEEPER_SHARED_BY"
 """Workers of this machine that share a device and its memory; their launcher knows how many."""
 SHARE = 0.8
 """Of its part of the memory that a worker plans with."""
@@ -74,7 +74,7 @@ def memory_budget(device: str, root: Path = cgroups.ROOT) -> int:
 
 
 def _sharing() -> int:
-    text = os.environ.get(SHARED_BY) or "1"
+    text = os.environ.get(SHARED_BY_VARIABLE) or "1"
     if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"{SHARED_BY}: must be a whole number >= 1, got {text!r}")
+        raise InputError(f"{SHARED_BY_VARIABLE}: must be a whole number >= 1, got {text!r}")
     return int(text)

@@ -15,11 +15,10 @@ from typing import Any
 
 from sweeper.errors import Interrupted
 from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
+from sweeper.settings import PARENT_VARIABLE
 from sweeper.store import Store
 from sweeper.worker import interrupts
 
-PARENT = "SWEEPER_PARENT"
-"""Process id of the launcher: when it is gone, however it went, its workers stop."""
 FIRST_SECONDS = 3.0
 """In which even a worker that stops tries a database again: what it holds is given back at once."""
 ORDERLY_SECONDS = 8.5
@@ -113,7 +112,7 @@ def handle_signals() -> Iterator[StopFlag]:
 
 def stop_if_orphaned(stop: StopFlag) -> None:
     """Set the flag if the launcher that started this process has ended."""
-    parent = os.environ.get(PARENT)
+    parent = os.environ.get(PARENT_VARIABLE)
     if parent is not None and os.getppid() != int(parent):
         stop.set("the launcher is gone")
 

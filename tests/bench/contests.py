@@ -13,10 +13,9 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
-from sweeper import api
+from sweeper import api, settings
 from sweeper.config import registry
 from sweeper.store import Store
-from sweeper.training import datasets
 from sweeper.types import Evaluation, TrialConfig
 from task import Accuracy, Task, Trial
 from work import USUAL_CURVE, Work
@@ -142,7 +141,7 @@ class Contest:
         sweep = self.work.sweep(len(configs), curve)
         url = f"sqlite:///{folder / 'sweeps.db'}"
         options: dict[str, Any] = {} if self.pack is None else {"pack": self.pack}
-        data = datasets.data_folder().absolute()
+        data = settings.data_folder().absolute()
         began = time.time()
         with chdir(folder):  # its logs are written there
             workers = self.processes if self.device == "cpu" else 1
@@ -171,7 +170,7 @@ class Contest:
 
             if self.work.dataset != "mnist":
                 raw = registry.load(registry.DATASETS[self.work.dataset].loader)
-                dataloader.write_idx(raw(datasets.data_folder()), task.folder / "data")
+                dataloader.write_idx(raw(settings.data_folder()), task.folder / "data")
             dataloader.prepare(task)
         file = task.write()
         count = 1 if name == "ray" or self.device != "cpu" else self.processes

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from handwritten import magnitude_masks, weights_of
+from sweeper import settings
 from sweeper.config import registry
 from sweeper.training import datasets
 from task import Accuracy, Task, Trial
@@ -91,7 +92,7 @@ class Loaders:
 
         recipe = task.configs[0].recipe
         known = registry.DATASETS[recipe.dataset]
-        root = datasets.data_folder()
+        root = settings.data_folder()
         if recipe.dataset != "mnist":
             root = task.folder / "data"
         labels = MNIST(str(root), train=True).targets.numpy()

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import TextIO
 from urllib.parse import quote
 
+from sweeper.redact import hide
+
 LONGEST = 2000
 """Characters of one text in a line."""
 
@@ -21,7 +23,7 @@ class AccessLog:
     def __init__(self, stream: TextIO | None = None, *, secret: bytes | None = None) -> None:
         """`secret`: what is hidden should a client have put it into a path after all."""
         self._stream = stream
-        self._secret = secret.decode("latin-1") if secret else None
+        self._secrets = [secret.decode("latin-1")] if secret else []
         self._one = threading.Lock()
 
     def request(
@@ -41,7 +43,7 @@ class AccessLog:
         forwarded = {} if forwarded_for is None else {"forwarded_for": forwarded_for}
         self._write(
             method=method,
-            path=_quoted(self._discreet(path)),
+            path=_quoted(hide(path, self._secrets)),
             route=route,
             status=status,
             ms=round(1e3 * seconds, 1),
@@ -69,7 +71,7 @@ class AccessLog:
             return
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
         shown = {
-            name: self._discreet(value)[:LONGEST] if isinstance(value, str) else value
+            name: hide(value, self._secrets)[:LONGEST] if isinstance(value, str) else value
             for name, value in fields.items()
         }
         # JSON in visible ASCII: a line end or a terminal's control character is an escape in it.
@@ -78,9 +80,6 @@ class AccessLog:
         with self._one, suppress(OSError, ValueError):
             self._stream.write(f"{line}\n")
             self._stream.flush()
-
-    def _discreet(self, text: str) -> str:
-        return text.replace(self._secret, "***") if self._secret else text
 
 
 def _quoted(path: str) -> str:

@@ -45,7 +45,7 @@ class Application:
                 lambda: RDBStorage(store.url, engine_kwargs=dict(options)), store.patience
             )
         except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
-            raise StorageError(f"{store.shown}: {str(error).splitlines()[0]}") from error
+            raise StorageError(f"{store.safe_url}: {str(error).splitlines()[0]}") from error
         kept = artifact_store(artifacts, may_come=True) if artifacts else None
         self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
         self.optunas.install(Downloads())

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from sweeper.errors import InputError
+from sweeper.settings import PROXIES_VARIABLE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-PROXIES_VARIABLE = "SWEEPER_DASHBOARD_PROXIES"
 MOST_PROXIES = 10
 BURST = 20
 """Wrong tokens of an address that are answered as such at once; after them one a second."""

@@ -13,12 +13,18 @@ from sweeper.dashboard.server.application import Application
 from sweeper.dashboard.server.auth import require_token
 from sweeper.dashboard.server.coalescing import CoalescingMiddleware
 from sweeper.dashboard.server.connections import LARGEST_BODY, LARGEST_UPLOAD, HTTPServer
-from sweeper.dashboard.server.login_attempts import PROXIES_VARIABLE
 from sweeper.dashboard.server.metrics import Metrics
 from sweeper.dashboard.server.reaper import reap_periodically
 from sweeper.dashboard.server.telemetry import Telemetry
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, AccessToken
+from sweeper.dashboard.server.tokens import (
+    AccessToken,
+)
 from sweeper.errors import InputError
+from sweeper.settings import (
+    PROXIES_VARIABLE,
+    TOKEN_FILE_VARIABLE,
+    TOKEN_VARIABLE,
+)
 from sweeper.store import StorageCounts, Store
 from sweeper.store.loopback import bare, is_loopback
 
@@ -48,7 +54,7 @@ def site(
     if token is None and proxies:
         raise InputError(
             f"{PROXIES_VARIABLE}: others can reach the dashboard behind a proxy, so it needs a "
-            f"token: set {VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
+            f"token: set {TOKEN_VARIABLE}, or {TOKEN_FILE_VARIABLE} to a file that holds it"
         )
     metrics = Metrics()
     watch = Telemetry(metrics, log)
@@ -93,7 +99,7 @@ def serve(
     if token is None and not is_loopback(host):
         raise InputError(
             f"host {host}: others can reach the dashboard there, so it needs a token: set "
-            f"{VARIABLE}, or {FILE_VARIABLE} to a file that holds it"
+            f"{TOKEN_VARIABLE}, or {TOKEN_FILE_VARIABLE} to a file that holds it"
         )
     log = AccessLog(sys.stderr if access_log else None, secret=token)
     with (

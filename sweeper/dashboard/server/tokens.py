@@ -10,28 +10,27 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from sweeper.errors import InputError
+from sweeper.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 
-VARIABLE = "SWEEPER_DASHBOARD_TOKEN"
-FILE_VARIABLE = "SWEEPER_DASHBOARD_TOKEN_FILE"
 SESSION_SECONDS = 7 * 24 * 3600
 _ALLOWED = re.compile(rb"[!-~]{16,1024}")
 
 
 def token_from_environment(environment: Mapping[str, str] = os.environ) -> bytes | None:
     """Return the token that the environment gives, or None. Raises InputError, never showing it."""
-    if VARIABLE in environment and FILE_VARIABLE in environment:
-        raise InputError(f"{VARIABLE}, {FILE_VARIABLE}: set one of them, not both")
-    if VARIABLE in environment:
-        return _checked(VARIABLE, os.fsencode(environment[VARIABLE]))
-    if FILE_VARIABLE in environment:
-        path = environment[FILE_VARIABLE]
+    if TOKEN_VARIABLE in environment and TOKEN_FILE_VARIABLE in environment:
+        raise InputError(f"{TOKEN_VARIABLE}, {TOKEN_FILE_VARIABLE}: set one of them, not both")
+    if TOKEN_VARIABLE in environment:
+        return _checked(TOKEN_VARIABLE, os.fsencode(environment[TOKEN_VARIABLE]))
+    if TOKEN_FILE_VARIABLE in environment:
+        path = environment[TOKEN_FILE_VARIABLE]
         try:
             with Path(path).open("rb") as file:
                 text = file.read(2048)  # no endless device
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            raise InputError(f"{FILE_VARIABLE}: {path!r} cannot be read: {reason}") from error
-        return _checked(f"{FILE_VARIABLE}: {path!r}", text)
+            raise InputError(f"{TOKEN_FILE_VARIABLE}: {path!r} cannot be read: {reason}") from error
+        return _checked(f"{TOKEN_FILE_VARIABLE}: {path!r}", text)
     return None
 
 

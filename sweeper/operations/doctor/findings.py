@@ -26,16 +26,16 @@ Check = tuple[str, str, Callable[[], Iterable[Finding] | Finding]]
 """Its name, what to do if it raises, and what it does."""
 
 
-def findings(checks: Iterable[Check], hide: Callable[[str], str] = str) -> Iterator[Finding]:
-    """Yield what each check finds, or what it raised, without what `hide` takes out."""
+def findings(checks: Iterable[Check], redact: Callable[[str], str] = str) -> Iterator[Finding]:
+    """Yield what each check finds, or what it raised, without what `redact` takes out."""
     for name, todo, check in checks:
         try:
             found = check()
             yield from [found] if isinstance(found, Finding) else found
         except SweeperError as error:
-            yield Finding(name, "wrong", hide(_line(error)), todo)
+            yield Finding(name, "wrong", redact(_line(error)), todo)
         except Exception as error:
-            said = hide(f"{type(error).__name__}: {_line(error)}")
+            said = redact(f"{type(error).__name__}: {_line(error)}")
             yield Finding(name, "wrong", said, todo)
 
 

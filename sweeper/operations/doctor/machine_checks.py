@@ -13,13 +13,13 @@ from sweeper.config.registry import dataset_files
 from sweeper.errors import InputError
 from sweeper.kernels import jit_cache
 from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
-from sweeper.settings import cache_folder, expand_home
+from sweeper.settings import DATA_VARIABLE, LOOPS_VARIABLE, data_folder
 from sweeper.worker import cgroups
 
 MEMORY = GIB
 """Bytes under which a worker may find no room."""
 
-OTHER = "give another: --data FOLDER, or SWEEPER_DATA"
+OTHER = f"give another: --data FOLDER, or {DATA_VARIABLE}"
 
 
 def examine_machine(
@@ -37,18 +37,12 @@ def examine_machine(
         ("processors", "", lambda: Finding("processors", "ok", f"{cores()} for workers")),
         ("memory", "", _memory),
         ("torch", "pip install torch", lambda: _torch(gpus(), usable())),
-        ("data folder", OTHER, lambda: _folder(_chosen(data))),
+        ("data folder", OTHER, lambda: _folder(data_folder(data))),
         ("datasets", "", lambda: _datasets(data)),
         ("compiled loops", "", _loops),
         ("versions", "pip install sweeper", _versions),
     ]
     return findings(checks)
-
-
-def _chosen(data: Path | None) -> Path:
-    """Return the folder of datasets, as `datasets.data_folder` does, which loads torch."""
-    chosen = data or os.environ.get("SWEEPER_DATA")
-    return expand_home(chosen, "data folder") if chosen else cache_folder()
 
 
 def _memory() -> Finding:
@@ -84,7 +78,7 @@ def _folder(folder: Path) -> Finding:
 def _datasets(given: Path | None) -> Iterator[Finding]:
     there, missing = [], []
     try:
-        folder = _chosen(given)
+        folder = data_folder(given)
     except InputError:  # which the folder's own line says
         bundled = [name for name, dataset in registry.DATASETS.items() if dataset.bundled]
         yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
@@ -92,7 +86,7 @@ def _datasets(given: Path | None) -> Iterator[Finding]:
     for name, known in registry.DATASETS.items():
         raw = dataset_files.raw_folder(folder, known)
         if unreadable := dataset_files.unreadable(raw, known):
-            todo = "let this account read it, or set SWEEPER_DATA to another folder"
+            todo = f"let this account read it, or set {DATA_VARIABLE} to another folder"
             yield Finding("datasets", "wrong", f"{name}: {unreadable}", todo)
         elif damage := dataset_files.damage(raw, known):
             result = f"{name}: damaged: {'; '.join(map(' '.join, damage.items()))}"
@@ -114,7 +108,7 @@ def _loops() -> Finding:
     folder = next((folder for folder, reason in said.items() if not reason), None)
     if folder is None:
         reasons = "; ".join(f"{folder}: {reason}" for folder, reason in said.items())
-        todo = f"{jit_cache.VARIABLE}=FOLDER, one of your own"
+        todo = f"{LOOPS_VARIABLE}=FOLDER, one of your own"
         return Finding("compiled loops", "warning", f"compiled at each start: {reasons}", todo)
     if damage := jit_cache.damaged(folder):
         names = f"{damage[0]}{f' and {len(damage) - 1} more' if damage[1:] else ''}"

@@ -10,6 +10,7 @@ from sweeper.errors import SweeperError
 from sweeper.operations.doctor import diagnosis
 from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
 from sweeper.retry import RetryPolicy
+from sweeper.settings import PASSWORD_FILE_VARIABLE, STORAGE_VARIABLE
 from sweeper.store import Store
 from sweeper.store.diagnostics import HEAD, StorageDiagnostics
 from sweeper.store.filesystem import filesystem, is_between_machines
@@ -21,7 +22,10 @@ SLOW_WRITE = 0.1
 ROOM = GIB
 GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE on the tables, CREATE on the schema"
 COPY = "reading works here; to run sweeps, copy the file to a folder of your own"
-SERVER = "is it running, do address, user and password fit? SWEEPER_STORAGE, SWEEPER_PASSWORD_FILE"
+SERVER = (
+    f"is it running, do address, user and password fit? {STORAGE_VARIABLE}, "
+    f"{PASSWORD_FILE_VARIABLE}"
+)
 
 
 def examine_storage(url: str) -> Iterator[Finding]:
@@ -31,30 +35,30 @@ def examine_storage(url: str) -> Iterator[Finding]:
     except Exception as error:
         known = isinstance(error, SweeperError)  # whose texts hold no password
         said = str(error) if known else type(error).__name__
-        yield Finding("storage", "wrong", said, "mend SWEEPER_STORAGE or --storage")
+        yield Finding("storage", "wrong", said, f"mend {STORAGE_VARIABLE} or --storage")
         return
     health = store.health()
     try:
         yield from _examine(store, health)
     except Exception as error:
-        yield Finding("storage", "wrong", health.hide(f"{type(error).__name__}: {error}"))
+        yield Finding("storage", "wrong", health.redact(f"{type(error).__name__}: {error}"))
     finally:
         store.close()
 
 
 def _examine(store: Store, health: StorageDiagnostics) -> Iterator[Finding]:
-    def hide(line: str) -> str:
-        return health.hide(line).replace(f"storage {store.shown}: ", "")
+    def redact(line: str) -> str:
+        return health.redact(line).replace(f"storage {store.safe_url}: ", "")
 
     file = health.file
-    yield Finding("storage", "ok", f"{store.shown}{_driver(health.driver)}")
+    yield Finding("storage", "ok", f"{store.safe_url}{_driver(health.driver)}")
     if file is not None:
         local: list[Check] = [
             ("file system", "use a folder of this machine's own disk", lambda: _place(file)),
             ("free space", "", lambda: _space(file)),
             ("folder", "use another folder", lambda: _folder(health, file)),
         ]
-        found = list(findings(local, hide))
+        found = list(findings(local, redact))
         yield from found
         if found[0].state == "wrong":
             return  # opening it may harm it
@@ -62,10 +66,10 @@ def _examine(store: Store, health: StorageDiagnostics) -> Iterator[Finding]:
             yield Finding("reach", "warning", "there is no such file yet", "sweeper run makes it")
             return
     todo = SERVER if file is None else "is it a database of sweeper, and yours to read?"
-    found = list(findings([("reach", todo, lambda: _server(health))], hide))
+    found = list(findings([("reach", todo, lambda: _server(health))], redact))
     yield from found
     if found[0].state == "ok":
-        yield from findings(_checks(health), hide)
+        yield from findings(_checks(health), redact)
 
 
 def _checks(health: StorageDiagnostics) -> Iterator[Check]:

@@ -14,18 +14,23 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sweeper.errors import InputError, Interrupted, StorageError, TrainingError
+from sweeper.settings import (
+    ARTIFACTS_VARIABLE,
+    DATA_VARIABLE,
+    PARENT_VARIABLE,
+    SHARED_BY_VARIABLE,
+    STORAGE_VARIABLE,
+)
 from sweeper.store import Store
 from sweeper.types import SweepStatus
-from sweeper.worker.pack_size import SHARED_BY, PackSize
-from sweeper.worker.stop_signals import PARENT, handle_signals, stoppable_policy
+from sweeper.worker.pack_size import PackSize
+from sweeper.worker.stop_signals import handle_signals, stoppable_policy
 
 _log = logging.getLogger("sweeper.launch")
 GRACE = 10.0
 """Seconds that a worker has after SIGTERM to give its slots back."""
 LAST_LINES = 5
 """Lines of its log that are shown of a worker that ended without an error."""
-ARTIFACTS = "SWEEPER_ARTIFACTS"
-"""Environment variable: where confirmed networks are kept."""
 DEATHS = 3
 """Deaths without any progress of the sweep in between, after which it is given up."""
 
@@ -53,16 +58,16 @@ def run_workers(
     environment = {
         **os.environ,
         # Not in the arguments, which everybody on the machine can read.
-        "SWEEPER_STORAGE": store.url,
+        STORAGE_VARIABLE: store.url,
         "OMP_NUM_THREADS": "1",  # as many processes as cores, see training.pack
         "MKL_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",
-        PARENT: str(os.getpid()),
+        PARENT_VARIABLE: str(os.getpid()),
     }
     if folder is not None:
-        environment["SWEEPER_DATA"] = str(folder)
+        environment[DATA_VARIABLE] = str(folder)
     if artifacts is not None:
-        environment[ARTIFACTS] = artifacts
+        environment[ARTIFACTS_VARIABLE] = artifacts
     try:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -71,7 +76,7 @@ def run_workers(
     workers = [
         _WorkerProcess(
             [*command, name, "--device", device, "--pack", str(pack)],
-            {**environment, SHARED_BY: str(workers_on[device])},
+            {**environment, SHARED_BY_VARIABLE: str(workers_on[device])},
             logs / f"worker-{number}.log",
         )
         for number, device in enumerate(devices)

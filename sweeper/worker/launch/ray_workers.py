@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.errors import InputError, Interrupted, StorageError, SweeperError, TrainingError
+from sweeper.settings import SHARED_BY_VARIABLE
 from sweeper.store import Store
 from sweeper.types import SweepStatus
 from sweeper.worker.launch import local_workers
 from sweeper.worker.launch.machine import Machine, WorkerResources, amounts
 from sweeper.worker.launch.ray_connection import connected
-from sweeper.worker.pack_size import SHARED_BY, PackSize
+from sweeper.worker.pack_size import PackSize
 from sweeper.worker.stop_signals import handle_signals, stoppable_policy
 
 LEAVE_SECONDS = 30.0
@@ -268,7 +269,7 @@ def environment(ray: Any, task: RayTask) -> list[str]:
         nodes = [node for node in ray.nodes() if node["NodeID"] == here]
         number = max(task.share.fits(*_resources(node)) for node in nodes)
     # `run_workers` knows of its own only. env gives its place to the worker: no process between.
-    return ["env", f"{SHARED_BY}={max(1, min(number, task.workers))}"]
+    return ["env", f"{SHARED_BY_VARIABLE}={max(1, min(number, task.workers))}"]
 
 
 def _logs(ray: Any, name: str) -> Path:

@@ -19,7 +19,7 @@ import pytest
 
 from support.fakes import fake_train, small_sweep
 from support.study_text import TINY
-from sweeper import __version__, api, lifecycle
+from sweeper import __version__, api, lifecycle, settings
 from sweeper.analysis import strength_range
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.cli import main
@@ -403,7 +403,7 @@ def test_db_upgrade_makes_what_db_check_asks_for(sweeper: Command, folder: Path)
 
 
 def test_stop_keeps_the_results_and_says_how_to_go_on(sweeper: Command, folder: Path) -> None:
-    store = Store(api.DEFAULT_STORAGE)
+    store = Store(settings.DEFAULT_STORAGE)
     lifecycle.register(store, small_sweep())
     assert sweeper("stop", "tiny")[:2] == (0, "tiny: stopped; sweeper run FILE goes on\n")
     assert store.state("tiny") == "stopped"
@@ -418,7 +418,7 @@ def test_delete_asks_first_unless_told_not_to(
     code, out, _ = sweeper("delete", "tiny")
     assert code == 1
     assert "tiny: delete it with 12 results?" in out
-    store = Store(api.DEFAULT_STORAGE)
+    store = Store(settings.DEFAULT_STORAGE)
     facts = store.records("tiny")
     again = confirmation_sweep(store.sweep("tiny"), store.status("tiny"), facts, seeds=1)
     lifecycle.register(store, again)
@@ -535,7 +535,7 @@ def test_the_dashboard_command_never_holds_a_password(
         return dashboard_command(Store(url), url)
 
     secret = "postgresql://me:geheim@db/sweeps"
-    assert command(api.DEFAULT_STORAGE) == "sweeper dashboard"
+    assert command(settings.DEFAULT_STORAGE) == "sweeper dashboard"
     assert command("sqlite:///my sweeps.db") == (
         "sweeper dashboard --storage 'sqlite:///my sweeps.db'"
     )
@@ -718,7 +718,7 @@ def test_the_dashboard_is_served_and_ends_with_the_signal(finished: Path) -> Non
 
 
 def test_an_error_with_brackets_is_shown_as_it_is(sweeper: Command, folder: Path) -> None:
-    store = Store(api.DEFAULT_STORAGE)
+    store = Store(settings.DEFAULT_STORAGE)
     lifecycle.register(store, small_sweep())
     said = "[enforce fail at alloc.cpp:117] a weight [pack, out] ends with [/a]"
     with sqlite3.connect("sweeper.db") as direct:

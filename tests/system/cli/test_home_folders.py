@@ -67,7 +67,7 @@ def test_a_home_that_is_not_there_is_one_line_wherever_it_is_written(
 ) -> None:
     monkeypatch.setenv("SWEEPER_PASSWORD_FILE", "~/password")
     for use, what in (
-        (lambda: datasets.data_folder("~/data"), "data folder: ~/data"),
+        (lambda: settings.data_folder("~/data"), "data folder: ~/data"),
         (lambda: Store("sqlite:///~/sweeps.db"), "storage: ~/sweeps.db"),
         (lambda: Store("sqlite:///~nobody/sweeps.db"), "storage: ~nobody/sweeps.db"),
         (lambda: Store("postgresql://me@h/d"), "SWEEPER_PASSWORD_FILE: ~/password"),
@@ -90,7 +90,7 @@ def test_a_home_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     assert settings.expand_home("~/x", "it") == tmp_path / "x"
-    assert settings.cache_folder() == tmp_path / ".cache" / "sweeper"
+    assert settings.data_folder() == tmp_path / ".cache" / "sweeper"
 
 
 def test_the_current_folder_may_be_gone(

@@ -24,8 +24,9 @@ from support.http_client import FORM, PAGE, RIGHT, TOKEN, WRONG, Reply, ask, coo
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import login_attempts, tokens
 from sweeper.dashboard.server.metrics import OWN
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE, AccessToken
+from sweeper.dashboard.server.tokens import AccessToken
 from sweeper.errors import InputError, StorageError
+from sweeper.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from sweeper.store import Store
 
 READS = ("GET", "HEAD", "OPTIONS")
@@ -387,8 +388,8 @@ def test_a_token_comes_from_the_variable_or_the_file(tmp_path: Path) -> None:
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     assert tokens.token_from_environment({}) is None
-    assert tokens.token_from_environment({VARIABLE: TOKEN}) == TOKEN.encode()
-    assert tokens.token_from_environment({FILE_VARIABLE: str(file)}) == TOKEN.encode()
+    assert tokens.token_from_environment({TOKEN_VARIABLE: TOKEN}) == TOKEN.encode()
+    assert tokens.token_from_environment({TOKEN_FILE_VARIABLE: str(file)}) == TOKEN.encode()
 
 
 @pytest.mark.parametrize(
@@ -404,7 +405,7 @@ def test_a_bad_token_is_one_line_that_does_not_show_it(
 ) -> None:
     file = tmp_path / "token"
     file.write_text(text)
-    for variable, value in ((VARIABLE, text), (FILE_VARIABLE, str(file))):
+    for variable, value in ((TOKEN_VARIABLE, text), (TOKEN_FILE_VARIABLE, str(file))):
         with pytest.raises(InputError, match=rf"^{variable}: .*{problem}") as caught:
             tokens.token_from_environment({variable: value})
         assert "secret" not in str(caught.value)
@@ -413,11 +414,13 @@ def test_a_bad_token_is_one_line_that_does_not_show_it(
 
 def test_a_token_file_must_be_readable_and_the_only_source(tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path, Path("a\0b")):
-        with pytest.raises(InputError, match=rf"^{FILE_VARIABLE}: .*cannot be read: ") as caught:
-            tokens.token_from_environment({FILE_VARIABLE: str(path)})
+        with pytest.raises(
+            InputError, match=rf"^{TOKEN_FILE_VARIABLE}: .*cannot be read: "
+        ) as caught:
+            tokens.token_from_environment({TOKEN_FILE_VARIABLE: str(path)})
         assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match="not both"):
-        tokens.token_from_environment({VARIABLE: TOKEN, FILE_VARIABLE: "file"})
+        tokens.token_from_environment({TOKEN_VARIABLE: TOKEN, TOKEN_FILE_VARIABLE: "file"})
 
 
 def test_health_needs_no_token_and_says_one_word(
@@ -469,7 +472,11 @@ def test_in_a_container_it_serves_with_a_token_and_ends_at_once_with_sigterm(
     file = tmp_path / "token"
     file.write_text(f"{TOKEN}\n")
     command = [sys.executable, "-m", "sweeper", "dashboard", "--host", "0.0.0.0", "--port", "0"]
-    environment = {**os.environ, "SWEEPER_STORAGE": filled_store.url, FILE_VARIABLE: str(file)}
+    environment = {
+        **os.environ,
+        "SWEEPER_STORAGE": filled_store.url,
+        TOKEN_FILE_VARIABLE: str(file),
+    }
     with subprocess.Popen(
         [*command, "--allow-edit"],
         stdout=subprocess.PIPE,

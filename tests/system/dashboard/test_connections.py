@@ -19,7 +19,7 @@ from support.dashboard_server import filled, running
 from support.http_client import FORM, HALF, RIGHT, TOKEN, ask, connected, holding, is_served
 from support.processes import wait_for
 from sweeper.dashboard.server import connections
-from sweeper.dashboard.server.tokens import VARIABLE
+from sweeper.settings import TOKEN_VARIABLE
 from sweeper.store import Store
 
 BODY = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\ntoken="
@@ -29,7 +29,7 @@ BODY = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\nt
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The URL of `sweeper dashboard`, a process of its own that asks for a token."""
     folder = tmp_path_factory.mktemp("site")
-    own = {"SWEEPER_STORAGE": filled(folder).url, VARIABLE: TOKEN, "PYTHONUNBUFFERED": "1"}
+    own = {"SWEEPER_STORAGE": filled(folder).url, TOKEN_VARIABLE: TOKEN, "PYTHONUNBUFFERED": "1"}
     command = [sys.executable, "-m", "sweeper", "dashboard", "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **own}

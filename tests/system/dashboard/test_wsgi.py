@@ -22,7 +22,7 @@ from support.metrics_text import scraped, value
 from support.paths import README
 from support.processes import wait_for
 from sweeper.dashboard import wsgi
-from sweeper.dashboard.server.tokens import FILE_VARIABLE, VARIABLE
+from sweeper.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from sweeper.store import Store
 
 
@@ -78,7 +78,7 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n")
     lines: list[str] = []
-    own = {FILE_VARIABLE: str(token), "SWEEPER_DASHBOARD_ACCESS_LOG": "1"}
+    own = {TOKEN_FILE_VARIABLE: str(token), "SWEEPER_DASHBOARD_ACCESS_LOG": "1"}
     folder = tmp_path / "current"  # gunicorn puts it before all else
     folder.mkdir()
     (folder / "redis.py").write_text("open(__file__ + '.ran', 'w').close()")
@@ -119,7 +119,7 @@ def test_gunicorn_serves_what_readme_says_and_leaves_nothing_behind(tmp_path: Pa
 @pytest.mark.parametrize("number", [16, 64, 200])
 def test_under_gunicorn_half_requests_hold_up_nobody(tmp_path: Path, number: int) -> None:
     lines: list[str] = []
-    own = {VARIABLE: TOKEN}
+    own = {TOKEN_VARIABLE: TOKEN}
     with gunicorn(filled(tmp_path), lines, folder=None, **own) as url, ExitStack() as stack:
         holding(stack, url, number, HALF)
         assert is_served(url)
@@ -129,14 +129,23 @@ def test_under_gunicorn_half_requests_hold_up_nobody(tmp_path: Path, number: int
 @pytest.mark.parametrize(
     ("own", "problem"),
     [
-        ({}, f"the dashboard needs a token: set {VARIABLE}, or {FILE_VARIABLE} to a file that"),
+        (
+            {},
+            f"the dashboard needs a token: set {TOKEN_VARIABLE}, or {TOKEN_FILE_VARIABLE} to a",
+        ),
         ({"SWEEPER_DASHBOARD_OPEN": "0"}, "the dashboard needs a token"),
         ({"SWEEPER_DASHBOARD_OPEN": "yes"}, "SWEEPER_DASHBOARD_OPEN: got 'yes'; allowed: 0, 1"),
-        ({VARIABLE: "short"}, f"{VARIABLE}: not a token"),
-        ({VARIABLE: TOKEN, "SWEEPER_STORAGE": ""}, "SWEEPER_STORAGE: is not set"),
-        ({VARIABLE: TOKEN, "SWEEPER_STORAGE": "sqlite:////nowhere/at/all.db"}, "no schema yet"),
-        ({VARIABLE: TOKEN, "SWEEPER_DASHBOARD_ALLOW_EDIT": "no"}, "ALLOW_EDIT: got 'no'"),
-        ({VARIABLE: TOKEN, "SWEEPER_DASHBOARD_PROXIES": "-1"}, "PROXIES: got '-1'; allowed: 0 to"),
+        ({TOKEN_VARIABLE: "short"}, f"{TOKEN_VARIABLE}: not a token"),
+        ({TOKEN_VARIABLE: TOKEN, "SWEEPER_STORAGE": ""}, "SWEEPER_STORAGE: is not set"),
+        (
+            {TOKEN_VARIABLE: TOKEN, "SWEEPER_STORAGE": "sqlite:////nowhere/at/all.db"},
+            "no schema yet",
+        ),
+        ({TOKEN_VARIABLE: TOKEN, "SWEEPER_DASHBOARD_ALLOW_EDIT": "no"}, "ALLOW_EDIT: got 'no'"),
+        (
+            {TOKEN_VARIABLE: TOKEN, "SWEEPER_DASHBOARD_PROXIES": "-1"},
+            "PROXIES: got '-1'; allowed: 0 to",
+        ),
         ({"SWEEPER_DASHBOARD_OPEN": "1", "SWEEPER_DASHBOARD_PROXIES": "1"}, "needs a token"),
     ],
 )

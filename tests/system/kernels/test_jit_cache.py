@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sweeper import settings
 from sweeper.kernels import jit, jit_cache
 from sweeper.kernels.jit import Array, jit_inline
 from sweeper.kernels.jit_cache import LoopCache, refusal
@@ -38,7 +39,7 @@ TOTAL = 20.0
 
 @pytest.fixture(name="folder")
 def _folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv(jit_cache.VARIABLE, str(tmp_path / "cache"))
+    monkeypatch.setenv(settings.LOOPS_VARIABLE, str(tmp_path / "cache"))
     [folder] = jit_cache.folders()
     return folder
 
@@ -202,7 +203,7 @@ def test_a_file_where_the_folder_should_be_costs_one_warning(
     assert not was_kept(start())
     [record] = caplog.records
     assert str(folder) in record.getMessage()
-    assert jit_cache.VARIABLE in record.getMessage()
+    assert settings.LOOPS_VARIABLE in record.getMessage()
 
 
 def test_a_full_disk_costs_one_warning_and_leaves_nothing(
@@ -228,7 +229,7 @@ def test_without_a_home_and_a_place_beside_the_code_loops_are_compiled_in_memory
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / "__pycache__").write_text("in the way")
-    monkeypatch.delenv(jit_cache.VARIABLE)
+    monkeypatch.delenv(settings.LOOPS_VARIABLE)
     monkeypatch.setattr(jit_cache, "__file__", str(tmp_path / "loop_cache.py"))
     monkeypatch.setattr(jit_cache, "user_cache_dir", lambda name: f"~/.cache/{name}")
     assert not was_kept(start())

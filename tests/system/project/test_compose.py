@@ -27,8 +27,8 @@ from support.paths import ROOT
 from support.postgres import Postgres
 from sweeper.config import Sweep
 from sweeper.lifecycle import register
+from sweeper.redact import holds_password
 from sweeper.store import Store
-from sweeper.store.storage_url import holds_password
 
 FILE = ROOT / "docker-compose.yml"
 TEXT = FILE.read_text(encoding="utf-8")

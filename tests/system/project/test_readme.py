@@ -11,11 +11,11 @@ import yaml
 from support.fakes import fake_train
 from support.paths import README, ROOT
 from sweeper import lifecycle
-from sweeper.api import DEFAULT_STORAGE
 from sweeper.cli import main
 from sweeper.cli.init_command import template
 from sweeper.config import Sweep
 from sweeper.config.registry import FORMULAS, METHODS, Formula, Hyperparameter
+from sweeper.settings import DEFAULT_STORAGE
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 

@@ -14,8 +14,9 @@ from sweeper import api
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError, StorageError
+from sweeper.redact import holds_password
 from sweeper.store import Store, filesystem
-from sweeper.store.storage_url import holds_password, parse_storage_url
+from sweeper.store.storage_url import parse_storage_url
 
 URL = "postgresql://me@db/sweeps"
 
@@ -51,7 +52,7 @@ def test_the_password_is_the_files_line_without_its_end(secret: Path) -> None:
         found = parse_storage_url(url)
         assert found.url.password == "ge@h:e/im "
         assert found.secrets == ("ge@h:e/im ",)
-        assert "me:***@db" in found.shown
+        assert "me:***@db" in found.safe
         # Worker processes and Optuna get the full form, which is understood without the file.
         assert parse_storage_url(found.full).url.password == "ge@h:e/im "
 

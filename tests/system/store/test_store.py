@@ -1060,7 +1060,7 @@ def test_urls_are_completed_and_shown_without_passwords(
 ) -> None:
     store = Store(given)
     assert store.url == full
-    assert store.shown == (shown or full.replace("geheim", "***"))
+    assert store.safe_url == (shown or full.replace("geheim", "***"))
     store.close()
 
 

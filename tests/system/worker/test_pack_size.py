@@ -17,7 +17,7 @@ import torch
 
 from support.fakes import auto_sweep, fake_probe, fake_train, small_sweep
 from support.paths import ROOT
-from sweeper import lifecycle
+from sweeper import lifecycle, settings
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError
@@ -50,7 +50,7 @@ def digits() -> Data:
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A current folder with a study file and the same for NVIDIA GPUs; none are visible."""
-    for name in ("SWEEPER_STORAGE", "SWEEPER_DATA", pack_size.SHARED_BY):
+    for name in ("SWEEPER_STORAGE", "SWEEPER_DATA", settings.SHARED_BY_VARIABLE):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
@@ -150,9 +150,9 @@ def machine(root: Path, available: int) -> Path:
 def test_workers_of_a_machine_share_its_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sharing: str | None, workers: int
 ) -> None:
-    monkeypatch.delenv(pack_size.SHARED_BY, raising=False)
+    monkeypatch.delenv(settings.SHARED_BY_VARIABLE, raising=False)
     if sharing is not None:
-        monkeypatch.setenv(pack_size.SHARED_BY, sharing)
+        monkeypatch.setenv(settings.SHARED_BY_VARIABLE, sharing)
     root = machine(tmp_path, 8 * GIB)
     assert pack_size.memory_budget("cpu", root) == int(pack_size.SHARE * 8 * GIB / workers)
     assert pack_size.memory_budget("cpu", tmp_path / "nothing is told") == int(
@@ -165,7 +165,7 @@ def test_workers_of_a_machine_share_its_memory(
 def test_nonsense_in_the_number_of_workers_is_one_line(
     monkeypatch: pytest.MonkeyPatch, sharing: str
 ) -> None:
-    monkeypatch.setenv(pack_size.SHARED_BY, sharing)
+    monkeypatch.setenv(settings.SHARED_BY_VARIABLE, sharing)
     with pytest.raises(InputError) as caught:
         pack_size.memory_budget("cpu")
     line = f"SWEEPER_SHARED_BY: must be a whole number >= 1, got {sharing!r}"
@@ -192,7 +192,7 @@ def refuse(error: Exception) -> Callable[[], object]:
 def test_workers_of_one_gpu_have_equal_parts_whoever_was_first(
     monkeypatch: pytest.MonkeyPatch, free: int, workers: int, left: int
 ) -> None:
-    monkeypatch.setenv(pack_size.SHARED_BY, str(workers))
+    monkeypatch.setenv(settings.SHARED_BY_VARIABLE, str(workers))
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free * GIB, 80 * GIB))
     assert pack_size.memory_budget("cuda:0") == max(0, left * GIB - pack_size.RESERVE)
 
@@ -322,14 +322,14 @@ def real(**changes: Any) -> Sweep:
 
 
 def test_a_worker_measures_its_packs(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv(pack_size.SHARED_BY, raising=False)
+    monkeypatch.delenv(settings.SHARED_BY_VARIABLE, raising=False)
     said: list[str] = []
     trainer = Trainer(real(), device="cpu", data=digits, on_event=said.append)
     assert trainer.pack in SIZES["cpu"]
     assert trainer.pack > 1  # of networks as small as these one alone never is as fast
     [line] = said
     assert re.fullmatch(rf"packs of {trainer.pack}: \S+ ms a step and network, \d+ MB", line)
-    monkeypatch.setenv(pack_size.SHARED_BY, str(2**40))  # which leaves some bytes for each
+    monkeypatch.setenv(settings.SHARED_BY_VARIABLE, str(2**40))  # which leaves some bytes for each
     assert Trainer(real(), device="cpu", data=digits, on_event=said.append).pack == 1
     assert said[-1].startswith("packs of 1: ")
 

@@ -35,9 +35,9 @@ from sweeper.errors import (
     UnknownSweepError,
 )
 from sweeper.search import StudyOwner, SweepStudies
+from sweeper.settings import PARENT_VARIABLE
 from sweeper.store import Store
 from sweeper.types import ProbePoint, TrialConfig, TrialResult
-from sweeper.worker.stop_signals import PARENT
 from sweeper.worker.worker_loop import work
 
 
@@ -195,7 +195,7 @@ def test_a_worker_stops_when_its_launcher_is_gone(store: Store) -> None:
     # A shell between us and the worker is its launcher; we kill it with -9.
     script = f'"{sys.executable}" "{SUPPORT / "fakes.py"}" tiny --delay 60 & echo $!; wait'
     launcher = subprocess.Popen(
-        ["/bin/sh", "-c", f"export {PARENT}=$$; {script}"],
+        ["/bin/sh", "-c", f"export {PARENT_VARIABLE}=$$; {script}"],
         env={**os.environ, "SWEEPER_STORAGE": store.url, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,

@@ -17,6 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sweeper import settings
 from sweeper.config.registry import DATASETS, MODELS, dataset_files
 from sweeper.errors import DataError, PluginError
 from sweeper.training import datasets, models
@@ -251,10 +252,10 @@ def test_folder_is_the_option_then_the_environment_then_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEPER_DATA", str(tmp_path / "environment"))
-    assert datasets.data_folder(tmp_path / "option") == tmp_path / "option"
-    assert datasets.data_folder() == tmp_path / "environment"
+    assert settings.data_folder(tmp_path / "option") == tmp_path / "option"
+    assert settings.data_folder() == tmp_path / "environment"
     monkeypatch.delenv("SWEEPER_DATA")
-    assert datasets.data_folder().name == "sweeper"
+    assert settings.data_folder().name == "sweeper"
 
 
 def test_unknown_dataset_suggests_the_near_miss() -> None:
