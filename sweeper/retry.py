@@ -5,6 +5,7 @@ Knows drivers by what their errors say, and imports none: store and search wait 
 
 import itertools
 import random
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -141,16 +142,27 @@ def is_unreachable(error: BaseException) -> bool:
     """Tell whether a connection was lost or could not be made, but for who is refused for good.
 
     Drivers have many words for it, which depend on the system, the driver's version and what lies
-    between: so all that goes wrong while connecting is an outage, unless it is known not to be.
+    between: so all that goes wrong outside of a statement, as connecting and setting a connection
+    up are, is an outage, unless it is known not to be. Of the latter the driver's error comes bare.
     """
     if getattr(error, "connection_invalidated", False):
         return True
     driver = driver_error(error)
-    connecting = getattr(error, "statement", "") is None and hasattr(error, "orig")
+    outside = getattr(error, "statement", None) is None
     kinds = {kind.__name__ for kind in type(driver).__mro__}
     failed = bool(kinds & {"OperationalError", "InterfaceError"})
     from_sqlite = getattr(driver, "sqlite_errorcode", None) is not None
-    return connecting and failed and not from_sqlite and not is_refused(error)
+    # A session in which a loss was noticed, and passed over, says so at its next statement.
+    late = "PendingRollbackError" in kinds
+    return late or (outside and failed and not from_sqlite and not is_refused(error))
+
+
+def is_of_a_driver(error: BaseException) -> bool:
+    """Tell whether an error is a driver's own, which nobody wrapped."""
+    package = sys.modules.get(type(error).__module__.partition(".")[0])
+    # Each driver names the interface of Python's that it has (PEP 249), and the base of its errors.
+    base = getattr(package, "Error", None) if hasattr(package, "apilevel") else None
+    return isinstance(base, type) and isinstance(error, base)
 
 
 def is_refused(error: BaseException) -> bool:

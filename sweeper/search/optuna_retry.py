@@ -6,7 +6,14 @@ from typing import TypeVar
 from optuna.exceptions import StorageInternalError
 
 from sweeper.errors import StorageError
-from sweeper.retry import BRIEF, RetryPolicy, is_transient, is_unreachable, message
+from sweeper.retry import (
+    BRIEF,
+    RetryPolicy,
+    is_of_a_driver,
+    is_transient,
+    is_unreachable,
+    message,
+)
 
 T = TypeVar("T")
 _USUAL = RetryPolicy()
@@ -41,10 +48,11 @@ def _may_pass(error: Exception, seconds: float) -> bool:
 
 def is_of_the_database(error: Exception) -> bool:
     """Tell whether an error comes from the database behind Optuna."""
-    # Optuna wraps errors of its sessions, but not those of creating tables. SQLAlchemy belongs
-    # to the store alone, so its errors are known by where they come from.
+    # Optuna wraps errors of its sessions, but not those of creating tables, and SQLAlchemy not
+    # those of setting a connection up. SQLAlchemy belongs to the store alone, so its errors are
+    # known by where they come from.
     from_sqlalchemy = type(error).__module__.startswith("sqlalchemy.")
-    return from_sqlalchemy or isinstance(error, StorageInternalError)
+    return from_sqlalchemy or isinstance(error, StorageInternalError) or is_of_a_driver(error)
 
 
 def is_a_duplicate(error: Exception) -> bool:

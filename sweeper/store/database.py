@@ -17,6 +17,7 @@ from sweeper.retry import (
     COMMAND,
     RetryPolicy,
     driver_error,
+    is_of_a_driver,
     is_read_only,
     is_transient,
     is_unreachable,
@@ -126,9 +127,9 @@ class Database:
 
     def _transaction(self, work: Callable[[Connection], T], *, writes: bool) -> T:
         with self._connected() as connection:
-            if writes:
-                connection.execution_options(sweeper_writes=True)
-            elif self._engine.dialect.name != "sqlite":
+            connection.execution_options(sweeper_writes=writes)
+            if not writes and self._engine.dialect.name == "postgresql":
+                # Kept by the driver until it begins the transaction: nothing is sent.
                 connection.execution_options(isolation_level="REPEATABLE READ")
             with connection.begin():
                 return work(connection)
@@ -147,7 +148,7 @@ class Database:
             result = self._patience.retry(attempt, self._may_pass)
         except PoolTimeout as error:
             raise StorageError(self._line(str(error))) from error
-        except sqlite3.Error as error:  # from the driver itself
+        except self._engine.dialect.loaded_dbapi.Error as error:  # from the driver itself
             raise StorageError(self._line(str(error))) from error
         except DBAPIError as error:
             raise self._translated(error) from error
@@ -162,7 +163,7 @@ class Database:
 
     def _may_pass(self, error: Exception, seconds: float) -> bool:
         """A server that once answered will again; a wrong address should fail at once."""
-        if not isinstance(error, DBAPIError | sqlite3.Error):
+        if not isinstance(error, DBAPIError) and not is_of_a_driver(error):
             return False
         if self.url.file is None and is_read_only(error):
             return self._contact.written  # it fails over to another; else it is the wrong one
@@ -261,9 +262,23 @@ def _engine(url: StorageUrl) -> Engine:
         event.listen(engine, "begin", _sqlite_begins)
         return engine
     try:
-        return create_engine(url.url, json_serializer=encode, **settings)
+        engine = create_engine(url.url, json_serializer=encode, **settings)
     except ArgumentError as error:  # hosts and ports are SQLAlchemy's own to read
         raise InputError(f"storage: options of the URL: {error}") from None
+    if engine.dialect.name in {"mysql", "mariadb"}:
+        event.listen(engine, "begin", _mysql_begins)
+    return engine
+
+
+def _mysql_begins(connection: Connection) -> None:
+    """Give a reader one snapshot.
+
+    Of this transaction alone, and as a statement of it: SQLAlchemy would set the session's level,
+    and set it back when the connection is closed. What goes wrong there comes bare from the driver,
+    and the connection's place in the pool is lost.
+    """
+    if not connection.get_execution_options().get("sweeper_writes", False):
+        connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
 
 
 def _sqlite_connected(connection: sqlite3.Connection, record: Any) -> None:

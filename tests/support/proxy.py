@@ -18,6 +18,7 @@ class Proxy:
         self._flows = threading.Event()
         self._flows.set()
         self._open: list[socket.socket] = []
+        self._left = 0
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._serve()
@@ -60,6 +61,15 @@ class Proxy:
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._serve()
 
+    def lose_at(self, message: int) -> None:
+        """Lose the connection that sends the so-manyth message from now on; others are served."""
+        self._left = message
+
+    @property
+    def has_lost(self) -> bool:
+        """Whether the message to be lost has been sent, or none was named."""
+        return self._left == 0
+
     def close(self) -> None:
         self.thaw()
         self.refuse()
@@ -76,7 +86,8 @@ class Proxy:
                 return
             self._open += [near, far]
             for source, sink in ((near, far), (far, near)):
-                threading.Thread(target=self._copy, args=(source, sink), daemon=True).start()
+                way = (source, sink, source is near)
+                threading.Thread(target=self._copy, args=way, daemon=True).start()
 
     def _connected(self) -> socket.socket:
         if isinstance(self._target, tuple):
@@ -85,9 +96,14 @@ class Proxy:
         far.connect(self._target)
         return far
 
-    def _copy(self, source: socket.socket, sink: socket.socket) -> None:
+    def _copy(self, source: socket.socket, sink: socket.socket, asks: bool) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
                 self._flows.wait()
+                if asks and self._left:
+                    self._left -= 1
+                    if not self._left:
+                        source.shutdown(socket.SHUT_RDWR)
+                        break
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_RDWR)

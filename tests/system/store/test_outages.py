@@ -1,5 +1,6 @@
 """Databases that are away, in each way that a server can be: waited for once they were there."""
 
+import itertools
 import os
 import subprocess
 import sys
@@ -7,9 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy.exc import PendingRollbackError
+from sqlalchemy.pool import QueuePool
 
 from support.fakes import small_sweep
 from support.paths import SUPPORT
@@ -20,6 +25,8 @@ from support.worker_processes import assert_exact_records, ended, workers
 from sweeper import lifecycle
 from sweeper.errors import Interrupted, StorageError
 from sweeper.retry import RetryPolicy
+from sweeper.search.optuna_retry import retry
+from sweeper.types import Slot
 from sweeper.store import Store
 
 SERVERS = [pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
@@ -70,6 +77,93 @@ def test_a_server_that_was_there_is_waited_for(how: str, proxy: Proxy, server_ur
             proxy.freeze()
         assert store.names() == ()
         assert len(said.lines) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("new", [False, True], ids=["pooled", "new"])
+def test_a_connection_may_be_lost_at_any_message(new: bool, proxy: Proxy, server_url: str) -> None:
+    url = through(proxy, server_url)
+    with closing(Store(url)) as store:
+        lifecycle.register(store, small_sweep())
+    store = Store(url)
+    for message in itertools.count(1):
+        if new:
+            store.close()
+            store = Store(url)  # which learns about the server when it first connects
+        proxy.lose_at(message)
+        assert store.names() == ("tiny",)
+        worker = store.join("tiny", device="cpu")
+        store.leave(worker)
+        # What was lost gave its place in the pool back.
+        assert in_use(store._database._engine) == 0
+        if not proxy.has_lost:
+            break
+    assert message > 10
+    store.close()
+
+
+def in_use(engine: Engine) -> int:
+    assert isinstance(engine.pool, QueuePool)
+    return engine.pool.checkedout()
+
+
+@pytest.mark.slow
+def test_optunas_connection_may_be_lost_at_any_message(
+    proxy: Proxy, server_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It waits for up to two seconds after each loss.
+    monkeypatch.setattr("optuna.storages._rdb.storage.random", SimpleNamespace(random=lambda: 0.0))
+    sweep = small_sweep()
+    url = through(proxy, server_url)
+    study = sweep.study("dense", 0)
+    slot = Slot(sweep.name, "dense", 0, 0, study)
+    with closing(Store(url)) as store:
+        lifecycle.register(store, sweep)
+        with lifecycle.open_studies(store, sweep) as search:
+            for message in itertools.count(1):
+                proxy.lose_at(message)
+                search.publish({}, f"note {message}")
+                (asked,) = search.ask([slot]).values()
+                search.fail(study, asked.trial)
+                assert in_use(search._backend.engine) == 0
+                if not proxy.has_lost:
+                    break
+    assert message > 10
+
+
+def test_an_error_that_comes_bare_from_the_driver_is_waited_for(server_url: str) -> None:
+    said = Said()
+    with closing(Store(server_url, retry_policy=RetryPolicy(60.0, said))) as store:
+        store.upgrade()
+        engine = store._database._engine
+        lost = bare(engine)
+
+        def fail(connection: Connection, options: object) -> None:
+            if not said.lines:
+                raise lost
+
+        event.listen(engine, "set_connection_execution_options", fail)
+        assert store.names() == ()
+        assert said.lines == ["lost"]
+        attempts = iter((lost, PendingRollbackError("late"), None))
+        # Also when an outage has lasted for long already.
+        with patch("sweeper.search.optuna_retry.BRIEF", -1.0):
+            assert retry(lambda: attempt(attempts), RetryPolicy(60.0, said)) == "done"
+        assert said.lines == ["lost", "lost", "late"]
+
+
+def bare(engine: Engine) -> Exception:
+    """Return what a driver raises when a connection is lost."""
+    error = engine.dialect.loaded_dbapi.OperationalError("lost")
+    assert not hasattr(error, "orig")
+    return error
+
+
+def attempt(errors: Iterator[Exception | None]) -> str:
+    error = next(errors)
+    if error is not None:
+        raise error
+    return "done"
 
 
 def test_a_server_that_was_never_there_is_not_waited_for(proxy: Proxy, server_url: str) -> None:

@@ -1200,3 +1200,24 @@ def test_a_postgresql_database_without_an_encoding_gives_texts(
             assert store.sweep("tiny") == sweep
     finally:
         postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.mark.parametrize(
+    "url", [pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
+)
+def test_a_reader_sees_one_snapshot_and_a_writer_what_others_left(
+    url: str, sweep: Sweep, request: pytest.FixtureRequest
+) -> None:
+    there = text("SELECT COUNT(*) FROM sweeper_sweep")
+    url = str(request.getfixturevalue(url))
+    with closing(Store(url)) as store, closing(Store(url)) as other:
+        store.upgrade()
+
+        def twice(connection: Connection) -> int:
+            before = int(connection.scalar(there) or 0)
+            other.register(sweep.model_copy(update={"name": f"one{before}"}))
+            return int(connection.scalar(there) or 0) - before
+
+        for _ in range(2):  # in the same session: nothing is left of the last transaction
+            assert store._database.read(twice) == 0
+            assert store._database.write(twice) == 1
