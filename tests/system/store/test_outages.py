@@ -133,7 +133,7 @@ def test_optunas_connection_may_be_lost_at_any_message(
 
 def test_an_error_that_comes_bare_from_the_driver_is_waited_for(server_url: str) -> None:
     said = Said()
-    with closing(Store(server_url, retry_policy=RetryPolicy(60.0, said))) as store:
+    with closing(Store(server_url, patience=RetryPolicy(60.0, said))) as store:
         store.upgrade()
         engine = store._database._engine
         lost = bare(engine)

@@ -5,9 +5,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +18,7 @@ import pytest
 from support.commands import FACTORY, finish, sweeper, write_study
 from support.fakes import small_sweep
 from support.paths import ROOT, SUPPORT
+from support.processes import wait_for
 from sweeper import api, lifecycle
 from sweeper.cli import main
 from sweeper.errors import InputError, SweeperError
@@ -82,6 +82,15 @@ def ray_cluster() -> Iterator[Any]:
 
 
 @pytest.fixture
+def third(ray_cluster: Any) -> Iterator[Any]:
+    """A node for one test alone, which may remove it."""
+    node = ray_cluster.add_node(num_cpus=1, **NODE)
+    yield node
+    if node in ray_cluster.worker_nodes:
+        ray_cluster.remove_node(node)
+
+
+@pytest.fixture
 def store(postgres_url: str) -> Iterator[Store]:
     """A store whose URL has a password, which the server does not ask for."""
     store = Store(postgres_url.replace("postgres@", f"postgres:{PASSWORD}@"))
@@ -95,7 +104,7 @@ def name(store: Store) -> Iterator[str]:
     name = f"tiny-{uuid.uuid4().hex[:8]}"
     lifecycle.register(store, small_sweep(name, search={"sampler": "qmc", "trials": 8}))
     yield name
-    wait(lambda: not processes(name))
+    wait_for(lambda: not processes(name))
 
 
 def run(name: str, store: Store, ray_cluster: Any, *options: str, **changes: Any) -> None:
@@ -108,13 +117,6 @@ def run(name: str, store: Store, ray_cluster: Any, *options: str, **changes: Any
         "command": [*FAKES, *options],
     }
     run_on_ray(name, store, **{**usual, **changes})
-
-
-def wait(done: Callable[[], object], seconds: float = 30.0) -> None:
-    until = time.monotonic() + seconds
-    while not done():
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def command_lines() -> dict[int, str]:
@@ -156,7 +158,7 @@ def driving(
     folder: Path | None = None,
 ) -> Iterator["subprocess.Popen[str]"]:
     """Run a driver in a process of its own; it is there once all workers train."""
-    command = [*FAKES, *(options or ("--delay", "60"))]
+    command = [*FAKES, *(options or ("--delay", "600"))]
     driver = subprocess.Popen(
         [sys.executable, "-c", DRIVER, name, ray_cluster.address, str(workers), *command],
         env={**os.environ, "SWEEPER_STORAGE": store.url},
@@ -167,7 +169,7 @@ def driving(
         start_new_session=True,
     )
     try:
-        wait(lambda: busy(store, name) == workers, 60)
+        wait_for(lambda: busy(store, name) == workers)
         yield driver
     finally:
         driver.kill()
@@ -177,15 +179,14 @@ def driving(
 
 
 def test_a_sweep_is_finished_though_a_node_dies(
-    ray_cluster: Any, store: Store, name: str, tmp_path: Path
+    ray_cluster: Any, third: Any, store: Store, name: str, tmp_path: Path
 ) -> None:
-    third = ray_cluster.add_node(num_cpus=1, **NODE)
     resume = tmp_path / "resume"  # Two workers alone would be done before Ray sees that it died.
     with driving(name, store, ray_cluster, "--until", str(resume), workers=3) as driver:
         ray_cluster.remove_node(third, allow_graceful=False)
-        wait(lambda: len(store.status(name).workers) == 4, 60)  # it works again on another node
+        wait_for(lambda: len(store.status(name).workers) == 4)  # it works again on another node
         resume.touch()
-        out, _ = driver.communicate(timeout=60)
+        out, _ = driver.communicate(timeout=240)
     assert (driver.returncode, out) == (0, "")
     check_budget(store, name)
     assert claimed(store, name) == 0
@@ -199,7 +200,7 @@ def test_ctrl_c_gives_slots_back_and_leaves_nothing(
         for worker in store.status(name).workers:
             assert Path(f"/proc/{worker.pid}/cwd").readlink() == tmp_path
         os.killpg(driver.pid, signal.SIGINT)
-        out, _ = driver.communicate(timeout=20)
+        out, _ = driver.communicate(timeout=240)
     assert driver.returncode == 130, out
     assert out == "error: stopped by SIGINT\n"
     assert claimed(store, name) == 0
@@ -212,7 +213,7 @@ def test_a_driver_that_is_killed_leaves_no_process(
 ) -> None:
     with driving(name, store, ray_cluster):
         pass  # it is killed
-    wait(lambda: not processes(name), 20)
+    wait_for(lambda: not processes(name))
     store.reap(name)  # Ray may have killed them, before they could give anything back
     assert claimed(store, name) == 0
 
@@ -323,7 +324,7 @@ def test_a_ray_of_our_own_trains_for_real_on_loopback_and_is_gone_afterwards(
         except SweeperError:  # not there yet
             return False
 
-    wait(working, 100)
+    wait_for(working)
     started |= descendants(launch.pid)
     heard |= listening(started)
     out = finish(launch)
@@ -335,7 +336,7 @@ def test_a_ray_of_our_own_trains_for_real_on_loopback_and_is_gone_afterwards(
     assert not (tmp_path / "ran").exists()
     assert len(started) > 5
     assert heard == {"0100007F", "0000000000000000FFFF00000100007F"}
-    wait(lambda: not started & command_lines().keys())
+    wait_for(lambda: not started & command_lines().keys())
 
 
 def test_launch_on_this_machine_trains_for_real(tmp_path: Path) -> None:
