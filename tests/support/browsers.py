@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 Test = TypeVar("Test", bound=Callable[..., None])
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("chrome")
@@ -26,8 +26,11 @@ def needs_chromium(test: Test) -> Test:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """Start a browser that calls nobody by itself, and end it."""
+    expect.set_options(timeout=240_000)  # five seconds else
     with sync_playwright() as engine:
-        browser = engine.chromium.launch(executable_path=CHROMIUM, args=NO_SERVICES)
+        browser = engine.chromium.launch(
+            executable_path=CHROMIUM, args=NO_SERVICES, timeout=240_000
+        )
         try:
             yield browser
         finally:

@@ -36,7 +36,7 @@ def main() -> None:
     store = registered(url, sweep)
     filler = folder / "filler"
     with workers(url, 2, "--delay", "0.2") as crew:
-        wait_for(lambda: has(store, 4), 60)
+        wait_for(lambda: has(store, 4))
         with filler.open("wb", buffering=0) as file:
             try:
                 while file.write(b"x" * 4096):

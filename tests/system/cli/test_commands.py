@@ -85,7 +85,7 @@ def python(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run Python apart from this process, which has loaded everything."""
     command = [sys.executable, *words]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=120, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
 
 
@@ -707,11 +707,11 @@ def test_the_dashboard_is_served_and_ends_with_the_signal(finished: Path) -> Non
             line = server.stdout.readline()
             found = re.fullmatch(r"dashboard: (http://127.0.0.1:\d+/) \(Ctrl-C ends it\)\n", line)
             assert found, line
-            with urlopen(f"{found[1]}api/studies", timeout=30) as answer:
+            with urlopen(f"{found[1]}api/studies", timeout=240) as answer:
                 names = {study["study_name"] for study in json.load(answer)["study_summaries"]}
             assert names == {"tiny", "tiny/dense/0", "tiny/l1/0"}
             assert server.stdout.readline() == f"fronts:    {found[1]}sweeps/\n"
-            with urlopen(f"{found[1]}sweeps/index.json", timeout=30) as answer:
+            with urlopen(f"{found[1]}sweeps/index.json", timeout=240) as answer:
                 assert [sweep["name"] for sweep in json.load(answer)["sweeps"]] == ["tiny"]
         finally:
             server.terminate()

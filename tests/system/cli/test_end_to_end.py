@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import LONG
 
 from support.commands import FACTORY, finish, sweeper, write_study
 from sweeper.store import Store
@@ -62,7 +63,7 @@ def test_workers_and_launcher_killed_while_training_cost_no_trial(
     store = Store(storage_url)
     try:
         killed = _kill_busy_workers(store, launcher)
-        launcher.communicate(timeout=30)
+        launcher.communicate(timeout=240)
         assert killed == 2
         before = store.status("tiny")
         assert not before.finished
@@ -98,7 +99,7 @@ def test_two_runs_of_one_file_at_once_share_its_budget(tmp_path: Path, storage_u
 
 def _kill_busy_workers(store: Store, launcher: "subprocess.Popen[str]") -> int:
     """Kill -9 the launcher, then its workers, once both train; return how many."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
         time.sleep(0.1)
         assert launcher.poll() is None, launcher.communicate()
@@ -128,7 +129,7 @@ def test_a_network_from_a_module_in_the_current_folder_is_trained(tmp_path: Path
 def test_a_network_that_cannot_be_built_is_one_line(tmp_path: Path) -> None:
     study = write_study(tmp_path, trials=2, model="nowhere.to_be:found")
     process = sweeper(tmp_path, "run", str(study), "--workers", "1", "--no-report")
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == 2
     assert out.splitlines()[-1] == (
         f"error: {study}: model: nowhere.to_be:found: cannot be loaded: ModuleNotFoundError: "
@@ -144,7 +145,7 @@ def test_data_that_cannot_be_had_are_one_line(tmp_path: Path) -> None:
         kind = "idx3" if "images" in name else "idx1"
         (raw / f"{name}-{kind}-ubyte").write_bytes(b"")
     process = sweeper(tmp_path, "data", "mnist", "--data", str(tmp_path / "data"))
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == 2
     assert len(out.splitlines()) == 1
     assert out.startswith(f"error: mnist: damaged: {raw}/train-images-idx3-ubyte is empty; ")

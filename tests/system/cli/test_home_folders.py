@@ -133,7 +133,7 @@ ls -A
         capture_output=True,
         text=True,
         check=True,
-        timeout=100,
+        timeout=240,
     )
     full = "No space left on device"
     assert done.stderr == f"error: study.yaml: cannot be written: {full}\n"

@@ -22,7 +22,7 @@ from sweeper.worker.worker_loop import work
 
 TOKEN = "correct-horse-battery"
 POINTS = "#fronts .scatterlayer .points path.point"
-SECONDS = 60_000  # of a busy machine, in ms
+SECONDS = 240_000  # of a busy machine, in ms
 
 
 @pytest.fixture(scope="module")
@@ -274,6 +274,7 @@ def test_with_a_token_a_browser_logs_in_and_lands_where_it_wanted_to(
     with running(store, monkeypatch, token=TOKEN.encode()) as url:
         context = browser.new_context()
         page = context.new_page()
+        page.set_default_timeout(SECONDS)
         page.goto(f"{url}sweeps/tiny/?size=effective")
         page.get_by_label("Token").fill(TOKEN)
         page.get_by_role("button", name="Log in").click()
@@ -297,6 +298,7 @@ def test_a_sweep_that_is_not_there_says_so(browser: Browser, shown: tuple[Store,
     _, url = shown
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(SECONDS)
     answer = page.goto(f"{url}sweeps/nobody/")
     assert answer is not None
     assert answer.status == 404

@@ -206,13 +206,14 @@ def test_in_a_browser_no_stored_file_note_figure_or_attribute_runs_a_script(
     ):
         context = browser.new_context()
         tab = context.new_page()
+        tab.set_default_timeout(240_000)
         asked: list[str] = []
         context.on("request", lambda request: asked.append(request.url))
         for path in paths:  # opened as pages
             with pytest.raises(Error, match="Download is starting"):
                 tab.goto(url.rstrip("/") + path)
         tab.goto(f"{url}dashboard/studies/{place.study}/note")
-        tab.get_by_text("Read it.").first.wait_for(timeout=60_000)
+        tab.get_by_text("Read it.").first.wait_for()
         for press in tab.get_by_text("press").all():
             press.click()
         for path in paths:  # as what markup in a page, if any got there, would ask for
@@ -220,11 +221,11 @@ def test_in_a_browser_no_stored_file_note_figure_or_attribute_runs_a_script(
         assert tab.evaluate(SEEN, picture) == 1
         tab.goto(f"{url}dashboard/studies/{place.study}")
         plot = tab.locator("[id='user-defined-plot:hostile']")
-        plot.locator(".main-svg").first.wait_for(timeout=60_000)
+        plot.locator(".main-svg").first.wait_for()
         for press in plot.get_by_text("press").all():
             press.dispatch_event("click")
         tab.goto(f"{url}dashboard/studies/{place.study}/trials?numbers=0")
-        tab.get_by_text("Artifacts").first.wait_for(timeout=60_000)
+        tab.get_by_text("Artifacts").first.wait_for()
         assert tab.evaluate("window.ran ?? 0") == 0
         assert "ran" not in {page.title() for page in context.pages}
         assert not [one for one in asked if one.endswith("?ran")]

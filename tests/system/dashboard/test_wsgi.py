@@ -61,14 +61,14 @@ def gunicorn(
         reader = threading.Thread(target=lines.extend, args=(process.stderr,))
         reader.start()
         try:
-            wait_for(lambda: any("Listening at" in line for line in lines), 60)
+            wait_for(lambda: any("Listening at" in line for line in lines))
             (url,) = {found[0] for line in lines if (found := re.search(r"http://\S+:\d+", line))}
             yield url
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=30) == 0
+            assert process.wait(timeout=240) == 0
         finally:
             process.kill()
-            reader.join(timeout=30)
+            reader.join(timeout=240)
 
 
 @pytest.mark.slow
@@ -171,7 +171,7 @@ def test_gunicorn_does_not_start_without_a_token(tmp_path: Path) -> None:
         command(),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         env=environment(SWEEPER_STORAGE=store.url),
         check=False,
     )

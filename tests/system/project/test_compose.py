@@ -378,7 +378,7 @@ def dashboard_runs(host: Host, token: str) -> str:
         check = [word.replace("127.0.0.1:8080", f"127.0.0.1:{found[1]}") for word in check]
         assert host.ran("dashboard", check) == (0, "")
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=30)
+        out, _ = process.communicate(timeout=240)
         assert process.returncode == 0, out
     code, _ = host.ran("dashboard", check)
     assert code != 0, "nobody serves there any more"

@@ -73,7 +73,7 @@ def run(code: str, *words: str, folder: Path) -> list[str]:
         text=True,
         check=False,
         cwd=folder,
-        timeout=200,
+        timeout=240,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()

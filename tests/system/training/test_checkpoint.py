@@ -14,6 +14,7 @@ from typing import Any
 import optuna
 import pytest
 import torch
+from conftest import LONG
 from hypothesis import given
 from hypothesis import strategies as st
 from optuna.artifacts import upload_artifact
@@ -201,7 +202,7 @@ def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(
     changed.write_bytes(save(network, told))
     sorted(kept.iterdir(), key=lambda file: file.stat().st_mtime)[-2].unlink()
     process = sweeper(searched, *verify)
-    out, _ = process.communicate(timeout=120)
+    out, _ = process.communicate(timeout=240)
     assert process.returncode == 1, out
     assert f"{len(facts) - 2} networks as on record, 1 differ, 1 without weights at" in out
     assert "nonzero: recorded" in " ".join(out.split())
@@ -236,7 +237,7 @@ def _carry_elsewhere(
 
 def _kill_a_worker(store: Store, launcher: "subprocess.Popen[str]") -> None:
     """Kill -9 a worker that has networks on record already."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
         time.sleep(0.05)
         assert launcher.poll() is None, launcher.communicate()
@@ -264,7 +265,7 @@ def test_what_cannot_be_verified_is_one_line(searched: Path) -> None:
         ),
     ):
         process = sweeper(searched, "verify", *options)
-        out, _ = process.communicate(timeout=60)
+        out, _ = process.communicate(timeout=240)
         assert process.returncode == 2
         assert said in out
         assert len(out.splitlines()) == 1

@@ -107,7 +107,7 @@ def test_ctrl_c_ends_the_workers_and_gives_their_slots_back(store: Store, tmp_pa
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(Interrupted, match="SIGINT"):
-        run(store, tmp_path, "--delay", "60", on_status=interrupt)
+        run(store, tmp_path, "--delay", "600", on_status=interrupt)
     assert claimed(store.status("tiny")) == 0
     assert store.status("tiny").done == 0
 
@@ -119,7 +119,7 @@ def test_ctrl_c_that_a_library_has_swallowed_is_heard(store: Store, tmp_path: Pa
             os.kill(os.getpid(), signal.SIGINT)
             time.sleep(10)
         with pytest.raises(Interrupted, match="SIGINT"):
-            run(store, tmp_path, "--delay", "60")
+            run(store, tmp_path, "--delay", "600")
     assert claimed(store.status("tiny")) == 0
     run(store, tmp_path)
     assert store.finished("tiny")
@@ -136,7 +136,7 @@ def test_a_worker_that_does_not_end_is_killed(
             began.append(time.monotonic())
             os.kill(os.getpid(), signal.SIGTERM)
 
-    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on'); time.sleep(60)"
+    deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('on'); time.sleep(600)"
     with pytest.raises(Interrupted, match="SIGTERM"):
         run(
             store,
@@ -145,7 +145,7 @@ def test_a_worker_that_does_not_end_is_killed(
             on_status=interrupt,
             command=[sys.executable, "-uc", deaf],
         )
-    assert time.monotonic() - began[0] < 10
+    assert time.monotonic() - began[0] < 240
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_stopped_sweep_ends_the_run_quietly(store: Store, tmp_path: Path) -> N
         if claimed(status) and status.state == "open":
             store.stop("tiny")
 
-    run(store, tmp_path, "--delay", "60", devices=("cpu",), on_status=stop)
+    run(store, tmp_path, "--delay", "600", devices=("cpu",), on_status=stop)
     assert store.status("tiny").done == 0
     assert claimed(store.status("tiny")) == 0
 

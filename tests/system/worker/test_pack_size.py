@@ -67,7 +67,7 @@ def sweeper(*words: str, **environment: str) -> tuple[int, str, str]:
         env={**os.environ, **environment},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     return done.returncode, done.stdout, done.stderr

@@ -385,6 +385,7 @@ def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: 
     asked: list[str] = []
     with chromium() as browser:
         tab = browser.new_page()
+        tab.set_default_timeout(240_000)
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("request", lambda request: asked.append(request.url))
@@ -416,6 +417,7 @@ def test_without_scripts_the_sketches_show_the_same_fronts(tmp_path: Path) -> No
     path = write_report(tmp_path / "toy.html", sweep, make_status(sweep, facts), facts)
     with chromium() as browser:
         tab = browser.new_context(java_script_enabled=False).new_page()
+        tab.set_default_timeout(240_000)
         tab.goto(path.as_uri())
         assert tab.locator(".sketch svg >> visible=true").count() == 2
         # Four members, and a mark in the legend for each arm.

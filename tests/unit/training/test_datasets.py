@@ -290,7 +290,7 @@ from sweeper.training.datasets import fetch
 fetch("fashion-mnist", root)
 """
     children = [subprocess.Popen([sys.executable, "-c", program]) for _ in range(2)]
-    assert [child.wait(timeout=120) for child in children] == [0, 0]
+    assert [child.wait(timeout=240) for child in children] == [0, 0]
     assert (tmp_path / "downloads").read_text() == "x"
 
 
