@@ -34,7 +34,7 @@ def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> It
     )
     thread.start()
     try:
-        yield said.get(timeout=60)
+        yield said.get(timeout=240)
     finally:
         made[0].shutdown()
         thread.join()

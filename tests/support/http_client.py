@@ -36,9 +36,8 @@ def ask(
 ) -> Reply:
     """Ask without following anything, as the path stands; from an address of this machine."""
     place = urlsplit(url)
-    made = HTTPConnection(
-        place.hostname or "", place.port, timeout=30, source_address=(source, 0) if source else None
-    )
+    address = (source, 0) if source else None
+    made = HTTPConnection(place.hostname or "", place.port, timeout=240, source_address=address)
     with closing(made) as connection:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()
@@ -61,7 +60,7 @@ HALF = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Half: "
 def connected(url: str, source: str = "127.0.0.1") -> socket.socket:
     place = urlsplit(url)
     to = (place.hostname or "", place.port or 0)
-    return socket.create_connection(to, timeout=60, source_address=(source, 0))
+    return socket.create_connection(to, timeout=240, source_address=(source, 0))
 
 
 def holding(

@@ -124,12 +124,12 @@ class Postgres:
     def stop(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
-        self.process.wait(30)
+        self.process.wait(240)
         self.log.close()
         shutil.rmtree(self.folder)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 240.0
         while True:
             try:
                 return self.execute("SELECT 1")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
+def wait_for(condition: Callable[[], object], seconds: float = 240.0) -> None:
     """Wait until a condition holds; an AssertionError after too long."""
     until = time.monotonic() + seconds
     while not condition():

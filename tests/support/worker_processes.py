@@ -104,7 +104,7 @@ def workers(url: str, count: int, *options: str) -> Iterator[list[subprocess.Pop
             process.stdout.close()
 
 
-def ended(processes: list[subprocess.Popen[str]], seconds: float = 90.0) -> list[str]:
+def ended(processes: list[subprocess.Popen[str]], seconds: float = 240.0) -> list[str]:
     """Wait until all have ended well, and return what they wrote."""
     said = []
     for process in processes:

@@ -21,7 +21,7 @@ from sweeper.store.loopback import is_loopback
 
 
 def got(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=30) as answer:
+    with urllib.request.urlopen(url, timeout=240) as answer:
         return bytes(answer.read())
 
 
@@ -42,7 +42,7 @@ def test_the_dashboard_starts_on_an_empty_database(
 def test_several_requests_are_answered_at_once(
     empty: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both = threading.Barrier(2, timeout=30)
+    both = threading.Barrier(2, timeout=240)
 
     class Slow:
         def __init__(self, *_: object) -> None:
@@ -130,6 +130,7 @@ def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_oth
     search.close()
     with running(empty, monkeypatch) as url, chromium() as browser:
         tab = browser.new_page()
+        tab.set_default_timeout(240_000)
         failures: list[str] = []
         tab.on("pageerror", lambda error: failures.append(str(error)))
         tab.goto(f"{url}dashboard/studies/{ids['toy']}")
@@ -139,7 +140,7 @@ def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_oth
             (optuna_note.EFFORT, "trials of one search", 0),
         ):
             plot = tab.locator(f"[id='user-defined-plot:{name}']")
-            plot.locator(".main-svg").first.wait_for(timeout=60_000)
+            plot.locator(".main-svg").first.wait_for()
             assert said in (plot.text_content() or "")
             assert plot.locator(".scatterlayer .point").count() >= points
             assert plot.locator(".scatterlayer path.js-line").count() > 0

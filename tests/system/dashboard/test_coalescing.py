@@ -33,7 +33,7 @@ class Server:
         self.asked[key] += 1
         number = self.asked[key]
         self.entered.put(key[0])
-        assert self.held.wait(30)
+        assert self.held.wait(240)
         if self.status == "raise":
             raise RuntimeError("no such thing")
         start(self.status, [("Content-Type", "text/plain")])
@@ -80,11 +80,11 @@ def test_those_who_ask_at_once_share_one_answer(
 ) -> None:
     server.held.clear()
     threads, answers = in_threads(shared, 8)
-    server.entered.get(timeout=30)
+    server.entered.get(timeout=240)
     server.held.set()
     for thread in threads:
         thread.join()
-    assert [answers.get(timeout=30) for _ in threads] == ["1"] * 8
+    assert [answers.get(timeout=240) for _ in threads] == ["1"] * 8
 
 
 def test_an_answer_is_given_for_a_second_from_when_it_was_begun(
@@ -102,14 +102,14 @@ def test_one_that_takes_long_is_not_waited_for_by_later_ones(
 ) -> None:
     server.held.clear()
     threads, answers = in_threads(shared, 1)
-    server.entered.get(timeout=30)
+    server.entered.get(timeout=240)
     clock.now += coalescing.FRESH
     later, _ = in_threads(shared, 1)
-    server.entered.get(timeout=30)  # it asks for itself
+    server.entered.get(timeout=240)  # it asks for itself
     server.held.set()
     for thread in [*threads, *later]:
         thread.join()
-    assert answers.get(timeout=30) == "1"
+    assert answers.get(timeout=240) == "1"
 
 
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
@@ -124,9 +124,9 @@ def test_after_a_change_nobody_gets_what_was_begun_before(
         server.entered.get()
     change = threading.Thread(target=lambda: get(shared, "/api/studies/1/note", method=method))
     change.start()
-    server.entered.get(timeout=30)
+    server.entered.get(timeout=240)
     threads, _ = in_threads(shared, 1)  # begun while the change is under way
-    server.entered.get(timeout=30)
+    server.entered.get(timeout=240)
     server.held.set()
     for thread in [change, *threads]:
         thread.join()

@@ -117,7 +117,7 @@ def test_lost_attempts_and_their_trials_travel_too(
 ) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
-    with worker_process(store.url, "--delay", "60") as process:
+    with worker_process(store.url, "--delay", "600") as process:
         wait_for(lambda: sum(arm.claimed for arm in store.status("tiny").arms) > 0)
         process.send_signal(signal.SIGKILL)
         process.wait()

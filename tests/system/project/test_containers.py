@@ -33,7 +33,7 @@ import sys
 from urllib.request import Request, urlopen
 token = open("/run/secrets/dashboard_token").read().strip()
 asked = Request("http://127.0.0.1:8080" + sys.argv[1], headers={"Authorization": "Bearer " + token})
-sys.stdout.buffer.write(urlopen(asked, timeout=60).read())
+sys.stdout.buffer.write(urlopen(asked, timeout=240).read())
 """
 
 
@@ -43,7 +43,7 @@ def _engine() -> str:
         return "no docker command"
     for command in (["docker", "info"], ["docker", "compose", "version"]):
         try:
-            done = subprocess.run(command, capture_output=True, timeout=20, check=False)
+            done = subprocess.run(command, capture_output=True, timeout=240, check=False)
         except subprocess.TimeoutExpired:
             return "the Docker engine does not answer"
         if done.returncode:

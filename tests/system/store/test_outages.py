@@ -26,8 +26,8 @@ from sweeper import lifecycle
 from sweeper.errors import Interrupted, StorageError
 from sweeper.retry import RetryPolicy
 from sweeper.search.optuna_retry import retry
-from sweeper.types import Slot
 from sweeper.store import Store
+from sweeper.types import Slot
 
 SERVERS = [pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
 NO_NAME = SUPPORT / "no_name.py"
@@ -197,7 +197,7 @@ def test_a_name_that_resolves_no_more_is_waited_for(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=240,
     )
     assert (done.returncode, done.stdout) == (0, "waited\n"), done.stderr
 
@@ -312,7 +312,7 @@ def test_status_is_watched_through_an_outage(proxy: Proxy, server_url: str) -> N
             store.leave(worker)
             store.stop("tiny")
             proxy.accept()
-            rest, _ = watching.communicate(timeout=60)
+            rest, _ = watching.communicate(timeout=240)
             assert watching.returncode == 0
             assert "tiny: stopped" in rest
         finally:
@@ -329,13 +329,13 @@ def said_while_away(
     try:
         assert process.stdout is not None
         if over is None:
-            said, _ = process.communicate(timeout=60)
+            said, _ = process.communicate(timeout=240)
             assert process.returncode == StorageError.exit_code, said
             return said
         line = process.stdout.readline()
         assert "waiting for the database" in line
         over()
-        said, _ = process.communicate(timeout=60)
+        said, _ = process.communicate(timeout=240)
         assert process.returncode == 0, said
         return line + said
     finally:
@@ -365,9 +365,9 @@ def test_outages_of_each_kind_cost_workers_nothing(proxy: Proxy, server_url: str
                 (2, proxy.refuse, proxy.accept),
                 (6, proxy.freeze, proxy.thaw),
             ):
-                wait_for(lambda enough=enough: store.status("tiny").done >= enough, 240)  # type: ignore[misc]
+                wait_for(lambda enough=enough: store.status("tiny").done >= enough)  # type: ignore[misc]
                 begin()
                 over.wait(5.0)
                 end()
-            ended(crew, 300)
+            ended(crew)
         assert_exact_records(store, sweep)

@@ -61,7 +61,7 @@ def test_killed_at_any_point_a_worker_costs_nothing(
     lifecycle.register(store, sweep)
     delay = "3" if "renew" in point else "0.05"
     with workers(store.url, 1, "--die", point, "--delay", delay) as (first,):
-        first.communicate(timeout=60)
+        first.communicate(timeout=240)
         assert first.returncode == -signal.SIGKILL
         assert not store.finished(sweep.name)
         with workers(store.url, 2, "--delay", "0.05") as others:
@@ -77,7 +77,7 @@ def test_workers_on_mariadb_keep_the_budget_though_one_is_killed(mariadb_url: st
         workers(mariadb_url, 1, "--die", "after,record") as (first,),
         workers(mariadb_url, 2, "--delay", "0.05") as others,
     ):
-        first.communicate(timeout=60)
+        first.communicate(timeout=240)
         ended(others)
     assert_exact_records(store, sweep)
     store.close()
@@ -90,7 +90,7 @@ def test_a_server_that_crashes_three_times_is_waited_for(own_postgres: Postgres)
         sweep = small_sweep(search={"trials": 16, "in_flight": 4})
         with closing(registered(url, sweep)) as store, workers(url, 4, "--delay", "0.3") as crew:
             for enough in (4, 12, 24):
-                wait_for(partial(has, store, enough), 60)
+                wait_for(partial(has, store, enough))
                 own_postgres.restart_immediately()
             ended(crew)
             assert_exact_records(store, sweep)
@@ -108,12 +108,12 @@ def test_a_connection_frozen_for_longer_than_a_lease_harms_nothing(
     through = f"postgresql://postgres@127.0.0.1:{proxy.port}/{database}"
     try:
         with workers(through, 1, "--delay", "0.2") as (far,):
-            wait_for(lambda: store.status("tiny").done >= 2, 60)
+            wait_for(lambda: store.status("tiny").done >= 2)
             wait_for(lambda: store.status("tiny").workers[0].slots)
             proxy.freeze()
             with workers(postgres_url, 1, "--delay", "0.2") as (near,):
                 frozen = store.status("tiny").workers[0].id
-                wait_for(lambda: not alive(store, frozen), 30)
+                wait_for(lambda: not alive(store, frozen))
                 # What it held is trained by the other, which does the rest, too.
                 ended([near])
                 assert store.finished("tiny")
@@ -138,7 +138,7 @@ def test_a_worker_stopped_past_its_lease_and_continued_drops_what_is_others(
     monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.5)
     brief = Store(store.url, patience=RetryPolicy(0.2))
     with workers(store.url, 1, "--delay", "1") as (slow,):
-        wait_for(lambda: store.status("tiny").done >= 2, 60)
+        wait_for(lambda: store.status("tiny").done >= 2)
         freeze(slow.pid, brief)
         brief.close()
         with workers(store.url, 1, "--delay", "0.05") as (quick,):
@@ -188,6 +188,6 @@ def test_a_full_disk_is_waited_for_and_told_in_one_line(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
         check=False,
-        timeout=200,
+        timeout=240,
     )
     assert (done.returncode, done.stdout) == (0, "exact\n"), done.stderr

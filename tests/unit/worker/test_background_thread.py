@@ -56,7 +56,7 @@ def hold(started: threading.Event, over: threading.Event) -> Callable[[object], 
 
     def work(_: object) -> bool:
         started.set()
-        return over.wait(30)
+        return over.wait(240)
 
     return work
 
@@ -157,7 +157,7 @@ def test_settling_takes_no_longer_than_said_and_tells_what_was_over() -> None:
         assert background.settle([failed], 30)
         began = time.monotonic()
         assert not background.settle([failed, held, behind], 0.2)
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 120
         over.set()
         assert background.settle([failed, held, behind], 30)
         assert background.settle([], 0)
@@ -170,7 +170,7 @@ def test_a_job_that_is_cancelled_in_time_is_not_done_and_those_behind_it_are() -
         held = background.submit(hold(started, over))
         dropped = background.submit(partial(written, line="dropped"))
         behind = background.submit(partial(written, line="behind"))
-        assert started.wait(30)
+        assert started.wait(240)
         assert dropped.cancel()
         assert not held.cancel()
         over.set()
@@ -220,7 +220,7 @@ def test_a_job_that_hangs_does_not_keep_the_process_alive() -> None:
         [sys.executable, "-c", script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
         cwd=ROOT,
         check=False,
     )
