@@ -1,19 +1,21 @@
-"""What is done for a sweep by whoever is alive: registering, mending, publishing, deleting."""
+"""Lifecycle of a sweep: register, restore, recover, publish, delete.
+
+Each step may be taken by whoever is alive, and again after a crash in between.
+"""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from typing import Literal
 from uuid import uuid4
 
-from sweeper.analysis import fronts, strength_range
-from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.config import SUFFIX, Sweep
+from sweeper.analysis import strength_range
+from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.config import Sweep
 from sweeper.errors import InputError, UnknownSweepError
 from sweeper.search import StudyOwner, SweepStudies
+from sweeper.search.artifacts import NETWORK
 from sweeper.store import Dump, Store
-from sweeper.types import TrialRecord
 
 LEAVING_SECONDS = 15.0
 """How long `delete` waits for workers that were told to stop."""
@@ -144,6 +146,33 @@ def recover(store: Store, name: str, search: SweepStudies | None = None) -> int:
     return freed
 
 
+def load_record(
+    store: Store, name: str, *, artifacts: str | None = None, may_come: bool = False
+) -> SweepRecord:
+    """Return the record of a sweep with that of its confirmation, as of one moment.
+
+    With some networks of the confirmation, if they are kept at `artifacts`; a folder that
+    `may_come` later need not be there. Raises UnknownSweepError.
+    """
+    record = store.sweep_record(name)
+    confirmation = record.confirmation
+    if confirmation is None or artifacts is None:
+        return record
+    with open_studies(store, confirmation.sweep) as search:
+        search.use_artifact_store(artifacts, may_come=may_come)
+        networks = {
+            arm: search.load_artifact(pictured.slot.study, pictured.trial, NETWORK)
+            for arm, pictured in confirmation.pictured_records().items()
+        }
+    return record.with_networks(
+        {
+            arm: network.content
+            for arm, network in networks.items()
+            if network and network.content is not None
+        }
+    )
+
+
 def publish(
     store: Store,
     name: str,
@@ -158,55 +187,57 @@ def publish(
     """
     sweep = store.sweep(name)
     if search is None:
-        with open_studies(store, sweep) as own:
-            return publish(store, name, every=every, force=force, search=own)
-    # Facts are read once, though the study of a search and that of its confirmation show both.
-    results = cache(store.records)
+        with open_studies(store, sweep) as opened:
+            return publish(store, name, every=every, force=force, search=opened)
     if not store.try_throttle(name, "publish", 0.0 if force else every):
         return False
-    _show(store, sweep, search, results)
-    confirms = sweep.confirms
-    if confirms and store.try_throttle(confirms.of, "publish", 0.0 if force else every):
+    if sweep.confirms is None:
+        _publish_search(store, search, store.sweep_record(name))
+        return True
+    # Read once: the study of a search and that of its confirmation show both.
+    record = store.sweep_record(sweep.confirms.of)
+    _publish_confirmation(store, search, record)
+    if store.try_throttle(record.sweep.name, "publish", 0.0 if force else every):
         with suppress(UnknownSweepError):  # the search's own study was deleted in the dashboard
-            _show(store, store.sweep(confirms.of), search, results)
+            _publish_search(store, search, record)
     return True
 
 
-def _show(
-    store: Store,
-    sweep: Sweep,
-    search: SweepStudies,
-    results: Callable[[str], Sequence[TrialRecord]],
-) -> None:
-    """Write the figures and the note of a sweep into its own study."""
+def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> None:
+    """Write the figures and the note of a search into its own study."""
     from sweeper.report import optuna_note
 
+    sweep, confirmation = record.sweep, record.confirmation
     owner = _owner(store, sweep.name)
-    other = sweep.confirms.of if sweep.confirms else sweep.name + SUFFIX
     studies = search.ids([sweep.name, *sweep.studies()], owner)
-    with suppress(UnknownSweepError):  # not registered, or deleted since
-        studies |= search.ids([other], _owner(store, other))
-    if sweep.confirms:
-        again = _confirmation(store, store.sweep(sweep.confirms.of), sweep, results)
-        figures: optuna_note.Figures = {optuna_note.CONFIRMED: optuna_note.confirmed_figure(again)}
-        note = optuna_note.confirmed_note(again, studies=studies)
-    else:
-        further = None
-        if other in store.names():
-            with suppress(UnknownSweepError):  # deleted since
-                further = _confirmation(store, sweep, store.sweep(other), results)
-        facts, ranges = results(sweep.name), store.strength_ranges(sweep.name)
-        found, status = fronts(facts, sweep), store.status(sweep.name)
-        figures = optuna_note.figures(facts, found, sweep, further)
-        note = optuna_note.note(sweep, status, found, ranges, studies=studies, again=further)
-    search.publish(figures, note, owner)
+    if confirmation:
+        studies |= _study_ids(store, search, confirmation.sweep.name)
+    note = optuna_note.note(record, studies=studies)
+    search.publish(optuna_note.figures(record), note, owner)
 
 
-def _confirmation(
-    store: Store, search: Sweep, sweep: Sweep, results: Callable[[str], Sequence[TrialRecord]]
-) -> ConfirmationResult:
-    checks = store.reproducibility_checks(search.name)
-    return ConfirmationResult.of(search, results(search.name), checks, sweep, results(sweep.name))
+def _publish_confirmation(store: Store, search: SweepStudies, record: SweepRecord) -> None:
+    """Write the figure and the note of a confirmation into its own study."""
+    from sweeper.report import optuna_note
+
+    confirmation = record.confirmation
+    if confirmation is None:
+        return  # deleted since
+    sweep = confirmation.sweep
+    owner = _owner(store, sweep.name)
+    studies = search.ids([sweep.name, *sweep.studies()], owner)
+    studies |= _study_ids(store, search, record.sweep.name)
+    figures: optuna_note.Figures = {
+        optuna_note.CONFIRMED: optuna_note.confirmed_figure(confirmation)
+    }
+    search.publish(figures, optuna_note.confirmed_note(confirmation, studies=studies), owner)
+
+
+def _study_ids(store: Store, search: SweepStudies, name: str) -> dict[str, int]:
+    """Return the id of another sweep's own study, by its name; empty if it was deleted since."""
+    with suppress(UnknownSweepError):
+        return search.ids([name], _owner(store, name))
+    return {}
 
 
 def delete(store: Store, name: str) -> tuple[str, ...]:
@@ -217,8 +248,8 @@ def delete(store: Store, name: str) -> tuple[str, ...]:
     """
     sweep = store.sweep(name)
     others: tuple[str, ...] = ()
-    if name + SUFFIX in store.names():
-        others = _delete(store, store.sweep(name + SUFFIX))
+    if sweep.confirmation_name in store.names():
+        others = _delete(store, store.sweep(sweep.confirmation_name))
     others += _delete(store, sweep)
     if sweep.confirms:
         with suppress(UnknownSweepError):

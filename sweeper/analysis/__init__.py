@@ -8,6 +8,7 @@ from sweeper.analysis.front import (
     fronts,
     fronts_by_repeat,
     non_dominated,
+    other_accuracy,
     reference_corner,
     selection_metrics,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "fronts_by_repeat",
     "mean",
     "non_dominated",
+    "other_accuracy",
     "paired_ratio",
     "reference_corner",
     "selection_metrics",

@@ -1,56 +1,40 @@
-"""What a confirmation answers, and what forbids it to: the same wherever it is shown."""
+"""Conclusion of a confirmation: the families against each other, in numbers and in a sentence."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from sweeper.analysis import family_comparison, reproducibility
-from sweeper.analysis.confirmation import ConfirmedConfig, confirmed_configs
+from sweeper.analysis import family_comparison
+from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.family_comparison import AccuracyGap, FamilyComparison, OtherTrackComparison
 from sweeper.config import Sweep
-from sweeper.types import Provenance, ReproducibilityCheck, TrialRecord
+from sweeper.types import TrialRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ConfirmationResult:
-    """The best networks of a search, trained again, and whether arms may be told apart by them."""
+    """The best networks of a search, trained again, and the comparison of arms by them.
+
+    `SweepRecord.with_confirmation` makes one. Comparisons are computed once, when asked for.
+    """
 
     sweep: Sweep
     """The confirmation's."""
-    facts: tuple[TrialRecord, ...]
-    found: tuple[ConfirmedConfig, ...]
-    reasons: tuple[str, ...] = ()
-    """What forbids to set its arms against each other, as sentences."""
-    other: OtherTrackComparison | None = None
-    """The search on the track that is not the objective's; None while there is no answer."""
+    records: tuple[TrialRecord, ...]
+    configs: tuple[ConfirmedConfig, ...]
+    problems: tuple[str, ...] = ()
+    """Reasons not to set its arms against each other, as sentences."""
+    search: Sweep | None = None
+    """The sweep that was searched."""
+    searched: tuple[TrialRecord, ...] = ()
+    """The records of the search."""
     networks: Mapping[str, bytes] = field(default_factory=dict)
-    """By arm: the kept network that `pictured` names."""
-
-    @classmethod
-    def of(
-        cls,
-        search: Sweep,
-        searched: Sequence[TrialRecord],
-        checks: Iterable[ReproducibilityCheck],
-        sweep: Sweep,
-        facts: Sequence[TrialRecord],
-    ) -> "ConfirmationResult":
-        """Return the confirmation `sweep` of `search`, each with what is on record of it."""
-        reasons = comparability_problems(search, searched, tuple(checks), facts)
-        if sweep.confirms and sweep.confirms.digest != search.digest:
-            reasons += (
-                "The search went on or got other targets since its choice was confirmed: "
-                f"sweeper confirm {search.name} goes by what it is now.",
-            )
-        again = cls(sweep, tuple(facts), tuple(confirmed_configs(sweep, facts, searched)), reasons)
-        if not again.open:
-            return again
-        return replace(again, other=family_comparison.other_track(search, searched, again.versus))
+    """By arm: the kept network that `pictured_records` names."""
 
     @property
     def done(self) -> int:
         """Trainings on record."""
-        return len(self.facts)
+        return len(self.records)
 
     @property
     def budget(self) -> int:
@@ -72,77 +56,56 @@ class ConfirmationResult:
         """The middle one of the sizes: where layers and pixels are looked at."""
         return self.sizes[len(self.sizes) // 2] if self.sizes else 0
 
-    def pictured(self) -> dict[str, TrialRecord]:
+    def pictured_records(self) -> dict[str, TrialRecord]:
         """Return of each arm one network within `size`: the first repeat's, the first seed's."""
-        chosen: dict[str, TrialRecord] = {}
-        for one in self.found:
-            complete = [fact for fact in one.facts if fact.result.state == "complete"]
-            if self.size in one.sizes and complete:
-                chosen.setdefault(one.arm, complete[0])
-        return chosen
+        pictured: dict[str, TrialRecord] = {}
+        for config in self.configs:
+            complete = [record for record in config.records if record.result.state == "complete"]
+            if self.size in config.sizes and complete:
+                pictured.setdefault(config.arm, complete[0])
+        return pictured
 
     @property
-    def open(self) -> bool:
+    def is_comparable(self) -> bool:
         """Whether arms may be set against each other: all is done, and nothing forbids it."""
-        return not self.reasons and self.done >= self.budget
+        return not self.problems and self.done >= self.budget
 
-    @property
-    def versus(self) -> tuple[FamilyComparison, ...]:
-        """Families against each other; none before all is done, or while anything forbids it."""
-        return family_comparison.compare_families(self.sweep, self.found) if self.open else ()
+    @cached_property
+    def comparisons(self) -> tuple[FamilyComparison, ...]:
+        """Families against each other; empty unless arms are comparable."""
+        if not self.is_comparable:
+            return ()
+        return family_comparison.compare_families(self.sweep, self.configs)
 
-    @property
+    @cached_property
     def gaps(self) -> tuple[AccuracyGap, ...]:
-        """Differences of accuracy within the sizes; none where there is no `versus`."""
-        return (
-            family_comparison.accuracy_gaps(self.sweep, self.found, self.sizes) if self.open else ()
-        )
+        """Differences of accuracy within the sizes; empty unless arms are comparable."""
+        if not self.is_comparable:
+            return ()
+        return family_comparison.accuracy_gaps(self.sweep, self.configs, self.sizes)
+
+    @cached_property
+    def other_track(self) -> OtherTrackComparison | None:
+        """The search on the track that is not the objective's; None unless arms are comparable."""
+        if self.search is None or not self.is_comparable:
+            return None
+        return family_comparison.other_track(self.search, self.searched, self.comparisons)
 
     @property
     def answer(self) -> str:
-        """The answer in a sentence, or why there is none."""
-        if self.reasons:
-            return f"No answer. {' '.join(self.reasons)}"
+        """The answer in a sentence, or the reason for none."""
+        if self.problems:
+            return f"No answer. {' '.join(self.problems)}"
         if self.done < self.budget:
             return (
                 f"Of {self.budget} trainings with fresh seeds {self.done} are done: no answer "
                 "before all are."
             )
-        rows = self.versus
-        said = family_comparison.family_sentence(rows) or (
+        sentence = family_comparison.family_sentence(self.comparisons) or (
             "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
             "together with another one: there is no ratio to quote."
         )
-        beside = family_comparison.other_track_sentence(rows, self.other) if self.other else ""
-        return f"{said} {beside}".strip()
-
-
-def comparability_problems(
-    sweep: Sweep,
-    facts: Sequence[TrialRecord],
-    checks: Sequence[ReproducibilityCheck] = (),
-    confirmed_configs: Sequence[TrialRecord] = (),
-) -> tuple[str, ...]:
-    """Return the reasons why these arms must not be ranked, as sentences.
-
-    `checks` are the trials of other machines that were trained again, `confirmed` are the records
-    of the confirmation.
-    """
-    found = []
-    done = Counter(dict.fromkeys(sweep.arms, 0))
-    done.update(fact.slot.arm for fact in facts)
-    if len(set(done.values())) > 1:
-        counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
-        found.append(f"The arms have unequal numbers of finished trials: {counts}.")
-    hashes = distinct([*facts, *confirmed_configs], lambda origin: origin.data_hash[:12])
-    if len(hashes) > 1:
-        found.append(f"Trials saw different data; the data hashes are {', '.join(hashes)}.")
-    return (
-        *found,
-        *reproducibility.platform_problems(facts, checks, sweep.name, confirmed_configs),
-    )
-
-
-def distinct(facts: Sequence[TrialRecord], value: Callable[[Provenance], str]) -> list[str]:
-    """Return the different values that the provenance of facts has, in order."""
-    return sorted({value(fact.provenance) for fact in facts})
+        if self.other_track is None:
+            return sentence
+        beside = family_comparison.other_track_sentence(self.comparisons, self.other_track)
+        return f"{sentence} {beside}".strip()

@@ -1,4 +1,4 @@
-"""The configurations that a search has chosen, trained again: which they are, what they reached.
+"""Confirmation of a search: its best configurations, trained again with fresh seeds.
 
 For each repeat of each arm and each size, the network that is best on validation within that size
 is trained again with fresh seeds. A configuration that is best within several sizes is trained once
@@ -40,14 +40,14 @@ class ConfirmedConfig:
     params: Mapping[str, Scalar]
     sizes: tuple[int, ...]
     """The sizes within which the search found it best."""
-    facts: tuple[TrialRecord, ...]
+    records: tuple[TrialRecord, ...]
     searched: TrialRecord
     """What the search itself saw: too good, for it was chosen by it."""
 
     @property
     def nonzero(self) -> float | None:
         """Geometric mean over the seeds, of networks with a parameter left; None without any."""
-        sizes = [network.nonzero for fact in self.facts if (network := _judged(fact))]
+        sizes = [network.nonzero for record in self.records if (network := _network(record))]
         return math.exp(float(np.mean(np.log(np.maximum(sizes, 1))))) if sizes else None
 
     def accuracy(self, name: Accuracy) -> float:
@@ -56,35 +56,38 @@ class ConfirmedConfig:
 
     def accuracies(self, name: Accuracy) -> tuple[float, ...]:
         """Return those of all seeds, in [0, 1]."""
-        judged = [_judged(fact) for fact in self.facts]
-        return tuple(0.0 if network is None else getattr(network, name) for network in judged)
+        networks = [_network(record) for record in self.records]
+        return tuple(0.0 if network is None else getattr(network, name) for network in networks)
 
     @property
     def failed(self) -> int:
         """Seeds that diverged or collapsed."""
-        return sum(fact.result.state != "complete" for fact in self.facts)
+        return sum(record.result.state != "complete" for record in self.records)
 
     def shrinkage(self, name: Accuracy) -> float:
         """How much better the search saw it than its fresh seeds are: the winner's curse."""
-        network = _judged(self.searched)
+        network = _network(self.searched)
         return (getattr(network, name) if network else 0.0) - self.accuracy(name)
 
 
 def confirmation_sweep(
     sweep: Sweep,
     status: SweepStatus,
-    facts: Iterable[TrialRecord],
-    found: Iterable[RecordedRange] = (),
+    records: Iterable[TrialRecord],
+    ranges: Iterable[RecordedRange] = (),
     *,
     seeds: int = SEEDS,
 ) -> Sweep:
-    """Return what is to be trained again, as a sweep of its own. Raises InputError.
+    """Return the sweep that trains the best configurations of a search again.
 
-    `found` are the ranges of the strengths, which the sweep need not know.
+    `ranges` are those of the strengths, which the sweep need not have. Raises InputError where
+    there is nothing to confirm, or not yet.
     """
-    facts = tuple(facts)
+    records = tuple(records)
     if sweep.confirms:
-        raise InputError(f"{sweep.name}: is a confirmation itself: sweeper confirm {_of(sweep)}")
+        raise InputError(
+            f"{sweep.name}: is a confirmation itself: sweeper confirm {sweep.confirms.of}"
+        )
     if seeds < 1:
         raise InputError(f"seeds: must be >= 1, got {seeds}")
     if not status.finished:
@@ -92,33 +95,33 @@ def confirmation_sweep(
             f"{sweep.name}: {status.done} of {status.budget} trials are done; the choice is made "
             "when all are: sweeper run FILE goes on"
         )
-    chosen = {arm: tuple(_chosen(sweep, facts, arm)) for arm in sweep.arms}
-    arms = {name: arm for name, arm in sweep.arms.items() if chosen[name]}
+    selected = {arm: tuple(_selected_configs(sweep, records, arm)) for arm in sweep.arms}
+    arms = {name: arm for name, arm in sweep.arms.items() if selected[name]}
     sizes = sweep.targets.nonzero
     if not arms:
         raise InputError(
             f"{sweep.name}: no arm has a network within {max(sizes):,} nonzero parameters, the "
             "largest of targets.nonzero: there is nothing to confirm"
         )
-    known = sweep.with_ranges(strength_range.ranges(tuple(found)))
-    confirms = ConfirmationPlan(
+    ranged = sweep.with_ranges(strength_range.ranges(tuple(ranges)))
+    plan = ConfirmationPlan(
         of=sweep.name,
         digest=sweep.digest,
         seeds=seeds,
         sizes=tuple(sorted(set(sizes))),
-        chosen={name: chosen[name] for name in arms},
+        chosen={name: selected[name] for name in arms},
     )
-    values = known.model_dump() | {"name": confirms.name, "confirms": confirms.model_dump()}
-    values["arms"] = {name: known.arms[name].model_dump() for name in arms}
+    values = ranged.model_dump() | {"name": plan.name, "confirms": plan.model_dump()}
+    values["arms"] = {name: ranged.arms[name].model_dump() for name in arms}
     return Sweep.model_validate(values)
 
 
-def continued_confirmation(known: Sweep, wanted: Sweep) -> Sweep:
-    """Return what is wanted, with no fewer seeds than are registered.
+def continued_confirmation(registered: Sweep, wanted: Sweep) -> Sweep:
+    """Return the wanted confirmation, with no fewer seeds than the registered one has.
 
     Raises InputError if the search chooses others now; further arms and repeats are no others.
     """
-    before, now = known.confirms, wanted.confirms
+    before, now = registered.confirms, wanted.confirms
     if before is None or now is None:
         raise AssertionError("no study file can have the name of a confirmation")
     others = [
@@ -131,43 +134,43 @@ def continued_confirmation(known: Sweep, wanted: Sweep) -> Sweep:
             + (f" of {', '.join(others)}" if others else "")
             + f": sweeper delete {now.name}, then confirm it again"
         )
-    more = now.model_copy(update={"seeds": max(before.seeds, now.seeds)})
-    return Sweep.model_validate(wanted.model_dump() | {"confirms": more.model_dump()})
+    plan = now.model_copy(update={"seeds": max(before.seeds, now.seeds)})
+    return Sweep.model_validate(wanted.model_dump() | {"confirms": plan.model_dump()})
 
 
 def confirmed_configs(
-    sweep: Sweep, facts: Iterable[TrialRecord], searched: Iterable[TrialRecord]
+    sweep: Sweep, records: Iterable[TrialRecord], searched: Iterable[TrialRecord]
 ) -> list[ConfirmedConfig]:
-    """Return each configuration with what is on record of it; those without any are left out.
+    """Return each configuration with its records; configurations without any are left out.
 
-    `sweep` and `facts` are the confirmation's, `searched` the facts of the search.
+    `sweep` and `records` are the confirmation's, `searched` the records of the search.
     """
-    confirms = sweep.confirms
-    if confirms is None:
+    plan = sweep.confirms
+    if plan is None:
         raise TypeError(f"{sweep.name} is no confirmation")
-    before = {fact.slot.place: fact for fact in searched}
+    by_place = {record.slot.place: record for record in searched}
     trained: dict[tuple[str, int, int], list[TrialRecord]] = {}
-    for fact in facts:
-        one, _ = confirms.at(*fact.slot.place)
-        trained.setdefault((fact.slot.arm, fact.slot.repeat, one.slot), []).append(fact)
+    for record in records:
+        config, _ = plan.at(*record.slot.place)
+        trained.setdefault((record.slot.arm, record.slot.repeat, config.slot), []).append(record)
     return [
         ConfirmedConfig(
             arm=arm,
-            repeat=one.repeat,
-            slot=one.slot,
-            params=one.params,
-            sizes=one.sizes,
-            facts=tuple(sorted(trained[place], key=lambda fact: fact.slot.number)),
-            searched=before[place],
+            repeat=config.repeat,
+            slot=config.slot,
+            params=config.params,
+            sizes=config.sizes,
+            records=tuple(sorted(trained[place], key=lambda record: record.slot.number)),
+            searched=by_place[place],
         )
-        for arm, several in confirms.chosen.items()
-        for one in several
-        if (place := (arm, one.repeat, one.slot)) in trained
+        for arm, configs in plan.chosen.items()
+        for config in configs
+        if (place := (arm, config.repeat, config.slot)) in trained
     ]
 
 
 def confirmed_curves(
-    sweep: Sweep, found: Iterable[ConfirmedConfig], by: Accuracy
+    sweep: Sweep, configs: Iterable[ConfirmedConfig], by: Accuracy
 ) -> dict[str, dict[int, Curve]]:
     """Return arm -> repeat -> the curve through the means of its configurations.
 
@@ -175,10 +178,10 @@ def confirmed_curves(
     within the sizes reaches nothing, and to leave it out would be to average the lucky ones.
     """
     points: dict[tuple[str, int], list[tuple[float, float]]] = {}
-    for one in found:
-        size = one.nonzero
+    for config in configs:
+        size = config.nonzero
         if size is not None:
-            points.setdefault((one.arm, one.repeat), []).append((size, one.accuracy(by)))
+            points.setdefault((config.arm, config.repeat), []).append((size, config.accuracy(by)))
     repeats = range(sweep.search.repeats)
     return {
         arm: {repeat: Curve.of(points.get((arm, repeat), ())) for repeat in repeats}
@@ -208,17 +211,17 @@ class SizeAtAccuracy:
     @property
     def reached(self) -> int:
         """Repeats that reach the accuracy, those below their smallest network included."""
-        return sum(one.state != "not reached" for one in self.readings.values())
+        return sum(reading.state != "not reached" for reading in self.readings.values())
 
 
 def size_at_accuracy(repeats: Mapping[int, Curve], accuracy: float) -> SizeAtAccuracy:
     """Return the nonzeros at an accuracy, from the curves of the repeats."""
     readings = {repeat: curve.nonzero_at(accuracy) for repeat, curve in repeats.items()}
-    sizes = [one.value for one in readings.values() if one.value is not None]
+    sizes = [reading.value for reading in readings.values() if reading.value is not None]
     if len(sizes) < len(readings):
         return SizeAtAccuracy(readings, None, None)
     ones = [1.0] * len(sizes)
-    exact = all(one.exact is not None for one in readings.values())
+    exact = all(reading.exact is not None for reading in readings.values())
     return SizeAtAccuracy(
         readings,
         paired_ratio(sizes, ones) if exact else None,
@@ -232,26 +235,35 @@ class AccuracyAtSize:
 
     mean: Estimate | None
     """With its interval; None unless every repeat has a network within the size."""
-    found: int
+    reached: int
     """Repeats that have one."""
     repeats: int
 
 
 def accuracy_at_size(
-    sweep: Sweep, found: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
+    sweep: Sweep, configs: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
 ) -> AccuracyAtSize:
-    """Return what an arm's confirmed networks within a size reach; `sweep` is the confirmation."""
-    values = [one.accuracy(by) for one in found if one.arm == arm and size in one.sizes]
+    """Return the accuracies of an arm's confirmed networks within a size, of all repeats.
+
+    `sweep` is the confirmation.
+    """
+    values = [
+        config.accuracy(by) for config in configs if config.arm == arm and size in config.sizes
+    ]
     repeats = sweep.search.repeats
     return AccuracyAtSize(mean(values) if len(values) == repeats else None, len(values), repeats)
 
 
-def _chosen(sweep: Sweep, facts: Iterable[TrialRecord], arm: str) -> Iterable[SelectedConfig]:
+def _selected_configs(
+    sweep: Sweep, records: Iterable[TrialRecord], arm: str
+) -> Iterable[SelectedConfig]:
+    """Yield of each repeat of an arm the best configuration within each size, each once."""
     by, show = selection_metrics(sweep)
     track = sweep.sparsification.track
-    mine = [fact for fact in facts if fact.slot.arm == arm]
+    of_arm = [record for record in records if record.slot.arm == arm]
     for repeat in range(sweep.search.repeats):
-        front = Front.of((f for f in mine if f.slot.repeat == repeat), track, by, show, arm)
+        of_repeat = (record for record in of_arm if record.slot.repeat == repeat)
+        front = Front.of(of_repeat, track, by, show, arm)
         sizes: dict[int, list[int]] = {}
         params: dict[int, dict[str, Scalar]] = {}
         for size in sorted(set(sweep.targets.nonzero)):
@@ -259,15 +271,10 @@ def _chosen(sweep: Sweep, facts: Iterable[TrialRecord], arm: str) -> Iterable[Se
             if point is not None:
                 sizes.setdefault(point.slot, []).append(size)
                 params[point.slot] = dict(point.params)
-        for slot, accuracy_at_size in sizes.items():
-            yield SelectedConfig(
-                repeat=repeat, slot=slot, params=params[slot], sizes=tuple(accuracy_at_size)
-            )
+        for slot, within in sizes.items():
+            yield SelectedConfig(repeat=repeat, slot=slot, params=params[slot], sizes=tuple(within))
 
 
-def _judged(fact: TrialRecord) -> Evaluation | None:
-    return fact.result.judged(fact.config.track)
-
-
-def _of(sweep: Sweep) -> str:
-    return sweep.confirms.of if sweep.confirms else sweep.name
+def _network(record: TrialRecord) -> Evaluation | None:
+    """Return the network of a record on its objective's track; None if it diverged."""
+    return record.result.judged(record.config.track)

@@ -151,17 +151,22 @@ class Front:
 
 
 def fronts(
-    facts: Iterable[TrialRecord], sweep: Sweep, track: Track | None = None
+    records: Iterable[TrialRecord],
+    sweep: Sweep,
+    track: Track | None = None,
+    by: Accuracy | None = None,
 ) -> dict[str, Front]:
     """Return the front of every arm in file order, pooled over its repeats.
 
-    `track` is the objective's unless given. Membership is decided on what the study file selects
-    on: validation accuracy, or test accuracy if it says `select_on: test`.
+    `track` is the objective's unless named. Membership is decided on the accuracy `by`, unless
+    named on what the study file selects on: validation accuracy, or test accuracy if it says
+    `select_on: test`.
     """
-    facts = tuple(facts)
-    by, show = selection_metrics(sweep)
-    chosen = track or sweep.sparsification.track
-    return {name: Front.of(facts, track=chosen, by=by, show=show, arm=name) for name in sweep.arms}
+    records = tuple(records)
+    by = by or selection_metrics(sweep)[0]
+    track = track or sweep.sparsification.track
+    show = other_accuracy(by)
+    return {name: Front.of(records, track=track, by=by, show=show, arm=name) for name in sweep.arms}
 
 
 def fronts_by_repeat(
@@ -185,9 +190,13 @@ def fronts_by_repeat(
 
 def selection_metrics(sweep: Sweep) -> tuple[Accuracy, Accuracy]:
     """Return the accuracy that a sweep selects on, and the one shown beside it."""
-    if sweep.select_on == "test":
-        return "test_accuracy", "val_accuracy"
-    return "val_accuracy", "test_accuracy"
+    by: Accuracy = "test_accuracy" if sweep.select_on == "test" else "val_accuracy"
+    return by, other_accuracy(by)
+
+
+def other_accuracy(by: Accuracy) -> Accuracy:
+    """Return the accuracy that is shown beside the one that decides."""
+    return "val_accuracy" if by == "test_accuracy" else "test_accuracy"
 
 
 def reference_corner(sweep: Sweep, facts: Iterable[TrialRecord]) -> tuple[int, float]:

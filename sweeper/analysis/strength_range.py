@@ -3,9 +3,10 @@
 import math
 from collections.abc import Mapping, Sequence
 
+from sweeper.analysis.front import Front
 from sweeper.config import LogUniform, Sweep, Uniform
 from sweeper.errors import InputError
-from sweeper.types import ProbePoint, RecordedRange, Scalar, StrengthRange
+from sweeper.types import ProbePoint, RecordedRange, StrengthRange
 
 GRID: tuple[float, ...] = tuple(10 ** (exponent / 2) for exponent in range(-13, 2))
 """Strengths of a probe, 3e-7 to 3, for a formula whose mean |dR/dw| is 1 at the start.
@@ -26,7 +27,9 @@ WEAKEST = 4
 of a usual weight."""
 
 EDGE = 0.05
-"""How near to an end of its range, as a share of it, a strength counts as lying on the edge."""
+"""Share of its range within which a strength counts as lying on the edge."""
+UNEVEN = 2.0
+"""Ranges that differ by this factor, in decades, spend equal budgets unequally."""
 
 
 def range_from_probe(points: Sequence[ProbePoint], seconds: float) -> StrengthRange:
@@ -69,32 +72,32 @@ def range_from_probe(points: Sequence[ProbePoint], seconds: float) -> StrengthRa
     )
 
 
-def ranges(found: Sequence[RecordedRange]) -> dict[tuple[str, str], tuple[float, float]]:
-    """Return the ranges by (arm, parameter), for `Sweep.with_ranges`."""
-    return {(one.arm, one.parameter): (one.bracket.low, one.bracket.high) for one in found}
+def ranges(recorded: Sequence[RecordedRange]) -> dict[tuple[str, str], tuple[float, float]]:
+    """Return (low, high) by (arm, parameter), for `Sweep.with_ranges`."""
+    return {(each.arm, each.parameter): (each.bracket.low, each.bracket.high) for each in recorded}
 
 
-def edges(sweep: Sweep, fronts: Mapping[str, Sequence[Mapping[str, Scalar]]]) -> list[str]:
-    """Warn of fronts with an end on the edge of a searched strength: the best may lie beyond.
+def edge_warnings(sweep: Sweep, fronts: Mapping[str, Front]) -> tuple[str, ...]:
+    """Return warnings of fronts with an end on the edge of a searched strength.
 
-    `sweep` has its brackets filled in; `fronts` are the searched parameters of the networks of
-    each arm's front, by size.
+    Better networks may lie beyond it. `sweep` has its ranges filled in.
     """
-    found = []
-    for arm, points in fronts.items():
+    warnings: list[str] = []
+    for arm, front in fronts.items():
+        points = [point.params for point in front.points]
         for key, domain in sweep.domains(arm).items():
             if not key.endswith("strength") or not isinstance(domain, Uniform | LogUniform):
                 continue
             ends = [points[0], points[-1]] if len(points) > 1 else points
             places = {_edge(domain, float(params[key])) for params in ends if key in params}
-            found += [
+            warnings += [
                 f"{arm}: an end of its front lies on the {place} edge of {key} "
                 f"({domain.bounds[0]:.3g} to {domain.bounds[1]:.3g}): better networks may lie "
                 "beyond it"
                 for place in ("lower", "upper")
                 if place in places
             ]
-    return found
+    return tuple(warnings)
 
 
 def _edge(domain: Uniform | LogUniform, value: float) -> str | None:
@@ -105,14 +108,61 @@ def _edge(domain: Uniform | LogUniform, value: float) -> str | None:
     return "lower" if place < EDGE else "upper" if place > 1 - EDGE else None
 
 
-def summarize_edges(edges: Sequence[str]) -> str:
-    """Return the warnings of `edges` as one sentence that names the arms; empty for none.
+def summarize_edges(warnings: Sequence[str]) -> str:
+    """Return the warnings of `edge_warnings` as one sentence that names the arms; empty for none.
 
     >>> summarize_edges(["l1: an end of its front lies on the lower edge of strength (0.1 to 1)"])
     'The front of l1 ends on the edge of a searched strength: better networks may lie beyond it.'
     """
-    arms = list(dict.fromkeys(line.partition(":")[0] for line in edges))
+    arms = list(dict.fromkeys(line.partition(":")[0] for line in warnings))
     if not arms:
         return ""
     who = f"The fronts of {', '.join(arms)} end" if arms[1:] else f"The front of {arms[0]} ends"
     return f"{who} on the edge of a searched strength: better networks may lie beyond it."
+
+
+def range_caveats(ranges: Sequence[RecordedRange]) -> tuple[str, ...]:
+    """Return what to know of the ranges before the numbers, as sentences."""
+    caveats = []
+    below = [range_name(recorded) for recorded in ranges if recorded.bracket.open_below]
+    above = [range_name(recorded) for recorded in ranges if recorded.bracket.open_above]
+    if below:
+        caveats.append(
+            f"Even the weakest strength of the probe changes the networks of {', '.join(below)}: "
+            "the range may go on below."
+        )
+    if above:
+        caveats.append(
+            f"No strength of the probe makes {', '.join(above)} collapse: the range may go on "
+            "above."
+        )
+    return (*caveats, *_uneven_widths(ranges))
+
+
+def _uneven_widths(ranges: Sequence[RecordedRange]) -> list[str]:
+    """Return a sentence if one arm's trials are spread over a far wider range than another's."""
+    if not ranges:
+        return []
+    narrow, wide = min(ranges, key=_decades), max(ranges, key=_decades)
+    if _decades(wide) < UNEVEN * _decades(narrow):
+        return []
+    return [
+        f"Searched were {_decades(narrow):.1f} decades of strengths for {range_name(narrow)} and "
+        f"{_decades(wide):.1f} decades for {range_name(wide)}: of as many trials, fewer of the "
+        "second fall where it counts. A higher sparsification.floor ends ranges where networks "
+        "are too bad to matter."
+    ]
+
+
+def _decades(recorded: RecordedRange) -> float:
+    return math.log10(recorded.bracket.high / recorded.bracket.low)
+
+
+def range_name(recorded: RecordedRange) -> str:
+    """Return the arm of a range, with the parameter where it is not the arm's only strength.
+
+    A sum of penalties has several: `l1_and_entropy (l1.strength)`.
+    """
+    if recorded.parameter == "strength":
+        return recorded.arm
+    return f"{recorded.arm} ({recorded.parameter})"

@@ -1,66 +1,61 @@
-"""What confirmed networks reached, as tables for the terminal."""
+"""Tables of a confirmation for the terminal: accuracies within sizes, sizes at accuracies."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sweeper.cli.common import count, percent, pluralize, table
-from sweeper.types import Accuracy, TrialRecord
+from sweeper.types import Accuracy
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from sweeper.analysis.confirmation import ConfirmedConfig, SizeAtAccuracy
-    from sweeper.config import Sweep
+    from sweeper.analysis.conclusion import ConfirmationResult
+    from sweeper.analysis.confirmation import SizeAtAccuracy
 
 TEST: Accuracy = "test_accuracy"
 
 
-def show(
-    sweep: "Sweep", facts: Iterable[TrialRecord], searched: Iterable[TrialRecord]
-) -> "Iterable[str | Table]":
-    """Yield what is to be printed of a confirmation; `searched` are the facts of the search."""
-    from sweeper.analysis.confirmation import confirmed_configs
-
-    found = confirmed_configs(sweep, facts, searched)
-    if not found:
+def show(confirmation: "ConfirmationResult") -> "Iterable[str | Table]":
+    """Yield the lines and tables that are printed of a confirmation."""
+    if not confirmation.configs:
         return
     yield "test accuracy (%) of networks trained again, mean over seeds, then over repeats if all"
     yield "have one; shrinkage: points of validation accuracy that the search promised too much:"
-    yield sizes_table(sweep, found)
+    yield sizes_table(confirmation)
     yield "nonzero parameters at a test accuracy, between these means:"
-    yield levels_table(sweep, found)
+    yield levels_table(confirmation)
 
 
-def sizes_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
+def sizes_table(confirmation: "ConfirmationResult") -> "Table":
     """Return test accuracies within each size, and how much the search promised too much."""
     from sweeper.analysis.confirmation import accuracy_at_size
 
-    sizes = sweep.targets.nonzero
+    sweep, sizes = confirmation.sweep, confirmation.sweep.targets.nonzero
     shown = table("arm", ">trained", ">failed", ">shrinkage", *(f">≤{_short(s)}" for s in sizes))
     for arm in sweep.arms:
-        mine = [one for one in found if one.arm == arm]
-        if not mine:
+        configs = [config for config in confirmation.configs if config.arm == arm]
+        if not configs:
             continue
-        lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
-        cells = [accuracy_at_size(sweep, found, arm, size, TEST).mean for size in sizes]
+        lost = sum(config.shrinkage("val_accuracy") for config in configs) / len(configs)
+        means = [accuracy_at_size(sweep, configs, arm, size, TEST).mean for size in sizes]
         shown.add_row(
             arm,
-            str(sum(len(one.facts) for one in mine)),
-            str(sum(one.failed for one in mine)),
+            str(sum(len(config.records) for config in configs)),
+            str(sum(config.failed for config in configs)),
             f"{100 * lost:+z.2f}",
-            *(percent(cell.center if cell else None) for cell in cells),
+            *(percent(mean.center if mean else None) for mean in means),
         )
     return shown
 
 
-def levels_table(sweep: "Sweep", found: "Sequence[ConfirmedConfig]") -> "Table":
+def levels_table(confirmation: "ConfirmationResult") -> "Table":
     """Return nonzeros at the file's target accuracies, with the interval over repeats."""
     from sweeper.analysis.confirmation import confirmed_curves, size_at_accuracy
 
-    targets = sweep.targets.accuracy
+    sweep, targets = confirmation.sweep, confirmation.sweep.targets.accuracy
     shown = table("arm", *(f">at {100 * accuracy:g} %" for accuracy in targets))
-    for arm, of in confirmed_curves(sweep, found, TEST).items():
-        cells = [_cell(size_at_accuracy(of, accuracy)) for accuracy in targets]
+    for arm, curves in confirmed_curves(sweep, confirmation.configs, TEST).items():
+        cells = [_cell(size_at_accuracy(curves, accuracy)) for accuracy in targets]
         shown.add_row(arm, *cells)
     return shown
 

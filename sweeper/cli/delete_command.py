@@ -20,12 +20,13 @@ def delete(
 ) -> None:
     """Delete a sweep with all its results and Optuna studies. There is no way back."""
     from sweeper import lifecycle
-    from sweeper.config import SUFFIX
+    from sweeper.config import confirmation_name
 
     with open_store(storage) as store:
         content = pluralize(store.status(name).done, "result")
-        if name + SUFFIX in store.names():
-            content += f" and its confirmation with {store.status(name + SUFFIX).done}"
+        confirmation = confirmation_name(name)
+        if confirmation in store.names():
+            content += f" and its confirmation with {store.status(confirmation).done}"
         if not yes:
             typer.confirm(f"{name}: delete it with {content}?", abort=True)
         foreign_studies = lifecycle.delete(store, name)

@@ -54,7 +54,7 @@ def export(
     Its confirmation goes with it, with --artifacts its networks too; and every figure of the
     report, as SVG.
     """
-    from sweeper.config import SUFFIX
+    from sweeper.config import confirmation_name
     from sweeper.operations.export import CONFIRMED
 
     if seeds is not None and artifacts is None:
@@ -65,11 +65,11 @@ def export(
     terminal = console()
     with open_store(storage, waits=True) as store:
         files = _saved(store, name, folder)
-        if name + SUFFIX in store.names():
-            again = folder / CONFIRMED
-            files += _saved(store, name + SUFFIX, again)
+        confirmation = confirmation_name(name)
+        if confirmation in store.names():
+            files += _saved(store, confirmation, folder / CONFIRMED)
             if artifacts is not None:
-                files += _networks(store, name + SUFFIX, again, artifacts, seeds)
+                files += _networks(store, confirmation, folder / CONFIRMED, artifacts, seeds)
         files += _drawn(store, name, folder)
     for file in files:
         size = file.stat().st_size
@@ -99,11 +99,10 @@ def _networks(
 def _drawn(store: "Store", name: str, folder: Path) -> list[Path]:
     """Write the figures of the report as SVG, which no browser is needed for."""
     from sweeper.atomic_write import atomic_write
-    from sweeper.operations.confirmation_result import confirmation_result
+    from sweeper.lifecycle import load_record
     from sweeper.report import figures, standalone_svg
 
-    facts = store.records(name)
-    views = figures(store.sweep(name), facts, confirmation_result(store, name, facts))
+    views = figures(load_record(store, name))
     return [
         atomic_write(folder / f"{what}.svg", standalone_svg(view).encode())
         for what, view in views.items()

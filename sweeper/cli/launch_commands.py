@@ -122,6 +122,7 @@ def confirm(
     """
     from sweeper import api
     from sweeper.cli.confirmation_tables import show
+    from sweeper.lifecycle import load_record
     from sweeper.worker.pack_size import parse_pack_size
 
     train = partial(
@@ -142,9 +143,8 @@ def confirm(
     registered = run_with_progress(train)
     terminal = console()
     with open_store(storage, waits=True) as store:
-        sweep, status = store.sweep(registered), store.status(registered)
-        facts, searched = store.records(registered), store.records(name)
-    for part in show(sweep, facts, searched):
+        confirmation, status = load_record(store, name).confirmation, store.status(registered)
+    for part in show(confirmation) if confirmation else ():
         terminal.print(part, soft_wrap=isinstance(part, str))
     if not status.finished:
         terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)

@@ -23,20 +23,13 @@ from sweeper.cli.common import (
 from sweeper.errors import InputError, choices
 from sweeper.redact import visible
 from sweeper.settings import DEFAULT_STORAGE
-from sweeper.types import (
-    Accuracy,
-    RecordedRange,
-    ReproducibilityCheck,
-    SweepStatus,
-    Track,
-    TrialRecord,
-)
+from sweeper.types import Accuracy, Track
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeper.analysis import Front, FrontPoint
-    from sweeper.analysis.conclusion import ConfirmationResult
+    from sweeper.analysis.sweep_record import SweepRecord
     from sweeper.config import Sweep
 
 TRACKS: dict[str, Track] = {"pruned": "pruned", "as_trained": "as_trained"}
@@ -64,41 +57,32 @@ def front(
     ] = None,
 ) -> None:
     """Show each arm's front: the networks that no other one of the arm beats in both respects."""
-    from sweeper.analysis import Front, selection_metrics, strength_range
+    from sweeper.analysis import strength_range
+    from sweeper.lifecycle import load_record
 
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
     chosen_track = _chosen("--track", track, TRACKS)
     chosen_by = _chosen("--by", by, BY)
     with open_store(storage) as store:
-        sweep, status, facts = store.sweep(name), store.status(name), store.records(name)
-        found = store.strength_ranges(name)
-    chosen_track = chosen_track or sweep.sparsification.track
-    chosen_by = chosen_by or selection_metrics(sweep)[0]
-    show: Accuracy = "test_accuracy" if chosen_by == "val_accuracy" else "val_accuracy"
-    fronts = {
-        arm: Front.of(facts, track=chosen_track, by=chosen_by, show=show, arm=arm)
-        for arm in sweep.arms
-    }
-    known = sweep.with_ranges(strength_range.ranges(found))
-    params = {arm: [point.params for point in made.points] for arm, made in fronts.items()}
-    ends = strength_range.edges(known, params)
+        record = load_record(store, name)
+    fronts = record.fronts(chosen_track, chosen_by)
+    warnings = strength_range.edge_warnings(record.ranged_sweep, fronts)
     if as_json:
-        typer.echo(json.dumps(_plain(sweep, status, fronts, ends), indent=2))
+        typer.echo(json.dumps(_plain(record, fronts, warnings), indent=2))
     elif as_csv:
         _write_csv(fronts)
     else:
         terminal = console()
-        track_name = chosen_track.replace("_", " ")
-        for arm, made in fronts.items():
-            size = f"{len(made.points)} of {made.candidates} networks"
-            terminal.print(f"{arm}: {size} ({track_name})", soft_wrap=True)
-            terminal.print(front_table(made))
-        which = "validation" if chosen_by == "val_accuracy" else "test"
-        terminal.print(f"nonzero parameters of the smallest network at a {which} accuracy:")
-        terminal.print(target_table(sweep, fronts))
-        if ends:
-            warn(strength_range.summarize_edges(ends))
+        for arm, front in fronts.items():
+            size = f"{len(front.points)} of {front.candidates} networks"
+            terminal.print(f"{arm}: {size} ({front.track.replace('_', ' ')})", soft_wrap=True)
+            terminal.print(front_table(front))
+        images = "validation" if front.by == "val_accuracy" else "test"
+        terminal.print(f"nonzero parameters of the smallest network at a {images} accuracy:")
+        terminal.print(target_table(record.sweep, fronts))
+        if warnings:
+            warn(strength_range.summarize_edges(warnings))
 
 
 def _chosen(option: str, given: str | None, allowed: Mapping[str, T]) -> T | None:
@@ -135,17 +119,17 @@ def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
     return shown
 
 
-def arms_table(sweep: "Sweep", status: SweepStatus, facts: Sequence[TrialRecord]) -> "Table":
-    """Return what each arm came to: its best network, and nonzeros at accuracies selected on.
+def arms_table(record: "SweepRecord") -> "Table":
+    """Return a line for each arm: its best network, and nonzeros at accuracies selected on.
 
     At most three of the targets, so that it fits 80 columns.
     """
     from sweeper.report.summary import arm_rows
 
-    targets = sweep.targets.accuracy[-3:]
+    targets = record.sweep.targets.accuracy[-3:]
     heads = (f">at {100 * accuracy:g} %" for accuracy in targets)
     shown = table("arm", ">done", ">failed", ">val %", ">test %", *heads)
-    for row in arm_rows(sweep, status, facts, sweep.sparsification.track):
+    for row in arm_rows(record, record.sweep.sparsification.track):
         reached = row.at_accuracy[len(row.at_accuracy) - len(targets) :]
         shown.add_row(
             row.arm,
@@ -159,14 +143,15 @@ def arms_table(sweep: "Sweep", status: SweepStatus, facts: Sequence[TrialRecord]
 
 
 def _plain(
-    sweep: "Sweep", status: SweepStatus, fronts: "Mapping[str, Front]", ends: Sequence[str]
+    record: "SweepRecord", fronts: "Mapping[str, Front]", warnings: Sequence[str]
 ) -> dict[str, Any]:
+    sweep = record.sweep
     return {
         "sweep": sweep.name,
         "digest": sweep.digest,
-        "done": status.done,
-        "budget": status.budget,
-        "warnings": list(ends),
+        "done": record.status.done,
+        "budget": record.status.budget,
+        "warnings": list(warnings),
         "fronts": {
             arm: {
                 "track": front.track,
@@ -237,44 +222,25 @@ def report(
     artifacts: Artifacts = None,
 ) -> None:
     """Write one HTML file that says what a sweep found; it works offline."""
-    from sweeper.operations.confirmation_result import confirmation_result
+    from sweeper.lifecycle import load_record
+    from sweeper.report import write_report
 
     with open_store(storage) as store:
-        sweep, status, facts = store.sweep(name), store.status(name), store.records(name)
+        sweep = store.sweep(name)
         if sweep.confirms:
             raise InputError(
                 f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
             )
-        found, again = (
-            store.strength_ranges(name),
-            confirmation_result(store, name, facts, artifacts),
-        )
-        checks = store.reproducibility_checks(name)
+        record = load_record(store, name, artifacts=artifacts)
     if figure:
-        from sweeper.analysis import fronts
         from sweeper.plots import overlay_figure, save_figure
 
-        typer.echo(f"figure: {save_figure(overlay_figure(fronts(facts, sweep), sweep), figure)}")
+        drawn = overlay_figure(record.fronts(), record.sweep)
+        typer.echo(f"figure: {save_figure(drawn, figure)}")
     if out or not figure:
-        path = write(out or report_path(name), sweep, status, facts, found, again, checks)
-        typer.echo(f"report: {path}")
+        typer.echo(f"report: {write_report(out or report_path(name), record)}")
 
 
 def report_path(name: str) -> Path:
     """Return where the report of a sweep goes unless told otherwise."""
     return Path("sweeps") / name / "report.html"
-
-
-def write(
-    path: Path,
-    sweep: "Sweep",
-    status: SweepStatus,
-    facts: Sequence[TrialRecord],
-    found: Sequence[RecordedRange],
-    again: "ConfirmationResult | None",
-    checks: Sequence[ReproducibilityCheck],
-) -> Path:
-    """Write the report of a sweep."""
-    from sweeper.report import write_report
-
-    return write_report(path, sweep, status, facts, found, again, checks)

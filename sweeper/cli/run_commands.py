@@ -140,22 +140,20 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
 
 def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
     """Show the arms and where to look on; writes a report, or says by which command."""
-    from sweeper.cli.result_commands import arms_table, write
-    from sweeper.operations.confirmation_result import confirmation_result
+    from sweeper.cli.result_commands import arms_table
+    from sweeper.lifecycle import load_record
+    from sweeper.report import write_report
 
     terminal = console()
     with open_store(storage, waits=True) as store:
-        sweep, status, facts = store.sweep(name), store.status(name), store.records(name)
-        found, known = store.strength_ranges(name), confirmation_result(store, name, facts)
+        record = load_record(store, name)
+        status = record.status
         terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
-        terminal.print(arms_table(sweep, status, facts))
+        terminal.print(arms_table(record))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
         if report:
-            written = write(
-                report, sweep, status, facts, found, known, store.reproducibility_checks(name)
-            )
-            terminal.print(f"report:    {written}", soft_wrap=True)
+            terminal.print(f"report:    {write_report(report, record)}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)
         if say_how:
             command = dashboard.replace("sweeper dashboard", f"sweeper report {name}", 1)

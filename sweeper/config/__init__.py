@@ -1,7 +1,13 @@
 """The study file: `Sweep.load(path)` gives one frozen, validated value."""
 
 from sweeper.config.arm import Arm
-from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, SelectedConfig
+from sweeper.config.confirmation_plan import (
+    SUFFIX,
+    ConfirmationPlan,
+    SelectedConfig,
+    confirmation_name,
+    is_confirmation,
+)
 from sweeper.config.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform
 from sweeper.config.sweep import Sweep, derive_seed
 
@@ -17,5 +23,7 @@ __all__ = [
     "SelectedConfig",
     "Sweep",
     "Uniform",
+    "confirmation_name",
     "derive_seed",
+    "is_confirmation",
 ]

@@ -12,6 +12,20 @@ SUFFIX = "/confirmed"
 """Ends the name of a confirmation, and of its Optuna studies; no study file can have it."""
 
 
+def confirmation_name(name: str) -> str:
+    """Return the name that the confirmation of a sweep is registered under.
+
+    >>> confirmation_name("lenet300-mnist")
+    'lenet300-mnist/confirmed'
+    """
+    return name + SUFFIX
+
+
+def is_confirmation(name: str) -> bool:
+    """Return True for the name of a confirmation."""
+    return name.endswith(SUFFIX)
+
+
 class SelectedConfig(Section):
     """The configuration that one search found best within some sizes."""
 
@@ -39,7 +53,7 @@ class ConfirmationPlan(Section):
     @property
     def name(self) -> str:
         """The name that it is registered under."""
-        return self.of + SUFFIX
+        return confirmation_name(self.of)
 
     def slots(self, arm: str) -> tuple[tuple[int, int], ...]:
         """Return (repeat, number) of every training of an arm.

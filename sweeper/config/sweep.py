@@ -18,7 +18,7 @@ from pydantic import (
 )
 
 from sweeper.config.arm import Arm, SectionErrors
-from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan
+from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
 from sweeper.config.domains import Auto, Domain, Section, StrictInt, grid_size, omit_defaults
 from sweeper.config.parsing import build, parse
 from sweeper.config.penalty import Problem, largest_value, midpoint, smallest_value
@@ -178,6 +178,11 @@ class Sweep(Section):
                 continue
             found.append((f"arms.{name}", text))
         return found
+
+    @property
+    def confirmation_name(self) -> str:
+        """The name that its confirmation is registered under; the other way, see `confirms.of`."""
+        return confirmation_name(self.name)
 
     @property
     def data(self) -> DatasetEntry:

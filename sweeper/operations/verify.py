@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from sweeper import lifecycle
-from sweeper.config import SUFFIX
+from sweeper.config import confirmation_name, is_confirmation
 from sweeper.errors import InputError
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
@@ -52,7 +52,7 @@ def verify(
     On the kind of processor that trained them, numbers are equal to the last bit. Raises
     InputError if nothing is confirmed, or an artifact is no network of the sweep.
     """
-    confirmation = name if name.endswith(SUFFIX) else name + SUFFIX
+    confirmation = name if is_confirmation(name) else confirmation_name(name)
     if confirmation not in store.names():
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
     sweep = store.sweep(confirmation)

@@ -1,8 +1,7 @@
 """One self-contained HTML file from a sweep: read offline, on screen and on paper."""
 
 from sweeper.plots.svg import standalone_svg
-from sweeper.report.html_page import figures, page
-from sweeper.report.writing import write_report
+from sweeper.report.html_page import figures, page, write_report
 
 __all__ = [
     "figures",

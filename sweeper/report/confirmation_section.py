@@ -1,4 +1,4 @@
-"""What confirmed networks say: the answer, sizes at accuracies, families against each other."""
+"""Confirmed networks in the report: sizes at accuracies, families against each other."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ from sweeper.report import first_layer
 from sweeper.report.html_tables import cell, numeric_table
 
 
-def headline_caveat(again: ConfirmationResult) -> str:
+def headline_caveat(confirmation: ConfirmationResult) -> str:
     """Return what the answer rests on."""
-    seed = "seed" if again.seeds == 1 else "seeds"
-    repeats = again.sweep.search.repeats
+    seed = "seed" if confirmation.seeds == 1 else "seeds"
+    repeats = confirmation.sweep.search.repeats
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
-    if again.sweep.select_on == "test":
+    if confirmation.sweep.select_on == "test":
         split, quoted = "TEST (select_on: test)", "and quoted on the same test images, too good"
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
     few += (
@@ -31,24 +31,24 @@ def headline_caveat(again: ConfirmationResult) -> str:
     )
     return (
         f"Of each of {repeats} independent searches the configuration that was best on {split} "
-        f"within each size, trained again with {again.seeds} fresh {seed}. Arms that stand for a "
-        f"family were chosen on validation, {quoted}.{few}"
+        f"within each size, trained again with {confirmation.seeds} fresh {seed}. Arms that stand "
+        f"for a family were chosen on validation, {quoted}.{few}"
     )
 
 
-def levels_table(again: ConfirmationResult) -> str:
+def levels_table(confirmation: ConfirmationResult) -> str:
     """Return nonzero parameters at test accuracies, with intervals over repeats."""
-    targets = again.sweep.targets.accuracy
-    of = confirmed_curves(again.sweep, again.found, "test_accuracy")
+    targets = confirmation.sweep.targets.accuracy
+    of = confirmed_curves(confirmation.sweep, confirmation.configs, "test_accuracy")
     body = []
-    for arm in (arm for arm in again.sweep.arms if arm in of):
-        mine = [one for one in again.found if one.arm == arm]
-        lost = sum(one.shrinkage("val_accuracy") for one in mine) / len(mine)
-        failed = sum(one.failed for one in mine)
+    for arm in (arm for arm in confirmation.sweep.arms if arm in of):
+        configs = [config for config in confirmation.configs if config.arm == arm]
+        lost = sum(config.shrinkage("val_accuracy") for config in configs) / len(configs)
+        failed = sum(config.failed for config in configs)
         cells = [_level(size_at_accuracy(of[arm], accuracy)) for accuracy in targets]
         cells.append(cell(f"{100 * lost:+z.2f}"))
-        cells.append(cell(f"{failed} of {sum(len(one.facts) for one in mine)}"))
-        body.append((arm, cells, FAMILIES[again.sweep.arms[arm].family]))
+        cells.append(cell(f"{failed} of {sum(len(config.records) for config in configs)}"))
+        body.append((arm, cells, FAMILIES[confirmation.sweep.arms[arm].family]))
     head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
     caption = (
         "Nonzero parameters, biases included, at a test accuracy: read between the means of each "
@@ -60,23 +60,24 @@ def levels_table(again: ConfirmationResult) -> str:
     return numeric_table(head, body, caption)
 
 
-def sizes_table(again: ConfirmationResult) -> str:
+def sizes_table(confirmation: ConfirmationResult) -> str:
     """Return test accuracies within each size."""
     body = []
-    for arm in again.sweep.arms:
-        found = [
-            accuracy_at_size(again.sweep, again.found, arm, s, "test_accuracy") for s in again.sizes
+    for arm in confirmation.sweep.arms:
+        accuracies = [
+            accuracy_at_size(confirmation.sweep, confirmation.configs, arm, size, "test_accuracy")
+            for size in confirmation.sizes
         ]
-        body.append((arm, [_accuracy(one) for one in found], ""))
+        body.append((arm, [_accuracy(accuracy) for accuracy in accuracies], ""))
     caption = (
         "Test accuracy in % of the configurations that were best on validation within a number of "
         "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
         "in how many repeats there is a network within that size."
     )
-    return numeric_table(["arm", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
+    return numeric_table(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
 
-def family_table(again: ConfirmationResult) -> str:
+def family_table(confirmation: ConfirmationResult) -> str:
     """Return the ratios of families; empty if there is nothing to set against each other."""
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
@@ -86,12 +87,12 @@ def family_table(again: ConfirmationResult) -> str:
         "The arms, named below, were chosen on validation. "
         "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
     )
-    return _ratios(again.versus, caption)
+    return _ratios(confirmation.comparisons, caption)
 
 
-def other_track_table(again: ConfirmationResult) -> str:
+def other_track_table(confirmation: ConfirmationResult) -> str:
     """Return the ratios of families on the other track of the search; empty without any."""
-    other = again.other
+    other = confirmation.other_track
     if other is None:
         return ""
     images = "validation" if other.by == "val_accuracy" else "test"
@@ -104,15 +105,15 @@ def other_track_table(again: ConfirmationResult) -> str:
     return _ratios((*other.rows, *other.same), caption)
 
 
-def gaps_table(again: ConfirmationResult) -> str:
+def gaps_table(confirmation: ConfirmationResult) -> str:
     """Return differences of accuracy between families within each size; empty without any."""
-    rows = again.gaps
+    rows = confirmation.gaps
     if not rows:
         return ""
     body = []
     for family, against in dict.fromkeys((row.family, row.against) for row in rows):
         by_size = {r.size: r for r in rows if (r.family, r.against) == (family, against)}
-        cells = [_gap(by_size.get(size)) for size in again.sizes]
+        cells = [_gap(by_size.get(size)) for size in confirmation.sizes]
         body.append((f"{FAMILIES[family]} − {FAMILIES[against]}", cells, ""))
     caption = (
         "Points of test accuracy of the best arm of one family minus another one's, within a "
@@ -120,30 +121,32 @@ def gaps_table(again: ConfirmationResult) -> str:
         "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
         "says more than a ratio of sizes. The arms, named below, were chosen on validation."
     )
-    return numeric_table(["families", *(f"≤ {size:,}" for size in again.sizes)], body, caption)
+    return numeric_table(
+        ["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption
+    )
 
 
-def layers_table(again: ConfirmationResult, size: int) -> str:
+def layers_table(confirmation: ConfirmationResult, size: int) -> str:
     """Return what share of each layer's weights is left, in networks within a size."""
     names: dict[str, int] = {}
     body = []
-    for arm in again.sweep.arms:
+    for arm in confirmation.sweep.arms:
         layers = [
             layer
-            for one in again.found
-            if one.arm == arm and size in one.sizes
-            for fact in one.facts
-            if (network := fact.result.judged(fact.config.track))
+            for config in confirmation.configs
+            if config.arm == arm and size in config.sizes
+            for record in config.records
+            if (network := record.result.judged(record.config.track))
             for layer in network.layers
         ]
         if not layers:
             continue
         cells = []
         for name in dict.fromkeys(layer.name for layer in layers):
-            mine = [layer for layer in layers if layer.name == name]
-            names[name] = mine[0].total_weights
-            share = sum(layer.weights / layer.total_weights for layer in mine) / len(mine)
-            mean = sum(layer.weights for layer in mine) / len(mine)
+            same = [layer for layer in layers if layer.name == name]
+            names[name] = same[0].total_weights
+            share = sum(layer.weights / layer.total_weights for layer in same) / len(same)
+            mean = sum(layer.weights for layer in same) / len(same)
             cells.append(cell(f"{100 * share:.2f} %", f"{mean:,.0f}"))
         body.append((arm, cells, ""))
     head = ["arm", *(f"{name} ({total:,})" for name, total in names.items())]
@@ -164,22 +167,22 @@ def _level(at: SizeAtAccuracy) -> str:
 
 
 def _accuracy(at: AccuracyAtSize) -> str:
-    found = at.mean
-    if found is None:
-        return cell("–", f"in {at.found} of {at.repeats}" if at.found else None)
+    mean = at.mean
+    if mean is None:
+        return cell("–", f"in {at.reached} of {at.repeats}" if at.reached else None)
     scaled = Estimate(
-        100 * found.center,
-        None if found.low is None else 100 * found.low,
-        None if found.high is None else 100 * found.high,
-        found.values,
+        100 * mean.center,
+        None if mean.low is None else 100 * mean.low,
+        None if mean.high is None else 100 * mean.high,
+        mean.values,
     )
     return cell(f"{scaled.center:.2f}", _interval(scaled, ".2f"))
 
 
-def _interval(found: Estimate, digits: str) -> str | None:
-    if found.low is None or found.high is None:
-        return f"n = {found.n}"
-    return f"{found.low:{digits}} to {found.high:{digits}}"
+def _interval(estimate: Estimate, digits: str) -> str | None:
+    if estimate.low is None or estimate.high is None:
+        return f"n = {estimate.n}"
+    return f"{estimate.low:{digits}} to {estimate.high:{digits}}"
 
 
 def _ratio(row: FamilyComparison | None) -> str:
@@ -235,19 +238,19 @@ def _gap(row: AccuracyGap | None) -> str:
     return cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
 
 
-def section(again: ConfirmationResult | None, figure: str) -> str:
+def section(confirmation: ConfirmationResult | None, figure: str) -> str:
     """Return the section of the report; empty if there is no confirmation."""
-    if again is None:
+    if confirmation is None:
         return ""
     parts = [
         "<h2>Confirmed with fresh seeds</h2>",
         figure,
-        levels_table(again),
-        family_table(again),
-        gaps_table(again),
-        other_track_table(again),
-        sizes_table(again),
-        layers_table(again, again.size),
-        first_layer.section(again.sweep, again.networks, again.size),
+        levels_table(confirmation),
+        family_table(confirmation),
+        gaps_table(confirmation),
+        other_track_table(confirmation),
+        sizes_table(confirmation),
+        layers_table(confirmation, confirmation.size),
+        first_layer.section(confirmation.sweep, confirmation.networks, confirmation.size),
     ]
     return "\n".join(part for part in parts if part)

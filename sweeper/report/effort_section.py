@@ -1,9 +1,9 @@
 """What tuning each arm took: a table of hypervolume by trials, and of how wide strengths may be."""
 
 import math
-from collections.abc import Sequence
 
 from sweeper.analysis import Estimate, mean
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.analysis.tuning_effort import (
     TOLERANCE,
     AnytimeFront,
@@ -11,17 +11,16 @@ from sweeper.analysis.tuning_effort import (
     strength_sensitivities,
     trials_reaching_target,
 )
-from sweeper.config import Sweep
 from sweeper.report.html_tables import cell, numeric_table
-from sweeper.types import TrialRecord
 
 SHARES = (0.25, 0.5, 0.75)
 """Parts of the budget after which the front is looked at."""
 
 
-def worth_showing(facts: Sequence[TrialRecord], sweep: Sweep) -> list[AnytimeFront]:
+def shown_efforts(record: SweepRecord) -> list[AnytimeFront]:
     """Return the effort of the arms that have enough trials to speak of."""
-    return [one for one in anytime_fronts(facts, sweep) if len(one.seconds) > len(SHARES)]
+    efforts = anytime_fronts(record.records, record.sweep)
+    return [effort for effort in efforts if len(effort.seconds) > len(SHARES)]
 
 
 def _share(found: float) -> str:
@@ -34,11 +33,12 @@ def _interval(found: Estimate) -> str:
     return f"{found.low:.4f} to {found.high:.4f}"
 
 
-def section(facts: Sequence[TrialRecord], known: Sweep, figure: str) -> str:
-    """Return the section of the report; `known` has the ranges of the strengths. Empty if early."""
-    found = worth_showing(facts, known)
+def section(record: SweepRecord, figure: str) -> str:
+    """Return the section of the report; empty while there are few trials."""
+    found = shown_efforts(record)
     if not found:
         return ""
+    facts, known = record.records, record.ranged_sweep
     total = min(len(one.seconds) for one in found)
     counts = [max(1, round(share * total)) for share in SHARES]
     widths = {one.arm: one for one in reversed(strength_sensitivities(facts, known))}

@@ -3,20 +3,23 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
+from pathlib import Path
 from string import Template
 
 import yaml
 
 from sweeper import plots
-from sweeper.analysis import fronts, fronts_by_repeat, selection_metrics, strength_range
-from sweeper.analysis.conclusion import ConfirmationResult, comparability_problems
+from sweeper.analysis import selection_metrics
+from sweeper.analysis.strength_range import range_caveats, summarize_edges
+from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.plots import View
 from sweeper.plots.svg import draw_svg
 from sweeper.plots.views import SHORT
 from sweeper.report import confirmation_section, effort_section, html_tables, ranges_section
-from sweeper.report.summary import arm_rows, caveats, headline
-from sweeper.types import RecordedRange, ReproducibilityCheck, SweepStatus, Track, TrialRecord
+from sweeper.report.summary import arm_rows, headline
+from sweeper.types import SweepStatus, Track
 
 _TITLES: dict[Track, str] = {
     "pruned": "The pruned track beside",
@@ -35,62 +38,55 @@ MOST_NAMES = 8
 """With more arms than this the question does not list them."""
 
 
-def page(
-    sweep: Sweep,
-    status: SweepStatus,
-    facts: Sequence[TrialRecord],
-    found: Sequence[RecordedRange] = (),
-    again: ConfirmationResult | None = None,
-    checks: Sequence[ReproducibilityCheck] = (),
-) -> str:
-    """Return the report as one HTML document that loads nothing from anywhere.
+def write_report(path: str | Path, record: SweepRecord) -> Path:
+    """Write the report of a sweep and return its path. A reader sees the old file or the new one.
 
-    `found` are the ranges of strengths that probes found, `again` is the confirmation, `checks`
-    are trials of other machines that were trained again.
+    Raises InputError where the path cannot be written to, SweeperError where writing fails.
     """
+    return atomic_write(Path(path), page(record).encode())
+
+
+def page(record: SweepRecord) -> str:
+    """Return the report as one HTML document that loads nothing from anywhere."""
+    sweep, records, again = record.sweep, record.records, record.confirmation
     rule = sweep.sparsification
     track = rule.track
     other: Track = "as_trained" if track == "pruned" else "pruned"
-    confirmed = again.facts if again else ()
-    reasons = comparability_problems(sweep, facts, checks, confirmed)
-    rows = arm_rows(sweep, status, facts, track)
-    beside = arm_rows(sweep, status, facts, other)
-    made = fronts(facts, sweep)
-    known = sweep.with_ranges(strength_range.ranges(found))
-    ends = ranges_section.edges(known, made)
-    views = figures(sweep, facts, again)
-    if again and not reasons:
+    rows, beside = arm_rows(record, track), arm_rows(record, other)
+    ranked = not record.problems
+    views = figures(record)
+    if again and ranked:
         said, but = again.answer, confirmation_section.headline_caveat(again)
     else:
-        said, but = headline(sweep, status, rows, reasons, beside), _hedge(sweep)
+        said, but = headline(record), _hedge(sweep)
+    warnings = [*record.caveats, *range_caveats(record.ranges)]
+    if record.edge_warnings:
+        warnings.insert(len(record.caveats), summarize_edges(record.edge_warnings))
     parts = {
         "name": escape(sweep.name),
         "question": escape(_question(sweep)),
-        "progress": escape(_progress(sweep, status)),
-        "warnings": _warnings(
-            reasons,
-            [*caveats(sweep, facts, checks, confirmed), *ranges_section.range_caveats(found, ends)],
-        ),
+        "progress": escape(_progress(sweep, record.status)),
+        "warnings": _warnings(record.problems, warnings),
         "standing": escape(said),
         "hedge": escape(but),
         "confirmed": confirmation_section.section(again, _figure(views, "confirmed")),
-        "effort": effort_section.section(facts, known, _figure(views, "effort")),
+        "effort": effort_section.section(record, _figure(views, "effort")),
         "fronts_figure": _figure(views, "fronts"),
-        "main_table": html_tables.accuracy_table(sweep, rows, facts, ranked=not reasons),
-        "sizes_table": html_tables.sizes_table(sweep, rows, ranked=not reasons),
+        "main_table": html_tables.accuracy_table(record, rows),
+        "sizes_table": html_tables.sizes_table(record, rows),
         "other_title": _TITLES[other],
         "other_note": _NOTES[other] if rule.finetune_epochs else _NOTES[other].replace(*_UNTUNED),
-        "other_table": html_tables.accuracy_table(sweep, beside, facts, ranked=not reasons),
+        "other_table": html_tables.accuracy_table(record, beside),
         "curves_figure": _figure(views, "curves"),
         "finetuned_figure": _figure(views, "finetuned"),
-        "arms": html_tables.arms_table(known, views["fronts"]),
-        "ranges": ranges_section.section(found, ends, sweep.parameters),
+        "arms": html_tables.arms_table(record.ranged_sweep, views["fronts"]),
+        "ranges": ranges_section.section(record),
         "protocol": _list(_protocol(sweep)),
-        "provenance": html_tables.provenance_table([*facts, *confirmed]),
-        "failures": html_tables.failures_table(status),
+        "provenance": html_tables.provenance_table([*records, *record.confirmed_records]),
+        "failures": html_tables.failures_table(record.status),
         "digest": sweep.digest,
         "study": escape(study_text(sweep)),
-        "footer": escape(f"Written by sweeper. {len(facts)} trials on record."),
+        "footer": escape(f"Written by sweeper. {len(records)} trials on record."),
         "figures_data": "\n".join(_embedded(name, view) for name, view in views.items()),
         "plotly": plots.packed_javascript(),
         "css": _asset("page.css"),
@@ -99,22 +95,22 @@ def page(
     return Template(_asset("page.html")).substitute(parts)
 
 
-def figures(
-    sweep: Sweep, facts: Sequence[TrialRecord], again: ConfirmationResult | None = None
-) -> dict[str, View]:
+def figures(record: SweepRecord) -> dict[str, View]:
     """Return every figure of the report that has something to show, by a short name."""
-    made = fronts(facts, sweep)
-    found = {
-        "fronts": plots.front_view(made, sweep, fronts_by_repeat(facts, sweep)),
-        "curves": plots.curve_view(facts, sweep),
+    sweep, records = record.sweep, record.records
+    views = {
+        "fronts": plots.front_view(record.fronts(), sweep, record.fronts_by_repeat),
+        "curves": plots.curve_view(records, sweep),
     }
     if sweep.sparsification.finetuned_curve:
-        found["finetuned"] = plots.curve_view(facts, sweep, finetuned=True)
-    if again:
-        found["confirmed"] = plots.confirmed_view(again.found, again.sweep)
-    if spent := effort_section.worth_showing(facts, sweep):
-        found["effort"] = plots.effort_view(spent, plots.highlighted_arms(made, sweep), sweep.name)
-    return found
+        views["finetuned"] = plots.curve_view(records, sweep, finetuned=True)
+    if record.confirmation:
+        confirmation = record.confirmation
+        views["confirmed"] = plots.confirmed_view(confirmation.configs, confirmation.sweep)
+    if efforts := effort_section.shown_efforts(record):
+        highlighted = plots.highlighted_arms(record.fronts(), sweep)
+        views["effort"] = plots.effort_view(efforts, highlighted, sweep.name)
+    return views
 
 
 def study_text(sweep: Sweep) -> str:
@@ -188,7 +184,7 @@ def _figure(views: Mapping[str, View], name: str) -> str:
     view = views[name]
     return (
         f'<figure data-figure="{name}-data"><div class="drawn"></div>'
-        f'<div class="draw_svg">{draw_svg(view, f"{name}-data")}</div>'
+        f'<div class="sketch">{draw_svg(view, f"{name}-data")}</div>'
         f"<figcaption><b>{escape(view.title)}.</b> {escape(_sentence(view.subtitle))}"
         f'<span class="screen"> Double-click shows everything.</span></figcaption></figure>'
     )

@@ -5,7 +5,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from sweeper.analysis import FrontPoint, reference_corner, selection_metrics
+from sweeper.analysis import FrontPoint, selection_metrics
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
 from sweeper.plots.views import SHORT
@@ -26,10 +27,9 @@ _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
 )
 
 
-def accuracy_table(
-    sweep: Sweep, rows: Sequence[ArmSummary], facts: Sequence[TrialRecord], ranked: bool
-) -> str:
+def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> str:
     """Return the table of arms: budget, failures, nonzeros at accuracies, best, hypervolume."""
+    sweep, ranked = record.sweep, not record.problems
     by, show = selection_metrics(sweep)
     head = ["arm", "trials", "diverged", "collapsed"]
     head += [f"at {100 * value:.4g} %" for value in sweep.targets.accuracy]
@@ -53,7 +53,7 @@ def accuracy_table(
         leads = ranked and row.hypervolume == largest > 0
         cells.append(cell(f"{row.hypervolume:.4f}", best=leads))
         body.append((row.arm, cells, ""))
-    corner, error = reference_corner(sweep, facts)
+    corner, error = record.reference_corner
     caption = (
         f"Nonzero parameters, biases included, of the smallest network that reaches a "
         f"{SHORT[by]} accuracy; below it the {SHORT[show]} accuracy of that same network; – is "
@@ -63,8 +63,9 @@ def accuracy_table(
     return numeric_table(head, body, caption)
 
 
-def sizes_table(sweep: Sweep, rows: Sequence[ArmSummary], ranked: bool) -> str:
+def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> str:
     """Return the accuracies that are reached within each of the file's target sizes."""
+    sweep, ranked = record.sweep, not record.problems
     by, show = selection_metrics(sweep)
     head = ["arm", *(f"≤ {value:,}" for value in sweep.targets.nonzero)]
     body = []

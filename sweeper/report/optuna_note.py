@@ -1,10 +1,11 @@
-"""What the Optuna study of a sweep shows: figures and a Markdown note, from plain facts."""
+"""Note and figures of a sweep, shown in its Optuna study: Markdown and Plotly JSON."""
 
 from collections.abc import Mapping, Sequence
 
-from sweeper.analysis import Front, fronts_by_repeat, reference_corner, strength_range
+from sweeper.analysis import selection_metrics, strength_range
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import accuracy_at_size
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.analysis.tuning_effort import anytime_fronts
 from sweeper.config import Sweep
 from sweeper.plots import (
@@ -17,7 +18,6 @@ from sweeper.plots import (
     overlay_figure,
 )
 from sweeper.search.note_texts import fronts_page, study_page
-from sweeper.types import RecordedRange, SweepStatus, TrialRecord
 
 FRONTS = "sweeper-fronts"
 HYPERVOLUME = "sweeper-hypervolume"
@@ -30,59 +30,45 @@ Studies = Mapping[str, int]
 """Name of an Optuna study -> its id, for links."""
 
 
-def figures(
-    facts: Sequence[TrialRecord],
-    found: Mapping[str, Front],
-    sweep: Sweep,
-    again: ConfirmationResult | None = None,
-) -> Figures:
+def figures(record: SweepRecord) -> Figures:
     """Return the fronts of a sweep, what they are worth and what tuning took; small ones.
 
     The fronts are there from the start, the others once there is something to see.
     """
-    corner = reference_corner(sweep, facts)
-    chosen = highlighted_arms(found, sweep)
-    begun = {(fact.slot.arm, fact.slot.repeat) for fact in facts}
-    worth = hypervolume_view(fronts_by_repeat(facts, sweep), chosen, sweep, corner, begun)
-    tuning = anytime_fronts(facts, sweep)
-    grows = not worth.empty and any(len(one.seconds) > 1 for one in tuning)
-    effort = draw_view(effort_view(tuning, chosen, sweep.name), small=True) if grows else None
+    sweep, records, fronts = record.sweep, record.records, record.fronts()
+    chosen = highlighted_arms(fronts, sweep)
+    begun = {(trial.slot.arm, trial.slot.repeat) for trial in records}
+    worth = hypervolume_view(record.fronts_by_repeat, chosen, sweep, record.reference_corner, begun)
+    efforts = anytime_fronts(records, sweep)
+    grows = not worth.empty and any(len(effort.seconds) > 1 for effort in efforts)
+    effort = draw_view(effort_view(efforts, chosen, sweep.name), small=True) if grows else None
     return {
-        FRONTS: overlay_figure(found, sweep, small=True).to_json(),
+        FRONTS: overlay_figure(fronts, sweep, small=True).to_json(),
         HYPERVOLUME: None if worth.empty else draw_hypervolume(worth, small=True).to_json(),
         EFFORT: effort.to_json() if effort else None,
-        CONFIRMED: confirmed_figure(again) if again else None,
+        CONFIRMED: confirmed_figure(record.confirmation) if record.confirmation else None,
     }
 
 
-def confirmed_figure(again: ConfirmationResult) -> str | None:
+def confirmed_figure(confirmation: ConfirmationResult) -> str | None:
     """Return the confirmed networks as a small figure; None without any."""
-    view = confirmed_view(again.found, again.sweep)
+    view = confirmed_view(confirmation.configs, confirmation.sweep)
     return None if view.empty else str(draw_view(view, small=True).to_json())
 
 
-def note(
-    sweep: Sweep,
-    status: SweepStatus,
-    found: Mapping[str, Front],
-    ranges: Sequence[RecordedRange] = (),
-    *,
-    studies: Studies,
-    again: ConfirmationResult | None = None,
-) -> str:
+def note(record: SweepRecord, *, studies: Studies) -> str:
     """Return the table of the arms in Markdown: budget, best accuracy, size at the targets.
 
-    `ranges` are those of the strengths that were found; `studies` those that can be linked to.
+    `studies` are those that can be linked to.
     """
-    by = next(iter(found.values())).by.replace("_", " ")
+    sweep, status, fronts = record.sweep, record.status, record.fronts()
+    by = selection_metrics(sweep)[0].replace("_", " ")
     targets = sweep.targets.accuracy
     head = ["arm", "trials", "diverged", "collapsed", f"best {by}"]
     head += [*(f"nonzero at {100 * target:g} %" for target in targets), "studies"]
     rows = []
     for arm in status.arms:
-        if arm.arm not in found:
-            continue  # added by `--extend` after the fronts were read
-        front = found[arm.arm]
+        front = fronts[arm.arm]
         at = [front.at(accuracy=target) for target in targets]
         rows.append(
             [
@@ -103,50 +89,45 @@ def note(
         _table(head, rows),
         f"Nonzero parameters{size}, biases included, {track}: the smallest network of at least "
         f"that {by}, over all repeats. Networks were selected on {by}.",
-        _edges(sweep, found, ranges),
+        strength_range.summarize_edges(record.edge_warnings),
     ]
-    if again:
-        parts += [f"### Confirmed: {_link(again.sweep.name, studies)}", *_confirmed(again)]
+    if confirmation := record.confirmation:
+        home = _link(confirmation.sweep.name, studies)
+        parts += [f"### Confirmed: {home}", *_confirmed(confirmation)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def confirmed_note(again: ConfirmationResult, *, studies: Studies) -> str:
+def confirmed_note(confirmation: ConfirmationResult, *, studies: Studies) -> str:
     """Return the answer and test accuracies of confirmed networks at each size, in Markdown."""
-    sweep, confirms = again.sweep, again.sweep.confirms
-    searched = f" · search: {_link(confirms.of, studies)}" if confirms else ""
+    sweep, plan = confirmation.sweep, confirmation.sweep.confirms
+    search = f" · search: {_link(plan.of, studies)}" if plan else ""
     links = " · ".join(_link(sweep.study(arm, 0), studies, arm) for arm in sweep.arms)
     return "\n\n".join(
         [
             f"## {sweep.name}",
-            f"[Live fronts]({fronts_page(sweep)}){searched}",
-            *_confirmed(again),
+            f"[Live fronts]({fronts_page(sweep)}){search}",
+            *_confirmed(confirmation),
             f"Studies: {links}\n",
         ]
     )
 
 
-def _confirmed(again: ConfirmationResult) -> list[str]:
-    sweep, found = again.sweep, again.found
+def _confirmed(confirmation: ConfirmationResult) -> list[str]:
+    sweep, configs, sizes = confirmation.sweep, confirmation.configs, confirmation.sizes
     rows = []
     for arm in sweep.arms:
-        cells = [
-            accuracy_at_size(sweep, found, arm, size, "test_accuracy").mean for size in again.sizes
+        means = [
+            accuracy_at_size(sweep, configs, arm, size, "test_accuracy").mean for size in sizes
         ]
-        rows.append([arm, *(f"{cell.center:.2%}" if cell else "–" for cell in cells)])
+        rows.append([arm, *(f"{mean.center:.2%}" if mean else "–" for mean in means)])
     return [
-        f"**{again.answer}**",
-        _table(["arm", *(f"within {size:,}" for size in again.sizes)], rows),
-        f"Test accuracy of networks trained again with {again.seeds} fresh "
-        f"{'seed' if again.seeds == 1 else 'seeds'} each, mean over repeats if all have one. "
-        "Chosen by the search on validation accuracy, the best within each number of nonzero "
+        f"**{confirmation.answer}**",
+        _table(["arm", *(f"within {size:,}" for size in sizes)], rows),
+        f"Test accuracy of networks trained again with {confirmation.seeds} fresh "
+        f"{'seed' if confirmation.seeds == 1 else 'seeds'} each, mean over repeats if all have "
+        "one. Chosen by the search on validation accuracy, the best within each number of nonzero "
         "parameters; nothing was chosen on test.",
     ]
-
-
-def _edges(sweep: Sweep, found: Mapping[str, Front], ranges: Sequence[RecordedRange]) -> str:
-    known = sweep.with_ranges(strength_range.ranges(ranges))
-    ends = {arm: [point.params for point in front.points] for arm, front in found.items()}
-    return strength_range.summarize_edges(strength_range.edges(known, ends))
 
 
 def _links(sweep: Sweep, arm: str, studies: Studies) -> str:

@@ -1,67 +1,20 @@
 """The ranges in which strengths were searched: what their probes saw, and where a front ends."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from html import escape
 
-from sweeper.analysis import Front, strength_range
-from sweeper.config import Sweep
+from sweeper.analysis import strength_range
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.report.html_tables import cell, numeric_table
 from sweeper.types import ProbePoint, RecordedRange, StrengthRange
 
 WIDTH, HEIGHT, MARGIN = 168, 46, 3
-UNEVEN = 2.0
-"""Ranges that differ by this factor, in decades, spend equal budgets unequally."""
 
 
-def edges(known: Sweep, fronts: Mapping[str, Front]) -> list[str]:
-    """Return the warnings of fronts that end on the edge of a range; `known` has its ranges."""
-    ends = {arm: [point.params for point in front.points] for arm, front in fronts.items()}
-    return strength_range.edges(known, ends)
-
-
-def range_caveats(found: Sequence[RecordedRange], ends: Sequence[str]) -> tuple[str, ...]:
-    """Return what to know of the ranges before the numbers, as sentences."""
-    said = [strength_range.summarize_edges(ends)] if ends else []
-    below = [_name(one) for one in found if one.bracket.open_below]
-    above = [_name(one) for one in found if one.bracket.open_above]
-    if below:
-        said.append(
-            f"Even the weakest strength of the probe changes the networks of {', '.join(below)}: "
-            "the range may go on below."
-        )
-    if above:
-        said.append(
-            f"No strength of the probe makes {', '.join(above)} collapse: the range may go on "
-            "above."
-        )
-    return (*said, *_uneven(found))
-
-
-def _uneven(found: Sequence[RecordedRange]) -> list[str]:
-    """Say if one arm's trials are spread over a far wider range than another one's."""
-    if not found:
-        return []
-    narrow, wide = min(found, key=_decades), max(found, key=_decades)
-    if _decades(wide) < UNEVEN * _decades(narrow):
-        return []
-    return [
-        f"Searched were {_decades(narrow):.1f} decades of strengths for {_name(narrow)} and "
-        f"{_decades(wide):.1f} decades for {_name(wide)}: of as many trials, fewer of the second "
-        "fall where it counts. A higher sparsification.floor ends ranges where networks are too "
-        "bad to matter."
-    ]
-
-
-def _decades(found: RecordedRange) -> float:
-    return math.log10(found.bracket.high / found.bracket.low)
-
-
-def section(found: Sequence[RecordedRange], ends: Sequence[str], total: int | None) -> str:
-    """Return the section of the report; empty where there is nothing to say.
-
-    `total` is the number of parameters of the network, or None where only its code can tell.
-    """
+def section(record: SweepRecord) -> str:
+    """Return the section of the report; empty where there is nothing to say."""
+    found, ends, total = record.ranges, record.edge_warnings, record.sweep.parameters
     if not (found or ends):
         return ""
     parts = ["<h2>Ranges of strengths</h2>"]
@@ -104,10 +57,6 @@ def _table(found: Sequence[RecordedRange], total: int | None) -> str:
         "to all. Reused: an equal probe was on record already."
     )
     return numeric_table(head, body, caption)
-
-
-def _name(one: RecordedRange) -> str:
-    return one.arm if one.parameter == "strength" else f"{one.arm} ({one.parameter})"
 
 
 def _at(bracket: StrengthRange, strength: float) -> ProbePoint | None:

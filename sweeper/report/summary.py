@@ -1,20 +1,13 @@
-"""What the facts of a sweep say."""
+"""Summary of a sweep: a row for each arm, and the headline of its report."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sweeper.analysis import (
-    Front,
-    FrontPoint,
-    fronts,
-    reference_corner,
-    reproducibility,
-    selection_metrics,
-)
-from sweeper.analysis.conclusion import distinct
+from sweeper.analysis import Front, FrontPoint, selection_metrics
 from sweeper.analysis.family_comparison import TRACKS
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
-from sweeper.types import ReproducibilityCheck, SweepStatus, Track, TrialRecord
+from sweeper.types import Track
 
 _NAMED = 3
 """With more arms than this, of networks that are as small, their number is said."""
@@ -41,12 +34,10 @@ class ArmSummary:
         return self.front.points[-1] if self.front.points else None
 
 
-def arm_rows(
-    sweep: Sweep, status: SweepStatus, facts: Sequence[TrialRecord], track: Track
-) -> tuple[ArmSummary, ...]:
+def arm_rows(record: SweepRecord, track: Track) -> tuple[ArmSummary, ...]:
     """Return a row for each arm in file order."""
-    corner = reference_corner(sweep, facts)
-    progress = {arm.arm: arm for arm in status.arms}
+    targets = record.sweep.targets
+    progress = {arm.arm: arm for arm in record.status.arms}
     return tuple(
         ArmSummary(
             arm=name,
@@ -55,62 +46,33 @@ def arm_rows(
             diverged=progress[name].diverged,
             collapsed=progress[name].collapsed,
             front=front,
-            at_accuracy=tuple(front.at(accuracy=value) for value in sweep.targets.accuracy),
-            at_nonzero=tuple(front.at(nonzero=value) for value in sweep.targets.nonzero),
-            hypervolume=front.hypervolume(corner),
+            at_accuracy=tuple(front.at(accuracy=value) for value in targets.accuracy),
+            at_nonzero=tuple(front.at(nonzero=value) for value in targets.nonzero),
+            hypervolume=front.hypervolume(record.reference_corner),
         )
-        for name, front in fronts(facts, sweep, track).items()
+        for name, front in record.fronts(track).items()
     )
 
 
-def caveats(
-    sweep: Sweep,
-    facts: Sequence[TrialRecord],
-    checks: Sequence[ReproducibilityCheck] = (),
-    confirmed: Sequence[TrialRecord] = (),
-) -> tuple[str, ...]:
-    """Return what a reader should know before the numbers, as sentences.
+def headline(record: SweepRecord) -> str:
+    """Return the result so far on both tracks, the objective's first, or the reason for none.
 
-    `confirmed` are the facts of the confirmation.
+    A penalty that makes zeros by itself can lead on one track and be far behind on the other.
     """
-    found = []
-    if sweep.select_on == "test":
-        found.append(
-            "This study selects on TEST accuracy (select_on: test), as parts of the literature "
-            "do: its accuracies are too good, since the best were picked on the very images "
-            "that they are quoted on."
-        )
-    # Most commits change nothing of a trial: said, but no reason not to rank.
-    commits = distinct([*facts, *confirmed], lambda origin: origin.git_commit)
-    if len(commits) > 1:
-        shown = ", ".join(text or "unknown" for text in commits)
-        found.append(f"Trials come from different commits: {shown}.")
-    return (*found, *reproducibility.deviation_caveats(facts, checks, confirmed))
-
-
-def headline(
-    sweep: Sweep,
-    status: SweepStatus,
-    rows: Sequence[ArmSummary],
-    reasons: Sequence[str],
-    beside: Sequence[ArmSummary] = (),
-) -> str:
-    """Return the result so far on the objective's track and the other one, or why there is none.
-
-    `beside` are the rows of the other track: a penalty that makes zeros by itself can lead on one
-    and be far behind on the other.
-    """
+    sweep, status, rule = record.sweep, record.status, record.sweep.sparsification
+    other: Track = "as_trained" if rule.track == "pruned" else "pruned"
+    rows, beside = arm_rows(record, rule.track), arm_rows(record, other)
     if not any(row.front.points for row in rows):
         return "No finished trial is on record yet."
-    if reasons:
+    if record.problems:
         return "The arms are not ranked, for the reasons given above."
     so_far = "" if status.finished else f"After {status.done} of {status.budget} trials: "
     text = f"{so_far}{_smallest(sweep, rows)}"
     if not any(point for row in beside for point in row.at_accuracy):
         return text
     on = TRACKS["as_trained"]
-    if sweep.sparsification.track == "as_trained":
-        on = TRACKS["pruned"] if sweep.sparsification.finetune_epochs else "Pruned"
+    if rule.track == "as_trained":
+        on = TRACKS["pruned"] if rule.finetune_epochs else "Pruned"
     return f"{text} {on}: {_smallest(sweep, beside).replace('At', 'at', 1)}"
 
 
@@ -126,8 +88,8 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
         lowest = min(sweep.targets.accuracy)
         return f"No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
     # The highest target at which there is something to compare, else the highest one reached.
-    shared = [found for found in reached if found[0] > 1] or reached
-    _, accuracy, points = max(shared, key=lambda found: found[1])
+    shared = [level for level in reached if level[0] > 1] or reached
+    _, accuracy, points = max(shared, key=lambda level: level[1])
     first, *others = sorted(points, key=lambda point: point.nonzero)
     show = selection_metrics(sweep)[1]
     beside = "test" if show == "test_accuracy" else "validation"

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from urllib.parse import quote
 
-from sweeper.config import SUFFIX, Sweep
+from sweeper.config import Sweep
 
 
 def fronts_page(sweep: Sweep) -> str:
     """Return the path of the live fronts of a sweep; a confirmation is shown on its sweep's."""
-    return f"/sweeps/{quote(sweep.name.removesuffix(SUFFIX), safe='')}/"
+    search = sweep.confirms.of if sweep.confirms else sweep.name
+    return f"/sweeps/{quote(search, safe='')}/"
 
 
 def study_page(study: int) -> str:

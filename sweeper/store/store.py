@@ -1,7 +1,7 @@
 """Store: all that is read from and written to the tables of sweeper, a transaction a call."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from uuid import uuid4
 
 from sqlalchemy import Connection, and_
@@ -43,6 +43,9 @@ from sweeper.types import (
     TrialOutcome,
     TrialRecord,
 )
+
+if TYPE_CHECKING:
+    from sweeper.analysis.sweep_record import SweepRecord
 
 
 class Store:
@@ -292,15 +295,8 @@ class Store:
         """Return all facts, by arm in the order of the file, repeat and slot."""
 
         def work(connection: Connection) -> tuple[TrialRecord, ...]:
-            spec = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
-            place = {arm: number for number, arm in enumerate(spec.arms)}
-            found = trial_records.find(connection, tables.slot.c.sweep == name)
-            return tuple(
-                sorted(
-                    found,
-                    key=lambda fact: (place[fact.slot.arm], fact.slot.repeat, fact.slot.number),
-                )
-            )
+            sweep = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
+            return trial_records.sorted_by_place(connection, sweep)
 
         return self._database.read(work)
 
@@ -319,6 +315,16 @@ class Store:
     def reproducibility_checks(self, name: str) -> tuple[ReproducibilityCheck, ...]:
         """Return what was trained again elsewhere, oldest first."""
         return self._database.read(lambda c: reproducibility_checks.find(c, name))
+
+    def sweep_record(self, name: str) -> "SweepRecord":
+        """Return the record of a sweep and its confirmation, as of one moment.
+
+        Raises UnknownSweepError.
+        """
+        # Analysis loads numpy, which most commands of the store do without.
+        from sweeper.store import sweep_loader
+
+        return self._database.read(lambda c: sweep_loader.sweep_record(c, name))
 
     def dump(self, name: str) -> Dump:
         """Return all that is on record of a sweep. Raises UnknownSweepError."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, insert, select
 
+from sweeper.config import Sweep
 from sweeper.store import tables
 from sweeper.store.clock import now
 from sweeper.types import (
@@ -166,6 +167,18 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[TrialR
         .where(condition)
     )
     return tuple(_fact(row) for row in connection.execute(query))
+
+
+def sorted_by_place(connection: Connection, sweep: Sweep) -> tuple[TrialRecord, ...]:
+    """Return all records of a sweep, by arm in the order of the file, repeat and slot."""
+    places = {arm: number for number, arm in enumerate(sweep.arms)}
+    records = find(connection, tables.slot.c.sweep == sweep.name)
+    return tuple(
+        sorted(
+            records,
+            key=lambda record: (places[record.slot.arm], record.slot.repeat, record.slot.number),
+        )
+    )
 
 
 def add_provenance(connection: Connection, sweep: str, provenance: Provenance) -> str:

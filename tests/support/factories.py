@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
 from sweeper.types import (
     ArmProgress,
@@ -14,6 +15,7 @@ from sweeper.types import (
     ProbePoint,
     Provenance,
     RecordedRange,
+    ReproducibilityCheck,
     Scalar,
     Slot,
     StrengthRange,
@@ -197,6 +199,21 @@ def make_facts(sweep: Sweep, seed: int = 0) -> tuple[TrialRecord, ...]:
                     )
                 )
     return tuple(facts)
+
+
+def make_record(
+    sweep: Sweep,
+    facts: Sequence[TrialRecord] = (),
+    *,
+    ranges: Sequence[RecordedRange] = (),
+    checks: Sequence[ReproducibilityCheck] = (),
+    confirmation: tuple[Sweep, Sequence[TrialRecord]] | None = None,
+) -> SweepRecord:
+    """Return what a store would load of a sweep, and of its confirmation if one is given."""
+    record = SweepRecord(
+        sweep, make_status(sweep, facts), tuple(facts), tuple(ranges), tuple(checks)
+    )
+    return record.with_confirmation(*confirmation) if confirmation else record
 
 
 def make_status(sweep: Sweep, facts: Sequence[TrialRecord]) -> SweepStatus:

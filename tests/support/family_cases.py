@@ -1,20 +1,21 @@
 """Confirmed families of penalties, made by hand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from support.factories import make_fact, make_provenance, make_status, make_sweep
+from support.factories import make_fact, make_provenance, make_record, make_status, make_sweep
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import (
     ConfirmedConfig,
     confirmation_sweep,
     confirmed_configs,
 )
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
 from sweeper.report.html_page import page
-from sweeper.types import TrialRecord
+from sweeper.types import ReproducibilityCheck, TrialRecord
 
 AUTO = {"log_uniform": [1e-4, 1e-1]}
 ARMS: Mapping[str, Any] = {
@@ -104,9 +105,29 @@ def confirmed_search(
     confirms, _, trained = again(repeats, sizes, seeds=seeds)
     if origin:
         trained[0] = replace(trained[0], provenance=make_provenance(**origin))
-    return sweep, facts, ConfirmationResult.of(sweep, facts, (), confirms, trained[:done])
+    return sweep, facts, confirmed(sweep, facts, confirms, trained[:done])
+
+
+def confirmed(
+    sweep: Sweep,
+    facts: Sequence[TrialRecord],
+    confirms: Sweep,
+    trained: Sequence[TrialRecord],
+    checks: Sequence[ReproducibilityCheck] = (),
+) -> ConfirmationResult:
+    """Return the confirmation of a search, each with its records."""
+    record = make_record(sweep, facts, checks=checks, confirmation=(confirms, trained))
+    assert record.confirmation
+    return record.confirmation
+
+
+def recorded(
+    sweep: Sweep, facts: Sequence[TrialRecord], again: ConfirmationResult, **options: Any
+) -> SweepRecord:
+    """Return the record of a search with its confirmation."""
+    return replace(make_record(sweep, facts, **options), confirmation=again)
 
 
 def report(repeats: int, **changes: Any) -> str:
     sweep, facts, found = confirmed_search(repeats=repeats)
-    return page(sweep, make_status(sweep, facts), facts, again=replace(found, **changes))
+    return page(recorded(sweep, facts, replace(found, **changes)))

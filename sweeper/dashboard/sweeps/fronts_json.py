@@ -18,6 +18,7 @@ from sweeper.analysis import (
 )
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import ConfirmedConfig
+from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
 from sweeper.config.registry import FAMILIES
 from sweeper.plots import Dot, Series, View
@@ -33,9 +34,10 @@ _SIZES: Mapping[Size, str] = {"nonzero": "nonzero parameters", "effective": "eff
 
 
 def fronts_payload(
-    sweep: Sweep, facts: Sequence[TrialRecord], track: Track, size: Size, studies: Trials
+    record: SweepRecord, track: Track, size: Size, studies: Trials
 ) -> dict[str, Any]:
     """Return the fronts of all arms as they are drawn, and their networks with configurations."""
+    sweep, facts = record.ranged_sweep, record.records
     counted = facts if size == "nonzero" else [_by_effective(fact) for fact in facts]
     found = fronts(counted, sweep, track)
     view = plots.front_view(found, sweep, fronts_by_repeat(counted, sweep, track))
@@ -71,13 +73,13 @@ def fronts_payload(
         "trials": len(facts),
         **_frame(replace(view, x_name=_SIZES[size])),
         "arms": arms,
-        "edges": strength_range.summarize_edges(_edges(sweep, found)) if size == "nonzero" else "",
+        "edges": _edges(sweep, found) if size == "nonzero" else "",
     }
 
 
 def confirmed_payload(again: ConfirmationResult, studies: Trials) -> dict[str, Any]:
     """Return confirmed networks as they are drawn, sizes at accuracies, and what they answer."""
-    sweep, found = again.sweep, again.found
+    sweep, found = again.sweep, again.configs
     view = plots.confirmed_view(found, sweep)
     looks = {series.name: series for series in view.series}
     of = confirmation.confirmed_curves(sweep, found, "test_accuracy")
@@ -196,12 +198,12 @@ def _again(one: ConfirmedConfig, dot: Dot, studies: Trials) -> dict[str, Any]:
         "line": dot.line,
         "repeat": one.repeat,
         "within": one.sizes,
-        "seeds": len(one.facts),
+        "seeds": len(one.records),
         "failed": one.failed,
         "test_accuracies": [percent(value) for value in one.accuracies("test_accuracy")],
         "configuration": describe_point(one.params),
-        "links": [link for fact in one.facts if (link := _link(fact, studies))],
-        "link": _link(one.facts[0], studies),
+        "links": [link for fact in one.records if (link := _link(fact, studies))],
+        "link": _link(one.records[0], studies),
     }
 
 
@@ -239,6 +241,5 @@ def _estimate(found: Estimate | None) -> dict[str, Any]:
     return {"center": found.center, "low": found.low, "high": found.high}
 
 
-def _edges(sweep: Sweep, found: Mapping[str, Front]) -> list[str]:
-    ends = {arm: [point.params for point in front.points] for arm, front in found.items()}
-    return strength_range.edges(sweep, ends)
+def _edges(sweep: Sweep, found: Mapping[str, Front]) -> str:
+    return strength_range.summarize_edges(strength_range.edge_warnings(sweep, found))

@@ -1,20 +1,17 @@
 """How far sweeps are and who works on them, as plain values that JSON can hold."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
-from sweeper.analysis.conclusion import comparability_problems
-from sweeper.config import SUFFIX, Sweep
+from sweeper.analysis.strength_range import range_caveats
+from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.config import Sweep, confirmation_name, is_confirmation
 from sweeper.config.registry import FAMILIES
 from sweeper.plots.views import percent
-from sweeper.report.ranges_section import range_caveats as about_ranges
-from sweeper.report.summary import caveats
 from sweeper.types import (
     ArmProgress,
     RecordedRange,
-    ReproducibilityCheck,
     SweepStatus,
-    TrialRecord,
     WorkerStatus,
 )
 
@@ -36,25 +33,15 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
         for sweep, status in sweeps
     }
     for name, row in rows.items():
-        if not name.endswith(SUFFIX):
-            row["confirmed"] = rows.get(name + SUFFIX)
-    shown = [row for name, row in rows.items() if not name.endswith(SUFFIX)]
+        if not is_confirmation(name):
+            row["confirmed"] = rows.get(confirmation_name(name))
+    shown = [row for name, row in rows.items() if not is_confirmation(name)]
     return {"sweeps": sorted(shown, key=lambda row: (-row["created_at"], row["name"]))}
 
 
-def status_payload(
-    sweep: Sweep,
-    status: SweepStatus,
-    facts: Sequence[TrialRecord],
-    ranges: Sequence[RecordedRange],
-    checks: Sequence[ReproducibilityCheck],
-    confirmed: Sequence[TrialRecord] = (),
-) -> dict[str, Any]:
-    """Return progress, arms, workers and ranges of a sweep, and what forbids to rank its arms.
-
-    `confirmed` are the facts of its confirmation.
-    """
-    reasons = comparability_problems(sweep, facts, checks, confirmed)
+def status_payload(record: SweepRecord) -> dict[str, Any]:
+    """Return progress, arms, workers and ranges of a sweep, and what forbids to rank its arms."""
+    sweep, status = record.sweep, record.status
     return {
         "name": sweep.name,
         "track": sweep.sparsification.track,
@@ -64,14 +51,14 @@ def status_payload(
         **_progress(status),
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [
-            *(reasons if status.finished or status.state != "open" else ()),
-            *caveats(sweep, facts, checks, confirmed),
-            *about_ranges(ranges, ()),
+            *(record.problems if status.finished or status.state != "open" else ()),
+            *record.caveats,
+            *range_caveats(record.ranges),
         ],
         "arms": [_arm(sweep, arm) for arm in status.arms],
         "workers": [_worker(one, status.now) for one in status.workers if one.alive],
         "workers_gone": sum(not one.alive for one in status.workers),
-        "ranges": [_range(one) for one in ranges],
+        "ranges": [_range(one) for one in record.ranges],
     }
 
 

@@ -8,7 +8,7 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sweeper.config import SUFFIX, Sweep
+from sweeper.config import Sweep, confirmation_name
 from sweeper.store import Store, SweepVersion
 from sweeper.types import RecordedRange, TrialRecord
 
@@ -69,9 +69,10 @@ class SweepCache:
 
     def confirmation(self, name: str) -> SweepSnapshot | None:
         """Return the confirmation of a sweep; None if there is none."""
-        if self._store.version(name + SUFFIX) is None:
+        confirmation = confirmation_name(name)
+        if self._store.version(confirmation) is None:
             return None
-        return self.known(name + SUFFIX)
+        return self.known(confirmation)
 
     def _further(
         self, before: SweepSnapshot | None, mark: SweepVersion

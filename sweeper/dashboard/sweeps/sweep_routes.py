@@ -13,16 +13,15 @@ import bottle
 from optuna.storages import RDBStorage
 
 from sweeper import lifecycle, plots
-from sweeper.analysis import fronts, strength_range
-from sweeper.analysis.conclusion import ConfirmationResult
-from sweeper.config import SUFFIX
+from sweeper.analysis import fronts
+from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.config import confirmation_name
 from sweeper.dashboard.sweeps import fronts_json, status_json
 from sweeper.dashboard.sweeps.response_cache import ResponseBody, ResponseCache
 from sweeper.dashboard.sweeps.study_ids import studies_of
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
 from sweeper.errors import SchemaError, StorageError, UnknownSweepError, UnreadableError, choices
 from sweeper.operations import export
-from sweeper.operations.confirmation_result import confirmation_result
 from sweeper.report import html_page
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
@@ -85,15 +84,9 @@ class SweepPages:
 
         def make() -> bytes:
             known, again = self._reader.known(name), self._reader.confirmation(name)
-            payload = status_json.status_payload(
-                known.sweep,
-                self._store.status(name),
-                known.facts,
-                self._store.strength_ranges(name),  # found while there is no new fact
-                self._store.reproducibility_checks(name),
-                again.facts if again else (),
-            )
-            payload["confirmed"] = self._store.finished(name + SUFFIX) if again else None
+            payload = status_json.status_payload(self._record(known, again))
+            confirmation = confirmation_name(name)
+            payload["confirmed"] = self._store.finished(confirmation) if again else None
             payload["networks"] = again is not None and self._artifacts is not None
             return _json(payload)
 
@@ -103,46 +96,38 @@ class SweepPages:
         """Return the fronts of a sweep as they are now, on its objective's track unless named."""
         known = self._reader.known(name)
         track = track or known.sweep.sparsification.track
-        ranged = known.sweep.with_ranges(strength_range.ranges(known.ranges))
         studies = self._studies(known)
         return self._kept.get(
             f"fronts {name} {track} {size}",
             f"{known.version} {sorted(studies.items())}",
-            lambda: _json(fronts_json.fronts_payload(ranged, known.facts, track, size, studies)),
+            lambda: _json(fronts_json.fronts_payload(self._record(known), track, size, studies)),
         )
 
     def confirmed(self, name: str) -> ResponseBody:
         """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
         known, again = self._with_confirmation(name)
         studies, checks = self._studies(again), self._store.reproducibility_checks(name)
+
+        def make() -> bytes:
+            confirmation = self._record(known, again).confirmation
+            if confirmation is None:
+                raise AssertionError("the record was made with one")
+            return _json(fronts_json.confirmed_payload(confirmation, studies))
+
         return self._kept.get(
             f"confirmed {name}",
             f"{known.version} {again.version} {len(checks)} {sorted(studies.items())}",
-            lambda: _json(
-                fronts_json.confirmed_payload(
-                    ConfirmationResult.of(
-                        known.sweep, known.facts, checks, again.sweep, again.facts
-                    ),
-                    studies,
-                )
-            ),
+            make,
         )
 
     def report(self, name: str) -> ResponseBody:
         """Return the report of a sweep."""
 
         def make() -> bytes:
-            store = self._store
-            facts = store.records(name)
-            again = confirmation_result(store, name, facts, self._artifacts, may_come=True)
-            return html_page.page(
-                store.sweep(name),
-                store.status(name),
-                facts,
-                store.strength_ranges(name),
-                again,
-                store.reproducibility_checks(name),
-            ).encode()
+            record = lifecycle.load_record(
+                self._store, name, artifacts=self._artifacts, may_come=True
+            )
+            return html_page.page(record).encode()
 
         return self._kept.recent(f"report {name}", 10 * FRESH, make)
 
@@ -197,6 +182,18 @@ class SweepPages:
     def _studies(self, known: SweepSnapshot) -> dict[str, int]:
         return studies_of(self._storage, known, self._store.patience)
 
+    def _record(self, known: SweepSnapshot, again: SweepSnapshot | None = None) -> SweepRecord:
+        """Return the record of a sweep whose trials were read before, with all else as of now."""
+        name = known.sweep.name
+        record = SweepRecord(
+            sweep=known.sweep,
+            status=self._store.status(name),
+            records=known.facts,
+            ranges=self._store.strength_ranges(name),  # found while there is no new fact
+            reproducibility_checks=self._store.reproducibility_checks(name),
+        )
+        return record.with_confirmation(again.sweep, again.facts) if again else record
+
     def _with_confirmation(self, name: str) -> tuple[SweepSnapshot, SweepSnapshot]:
         known, again = self._reader.known(name), self._reader.confirmation(name)
         if again is None:
@@ -230,7 +227,7 @@ def sweep_pages(source: PageSources) -> bottle.Bottle:
         "report.html": made.report,
         "facts.csv": made.facts,
         "fronts.csv": made.front_table,
-        "confirmed.csv": lambda name: made.facts(name + SUFFIX),
+        "confirmed.csv": lambda name: made.facts(confirmation_name(name)),
     }
     for file, make in downloads.items():
         route(f"{_NAME}/{file}", lambda name, file=file, make=make: _file(make(name), name, file))

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.factories import make_fact, make_provenance, make_status, make_sweep
+from support.factories import make_fact, make_provenance, make_record, make_sweep
 from support.fakes import fake_train, small_sweep
 from support.html_text import readable
 from sweeper import lifecycle
@@ -101,7 +101,7 @@ def test_it_is_allowed_where_the_difference_is_known_to_be_small(
     check = again(facts, *differences)
     said = platform_problems(facts, [check], "toy")
     assert (said == ()) == allowed
-    text = readable(page(sweep, make_status(sweep, facts), facts, checks=[check]))
+    text = readable(page(make_record(sweep, facts, checks=[check])))
     assert ("These arms are not ranked" in text) != allowed
     assert bool(deviation_caveats(facts, [check])) == allowed
     if not allowed:

@@ -9,8 +9,7 @@ import pytest
 
 from support.browsers import chromium, needs_chromium
 from support.dashboard_server import running
-from support.factories import make_facts, make_status, make_sweep
-from sweeper.analysis import fronts
+from support.factories import make_facts, make_record, make_sweep
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import serve
 from sweeper.errors import InputError, StorageError
@@ -121,12 +120,11 @@ def test_in_a_browser_the_published_figures_are_drawn_and_notes_link_to_each_oth
 ) -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 3})
     facts = make_facts(sweep)
-    found = fronts(facts, sweep)
     search = SweepStudies(empty.url, sweep)
     search.create()
     ids = search.ids(["toy", *sweep.studies()])
-    note = optuna_note.note(sweep, make_status(sweep, facts), found, studies=ids)
-    search.publish(optuna_note.figures(facts, found, sweep), note)
+    record = make_record(sweep, facts)
+    search.publish(optuna_note.figures(record), optuna_note.note(record, studies=ids))
     search.close()
     with running(empty, monkeypatch) as url, chromium() as browser:
         tab = browser.new_page()

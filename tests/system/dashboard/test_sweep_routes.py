@@ -14,13 +14,19 @@ import optuna
 import pytest
 from sqlalchemy import create_engine, text
 
-from support.factories import make_bracket, make_fact, make_provenance, make_status, make_sweep
+from support.factories import (
+    make_bracket,
+    make_fact,
+    make_provenance,
+    make_record,
+    make_status,
+    make_sweep,
+)
 from support.fakes import auto_sweep, fake_result, fake_train, optuna_storage, small_sweep
 from support.pages import confirmed, get, searched
 from support.processes import wait_for
 from sweeper import lifecycle
 from sweeper.analysis import LEVELS, attainment, fronts, fronts_by_repeat
-from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
 from sweeper.dashboard import Application
@@ -209,7 +215,9 @@ def test_a_marker_keeps_its_configuration_where_sizes_are_equal_when_rounded() -
         for repeat_, slot in again.slots("l1")
         if repeat_ == repeat
     ]
-    payload = confirmed_payload(ConfirmationResult.of(sweep, facts, (), again, trained), {})
+    known = make_record(sweep, facts, confirmation=(again, trained)).confirmation
+    assert known
+    payload = confirmed_payload(known, {})
     (arm,) = (one for one in payload["arms"] if one["name"] == "l1")
     assert {point["x"] for point in arm["points"]} == {100}
     found = {point["repeat"]: point["y"] for point in arm["points"]}

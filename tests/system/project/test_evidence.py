@@ -18,9 +18,9 @@ from sweeper.analysis.confirmation import SizeAtAccuracy
 from sweeper.analysis.family_comparison import FamilyComparison, compare_families, family_sentence
 from sweeper.analysis.reproducibility import deviations
 from sweeper.analysis.tuning_effort import trials_reaching_target
-from sweeper.config import SUFFIX, Sweep
+from sweeper.config import Sweep, confirmation_name
+from sweeper.lifecycle import load_record
 from sweeper.operations import export, export_weights
-from sweeper.operations.confirmation_result import confirmation_result
 from sweeper.report import figures, standalone_svg
 from sweeper.store import Store
 from sweeper.training import datasets
@@ -56,7 +56,7 @@ def loaded(name: str, folder: Path) -> Iterator[Store]:
 
 @pytest.fixture(scope="module")
 def again(store: Store, name: str) -> ConfirmationResult:
-    found = confirmation_result(store, name, store.records(name))
+    found = load_record(store, name).confirmation
     assert found is not None
     return found
 
@@ -101,7 +101,7 @@ def test_readme_quotes_the_answer_and_its_budget(
     store: Store, again: ConfirmationResult, name: str
 ) -> None:
     assert again.done == again.budget
-    found = family_sentence(compare_families(again.sweep, again.found))
+    found = family_sentence(compare_families(again.sweep, again.configs))
     assert found
     assert found in TEXT
     if name == MAIN:
@@ -151,7 +151,7 @@ def test_readmes_table_holds_the_sizes(again: ConfirmationResult, name: str) -> 
     targets = again.sweep.targets.accuracy
     head = shown.pop("nonzero parameters at a test accuracy, 95 % interval over 5 repeats")
     assert head == [f"{100 * value:.4g} %" for value in targets]
-    curves = confirmation.confirmed_curves(again.sweep, again.found, "test_accuracy")
+    curves = confirmation.confirmed_curves(again.sweep, again.configs, "test_accuracy")
     for arm, repeats in curves.items():
         title = arm.replace("_shuffled", ", its entries shuffled")
         assert shown.pop(title) == [
@@ -194,11 +194,11 @@ def test_readme_shows_the_other_track_too(tmp_path: Path) -> None:
     for name in (MAIN, LARGE):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
-            again = confirmation_result(store, name, store.records(name))
+            again = load_record(store, name).confirmation
         assert again is not None
-        assert again.other is not None
-        assert again.other.track == "as_trained"
-        rows = (*again.other.rows, *again.other.same)
+        assert again.other_track is not None
+        assert again.other_track.track == "as_trained"
+        rows = (*again.other_track.rows, *again.other_track.same)
         tracks[name] = {(row.ours, row.theirs, row.accuracy): row for row in rows}
     _, _, after = README.partition("| nonzero parameters as trained, of one arm")
     _, _, *lines = after.partition("\n\n")[0].splitlines()
@@ -225,13 +225,13 @@ def test_readme_says_which_savings_are_excluded(tmp_path: Path) -> None:
     for name in (MAIN, LARGE):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
-            found = confirmation_result(store, name, store.records(name))
+            found = load_record(store, name).confirmation
         assert found is not None
         again[name] = found
     rows = {
         (name, row.family, row.against, row.accuracy): row.ratio
         for name, one in again.items()
-        for row in one.versus
+        for row in one.comparisons
     }
     beside = rows[MAIN, "hybrid", "lp", 0.975]
     control, larger = (
@@ -273,17 +273,17 @@ def test_readme_says_which_savings_are_excluded(tmp_path: Path) -> None:
 def test_readme_says_how_the_second_sweeps_arms_were_picked(tmp_path: Path) -> None:
     (tmp_path / "1").mkdir()
     with loaded(MAIN, tmp_path / "1") as store:
-        first = confirmation_result(store, MAIN, store.records(MAIN))
-        facts = store.records(MAIN + SUFFIX)
+        first = load_record(store, MAIN).confirmation
+        facts = store.records(confirmation_name(MAIN))
     assert first is not None
-    chosen = confirmation.confirmed_curves(first.sweep, first.found, "val_accuracy")
-    shown = confirmation.confirmed_curves(first.sweep, first.found, "test_accuracy")
+    chosen = confirmation.confirmed_curves(first.sweep, first.configs, "val_accuracy")
+    shown = confirmation.confirmed_curves(first.sweep, first.configs, "test_accuracy")
     assert family_comparison.representative_arm(first.sweep, chosen, "lp", 0.98) == "l1_loss"
     assert family_comparison.representative_arm(first.sweep, shown, "lp", 0.98) == "elastic_net"
     assert "on validation l1_loss, not elastic_net, is first at 98 %" in TEXT
     (tmp_path / "2").mkdir()
     with loaded(LARGE, tmp_path / "2") as store:
-        later = store.records(LARGE + SUFFIX)
+        later = store.records(confirmation_name(LARGE))
     seeds = [{fact.config.init_seed for fact in one} for one in (facts, later)]
     assert seeds[1] <= seeds[0]
     assert "Its seeds are those of the first sweep." in TEXT
@@ -295,10 +295,10 @@ def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
     for name, accuracies in ((MAIN, (0.97, 0.975)), (LARGE, (0.98, 0.982))):
         (tmp_path / name).mkdir()
         with loaded(name, tmp_path / name) as store:
-            again = confirmation_result(store, name, store.records(name))
+            again = load_record(store, name).confirmation
         assert again is not None
         assert set(accuracies) <= set(again.sweep.targets.accuracy)
-        for row in compare_families(again.sweep, again.found):
+        for row in compare_families(again.sweep, again.configs):
             if row.accuracy in accuracies:
                 rows[row.family, row.against, row.accuracy] = row
     assert {row.theirs for row in rows.values() if row.against == "lp"} == {"l1"}
@@ -323,7 +323,7 @@ def test_readmes_figure_is_drawn_from_the_facts(
     store: Store, again: ConfirmationResult, name: str
 ) -> None:
     [path] = re.findall(rf"\((studies/results/{name}/\w+\.svg)\)", README)
-    views = figures(store.sweep(name), store.records(name), again)
+    views = figures(load_record(store, name))
     drawn = standalone_svg(views[Path(path).stem])
     assert (ROOT / path).read_text(encoding="utf-8") == drawn
 
@@ -332,7 +332,7 @@ def test_readmes_figure_is_drawn_from_the_facts(
 def test_committed_networks_are_what_is_on_record(store: Store, name: str) -> None:
     """Some of them; `sweeper verify` takes all."""
     data = datasets.load("mnist")
-    facts = {(fact.slot.study, fact.trial): fact for fact in store.records(name + SUFFIX)}
+    facts = {(fact.slot.study, fact.trial): fact for fact in store.records(confirmation_name(name))}
     rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()
     assert len(rows) > 40
     for row in rows[:: len(rows) // 10]:
@@ -357,15 +357,15 @@ def smallest(name: str, accuracy: float, folder: Path) -> dict[str, str]:
 def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
     name = "lenet300-mnist-moonshot"
     with loaded(name, tmp_path) as store:
-        found = confirmation_result(store, name, store.records(name))
+        found = load_record(store, name).confirmation
     assert found is not None
-    l1, entropy = found.found
+    l1, entropy = found.configs
     _, _, after = README.partition("**How accurate is a network of fewer than 2,000 parameters?**")
     shown = [f"{100 * one.accuracy('test_accuracy'):.2f} %" for one in (l1, entropy)]
     said = f"L1 has {shown[0]} at {l1.nonzero:,.0f} parameters, L1 with marginal entropy {shown[1]}"
     assert said in " ".join(after.split())
-    assert [len(one.facts) for one in (l1, entropy)] == [5, 5]
-    before = [fact.result.as_trained for fact in l1.facts]
+    assert [len(one.records) for one in (l1, entropy)] == [5, 5]
+    before = [fact.result.as_trained for fact in l1.records]
     trained = [network.test_accuracy for network in before if network]
     assert f"before them the same five networks of L1 have {100 * sum(trained) / 5:.2f} %" in TEXT
     rows = pq.read_table(RESULTS / name / export.CONFIRMED / export_weights.FILE).to_pylist()

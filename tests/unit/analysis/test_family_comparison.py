@@ -10,10 +10,20 @@ from typing import Any
 
 import pytest
 
-from support.factories import make_fact, make_judged, make_provenance, make_status
-from support.family_cases import ARMS, AUTO, SIZES, again, confirmed_search, search, sizes
+from support.factories import make_fact, make_judged, make_provenance, make_record
+from support.family_cases import (
+    ARMS,
+    AUTO,
+    SIZES,
+    again,
+    confirmed,
+    confirmed_search,
+    recorded,
+    search,
+    sizes,
+)
 from support.html_text import readable
-from sweeper.analysis import fronts, paired_ratio
+from sweeper.analysis import paired_ratio
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import (
     accuracy_at_size,
@@ -223,11 +233,11 @@ def test_the_answer_names_arms_ratios_and_how_many_repeats() -> None:
 
 def shown(sweep: Sweep, facts: list[TrialRecord], again: ConfirmationResult) -> dict[str, str]:
     """Return all that is said of a confirmation, by where."""
-    status = make_status(sweep, facts)
+    record = recorded(sweep, facts, again)
     return {
-        "report": readable(page(sweep, status, facts, again=again)),
+        "report": readable(page(record)),
         "page": confirmed_payload(again, {})["answer"],
-        "note": optuna_note.note(sweep, status, fronts(facts, sweep), studies={}, again=again),
+        "note": optuna_note.note(record, studies={}),
         "own note": optuna_note.confirmed_note(again, studies={}),
     }
 
@@ -249,15 +259,15 @@ def trained_too(facts: list[TrialRecord], sizes: Mapping[str, int]) -> list[Tria
 def test_the_other_track_is_answered_too_and_may_say_the_contrary() -> None:
     sweep, facts, known = confirmed_search()
     facts = trained_too(facts, TRAINED)
-    whole = ConfirmationResult.of(sweep, facts, (), known.sweep, known.facts)
-    assert whole.other is not None
-    assert (whole.other.track, whole.other.by) == ("as_trained", "val_accuracy")
-    rows = {(row.ours, row.theirs, row.accuracy): row for row in whole.other.rows}
+    whole = confirmed(sweep, facts, known.sweep, known.records)
+    assert whole.other_track is not None
+    assert (whole.other_track.track, whole.other_track.by) == ("as_trained", "val_accuracy")
+    rows = {(row.ours, row.theirs, row.accuracy): row for row in whole.other_track.rows}
     # Oracle: the sizes that were put in. l2 stands for the L_p penalties here, l1 in the answer.
     best_there = rows["entropy", "l2", 0.97]
     assert best_there.ratio is not None
     assert best_there.ratio.center == pytest.approx(0.5, rel=1e-3)
-    (same,) = (r for r in whole.other.same if (r.ours, r.theirs) == ("entropy", "l1"))
+    (same,) = (r for r in whole.other_track.same if (r.ours, r.theirs) == ("entropy", "l1"))
     assert same.ratio is not None
     assert same.ratio.center == pytest.approx(0.2, rel=1e-3)
     assert "the best of the pure entropies (entropy) needs 1.34 times" in whole.answer
@@ -274,7 +284,7 @@ def test_the_other_track_is_answered_too_and_may_say_the_contrary() -> None:
 def test_an_unconfirmed_search_is_told_on_both_tracks() -> None:
     sweep, facts = search(2)
     facts = trained_too(facts, TRAINED)
-    text = unescape(readable(page(sweep, make_status(sweep, facts), facts)))
+    text = unescape(readable(page(make_record(sweep, facts))))
     assert "At 97 % validation accuracy the smallest network is" in text
     assert (
         "As trained, before anything is pruned: at 97 % validation accuracy the smallest network "
@@ -371,8 +381,8 @@ def test_confirmed_networks_of_another_machine_or_data_are_no_answer(
 def test_arms_of_unequal_budgets_have_no_answer_however_they_were_confirmed() -> None:
     sweep, facts, known = confirmed_search()
     fewer = [fact for fact in facts if fact.slot.place != ("l2", 4, 0)]
-    trained = [fact for fact in known.facts if fact.slot.arm != "l2"]
-    said = shown(sweep, fewer, ConfirmationResult.of(sweep, fewer, (), known.sweep, trained))
+    trained = [fact for fact in known.records if fact.slot.arm != "l2"]
+    said = shown(sweep, fewer, confirmed(sweep, fewer, known.sweep, trained))
     for text in said.values():
         assert "unequal numbers of finished trials: l1 10, l2 9" in text
     assert not ranked(said)
@@ -385,9 +395,7 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
     longer = Sweep.model_validate(more)
     make = partial(make_fact, sweep=longer, arm="elastic")
     further = [*facts, *(make(repeat=r, slot=slot) for r in range(5) for slot in range(2))]
-    said = shown(
-        longer, further, ConfirmationResult.of(longer, further, (), known.sweep, known.facts)
-    )
+    said = shown(longer, further, confirmed(longer, further, known.sweep, known.records))
     for text in said.values():
         assert "targets since its choice was confirmed: sweeper confirm toy goes by" in text
     assert not ranked(said)
@@ -396,10 +404,10 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
 def test_the_picture_names_its_accuracies_whatever_the_search_selected_on() -> None:
     _, _, known = confirmed_search()
     chosen = known.sweep.model_dump() | {"select_on": "test"}
-    view = confirmed_view(known.found, Sweep.model_validate(chosen))
+    view = confirmed_view(known.configs, Sweep.model_validate(chosen))
     assert (view.line_name, view.mark_name) == ("validation", "test")
     dot = next(series for series in view.series if series.name == "l1").dots[0]
-    one = next(one for one in known.found if one.arm == "l1" and round(one.nonzero or 0) == 1000)
+    one = next(one for one in known.configs if one.arm == "l1" and round(one.nonzero or 0) == 1000)
     assert dot.mark == pytest.approx(100 * one.accuracy("test_accuracy"), abs=1e-3)
 
 
@@ -425,10 +433,9 @@ def test_a_mixture_found_harmless_is_said_though_the_confirmation_is_of_one_kind
         if fact.provenance == other and (network := fact.result.pruned)
     )
     checks = [ReproducibilityCheck(make_provenance(), redone)]
-    known = ConfirmationResult.of(sweep, mixed, checks, confirms, trained)
-    assert not known.reasons
-    status = make_status(sweep, mixed)
-    text = readable(page(sweep, status, mixed, again=known, checks=checks))
+    known = confirmed(sweep, mixed, confirms, trained, checks)
+    assert not known.problems
+    text = readable(page(recorded(sweep, mixed, known, checks=checks)))
     assert "trained again, they differ by +0.00 points" in text
 
 
@@ -451,13 +458,13 @@ def test_a_repeat_without_a_network_is_one_that_does_not_reach_it() -> None:
     assert (row.theirs, row.ratio, row.bound) == ("l1", None, None)
     assert row.text == "both reach it in 4 of 5 repeats"
     at = accuracy_at_size(sweep, some, "l1", SIZES[0], "test_accuracy")
-    assert (at.mean, at.found, at.repeats) == (None, 4, 5)
+    assert (at.mean, at.reached, at.repeats) == (None, 4, 5)
     assert accuracy_at_size(sweep, found, "l1", SIZES[0], "test_accuracy").mean
 
 
 def test_a_report_without_confirmation_says_how_to_get_one(tmp_path: Path) -> None:
     sweep, facts = search(2)
-    path = write_report(tmp_path / "r.html", sweep, make_status(sweep, facts), facts)
+    path = write_report(tmp_path / "r.html", make_record(sweep, facts))
     text = readable(path.read_text(encoding="utf-8"))
     assert "not confirmed with fresh seeds: sweeper confirm toy does so." in text
     assert "Confirmed with fresh seeds" not in text

@@ -2,14 +2,15 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sweeper.analysis import strength_range
-from sweeper.analysis.strength_range import GRID, edges, range_from_probe
+from support.factories import make_fact
+from sweeper.analysis import Front, strength_range
+from sweeper.analysis.strength_range import GRID, edge_warnings, range_from_probe
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.types import ProbePoint, Scalar, TrialState
@@ -125,6 +126,15 @@ def sweep(strength: object) -> Sweep:
     )
 
 
+def front(*params: Mapping[str, Scalar]) -> Front:
+    """Return a front whose networks, by size, have these searched parameters."""
+    facts = [
+        make_fact(slot=slot, nonzero=1000 * (slot + 1), val=0.9 + slot / 100, params=each)
+        for slot, each in enumerate(params)
+    ]
+    return Front.of(facts)
+
+
 @pytest.mark.parametrize(
     ("strengths", "places"),
     [
@@ -141,9 +151,9 @@ def sweep(strength: object) -> Sweep:
 def test_a_front_that_ends_on_an_edge_is_warned_about(
     strengths: list[float], places: list[str]
 ) -> None:
-    front: list[dict[str, Scalar]] = [{"strength": value} for value in strengths]
-    found = edges(sweep({"log_uniform": [1e-4, 1.0]}), {"a": front, "b": []})
-    assert found == [
+    fronts = {"a": front(*({"strength": value} for value in strengths)), "b": front()}
+    found = edge_warnings(sweep({"log_uniform": [1e-4, 1.0]}), fronts)
+    assert list(found) == [
         f"a: an end of its front lies on the {place} edge of strength (0.0001 to 1): better "
         "networks may lie beyond it"
         for place in places
@@ -152,10 +162,10 @@ def test_a_front_that_ends_on_an_edge_is_warned_about(
 
 def test_edges_of_a_linear_range_are_linear() -> None:
     chosen = sweep({"uniform": [0.0, 1.0]})
-    assert edges(chosen, {"a": [{"strength": 0.04}]})
-    assert not edges(chosen, {"a": [{"strength": 0.06}]})
-    assert not edges(sweep("auto"), {"a": [{"strength": 0.04}]})
-    assert not edges(sweep(0.04), {"a": [{}]})
+    assert edge_warnings(chosen, {"a": front({"strength": 0.04})})
+    assert not edge_warnings(chosen, {"a": front({"strength": 0.06})})
+    assert not edge_warnings(sweep("auto"), {"a": front({"strength": 0.04})})
+    assert not edge_warnings(sweep(0.04), {"a": front({})})
 
 
 def test_ranges_are_those_of_the_brackets_on_record() -> None:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
+from support.factories import (
+    make_bracket,
+    make_fact,
+    make_facts,
+    make_record,
+    make_sweep,
+)
 from support.html_text import readable
 from sweeper.analysis import Front, mean, reference_corner, strength_range
 from sweeper.analysis.tuning_effort import (
@@ -140,7 +146,7 @@ def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
 def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tolerance() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 5})
     facts = make_facts(sweep)
-    text = readable(page(sweep, make_status(sweep, facts), facts))
+    text = readable(page(make_record(sweep, facts)))
     assert (
         "arm after 3 after 6 after 9 after 12 trials training trials at 97 % strength may vary"
         in text
@@ -159,7 +165,7 @@ def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tole
 def test_while_a_sweep_runs_arms_are_shown_after_as_many_trials() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 2})
     facts = [fact for fact in make_facts(sweep) if fact.slot.arm == "l1" or fact.slot.number < 8]
-    text = readable(page(sweep, make_status(sweep, facts), facts))
+    text = readable(page(make_record(sweep, facts)))
     effort = next(one for one in anytime_fronts(facts, sweep) if one.arm == "l1")
     assert len(effort.seconds) == 12
     assert effort.mean()[7] < effort.mean()[11]

@@ -15,16 +15,16 @@ from support.factories import (
     make_fact,
     make_facts,
     make_provenance,
+    make_record,
     make_status,
     make_sweep,
 )
 from support.html_text import readable
-from sweeper.analysis.conclusion import comparability_problems
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
 from sweeper.report.html_page import page, study_text
-from sweeper.report.summary import arm_rows, caveats, headline
+from sweeper.report.summary import arm_rows, headline
 from sweeper.types import LastError, RecordedRange, TrialRecord
 
 
@@ -40,13 +40,12 @@ def small_study(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
 
 
 def sentence(sweep: Sweep, facts: list[TrialRecord]) -> str:
-    status = make_status(sweep, facts)
-    rows = arm_rows(sweep, status, facts, "pruned")
-    return headline(sweep, status, rows, comparability_problems(sweep, facts))
+    """Return the part of the headline that is about the objective's track."""
+    return headline(make_record(sweep, facts)).partition(" As trained")[0]
 
 
 def written(sweep: Sweep, facts: list[TrialRecord], found: Sequence[RecordedRange] = ()) -> str:
-    return page(sweep, make_status(sweep, facts), facts, found)
+    return page(make_record(sweep, facts, ranges=found))
 
 
 def test_the_standing_compares_at_the_highest_target_that_two_arms_reach() -> None:
@@ -161,7 +160,7 @@ def test_a_study_that_selects_on_test_says_so_on_top_and_in_its_tables() -> None
     assert "This study selects on TEST accuracy" in text
     assert "chosen on TEST accuracy (select_on: test)" in text
     assert "best test" in text
-    assert not caveats(*small_study())
+    assert not make_record(*small_study()).caveats
 
 
 def test_the_table_shows_nonzeros_at_targets_with_test_accuracy_beside() -> None:
@@ -280,13 +279,13 @@ def test_failures_are_counted_and_never_on_a_front() -> None:
 def test_attempts_that_were_lost_are_counted_by_arm_and_class() -> None:
     sweep, facts = small_study()
     status = make_status(sweep, facts)
-    assert "Attempts that came to nothing" not in readable(page(sweep, status, facts))
+    assert "Attempts that came to nothing" not in readable(page(make_record(sweep, facts)))
     first, *others = status.arms
     error = LastError("RuntimeError: <boom>", 0.0)
     first = replace(first, failures={"killed": 2, "error": 1}, last_error=error)
     others[0] = replace(others[0], failures={"lease over": 3})
     status = replace(status, arms=(first, *others))
-    text = page(sweep, status, facts)
+    text = page(replace(make_record(sweep, facts), status=status))
     assert "arm killed error lease over none RuntimeError: &lt;boom&gt; 2 1 0 l1 0 0 3" in readable(
         text
     )
@@ -344,7 +343,7 @@ def test_the_report_replaces_the_old_one_and_leaves_nothing_else(tmp_path: Path)
     path.parent.mkdir()
     path.write_text("old")
     with path.open() as reader:  # a browser that is just reading it
-        assert write_report(path, sweep, make_status(sweep, facts), facts) == path
+        assert write_report(path, make_record(sweep, facts)) == path
         assert reader.read() == "old"
     assert [found.name for found in path.parent.iterdir()] == ["toy.html"]
     assert path.read_text(encoding="utf-8").endswith("</html>\n")
@@ -361,7 +360,7 @@ def test_a_full_disk_is_one_line_and_keeps_the_old_report(
     path.write_text("old")
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(SweeperError, match=r"toy\.html: writing failed: No space left on device$"):
-        write_report(path, sweep, make_status(sweep, facts), facts)
+        write_report(path, make_record(sweep, facts))
     assert [found.name for found in tmp_path.iterdir()] == ["toy.html"]
     assert path.read_text() == "old"
 
@@ -372,7 +371,7 @@ def test_a_path_that_cannot_be_written_to_is_the_users_mistake(tmp_path: Path, p
     (tmp_path / "folder").mkdir()
     sweep, facts = small_study()
     with pytest.raises(InputError, match=r"cannot be written: "):
-        write_report(tmp_path / place, sweep, make_status(sweep, facts), facts)
+        write_report(tmp_path / place, make_record(sweep, facts))
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder"]
 
 
@@ -380,7 +379,7 @@ def test_a_path_that_cannot_be_written_to_is_the_users_mistake(tmp_path: Path, p
 def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: Path) -> None:
     sweep = make_sweep(search={"trials": 12})
     facts = make_facts(sweep)
-    path = write_report(tmp_path / "toy.html", sweep, make_status(sweep, facts), facts)
+    path = write_report(tmp_path / "toy.html", make_record(sweep, facts))
     complaints: list[str] = []
     asked: list[str] = []
     with chromium() as browser:
@@ -404,7 +403,7 @@ def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: 
     assert complaints == []
     assert asked == [path.as_uri()]
     assert hidden["layout"]["xaxis"]["type"] == "log"
-    rows = arm_rows(sweep, make_status(sweep, facts), facts, "pruned")
+    rows = arm_rows(make_record(sweep, facts), "pruned")
     *members, beside = members
     assert members == [len(row.front.points) for row in rows]
     assert 0 < beside <= 13  # published networks
@@ -414,7 +413,7 @@ def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: 
 @needs_chromium
 def test_without_scripts_the_sketches_show_the_same_fronts(tmp_path: Path) -> None:
     sweep, facts = small_study()
-    path = write_report(tmp_path / "toy.html", sweep, make_status(sweep, facts), facts)
+    path = write_report(tmp_path / "toy.html", make_record(sweep, facts))
     with chromium() as browser:
         tab = browser.new_context(java_script_enabled=False).new_page()
         tab.set_default_timeout(240_000)

@@ -1,17 +1,26 @@
 """What the study of a sweep shows, from facts made by hand."""
 
 import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import pytest
 
-from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
-from sweeper.analysis import fronts, fronts_by_repeat, reference_corner
+from support.factories import (
+    make_bracket,
+    make_fact,
+    make_facts,
+    make_record,
+    make_status,
+    make_sweep,
+)
+from sweeper.analysis import fronts_by_repeat, reference_corner
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
 from sweeper.report import optuna_note
-from sweeper.types import TrialRecord, TrialState
+from sweeper.types import RecordedRange, TrialRecord, TrialState
 
 THIRTEEN = {
     f"arm-{n}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1]}} for n in range(13)
@@ -21,13 +30,21 @@ THIRTEEN = {
 def shown(
     sweep: Sweep, facts: list[TrialRecord], again: ConfirmationResult | None = None
 ) -> optuna_note.Figures:
-    return optuna_note.figures(facts, fronts(facts, sweep), sweep, again)
+    return optuna_note.figures(replace(make_record(sweep, facts), confirmation=again))
 
 
-def note(sweep: Sweep, facts: list[TrialRecord], **options: object) -> str:
-    studies = {name: number for number, name in enumerate(["toy", *sweep.studies()])}
-    write = partial(optuna_note.note, sweep, make_status(sweep, facts), fronts(facts, sweep))
-    return write(**{"studies": studies, **options})  # type: ignore[arg-type]
+def note(
+    sweep: Sweep,
+    facts: list[TrialRecord],
+    *,
+    ranges: Sequence[RecordedRange] = (),
+    again: ConfirmationResult | None = None,
+    studies: Mapping[str, int] | None = None,
+) -> str:
+    if studies is None:
+        studies = {name: number for number, name in enumerate(["toy", *sweep.studies()])}
+    record = replace(make_record(sweep, facts, ranges=ranges), confirmation=again)
+    return optuna_note.note(record, studies=studies)
 
 
 def again(
@@ -47,7 +64,9 @@ def again(
             trained.append(
                 make(nonzero=network.nonzero, val=network.val_accuracy, params=one.params)
             )
-    return ConfirmationResult.of(sweep, facts, (), wanted, trained[: len(trained) - undone])
+    record = make_record(sweep, facts, confirmation=(wanted, trained[: len(trained) - undone]))
+    assert record.confirmation
+    return record.confirmation
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,36 @@
+"""Loader of a `SweepRecord`: everything on record of a sweep, read in one transaction."""
+
+from contextlib import suppress
+
+from sqlalchemy import Connection
+
+from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.errors import UnknownSweepError
+from sweeper.store import (
+    recorded_ranges,
+    registered_sweeps,
+    reproducibility_checks,
+    sweep_progress,
+    trial_records,
+)
+
+
+def sweep_record(connection: Connection, name: str) -> SweepRecord:
+    """Return the record of a sweep with that of its confirmation, as of one moment.
+
+    Raises UnknownSweepError.
+    """
+    sweep = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
+    record = SweepRecord(
+        sweep=sweep,
+        status=sweep_progress.status(connection, name),
+        records=trial_records.sorted_by_place(connection, sweep),
+        ranges=recorded_ranges.find(connection, name),
+        reproducibility_checks=reproducibility_checks.find(connection, name),
+    )
+    with suppress(UnknownSweepError):
+        row = registered_sweeps.get(connection, sweep.confirmation_name)
+        confirmation = registered_sweeps.parsed(row.spec)
+        confirmed = trial_records.sorted_by_place(connection, confirmation)
+        return record.with_confirmation(confirmation, confirmed)
+    return record
