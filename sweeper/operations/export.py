@@ -1,12 +1,12 @@
-"""A sweep as files: to keep, to publish, and to go on with in another database.
+"""Export of a sweep: files to keep, to publish, and to go on with in another database.
 
     sweep.json      the sweep, its ranges, provenance and lost attempts
     facts.parquet   one row for each trial, as it is on record
     facts.csv       the same without configuration, curves and layers: for people and spreadsheets
     fronts.csv      the networks on each arm's front
-    confirmed/      the same of its confirmation, if there is one; its networks: see `networks`
+    confirmed/      the same of its confirmation, if there is one; its networks: `export_weights`
 
-What is read back is equal to what was written, bit for bit.
+A sweep that is read back is equal to the one written, bit for bit.
 """
 
 import csv
@@ -60,15 +60,15 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
         "created_at": dump.created_at,
         "facts": len(dump.facts),
         "spec": json.loads(dump.spec),
-        **{name: [dict(one) for one in some] for name, some in rows.items()},
+        **{name: [dict(row) for row in table] for name, table in rows.items()},
     }
-    written = {
+    contents = {
         FACTS: _parquet(dump.facts),
         FLAT: facts_csv(dump.facts).encode(),
         FRONTS: fronts_csv(fronts).encode(),
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
-    return [atomic_write(folder / name, content) for name, content in written.items()]
+    return [atomic_write(folder / name, content) for name, content in contents.items()]
 
 
 def _refuse_others(folder: Path, name: str) -> None:
@@ -76,12 +76,12 @@ def _refuse_others(folder: Path, name: str) -> None:
     sheet, facts = folder / SHEET, folder / FACTS
     try:
         if sheet.exists():
-            found = json.loads(sheet.read_text(encoding="utf-8"))
-            ours = isinstance(found, dict) and found.get("name") == name
+            raw = json.loads(sheet.read_text(encoding="utf-8"))
+            ours = isinstance(raw, dict) and raw.get("name") == name
         elif facts.exists():  # one that was cut off: the sheet comes last, the facts first
             ours = _sweeps_in(facts) <= {name}
         else:
-            ours = not any((folder / one).exists() for one in (FLAT, FRONTS))
+            ours = not any((folder / file).exists() for file in (FLAT, FRONTS))
     except (InputError, OSError, ValueError):
         ours = False
     if not ours:
@@ -92,7 +92,7 @@ def _refuse_others(folder: Path, name: str) -> None:
 
 
 def _sweeps_in(facts: Path) -> set[Any]:
-    """Return the names of the sweeps that a file has trials of."""
+    """Return the names of the sweeps whose trials a file holds."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -104,7 +104,7 @@ def _sweeps_in(facts: Path) -> set[Any]:
 
 
 def read(folder: Path) -> Dump:
-    """Read what `save` wrote. Raises InputError for a folder that does not hold a whole sweep.
+    """Read a sweep that `save` wrote. Raises InputError for a folder without a whole one.
 
     Every cell is checked: an export may be anybody's. Its confirmation is not looked at.
     """
@@ -116,9 +116,9 @@ def read_all(folder: Path) -> tuple[Dump, ...]:
     search = _read(folder)
     if not (folder / CONFIRMED / SHEET).exists():
         return (search.dump,)
-    again = _read(folder / CONFIRMED)
-    again.confirms(search)
-    return search.dump, again.dump
+    confirmation = _read(folder / CONFIRMED)
+    confirmation.confirms(search)
+    return search.dump, confirmation.dump
 
 
 def _read(folder: Path) -> Export:
@@ -161,8 +161,8 @@ def fronts_csv(fronts: Mapping[str, Front]) -> str:
     import pandas as pd
 
     frames = [front.to_pandas() for front in fronts.values()]
-    kept = [frame for frame in frames if len(frame)] or frames[:1]
-    return str(pd.concat(kept, ignore_index=True).to_csv(index=False, lineterminator="\n"))
+    frames = [frame for frame in frames if len(frame)] or frames[:1]
+    return str(pd.concat(frames, ignore_index=True).to_csv(index=False, lineterminator="\n"))
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
@@ -190,31 +190,32 @@ def _read_parquet(path: Path, count: int) -> list[dict[str, Any]]:
             _refuse_kinds(path, file, count)
             for batch in file.iter_batches(batch_size=_AT_ONCE):
                 start = len(rows)
-                rows += (_row(one, path, start + n) for n, one in enumerate(batch.to_pylist()))
+                rows += (_row(raw, path, start + n) for n, raw in enumerate(batch.to_pylist()))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {_first_line(error)}") from None
     if len(rows) != count:
-        raise InputError(_counted(path, len(rows), count))
+        raise InputError(_miscounted(path, len(rows), count))
     return rows
 
 
 def _refuse_kinds(path: Path, file: Any, count: int) -> None:
-    """Refuse, from what the file says of itself, what would unpack into more than trials take."""
+    """Refuse a file that by its own metadata would unpack into more than its trials take."""
     names = file.schema_arrow.names
     for field in file.schema_arrow:
         if str(field.type) not in _KINDS or names.count(field.name) > 1:
             text = f"must be one column of {', '.join(_KINDS)}, got {shown(str(field.type))}"
             raise InputError(f"{path}: {shown(field.name)}: {text}")
-    about = file.metadata
-    if about.num_rows != count:
-        raise InputError(_counted(path, about.num_rows, count))
-    size = sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups))
-    most = _LARGEST_CELL + count * _LARGEST_ROW
-    if not 0 <= size <= most:
-        raise InputError(f"{path}: unpacks into {size:,} bytes, {count} trials take <= {most:,}")
+    metadata = file.metadata
+    if metadata.num_rows != count:
+        raise InputError(_miscounted(path, metadata.num_rows, count))
+    groups = [metadata.row_group(group) for group in range(metadata.num_row_groups)]
+    size = sum(group.total_byte_size for group in groups)
+    limit = _LARGEST_CELL + count * _LARGEST_ROW
+    if not 0 <= size <= limit:
+        raise InputError(f"{path}: unpacks into {size:,} bytes, {count} trials take <= {limit:,}")
 
 
-def _counted(path: Path, rows: int, count: int) -> str:
+def _miscounted(path: Path, rows: int, count: int) -> str:
     return f"{path}: holds {rows} trials, {SHEET} says {count}: write the export again"
 
 

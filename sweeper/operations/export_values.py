@@ -1,7 +1,7 @@
-"""The cells of an export, checked as a study file is: an export may be anybody's.
+"""Values of an export: each cell checked, as a study file is, for an export may be anybody's.
 
-`sheet` and `row` check each by itself; what belongs together, `references` does. Of what passes,
-reports, fronts and the dashboard can be made.
+`sheet` and `row` check each by itself, `export_references` what belongs together. Reports, fronts
+and the dashboard can be made of an export that passes both.
 """
 
 import json
@@ -26,11 +26,11 @@ from sweeper.errors import InputError, SpecError, shown
 from sweeper.types import FailureKind, Scalar, SweepState, Track, TrialState
 
 FORMAT = 1
-"""To be raised when an older program could not read what is written."""
+"""Version of the files: to be raised when an older program could not read them."""
 IN_JSON = ("params", "config", "layers", "curve", "finetuned")
 """Columns of a trial that hold JSON."""
 LARGEST = 10**15
-"""Of a count: what floats and JavaScript tell apart from the next one."""
+"""Largest count: floats and JavaScript tell it apart from the next one."""
 
 
 def _printable(text: str) -> str:
@@ -73,7 +73,7 @@ class _Layer(_Cells):
     total_biases: Count
 
 
-class _Fact(_Cells):
+class _TrialRow(_Cells):
     """One row of facts.parquet, its JSON read."""
 
     sweep: str
@@ -115,15 +115,15 @@ class _Fact(_Cells):
     def _judged(self) -> Self:
         tracks: tuple[Track, ...] = ("pruned", "as_trained")
         for track in tracks:
-            found = {k: v for k, v in self if k.startswith(f"{track}_")}
-            given = {value is not None for value in found.values()} | {track in self.layers}
-            if given != {self.state != "diverged"}:
+            values = {key: value for key, value in self if key.startswith(f"{track}_")}
+            present = {value is not None for value in values.values()} | {track in self.layers}
+            if present != {self.state != "diverged"}:
                 some = "none" if self.state == "diverged" else "all"
                 raise ValueError(f"{track}_*: a {self.state} trial has {some} of them, and layers")
-            if self.state != "diverged" and found[f"{track}_nonzero"] > self.total:
+            if self.state != "diverged" and values[f"{track}_nonzero"] > self.total:
                 raise ValueError(f"{track}_nonzero: must be <= the total {self.total}")
-            parts = [found[f"{track}_{kind}"] or 0 for kind in ("weights", "biases")]
-            if self.state != "diverged" and found[f"{track}_nonzero"] != sum(parts):
+            parts = [values[f"{track}_{kind}"] or 0 for kind in ("weights", "biases")]
+            if self.state != "diverged" and values[f"{track}_nonzero"] != sum(parts):
                 text = f"must be its weights and biases, {sum(parts)}"
                 raise ValueError(f"{track}_nonzero: {text}")
         if self.state == "diverged" and (self.curve or self.finetuned):
@@ -131,7 +131,7 @@ class _Fact(_Cells):
         return self
 
 
-class _Provenance(_Cells):
+class _ProvenanceRow(_Cells):
     sweep: str
     digest: Digest
     sweeper: Word
@@ -154,7 +154,7 @@ class _ProbePoint(_Cells):
     moved: Size | None
 
 
-class _Bracket(_Cells):
+class _RangeRow(_Cells):
     sweep: str
     arm: str
     parameter: str
@@ -175,13 +175,13 @@ class _Bracket(_Cells):
     def _ordered(self) -> Self:
         if not self.low < self.high:
             raise ValueError(f"low: must be < high, got {self.low} and {self.high}")
-        tried = [point.strength for point in self.points]
-        if tried[0] != 0 or any(one >= other for one, other in pairwise(tried)):
+        strengths = [point.strength for point in self.points]
+        if strengths[0] != 0 or any(low >= high for low, high in pairwise(strengths)):
             raise ValueError("points: must ascend in strength, from 0 on")
         return self
 
 
-class _Failure(_Cells):
+class _FailureRow(_Cells):
     sweep: str
     arm: str
     repeat: Int32 | None
@@ -193,7 +193,7 @@ class _Failure(_Cells):
     at: Time
 
 
-class _Redone(_Cells):
+class _RetrainedTrialRow(_Cells):
     arm: str
     repeat: Int32
     slot: Int32
@@ -202,16 +202,16 @@ class _Redone(_Cells):
     val_accuracy: Share
 
 
-class _Drift(_Cells):
+class _ReproducibilityRow(_Cells):
     sweep: str
     id: Id
     provenance: Digest
-    redone: list[_Redone]
+    redone: list[_RetrainedTrialRow]
     recorded_at: Time
 
 
 class Sheet(_Cells):
-    """What sweep.json holds."""
+    """The content of sweep.json."""
 
     format: Literal[1]
     name: str
@@ -221,10 +221,10 @@ class Sheet(_Cells):
     created_at: Time
     facts: Int32
     spec: dict[str, Any]
-    provenance: list[_Provenance]
-    brackets: list[_Bracket]
-    failures: list[_Failure]
-    drifts: list[_Drift]
+    provenance: list[_ProvenanceRow]
+    brackets: list[_RangeRow]
+    failures: list[_FailureRow]
+    drifts: list[_ReproducibilityRow]
 
 
 M = TypeVar("M", bound=BaseModel)
@@ -239,27 +239,27 @@ def parsed(text: str | bytes) -> Any:
 
 
 def sheet(raw: Any, place: str) -> tuple[Sheet, Sweep]:
-    """Check what sweep.json holds, each cell by itself, and its study. Raises InputError."""
-    found = raw.get("format") if isinstance(raw, dict) else None
-    if found != FORMAT:
-        raise InputError(f"{place}: format: must be {FORMAT}, got {shown(found)}")
-    known = _checked(Sheet, raw, place)
+    """Check the content of sweep.json, each cell by itself, and its study. Raises InputError."""
+    version = raw.get("format") if isinstance(raw, dict) else None
+    if version != FORMAT:
+        raise InputError(f"{place}: format: must be {FORMAT}, got {shown(version)}")
+    checked = _checked(Sheet, raw, place)
     try:
         built = build(Sweep, raw["spec"], place=f"{place}: spec")
     except SpecError as error:
         raise InputError(error.problems[0]) from None
     sweep = cast(Sweep, built)
-    if sweep.digest != known.digest:
-        text = f"was changed; its digest is not {known.digest[:12]}..."
+    if sweep.digest != checked.digest:
+        text = f"was changed; its digest is not {checked.digest[:12]}..."
         raise InputError(f"{place}: spec: {text}")
-    if sweep.name != known.name:
-        raise InputError(f"{place}: name: must be the study's, got {shown(known.name)}")
-    return known, sweep
+    if sweep.name != checked.name:
+        raise InputError(f"{place}: name: must be the study's, got {shown(checked.name)}")
+    return checked, sweep
 
 
 def row(raw: Mapping[str, Any], place: str) -> None:
     """Check a row of facts.parquet, each cell by itself. Raises InputError."""
-    _checked(_Fact, raw, place)
+    _checked(_TrialRow, raw, place)
 
 
 def _checked(model: type[M], raw: Any, place: str) -> M:

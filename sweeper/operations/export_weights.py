@@ -1,8 +1,8 @@
-"""Networks that were kept, as one file: out of one artifact store and into another.
+"""Export of weights: stored networks as one file, out of one artifact store and into another.
 
     confirmed/networks.parquet    one row for each network: where it belongs, and its safetensors
 
-It lies beside what `archive` writes, and is read in pieces: dense networks take megabytes each.
+It lies beside the files of `export`, and is read in pieces: dense networks take megabytes each.
 """
 
 import itertools
@@ -33,7 +33,7 @@ _LARGEST = 1_000_000_000
 """Bytes of one network."""
 _MIMETYPE = "application/octet-stream"
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,120}}{re.escape(NETWORK)}")
-"""What a worker calls the network of a slot; a browser takes it for nothing that it runs."""
+"""Name that a worker gives the network of a slot; a browser takes it for nothing it runs."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 """Optuna's artifacts are named by a UUID, which a folder of them uses as the name of a file."""
 Progress = Callable[[int, int], None]
@@ -63,27 +63,29 @@ def save(
     seeds: int | None = None,
     on_network: Progress = lambda done, all_: None,
 ) -> Path | None:
-    """Write the networks of a confirmation that are kept at `artifacts`; None if there is none.
+    """Write the networks of a confirmation that `artifacts` holds; None if there is none.
 
     With `seeds` those of the first seeds alone. Raises InputError, SweeperError.
     """
     sweep = store.sweep(name)
-    wanted = [fact for fact in store.records(name) if seeds is None or _seed(sweep, fact) < seeds]
+    records = [
+        record for record in store.records(name) if seeds is None or _seed(sweep, record) < seeds
+    ]
     with lifecycle.open_studies(store, sweep) as search:
         search.use_artifact_store(artifacts)
 
-        def kept() -> Iterator[tuple[str, int, Artifact]]:
-            for number, fact in enumerate(wanted):
-                on_network(number, len(wanted))
-                found = search.load_artifact(fact.slot.study, fact.trial, NETWORK)
-                if found is not None and found.content is not None:
-                    yield fact.slot.study, fact.trial, found
+        def stored() -> Iterator[tuple[str, int, Artifact]]:
+            for number, record in enumerate(records):
+                on_network(number, len(records))
+                artifact = search.load_artifact(record.slot.study, record.trial, NETWORK)
+                if artifact is not None and artifact.content is not None:
+                    yield record.slot.study, record.trial, artifact
 
-        found = kept()
-        first = next(found, None)
+        networks = stored()
+        first = next(networks, None)
         if first is None:
             return None
-        return _write(folder / FILE, itertools.chain([first], found))
+        return _write(folder / FILE, itertools.chain([first], networks))
 
 
 def restore(
@@ -101,57 +103,57 @@ def restore(
     """
     path = folder / FILE
     sweep = store.sweep(name)
-    known = {(fact.slot.study, fact.trial) for fact in store.records(name)}
-    _check(path, name, known)
+    trials = {(record.slot.study, record.trial) for record in store.records(name)}
+    _check(path, name, trials)
     done = 0
     with lifecycle.open_studies(store, sweep) as search:
         search.use_artifact_store(artifacts)
-        for all_, study, trial, kept in _read(path):
+        for all_, study, trial, artifact in _read(path):
             on_network(done, all_)
-            search.restore_artifact(study, trial, kept)
+            search.restore_artifact(study, trial, artifact)
             done += 1
     return done
 
 
 def check(folder: Path, dump: Dump) -> None:
     """Raise InputError for a file that `save` did not write of the trials of a dump."""
-    known = {(fact["study"], fact["trial"]) for fact in dump.facts}
-    _check(folder / FILE, dump.sweep.name, known)
+    trials = {(record["study"], record["trial"]) for record in dump.facts}
+    _check(folder / FILE, dump.sweep.name, trials)
 
 
-def _check(path: Path, name: str, known: Collection[tuple[str, int]]) -> None:
-    """Look at every cell: a file may be anybody's, and none of it is put anywhere before."""
+def _check(path: Path, name: str, trials: Collection[tuple[str, int]]) -> None:
+    """Check every cell: a file may be anybody's, and none of it is put anywhere before."""
     seen: set[object] = set()
-    for row, (all_, study, trial, kept) in enumerate(_read(path)):
+    for row, (all_, study, trial, artifact) in enumerate(_read(path)):
         place = f"{path}: row {row}"
-        if all_ > len(known):
-            raise InputError(f"{path}: holds {all_} networks of {len(known)} trials")
-        if (study, trial) not in known:
+        if all_ > len(trials):
+            raise InputError(f"{path}: holds {all_} networks of {len(trials)} trials")
+        if (study, trial) not in trials:
             text = f"{shown(study)[1:-1]}, trial {trial}: {name} has no such trial"
             raise InputError(f"{place}: {text}")
-        for value in ((study, trial), kept.artifact):
+        for value in ((study, trial), artifact.artifact):
             if value in seen:
                 raise InputError(f"{place}: {study}, trial {trial}: stands twice")
             seen.add(value)
-        if not _ID.fullmatch(kept.artifact):
-            raise InputError(f"{place}: artifact: {shown(kept.artifact)} is no UUID")
-        if not _NAME.fullmatch(kept.name):
-            text = f"must be a name that ends in {NETWORK}, got {shown(kept.name)}"
+        if not _ID.fullmatch(artifact.artifact):
+            raise InputError(f"{place}: artifact: {shown(artifact.artifact)} is no UUID")
+        if not _NAME.fullmatch(artifact.name):
+            text = f"must be a name that ends in {NETWORK}, got {shown(artifact.name)}"
             raise InputError(f"{place}: name: {text}")
-        if kept.mimetype != _MIMETYPE:
-            text = f"must be {_MIMETYPE}, got {shown(kept.mimetype)}"
+        if artifact.mimetype != _MIMETYPE:
+            text = f"must be {_MIMETYPE}, got {shown(artifact.mimetype)}"
             raise InputError(f"{place}: mimetype: {text}")
         try:
-            deserialize(kept.content or b"")  # type: ignore[no-untyped-call]
+            deserialize(artifact.content or b"")  # type: ignore[no-untyped-call]
         except SafetensorError as error:
             text = f"is no safetensors file: {(str(error).splitlines() or [''])[0][:200]}"
             raise InputError(f"{place}: content: {text}") from None
 
 
-def _seed(sweep: Sweep, fact: TrialRecord) -> int:
+def _seed(sweep: Sweep, record: TrialRecord) -> int:
     if sweep.confirms is None:
-        raise AssertionError("networks are kept of confirmations alone")
-    return sweep.confirms.at(*fact.slot.place)[1]
+        raise AssertionError("networks are stored of confirmations alone")
+    return sweep.confirms.at(*record.slot.place)[1]
 
 
 def _write(path: Path, rows: Iterable[tuple[str, int, Artifact]]) -> Path:
@@ -164,16 +166,17 @@ def _write(path: Path, rows: Iterable[tuple[str, int, Artifact]]) -> Path:
         atomic_writer(path) as file,
         pq.ParquetWriter(file, columns, compression="zstd") as writer,
     ):
-        while some := list(itertools.islice(rest, _AT_ONCE)):
+        while chunk := list(itertools.islice(rest, _AT_ONCE)):
             values = [
-                {"study": study, "trial": trial, **asdict(kept)} for study, trial, kept in some
+                {"study": study, "trial": trial, **asdict(artifact)}
+                for study, trial, artifact in chunk
             ]
             writer.write_table(pa.Table.from_pylist(values, schema=columns))
     return path
 
 
 def _read(path: Path) -> Iterator[tuple[int, str, int, Artifact]]:
-    """Yield how many there are, the study and the trial of one, and the network."""
+    """Yield for each network the number of all, its study, its trial, and itself."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -181,9 +184,9 @@ def _read(path: Path) -> Iterator[tuple[int, str, int, Artifact]]:
         with open_regular(path) as opened, pq.ParquetFile(opened) as file:
             if not file.schema_arrow.equals(schema()):
                 raise InputError(f"{path}: is no file of networks: its columns are others")
-            about = file.metadata
-            for group in range(about.num_row_groups):
-                part = about.row_group(group)
+            metadata = file.metadata
+            for group in range(metadata.num_row_groups):
+                part = metadata.row_group(group)
                 if not 0 <= part.total_byte_size <= _LARGEST * min(max(part.num_rows, 1), _AT_ONCE):
                     text = f"unpacks into {part.total_byte_size:,} bytes"
                     raise InputError(f"{path}: {part.num_rows} networks: {text}")
@@ -192,6 +195,6 @@ def _read(path: Path) -> Iterator[tuple[int, str, int, Artifact]]:
                     if None in row.values():
                         raise InputError(f"{path}: holds a network without all of its columns")
                     study, trial = row.pop("study"), row.pop("trial")
-                    yield about.num_rows, study, trial, Artifact(**row)
+                    yield metadata.num_rows, study, trial, Artifact(**row)
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None

@@ -1,4 +1,4 @@
-"""The weights of one network as a safetensors file, and judged again from it.
+"""Checkpoint of one network: its weights as a safetensors file, and their evaluation from it.
 
 Most of them are exactly 0. A tensor of which more than half is, is written as `NAME.indices`
 (int32, into the flattened tensor) and `NAME.values`; any other as it is. The metadata hold the
@@ -22,7 +22,7 @@ from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import Evaluation, TrialConfig
 
 Keep = Callable[[int, Mapping[str, Tensor]], None]
-"""Is given the place of a configuration and its finished network, parameters by name."""
+"""Takes the place of a configuration and its trained network, parameters by name."""
 _FORMAT = "sweeper-sparse-1"
 _LARGEST = 2**31 - 1
 """Entries of one tensor: its indices are int32."""
@@ -34,18 +34,18 @@ def to_safetensors(network: Mapping[str, Tensor], about: Mapping[str, str]) -> b
     shapes = {name: list(value.shape) for name, value in network.items()}
     for name, value in network.items():
         flat = value.detach().cpu().flatten().contiguous()
-        kept = flat.nonzero().flatten()
-        if 2 * len(kept) < len(flat):
-            tensors[f"{name}.indices"] = kept.to(torch.int32)
-            tensors[f"{name}.values"] = flat[kept]
+        indices = flat.nonzero().flatten()
+        if 2 * len(indices) < len(flat):
+            tensors[f"{name}.indices"] = indices.to(torch.int32)
+            tensors[f"{name}.values"] = flat[indices]
         else:
             tensors[name] = flat.reshape(value.shape)
-    told = {**about, "format": _FORMAT, "shapes": json.dumps(shapes)}
-    return bytes(save(tensors, metadata=told))
+    metadata = {**about, "format": _FORMAT, "shapes": json.dumps(shapes)}
+    return bytes(save(tensors, metadata=metadata))
 
 
 def from_safetensors(content: bytes, name: str) -> dict[str, Tensor]:
-    """Return the parameters by name, dense. Raises InputError; `name` says of which file."""
+    """Return the parameters of a file by name, dense. Raises InputError, which names the file."""
     try:
         tensors = load(content)
         shapes = json.loads(_metadata(content)["shapes"])
@@ -67,14 +67,15 @@ def from_safetensors(content: bytes, name: str) -> dict[str, Tensor]:
 
 def re_evaluate(config: TrialConfig, network: Mapping[str, Tensor], data: Data) -> Evaluation:
     """Count and evaluate a network as `train` does. Raises InputError if it is another's."""
-    known = StackedArchitecture.of(config.recipe, data)
+    architecture = StackedArchitecture.of(config.recipe, data)
     stack = {name: value[None].to(data.device) for name, value in network.items()}
-    wanted = {name: tuple(value.shape) for name, value in known.template.named_parameters()}
-    if {name: tuple(value.shape[1:]) for name, value in stack.items()} != wanted:
+    parameters = architecture.template.named_parameters()
+    shapes = {name: tuple(value.shape) for name, value in parameters}
+    if {name: tuple(value.shape[1:]) for name, value in stack.items()} != shapes:
         raise InputError(f"the network is no {config.recipe.model}")
     with deterministic_numerics(data.device, config.recipe.precision):
-        (found,) = Evaluator(known, data, lambda: None).judge(stack)
-    return found
+        (evaluation,) = Evaluator(architecture, data, lambda: None).judge(stack)
+    return evaluation
 
 
 def _dense(tensors: Mapping[str, Tensor], name: str, shape: list[int]) -> Tensor:
@@ -91,5 +92,5 @@ def _dense(tensors: Mapping[str, Tensor], name: str, shape: list[int]) -> Tensor
 def _metadata(content: bytes) -> dict[str, str]:
     """Return the metadata, which lie in the header: its length, then JSON."""
     size = int.from_bytes(content[:8], "little")
-    found: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
-    return found
+    metadata: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
+    return metadata

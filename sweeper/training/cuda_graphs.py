@@ -1,4 +1,4 @@
-"""How the steps of a training run are started: one by one, or on CUDA as one captured graph.
+"""CUDA graphs of training steps: captured once and replayed; elsewhere started one by one.
 
 A step of a pack is some hundred small kernels; started from Python one by one they would leave the
 device idle. A graph starts them all at once; within an epoch the host waits for nothing but steps
@@ -23,7 +23,10 @@ WARM_UP = 3
 
 
 class Steps(Protocol):
-    """A stack in training, see `fitting.Stepper`."""
+    """The two halves of a step of a stack in training: `training_loop.Stepper` has them.
+
+    A protocol, for that module imports this one.
+    """
 
     @property
     def capturable(self) -> bool: ...
@@ -34,7 +37,7 @@ class Steps(Protocol):
 
 
 def steps_on(steps: Steps, part: DataSplit, batch_size: int, rate: Tensor) -> Take:
-    """Return what takes steps on a part of the data with learning rates `rate` [pack]."""
+    """Return the function that takes steps on a split, with learning rates `rate` [pack]."""
     if part.labels.device.type != "cuda":
         return one_by_one(steps, part, rate)
     if steps.capturable:
@@ -63,7 +66,7 @@ def paced(take: Take) -> Take:
 
 
 def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
-    """Return what starts the parts of each step from Python."""
+    """Return a function that starts the halves of each step from Python."""
 
     def take(index: Tensor, factor: float, number: int) -> None:
         now = rate * factor
@@ -74,16 +77,16 @@ def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
 
 
 class Graph(Protocol):
-    """Keeps a program of a device, and runs it again with whatever its tensors hold then."""
+    """A captured program of a device, replayed with whatever its tensors hold then."""
 
     def apart(self, program: Callable[[], None]) -> None:
         """Run a program where it can be captured later."""
 
     def capture(self, program: Callable[[], None]) -> None:
-        """Keep a program without running it."""
+        """Capture a program without running it."""
 
     def replay(self) -> None:
-        """Run the program that was kept."""
+        """Run the program that was captured."""
 
 
 @cache
@@ -114,7 +117,7 @@ class _CudaGraph:
 
 
 class Captured:
-    """Steps through a graph: what changes from step to step lies in tensors that stay in place."""
+    """Steps through a graph; what changes between them lies in tensors that stay in place."""
 
     def __init__(
         self, steps: Steps, part: DataSplit, batch_size: int, rate: Tensor, graph: Graph

@@ -1,4 +1,4 @@
-"""Train, validation and test images as tensors on a device, split the same way for everybody."""
+"""Datasets: training, validation and test images as tensors, split the same way for everybody."""
 
 import hashlib
 from dataclasses import dataclass
@@ -72,14 +72,14 @@ class RawDataset:
 
 def load(name: str, folder: str | Path | None = None, device: str | torch.device = "cpu") -> Data:
     """Load a dataset onto a device, downloading it first if need be. Raises DataError."""
-    known = _known(name)
-    place = Path() if known.bundled else data_folder(folder)
-    raw: RawDataset = registry.load(known.loader)(place)
-    _check_labels(name, known, raw, place)
-    train, validation = split(raw.train_labels, known.validation)
+    entry = _entry(name)
+    place = Path() if entry.bundled else data_folder(folder)
+    raw: RawDataset = registry.load(entry.loader)(place)
+    _check_labels(name, entry, raw, place)
+    train, validation = split(raw.train_labels, entry.validation)
     mean, deviation = _moments(raw.train_images[train])
     if not deviation:
-        raise _damaged(name, known, place, f"all pixels of its training images are {mean:g}")
+        raise _damaged(name, entry, place, f"all pixels of its training images are {mean:g}")
     digest = hashlib.sha256(f"{name} {mean!r} {deviation!r}".encode())
     parts = []
     for images, labels in (
@@ -94,41 +94,41 @@ def load(name: str, folder: str | Path | None = None, device: str | torch.device
         parts.append(
             DataSplit(scaled.to(device), torch.from_numpy(labels.astype(np.int64)).to(device))
         )
-    if not known.hash:
-        _check_images(name, known, raw, place)
-    elif digest.hexdigest() != known.hash:
-        raise _damaged(name, known, place, "its images are not those that were published")
+    if not entry.hash:
+        _check_images(name, entry, raw, place)
+    elif digest.hexdigest() != entry.hash:
+        raise _damaged(name, entry, place, "its images are not those that were published")
     part_train, part_validation, part_test = parts
     return Data(
-        name, known.classes, part_train, part_validation, part_test, hash=digest.hexdigest()
+        name, entry.classes, part_train, part_validation, part_test, hash=digest.hexdigest()
     )
 
 
 def fetch(name: str, folder: str | Path | None = None) -> Path | None:
-    """Make sure that a dataset is there and whole; returns its folder. Raises DataError.
+    """Fetch a dataset unless it is there and whole; return its folder. Raises DataError.
 
     None for one that comes with a package.
     """
     load(name, folder)
-    return None if _known(name).bundled else data_folder(folder)
+    return None if _entry(name).bundled else data_folder(folder)
 
 
 def is_here(name: str, folder: str | Path | None = None) -> bool:
-    """Tell whether a dataset can be loaded without being downloaded."""
-    known = _known(name)
-    if known.bundled:
+    """Return True if a dataset can be loaded without a download."""
+    entry = _entry(name)
+    if entry.bundled:
         return True
-    return dataset_files.are_there(dataset_files.raw_folder(data_folder(folder), known), known)
+    return dataset_files.are_there(dataset_files.raw_folder(data_folder(folder), entry), entry)
 
 
 def images_like(name: str, count: int = 64) -> Data:
     """Return random images of the shape and about the values of a dataset's: many dark pixels."""
-    known = _known(name)
+    entry = _entry(name)
     random = np.random.default_rng(0)
-    pixels = random.integers(0, 256, (count, *known.shape)) * random.integers(0, 2, known.shape)
+    pixels = random.integers(0, 256, (count, *entry.shape)) * random.integers(0, 2, entry.shape)
     scaled = torch.from_numpy((pixels - pixels.mean()) / pixels.std()).float()
-    part = DataSplit(scaled, torch.from_numpy(random.integers(0, known.classes, count)))
-    return Data(name, known.classes, part, part, part, hash="")
+    part = DataSplit(scaled, torch.from_numpy(random.integers(0, entry.classes, count)))
+    return Data(name, entry.classes, part, part, part, hash="")
 
 
 def split(labels: Array, validation: int) -> tuple[Array, Array]:
@@ -143,61 +143,61 @@ def split(labels: Array, validation: int) -> tuple[Array, Array]:
     take = np.floor(exact).astype(int)
     short = validation - take.sum()
     take[np.argsort(take - exact, kind="stable")[:short]] += 1
-    chosen = [
+    shares = [
         random.permutation(np.flatnonzero(labels == label))[:share]
         for label, share in zip(classes, take, strict=True)
     ]
-    held_out = np.sort(np.concatenate(chosen))
+    held_out = np.sort(np.concatenate(shares))
     return np.setdiff1d(np.arange(len(labels)), held_out), held_out
 
 
-def _check_labels(name: str, known: registry.DatasetEntry, raw: RawDataset, folder: Path) -> None:
+def _check_labels(name: str, entry: registry.DatasetEntry, raw: RawDataset, folder: Path) -> None:
     """Raise DataError for images and labels that cannot be those of a dataset."""
-    expected = (known.train + known.validation, known.test)
+    expected = (entry.train + entry.validation, entry.test)
     for part, images, labels, count in (
         ("training", raw.train_images, raw.train_labels, expected[0]),
         ("test", raw.test_images, raw.test_labels, expected[1]),
     ):
-        said = ""
-        if images.shape != (count, *known.shape) or labels.shape != (count,):
-            found = f"{' x '.join(map(str, images.shape))} and {len(labels)} labels"
-            wanted = " x ".join(map(str, (count, *known.shape)))
-            said = f"its {part} images are {found}, expected {wanted}"
+        problem = ""
+        if images.shape != (count, *entry.shape) or labels.shape != (count,):
+            shape = f"{' x '.join(map(str, images.shape))} and {len(labels)} labels"
+            wanted = " x ".join(map(str, (count, *entry.shape)))
+            problem = f"its {part} images are {shape}, expected {wanted}"
         elif images.dtype.kind not in "ui" or images.min() < 0 or labels.dtype.kind not in "ui":
-            said = f"its {part} images or labels are not whole numbers from 0 on"
-        elif len(outside := labels[(labels < 0) | (labels >= known.classes)]):
-            allowed = f"0 to {known.classes - 1}, such as {outside[0]}"
-            said = f"{len(outside):,} of its {part} labels are not {allowed}"
-        elif len(absent := np.setdiff1d(np.arange(known.classes), labels)):
-            said = f"none of its {part} labels is {absent[0]}"
-        if said:
-            raise _damaged(name, known, folder, said)
+            problem = f"its {part} images or labels are not whole numbers from 0 on"
+        elif len(outside := labels[(labels < 0) | (labels >= entry.classes)]):
+            allowed = f"0 to {entry.classes - 1}, such as {outside[0]}"
+            problem = f"{len(outside):,} of its {part} labels are not {allowed}"
+        elif len(absent := np.setdiff1d(np.arange(entry.classes), labels)):
+            problem = f"none of its {part} labels is {absent[0]}"
+        if problem:
+            raise _damaged(name, entry, folder, problem)
 
 
-def _check_images(name: str, known: registry.DatasetEntry, raw: RawDataset, folder: Path) -> None:
-    """Raise DataError for images that nobody has published, where no hash of them is known."""
-    if damage := dataset_files.damage(dataset_files.raw_folder(folder, known), known):
-        raise _damaged(name, known, folder, next(iter(damage.values())))
+def _check_images(name: str, entry: registry.DatasetEntry, raw: RawDataset, folder: Path) -> None:
+    """Raise DataError for images that nobody has published, where no hash of them is entry."""
+    if damage := dataset_files.damage(dataset_files.raw_folder(folder, entry), entry):
+        raise _damaged(name, entry, folder, next(iter(damage.values())))
     for part, images in (("training", raw.train_images), ("test", raw.test_images)):
         flat = images.reshape(len(images), -1)
         blank = int((flat.min(axis=1) == flat.max(axis=1)).sum())
         if blank > _BLANK * len(flat):
-            said = f"{blank:,} of its {len(flat):,} {part} images are of a single value"
-            raise _damaged(name, known, folder, said)
+            problem = f"{blank:,} of its {len(flat):,} {part} images are of a single value"
+            raise _damaged(name, entry, folder, problem)
         if (flat == flat[0]).all():
-            raise _damaged(name, known, folder, f"all of its {part} images are equal")
+            raise _damaged(name, entry, folder, f"all of its {part} images are equal")
 
 
-def _damaged(name: str, known: registry.DatasetEntry, folder: Path, said: str) -> DataError:
-    """Return the error for a damaged dataset: which files it comes from, if these tell."""
-    raw = dataset_files.raw_folder(folder, known)
-    files = [f"{raw / file} {why}" for file, why in dataset_files.damage(raw, known).items()]
-    mend = f"; delete them, and sweeper data {name} fetches them again" if known.torchvision else ""
-    return DataError(f"{name}: damaged: {'; '.join(files) or said}{mend}")
+def _damaged(name: str, entry: registry.DatasetEntry, folder: Path, problem: str) -> DataError:
+    """Return the error for a damaged dataset; it names the files at fault, if these tell."""
+    raw = dataset_files.raw_folder(folder, entry)
+    files = [f"{raw / file} {why}" for file, why in dataset_files.damage(raw, entry).items()]
+    mend = f"; delete them, and sweeper data {name} fetches them again" if entry.torchvision else ""
+    return DataError(f"{name}: damaged: {'; '.join(files) or problem}{mend}")
 
 
 def _moments(images: Array) -> tuple[float, float]:
-    """Mean and deviation of all pixels, from sums of whole numbers: the same on any machine."""
+    """Return mean and deviation of all pixels, from whole sums: the same on any machine."""
     counts = np.bincount(images.ravel())
     values = np.arange(len(counts))
     mean = int(counts @ values) / images.size
@@ -228,15 +228,15 @@ def read_fashion_mnist(folder: Path) -> RawDataset:
 def _read_torchvision(name: str, folder: Path) -> RawDataset:
     from torchvision import datasets  # two seconds
 
-    known = _known(name)
-    kind = known.torchvision
-    raw, files = dataset_files.raw_folder(folder, known), dataset_files.shapes(known)
+    entry = _entry(name)
+    kind = entry.torchvision
+    raw, files = dataset_files.raw_folder(folder, entry), dataset_files.shapes(entry)
     dataset = getattr(datasets, kind)
-    if unreadable := dataset_files.unreadable(raw, known):
-        may = f"set {DATA_VARIABLE} or --data to a folder that this account may read"
-        raise DataError(f"{name}: {unreadable}; {may}")
+    if unreadable := dataset_files.unreadable(raw, entry):
+        advice = f"set {DATA_VARIABLE} or --data to a folder that this account may read"
+        raise DataError(f"{name}: {unreadable}; {advice}")
     try:
-        if not dataset_files.are_there(raw, known):
+        if not dataset_files.are_there(raw, entry):
             folder.mkdir(parents=True, exist_ok=True)
             # One process downloads; the others wait here and then find the files.
             with FileLock(folder / f".{kind}.lock"):
@@ -245,8 +245,8 @@ def _read_torchvision(name: str, folder: Path) -> RawDataset:
         test = dataset(str(folder), train=False, download=False)
     except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
-        if dataset_files.damage(raw, known) or dataset_files.are_there(raw, known):
-            raise _damaged(name, known, folder, reason) from error
+        if dataset_files.damage(raw, entry) or dataset_files.are_there(raw, entry):
+            raise _damaged(name, entry, folder, reason) from error
         raise DataError(
             f"{kind}: not found and not downloaded ({reason}); expected in {raw}: "
             f"{', '.join(files)}; set {DATA_VARIABLE} or --data to a folder that has them"
@@ -259,7 +259,7 @@ def _read_torchvision(name: str, folder: Path) -> RawDataset:
     )
 
 
-def _known(name: str) -> registry.DatasetEntry:
+def _entry(name: str) -> registry.DatasetEntry:
     try:
         return registry.DATASETS[name]
     except KeyError:

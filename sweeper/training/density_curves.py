@@ -1,6 +1,6 @@
 """Density curves: trained networks at many densities, pruned by magnitude without fine-tuning.
 
-What is judged is each network at each density; the images are gone through once for several.
+Each network is evaluated at each density; the images are gone through once for several.
 """
 
 from collections.abc import Sequence
@@ -26,11 +26,11 @@ Points = dict[float, list[CurvePoint]]
 
 @torch.no_grad()
 def density_curves(
-    judge: Evaluator, stack: Stack, ranked: Tensor, densities: Sequence[float]
+    evaluator: Evaluator, stack: Stack, ranked: Tensor, densities: Sequence[float]
 ) -> list[tuple[CurvePoint, ...]]:
     """Return for every network its points at the densities, in their order.
 
-    `ranked` comes from `pruning.magnitudes`. How a point is judged depends on its density and the
+    `ranked` comes from `pruning.magnitudes`. The way to a point depends on its density and the
     kind of network and device alone, so that its bits do not depend on the pack.
     """
     bounds = {
@@ -39,41 +39,41 @@ def density_curves(
         )
         for density in densities
     }
-    thin = sparse_inference.runs(judge.network.layers, stack)
-    few = {
+    runs_sparse = sparse_inference.runs(evaluator.network.layers, stack)
+    low = {
         density: bound
         for density, bound in bounds.items()
-        if thin and density <= sparse_inference.most()
+        if runs_sparse and density <= sparse_inference.max_density()
     }
-    many = {density: bound for density, bound in bounds.items() if density not in few}
-    points = _dense(judge, stack, many) | _sparse(judge, stack, few)
+    high = {density: bound for density, bound in bounds.items() if density not in low}
+    points = _dense(evaluator, stack, high) | _sparse(evaluator, stack, low)
     return [tuple(points[density][k] for density in densities) for k in range(len(ranked))]
 
 
-def _dense(judge: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
-    """Judge whole packs, one density after the other."""
+def _dense(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+    """Evaluate whole packs, one density after the other."""
     if not bounds:
         return {}
-    found = {}
+    points = {}
     pruned = {name: value.clone() for name, value in stack.items()}
-    prunable = {name: stack[name] for name in judge.network.weights}
+    prunable = {name: stack[name] for name in evaluator.network.weights}
     for density, bound in bounds.items():
         for name, mask in pruning.magnitude_mask(prunable, bound).items():
             pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
-        val, test = judge.accuracies(pruned)
+        val, test = evaluator.accuracies(pruned)
         counts = torch.stack([v.flatten(1).count_nonzero(1) for v in pruned.values()]).sum(0)
-        found[density] = [
+        points[density] = [
             CurvePoint(density, count, val[k], test[k]) for k, count in enumerate(counts.tolist())
         ]
-    return found
+    return points
 
 
-def _sparse(judge: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
-    """Judge some networks after the others, at all densities at once."""
-    layers = judge.network.layers
-    found: Points = {density: [] for density in bounds}
+def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+    """Evaluate some networks after the others, each at all densities at once."""
+    layers = evaluator.network.layers
+    points: Points = {density: [] for density in bounds}
     if layers is None or not bounds:
-        return found
+        return points
     least = {density: bound.tolist() for density, bound in bounds.items()}
     pack = len(next(iter(stack.values())))
     for start in range(0, pack, TOGETHER):
@@ -85,22 +85,24 @@ def _sparse(judge: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Poin
             for density, bound in least.items()
         }
         val, test = (
-            _shares(judge, nets, judge.data.validation),
-            _shares(judge, nets, judge.data.test),
+            _shares(evaluator, nets, evaluator.data.validation),
+            _shares(evaluator, nets, evaluator.data.test),
         )
         for density, row in nets.items():
-            found[density] += [CurvePoint(density, net.nonzero, val[net], test[net]) for net in row]
-    return found
+            points[density] += [
+                CurvePoint(density, net.nonzero, val[net], test[net]) for net in row
+            ]
+    return points
 
 
 def _shares(
-    judge: Evaluator, nets: dict[float, list[SparseMLP]], part: DataSplit
+    evaluator: Evaluator, nets: dict[float, list[SparseMLP]], part: DataSplit
 ) -> dict[SparseMLP, float]:
     """Return the share of images that each network labels rightly."""
     right = dict.fromkeys(chain.from_iterable(nets.values()), 0)
     for start in range(0, len(part), CHUNK):
-        judge.tick()
-        images = sparse_inference.upright(part.images[start : start + CHUNK])
+        evaluator.tick()
+        images = sparse_inference.pixels_first(part.images[start : start + CHUNK])
         labels = part.labels[start : start + CHUNK].numpy()
         for net in right:
             right[net] += net.right(images, labels)

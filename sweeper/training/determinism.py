@@ -1,4 +1,4 @@
-"""What the bits of a result depend on beside the code: threads, and how matrices are multiplied."""
+"""Determinism: the threads and the matrix products that the bits of a result depend on."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext

@@ -1,4 +1,4 @@
-"""Accuracies and sizes of all networks of a pack, on data that they were not trained on."""
+"""Evaluation of all networks of a pack: accuracies on images not trained on, and sizes."""
 
 from dataclasses import dataclass
 
@@ -6,8 +6,8 @@ import torch
 
 from sweeper.training import parameter_counts
 from sweeper.training.datasets import Data, DataSplit
+from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.stacked_module import Stack
 from sweeper.training.training_loop import Tick
 from sweeper.types import Evaluation
 
@@ -34,7 +34,7 @@ def accuracy(
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Evaluator:
-    """Judges stacks of one architecture on one dataset."""
+    """Evaluates stacks of one architecture on one dataset."""
 
     network: StackedArchitecture
     data: Data
@@ -66,7 +66,7 @@ class Evaluator:
 
 
 def finite(stack: Stack) -> list[bool]:
-    """Return for every network whether all its parameters are finite."""
+    """Return for every network True if all its parameters are finite."""
     rows = [value.flatten(1).isfinite().all(1) for value in stack.values()]
-    found: list[bool] = torch.stack(rows).all(0).tolist()
-    return found
+    flags: list[bool] = torch.stack(rows).all(0).tolist()
+    return flags

@@ -1,4 +1,4 @@
-"""Pruning and masked fine-tuning: of each network to its own density, and to further ones."""
+"""Fine-tuning of pruned networks: each at the density of its trial, and at those of its curve."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,19 +21,20 @@ pack. More than the trials of a pack only if that holds fewer than this."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OptimizerSettings:
-    """What the optimizer of each network is told, [pack] each."""
+    """Settings of the optimizer of each network, [pack] each."""
 
     rate: Tensor
     momentum: Tensor
     decay: Tensor
 
     def at(self, networks: Tensor) -> "OptimizerSettings":
+        """Return the settings of some networks, by their numbers."""
         return OptimizerSettings(self.rate[networks], self.momentum[networks], self.decay[networks])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FineTuner:
-    """How networks of one recipe are fine-tuned."""
+    """Prunes and fine-tunes networks of one recipe."""
 
     network: StackedArchitecture
     recipe: SharedConfig
@@ -70,7 +71,7 @@ class FineTuner:
 
     def curves(
         self,
-        judge: Evaluator,
+        evaluator: Evaluator,
         stack: Stack,
         ranked: Tensor,
         densities: Sequence[float],
@@ -78,18 +79,18 @@ class FineTuner:
     ) -> list[tuple[CurvePoint, ...]]:
         """Return for every network its fine-tuned points at the densities; `stack` stays."""
         pack = len(ranked)
-        wanted = [(k, density) for density in densities for k in range(pack)]
+        pairs = [(k, density) for density in densities for k in range(pack)]
         points: list[list[CurvePoint]] = [[] for _ in range(pack)]
         size = max(pack, TOGETHER)
-        for start in range(0, len(wanted), size):
-            some = wanted[start : start + size]
-            networks = torch.tensor([k for k, _ in some], device=ranked.device)
-            density = torch.tensor([d for _, d in some], device=ranked.device, dtype=torch.float64)
+        for start in range(0, len(pairs), size):
+            chunk = pairs[start : start + size]
+            networks = torch.tensor([k for k, _ in chunk], device=ranked.device)
+            density = torch.tensor([d for _, d in chunk], device=ranked.device, dtype=torch.float64)
             copies = {name: value[networks] for name, value in stack.items()}
             self.prune(copies, ranked[networks], density, rates.at(networks))
-            val, test = judge.accuracies(copies)
+            val, test = evaluator.accuracies(copies)
             counts = torch.stack([v.flatten(1).count_nonzero(1) for v in copies.values()]).sum(0)
-            rows = zip(some, counts.tolist(), val, test, strict=True)
+            rows = zip(chunk, counts.tolist(), val, test, strict=True)
             for (k, at), count, validation, tested in rows:
                 points[k].append(CurvePoint(at, count, validation, tested))
         return [tuple(row) for row in points]

@@ -1,4 +1,4 @@
-"""A forward pass of a plain module under watch: what it draws, and what it leaves changed."""
+"""Forward pass of a user's module under watch: random numbers drawn, and state changed by it."""
 
 import random
 import warnings
@@ -20,8 +20,8 @@ class ForwardError(PluginError):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """What a module keeps from one call to the next."""
+class _State:
+    """State of a module between two calls."""
 
     parameters: dict[str, Tensor]
     buffers: dict[str, Tensor]
@@ -29,7 +29,7 @@ class _Kept:
     """Attributes that are numbers, such as a count of calls."""
 
     @classmethod
-    def of(cls, module: nn.Module) -> "_Kept":
+    def of(cls, module: nn.Module) -> "_State":
         return cls(
             {name: value.detach().clone() for name, value in module.named_parameters()},
             {name: value.detach().clone() for name, value in module.named_buffers()},
@@ -43,7 +43,7 @@ class _Kept:
 
 
 def training_pass(name: str, module: nn.Module, images: Tensor) -> Any:
-    """Return what a module gives in training mode, without gradients; `name` is for errors.
+    """Return the output of a module in training mode, without gradients; `name` is for errors.
 
     Raises PluginError if it draws random numbers or changes a buffer, ForwardError if it raises.
     """
@@ -53,21 +53,21 @@ def training_pass(name: str, module: nn.Module, images: Tensor) -> Any:
 
 
 def watched(name: str, module: nn.Module, images: Tensor) -> Any:
-    """Return what a module gives in the mode that it is in.
+    """Return the output of a module in the mode that it is in.
 
     Raises PluginError if it draws random numbers, or if its parameters, buffers, numbers or the
     images are other ones afterwards; ForwardError if it raises.
     """
     when = "in training" if module.training else "where it is judged"
-    before, given, state = _Kept.of(module), images.clone(), _random_state(images.device)
-    with _random_numbers_kept(images.device):
+    before, originals, state = _State.of(module), images.clone(), _random_state(images.device)
+    with _random_state_restored(images.device):
         output = called(name, module, images)
         drawn = not _same_state(state, _random_state(images.device))
     if drawn:
         # With hooks, which some modules ask for and then compute in another way: only now.
         text = f"draws random numbers {when}, which have no seed in a pack"
         raise PluginError(f"{name}: {text}: {_drawing(name, module, images)}; allowed: p = 0")
-    after = _Kept.of(module)
+    after = _State.of(module)
     if other := sorted(before.parameters.keys() ^ after.parameters.keys()):
         text = "must be there, and stay, from the beginning"
         raise PluginError(f"{name}: parameter {other[0]} comes or goes in forward: it {text}")
@@ -79,7 +79,7 @@ def watched(name: str, module: nn.Module, images: Tensor) -> Any:
         raise PluginError(f"{name}: its forward changes {text}; allowed: no state")
     if not module.training and (changed := _changed(before.parameters, after.parameters)):
         raise PluginError(f"{name}: its forward changes parameter {_some(changed)} {when}")
-    if not same_bits(images, given):
+    if not same_bits(images, originals):
         text = "its forward changes the images that it is given; allowed: in place on copies alone"
         raise PluginError(f"{name}: {text}")
     return output
@@ -96,7 +96,7 @@ def plain_tensors(module: nn.Module) -> dict[str, Tensor]:
 
 
 def called(name: str, module: nn.Module, images: Tensor) -> Any:
-    """Return what a module gives. Raises ForwardError if it raises."""
+    """Return the output of a module. Raises ForwardError if it raises."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -109,7 +109,7 @@ def called(name: str, module: nn.Module, images: Tensor) -> Any:
 
 
 def same_bits(left: Tensor, right: Tensor) -> bool:
-    """Tell whether two tensors are equal, NaN to NaN."""
+    """Return True if two tensors are equal, NaN to NaN."""
     if left.shape != right.shape:
         return False
     return bool(((left == right) | (left.isnan() & right.isnan())).all())
@@ -120,10 +120,10 @@ def _drawing(name: str, module: nn.Module, images: Tensor) -> str:
     started: list[Any] = []
     drawing: dict[str, str] = {}
 
-    def begin(part: nn.Module, given: Any) -> None:
+    def begin(part: nn.Module, inputs: Any) -> None:
         started.append(_random_state(images.device))
 
-    def end(where: str, part: nn.Module, given: Any, output: Any) -> None:
+    def end(where: str, part: nn.Module, inputs: Any, output: Any) -> None:
         drew = not _same_state(started.pop(), _random_state(images.device))
         if drew and not any(inner.startswith(f"{where}." if where else "") for inner in drawing):
             drawing[where] = f"{where} ({type(part).__name__})" if where else "its forward"
@@ -132,7 +132,7 @@ def _drawing(name: str, module: nn.Module, images: Tensor) -> str:
     hooks = [part.register_forward_pre_hook(begin) for _, part in parts]
     hooks += [part.register_forward_hook(partial(end, where)) for where, part in parts]
     try:
-        with _random_numbers_kept(images.device):
+        with _random_state_restored(images.device):
             called(name, module, images)
     finally:
         for hook in hooks:
@@ -156,25 +156,25 @@ def _some(names: Sequence[str]) -> str:
 
 def _random_state(device: torch.device) -> tuple[Any, ...]:
     """Return the states of all generators that a module may draw from without having made one."""
-    own = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.empty(0)
-    return torch.get_rng_state(), own, random.getstate(), np.random.get_state()
+    cuda = torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.empty(0)
+    return torch.get_rng_state(), cuda, random.getstate(), np.random.get_state()
 
 
 def _same_state(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
-    torches = all(torch.equal(one, other) for one, other in zip(left[:2], right[:2], strict=True))
+    torches = all(torch.equal(a, b) for a, b in zip(left[:2], right[:2], strict=True))
     arrays = left[3][2:] == right[3][2:] and np.array_equal(left[3][1], right[3][1])
     return torches and arrays and bool(left[2] == right[2])
 
 
 @contextmanager
-def _random_numbers_kept(device: torch.device) -> Iterator[None]:
+def _random_state_restored(device: torch.device) -> Iterator[None]:
     """Put the states of the generators back at the end of a `with` block."""
-    torches, own, plain, arrays = _random_state(device)
+    torches, cuda, plain, arrays = _random_state(device)
     try:
         yield
     finally:
         torch.set_rng_state(torches)
         if device.type == "cuda":
-            torch.cuda.set_rng_state(own, device)
+            torch.cuda.set_rng_state(cuda, device)
         random.setstate(plain)
         np.random.set_state(arrays)

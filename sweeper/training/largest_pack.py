@@ -1,4 +1,4 @@
-"""How many networks a pack should hold: as few as train fastest, as many as memory has room for.
+"""Largest useful pack: as few networks as train fastest, as many as memory has room for.
 
 A short probe times training steps of packs of growing size. It changes no result: on one kind of
 CPU those do not depend on the company of a network.
@@ -24,7 +24,7 @@ from sweeper.types import TrialConfig
 SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
 """Packs that are tried, as far as memory and time go."""
 SECONDS = 1.2
-"""That the probe takes, some steps to warm up apart."""
+"""Duration of the probe, some steps to warm up apart."""
 ROUNDS, MOST_ROUNDS = 3, 20
 """Turns of each pack: a larger pack is left out if there is no time for three."""
 TURN, MOST_STEPS = 0.02, 32
@@ -36,13 +36,13 @@ ENOUGH = 1.03
 
 @dataclass(frozen=True, slots=True)
 class PackEstimate:
-    """A size of packs, and why."""
+    """A size of packs, and its reasons."""
 
     pack: int
     seconds: float
-    """A step takes, for each network."""
+    """Seconds of a step, for each network."""
     memory: int
-    """Bytes that a network takes."""
+    """Bytes of a network."""
 
     def __str__(self) -> str:
         whole = self.pack * self.memory / 1e6
@@ -115,7 +115,7 @@ class _Turn:
 
     @property
     def seconds(self) -> float:
-        """That the pack's next turn takes."""
+        """Duration of the pack's next turn."""
         return self._steps * self.least
 
     def take(self) -> None:

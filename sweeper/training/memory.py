@@ -1,4 +1,4 @@
-"""Bytes of memory that each network of a pack takes."""
+"""Memory of a pack: bytes for each of its networks, measured on a GPU, estimated elsewhere."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -19,11 +19,11 @@ from sweeper.types import SharedConfig, TrialConfig
 # Bytes for each parameter at the worst moment of a pack, activations apart. Measured as growth of
 # the process: 32 LeNet-300-100 took 26 to 27 a parameter with any penalty, the 6 of their
 # activations among them; with gates, which are trained as well, 66 to 81, and 81 with Adam.
-PLAIN, ADAM, GATES, FURTHER = 24, 8, 56, 8
+PLAIN, ADAM, GATES, FINETUNED = 24, 8, 56, 8
 
 
 def needed(configs: Sequence[TrialConfig], data: Data) -> int:
-    """Return the bytes that each network of a pack takes: measured on a GPU, else estimated."""
+    """Return the bytes of each network of a pack: measured on a GPU, else estimated."""
     return measured(configs, data) if data.device.type == "cuda" else estimated(configs, data)
 
 
@@ -36,34 +36,34 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
         for config in configs
     )
     each = PLAIN + (ADAM if recipe.optimizer.startswith("adam") else 0) + (GATES if gates else 0)
-    each += FURTHER if recipe.finetuned_curve else 0
+    each += FINETUNED if recipe.finetuned_curve else 0
     alone = network.init([configs[0].init_seed], recipe, data)
-    kept = _kept(network, alone, data.train.images[:1])
-    # What flows forward, and back again; fully connected networks are judged all at once.
+    activations = _activations(network, alone, data.train.images[:1])
+    # Forward, and back again; fully connected networks are evaluated all at once.
     images = 2 * recipe.batch_size
     if network.layers is not None:
         images = max(images, CHUNK)
-    return each * network.total + images * kept
+    return each * network.total + images * activations
 
 
-def _kept(network: StackedArchitecture, alone: Stack, image: Tensor) -> int:
+def _activations(network: StackedArchitecture, alone: Stack, image: Tensor) -> int:
     """Return the bytes that autograd keeps of one image on its way through one network."""
-    one = {name: value[0].detach().requires_grad_() for name, value in alone.items()}
-    own = {value.untyped_storage().data_ptr() for value in (*alone.values(), image)}
-    found: dict[int, int] = {}
+    parameters = {name: value[0].detach().requires_grad_() for name, value in alone.items()}
+    inputs = {value.untyped_storage().data_ptr() for value in (*alone.values(), image)}
+    sizes: dict[int, int] = {}
 
     def keep(value: Tensor) -> Tensor:
         storage = value.untyped_storage()
-        found[storage.data_ptr()] = storage.nbytes()
+        sizes[storage.data_ptr()] = storage.nbytes()
         return value
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        logits = functional_call(network.template, one, (image,))
-    return sum(size for place, size in found.items() if place not in own) + int(logits.nbytes)
+        logits = functional_call(network.template, parameters, (image,))
+    return sum(size for place, size in sizes.items() if place not in inputs) + int(logits.nbytes)
 
 
 def measured(configs: Sequence[TrialConfig], data: Data) -> int:
-    """Return the bytes on the GPU that a network takes at most, trained and judged in a pack."""
+    """Return the most bytes of a network on the GPU, trained and evaluated in a pack."""
     count = max(16, len(configs))
     batch = configs[0].recipe.batch_size
     part = _first(data.train, 4 * batch)
@@ -72,9 +72,9 @@ def measured(configs: Sequence[TrialConfig], data: Data) -> int:
     )
     peaks = []
     for size in (count, 2 * count):  # what libraries take for themselves is no network's
-        some = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
+        pack = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
         torch.cuda.reset_peak_memory_stats(data.device)
-        train_pack(some, short, str(data.device))
+        train_pack(pack, short, str(data.device))
         peaks.append(torch.cuda.max_memory_reserved(data.device))
         torch.cuda.empty_cache()
     return max(1, peaks[1] - peaks[0]) // count
@@ -82,9 +82,12 @@ def measured(configs: Sequence[TrialConfig], data: Data) -> int:
 
 def _short(config: TrialConfig) -> SharedConfig:
     recipe = config.recipe
-    further = recipe.finetuned_curve[:1]
     return replace(
-        recipe, epochs=1, finetune_epochs=1, curve=recipe.curve[:1], finetuned_curve=further
+        recipe,
+        epochs=1,
+        finetune_epochs=1,
+        curve=recipe.curve[:1],
+        finetuned_curve=recipe.finetuned_curve[:1],
     )
 
 

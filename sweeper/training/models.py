@@ -1,4 +1,4 @@
-"""Networks as plain modules, and which of their parameters may be pruned."""
+"""Models: networks as plain PyTorch modules, and the names of their prunable weights."""
 
 import itertools
 import math
@@ -61,7 +61,7 @@ def lenet_5(shape: Shape, classes: int) -> nn.Sequential:
 def build(name: str, options: Options, shape: Shape, classes: int, *, seed: int) -> nn.Module:
     """Build a network with PyTorch's own initial weights drawn from `seed`, on the CPU.
 
-    `name` stands in the catalogue or is `package.module:factory`, called as
+    `name` stands in the registry or is `package.module:factory`, called as
     `factory(shape, classes, **options)`. Raises PluginError when that gives no usable module.
     """
     factory: Any = load(MODELS[name].factory if name in MODELS else name)

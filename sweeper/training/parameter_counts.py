@@ -1,10 +1,10 @@
-"""How large a network is: parameters that are not exactly 0, and those that have an effect."""
+"""Parameter counts of networks: those that are not exactly 0, and those that have an effect."""
 
 import torch
 from torch import Tensor
 
+from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.stacked_module import Stack
 from sweeper.types import LayerCount
 
 
@@ -18,7 +18,7 @@ def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[Layer
     counts = {name: _nonzero(value) for name, value in stack.items()}
     pack = next(iter(stack.values())).shape[0]
     sizes = {name: value[0].numel() for name, value in stack.items()}
-    found = []
+    networks = []
     for k in range(pack):
         layers = []
         for layer, names in groups.items():
@@ -33,8 +33,8 @@ def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[Layer
                     total_biases=sum(sizes[name] for name in biases),
                 )
             )
-        found.append(tuple(layers))
-    return found
+        networks.append(tuple(layers))
+    return networks
 
 
 def _nonzero(value: Tensor) -> list[int]:
@@ -57,7 +57,7 @@ def effective(
     if network.layers is None:
         return [sum(int(value[k].count_nonzero()) for value in stack.values()) for k in range(pack)]
     return [
-        _effective_one(
+        _effective_count(
             [(stack[weight][k], stack[bias][k]) for weight, bias in network.layers],
             constant,
             level,
@@ -66,7 +66,7 @@ def effective(
     ]
 
 
-def _effective_one(layers: list[tuple[Tensor, Tensor]], constant: Tensor, level: Tensor) -> int:
+def _effective_count(layers: list[tuple[Tensor, Tensor]], constant: Tensor, level: Tensor) -> int:
     folded: list[tuple[Tensor, Tensor]] = []
     for index, (weight, bias) in enumerate(layers):
         bias = bias + torch.where(constant, weight * level, 0).sum(1)  # noqa: PLW2901
@@ -90,7 +90,7 @@ def _effective_one(layers: list[tuple[Tensor, Tensor]], constant: Tensor, level:
 
 
 def constant_inputs(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return which inputs are equal in all training images, and their value, [inputs] each."""
+    """Return a mask of the inputs that are equal in all images, and their value, [inputs] each."""
     flat = images.flatten(1)
     level = flat[0]
     return (flat == level).all(0), level

@@ -1,8 +1,8 @@
-"""Modules of a user's, tried once: what a pack computes is what the module does in plain PyTorch.
+"""Plain PyTorch beside a pack: a module of a user's must compute the same in both.
 
-On a few images: one step of training and what is judged before and after it, in a pack of one and
-in one of three with seeds of their own, beside the same modules run alone. What differs is refused
-by the name of the part that is at fault, wherever it can be seen.
+On a few images: one step of training and the logits before and after it, in a pack of one and in
+one of three with different seeds, beside the same modules run alone. A module that differs is
+refused by the name of the part that is at fault, wherever it can be seen.
 """
 
 import warnings
@@ -28,12 +28,12 @@ _PACKS = ((1,), (1, 2, 3))
 _BATCH = 6
 _RATE = 0.1
 _ROUNDING = 1e-3
-"""Share of the largest value, by which two computations of the same may differ."""
+"""Tolerance between two computations of the same, as a share of the largest value."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Images:
-    """A batch that is trained on, and another one."""
+    """A batch to train on, and another one."""
 
     images: Tensor
     labels: Tensor
@@ -50,24 +50,24 @@ class _Course:
 
 
 def compare_with_plain(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
-    """Return what is odd about a user's module, though right; on the device of the data.
+    """Return the oddities of a user's module that is right; on the device of the data.
 
     Raises PluginError, one line, if a pack would compute anything else than the module itself,
     ForwardError if that cannot be run on the images.
     """
     part, half = data.train, min(_BATCH, len(data.train) // 2)
-    some = _Images(
+    batch = _Images(
         part.images[:half].clone(), part.labels[:half], part.images[half : 2 * half].clone()
     )
     with deterministic_numerics(data.device, recipe.precision), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         notes = [*_try_seeds(recipe, data)]
-        _try_alone(recipe, data, some)
+        _try_alone(recipe, data, batch)
         network = StackedArchitecture.of(recipe, data)
         for seeds in _PACKS:
-            _try_pack(recipe, data, some, network, seeds)
+            _try_pack(recipe, data, batch, network, seeds)
         if data.device.type == "cpu":
-            notes += _try_together(recipe, data, some, network)
+            notes += _try_together(recipe, data, batch, network)
     return tuple(notes)
 
 
@@ -79,15 +79,16 @@ def _build(recipe: SharedConfig, data: Data, seed: int) -> nn.Module:
 def _try_seeds(recipe: SharedConfig, data: Data) -> Iterator[str]:
     """Demand that initial values follow the seed, and torch's alone."""
     name = recipe.model
-    first, again, other = (_build(recipe, data, seed) for seed in (1, 1, 2))
-    if first is again or first is other:
+    first, second, other = (_build(recipe, data, seed) for seed in (1, 1, 2))
+    if first is second or first is other:
         raise PluginError(f"{name}: returns the same module at every call; allowed: a new one")
-    values, same, different = (_values(module) for module in (first, again, other))
-    shapes, further = (
-        {key: value.shape for key, value in found.items()} for found in (values, different)
+    values, same, different = (_values(module) for module in (first, second, other))
+    shapes, other_shapes = (
+        {key: value.shape for key, value in tensors.items()} for tensors in (values, different)
     )
-    if shapes != further or shapes != {key: value.shape for key, value in same.items()}:
-        key = min(key for key in {**shapes, **further} if shapes.get(key) != further.get(key))
+    if shapes != other_shapes or shapes != {key: value.shape for key, value in same.items()}:
+        keys = {**shapes, **other_shapes}
+        key = min(key for key in keys if shapes.get(key) != other_shapes.get(key))
         raise PluginError(f"{name}: {key} has another shape at every call; allowed: one")
     for key, value in values.items():
         if not same_bits(value, same[key]):
@@ -103,27 +104,27 @@ def _values(module: nn.Module) -> Stack:
     return {name: value.detach() for name, value in named}
 
 
-def _try_alone(recipe: SharedConfig, data: Data, some: _Images) -> None:
+def _try_alone(recipe: SharedConfig, data: Data, batch: _Images) -> None:
     """Demand of the module itself what any pack relies on."""
     name = recipe.model
     for training in (True, False):
         module = _build(recipe, data, 1).train(training)
         with torch.no_grad():
-            output = watched(name, module, some.images)
-            _check_output(name, output, len(some.labels), data.classes)
-            held = plain_tensors(module)
-            called(name, module, some.others)
-            again = called(name, module, some.images)
-        if not same_bits(output, again):
+            output = watched(name, module, batch.images)
+            _check_output(name, output, len(batch.labels), data.classes)
+            tensors = plain_tensors(module)
+            called(name, module, batch.others)
+            repeated = called(name, module, batch.images)
+        if not same_bits(output, repeated):
             when = "in training" if training else "where it is judged"
             text = f"gives other logits for the same images {when}: it keeps or draws something"
             raise PluginError(f"{name}: {text}; allowed: no state, no random numbers")
-        _check_held(name, held, plain_tensors(module))
-    _try_company(name, module, some.images)
+        _check_tensors(name, tensors, plain_tensors(module))
+    _try_batches(name, module, batch.images)
     module.train()
     module.zero_grad()
     torch.autograd.backward(
-        functional.cross_entropy(called(name, module, some.images), some.labels)
+        functional.cross_entropy(called(name, module, batch.images), batch.labels)
     )
     idle = [key for key, value in module.named_parameters() if value.grad is None]
     if idle:
@@ -131,7 +132,7 @@ def _try_alone(recipe: SharedConfig, data: Data, some: _Images) -> None:
         raise PluginError(f"{name}: parameter {idle[0]} {text}")
 
 
-def _check_held(name: str, before: Stack, after: Stack) -> None:
+def _check_tensors(name: str, before: Stack, after: Stack) -> None:
     """Demand that tensors beside the parameters, after the same images, are the same.
 
     One that keeps what it saw last is; one that counts its calls is not, and the networks of a pack
@@ -153,32 +154,32 @@ def _check_output(name: str, output: object, batch: int, classes: int) -> None:
         raise PluginError(f"{name}: {wanted} {output.dtype}")
 
 
-def _try_company(name: str, module: nn.Module, images: Tensor) -> None:
-    """Demand that an image is judged by itself: how a dataset is cut must not count."""
+def _try_batches(name: str, module: nn.Module, images: Tensor) -> None:
+    """Demand that an image is judged by itself: batches of another size must not count."""
     with torch.no_grad():
         whole = called(name, module, images)
         parts = torch.cat([called(name, module, part) for part in torch.split(images, 2)])
     if not _close(parts, whole):
         text = "judges an image by those beside it in the batch"
-        parts_of = [
+        layers = [
             f"{where} ({type(part).__name__})"
             for where, part in module.named_modules()
             if isinstance(part, nn.modules.batchnorm._NormBase) and not part.track_running_stats
         ]
-        at_fault = f", such as {parts_of[0]}" if parts_of else ""
+        at_fault = f", such as {layers[0]}" if layers else ""
         raise PluginError(f"{name}: {text}{at_fault}; allowed: each by itself")
 
 
 def _try_pack(
     recipe: SharedConfig,
     data: Data,
-    some: _Images,
+    batch: _Images,
     network: StackedArchitecture,
     seeds: tuple[int, ...],
 ) -> None:
     name = recipe.model
     try:
-        packed = _course(network.runner(), network.init(seeds, recipe, data), some)
+        packed = _course(network.runner(), network.init(seeds, recipe, data), batch)
     except PluginError:
         raise
     except Exception as error:  # whatever a module of somebody else's raises
@@ -187,7 +188,7 @@ def _try_pack(
             f"{name}: a pack cannot run it: {type(error).__name__}: {text}"
         ) from error
     for k, seed in enumerate(seeds):
-        alone = _alone(name, _build(recipe, data, seed), some)
+        alone = _alone(name, _build(recipe, data, seed), batch)
         other = "in a pack than in plain PyTorch"
         if not _close(packed.before[k], alone.before):
             text = "it holds values that are neither parameters nor constant buffers"
@@ -199,25 +200,25 @@ def _try_pack(
             raise PluginError(f"{name}: gives other logits {other} after a step of training")
 
 
-def _course(runner: Runner, stack: Stack, some: _Images) -> _Course:
+def _course(runner: Runner, stack: Stack, batch: _Images) -> _Course:
     """Judge, train one step by plain gradient descent, and judge again: a pack."""
     with torch.no_grad():
-        before = runner.logits(stack, some.images).clone()
+        before = runner.logits(stack, batch.images).clone()
     pack = len(before)
     gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
-    runner.backward(stack, some.images, some.labels, [GradientBuffer(0, pack, gradients, 0.0)])
+    runner.backward(stack, batch.images, batch.labels, [GradientBuffer(0, pack, gradients, 0.0)])
     for name, gradient in gradients.items():
         stack[name].sub_(gradient, alpha=_RATE)
     with torch.no_grad():
-        return _Course(before, runner.logits(stack, some.images).clone(), gradients)
+        return _Course(before, runner.logits(stack, batch.images).clone(), gradients)
 
 
-def _alone(name: str, module: nn.Module, some: _Images) -> _Course:
+def _alone(name: str, module: nn.Module, batch: _Images) -> _Course:
     """Do the same in plain PyTorch."""
     with torch.no_grad():
-        before = called(name, module.eval(), some.images)
-    logits = called(name, module.train(), some.images)
-    torch.autograd.backward(functional.cross_entropy(logits, some.labels))
+        before = called(name, module.eval(), batch.images)
+    logits = called(name, module.train(), batch.images)
+    torch.autograd.backward(functional.cross_entropy(logits, batch.labels))
     gradients = {
         key: torch.zeros_like(value) if value.grad is None else value.grad.clone()
         for key, value in module.named_parameters()
@@ -225,29 +226,29 @@ def _alone(name: str, module: nn.Module, some: _Images) -> _Course:
     with torch.no_grad():
         for key, value in module.named_parameters():  # torch.optim takes seconds to load
             value.sub_(gradients[key], alpha=_RATE)
-        return _Course(before, called(name, module.eval(), some.images), gradients)
+        return _Course(before, called(name, module.eval(), batch.images), gradients)
 
 
 def _try_together(
-    recipe: SharedConfig, data: Data, some: _Images, network: StackedArchitecture
+    recipe: SharedConfig, data: Data, batch: _Images, network: StackedArchitecture
 ) -> Iterator[str]:
-    """Say what would be wrong on a GPU, where a pack is run as one program."""
+    """Yield a warning if a GPU, which runs a pack as one program, would compute otherwise."""
     runner = network.runner()
     if not isinstance(runner, StackedModule):
         return
     try:
         stack = network.init(_PACKS[-1], recipe, data)
         with torch.no_grad():
-            known = runner.logits(stack, some.images)
-            if not _close(runner.together(stack, some.images), known):
+            logits = runner.logits(stack, batch.images)
+            if not _close(runner.together(stack, batch.images), logits):
                 yield f"{recipe.model}: for CPUs alone: GPUs, which run packs at once, differ"
     except Exception as error:  # of torch.func.vmap
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         yield f"{recipe.model}: for CPUs alone: GPUs run packs at once, and it cannot be: {reason}"
 
 
-def _close(found: Tensor, known: Tensor) -> bool:
-    """Tell whether two computations of the same differ by no more than rounding."""
-    most = float(known.abs().nan_to_num(0.0, 0.0, 0.0).max()) if known.numel() else 0.0
-    bound = _ROUNDING * most + 1e-6
-    return torch.allclose(found, known, rtol=0, atol=bound, equal_nan=True)
+def _close(left: Tensor, right: Tensor) -> bool:
+    """Return True if two computations of the same differ by no more than rounding."""
+    largest = float(right.abs().nan_to_num(0.0, 0.0, 0.0).max()) if right.numel() else 0.0
+    bound = _ROUNDING * largest + 1e-6
+    return torch.allclose(left, right, rtol=0, atol=bound, equal_nan=True)

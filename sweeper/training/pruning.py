@@ -1,16 +1,16 @@
-"""Global magnitude pruning of every network of a pack to a density."""
+"""Magnitude pruning, global over the weights of each network of a pack, to a density."""
 
 import torch
 from torch import Tensor
 
-from sweeper.training.stacked_module import Stack
+from sweeper.training.stack import Stack
 
 
 def magnitudes(weights: Stack) -> Tensor:
     """Return |w| of all prunable weights, sorted descending, [pack, weights]."""
     flat = torch.cat([weight.flatten(1) for weight in weights.values()], dim=1).abs_()
-    for own in flat:  # one by one: a sort also makes indices, which take twice the room
-        own.copy_(own.sort(descending=True).values)
+    for row in flat:  # one by one: a sort also makes indices, which take twice the room
+        row.copy_(row.sort(descending=True).values)
     return flat
 
 
@@ -25,7 +25,7 @@ def thresholds(ranked: Tensor, density: Tensor) -> Tensor:
 
 
 def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
-    """Return which weights stay: those of at least their network's threshold, zeros never.
+    """Return masks of the weights that stay: of at least their network's threshold, zeros never.
 
     Weights as large as the last one that stays, stay too, so that the choice does not depend on a
     sorting order.
@@ -34,7 +34,7 @@ def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
 
 
 def mask_at_density(scores: Stack, density: float, *, zeros: bool = False) -> Stack:
-    """Return which weights of one network stay, [1, ...] each: as `masks`, without sorting.
+    """Return masks of the weights of one network, [1, ...] each: as `masks`, without sorting.
 
     `zeros`: those stay too, where fewer than the density others are left.
     """
@@ -45,10 +45,10 @@ def mask_at_density(scores: Stack, density: float, *, zeros: bool = False) -> St
 
 
 def magnitude_mask(weights: Stack, threshold: Tensor, *, zeros: bool = False) -> Stack:
-    """Return which weights have at least a magnitude, [pack]; zeros only if they may."""
-    found = {}
+    """Return masks of the weights of at least a magnitude [pack]; `zeros` lets zeros in."""
+    masks = {}
     for name, weight in weights.items():
         magnitude = weight.abs()
         bound = threshold.view(-1, *[1] * (magnitude.ndim - 1))
-        found[name] = magnitude >= bound if zeros else (magnitude >= bound) & (magnitude > 0)
-    return found
+        masks[name] = magnitude >= bound if zeros else (magnitude >= bound) & (magnitude > 0)
+    return masks

@@ -6,7 +6,7 @@ from itertools import pairwise
 import torch
 
 from sweeper.training.methods import Method, TrainingContext
-from sweeper.training.stacked_module import Stack
+from sweeper.training.stack import Stack
 
 
 def widths(full: tuple[int, ...], weights: int) -> tuple[int, ...]:

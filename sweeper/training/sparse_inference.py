@@ -1,9 +1,9 @@
-"""Fully connected networks with few weights left, run through these weights alone, on a CPU.
+"""Sparse inference: MLPs with few weights left, run on a CPU through these weights alone.
 
 A matrix product takes as long for a pruned network as for a dense one. For 784 x 300 weights and
 1,000 images on one thread the loop below counts 40 to 50 GFLOP/s for the weights that stay, from
-1 % of them on, where the product has 100 or, by `products`, 220 for all: faster up to about 40 % or
-20 % of the weights.
+1 % of them on, where the product has 100 or, by `kernels.matmul`, 220 for all: faster up to about
+40 % or 20 % of the weights.
 """
 
 from dataclasses import dataclass
@@ -17,20 +17,20 @@ from sweeper.kernels import matmul
 from sweeper.kernels.jit import Array, jit
 from sweeper.training.stack import Layers, Stack
 
-MOST, MOST_BESIDE_FASTER = 0.35, 0.17
-"""Density up to which networks are run so, and where `products` serves."""
+MAX_DENSITY, MAX_DENSITY_FAST_MATMUL = 0.35, 0.17
+"""Density up to which networks are run so; the second where `kernels.matmul` is faster."""
 
 Integers = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Layer:
-    """One layer by its rows: what stays of a weight matrix [out, in], and the bias [out]."""
+    """One layer by its rows: the weights [out, in] that stay, and the bias [out]."""
 
     values: Array
     columns: Integers
     starts: Integers
-    """Where each row begins in `values` and `columns`, and where the last one ends, [out + 1]."""
+    """Start of each row in `values` and `columns`, and the end of the last one, [out + 1]."""
     bias: Array
 
 
@@ -45,7 +45,9 @@ class SparseMLP:
         """Keep the weights of at least `threshold` of one network of a stack; zeros never."""
         return cls(
             tuple(
-                _kept(stack[weight][network].numpy(), stack[bias][network].numpy(), threshold)
+                _sparse_layer(
+                    stack[weight][network].numpy(), stack[bias][network].numpy(), threshold
+                )
                 for weight, bias in layers
             )
         )
@@ -53,10 +55,10 @@ class SparseMLP:
     @property
     def nonzero(self) -> int:
         """Parameters, biases included, that are not exactly 0."""
-        return sum(len(one.values) + int(np.count_nonzero(one.bias)) for one in self.layers)
+        return sum(len(layer.values) + int(np.count_nonzero(layer.bias)) for layer in self.layers)
 
     def right(self, images: Array, labels: NDArray[np.int64]) -> int:
-        """Return how many images, [pixels, images], get their label; NaN logits are wrong."""
+        """Return the number of [pixels, images] that get their label; NaN logits are wrong."""
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             out = np.empty((len(layer.bias), images.shape[1]), np.float32)
@@ -65,24 +67,24 @@ class SparseMLP:
         return int(_hits(images, labels))
 
 
-def most() -> float:
+def max_density() -> float:
     """Return the density up to which networks are run so: the same on one kind of processor."""
-    return MOST_BESIDE_FASTER if matmul.faster() else MOST
+    return MAX_DENSITY_FAST_MATMUL if matmul.faster() else MAX_DENSITY
 
 
 def runs(layers: Layers | None, stack: Stack) -> bool:
-    """Tell whether networks of a stack can be run so."""
+    """Return True if networks of a stack can be run so."""
     first = next(iter(stack.values()))
     return layers is not None and first.device.type == "cpu" and first.dtype == torch.float32
 
 
-def upright(images: Tensor) -> Array:
+def pixels_first(images: Tensor) -> Array:
     """Return images [images, ...] as [pixels, images]."""
-    found: Array = images.flatten(1).T.contiguous().numpy()
-    return found
+    array: Array = images.flatten(1).T.contiguous().numpy()
+    return array
 
 
-def _kept(weight: Array, bias: Array, threshold: float) -> _Layer:
+def _sparse_layer(weight: Array, bias: Array, threshold: float) -> _Layer:
     least = np.float32(threshold)
     starts = np.zeros(len(weight) + 1, np.int32)
     _count(weight, least, starts)
@@ -94,12 +96,12 @@ def _kept(weight: Array, bias: Array, threshold: float) -> _Layer:
 @jit
 def _count(weight: Array, least: np.float32, starts: Integers) -> None:
     for row in range(weight.shape[0]):
-        own = weight[row]
-        found = 0
-        for i in range(own.size):
-            size = abs(own[i])
-            found += 1 if size >= least and size > 0 else 0
-        starts[row + 1] = starts[row] + found
+        weights = weight[row]
+        count = 0
+        for i in range(weights.size):
+            size = abs(weights[i])
+            count += 1 if size >= least and size > 0 else 0
+        starts[row + 1] = starts[row] + count
 
 
 @jit
@@ -107,11 +109,11 @@ def _gather(
     weight: Array, least: np.float32, starts: Integers, values: Array, columns: Integers
 ) -> None:
     for row in range(weight.shape[0]):
-        own, place = weight[row], starts[row]
-        for i in range(own.size):
-            size = abs(own[i])
+        weights, place = weight[row], starts[row]
+        for i in range(weights.size):
+            size = abs(weights[i])
             if size >= least and size > 0:
-                values[place], columns[place] = own[i], i
+                values[place], columns[place] = weights[i], i
                 place += 1
 
 
@@ -127,23 +129,23 @@ def _run(
 ) -> None:
     """out = weight x inputs + bias, [out, images], and its ReLU; four weights at a time."""
     for row in range(out.shape[0]):
-        own, place, end = out[row], starts[row], starts[row + 1]
-        own[:] = bias[row]
+        sums, place, end = out[row], starts[row], starts[row + 1]
+        sums[:] = bias[row]
         while place + 4 <= end:
             a, b, c, d = values[place], values[place + 1], values[place + 2], values[place + 3]
             first, second = inputs[columns[place]], inputs[columns[place + 1]]
             third, fourth = inputs[columns[place + 2]], inputs[columns[place + 3]]
-            for i in range(own.size):
-                own[i] += a * first[i] + b * second[i] + c * third[i] + d * fourth[i]
+            for i in range(sums.size):
+                sums[i] += a * first[i] + b * second[i] + c * third[i] + d * fourth[i]
             place += 4
         while place < end:
             a, first = values[place], inputs[columns[place]]
-            for i in range(own.size):
-                own[i] += a * first[i]
+            for i in range(sums.size):
+                sums[i] += a * first[i]
             place += 1
         if rectified:
-            for i in range(own.size):
-                own[i] = np.float32(0) if own[i] < 0 else own[i]  # NaN stays
+            for i in range(sums.size):
+                sums[i] = np.float32(0) if sums[i] < 0 else sums[i]  # NaN stays
 
 
 @jit

@@ -1,4 +1,4 @@
-"""K networks of one architecture as stacked tensors, run as one program."""
+"""Stacked architecture: K networks of one kind as stacked tensors, run as one program."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -12,8 +12,9 @@ from sweeper.errors import PluginError
 from sweeper.training import models
 from sweeper.training.datasets import Data
 from sweeper.training.forward_pass import ForwardError, same_bits, training_pass
+from sweeper.training.stack import Stack
 from sweeper.training.stacked_mlp import StackedMLP
-from sweeper.training.stacked_module import Stack, StackedModule
+from sweeper.training.stacked_module import StackedModule
 from sweeper.types import SharedConfig
 
 Runner = StackedMLP | StackedModule
@@ -21,7 +22,7 @@ Runner = StackedMLP | StackedModule
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StackedArchitecture:
-    """An architecture: how to draw its parameters, and how to run a stack of K of them."""
+    """An architecture: draws the parameters of K networks, and runs them as a stack."""
 
     template: nn.Module
     weights: tuple[str, ...]
@@ -50,17 +51,17 @@ class StackedArchitecture:
         }
         constant = dict(self.template.named_buffers())
         for k, seed in enumerate(seeds):  # one by one: thousands may not fit beside a GPU
-            built = _build(recipe, data, seed=seed)
-            for name, value in built.named_parameters():
+            module = _build(recipe, data, seed=seed)
+            for name, value in module.named_parameters():
                 stack[name][k].copy_(value.detach())
-            for name, buffer in built.named_buffers():
+            for name, buffer in module.named_buffers():
                 if not same_bits(buffer.to(data.device), constant[name]):
                     text = f"buffer {name} differs from seed to seed, and a pack has one for all"
                     raise PluginError(f"{recipe.model}: {text}; allowed: constant buffers")
         return stack
 
     def runner(self) -> Runner:
-        """Return what computes logits and gradients of stacks; it keeps buffers between calls."""
+        """Return the runner of stacks: logits and gradients. It keeps buffers between calls."""
         if self.layers is not None:
             return StackedMLP(self.layers)
         return StackedModule(self.template)
@@ -76,7 +77,7 @@ def _build(recipe: SharedConfig, data: Data, *, seed: int) -> nn.Module:
 
 
 def _emptied(module: nn.Module, device: torch.device) -> nn.Module:
-    """Return the module with its buffers on a device and parameters that hold no values.
+    """Return the module with its buffers on a device and parameters without values.
 
     What is shared stays shared, which `to("meta")` alone does not see to: each place would get a
     parameter of its own. Without values, whatever computes with them by mistake is an error.
@@ -124,6 +125,6 @@ def _flattens(part: nn.Module) -> bool:
 
 
 def _untouched(part: nn.Module) -> bool:
-    """Tell whether a module computes what its class says: no hooks, no `forward` of its own."""
+    """Return True if a module computes what its class says: no hooks, no `forward` of its own."""
     hooks = (part._forward_hooks, part._forward_pre_hooks, part._backward_hooks)
     return not any((*hooks, part._backward_pre_hooks)) and "forward" not in vars(part)

@@ -1,4 +1,4 @@
-"""Logits and gradients of K networks of any architecture, through torch.func and autograd."""
+"""Stacked modules: logits and gradients of K networks of any kind, by torch.func and autograd."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,7 @@ from torch.func import functional_call, vmap
 from torch.nn import functional
 
 from sweeper.errors import PluginError
-from sweeper.training.stack import GradientBuffer
-
-Stack = dict[str, Tensor]
-"""Parameters by name, each [pack, *shape]."""
+from sweeper.training.stack import GradientBuffer, Stack
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -24,7 +21,7 @@ class StackedModule:
     def logits(self, stack: Stack, images: Tensor) -> Tensor:
         """Return [pack, batch, classes] for images [batch, channels, height, width].
 
-        As networks are judged: the module is in its evaluation mode.
+        The module is in its evaluation mode.
         """
         return self._logits(stack, images, training=False)
 
@@ -36,9 +33,8 @@ class StackedModule:
             # One by one here too, so that the hidden layers of one network are held at a time.
             for sink in sinks:
                 for k in range(sink.start, sink.stop):
-                    own = {name: value[k : k + 1] for name, value in stack.items()}
-                    found = self._gradients(own, images, labels)
-                    sink.at(k).take_all(found)
+                    network = {name: value[k : k + 1] for name, value in stack.items()}
+                    sink.at(k).take_all(self._gradients(network, images, labels))
             return
         together = self._gradients(stack, images, labels)
         for sink in sinks:
@@ -53,11 +49,11 @@ class StackedModule:
             loss = functional.cross_entropy(
                 logits.reshape(-1, classes), labels.repeat(pack), reduction="sum"
             )
-            found: Sequence[Tensor | None] = torch.autograd.grad(
+            values: Sequence[Tensor | None] = torch.autograd.grad(
                 loss / batch, list(leaves.values()), allow_unused=True
             )
         gradients = {}
-        for name, value in zip(leaves, found, strict=True):
+        for name, value in zip(leaves, values, strict=True):
             if value is None:
                 # An optimizer of PyTorch's would skip it at this step, momentum and decay too.
                 raise PluginError(f"the network's parameter {name} gets no gradient")
@@ -71,15 +67,15 @@ class StackedModule:
             # One by one: on a CPU vmap took 0.56 s for a step of six LeNet-5 against 0.40 s,
             # and its grouped convolutions gave other bits for another pack.
             pack = next(iter(stack.values())).shape[0]
-            outputs = [self._one({n: v[k] for n, v in stack.items()}, images) for k in range(pack)]
-            return torch.stack(outputs)
+            networks = [{name: value[k] for name, value in stack.items()} for k in range(pack)]
+            return torch.stack([self._network_logits(network, images) for network in networks])
         return self.together(stack, images)
 
     def together(self, stack: Stack, images: Tensor) -> Tensor:
         """Return the logits of all networks at once, as a GPU computes them."""
-        found: Tensor = vmap(self._one, in_dims=(0, None))(stack, images)
-        return found
+        logits: Tensor = vmap(self._network_logits, in_dims=(0, None))(stack, images)
+        return logits
 
-    def _one(self, parameters: Stack, images: Tensor) -> Tensor:
+    def _network_logits(self, parameters: Stack, images: Tensor) -> Tensor:
         logits: Tensor = functional_call(self.template, parameters, (images,))
         return logits

@@ -14,8 +14,8 @@ from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import accuracy, finite
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.pack import nothing
+from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.stacked_module import Stack
 from sweeper.training.training_loop import NetworkSlice, Schedule, Tick, fit
 from sweeper.types import MethodConfig, ProbePoint, TrialConfig, TrialState
 

@@ -130,9 +130,9 @@ def test_sparse_networks_give_the_labels_of_dense_ones(
     net = SparseMLP.cut(tuple(names), stack, 0, 0.0)
     assert net.nonzero == sum(int(value.count_nonzero()) for value in stack.values())
     guess = nn.Sequential(*parts[:-1])(shown.double()).argmax(1)
-    assert net.right(sparse_inference.upright(shown), guess.numpy()) == images
+    assert net.right(sparse_inference.pixels_first(shown), guess.numpy()) == images
     others = (guess + 1).numpy()
-    assert net.right(sparse_inference.upright(shown), others) == 0
+    assert net.right(sparse_inference.pixels_first(shown), others) == 0
 
 
 def test_a_threshold_keeps_what_is_as_large() -> None:
@@ -152,7 +152,7 @@ def test_logits_that_are_not_finite_are_wrong(bad: float) -> None:
     net = SparseMLP.cut((("w", "b"),), stack, 0, 0.0)
     for label in (0, 1):
         labels = torch.tensor([label]).numpy()
-        assert net.right(sparse_inference.upright(torch.ones(1, 1)), labels) == 0
+        assert net.right(sparse_inference.pixels_first(torch.ones(1, 1)), labels) == 0
 
 
 FURTHER = (0.3, 0.05, 0.1)
