@@ -1,4 +1,4 @@
-"""The `sweeper` command. Every module is loaded by the command that needs it, none with torch."""
+"""Command line: the program `sweeper`. A command loads the modules it needs, none loads torch."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What the commands share: options, the storage, the terminal, numbers as people read them."""
+"""Common parts of the commands: options, the storage, the terminal, numbers as people read them."""
 
 import os
 import shlex
@@ -152,24 +152,24 @@ def warn(text: str) -> None:
 
 @contextmanager
 def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar in a `with` block, on a terminal; yield what is told how many of all are done."""
+    """Show a bar in a `with` block, on a terminal; yield its `update(done, all_)`."""
     from rich.progress import Progress
 
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        shown = progress.add_task(what, total=None)
-        yield lambda done, all_: progress.update(shown, completed=done, total=all_)
+        task = progress.add_task(what, total=None)
+        yield lambda done, all_: progress.update(task, completed=done, total=all_)
 
 
 @contextmanager
 def waiting() -> Iterator[Callable[[str], None]]:
-    """Show what a `with` block waits for, on a terminal; yield what is told it."""
+    """Show a line while a `with` block waits, on a terminal; yield the function that sets it."""
     terminal = console()
-    with ExitStack() as shown:
+    with ExitStack() as stack:
 
         def tell(line: str) -> None:
             if terminal.is_terminal:
-                shown.enter_context(terminal.status(line))
+                stack.enter_context(terminal.status(line))
 
         yield tell
 
@@ -180,24 +180,24 @@ def table(*columns: str) -> "Table":
 
     from sweeper.cli.terminal import Table
 
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    empty = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         right = column.startswith(">")
-        made.add_column(
+        empty.add_column(
             visible(column.removeprefix(">")),
             justify="right" if right else "left",
             no_wrap=right,
             overflow="ellipsis" if right else "fold",
         )
-    return made
+    return empty
 
 
-def dashboard_command(store: "Store", given: str) -> str:
+def dashboard_command(store: "Store", storage: str) -> str:
     """Return the command that opens the dashboard on this storage; it never holds a password."""
-    if given in {DEFAULT_STORAGE, os.environ.get(STORAGE_VARIABLE)}:
+    if storage in {DEFAULT_STORAGE, os.environ.get(STORAGE_VARIABLE)}:
         return "sweeper dashboard"
-    if not holds_password(given):
-        return shlex.join(["sweeper", "dashboard", "--storage", given])
+    if not holds_password(storage):
+        return shlex.join(["sweeper", "dashboard", "--storage", storage])
     return f"{STORAGE_VARIABLE}={shlex.quote(store.safe_url)} sweeper dashboard"
 
 

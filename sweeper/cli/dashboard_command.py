@@ -1,4 +1,4 @@
-"""The command that serves the dashboard."""
+"""The command `dashboard`: the pages of all sweeps, served."""
 
 import signal
 import sys

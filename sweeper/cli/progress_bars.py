@@ -1,4 +1,4 @@
-"""Progress of a sweep on a terminal: a table that renews itself, or plain lines elsewhere."""
+"""Progress display of a sweep: a table that renews itself on a terminal, plain lines elsewhere."""
 
 import time
 from types import TracebackType
@@ -32,8 +32,8 @@ class ProgressDisplay:
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._said: tuple[int, float] = (-1, float("-inf"))
-        """How many ranges and trials were done at the last plain line, and when it was."""
+        self._last_line: tuple[int, float] = (-1, float("-inf"))
+        """Ranges and trials that were done at the last plain line, and its time."""
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -49,27 +49,27 @@ class ProgressDisplay:
         self._live.stop()
 
     def update(self, status: SweepStatus) -> None:
-        """Show how far the sweep is now."""
+        """Show the present progress of the sweep."""
         if self.console.is_terminal:
             self._live.update(progress_view(status), refresh=True)
             return
-        done, when = self._said
+        done, shown_at = self._last_line
         now = time.monotonic()
-        further = status.probed + status.done != done
+        has_advanced = status.probed + status.done != done
         if status.finished:
-            due = further
+            due = has_advanced
         else:
-            due = now - when >= (QUIET_SECONDS if further else IDLE_SECONDS)
+            due = now - shown_at >= (QUIET_SECONDS if has_advanced else IDLE_SECONDS)
         if due:
-            self._said = (status.probed + status.done, now)
+            self._last_line = (status.probed + status.done, now)
             self.console.print(progress_line(status), soft_wrap=True)
 
 
 def progress_table(status: SweepStatus) -> "Table":
     """Return a table with one line for each arm, at most 80 columns wide."""
-    shown = table("arm", ">done", ">failed", ">best val %", ">smallest", ">left")
+    arms = table("arm", ">done", ">failed", ">best val %", ">smallest", ">left")
     for arm in status.arms:
-        shown.add_row(
+        arms.add_row(
             arm.arm,
             f"{arm.done}/{arm.budget}",
             str(arm.diverged + arm.collapsed),
@@ -77,7 +77,7 @@ def progress_table(status: SweepStatus) -> "Table":
             count(arm.smallest_nonzero),
             duration(seconds_left(status, arm)) if arm.done < arm.budget else "-",
         )
-    return shown
+    return arms
 
 
 def progress_view(status: SweepStatus) -> "Group":
@@ -109,7 +109,7 @@ def progress_line(status: SweepStatus) -> str:
 
 def _packs(status: SweepStatus) -> str:
     """Return ` (packs at 12 %, 80 %)`, or their range where there are many."""
-    busy = sorted(one.progress for one in status.workers if one.alive and one.slots)
+    busy = sorted(worker.progress for worker in status.workers if worker.alive and worker.slots)
     if not any(busy):
         return ""
     shown = [f"{share:.0%}".replace("%", " %") for share in busy]
@@ -125,19 +125,19 @@ def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:
     if not status.done or (not alive and arm.done < arm.budget):
         return None
     seconds = _seconds(status)
-    mine = arm.budget - arm.done
+    left = arm.budget - arm.done
     work = sum(
-        min(other.budget - other.done, mine) * each
-        for other, each in zip(status.arms, seconds, strict=True)
+        min(other.budget - other.done, left) * duration
+        for other, duration in zip(status.arms, seconds, strict=True)
     )
     return work / max(alive, 1)
 
 
 def _seconds(status: SweepStatus) -> list[float]:
-    """Return the seconds of each arm's next trial: as with those who work now, else as ever."""
-    now = [arm.pace for arm in status.arms]
-    ever = [arm.seconds / arm.done if arm.done else None for arm in status.arms]
-    known = now if any(now) else ever
-    found = [each for each in known if each is not None]
-    mean = sum(found) / max(len(found), 1)
-    return [mean if each is None else each for each in known]
+    """Return the seconds of each arm's next trial: at the present pace, else at that of all."""
+    recent = [arm.pace for arm in status.arms]
+    overall = [arm.seconds / arm.done if arm.done else None for arm in status.arms]
+    paces = recent if any(recent) else overall
+    measured = [pace for pace in paces if pace is not None]
+    mean = sum(measured) / max(len(measured), 1)
+    return [mean if pace is None else pace for pace in paces]

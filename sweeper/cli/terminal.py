@@ -1,4 +1,4 @@
-"""The terminal of rich, to which text of others can do nothing."""
+"""Terminal of rich, to which text of others can do nothing."""
 
 from collections.abc import Iterable
 from typing import Any

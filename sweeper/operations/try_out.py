@@ -1,7 +1,7 @@
-"""What a study file names from outside sweeper, tried before anything is registered.
+"""Trial run of a user's formulas and networks, before a study file is registered.
 
-Formulas and networks of a user's own are run once, small, in a process of its own: `check` loads no
-torch, and what ends that process (`os._exit`, a crash of a library) does not end the command.
+Each is run once, small, in another process: `check` loads no torch, and what ends that process
+(`os._exit`, a crash of a library) does not end the command.
 """
 
 import json
@@ -19,8 +19,8 @@ from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import FORMULAS, MODELS, load
 from sweeper.errors import DataError, PluginError, SpecError
 
-PATIENCE = 2.0
-"""Seconds after which is said what takes so long."""
+NOTICE_SECONDS = 2.0
+"""After which it is said what takes so long."""
 
 
 def try_out(
@@ -30,10 +30,10 @@ def try_out(
     folder: str | Path | None = None,
     on_wait: Callable[[str], None] = lambda line: None,
 ) -> tuple[str, ...]:
-    """Return what is odd about formulas and networks from outside the catalogue, a line for each.
+    """Return the oddities of formulas and networks that are not in the registry, a line for each.
 
-    `place` is the study file, `folder` that of datasets; `on_wait` is told what is waited for, if
-    it takes long. Raises SpecError with a line for each that does not work.
+    `place` is the study file, `folder` that of datasets; `on_wait` is told the name of one that
+    takes long. Raises SpecError with a line for each that does not work.
     """
     names = outside(sweep)
     if not names:
@@ -50,15 +50,15 @@ def try_out(
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as process:
         try:
             try:
-                said, noise = process.communicate(json.dumps(task), PATIENCE)
+                answers, noise = process.communicate(json.dumps(task), NOTICE_SECONDS)
             except subprocess.TimeoutExpired:
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""
                 on_wait(f"{sweep.name}: trying {names[0]}{more} ...")
-                said, noise = process.communicate()
+                answers, noise = process.communicate()
         except BaseException:
             process.kill()
             raise
-    lines = [json.loads(line) for line in said.splitlines()]
+    lines = [json.loads(line) for line in answers.splitlines()]
     problems = [line["problem"] for line in lines if "problem" in line]
     if process.returncode or not any("end" in line for line in lines):
         tried = next((line["trying"] for line in reversed(lines) if "trying" in line), place)
@@ -69,21 +69,21 @@ def try_out(
 
 
 def outside(sweep: Sweep) -> list[str]:
-    """Return the names of formulas and networks that are none of the catalogue."""
+    """Return the names of formulas and networks that are not in the registry."""
     terms = [term.penalty for arm in sweep.arms.values() for term in arm.terms]
-    found = dict.fromkeys(name for name in terms if name not in FORMULAS)
-    return [*found, *([] if sweep.model.name in MODELS else [sweep.model.name])]
+    formulas = dict.fromkeys(name for name in terms if name not in FORMULAS)
+    return [*formulas, *([] if sweep.model.name in MODELS else [sweep.model.name])]
 
 
 def _ending(code: int, noise: str) -> str:
-    """Return how a process ended that did not come to its end."""
-    how = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+    """Return the ending of a process that was cut off, as text."""
+    ending = f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
     written = [line.strip() for line in noise.splitlines() if line.strip()][-1:]
-    return ": ".join(["ends the process that tries it", how, *written])
+    return ": ".join(["ends the process that tries it", ending, *written])
 
 
 def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str, str]]:
-    """Yield what is tried, what is wrong with it, and what is odd about it."""
+    """Yield the name of each thing that is tried, and the problems and warnings about it."""
     yield from _formulas(sweep, place)
     name = sweep.model.name
     if name in MODELS:
@@ -91,7 +91,7 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
     where = f"{place}: model: {name}"
     yield {"trying": where}
     try:
-        load(name)  # what is not there is said before torch and the data are loaded
+        load(name)  # said before torch and the data are loaded, if it is not there
     except PluginError as error:
         yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
         return
@@ -130,11 +130,11 @@ def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
         yield {"trying": f"{where}{key}"}
         try:
             formula = resolve(term.penalty)
-            known = formula.hyper
-            for given, value in term.given.items():
-                if given in known:
-                    problems = hyper_problems(known[given], value)
-                    yield from ({"problem": f"{where}.{given}: {text}"} for text in problems)
+            hyperparameters = formula.hyper
+            for hyper, value in term.given.items():
+                if hyper in hyperparameters:
+                    problems = hyper_problems(hyperparameters[hyper], value)
+                    yield from ({"problem": f"{where}.{hyper}: {text}"} for text in problems)
             if term.apply is None and formula.default_mode != term.way:
                 usual = f"{formula.default_mode} is its usual way, {term.way} that of the file"
                 yield {"problem": f"{where}.apply: required: {usual}"}

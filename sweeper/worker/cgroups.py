@@ -1,4 +1,4 @@
-"""What this process may use of its machine, a container's limits included; Linux tells by files.
+"""Control groups: memory and processors that this process may use, by the files of Linux.
 
 `root` is the folder in which these files lie: another one in tests.
 """
@@ -12,14 +12,14 @@ ENDLESS = 2**62
 
 
 def memory(root: Path = ROOT) -> int | None:
-    """Return the bytes that may still be taken; None where the system does not tell."""
-    known = [_left(group) for group in _groups(root, "memory")]
-    known.append(_available(root / "proc/meminfo"))
-    return min((max(0, left) for left in known if left is not None), default=None)
+    """Return the bytes of memory that are left; None where the system does not tell."""
+    limits = [_left(group) for group in _groups(root, "memory")]
+    limits.append(_available(root / "proc/meminfo"))
+    return min((max(0, left) for left in limits if left is not None), default=None)
 
 
 def processors(root: Path = ROOT) -> float | None:
-    """Return how many processors' time a container may use at most; None where it may use all."""
+    """Return the processors whose time a container may use; None where it may use all."""
     quotas = [_quota(group) for group in _groups(root, "cpu")]
     return min((quota for quota in quotas if quota is not None), default=None)
 
@@ -40,7 +40,7 @@ def _groups(root: Path, controller: str) -> Iterator[Path]:
 
 
 def _left(group: Path) -> int | None:
-    """Return what a group's limit leaves; a cache of files gives way and does not count."""
+    """Return the bytes that a group's limit leaves; a cache of files gives way, so it is left."""
     limit = _number(group / "memory.max")
     used = _number(group / "memory.current")
     cache = "inactive_file"

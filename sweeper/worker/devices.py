@@ -7,7 +7,7 @@ from sweeper.worker.provenance import cpu_name
 
 
 def parse_device(name: str) -> str:
-    """Return a name that is one of a device, be it here or not. Raises InputError."""
+    """Return the name of a device if it is one, be it here or not. Raises InputError."""
     if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", name):
         raise InputError(
             f"no such device: got {name!r}; allowed: auto, cpu, cuda, cuda:0, cuda:1, "
@@ -16,18 +16,18 @@ def parse_device(name: str) -> str:
     return name
 
 
-def choose_devices(name: str, gpus: int, *, without_cuda: bool = False) -> str:
+def choose_device(name: str, gpus: int, *, without_cuda: bool = False) -> str:
     """Return `cpu` or `cuda:N`, whichever `name` stands for among so many GPUs.
 
-    Raises InputError with a list of what is here.
+    Raises InputError with a list of the devices here.
     """
-    resolve_device = [f"cuda:{number}" for number in range(gpus)]
-    if name in {"auto", "cuda"} and resolve_device:
-        return resolve_device[0]
+    cuda_devices = [f"cuda:{number}" for number in range(gpus)]
+    if name in {"auto", "cuda"} and cuda_devices:
+        return cuda_devices[0]
     if name == "auto":
         return "cpu"
-    if name not in {"cpu", *resolve_device}:
-        here = ["auto", "cpu", *(["cuda"] if resolve_device else []), *resolve_device]
+    if name not in {"cpu", *cuda_devices}:
+        here = ["auto", "cpu", *(["cuda"] if cuda_devices else []), *cuda_devices]
         reason = " (this torch is built without CUDA)" if without_cuda else ""
         raise InputError(
             f"no such device: got {name!r}; here: {', '.join(here)}{reason}{_hint(name)}"
@@ -40,11 +40,11 @@ def resolve_device(name: str) -> str:
     import torch
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    return choose_devices(name, gpus, without_cuda=torch.version.cuda is None)
+    return choose_device(name, gpus, without_cuda=torch.version.cuda is None)
 
 
 def fallback_devices(device: str) -> list[str]:
-    """Return where else to train when a device has too little memory: other GPUs, then the CPU."""
+    """Return the devices to try when one has too little memory: other GPUs, then the CPU."""
     import torch
 
     if device == "cpu":
@@ -54,7 +54,7 @@ def fallback_devices(device: str) -> list[str]:
 
 
 def activate(device: str) -> str:
-    """Have a device ready for this process; return what names its kind of processor.
+    """Make a device ready for this process; return the name of its kind of processor.
 
     A CPU's with the instructions that PyTorch's kernels take on it: rented machines often give
     several generations one name, and other instructions round otherwise.

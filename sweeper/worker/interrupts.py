@@ -1,4 +1,4 @@
-"""Ctrl-C, which is remembered: a library may lose the exception that it raises.
+"""Interrupts by Ctrl-C, remembered: a library may lose the exception that one raises.
 
 While modules are loaded and objects are freed, Python calls functions whose exceptions it ignores,
 and libraries catch any error of an optional import. Who comes to wait asks whether it came.
@@ -18,21 +18,21 @@ _came: list[int] = []
 def remembered() -> Iterator[None]:
     """Remember a Ctrl-C of a `with` block, where it raises KeyboardInterrupt as usual."""
     _came.clear()
-    # Elsewhere it is ignored, or somebody's own; and no other thread gets signals.
-    usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    usual = usual and threading.current_thread() is threading.main_thread()
-    if usual:
+    # Elsewhere it is ignored, or somebody's; and no other thread gets signals.
+    is_default = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    is_default = is_default and threading.current_thread() is threading.main_thread()
+    if is_default:
         signal.signal(signal.SIGINT, _receive)
     try:
         yield
     finally:
         _came.clear()
-        if usual:
+        if is_default:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def came() -> bool:
-    """Tell whether a Ctrl-C has come."""
+    """Return True if a Ctrl-C has come."""
     return bool(_came)
 
 

@@ -1,4 +1,4 @@
-"""Memory that ran out: told apart from other failures, and set free again."""
+"""Out-of-memory errors: told apart from other failures; and memory set free."""
 
 import gc
 import re
@@ -12,14 +12,16 @@ _CUDA = re.compile(r"CU(BLAS|DNN)_STATUS_ALLOC_FAILED|^CUDA error: out of memory
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell whether an error says that there was no memory left, on the CPU or the GPU.
+    """Return True if an error says that no memory was left, on the CPU or the GPU.
 
     It may hide behind another one: the end of a CUDA graph whose capture it broke off fails too.
     """
-    return _says(error) or (error.__context__ is not None and is_out_of_memory(error.__context__))
+    return _is_allocation_error(error) or (
+        error.__context__ is not None and is_out_of_memory(error.__context__)
+    )
 
 
-def _says(error: BaseException) -> bool:
+def _is_allocation_error(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     torch = sys.modules.get("torch")  # without it nothing was trained with it
@@ -30,7 +32,7 @@ def _says(error: BaseException) -> bool:
 
 
 def free_memory() -> None:
-    """Give back what nobody holds any more, cycles and a GPU's cache too."""
+    """Free memory that nobody holds any more, cycles and a GPU's cache too."""
     gc.collect()
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():

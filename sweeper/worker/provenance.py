@@ -1,4 +1,4 @@
-"""Where results come from: versions, commit, processor, data."""
+"""Provenance of results: versions, commit, processor, data."""
 
 import platform
 import socket

@@ -1,4 +1,4 @@
-"""What trains: the real thing on a device, or a function that a test passes in."""
+"""Trainer of a worker: a training function with its data on a device, within its memory."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Train(Protocol):
-    """Results of configurations that share one recipe, in their order. `tick` may raise."""
+    """Trains configurations that share one recipe; results in their order. `tick` may raise."""
 
     def __call__(
         self,
@@ -35,7 +35,7 @@ class Train(Protocol):
 
 
 class Probe(Protocol):
-    """The networks of a probe, and the seconds it took. `tick` may raise."""
+    """Trains the networks of a probe; returns their points and the seconds. `tick` may raise."""
 
     def __call__(
         self, config: TrialConfig, data: Any, /, *, tick: Callable[[], None]
@@ -43,11 +43,11 @@ class Probe(Protocol):
 
 
 class TrainingFailed(Exception):
-    """Training raised; the worker decides whether to try again."""
+    """Training raised; the worker decides if it is tried again."""
 
 
-class _MemoryRanOut(Exception):
-    """Its text is what the allocator said."""
+class _OutOfMemory(Exception):
+    """Memory ran out; its text is the allocator's."""
 
 
 class Trainer:
@@ -65,12 +65,12 @@ class Trainer:
         data: Any = None,
         on_event: Callable[[str], None] = _log.info,
     ) -> None:
-        self._tell = on_event
-        self._further: list[str] = []
+        self._on_event = on_event
+        self._fallbacks: list[str] = []
         """Devices to go to, one after the other, when a single network does not fit."""
         self._load: Callable[[str], Any] = lambda device: data
         self._processor: Callable[[str], str] = lambda device: ""
-        measured = train is None
+        is_measured = train is None
         if train is None:
             from sweeper.regularizers.validate_custom import try_out
             from sweeper.training import datasets
@@ -80,20 +80,20 @@ class Trainer:
             try_out(sweep.examples())
             train, probe = train_pack, probe_strengths
             device = resolve_device(device)
-            self._further, self._processor = fallback_devices(device), activate
+            self._fallbacks, self._processor = fallback_devices(device), activate
             if data is None:
                 self._load = lambda device: datasets.load(sweep.dataset, folder, device)
         self._train, self._probe = train, probe
-        self.pack = pack_size.USUAL if pack == "auto" else pack
-        """Trials that are trained together at the most; fewer once memory has run out."""
+        self.pack = pack_size.DEFAULT if pack == "auto" else pack
+        """Most trials that are trained together; fewer once memory has run out."""
         self._use("cpu" if device == "auto" else device)
-        if measured and sweep.model.name not in MODELS:
+        if is_measured and sweep.model.name not in MODELS:
             from sweeper.training.plain_pytorch import compare_with_plain
 
             # Here too: where this worker runs, the module may be another version.
             compare_with_plain(sweep.recipe(0), self._data)
-        if pack == "auto" and measured:
-            self._find_pack(sweep)
+        if pack == "auto" and is_measured:
+            self._measure_pack(sweep)
 
     def _use(self, device: str) -> None:
         """Train on a device from now on."""
@@ -111,7 +111,7 @@ class Trainer:
         self,
         configs: Sequence[TrialConfig],
         tick: Callable[[], None],
-        on_memory: Callable[[str], None] = lambda said: None,
+        on_memory: Callable[[str], None] = lambda message: None,
         networks: dict[int, Any] | None = None,
     ) -> list[TrialResult]:
         """Train configurations; results in their order, finished networks into `networks`.
@@ -124,25 +124,25 @@ class Trainer:
         while len(results) < len(configs):
             part = configs[len(results) :][: self.pack]
             try:
-                results += self._together(part, tick, len(results), networks)
+                results += self._train_part(part, tick, len(results), networks)
                 continue
-            except _MemoryRanOut as error:
-                said = str(error)
+            except _OutOfMemory as error:
+                message = str(error)
             # Here, where nothing holds the error any more: its frames hold the pack.
             free_memory()
             if len(part) == 1:
-                failed = self._too_little("a single network", said)
-                on_memory(failed)
-                if not self._further:
-                    raise TrainingFailed(failed)
-                self._use(self._further.pop(0))
-                self._tell(f"{failed}; on {self.device} from now on")
+                failure = self._memory_message("a single network", message)
+                on_memory(failure)
+                if not self._fallbacks:
+                    raise TrainingFailed(failure)
+                self._use(self._fallbacks.pop(0))
+                self._on_event(f"{failure}; on {self.device} from now on")
                 results.clear()  # all of them there, for they are recorded with one provenance
                 continue
-            on_memory(f"out of memory with a pack of {len(part)} on {self.device}: {said}")
+            on_memory(f"out of memory with a pack of {len(part)} on {self.device}: {message}")
             self.pack = -(-len(part) // 2)
             text = f"out of memory with a pack of {len(part)}: packs of {self.pack} from now on"
-            self._tell(f"{self.device}: {text}")
+            self._on_event(f"{self.device}: {text}")
         return results
 
     def probe(
@@ -153,14 +153,16 @@ class Trainer:
         if probe is None:
             raise TrainingError("strength: auto needs a probe, and none was given")
         try:
-            return _told_apart(lambda: probe(config, self._data, tick=tick))
-        except _MemoryRanOut as error:
-            said = str(error)
+            return _classified(lambda: probe(config, self._data, tick=tick))
+        except _OutOfMemory as error:
+            message = str(error)
         free_memory()
-        what = f"the {len(GRID) + 1} networks of a probe, which finds the range of strength: auto"
-        raise TrainingFailed(self._too_little(what, said))
+        networks = (
+            f"the {len(GRID) + 1} networks of a probe, which finds the range of strength: auto"
+        )
+        raise TrainingFailed(self._memory_message(networks, message))
 
-    def _together(
+    def _train_part(
         self,
         configs: Sequence[TrialConfig],
         tick: Callable[[], None],
@@ -170,33 +172,33 @@ class Trainer:
         keeping: dict[str, Any] = {}
         if networks is not None:
             keeping["keep"] = lambda place, network: networks.update({start + place: network})
-        results = _told_apart(
+        results = _classified(
             lambda: self._train(configs, self._data, self.device, tick=tick, **keeping)
         )
         if len(results) != len(configs):
             raise TrainingError(f"training gave {len(results)} results for {len(configs)} trials")
         return results
 
-    def _find_pack(self, sweep: Sweep) -> None:
-        """Measure how large packs should be. What fails here counts when it fails in training."""
+    def _measure_pack(self, sweep: Sweep) -> None:
+        """Measure the best size of packs. A failure here counts when training fails, too."""
         try:
-            found = _told_apart(lambda: pack_size.find(sweep, self._data, self.device))
-        except (TrainingFailed, _MemoryRanOut) as error:
-            self._tell(f"packs of {self.pack}: no other size could be measured: {error}")
+            estimate = _classified(lambda: pack_size.measure(sweep, self._data, self.device))
+        except (TrainingFailed, _OutOfMemory) as error:
+            self._on_event(f"packs of {self.pack}: no other size could be measured: {error}")
         else:
-            self.pack = found.pack
-            self._tell(str(found))
+            self.pack = estimate.pack
+            self._on_event(str(estimate))
         free_memory()
 
-    def _too_little(self, what: str, said: str) -> str:
+    def _memory_message(self, networks: str, message: str) -> str:
         return (
-            f"out of memory on {self.device} with {what} ({said}); fewer workers on it, a smaller "
-            "batch_size or a smaller model may help"
+            f"out of memory on {self.device} with {networks} ({message}); fewer workers on it, "
+            "a smaller batch_size or a smaller model may help"
         )
 
 
-def _told_apart(training: Callable[[], T]) -> T:
-    """Turn what is not an error of our own tree into TrainingFailed or _MemoryRanOut."""
+def _classified(training: Callable[[], T]) -> T:
+    """Return the result; raise TrainingFailed or _OutOfMemory for errors not of our own tree."""
     try:
         return training()
     except SweeperError:
@@ -204,8 +206,8 @@ def _told_apart(training: Callable[[], T]) -> T:
     except Exception as error:
         if not is_out_of_memory(error):
             raise TrainingFailed(_line(error)) from error
-        said = _line(error)
-    raise _MemoryRanOut(said)
+        message = _line(error)
+    raise _OutOfMemory(message)
 
 
 def _line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""What may keep sweeps from running well, and what to do about it: storage and machine."""
+"""Doctor: findings about storage and machine that keep sweeps from running, with advice."""
 
 from sweeper.operations.doctor.findings import Finding
 from sweeper.operations.doctor.machine_checks import examine_machine

@@ -1,4 +1,4 @@
-"""What is thought of a database's answers: when they are in order, and what to do if not."""
+"""Diagnosis of a database: its answers turned into findings, by thresholds, with advice."""
 
 import re
 from collections import Counter
@@ -10,21 +10,20 @@ from sweeper.store.diagnostics import HEAD, DatabaseServer, ServerLink, StorageD
 
 OLDEST = {"PostgreSQL": (12,), "MySQL": (8,), "MariaDB": (10, 5), "SQLite": (3, 35)}
 SKEW = 5.0
-"""Seconds by which two clocks may differ: more confuses who reads logs."""
+"""Seconds by which two clocks may differ: more confuses the reader of logs."""
 
 
-def server(found: DatabaseServer) -> Finding:
-    """Return whether the database is new enough."""
-    oldest = OLDEST[found.product]
-    if found.version >= oldest:
-        return Finding("version", "ok", str(found))
-    return Finding(
-        "version", "wrong", str(found), f"use {DatabaseServer(found.product, oldest)} or newer"
-    )
+def server(database: DatabaseServer) -> Finding:
+    """Return the finding on the version of the database."""
+    oldest = OLDEST[database.product]
+    if database.version >= oldest:
+        return Finding("version", "ok", str(database))
+    advice = f"use {DatabaseServer(database.product, oldest)} or newer"
+    return Finding("version", "wrong", str(database), advice)
 
 
 def encryption(link: ServerLink) -> Finding:
-    """Return whether others may read what travels, a password above all."""
+    """Return the finding on the encryption of the connection, a password above all."""
     if link.encrypted:
         return Finding("encryption", "ok", "TLS")
     if link.here:
@@ -36,35 +35,35 @@ def encryption(link: ServerLink) -> Finding:
 
 
 def journal(mode: str) -> Finding:
-    """Return whether readers and the writer of SQLite work at the same time."""
+    """Return the finding on SQLite's journal: do readers and the writer work at the same time?"""
     if mode == "wal":
         return Finding("journal", "ok", "WAL")
     todo = f"sqlite3 FILE 'PRAGMA journal_mode=WAL'; with {mode} readers wait for the writer"
     return Finding("journal", "warning", mode, todo)
 
 
-def schema(found: str) -> Finding:
-    """Return whether our tables are this program's."""
-    if not found:
+def schema(version: str) -> Finding:
+    """Return the finding on our tables: are they this program's?"""
+    if not version:
         return Finding("tables", "warning", "none yet", "sweeper run or sweeper db upgrade")
-    if found == HEAD:
-        return Finding("tables", "ok", f"version {found}")
-    todo = "install a newer sweeper" if found > HEAD else "sweeper db upgrade"
-    return Finding("tables", "wrong", f"version {found}, this program needs {HEAD}", todo)
+    if version == HEAD:
+        return Finding("tables", "ok", f"version {version}")
+    todo = "install a newer sweeper" if version > HEAD else "sweeper db upgrade"
+    return Finding("tables", "wrong", f"version {version}, this program needs {HEAD}", todo)
 
 
-def optuna(found: str, needed: str) -> Finding:
-    """Return whether Optuna's tables are the installed one's."""
-    if not found:
+def optuna(version: str, needed: str) -> Finding:
+    """Return the finding on Optuna's tables: are they the installed one's?"""
+    if not version:
         return Finding("optuna", "ok", "no tables yet: the first run makes them")
-    if not needed or found == needed:
-        return Finding("optuna", "ok", f"tables {found}")
+    if not needed or version == needed:
+        return Finding("optuna", "ok", f"tables {version}")
     todo = "optuna storage upgrade, or install the Optuna that made them"
-    return Finding("optuna", "wrong", f"tables {found}, the one here needs {needed}", todo)
+    return Finding("optuna", "wrong", f"tables {version}, the one here needs {needed}", todo)
 
 
 def rights(health: StorageDiagnostics) -> Finding:
-    """Return that all is allowed that is needed. Raises StorageError."""
+    """Return the finding on the rights of this account. Raises StorageError if one is missing."""
     if health.unwritable:
         return Finding("rights", "warning", "reading only", "")
     if not health.schema():
@@ -75,7 +74,7 @@ def rights(health: StorageDiagnostics) -> Finding:
 
 
 def speed(name: str, seconds: float, slow: float) -> Finding:
-    """Return whether the database answers fast enough."""
+    """Return the finding on the time of an answer."""
     result = f"takes {1000 * seconds:,.1f} ms"
     if seconds <= slow:
         return Finding(name, "ok", result)
@@ -84,7 +83,7 @@ def speed(name: str, seconds: float, slow: float) -> Finding:
 
 
 def clock(ahead: float) -> Finding:
-    """Return whether the database's clock is this machine's, as nearly as people care."""
+    """Return the finding on the database's clock: is it this machine's, nearly?"""
     if abs(ahead) <= SKEW:
         return Finding("clock", "ok", "as this machine's")
     word = "ahead of" if ahead > 0 else "behind"
@@ -94,7 +93,7 @@ def clock(ahead: float) -> Finding:
 
 
 def workers(living: int, stale: int) -> Finding:
-    """Return who works, and who left without a word."""
+    """Return the finding on workers: those at work, and those that left without a word."""
     if stale:
         result = f"{living} at work, {stale} gone whose leases nobody has ended"
         return Finding("workers", "warning", result, "sweeper run frees their slots")
@@ -102,7 +101,7 @@ def workers(living: int, stale: int) -> Finding:
 
 
 def sweeps(count: Counter[str]) -> Finding:
-    """Return how the sweeps stand."""
+    """Return the finding on the states of all sweeps."""
     result = ", ".join(f"{number} {state}" for state, number in sorted(count.items())) or "none"
     if count["failed"]:
         return Finding("sweeps", "warning", result, "sweeper status NAME says why they failed")
@@ -114,14 +113,14 @@ def optuna_head() -> str:
 
     Read from its migrations: importing it takes half a second, and is left to search.
     """
-    found = find_spec("optuna")
-    if found is None or not found.origin:
+    spec = find_spec("optuna")
+    if spec is None or not spec.origin:
         return ""
-    folder = Path(found.origin).parent / "storages" / "_rdb" / "alembic" / "versions"
+    folder = Path(spec.origin).parent / "storages" / "_rdb" / "alembic" / "versions"
     sources = [file.read_text() for file in folder.glob("*.py")]
-    known, older = (
+    revisions, older = (
         {name for source in sources for name in re.findall(rf'^{key} = "(.+)"', source, re.M)}
         for key in ("revision", "down_revision")
     )
-    heads = known - older
+    heads = revisions - older
     return heads.pop() if len(heads) == 1 else ""

@@ -1,4 +1,4 @@
-"""One line of what the doctor says, and checks that do not stop one another."""
+"""Findings of the doctor, a line each, from checks that do not stop one another."""
 
 import os
 import tempfile
@@ -14,7 +14,7 @@ GIB = 2**30
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one check found, and what to do about it."""
+    """The result of one check, and the advice that follows."""
 
     check: str
     state: Literal["ok", "warning", "wrong"]
@@ -23,26 +23,26 @@ class Finding:
 
 
 Check = tuple[str, str, Callable[[], Iterable[Finding] | Finding]]
-"""Its name, what to do if it raises, and what it does."""
+"""Name of a check, advice if it raises, and its function."""
 
 
 def findings(checks: Iterable[Check], redact: Callable[[str], str] = str) -> Iterator[Finding]:
-    """Yield what each check finds, or what it raised, without what `redact` takes out."""
+    """Yield the findings of each check, or its error, without the secrets `redact` takes out."""
     for name, todo, check in checks:
         try:
-            found = check()
-            yield from [found] if isinstance(found, Finding) else found
+            result = check()
+            yield from [result] if isinstance(result, Finding) else result
         except SweeperError as error:
             yield Finding(name, "wrong", redact(_line(error)), todo)
         except Exception as error:
-            said = redact(f"{type(error).__name__}: {_line(error)}")
-            yield Finding(name, "wrong", said, todo)
+            message = redact(f"{type(error).__name__}: {_line(error)}")
+            yield Finding(name, "wrong", message, todo)
 
 
 def refusal(folder: Path) -> str:
-    """Return why files cannot be made in a folder, or it cannot be made itself; '' if they can."""
+    """Return the reason why a folder, or files in it, cannot be made; '' if they can."""
     folder = folder.absolute()
-    nearest = next(each for each in (folder, *folder.parents) if os.path.exists(each))  # noqa: PTH110
+    nearest = next(path for path in (folder, *folder.parents) if os.path.exists(path))  # noqa: PTH110
     try:
         with tempfile.TemporaryFile(dir=nearest):
             return ""

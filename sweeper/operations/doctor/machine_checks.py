@@ -1,4 +1,4 @@
-"""What is asked about this machine: processors, GPUs, memory, data, versions. Loads no torch."""
+"""Machine checks: processors, GPUs, memory, data, compiled loops, versions. Loads no torch."""
 
 import os
 import platform
@@ -16,7 +16,7 @@ from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, re
 from sweeper.settings import DATA_VARIABLE, LOOPS_VARIABLE, data_folder
 from sweeper.worker import cgroups
 
-MEMORY = GIB
+LEAST_MEMORY = GIB
 """Bytes under which a worker may find no room."""
 
 OTHER = f"give another: --data FOLDER, or {DATA_VARIABLE}"
@@ -29,7 +29,7 @@ def examine_machine(
     gpus: Callable[[], int],
     usable: Callable[[], int],
 ) -> Iterator[Finding]:
-    """Yield what is found about this machine.
+    """Yield the findings about this machine.
 
     `gpus` are those that the driver shows, `usable` those that torch is built for.
     """
@@ -50,50 +50,52 @@ def _memory() -> Finding:
     if free is None:
         return Finding("memory", "ok", "unknown")
     result = f"{free / GIB:,.1f} GiB free"
-    if free < MEMORY:
+    if free < LEAST_MEMORY:
         return Finding("memory", "warning", result, "fewer workers, or --pack 1")
     return Finding("memory", "ok", result)
 
 
 def _torch(gpus: int, usable: int) -> Finding:
-    found = version("torch")
+    torch_version = version("torch")
     if gpus and not usable:
         todo = "install a build of torch with CUDA"
-        return Finding("torch", "warning", f"{found}, not built for the {gpus} GPUs here", todo)
-    return Finding("torch", "ok", f"{found}, {gpus or 'no'} GPU{'' if gpus == 1 else 's'}")
+        return Finding(
+            "torch", "warning", f"{torch_version}, not built for the {gpus} GPUs here", todo
+        )
+    return Finding("torch", "ok", f"{torch_version}, {gpus or 'no'} GPU{'' if gpus == 1 else 's'}")
 
 
 def _folder(folder: Path) -> Finding:
-    if said := refusal(folder):
+    if reason := refusal(folder):
         if os.access(folder, os.R_OK | os.X_OK):
             todo = f"what is there can be used; for other data {OTHER}"
-            return Finding("data folder", "warning", f"cannot be written: {said}", todo)
-        return Finding("data folder", "wrong", f"cannot be written: {said}", OTHER)
+            return Finding("data folder", "warning", f"cannot be written: {reason}", todo)
+        return Finding("data folder", "wrong", f"cannot be written: {reason}", OTHER)
     if not folder.is_dir():
         todo = "it is made when data is fetched"
         return Finding("data folder", "warning", f"{folder} is not there yet", todo)
     return Finding("data folder", "ok", str(folder))
 
 
-def _datasets(given: Path | None) -> Iterator[Finding]:
+def _datasets(data: Path | None) -> Iterator[Finding]:
     there, missing = [], []
     try:
-        folder = data_folder(given)
+        folder = data_folder(data)
     except InputError:  # which the folder's own line says
         bundled = [name for name, dataset in registry.DATASETS.items() if dataset.bundled]
         yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
         return
-    for name, known in registry.DATASETS.items():
-        raw = dataset_files.raw_folder(folder, known)
-        if unreadable := dataset_files.unreadable(raw, known):
+    for name, dataset in registry.DATASETS.items():
+        raw = dataset_files.raw_folder(folder, dataset)
+        if unreadable := dataset_files.unreadable(raw, dataset):
             todo = f"let this account read it, or set {DATA_VARIABLE} to another folder"
             yield Finding("datasets", "wrong", f"{name}: {unreadable}", todo)
-        elif damage := dataset_files.damage(raw, known):
+        elif damage := dataset_files.damage(raw, dataset):
             result = f"{name}: damaged: {'; '.join(map(' '.join, damage.items()))}"
-            fetch = ["sweeper", "data", name, *(["--data", str(given)] if given else [])]
+            fetch = ["sweeper", "data", name, *(["--data", str(data)] if data else [])]
             todo = f"{shlex.join(['rm', '-r', str(raw)])}; {shlex.join(fetch)}"
             yield Finding("datasets", "wrong", result, todo)
-        elif dataset_files.are_there(raw, known):
+        elif dataset_files.are_there(raw, dataset):
             there.append(name)  # or bundled with a package
         else:
             missing.append(name)
@@ -103,11 +105,11 @@ def _datasets(given: Path | None) -> Iterator[Finding]:
 
 
 def _loops() -> Finding:
-    """Return where compiled loops are kept, so that workers start some seconds sooner."""
-    said = {folder: jit_cache.refusal(folder) for folder in jit_cache.folders()}
-    folder = next((folder for folder, reason in said.items() if not reason), None)
+    """Return the finding on the cache of compiled loops, with which workers start sooner."""
+    refusals = {folder: jit_cache.refusal(folder) for folder in jit_cache.folders()}
+    folder = next((folder for folder, reason in refusals.items() if not reason), None)
     if folder is None:
-        reasons = "; ".join(f"{folder}: {reason}" for folder, reason in said.items())
+        reasons = "; ".join(f"{folder}: {reason}" for folder, reason in refusals.items())
         todo = f"{LOOPS_VARIABLE}=FOLDER, one of your own"
         return Finding("compiled loops", "warning", f"compiled at each start: {reasons}", todo)
     if damage := jit_cache.damaged(folder):

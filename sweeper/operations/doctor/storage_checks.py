@@ -1,4 +1,4 @@
-"""What is asked about a storage: reach, rights, versions, speed, clock, who works on it."""
+"""Storage checks: reach, rights, versions, speed, clock, and the workers at it."""
 
 import os
 import shutil
@@ -16,10 +16,10 @@ from sweeper.store.diagnostics import HEAD, StorageDiagnostics
 from sweeper.store.filesystem import filesystem, is_between_machines
 from sweeper.store.sqlite import is_there
 
-SLOW = 0.02
-"""Seconds for a question from which on workers wait more than they should."""
-SLOW_WRITE = 0.1
-ROOM = GIB
+SLOW_READ, SLOW_WRITE = 0.02, 0.1
+"""Seconds for an answer from which on workers wait more than they should."""
+LEAST_SPACE = GIB
+"""Bytes under which a disk may fill up."""
 GRANT = "GRANT SELECT, INSERT, UPDATE, DELETE on the tables, CREATE on the schema"
 COPY = "reading works here; to run sweeps, copy the file to a folder of your own"
 SERVER = (
@@ -29,13 +29,13 @@ SERVER = (
 
 
 def examine_storage(url: str) -> Iterator[Finding]:
-    """Yield what is found about a storage, in which nothing is changed."""
+    """Yield the findings about a storage, in which nothing is changed."""
     try:
         store = Store(url, patience=RetryPolicy(0.0))
     except Exception as error:
-        known = isinstance(error, SweeperError)  # whose texts hold no password
-        said = str(error) if known else type(error).__name__
-        yield Finding("storage", "wrong", said, f"mend {STORAGE_VARIABLE} or --storage")
+        is_ours = isinstance(error, SweeperError)  # whose texts hold no password
+        message = str(error) if is_ours else type(error).__name__
+        yield Finding("storage", "wrong", message, f"mend {STORAGE_VARIABLE} or --storage")
         return
     health = store.health()
     try:
@@ -58,17 +58,17 @@ def _examine(store: Store, health: StorageDiagnostics) -> Iterator[Finding]:
             ("free space", "", lambda: _space(file)),
             ("folder", "use another folder", lambda: _folder(health, file)),
         ]
-        found = list(findings(local, redact))
-        yield from found
-        if found[0].state == "wrong":
+        results = list(findings(local, redact))
+        yield from results
+        if results[0].state == "wrong":
             return  # opening it may harm it
         if not is_there(file):
             yield Finding("reach", "warning", "there is no such file yet", "sweeper run makes it")
             return
     todo = SERVER if file is None else "is it a database of sweeper, and yours to read?"
-    found = list(findings([("reach", todo, lambda: _server(health))], redact))
-    yield from found
-    if found[0].state == "ok":
+    results = list(findings([("reach", todo, lambda: _server(health))], redact))
+    yield from results
+    if results[0].state == "ok":
         yield from findings(_checks(health), redact)
 
 
@@ -76,16 +76,16 @@ def _checks(health: StorageDiagnostics) -> Iterator[Check]:
     def fits() -> bool:
         return health.schema() == HEAD  # what is in older tables is not known
 
-    looked_at = bool(health.unwritable)  # and no more: neither journal nor rights are tried
+    read_only = bool(health.unwritable)  # then neither journal nor rights are tried
     if health.file is None:
         yield "encryption", "", lambda: diagnosis.encryption(health.link())
-    elif not looked_at:
+    elif not read_only:
         yield "journal", "", lambda: diagnosis.journal(health.journal())
     yield "tables", "", lambda: diagnosis.schema(health.schema())
     yield "optuna", "", lambda: diagnosis.optuna(health.optuna_schema(), diagnosis.optuna_head())
     yield "rights", GRANT, lambda: diagnosis.rights(health)
-    yield "reading", "", lambda: diagnosis.speed("reading", health.read_seconds(), SLOW)
-    yield "writing", GRANT, lambda: _writing(health) if fits() and not looked_at else ()
+    yield "reading", "", lambda: diagnosis.speed("reading", health.read_seconds(), SLOW_READ)
+    yield "writing", GRANT, lambda: _writing(health) if fits() and not read_only else ()
     yield "clock", "", lambda: diagnosis.clock(health.ahead())
     yield "workers", "", lambda: diagnosis.workers(*health.workers()) if fits() else ()
     yield "sweeps", "", lambda: diagnosis.sweeps(health.sweeps()) if fits() else ()
@@ -112,10 +112,10 @@ def _place(file: Path) -> Finding:
 
 
 def _space(file: Path) -> Finding:
-    nearest = next(each for each in file.parents if os.path.exists(each))  # noqa: PTH110
+    nearest = next(path for path in file.parents if os.path.exists(path))  # noqa: PTH110
     free = shutil.disk_usage(nearest).free
     result = f"{free / GIB:,.1f} GiB"
-    if free < ROOM:
+    if free < LEAST_SPACE:
         return Finding("free space", "warning", result, f"make room in {nearest}")
     return Finding("free space", "ok", result)
 
@@ -123,14 +123,14 @@ def _space(file: Path) -> Finding:
 def _folder(health: StorageDiagnostics, file: Path) -> Finding:
     if is_there(file) and (path := health.unwritable):
         return Finding("folder", "warning", f"{path} cannot be written", COPY)
-    if said := refusal(file.parent):
+    if reason := refusal(file.parent):
         # SQLite makes two more files beside its own.
-        return Finding("folder", "wrong", f"cannot be written: {said}", "use another folder")
+        return Finding("folder", "wrong", f"cannot be written: {reason}", "use another folder")
     return Finding("folder", "ok", "can be written")
 
 
 def _server(health: StorageDiagnostics) -> Iterator[Finding]:
-    found = health.server()
+    database = health.server()
     pooled = ", through a pooler" if health.is_pooled() else ""
     yield Finding("reach", "ok", f"it answers{pooled}")
-    yield diagnosis.server(found)
+    yield diagnosis.server(database)

@@ -125,7 +125,7 @@ def test_no_arm_is_left_out_when_packs_are_measured() -> None:
     ]  # fmt: skip
     # Strengths whose ranges are not known yet hardly do anything; the rest is from the middle.
     terms = [term for one in found for term in one.method.terms]
-    assert {term.strength for term in terms} == {pack_size.FAINT}
+    assert {term.strength for term in terms} == {pack_size.TYPICAL_STRENGTH}
     rates = [one.learning_rate for one in found]
     assert rates == pytest.approx([(0.01 * 0.2) ** 0.5] * 3)
     assert {one.recipe for one in found} == {sweep.recipe(0)}
@@ -156,7 +156,7 @@ def test_workers_of_a_machine_share_its_memory(
     root = machine(tmp_path, 8 * GIB)
     assert pack_size.memory_budget("cpu", root) == int(pack_size.SHARE * 8 * GIB / workers)
     assert pack_size.memory_budget("cpu", tmp_path / "nothing is told") == int(
-        pack_size.SHARE * pack_size.UNKNOWN / workers
+        pack_size.SHARE * pack_size.UNKNOWN_MEMORY / workers
     )
     assert pack_size.memory_budget("cpu", machine(tmp_path, 0)) == 0
 
@@ -338,7 +338,7 @@ def test_a_worker_that_was_told_measures_nothing(digits: Data) -> None:
     said: list[str] = []
     told = Trainer(real(), device="cpu", pack=5, data=digits, on_event=said.append)
     other = Trainer(real(), train=fake_train, data=digits, on_event=said.append)
-    assert (told.pack, other.pack, said) == (5, pack_size.USUAL, [])
+    assert (told.pack, other.pack, said) == (5, pack_size.DEFAULT, [])
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ def test_packs_that_cannot_be_measured_are_of_the_usual_size(
     arms = {"own": {"penalty": "own_formula:f", "apply": "loss", "strength": 1e-3}}
     sweep, said = small_sweep(arms=arms, model="mlp(8)"), list[str]()
     trainer = Trainer(sweep, device="cpu", data=digits, on_event=said.append)
-    assert trainer.pack == pack_size.USUAL
+    assert trainer.pack == pack_size.DEFAULT
     assert re.fullmatch(f"packs of 16: no other size could be measured: {told}", said[0])
 
 

@@ -430,7 +430,7 @@ def test_what_names_no_device_is_refused_with_the_near_one(name: str, meant: str
     ],
 )
 def test_a_device_that_is_here_is_chosen(name: str, gpus: int, chosen: str) -> None:
-    assert devices.choose_devices(name, gpus) == chosen
+    assert devices.choose_device(name, gpus) == chosen
 
 
 @pytest.mark.parametrize(
@@ -448,13 +448,13 @@ def test_a_device_that_is_not_here_is_refused_with_those_that_are(
     name: str, gpus: int, here: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        devices.choose_devices(name, gpus)
+        devices.choose_device(name, gpus)
     assert str(caught.value) == f"no such device: got {name!r}; here: {here}"
 
 
 def test_a_torch_without_cuda_is_named_as_the_reason() -> None:
     with pytest.raises(InputError, match=r"here: auto, cpu \(this torch is built without CUDA\)$"):
-        devices.choose_devices("cuda", 0, without_cuda=True)
+        devices.choose_device("cuda", 0, without_cuda=True)
 
 
 def test_the_devices_of_this_machine_are_those_of_torch() -> None:
