@@ -19,6 +19,7 @@ from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_
 from sweeper.search.note_texts import arm_note
 from sweeper.search.objective_values import by_test, tell_arguments
 from sweeper.search.optuna_retry import retry
+from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import METRICS, StudyOwner
@@ -65,10 +66,8 @@ class SweepStudies:
 
     @cached_property
     def _backend(self) -> RDBStorage:
-        """Connect and create Optuna's tables; when several do it at once, all but one retry."""
-        options = self._engine_options
         try:
-            return self._retry(lambda: RDBStorage(self._url, engine_kwargs=dict(options)))
+            return open_optuna_storage(self._url, self._engine_options, self._patience)
         except RuntimeError as error:  # tables of an older or newer Optuna
             raise SchemaError(str(error).splitlines()[0]) from error
 

@@ -36,8 +36,12 @@ def ask(
 ) -> Reply:
     """Ask without following anything, as the path stands; from an address of this machine."""
     place = urlsplit(url)
-    address = (source, 0) if source else None
-    made = HTTPConnection(place.hostname or "", place.port, timeout=240, source_address=address)
+    made = HTTPConnection(
+        place.hostname or "",
+        place.port,
+        timeout=240,
+        source_address=(source, 0) if source else None,
+    )
     with closing(made) as connection:
         connection.request(method, path, body, dict(headers))
         answer = connection.getresponse()

@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import psycopg
 
-from support.processes import wait_for
+from support.processes import LONG, wait_for
 
 # Ends the server when its standard input is closed: also when pytest is killed with -9.
 _GUARD = '"$@" & server=$!; cat; kill -QUIT $server; wait $server; rm -rf "$FOLDER"'
@@ -129,7 +129,7 @@ class Postgres:
         shutil.rmtree(self.folder)
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 240.0
+        deadline = time.monotonic() + LONG
         while True:
             try:
                 return self.execute("SELECT 1")

@@ -7,13 +7,19 @@ from collections.abc import Callable
 
 import pytest
 
+LONG = 240.0
+"""Seconds for which what others do is waited for, by `timeout=240` too: many more than a slow and
+busy machine takes. What holds soon costs nothing of it."""
 
-def wait_for(condition: Callable[[], object], seconds: float = 240.0) -> None:
+
+def wait_for(condition: Callable[[], object], seconds: float = LONG) -> None:
     """Wait until a condition holds; an AssertionError after too long."""
     until = time.monotonic() + seconds
+    pause = 0.02
     while not condition():
         assert time.monotonic() < until, "waited for too long"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(0.2, 1.2 * pause)  # looking takes the time of those who are waited for
 
 
 def mount_namespace() -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any
 
 from support.fakes import fake_result, optuna_study
 from support.paths import ROOT, SUPPORT
+from support.processes import LONG
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.store import Store
@@ -104,7 +105,7 @@ def workers(url: str, count: int, *options: str) -> Iterator[list[subprocess.Pop
             process.stdout.close()
 
 
-def ended(processes: list[subprocess.Popen[str]], seconds: float = 240.0) -> list[str]:
+def ended(processes: list[subprocess.Popen[str]], seconds: float = LONG) -> list[str]:
     """Wait until all have ended well, and return what they wrote."""
     said = []
     for process in processes:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, cast
 
 import bottle
 import optuna
-from optuna.storages import RDBStorage
 
 from sweeper.dashboard.server.downloads import Downloads
 from sweeper.dashboard.sweeps import PageSources, is_sweep_path, sweep_pages
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
-from sweeper.search.optuna_retry import retry
+from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.store import Store
 
 if TYPE_CHECKING:
@@ -38,15 +37,13 @@ class Application:
         from optuna_dashboard import wsgi
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        kept = artifact_store(artifacts, may_come=True) if artifacts else None
         # Not the small pools of workers: many people may look at the same time.
         options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
         try:
-            self._storage = retry(
-                lambda: RDBStorage(store.url, engine_kwargs=dict(options)), store.patience
-            )
+            self._storage = open_optuna_storage(store.url, options, store.patience)
         except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
             raise StorageError(f"{store.safe_url}: {str(error).splitlines()[0]}") from error
-        kept = artifact_store(artifacts, may_come=True) if artifacts else None
         self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
         self.optunas.install(Downloads())
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from collections import Counter
 from contextlib import closing
 from dataclasses import replace
@@ -275,13 +274,13 @@ def test_confirmed_networks_stand_in_optuna_with_their_test_accuracy(store: Stor
 def test_results_do_not_depend_on_packs_or_deaths(store: Store) -> None:
     sweep = finished(store, auto_sweep(targets=TARGETS))
     lifecycle.register(store, sweep)
-    with worker_process(store.url, "--delay", "60", name=sweep.name) as process:
+    # The lease of the dead is not waited for: it would be longer than this test may take.
+    dying = worker_process(store.url, "--delay", "600", "--lease", "3600", name=sweep.name)
+    with dying as process:
         wait_for(lambda: "RUNNING" in _states(store, sweep))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    began = time.monotonic()
     work(sweep.name, store, pack=4, train=fake_train)
-    assert time.monotonic() - began < 45
     first = exact(store, sweep)
     assert "RUNNING" not in _states(store, sweep)
     lifecycle.delete(store, sweep.name)

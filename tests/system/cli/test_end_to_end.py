@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.commands import FACTORY, finish, sweeper, write_study
+from support.processes import LONG
 from sweeper.store import Store
 from sweeper.types import TrialRecord
 
@@ -98,7 +99,7 @@ def test_two_runs_of_one_file_at_once_share_its_budget(tmp_path: Path, storage_u
 
 def _kill_busy_workers(store: Store, launcher: "subprocess.Popen[str]") -> int:
     """Kill -9 the launcher, then its workers, once both train; return how many."""
-    deadline = time.monotonic() + 240.0
+    deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
         time.sleep(0.1)
         assert launcher.poll() is None, launcher.communicate()

@@ -1,5 +1,6 @@
 """Databases that are away, in each way that a server can be: waited for once they were there."""
 
+import gc
 import itertools
 import os
 import subprocess
@@ -7,11 +8,14 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
 
+import psycopg
 import pytest
+from optuna.storages._rdb.storage import _VersionManager
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import PendingRollbackError
 from sqlalchemy.pool import QueuePool
@@ -27,7 +31,7 @@ from sweeper.errors import Interrupted, StorageError
 from sweeper.retry import RetryPolicy
 from sweeper.search.optuna_retry import retry
 from sweeper.store import Store
-from sweeper.types import Slot
+from sweeper.types.trial_record import Slot
 
 SERVERS = [pytest.param("postgres_url", marks=pytest.mark.postgres), "mariadb_url"]
 NO_NAME = SUPPORT / "no_name.py"
@@ -150,6 +154,37 @@ def test_an_error_that_comes_bare_from_the_driver_is_waited_for(server_url: str)
         with patch("sweeper.search.optuna_retry.BRIEF", -1.0):
             assert retry(lambda: attempt(attempts), RetryPolicy(60.0, said)) == "done"
         assert said.lines == ["lost", "lost", "late"]
+
+
+@pytest.mark.postgres
+def test_attempts_to_open_optunas_storage_leave_no_connection_open(
+    postgres: Postgres, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"{postgres_url}&application_name=attempts"
+    said = Said()
+    real = _VersionManager._init_alembic
+
+    def failing(manager: _VersionManager) -> None:
+        if len(said.lines) < 3:
+            raise bare(manager.engine)
+        real(manager)
+
+    monkeypatch.setattr(_VersionManager, "_init_alembic", failing)
+    gc.disable()  # nor do they wait until their cycles are collected
+    try:
+        with closing(Store(url, patience=RetryPolicy(60.0, said))) as store:
+            lifecycle.register(store, small_sweep())
+        assert len(said.lines) == 3
+        wait_for(partial(gone, postgres.url("postgres"), "attempts"))
+    finally:
+        gc.enable()
+
+
+def gone(url: str, name: str) -> bool:
+    """Tell whether nobody of a name is connected to a server any more."""
+    query = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = %s"
+    with psycopg.connect(url) as connection:
+        return connection.execute(query, [name]).fetchone() == (0,)
 
 
 def bare(engine: Engine) -> Exception:

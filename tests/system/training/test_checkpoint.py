@@ -23,6 +23,7 @@ from support.commands import finish, main_ok, sweeper
 from support.dashboard_server import filled, running
 from support.http_client import ask
 from support.packs import config, penalty, small_images
+from support.processes import LONG
 from sweeper.errors import InputError
 from sweeper.search.artifacts import artifact_store
 from sweeper.store import Store
@@ -236,7 +237,7 @@ def _carry_elsewhere(
 
 def _kill_a_worker(store: Store, launcher: "subprocess.Popen[str]") -> None:
     """Kill -9 a worker that has networks on record already."""
-    deadline = time.monotonic() + 240.0
+    deadline = time.monotonic() + LONG
     while time.monotonic() < deadline:
         time.sleep(0.05)
         assert launcher.poll() is None, launcher.communicate()

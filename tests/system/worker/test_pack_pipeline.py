@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from support.fakes import fake_result, fake_train, small_sweep
-from support.processes import wait_for
+from support.processes import LONG, wait_for
 from support.worker_processes import assert_exact, claimed, facts, states, worker_process
 from sweeper import lifecycle
 from sweeper.config import Sweep
@@ -58,7 +58,7 @@ class Paced:
         number = self.packs
         self.log.append(f"begun {number}")
         wanted = set() if self.raised else set(self.until(number))
-        deadline = time.monotonic() + 240.0
+        deadline = time.monotonic() + LONG
         step()
         while not wanted <= set(self.log):
             step()
@@ -370,7 +370,7 @@ def test_training_that_fails_three_times_gives_back_what_is_claimed_ahead(
 # Signals.
 
 
-def test_sigterm_gives_back_what_trains_and_what_is_claimed_ahead_at_once(
+def test_sigterm_gives_back_what_trains_and_what_is_claimed_ahead_long_before_the_training_ends(
     store: Store,
 ) -> None:
     lifecycle.register(store, free())

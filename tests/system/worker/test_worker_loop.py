@@ -78,13 +78,12 @@ def test_facts_do_not_depend_on_the_number_of_workers(sampler: str, tmp_path: Pa
 def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
-    with worker_process(store.url, "--delay", "600") as process:
+    # The lease of the dead is not waited for: it would be longer than this test may take.
+    with worker_process(store.url, "--delay", "600", "--lease", "3600") as process:
         wait_for(lambda: claimed(store) > 0 and "RUNNING" in states(store))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    began = time.monotonic()
     assert work("tiny", store, pack=4, train=fake_train) == 18
-    assert time.monotonic() - began < 45  # no waiting for the lease of the dead
     assert_exact(store, sweep)
     assert states(store)["FAIL"] >= 1
     # A pack was in training, and another one may have been claimed ahead of it.
@@ -92,7 +91,9 @@ def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_gives_slots_back_within_ten_seconds(store: Store, number: signal.Signals) -> None:
+def test_a_signal_gives_slots_back_long_before_the_training_ends(
+    store: Store, number: signal.Signals
+) -> None:
     lifecycle.register(store, small_sweep())
     with worker_process(store.url, "--delay", "600") as process:
         wait_for(lambda: claimed(store) > 0)
@@ -108,7 +109,7 @@ def test_a_worker_hears_sigterm_though_its_launcher_did_not(store: Store) -> Non
     lifecycle.register(store, small_sweep())
     deaf = ["sh", "-c", 'trap "" TERM HUP; exec "$0" "$@"', sys.executable]
     with subprocess.Popen(
-        [*deaf, str(SUPPORT / "fakes.py"), "tiny", "--delay", "60"],
+        [*deaf, str(SUPPORT / "fakes.py"), "tiny", "--delay", "600"],
         env={**os.environ, "SWEEPER_STORAGE": store.url, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -193,7 +194,7 @@ def test_a_busy_worker_gives_its_slots_back_and_ends(
 def test_a_worker_stops_when_its_launcher_is_gone(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     # A shell between us and the worker is its launcher; we kill it with -9.
-    script = f'"{sys.executable}" "{SUPPORT / "fakes.py"}" tiny --delay 60 & echo $!; wait'
+    script = f'"{sys.executable}" "{SUPPORT / "fakes.py"}" tiny --delay 600 & echo $!; wait'
     launcher = subprocess.Popen(
         ["/bin/sh", "-c", f"export {PARENT_VARIABLE}=$$; {script}"],
         env={**os.environ, "SWEEPER_STORAGE": store.url, "PYTHONPATH": str(ROOT)},
