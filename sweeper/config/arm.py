@@ -1,29 +1,20 @@
-"""An arm of a study file: one method under comparison."""
+"""Arm of a study file: one method under comparison."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
     model_validator,
 )
 
 from sweeper.config.domains import (
     Domain,
     LogUniform,
-    Number,
-    SearchedScalar,
-    Section,
-    Strength,
-    StrictBool,
 )
 from sweeper.config.penalty import (
     PLAIN_KEYS,
+    PenaltyKeys,
     PenaltySpec,
     Problem,
     hyper_problems,
@@ -63,102 +54,54 @@ def _keys_written_out(terms: Any) -> Any:
     )
 
 
-def _sparse(written: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what most arms do not use: a digest does not change with keys to come."""
-    seldom = ("sum", "method", "shuffle", "during", "ramp")
-    unused = {key for key in seldom if not written.get(key)}
-    return {key: value for key, value in written.items() if key not in unused}
-
-
-def _in_order(window: tuple[float, float]) -> tuple[float, float]:
-    begin, end = window
-    if begin >= end:
-        raise ValueError(f"must begin before it ends, got [{begin:g}, {end:g}]")
-    return window
-
-
-Share = Annotated[Number, Field(ge=0, le=1)]
-Window = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
-
-
-class PenaltyInSum(Section):
-    """One penalty of a sum; its formula is the key that it stands under."""
-
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, SearchedScalar]
-
-    apply: str | None = None
-    strength: Strength | None = None
-    shuffle: StrictBool = False
-    during: Window | None = None
-    """Shares of the training between which it acts; all of it unless given."""
-    ramp: Share = 0.0
-    """Share of that time over which its strength rises, linearly from 0."""
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _sparse(write(self))
-
-
-class Arm(Section):
+class Arm(PenaltyKeys):
     """One method: a penalty or a sum of some, and what else it does to training."""
 
-    model_config = ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, SearchedScalar]
-
     penalty: Annotated[str, BeforeValidator(_written_out)] = "none"
-    apply: str | None = None
-    strength: Strength | None = None
-    shuffle: StrictBool = False
-    during: Window | None = None
-    ramp: Share = 0.0
-    sum: Annotated[dict[str, PenaltyInSum], BeforeValidator(_keys_written_out)] = {}
+    sum: Annotated[dict[str, PenaltyKeys], BeforeValidator(_keys_written_out)] = {}
+    """Penalties by formula, each with its own keys."""
     method: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return _sparse(write(self))
 
     @property
     def terms(self) -> tuple[PenaltySpec, ...]:
         """The penalties; those of a sum by name."""
-        found = []
+        specs = []
         if self.penalty != "none":
             # A method that does not exist is told of later.
             method = METHODS.get(self.method or "")
-            known = method.hyper if method else {}
-            own = {key: value for key, value in self._extra.items() if key not in known}
-            found.append(_penalised(self.penalty, self, own))
+            of_method = method.hyper if method else {}
+            own_keys = {key: value for key, value in self.extra.items() if key not in of_method}
+            specs.append(PenaltySpec(self.penalty, self, own_keys))
         # Sorted, as in the digest: the file's order must not decide a result.
-        for name, term in sorted(self.sum.items()):
-            found.append(_penalised(name, term, term.__pydantic_extra__ or {}, f"{name}."))
-        return tuple(found)
+        for name, keys in sorted(self.sum.items()):
+            specs.append(PenaltySpec(name, keys, keys.extra, f"{name}."))
+        return tuple(specs)
 
     @property
     def entry(self) -> MethodEntry | None:
-        """What is known of the method, or None for training as usual."""
+        """The method's entry in the registry, or None for training as usual."""
         return METHODS[self.method] if self.method else None
 
     @property
     def method_hyper(self) -> dict[str, Scalar | Domain]:
         """The method's hyperparameters, defaults filled in."""
-        return with_defaults(self.entry.hyper, self._extra) if self.entry else {}
+        return with_defaults(self.entry.hyper, self.extra) if self.entry else {}
 
     @property
     def domains(self) -> dict[str, Domain]:
         """The searched keys in a fixed order: those of the penalties, then of the method."""
-        own: dict[str, Any] = dict(self.method_hyper)
+        of_method: dict[str, Any] = dict(self.method_hyper)
         if self.entry and self.entry.has_strength:
-            own = {"strength": self.strength, **own}
-        found = [term.domains for term in self.terms]
-        found.append({key: value for key, value in own.items() if is_domain(value)})
-        return {key: value for part in found for key, value in part.items()}
+            of_method = {"strength": self.strength, **of_method}
+        parts = [term.domains for term in self.terms]
+        parts.append({key: value for key, value in of_method.items() if is_domain(value)})
+        return {key: value for part in parts for key, value in part.items()}
 
     def config(self, params: Mapping[str, Scalar]) -> MethodConfig:
         """Return the method with the searched values filled in."""
         strength: Any = params.get("strength", self.strength)
         return MethodConfig(
-            terms=tuple(term.term(params) for term in self.terms),
+            terms=tuple(term.config(params) for term in self.terms),
             name=self.method or "plain",
             own_strength=float(strength) if self.entry and self.entry.has_strength else 0.0,
             hyper=resolve_domains(self.entry.hyper, self.method_hyper, params)
@@ -171,12 +114,12 @@ class Arm(Section):
         changes: dict[str, Any] = {}
         if "strength" in ranges:
             changes["strength"] = LogUniform(log_uniform=ranges["strength"])
-        terms = {}
-        for name, term in self.sum.items():
-            found = ranges.get(f"{name}.strength")
-            update = {"strength": LogUniform(log_uniform=found)} if found else {}
-            terms[name] = term.model_copy(update=update)
-        return self.model_copy(update={**changes, "sum": terms})
+        penalties = {}
+        for name, keys in self.sum.items():
+            bounds = ranges.get(f"{name}.strength")
+            update = {"strength": LogUniform(log_uniform=bounds)} if bounds else {}
+            penalties[name] = keys.model_copy(update=update)
+        return self.model_copy(update={**changes, "sum": penalties})
 
     def probed(self, parameter: str) -> MethodConfig:
         """Return the method with that strength 1, one penalty alone, its other keys as usual."""
@@ -203,7 +146,7 @@ class Arm(Section):
     @property
     def family(self) -> Family:
         """What it is compared as: its penalties decide, whatever else it does."""
-        if any(term.shuffle for term in self.terms):
+        if any(term.keys.shuffle for term in self.terms):
             return "shuffled"
         families = {family_of(term.penalty) for term in self.terms}
         if len(families) == 1:
@@ -213,29 +156,27 @@ class Arm(Section):
     @property
     def sees_arrangement(self) -> bool:
         """Whether a penalty of it depends on which weight stands where."""
-        return any(term.formula.sees_arrangement_of and not term.shuffle for term in self.terms)
+        return any(
+            term.formula.sees_arrangement_of and not term.keys.shuffle for term in self.terms
+        )
 
     @property
     def mode_text(self) -> str:
         """How its penalties are applied, such as `prox + shrink`."""
-        return " + ".join(term.way for term in self.terms)
+        return " + ".join(term.mode for term in self.terms)
 
     @property
     def gives_zeros(self) -> bool:
         """Whether training itself sets weights to exactly 0."""
-        zeros = (term.way in EXACT_ZEROS and term.formula.gives_zeros for term in self.terms)
+        zeros = (term.mode in EXACT_ZEROS and term.formula.gives_zeros for term in self.terms)
         return self.method is not None or any(zeros)
 
-    @property
-    def _extra(self) -> dict[str, Any]:
-        return self.__pydantic_extra__ or {}
-
     @model_validator(mode="after")
-    def _fits_the_catalogue(self) -> Self:
+    def _fits_the_registry(self) -> Self:
         if self.method is not None and self.method not in METHODS:
             allowed = choices(self.method, METHODS)
             raise SectionErrors([("method", f"no such method: {allowed}")])
-        found = [
+        problems = [
             *self._combination_problems(),
             *(
                 (self._place(term, key), text)
@@ -244,30 +185,30 @@ class Arm(Section):
             ),
             *self._key_problems(),
         ]
-        if found := found or self._schedule_problems():
-            raise SectionErrors(found)
+        if problems := problems or self._schedule_problems():
+            raise SectionErrors(problems)
         return self
 
     def _combination_problems(self) -> list[Problem]:
-        own = self.entry is not None and self.entry.has_strength
-        found: list[Problem] = []
+        has_strength = self.entry is not None and self.entry.has_strength
+        problems: list[Problem] = []
         if self.penalty != "none" and self.sum:
-            found.append(("sum", "an arm has either a penalty or a sum of several"))
-        if own and self.terms:
-            found.append(("method", f"{self.method} stands by itself, without penalties"))
-        if own and self.strength is None:
-            found.append(("strength", "required: a number, a domain or auto"))
+            problems.append(("sum", "an arm has either a penalty or a sum of several"))
+        if has_strength and self.terms:
+            problems.append(("method", f"{self.method} stands by itself, without penalties"))
+        if has_strength and self.strength is None:
+            problems.append(("strength", "required: a number, a domain or auto"))
         if self.penalty == "none":
-            found += [
+            problems += [
                 (key, "has no meaning without a penalty")
                 for key in PLAIN_KEYS[1:]
-                if getattr(self, key) and not (own and key == "strength")
+                if getattr(self, key) and not (has_strength and key == "strength")
             ]
         if "none" in self.sum:
-            found.append(("sum.none", "is no penalty, and adds nothing"))
+            problems.append(("sum.none", "is no penalty, and adds nothing"))
         if len(self.sum) == 1:
-            found.append(("sum", "needs two or more penalties; for one say `penalty:`"))
-        return found + self._prox_problems()
+            problems.append(("sum", "needs two or more penalties; for one say `penalty:`"))
+        return problems + self._prox_problems()
 
     @staticmethod
     def _place(term: PenaltySpec, key: str) -> str:
@@ -284,9 +225,11 @@ class Arm(Section):
 
     def _prox_problems(self) -> list[Problem]:
         """One exact proximal step: of one formula, or of l1, then a group lasso, then l2."""
-        proximal = [term.penalty for term in self.terms if term.way == "prox"]
+        proximal = [term.penalty for term in self.terms if term.mode == "prox"]
         others = [name for name in proximal if name not in {"l1", "l2", "group_lasso"}]
-        shuffled = [t.penalty for t in self.terms if t.way == "prox" and t.shuffle]
+        shuffled = [
+            term.penalty for term in self.terms if term.mode == "prox" and term.keys.shuffle
+        ]
         if len(proximal) < 2 or not (others or shuffled):
             return []
         text = (
@@ -298,27 +241,21 @@ class Arm(Section):
     def _key_problems(self) -> list[Problem]:
         # A plugin's keys are known once it is imported: see `tryout`.
         outside = any(":" in term.penalty for term in self.terms if not term.prefix)
-        own = self.entry.hyper if self.entry else {}
-        formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}
-        found: list[Problem] = []
-        for name, value in self._extra.items():
-            if name in own:
-                found += [(name, text) for text in hyper_problems(own[name], value)]
-            elif name not in formula and not outside:
-                allowed = ["method", "sum", *PLAIN_KEYS, *own, *formula]
-                found.append((name, f"unknown key: {choices(name, allowed)}"))
+        of_method = self.entry.hyper if self.entry else {}
+        of_formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}
+        problems: list[Problem] = []
+        for name, value in self.extra.items():
+            if name in of_method:
+                problems += [(name, text) for text in hyper_problems(of_method[name], value)]
+            elif name not in of_formula and not outside:
+                allowed = ["method", "sum", *PLAIN_KEYS, *of_method, *of_formula]
+                problems.append((name, f"unknown key: {choices(name, allowed)}"))
         for term in self.terms:
             if term.prefix and ":" not in term.penalty:
                 allowed = [*PLAIN_KEYS[1:], *term.formula.hyper]
-                found += [
+                problems += [
                     (f"sum.{term.penalty}.{name}", f"unknown key: {choices(name, allowed)}")
-                    for name in term.given
+                    for name in term.own_keys
                     if name not in term.formula.hyper
                 ]
-        return found
-
-
-def _penalised(
-    name: str, of: Arm | PenaltyInSum, given: Mapping[str, Any], prefix: str = ""
-) -> PenaltySpec:
-    return PenaltySpec(name, of.apply, of.strength, of.shuffle, of.during, of.ramp, given, prefix)
+        return problems

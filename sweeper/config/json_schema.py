@@ -47,7 +47,7 @@ def json_schema() -> dict[str, Any]:
     parts["Training"]["allOf"] = [_when("optimizer", "adamw", decay)]
     parts["SearchSettings"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
     top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
-    parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyInSum")["properties"])
+    parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyKeys")["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

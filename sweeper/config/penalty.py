@@ -1,36 +1,99 @@
-"""One penalty of an arm: its formula, the way it is applied, its strength, its own keys."""
+"""Penalty of an arm: its formula, how it is applied, its strength, its formula's own keys.
+
+`PenaltyKeys` is what a study file says of one, `PenaltySpec` that with its formula, and
+`types.PenaltyConfig` the same once the searched values are filled in.
+"""
 
 import math
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeGuard, cast
+from typing import Annotated, Any, TypeGuard, cast
 
-from sweeper.config.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform, values
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
+
+from sweeper.config.domains import (
+    Auto,
+    Choice,
+    Domain,
+    Integer,
+    LogUniform,
+    Number,
+    SearchedScalar,
+    Section,
+    Strength,
+    StrictBool,
+    Uniform,
+    values,
+)
 from sweeper.config.registry import FORMULAS, PLUGIN, Formula, Hyperparameter, formula_of, plugins
 from sweeper.errors import choices, shown
 from sweeper.types import PenaltyConfig, Scalar
 
-Given = Mapping[str, "Scalar | Domain"]
+Hyperparameters = Mapping[str, "Scalar | Domain"]
+"""Fixed or searched, by name."""
 Problem = tuple[str, str]
 """The key below the part of the file, and what is wrong there."""
 PLAIN_KEYS = ("penalty", "apply", "strength", "shuffle", "during", "ramp")
 _SMOOTH = frozenset({"loss", "decoupled"})
 
 
+def _in_order(window: tuple[float, float]) -> tuple[float, float]:
+    begin, end = window
+    if begin >= end:
+        raise ValueError(f"must begin before it ends, got [{begin:g}, {end:g}]")
+    return window
+
+
+Share = Annotated[Number, Field(ge=0, le=1)]
+Window = Annotated[tuple[Share, Share], AfterValidator(_in_order)]
+
+
+class PenaltyKeys(Section):
+    """The keys of one penalty in a study file, its formula's own among the extra ones."""
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, SearchedScalar]
+
+    apply: str | None = None
+    strength: Strength | None = None
+    shuffle: StrictBool = False
+    during: Window | None = None
+    """Shares of the training between which it acts; all of it unless given."""
+    ramp: Share = 0.0
+    """Share of that time over which its strength rises, linearly from 0."""
+
+    @property
+    def extra(self) -> dict[str, Any]:
+        """The keys that depend on the formula, and in an arm on the method."""
+        return self.__pydantic_extra__ or {}
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out what most arms do not use: a digest does not change with keys to come."""
+        written: dict[str, Any] = write(self)
+        # An arm's formula first, as in files: pydantic has the fields of a subclass last.
+        ordered = {key: written[key] for key in ("penalty",) if key in written} | written
+        seldom = ("sum", "method", "shuffle", "during", "ramp")
+        return {key: value for key, value in ordered.items() if value or key not in seldom}
+
+
 @dataclass(frozen=True, slots=True)
 class PenaltySpec:
-    """A penalty as a study file has it."""
+    """A penalty as a study file has it: some values fixed, others to be searched."""
 
     penalty: str
-    apply: str | None
-    strength: "float | Domain | None"
-    shuffle: bool
-    during: tuple[float, float] | None
-    """Shares of the training; None for all of it."""
-    ramp: float
-    given: Given
-    """The formula's own keys that the file has."""
+    """Name in the registry, or `package.module:function`."""
+    keys: PenaltyKeys
+    """Its section of the file."""
+    own_keys: Hyperparameters
+    """Those of the formula that the section holds."""
     prefix: str = ""
     """Before the names of its searched parameters: `l1.` in a sum, else nothing."""
 
@@ -39,65 +102,67 @@ class PenaltySpec:
         return formula_of(self.penalty)
 
     @property
-    def way(self) -> str:
-        """How the penalty is applied: the file's choice, or the formula's usual way."""
-        return self.apply or self.formula.default_mode
+    def mode(self) -> str:
+        """How the penalty is applied: the file's choice, or the formula's usual mode."""
+        return self.keys.apply or self.formula.default_mode
 
     @property
     def hyper(self) -> "dict[str, Scalar | Domain]":
-        """The formula's hyperparameters, defaults filled in; of a plugin those given."""
-        return with_defaults(self.formula.hyper, self.given) if self._known else dict(self.given)
+        """The formula's hyperparameters, defaults filled in; of a plugin those of the file."""
+        if not self._is_registered:
+            return dict(self.own_keys)
+        return with_defaults(self.formula.hyper, self.own_keys)
 
     @property
     def domains(self) -> dict[str, Domain]:
         """The searched keys in a fixed order: strength, then the formula's own."""
-        everything = {"strength": self.strength, **self.hyper}
-        return {self.prefix + key: value for key, value in everything.items() if is_domain(value)}
+        searchable = {"strength": self.keys.strength, **self.hyper}
+        return {self.prefix + key: value for key, value in searchable.items() if is_domain(value)}
 
-    def term(self, params: Mapping[str, Scalar]) -> PenaltyConfig:
-        """Return the term with the searched values filled in."""
-        strength = params.get(f"{self.prefix}strength", cast(Scalar, self.strength))
+    def config(self, params: Mapping[str, Scalar]) -> PenaltyConfig:
+        """Return the penalty with the searched values filled in."""
+        strength = params.get(f"{self.prefix}strength", cast(Scalar, self.keys.strength))
         return PenaltyConfig(
             penalty=self.penalty,
-            apply=self.way,
+            apply=self.mode,
             strength=float(strength),
             hyper=resolve_domains(self.formula.hyper, self.hyper, params, self.prefix),
-            shuffled=self.shuffle,
-            during=self.during or (0.0, 1.0),
-            ramp=self.ramp,
+            shuffled=self.keys.shuffle,
+            during=self.keys.during or (0.0, 1.0),
+            ramp=self.keys.ramp,
         )
 
     @property
     def note(self) -> str:
         """What it does other than usual in a few words, to be put after its name."""
-        found = ", shuffled" if self.shuffle else ""
-        if self.during:
-            begin, end = self.during
-            found += f", {100 * begin:g}-{100 * end:g}%"  # no space: a narrow table breaks there
-        return found + (", rising" if self.ramp else "")
+        note = ", shuffled" if self.keys.shuffle else ""
+        if self.keys.during:
+            begin, end = self.keys.during
+            note += f", {100 * begin:g}-{100 * end:g}%"  # no space: a narrow table breaks there
+        return note + (", rising" if self.keys.ramp else "")
 
     @property
     def remarks(self) -> str:
         """What it does other than usual, to be put after its name; mostly nothing."""
-        found = ", entries in a fixed random order" if self.shuffle else ""
-        if self.during:
-            begin, end = (f"{part:.0%}".replace("%", " %") for part in self.during)
-            found += f", from {begin} to {end} of training"
-        if self.ramp:
-            found += f", rising over {self.ramp:.0%}".replace("%", " %") + " of its time"
-        return found
+        remarks = ", entries in a fixed random order" if self.keys.shuffle else ""
+        if self.keys.during:
+            begin, end = (f"{part:.0%}".replace("%", " %") for part in self.keys.during)
+            remarks += f", from {begin} to {end} of training"
+        if self.keys.ramp:
+            remarks += f", rising over {self.keys.ramp:.0%}".replace("%", " %") + " of its time"
+        return remarks
 
     def example(self) -> PenaltyConfig:
-        """Return the term at strength 1, with values from the middle of its other domains."""
+        """Return the penalty at strength 1, with values from the middle of its other domains."""
         params = {self.prefix + key: midpoint(value) for key, value in self.hyper.items()}
-        return self.term({**params, f"{self.prefix}strength": 1.0})
+        return self.config({**params, f"{self.prefix}strength": 1.0})
 
     def examples(self) -> tuple[PenaltyConfig, ...]:
-        """Return the term with each value that tells the extent of a searched key."""
+        """Return the penalty with each value that tells the extent of a searched key."""
         usual = {self.prefix + key: midpoint(value) for key, value in self.hyper.items()}
         usual[f"{self.prefix}strength"] = 1.0
         ends = [
-            self.term({**usual, self.prefix + key: value})
+            self.config({**usual, self.prefix + key: value})
             for key, domain in self.hyper.items()
             if is_domain(domain)
             for value in values(domain)
@@ -105,60 +170,61 @@ class PenaltySpec:
         return (self.example(), *ends)
 
     def problems(self) -> list[Problem]:
-        """Return what does not fit the catalogue, unknown keys apart."""
-        if not self._known and not PLUGIN.fullmatch(self.penalty):
+        """Return what does not fit the registry, unknown keys apart."""
+        if not self._is_registered and not PLUGIN.fullmatch(self.penalty):
             allowed = [*FORMULAS, *plugins(), "package.module:function"]
             return [("penalty", f"no such formula: {choices(self.penalty, allowed)}")]
-        found = self._way_problems()
-        if self.strength is None:
-            found.append(("strength", "required: a number, a domain or auto"))
-        for name, value in self.given.items():
-            if name in self.formula.hyper:
-                found += [(name, text) for text in hyper_problems(self.formula.hyper[name], value)]
-        return found or self._smoothness_problems()
+        problems = self._mode_problems()
+        if self.keys.strength is None:
+            problems.append(("strength", "required: a number, a domain or auto"))
+        entries = self.formula.hyper
+        for name, value in self.own_keys.items():
+            if name in entries:
+                problems += [(name, text) for text in hyper_problems(entries[name], value)]
+        return problems or self._smoothness_problems()
 
     @property
-    def _known(self) -> bool:
+    def _is_registered(self) -> bool:
         return self.penalty in FORMULAS
 
-    def _way_problems(self) -> list[Problem]:
-        formula = self.formula
-        if self.apply is None or self.apply in formula.modes:
+    def _mode_problems(self) -> list[Problem]:
+        formula, mode = self.formula, self.keys.apply
+        if mode is None or mode in formula.modes:
             return []
-        reason = {str(way): why for way, why in formula.unsupported.items()}.get(self.apply)
+        reason = {str(other): why for other, why in formula.unsupported.items()}.get(mode)
         if reason:
-            return [("apply", f"{self.penalty} cannot be applied as {self.apply}: {reason}")]
-        return [("apply", f"no such way for {self.penalty}: {choices(self.apply, formula.modes)}")]
+            return [("apply", f"{self.penalty} cannot be applied as {mode}: {reason}")]
+        return [("apply", f"no such way for {self.penalty}: {choices(mode, formula.modes)}")]
 
     def _smoothness_problems(self) -> list[Problem]:
-        if self.way not in _SMOOTH:
+        if self.mode not in _SMOOTH:
             return []
         return [
             (
                 name,
-                f"must be >= {known.differentiable_from:g} as {self.way}: below it the gradient is "
-                "infinite at a weight of 0; use shrink",
+                f"must be >= {entry.differentiable_from:g} as {self.mode}: below it the gradient "
+                "is infinite at a weight of 0; use shrink",
             )
-            for name, known in self.formula.hyper.items()
-            if not known.choices and smallest_value(self.hyper[name]) < known.differentiable_from
+            for name, entry in self.formula.hyper.items()
+            if not entry.choices and smallest_value(self.hyper[name]) < entry.differentiable_from
         ]
 
 
 def is_domain(value: Any) -> TypeGuard[Domain]:
-    """Tell a domain from a fixed value."""
+    """Return whether a value is searched, not fixed."""
     return isinstance(value, Domain)
 
 
 def with_defaults(
-    known: Mapping[str, Hyperparameter], given: Given
+    entries: Mapping[str, Hyperparameter], written: Hyperparameters
 ) -> "dict[str, Scalar | Domain]":
-    """Return all hyperparameters, with the defaults of those that are not given."""
-    return {name: given.get(name, hyper.default) for name, hyper in known.items()}
+    """Return all hyperparameters, with the defaults of those that are not written."""
+    return {name: written.get(name, entry.default) for name, entry in entries.items()}
 
 
 def resolve_domains(
-    known: Mapping[str, Hyperparameter],
-    hyper: Given,
+    entries: Mapping[str, Hyperparameter],
+    hyper: Hyperparameters,
     params: Mapping[str, Scalar],
     prefix: str = "",
 ) -> tuple[tuple[str, Scalar], ...]:
@@ -167,32 +233,32 @@ def resolve_domains(
     A whole number given for a float stands for a float: floats may differ within a pack. So does
     one beside floats in a choice, where the formula comes from outside.
     """
-    found = []
+    resolved = []
     for name, value in hyper.items():
         scalar = params.get(prefix + name, cast(Scalar, value))
-        mixed = isinstance(value, Choice) and any(isinstance(one, float) for one in value.choice)
+        mixed = isinstance(value, Choice) and any(isinstance(item, float) for item in value.choice)
         number = mixed and isinstance(scalar, int) and not isinstance(scalar, bool)
-        is_float = not known[name].choices if name in known else number
-        found.append((name, float(scalar) if is_float else scalar))
-    return tuple(found)
+        is_float = not entries[name].choices if name in entries else number
+        resolved.append((name, float(scalar) if is_float else scalar))
+    return tuple(resolved)
 
 
-def hyper_problems(known: Hyperparameter, value: "Scalar | Domain") -> list[str]:
-    """Return what is wrong with the value of a hyperparameter."""
-    given = values(value)
-    if known.choices:
+def hyper_problems(entry: Hyperparameter, value: "Scalar | Domain") -> list[str]:
+    """Return the faults of a hyperparameter's value, as texts."""
+    items = values(value)
+    if entry.choices:
         if isinstance(value, Uniform | LogUniform | Integer | Auto):
-            return [f"must be one of {list(known.choices)} or a choice of them"]
+            return [f"must be one of {list(entry.choices)} or a choice of them"]
         # 1 == True in Python, but not in a study file.
-        wrong = [item for item in given if repr(item) not in map(repr, known.choices)]
-        return [f"must be one of {list(known.choices)}, got {shown(wrong[0])}"] if wrong else []
-    for item in given:
+        wrong = [item for item in items if repr(item) not in map(repr, entry.choices)]
+        return [f"must be one of {list(entry.choices)}, got {shown(wrong[0])}"] if wrong else []
+    for item in items:
         if isinstance(item, int) and abs(item) > sys.float_info.max:
             return ["is too large a number"]
         if isinstance(item, str | bool) or not math.isfinite(item):
             return [f"must be a number, got {shown(item)}"]
-        if not known.low <= item <= known.high or (known.above and item == known.low):
-            return [f"must lie in {known.allowed}, got {item:g}"]
+        if not entry.low <= item <= entry.high or (entry.above and item == entry.low):
+            return [f"must lie in {entry.allowed}, got {item:g}"]
     return []
 
 

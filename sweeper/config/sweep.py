@@ -139,7 +139,7 @@ class Sweep(Section):
             if ":" in term.penalty and not term.prefix:
                 text = "stands for all arms in its own part of the file, and cannot be a formula's"
                 found += [
-                    (key, f"{key} {text}") for key in term.given if key in self.shared_domains()
+                    (key, f"{key} {text}") for key in term.own_keys if key in self.shared_domains()
                 ]
         if arm.entry and arm.entry.mlp_only and self.model.hidden is None:
             text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
@@ -147,12 +147,12 @@ class Sweep(Section):
         rate = largest_value(self.training.learning_rate)
         steps = self.training.epochs * self.steps_per_epoch
         for term in arm.terms:
-            begin, end = (math.ceil(part * steps) for part in term.during or (0.0, 1.0))
-            if term.during and begin == end:
+            begin, end = (math.ceil(part * steps) for part in term.keys.during or (0.0, 1.0))
+            if term.keys.during and begin == end:
                 place = f"sum.{term.penalty}.during" if term.prefix else "during"
-                shown = list(term.during)
+                shown = list(term.keys.during)
                 found.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
-            if term.way != "prox":
+            if term.mode != "prox":
                 continue
             for key, known in term.formula.hyper.items():
                 if (
@@ -310,7 +310,7 @@ class Sweep(Section):
     def examples(self) -> tuple[PenaltyConfig, ...]:
         """Return each penalty of each arm with values from its domains, to try it out."""
         terms = [term for arm in self.arms.values() for term in arm.terms]
-        return tuple(one for term in terms for one in term.examples())
+        return tuple(example for term in terms for example in term.examples())
 
     def probe(self, arm: str, parameter: str) -> TrialConfig:
         """Return what a probe of a strength trains, at strength 1 and with nothing else searched.

@@ -101,7 +101,7 @@ def _arm_warnings(sweep: Sweep) -> list[str]:
         "same penalty"
         for name, arm in sweep.arms.items()
         for term in arm.terms
-        if term.shuffle and term.penalty in FORMULAS and not term.formula.sees_arrangement_of
+        if term.keys.shuffle and term.penalty in FORMULAS and not term.formula.sees_arrangement_of
     ]
     cut = [name for name in sweep.arms if _takes_density(sweep, name)]
     if cut and sweep.sparsification.track == "pruned":

@@ -131,12 +131,12 @@ def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
         try:
             formula = resolve(term.penalty)
             hyperparameters = formula.hyper
-            for hyper, value in term.given.items():
+            for hyper, value in term.own_keys.items():
                 if hyper in hyperparameters:
                     problems = hyper_problems(hyperparameters[hyper], value)
                     yield from ({"problem": f"{where}.{hyper}: {text}"} for text in problems)
-            if term.apply is None and formula.default_mode != term.way:
-                usual = f"{formula.default_mode} is its usual way, {term.way} that of the file"
+            if term.keys.apply is None and formula.default_mode != term.mode:
+                usual = f"{formula.default_mode} is its usual way, {term.mode} that of the file"
                 yield {"problem": f"{where}.apply: required: {usual}"}
             try_formula(term.examples())
         except PluginError as error:

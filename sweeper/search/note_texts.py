@@ -51,7 +51,7 @@ def _what(sweep: Sweep, name: str) -> str:
         formula = term.formula
         said = f"{formula.summary}, `{formula.formula}`" if formula.formula else formula.summary
         reference = f" ({formula.reference})" if formula.reference else ""
-        lines.append(f"- **{term.penalty}** as {term.way}{term.remarks}: {said}{reference}")
+        lines.append(f"- **{term.penalty}** as {term.mode}{term.remarks}: {said}{reference}")
     lines = lines or ["- no penalty and no method: training as usual"]
     data = f"On {sweep.dataset} with {sweep.model.text}. "
     if sweep.confirms:

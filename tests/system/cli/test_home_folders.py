@@ -88,7 +88,8 @@ def test_the_doctor_says_so_and_goes_on(said: Said) -> None:
 
 def test_a_home_is_written_out(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    for name in ("XDG_CACHE_HOME", settings.DATA_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
     assert settings.expand_home("~/x", "it") == tmp_path / "x"
     assert settings.data_folder() == tmp_path / ".cache" / "sweeper"
 

@@ -821,8 +821,8 @@ def test_a_long_choice_and_thousands_of_arms_are_no_bombs(tmp_path: Path) -> Non
     strength = f"strength: {{choice: [{values}]}}"
     sweep = load(tmp_path, SMALL.replace("{dense: {}}", f"{{a: {{penalty: l1, {strength}}}}}"))
     (term,) = sweep.arms["a"].terms
-    assert isinstance(term.strength, Choice)
-    assert len(term.strength.choice) == 7000
+    assert isinstance(term.keys.strength, Choice)
+    assert len(term.keys.strength.choice) == 7000
     arms = ", ".join(f"a{number}: {{penalty: l1, strength: 1}}" for number in range(3000))
     assert len(load(tmp_path, SMALL.replace("{dense: {}}", f"{{{arms}}}")).arms) == 3000
 
