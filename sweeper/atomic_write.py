@@ -1,4 +1,4 @@
-"""Files written beside their place and moved there whole: a reader sees the old or the new one."""
+"""Atomic file writes: write a temporary file, fsync, rename; a reader sees the old or the new."""
 
 import os
 from collections.abc import Iterator

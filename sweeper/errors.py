@@ -1,4 +1,4 @@
-"""The error tree. Every error prints as one line; `--debug` adds the traceback.
+"""Error tree. Every error prints as one line; `--debug` adds the traceback.
 
 SweeperError              exit code 1
 ├── InputError            exit code 2: a file, option, URL or name that the user gave

@@ -1,4 +1,4 @@
-"""Waiting for a database that is away: what passes by itself, how long to wait, who hears of it.
+"""Retry policy for transient database errors: their classes, the wait, and who is told.
 
 Knows drivers by what their errors say, and imports none: store and search wait in the same way.
 """

@@ -101,12 +101,12 @@ DataFolder = Annotated[
 
 @contextmanager
 def open_store(
-    storage: str, *, new: bool = False, waits: bool = False, known: bool = False
+    storage: str, *, new: bool = False, waits: bool = False, reached: bool = False
 ) -> Iterator["Store"]:
     """Open the storage of a command that needs tables to be there. Raises StorageError.
 
     `new`: a SQLite file that is not there yet is made. `waits`: as long as a worker for a database
-    that is away, and says so. `known` as of `Store`.
+    that is away, and says so. `reached` as of `Store`.
     """
     from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
     from sweeper.store import Store
@@ -114,7 +114,7 @@ def open_store(
     store = Store(
         storage,
         patience=RetryPolicy(SERVICE, throttled_notice(warn)) if waits else None,
-        known=known,
+        reached=reached,
     )
     try:
         if new and not store.is_there:

@@ -179,7 +179,7 @@ def worker(
     size = pack_size.parse_pack_size(pack)
     # The launcher has just found the database from this machine: if it is away now, it comes back.
     launched = PARENT_VARIABLE in os.environ
-    with open_store(storage, waits=launched, known=launched) as store:
+    with open_store(storage, waits=launched, reached=launched) as store:
         done = work(
             name,
             store,

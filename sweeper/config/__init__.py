@@ -1,4 +1,4 @@
-"""The study file: `Sweep.load(path)` gives one frozen, validated value."""
+"""Study files: `Sweep.load(path)` gives one frozen, validated value."""
 
 from sweeper.config.arm import Arm
 from sweeper.config.confirmation_plan import (

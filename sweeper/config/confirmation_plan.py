@@ -62,29 +62,29 @@ class ConfirmationPlan(Section):
         slots of one number share seed, data order and so a pack, whatever their arm.
         """
         return tuple(
-            (one.repeat, seed * len(self.sizes) + self.sizes.index(one.sizes[0]))
+            (config.repeat, seed * len(self.sizes) + self.sizes.index(config.sizes[0]))
             for seed in range(self.seeds)
-            for one in self.chosen[arm]
+            for config in self.chosen[arm]
         )
 
     def at(self, arm: str, repeat: int, number: int) -> tuple[SelectedConfig, int]:
         """Return the configuration of a slot and its seed, counted from 0. Raises KeyError."""
         seed, place = divmod(number, len(self.sizes))
-        for one in self.chosen[arm]:
-            if one.repeat == repeat and one.sizes[0] == self.sizes[place]:
-                return one, seed
+        for config in self.chosen[arm]:
+            if config.repeat == repeat and config.sizes[0] == self.sizes[place]:
+                return config, seed
         raise KeyError((arm, repeat, number))
 
     def repeats(self, arm: str) -> tuple[int, ...]:
         """Return the repeats in which anything was chosen."""
-        return tuple(dict.fromkeys(one.repeat for one in self.chosen[arm]))
+        return tuple(dict.fromkeys(config.repeat for config in self.chosen[arm]))
 
     @model_validator(mode="after")
     def _sizes_are_known(self) -> Self:
-        for arm, found in self.chosen.items():
-            places = [(one.repeat, one.sizes[0]) for one in found]
+        for arm, configs in self.chosen.items():
+            places = [(config.repeat, config.sizes[0]) for config in configs]
             if len(set(places)) < len(places) or any(
-                size not in self.sizes for one in found for size in one.sizes
+                size not in self.sizes for config in configs for size in config.sizes
             ):
                 raise ValueError(f"{arm}: two configurations of one repeat stand at one size")
         return self

@@ -1,4 +1,4 @@
-"""Numbers that may be fixed or searched: what stands at `strength:` and its like.
+"""Domains: numbers of a study file that are fixed or searched, as at `strength:`.
 
 In a study file a domain is a mapping with one key: `{log_uniform: [1e-4, 1e-1]}`,
 `{uniform: [0, 1]}`, `{integer: [1, 9]}` or `{choice: [1, 2, 4]}`.

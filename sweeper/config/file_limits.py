@@ -1,4 +1,4 @@
-"""How large a study file may be: told before anything of it is built, whatever it would become.
+"""Limits of study files, checked before anything is built: size, depth, aliases.
 
 A line of aliases can stand for more values than memory holds, and a line of brackets for more
 levels than the stack does.

@@ -1,4 +1,4 @@
-"""The JSON Schema of study files, for editors: built from the same models that read them."""
+"""JSON Schema of study files, for editors: built from the same models that read them."""
 
 from typing import Any
 
@@ -92,11 +92,11 @@ def _arm(base: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
 
 
 def _summand(shared: dict[str, Any], formula: Formula) -> dict[str, Any]:
-    further = _further(formula)
+    schema = _further(formula)
     return {
-        **further,
+        **schema,
         "type": "object",
-        "properties": {**shared, **further["properties"]},
+        "properties": {**shared, **schema["properties"]},
         "additionalProperties": False,
     }
 

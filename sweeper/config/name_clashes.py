@@ -1,4 +1,4 @@
-"""Names that some databases take for one: of arms, of searched parameters, of sweeps.
+"""Name clashes: arms, searched parameters and sweeps whose names some databases take for one.
 
 Optuna's tables have the database's collation, and those of MySQL and MariaDB do not tell `L1` from
 `l1`, nor accents, widths of letters or spaces at an end. Two arms would share a study.
@@ -17,7 +17,7 @@ ADVICE = "which MySQL and MariaDB take for one name: rename one of them"
 def folded(name: str) -> str:
     """Return what is left of a name for the coarsest of the usual collations."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
-    return "".join(one for one in letters if not unicodedata.combining(one)).rstrip()
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).rstrip()
 
 
 def clashes(names: Iterable[str]) -> list[tuple[str, str]]:
@@ -28,24 +28,24 @@ def clashes(names: Iterable[str]) -> list[tuple[str, str]]:
     return [pair for group in groups.values() for pair in combinations(group, 2)]
 
 
-def problems(sweep: Sweep, known: Sweep | None = None) -> list[str]:
+def problems(sweep: Sweep, registered: Sweep | None = None) -> list[str]:
     """Return a line for each pair of arms, or of parameters of an arm, that are alike.
 
-    Arms that are `known`, and so on record, go on as they are.
+    Arms that are `registered`, and so on record, go on as they are.
     """
-    old = set(known.arms) if known else set()
-    found = [
+    old = set(registered.arms) if registered else set()
+    lines = [
         f"arms.{second}: differs from {first!r} in case alone, {ADVICE}"
         for first, second in clashes(sweep.arms)
         if not {first, second} <= old
     ]
     for name in sweep.arms:
         if name not in old:
-            found += [
+            lines += [
                 f"arms.{name}: searches {first!r} and {second!r}, {ADVICE}"
                 for first, second in clashes(sweep.domains(name))
             ]
-    return found
+    return lines
 
 
 def refuse_alike(sweep: Sweep, place: str) -> None:

@@ -1,4 +1,4 @@
-"""From YAML text to a checked value, with every problem as one line `file: key: what is wrong`."""
+"""Parsing of study files: YAML text to a checked value, each problem a line `file: key: fault`."""
 
 import re
 from pathlib import Path
@@ -81,8 +81,8 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
                 text = f"the key {shown(key)} stands twice"
                 raise yaml.constructor.ConstructorError(None, None, text, key_node.start_mark)
             seen.add(key)
-        found: dict[Any, Any] = super().construct_mapping(node, deep)
-        return found
+        mapping: dict[Any, Any] = super().construct_mapping(node, deep)
+        return mapping
 
 
 def _whole(_: Any, node: yaml.ScalarNode) -> int:
@@ -129,12 +129,12 @@ def build(model: type[BaseModel], raw: Any, *, place: str) -> BaseModel:
 
 
 def _problems(error: ValidationError, model: type[BaseModel], raw: Any, place: str) -> list[str]:
-    found = _without_echoes(error.errors(include_url=False))
+    errors = _without_echoes(error.errors(include_url=False))
     lines: dict[str, None] = {}
-    for number, item in enumerate(found):
+    for number, item in enumerate(errors):
         lines |= dict.fromkeys(_lines(item, model, raw))
         if len(lines) > MOST_PROBLEMS:
-            more = len(lines) - MOST_PROBLEMS + len(found) - number - 1
+            more = len(lines) - MOST_PROBLEMS + len(errors) - number - 1
             first = [*lines][:MOST_PROBLEMS]
             return [*(f"{place}: {line}" for line in first), f"{place}: and {more:,} more problems"]
     return [f"{place}: {line}" for line in lines]
@@ -142,8 +142,8 @@ def _problems(error: ValidationError, model: type[BaseModel], raw: Any, place: s
 
 def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
     """Leave out that a list is too short where only its wrong entries make it so."""
-    outer = {one["loc"][:depth] for one in errors for depth in range(len(one["loc"]))}
-    return [one for one in errors if one["type"] != "too_short" or one["loc"] not in outer]
+    outer = {error["loc"][:depth] for error in errors for depth in range(len(error["loc"]))}
+    return [error for error in errors if error["type"] != "too_short" or error["loc"] not in outer]
 
 
 class _Place(NamedTuple):
@@ -158,10 +158,12 @@ def _lines(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[str]:
     place = _place(error["loc"], raw)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, SectionErrors):
-        found = [([*place.path, key] if key else place.path, text) for key, text in cause.problems]
+        problems = [
+            ([*place.path, key] if key else place.path, text) for key, text in cause.problems
+        ]
     else:
-        found = [(place.path, _message(error, place, model))]
-    named = ((".".join(_cut(part, SHOWN) for part in path), text) for path, text in found)
+        problems = [(place.path, _message(error, place, model))]
+    named = ((".".join(_cut(part, SHOWN) for part in path), text) for path, text in problems)
     return [_cut(f"{key}: {text}" if key else text, _LONGEST) for key, text in named]
 
 

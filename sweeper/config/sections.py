@@ -1,4 +1,4 @@
-"""The parts of a study file: model, training, sparsification, search, targets, reference."""
+"""Sections of a study file: model, training, sparsification, search, targets, reference."""
 
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The study file as one frozen value: `Sweep`."""
+"""Sweep: a study file as one frozen value."""
 
 import hashlib
 import json
@@ -134,16 +134,16 @@ class Sweep(Section):
 
     def _arm_problems(self, arm: Arm) -> list[Problem]:
         """What an arm asks of the network and of the learning rate."""
-        found: list[Problem] = []
+        problems: list[Problem] = []
         for term in arm.terms:
             if ":" in term.penalty and not term.prefix:
                 text = "stands for all arms in its own part of the file, and cannot be a formula's"
-                found += [
+                problems += [
                     (key, f"{key} {text}") for key in term.own_keys if key in self.shared_domains()
                 ]
         if arm.entry and arm.entry.mlp_only and self.model.hidden is None:
             text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
-            found.append(("method", text))
+            problems.append(("method", text))
         rate = largest_value(self.training.learning_rate)
         steps = self.training.epochs * self.steps_per_epoch
         for term in arm.terms:
@@ -151,23 +151,23 @@ class Sweep(Section):
             if term.keys.during and begin == end:
                 place = f"sum.{term.penalty}.during" if term.prefix else "during"
                 shown = list(term.keys.during)
-                found.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
+                problems.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
             if term.mode != "prox":
                 continue
-            for key, known in term.formula.hyper.items():
+            for key, entry in term.formula.hyper.items():
                 if (
-                    known.min_above_learning_rate is None
-                    or smallest_value(term.hyper[key]) > rate + known.min_above_learning_rate
+                    entry.min_above_learning_rate is None
+                    or smallest_value(term.hyper[key]) > rate + entry.min_above_learning_rate
                 ):
                     continue
                 place = f"sum.{term.penalty}.{key}" if term.prefix else key
-                least = f"{rate + known.min_above_learning_rate:g}"
+                least = f"{rate + entry.min_above_learning_rate:g}"
                 text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
-                found.append((place, f"{text}, got {smallest_value(term.hyper[key]):g}"))
-        return found
+                problems.append((place, f"{text}, got {smallest_value(term.hyper[key]):g}"))
+        return problems
 
     def _grid_problems(self) -> list[tuple[str, str]]:
-        found = []
+        problems = []
         for name in self.arms:
             size = grid_size(self.domains(name))
             if size is None:
@@ -176,8 +176,8 @@ class Sweep(Section):
                 text = f"the grid has {size} points, fewer than search.trials {self.search.trials}"
             else:
                 continue
-            found.append((f"arms.{name}", text))
-        return found
+            problems.append((f"arms.{name}", text))
+        return problems
 
     @property
     def confirmation_name(self) -> str:
@@ -208,8 +208,8 @@ class Sweep(Section):
     def steps_in_all(self) -> int:
         """Optimizer steps of a trial with the fine-tuning at further densities."""
         rule = self.sparsification
-        further = rule.finetune_epochs * self.steps_per_epoch
-        return self.steps_per_trial + len(rule.finetuned_curve) * further
+        steps = rule.finetune_epochs * self.steps_per_epoch
+        return self.steps_per_trial + len(rule.finetuned_curve) * steps
 
     @property
     def trials(self) -> int:
@@ -243,13 +243,13 @@ class Sweep(Section):
 
     def studies(self) -> dict[str, tuple[str, tuple[int, ...]]]:
         """Return the Optuna studies of the arms: name -> (arm, repeats whose trials it holds)."""
-        found: dict[str, tuple[str, tuple[int, ...]]] = {}
+        studies: dict[str, tuple[str, tuple[int, ...]]] = {}
         for arm in self.arms:
             repeats = range(self.search.repeats)
             for repeat in self.confirms.repeats(arm) if self.confirms else repeats:
-                _, known = found.get(study := self.study(arm, repeat), (arm, ()))
-                found[study] = (arm, (*known, repeat))
-        return found
+                _, earlier = studies.get(study := self.study(arm, repeat), (arm, ()))
+                studies[study] = (arm, (*earlier, repeat))
+        return studies
 
     def shared_domains(self) -> dict[str, Any]:
         """The keys that every arm shares and that may be searched, in a fixed order."""
@@ -281,10 +281,10 @@ class Sweep(Section):
             name: arm.with_ranges({key: r for (of, key), r in ranges.items() if of == name})
             for name, arm in self.arms.items()
         }
-        found = self.model_copy(update={"arms": arms})
+        changed = self.model_copy(update={"arms": arms})
         for cached in ("canonical", "digest"):
-            found.__dict__.pop(cached, None)
-        return found
+            changed.__dict__.pop(cached, None)
+        return changed
 
     def config(self, arm: str, repeat: int, slot: int, params: dict[str, Scalar]) -> TrialConfig:
         """Return the trial of a slot with the searched values filled in."""

@@ -1,4 +1,4 @@
-"""What differs between two study files of one name, and whether the new one only appends."""
+"""Differences between two study files of one name, and whether the new one only appends."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -30,8 +30,8 @@ class Difference:
 
 def differences(old: Sweep, new: Sweep) -> tuple[Difference, ...]:
     """Return each key that differs, in the order of the file; empty for equal digests."""
-    found = _walk(old.model_dump(mode="json"), new.model_dump(mode="json"), ())
-    return tuple(found)
+    walk = _walk(old.model_dump(mode="json"), new.model_dump(mode="json"), ())
+    return tuple(walk)
 
 
 def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[Difference]:

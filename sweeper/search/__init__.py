@@ -1,4 +1,4 @@
-"""The only Optuna besides the dashboard: studies, samplers, ask and tell."""
+"""Optuna: studies, samplers, ask and tell. The only one besides the dashboard."""
 
 from sweeper.search.studies import SweepStudies
 from sweeper.search.study_owner import StudyOwner

@@ -1,4 +1,4 @@
-"""Files beside trials, where Optuna's dashboard shows them: a folder, or an object store."""
+"""Artifacts: files beside trials in a folder or an object store, shown by the dashboard."""
 
 import io
 import json
@@ -53,8 +53,8 @@ def artifact_store(place: str, *, writes: bool = False, may_come: bool = False) 
     be made may come later, as on a dashboard's read-only mount before the first network is kept.
     What an object store needs to let anybody in comes from its own environment variables.
     """
-    scheme, found, bucket = place.partition("://")
-    if not found:
+    scheme, separator, bucket = place.partition("://")
+    if not separator:
         try:
             Path(place).mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -99,31 +99,33 @@ def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> A
 
     A worker that died between naming it and writing it has left a name without a file.
     """
-    found: Artifact | None = None
-    for known in get_all_artifact_meta(trial, storage=storage):
-        if not known.filename.endswith(ending):
+    artifact: Artifact | None = None
+    for meta in get_all_artifact_meta(trial, storage=storage):
+        if not meta.filename.endswith(ending):
             continue
-        content = _content(store, known.artifact_id)
-        if found is None or content is not None:
-            found = Artifact(known.artifact_id, known.filename, known.mimetype, content)
+        content = _content(store, meta.artifact_id)
+        if artifact is None or content is not None:
+            artifact = Artifact(meta.artifact_id, meta.filename, meta.mimetype, content)
         if content is not None:
             break
-    return found
+    return artifact
 
 
-def put(store: Any, kept: Artifact) -> tuple[str, str]:
+def put(store: Any, artifact: Artifact) -> tuple[str, str]:
     """Write a file under the name that it has; return its attribute of a trial, key and value.
 
     Raises InputError where another file has that name: names are in every export, and anybody can
     put them into one of theirs. The beginning of this one was left by a crash.
     """
-    known = _content(store, kept.artifact)
-    if known is not None and not (kept.content or b"").startswith(known):
-        raise InputError(f"artifacts: {kept.artifact}: another file has this name there already")
+    present = _content(store, artifact.artifact)
+    if present is not None and not (artifact.content or b"").startswith(present):
+        raise InputError(
+            f"artifacts: {artifact.artifact}: another file has this name there already"
+        )
     with _writing():
-        store.write(kept.artifact, io.BytesIO(kept.content or b""))
-    meta = ArtifactMeta(kept.artifact, kept.name, kept.mimetype, None)
-    return f"{ARTIFACTS_ATTR_PREFIX}{kept.artifact}", json.dumps(asdict(meta))
+        store.write(artifact.artifact, io.BytesIO(artifact.content or b""))
+    meta = ArtifactMeta(artifact.artifact, artifact.name, artifact.mimetype, None)
+    return f"{ARTIFACTS_ATTR_PREFIX}{artifact.artifact}", json.dumps(asdict(meta))
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Figures, notes and names of values in the form in which Optuna keeps them in a study.
+"""Attributes of a study: figures, notes and names of values as Optuna keeps them.
 
 `optuna_dashboard.save_plotly_graph_object` and `save_note` write the same, but importing them
 loads scikit-learn and pandas (9 CPU seconds, 130 MB) into every worker, and they rewrite chunks
@@ -27,9 +27,9 @@ def note_chunks(text: str) -> dict[str, str]:
     return _chunks(_NOTE, text)
 
 
-def has_note(known: Mapping[str, Any]) -> bool:
+def has_note(attributes: Mapping[str, Any]) -> bool:
     """Tell whether a study has a note, be it an empty one that somebody left."""
-    return NOTE_VERSION in known
+    return NOTE_VERSION in attributes
 
 
 def new_note(text: str) -> dict[str, Any]:
@@ -38,19 +38,19 @@ def new_note(text: str) -> dict[str, Any]:
 
 
 def changed(
-    known: Mapping[str, Any], wanted: Mapping[str, str], gone: Iterable[str] = ()
+    present: Mapping[str, Any], wanted: Mapping[str, str], gone: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return what must be written so that `known` reads as `wanted`; None for chunks left over.
+    """Return what must be written so that `present` reads as `wanted`; None for chunks left over.
 
     `gone` are the names of figures that are to vanish: an empty one would break the page.
     """
     prefixes = {key.rpartition(":")[0] for key in wanted} | {_FIGURE + name for name in gone}
-    left_over = [key for key in known if key.rpartition(":")[0] in prefixes and key not in wanted]
+    left_over = [key for key in present if key.rpartition(":")[0] in prefixes and key not in wanted]
     new: dict[str, Any] = {
-        key: value for key, value in wanted.items() if known.get(key) != value
+        key: value for key, value in wanted.items() if present.get(key) != value
     } | dict.fromkeys(left_over)
     if any(key.startswith(_NOTE) for key in new):
-        new[NOTE_VERSION] = known.get(NOTE_VERSION, 0) + 1
+        new[NOTE_VERSION] = present.get(NOTE_VERSION, 0) + 1
     return new
 
 

@@ -1,4 +1,4 @@
-"""Points of a grid by their number, in a random order; the grid itself is never listed."""
+"""Grid sampler: points by their number, in a random order; the grid itself is never listed."""
 
 import hashlib
 import math

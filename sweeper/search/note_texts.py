@@ -1,4 +1,4 @@
-"""The Markdown note of an arm's study, and where the pages lie that notes link to."""
+"""Note texts: the Markdown note of an arm's study, and the pages that notes link to."""
 
 from collections.abc import Sequence
 from urllib.parse import quote
@@ -49,9 +49,9 @@ def _what(sweep: Sweep, name: str) -> str:
         lines.append(f"- **{arm.method}**: {entry.description} ({entry.reference})")
     for term in arm.terms:
         formula = term.formula
-        said = f"{formula.summary}, `{formula.formula}`" if formula.formula else formula.summary
+        text = f"{formula.summary}, `{formula.formula}`" if formula.formula else formula.summary
         reference = f" ({formula.reference})" if formula.reference else ""
-        lines.append(f"- **{term.penalty}** as {term.mode}{term.remarks}: {said}{reference}")
+        lines.append(f"- **{term.penalty}** as {term.mode}{term.remarks}: {text}{reference}")
     lines = lines or ["- no penalty and no method: training as usual"]
     data = f"On {sweep.dataset} with {sweep.model.text}. "
     if sweep.confirms:

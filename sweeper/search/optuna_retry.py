@@ -1,4 +1,4 @@
-"""Optuna retries the creation of trials only; every other write gives up at the first error."""
+"""Retry of Optuna's writes: it retries the creation of trials only, and gives up on any other."""
 
 from collections.abc import Callable
 from typing import TypeVar

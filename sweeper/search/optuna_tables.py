@@ -1,4 +1,4 @@
-"""Rows of Optuna's tables, several in one transaction: its public API takes one for each.
+"""Optuna's tables, several rows in one transaction: its public API takes one for each.
 
 `RDBStorage` opens one SQLAlchemy session a thread for every call. What waits in that session is
 written by the next call of the same thread, or taken back with it: so `join_trial` adds to a public
@@ -56,8 +56,8 @@ def guard(storage: RDBStorage, study: int, mark: str, trial: int | None = None) 
         query = query.join(models.TrialModel, models.TrialModel.study_id == model.study_id)
         query = query.filter(models.TrialModel.trial_id == trial)
     try:
-        known = query.scalar()
-        if known is None or json.loads(known) != mark:
+        present = query.scalar()
+        if present is None or json.loads(present) != mark:
             raise KeyError(study)
     except BaseException:
         session.close()
@@ -95,18 +95,18 @@ def studies(
     """
     model, attribute = models.StudyModel, models.StudySystemAttributeModel
     with storage.scoped_session() as session:
-        found = session.query(model.study_id, model.study_name).filter(
+        pairs = session.query(model.study_id, model.study_name).filter(
             model.study_name.in_(sorted(names))
         )
-        rows = {int(id_): str(name) for id_, name in found}
-        known: dict[int, dict[str, Any]] = {id_: {} for id_ in rows}
+        rows = {int(id_): str(name) for id_, name in pairs}
+        attributes: dict[int, dict[str, Any]] = {id_: {} for id_ in rows}
         written = session.query(attribute.study_id, attribute.key, attribute.value_json).filter(
             attribute.study_id.in_(list(rows)), attribute.key.in_(sorted(keys))
         )
         for id_, key, value in written if rows else ():
-            known[id_][str(key)] = json.loads(value)
+            attributes[id_][str(key)] = json.loads(value)
         session.commit()
-    return tuple(StudyRow(id_, name, known[id_]) for id_, name in rows.items())
+    return tuple(StudyRow(id_, name, attributes[id_]) for id_, name in rows.items())
 
 
 def make(
@@ -143,8 +143,8 @@ def mark(storage: RDBStorage, study: int, value: str) -> None:
     model = models.StudySystemAttributeModel
     with storage.scoped_session() as session:
         models.StudyModel.find_or_raise_by_id(study, session)
-        known = session.query(model).filter(model.study_id == study, model.key == MARK)
-        if known.first() is None:
+        marks = session.query(model).filter(model.study_id == study, model.key == MARK)
+        if marks.first() is None:
             session.add(model(study_id=study, key=MARK, value_json=json.dumps(value)))
         session.commit()
 
@@ -162,17 +162,17 @@ def contents(storage: RDBStorage, study: int) -> StudyContents:
             attribute.trial_id == trial.trial_id, attribute.key == "slot"
         )
         others = trials.filter(trial.state != TrialState.FAIL, ~slot.exists())
-        found = StudyContents(
+        contents = StudyContents(
             directions=tuple(
-                one.direction for one in sorted(directions, key=lambda one: one.objective)
+                row.direction for row in sorted(directions, key=lambda row: row.objective)
             ),
-            system_attributes={str(one.key): json.loads(one.value_json) for one in system},
+            system_attributes={str(row.key): json.loads(row.value_json) for row in system},
             user_attributes=len(user),
             trials=trials.count(),
             without_slot=others.count(),
         )
         session.commit()
-    return found
+    return contents
 
 
 def study_ids(storage: RDBStorage, names: Collection[str]) -> dict[str, int]:
@@ -183,9 +183,9 @@ def study_ids(storage: RDBStorage, names: Collection[str]) -> dict[str, int]:
             model.study_name.in_(sorted(names))
         )
         # MySQL finds `A`, too, where `a` is asked for.
-        found = {str(name): int(id_) for name, id_ in rows if name in names}
+        ids = {str(name): int(id_) for name, id_ in rows if name in names}
         session.commit()
-    return found
+    return ids
 
 
 def replace(storage: RDBStorage, study: int, mark: str, attributes: Mapping[str, Any]) -> None:
@@ -196,17 +196,17 @@ def replace(storage: RDBStorage, study: int, mark: str, attributes: Mapping[str,
     model = models.StudySystemAttributeModel
     guard(storage, study, mark)
     with storage.scoped_session() as session:
-        known = {
+        present = {
             str(row.key): row
             for row in session.query(model).filter(
                 model.study_id == study, model.key.in_(list(attributes))
             )
         }
         for key, value in attributes.items():
-            if value is None and key in known:
-                session.delete(known[key])
-            elif value is not None and key in known:
-                known[key].value_json = json.dumps(value)
+            if value is None and key in present:
+                session.delete(present[key])
+            elif value is not None and key in present:
+                present[key].value_json = json.dumps(value)
             elif value is not None:
                 session.add(model(study_id=study, key=key, value_json=json.dumps(value)))
         session.commit()
@@ -219,7 +219,7 @@ def attach(storage: RDBStorage, trial: int, key: str, value: str) -> None:
     """
     model = models.TrialSystemAttributeModel
     with storage.scoped_session() as session:
-        known = session.query(model).filter(model.trial_id == trial, model.key == key)
-        if known.first() is None:
+        present = session.query(model).filter(model.trial_id == trial, model.key == key)
+        if present.first() is None:
             session.add(model(trial_id=trial, key=key, value_json=json.dumps(value)))
         session.commit()

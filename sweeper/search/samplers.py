@@ -1,4 +1,4 @@
-"""What to try next: parameters as a function of the slot and of earlier generations alone.
+"""Samplers: the parameters of a trial, as a function of the slot and of earlier generations alone.
 
 A worker must not matter. So a sampler never looks at the live study, where trials have the
 numbers that a race gave them and where others are RUNNING: it looks at a copy in memory that
@@ -6,10 +6,13 @@ holds the trials of earlier generations in the order of their slots. The slots o
 are asked one after the other in that copy, so that each sees the earlier ones of its own
 generation as RUNNING (TPE and GP keep a distance to them), and each by a fresh sampler with the
 seed of its slot. qmc and random are the same with one endless generation and no history; a grid
-needs no sampler: see `grids`.
+needs no sampler: see `grid_sampler`.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import optuna
@@ -20,6 +23,7 @@ from optuna.distributions import (
     IntDistribution,
     distribution_to_json,
 )
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import (
     BaseSampler,
     GPSampler,
@@ -28,17 +32,15 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import InputError
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.optuna_warnings import quiet_optuna
+from sweeper.search.objectives import DIRECTIONS
 from sweeper.types import Scalar
 
-DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
 Space = dict[str, BaseDistribution]
 Params = dict[str, Scalar]
 
@@ -64,20 +66,20 @@ def brief(space: Space, longest: int) -> Space:
     the values of trials lie all the same. Samplers are given the choice itself. Raises InputError
     for other values.
     """
-    return {name: _briefly(name, found, longest) for name, found in space.items()}
+    return {name: _briefly(name, distribution, longest) for name, distribution in space.items()}
 
 
-def _briefly(name: str, found: BaseDistribution, longest: int) -> BaseDistribution:
-    if not isinstance(found, CategoricalDistribution):
-        return found
-    if len(distribution_to_json(found)) <= longest:
-        return found
+def _briefly(name: str, distribution: BaseDistribution, longest: int) -> BaseDistribution:
+    if not isinstance(distribution, CategoricalDistribution):
+        return distribution
+    if len(distribution_to_json(distribution)) <= longest:
+        return distribution
     numbers = [
         float(value)
-        for value in found.choices
+        for value in distribution.choices
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
-    if len(numbers) < len(found.choices):
+    if len(numbers) < len(distribution.choices):
         raise InputError(
             f"{name}: its choice takes more than the {longest:,} bytes that Optuna's tables have "
             "for it on MySQL: numbers may, other values may not"
@@ -104,9 +106,9 @@ class ParameterSource:
         self._grids: dict[tuple[str, int], Grid] = {}
 
     def params(
-        self, arm: str, repeat: int, slot: int, told: Callable[[], Iterable[FinishedTrial]]
+        self, arm: str, repeat: int, slot: int, finished: Callable[[], Iterable[FinishedTrial]]
     ) -> Params:
-        """Return the parameters of a slot. All earlier generations must be in `told()`."""
+        """Return the parameters of a slot. All earlier generations must be in `finished()`."""
         if self._sweep.confirms:
             return dict(self._sweep.confirms.at(arm, repeat, slot)[0].params)
         space = space_of(self._sweep, arm)
@@ -118,7 +120,7 @@ class ParameterSource:
         start = 0 if self._sweep.is_space_filling else slot // size * size
         batch = self._open.get((arm, repeat))
         if batch is None or batch.start != start:
-            earlier = [one for one in told() if one.slot < start] if start else []
+            earlier = [trial for trial in finished() if trial.slot < start] if start else []
             sampler = _sampler(self._sweep, arm, repeat, space)
             native = self._sweep.search.sampler == "tpe"
             history = _history(earlier, space, worst=None if native else _worst(earlier))
@@ -162,15 +164,15 @@ def _history(
     earlier: Sequence[FinishedTrial], space: Space, worst: tuple[float, float] | None
 ) -> list[FrozenTrial]:
     trials = []
-    for one in sorted(earlier, key=lambda one: one.slot):
-        values = one.values or worst
+    for trial in sorted(earlier, key=lambda trial: trial.slot):
+        values = trial.values or worst
         trials.append(
             create_trial(
                 state=TrialState.COMPLETE if values else TrialState.PRUNED,
                 values=values,
-                params=dict(one.params),
+                params=dict(trial.params),
                 distributions=space,
-                user_attrs={"slot": one.slot},
+                user_attrs={"slot": trial.slot},
             )
         )
     return trials
@@ -178,11 +180,22 @@ def _history(
 
 def _worst(earlier: Sequence[FinishedTrial]) -> tuple[float, float]:
     """GP and NSGA-II do not see PRUNED trials; at the worst values they learn to move away."""
-    known = [one.values for one in earlier if one.values]
+    values = [trial.values for trial in earlier if trial.values]
     return (
-        max((nonzero for nonzero, _ in known), default=1.0),
-        min((accuracy for _, accuracy in known), default=0.0),
+        max((nonzero for nonzero, _ in values), default=1.0),
+        min((accuracy for _, accuracy in values), default=0.0),
     )
+
+
+_alone = threading.RLock()  # catch_warnings changes what is global
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Silence ExperimentalWarning in this block only; the version of Optuna is bounded."""
+    with _alone, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        yield
 
 
 def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int], BaseSampler]:
@@ -192,7 +205,7 @@ def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int
     def seed(*slot: int) -> int:
         return derive_seed(sweep.seed, "search", arm, repeat, *slot)
 
-    with quiet_optuna():
+    with _without_warnings():
         if name == "qmc":
             sobol = _Sobol(space, seed())
             return lambda slot: sobol
@@ -236,4 +249,4 @@ class _NSGA2(NSGAIISampler):
 
     def get_population(self, study: optuna.Study, generation: int) -> list[FrozenTrial]:
         complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        return [one for one in complete if one.user_attrs["slot"] // self._size == generation]
+        return [trial for trial in complete if trial.user_attrs["slot"] // self._size == generation]

@@ -1,4 +1,4 @@
-"""The Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
+"""Optuna studies of a sweep: one for each (arm, repeat), and one that carries the figures."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -17,12 +17,12 @@ from sweeper.search import optuna_tables
 from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.note_texts import arm_note
-from sweeper.search.objective_values import by_test, tell_arguments
+from sweeper.search.objectives import METRICS, by_test, tell_arguments
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
-from sweeper.search.study_owner import METRICS, StudyOwner
+from sweeper.search.study_owner import StudyOwner
 from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult, TrialTask
 
 T = TypeVar("T")
@@ -92,17 +92,17 @@ class SweepStudies:
 
         Raises InputError, before anything is created, where another's study has one of the names.
         """
-        home, known = self._sweep.name, self._index.own(self._names())
+        home, rows = self._sweep.name, self._index.owned(self._names())
         named = {METRIC_NAMES: METRICS[by_test(self._sweep)]}
-        id_ = self._index.open(home, known.get(home), lambda: named)
+        id_ = self._index.open(home, rows.get(home), lambda: named)
         for name, (arm, repeats) in self._sweep.studies().items():
             note = partial(arm_note, self._sweep, arm, repeats, id_)
             attributes = partial(lambda note: named | new_note(note()), note)
-            self._index.open(name, known.get(name), attributes)
+            self._index.open(name, rows.get(name), attributes)
 
     def refuse_others(self) -> None:
         """Raise InputError if a study that is not the sweep's has one of its names."""
-        self._index.own(self._names())
+        self._index.owned(self._names())
 
     def ask(
         self,
@@ -133,31 +133,31 @@ class SweepStudies:
 
     def tell(self, study: str, trial: int, result: TrialResult) -> None:
         """Write what was measured, then finish the trial; a finished one is left as it is."""
-        known = self._known(study, trial)
-        if known is not None:
-            self._finish(study, known, *tell_arguments(self._sweep, result))
+        id_ = self._trial_id(study, trial)
+        if id_ is not None:
+            self._finish(study, id_, *tell_arguments(self._sweep, result))
 
-    def recreate(self, study: str, facts: Sequence[TrialRecord]) -> None:
+    def recreate(self, study: str, records: Sequence[TrialRecord]) -> None:
         """Create the finished trials of facts under their numbers; those that are there stay.
 
         A number that no fact has was an attempt that came to nothing, and is told FAIL.
         """
-        known = {fact.trial: fact for fact in facts}
+        by_number = {record.trial: record for record in records}
         id_ = self._index.id(study)
-        for number in range(len(self._trials(id_)), max(known, default=-1) + 1):
-            self._create_trial(study, id_, self._again(known.get(number)))
+        for number in range(len(self._trials(id_)), max(by_number, default=-1) + 1):
+            self._create_trial(study, id_, self._recreated(by_number.get(number)))
 
-    def _again(self, fact: TrialRecord | None) -> FrozenTrial:
-        if fact is None:
+    def _recreated(self, record: TrialRecord | None) -> FrozenTrial:
+        if record is None:
             return create_trial(state=TrialState.FAIL)
-        state, values, attributes = tell_arguments(self._sweep, fact.result)
+        state, values, attributes = tell_arguments(self._sweep, record.result)
         return create_trial(
             state=state,
             values=values,
-            params=dict(fact.params),
-            distributions=self._space(fact.slot.arm),
+            params=dict(record.params),
+            distributions=self._space(record.slot.arm),
             user_attrs={
-                **self._attributes(fact.slot, fact.config, fact.provenance.device),
+                **self._attributes(record.slot, record.config, record.provenance.device),
                 **attributes,
             },
         )
@@ -170,53 +170,53 @@ class SweepStudies:
 
     def save_artifact(self, study: str, trial: int, name: str, content: bytes) -> None:
         """Keep a file of a running trial; nothing happens if it is finished or gone."""
-        known = self._known(study, trial)
-        if known is None:
+        id_ = self._trial_id(study, trial)
+        if id_ is None:
             return
 
         def read() -> FrozenTrial:
-            self._index.guard(study, known)
-            return self._backend.get_trial(known)
+            self._index.guard(study, id_)
+            return self._backend.get_trial(id_)
 
         with suppress(UpdateFinishedTrialError), self._index.gone(study):
-            found = self._retry(read)
-            self._retry(lambda: upload(self._artifacts, self._storage, found, name, content))
+            frozen = self._retry(read)
+            self._retry(lambda: upload(self._artifacts, self._storage, frozen, name, content))
 
     def load_artifact(self, study: str, trial: int, ending: str) -> Artifact | None:
         """Return the file of a trial with that ending; None if it has none, or is gone itself."""
         try:
-            known = self._known(study, trial, adopt=False)
+            id_ = self._trial_id(study, trial, adopt=False)
         except UnknownSweepError:
             return None
-        if known is None:
+        if id_ is None:
             return None
-        found = self._retry(lambda: self._storage.get_trial(known))
-        return self._retry(lambda: find(self._artifacts, self._storage, found, ending))
+        frozen = self._retry(lambda: self._storage.get_trial(id_))
+        return self._retry(lambda: find(self._artifacts, self._storage, frozen, ending))
 
-    def restore_artifact(self, study: str, trial: int, kept: Artifact) -> None:
+    def restore_artifact(self, study: str, trial: int, artifact: Artifact) -> None:
         """Put a file beside a trial, which may be finished; again, it is written again."""
-        known = self._known(study, trial)
-        if known is None:
+        id_ = self._trial_id(study, trial)
+        if id_ is None:
             return
-        key, value = self._retry(lambda: put(self._artifacts, kept))
+        key, value = self._retry(lambda: put(self._artifacts, artifact))
 
         def write() -> None:
-            self._index.guard(study, known)
-            optuna_tables.attach(self._backend, known, key, value)
+            self._index.guard(study, id_)
+            optuna_tables.attach(self._backend, id_, key, value)
 
         with self._index.gone(study):
             self._retry(write)
 
     def fail(self, study: str, trial: int) -> None:
         """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""
-        known = self._known(study, trial)
-        if known is not None:
-            self._finish(study, known, TrialState.FAIL, None, {})
+        id_ = self._trial_id(study, trial)
+        if id_ is not None:
+            self._finish(study, id_, TrialState.FAIL, None, {})
 
     def running(self, study: str) -> tuple[int, ...]:
         """Return the numbers of the trials that nobody has told yet, of slots alone."""
         running = self._unfinished(self._index.id(study))
-        return tuple(one.number for one in running if "slot" in one.user_attrs)
+        return tuple(trial.number for trial in running if "slot" in trial.user_attrs)
 
     def ids(self, studies: Iterable[str], owner: StudyOwner | None = None) -> dict[str, int]:
         """Return the ids of studies; those that somebody deleted are left out.
@@ -236,13 +236,13 @@ class SweepStudies:
         owner = owner or self._index.owner
         id_ = self._index.id(owner.sweep, owner)
         chunks = note_chunks(note)
-        for one, figure in figures.items():
-            chunks |= figure_chunks(one, figure) if figure is not None else {}
-        gone = [one for one, figure in figures.items() if figure is None]
+        for figure_id, figure in figures.items():
+            chunks |= figure_chunks(figure_id, figure) if figure is not None else {}
+        gone = [figure_id for figure_id, figure in figures.items() if figure is None]
 
         def write() -> None:
-            known = self._storage.get_study_system_attrs(id_)
-            if new := changed(known, chunks, gone):
+            attributes = self._storage.get_study_system_attrs(id_)
+            if new := changed(attributes, chunks, gone):
                 optuna_tables.replace(self._backend, id_, owner.mark(id_), new)
 
         with self._index.gone(owner.sweep):
@@ -285,7 +285,7 @@ class SweepStudies:
         """Create the trial of a slot."""
         study = self._index.id(slot.study)
         params = self._proposals.params(
-            slot.arm, slot.repeat, slot.number, lambda: self._told(study)
+            slot.arm, slot.repeat, slot.number, lambda: self._finished_trials(study)
         )
         config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
         # One transaction for the whole trial; Study.ask takes one more for each parameter.
@@ -307,25 +307,25 @@ class SweepStudies:
 
     def _numbers(self, slots: Sequence[Slot]) -> dict[Slot, int]:
         """Return the numbers of trials just created: one transaction for each study."""
-        found: dict[Slot, int] = {}
+        numbers: dict[Slot, int] = {}
         for name in dict.fromkeys(slot.study for slot in slots):
             # In the order of their numbers: the last one of a slot is the one of its holder, an
             # earlier one was left by a worker that died. The parameters of both are the same.
             latest = {
-                (one.user_attrs.get("repeat"), one.user_attrs.get("slot")): one.number
-                for one in self._unfinished(self._index.id(name))
+                (trial.user_attrs.get("repeat"), trial.user_attrs.get("slot")): trial.number
+                for trial in self._unfinished(self._index.id(name))
             }
             for slot in (slot for slot in slots if slot.study == name):
                 place = (slot.repeat if self._sweep.confirms else None, slot.number)
                 if place not in latest:  # told FAIL by others, or deleted with its study
                     raise LeaseLost(f"the trial of slot {slot.number} of {name} was given up")
-                found[slot] = latest[place]
-        return found
+                numbers[slot] = latest[place]
+        return numbers
 
     def _retry(self, action: Callable[[], T]) -> T:
         return retry(action, self._patience)
 
-    def _known(self, study: str, trial: int, *, adopt: bool = True) -> int | None:
+    def _trial_id(self, study: str, trial: int, *, adopt: bool = True) -> int | None:
         """Return the id of a trial, without asking for those created here; None if deleted."""
         id_ = self._index.id(study, adopt=adopt)
         try:
@@ -344,15 +344,15 @@ class SweepStudies:
             lambda: self._backend.get_all_trials(study, deepcopy=False, states=_UNFINISHED)
         )
 
-    def _told(self, study: int) -> list[FinishedTrial]:
+    def _finished_trials(self, study: int) -> list[FinishedTrial]:
         return [
             FinishedTrial(
-                slot=one.user_attrs["slot"],
-                params=one.params,
-                values=(one.values[0], one.values[1]) if one.values else None,
+                slot=trial.user_attrs["slot"],
+                params=trial.params,
+                values=(trial.values[0], trial.values[1]) if trial.values else None,
             )
-            for one in self._trials(study)
-            if one.state in _FINISHED and "slot" in one.user_attrs
+            for trial in self._trials(study)
+            if trial.state in _FINISHED and "slot" in trial.user_attrs
         ]
 
     def _finish(

@@ -1,4 +1,4 @@
-"""The studies of a sweep by name, as Optuna's tables hold them: its own, told from others'."""
+"""Study index: a sweep's studies by name in Optuna's tables, told from those of others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ from sweeper.errors import InputError, UnknownSweepError
 from sweeper.retry import RetryPolicy
 from sweeper.search import optuna_tables
 from sweeper.search.attributes import METRIC_NAMES, NOTE_VERSION
+from sweeper.search.objectives import DIRECTIONS
 from sweeper.search.optuna_retry import is_a_duplicate, retry
 from sweeper.search.optuna_tables import MARK, StudyRow
-from sweeper.search.samplers import DIRECTIONS
 from sweeper.search.study_owner import StudyOwner
 
 T = TypeVar("T")
@@ -39,11 +39,11 @@ class StudyIndex:
         if name in self._ids:
             return self._ids[name]
         owner = owner or self.owner
-        own, others = self.look([name], owner)
+        rows, others = self.look([name], owner)
         if others:
             raise UnknownSweepError(_refused(others))
         with self.gone(name):
-            row = own[name]
+            row = rows[name]
             if adopt:
                 self._retry(partial(owner.adopt, self._backend(), row))
                 self._ids[name] = row.id
@@ -53,12 +53,12 @@ class StudyIndex:
         """Return the ids of those that are there; nothing is written."""
         return {name: row.id for name, row in self.look(names, owner)[0].items()}
 
-    def own(self, names: Collection[str]) -> dict[str, StudyRow]:
+    def owned(self, names: Collection[str]) -> dict[str, StudyRow]:
         """Return those that are there. Raises InputError where another's study has a name."""
-        own, others = self.look(names)
+        rows, others = self.look(names)
         if others:
             raise InputError(_refused(others))
-        return own
+        return rows
 
     def look(
         self, names: Collection[str], owner: StudyOwner | None = None
@@ -67,13 +67,13 @@ class StudyIndex:
         backend, owner = self._backend(), owner or self.owner
 
         def read() -> tuple[dict[str, StudyRow], list[StudyRow]]:
-            own, others = dict[str, StudyRow](), list[StudyRow]()
+            rows, others = dict[str, StudyRow](), list[StudyRow]()
             for row in optuna_tables.studies(backend, names, _KEYS):
                 if row.name in names and owner.has(backend, row):
-                    own[row.name] = row
+                    rows[row.name] = row
                 else:
                     others.append(row)
-            return own, others
+            return rows, others
 
         return self._retry(read)
 
@@ -86,7 +86,7 @@ class StudyIndex:
         """
         if row is None:
             made = self._retry(partial(self._make, name, attributes()))
-            row = made or self.own([name]).get(name)  # somebody made it meanwhile
+            row = made or self.owned([name]).get(name)  # somebody made it meanwhile
         with self.gone(name):
             if row is None:
                 raise KeyError(name)
@@ -103,11 +103,11 @@ class StudyIndex:
 
     def delete(self, names: Collection[str]) -> tuple[str, ...]:
         """Delete the owner's studies; return the names of others', which stay."""
-        own, others = self.look(names)
+        rows, others = self.look(names)
         for _ in range(3):  # Optuna keeps quiet about a study that got a trial meanwhile
-            for row in own.values():
+            for row in rows.values():
                 self._retry(partial(self._delete, row))
-            own, others = self.look(names) if own else (own, others)
+            rows, others = self.look(names) if rows else (rows, others)
         self._ids.clear()
         return tuple(row.name for row in others if row.name in names)
 

@@ -1,4 +1,4 @@
-"""Whose a study is: told by a mark that is made with it, never by its name.
+"""Owner of a study: known by a mark that is made with it, never by its name.
 
 The mark names the sweep's identity and the study's own number, so that a copy of a study is not
 taken for it. A study and its mark are one transaction: there is none that is half made.
@@ -13,11 +13,8 @@ from optuna.storages import RDBStorage
 
 from sweeper.search import optuna_tables
 from sweeper.search.attributes import METRIC_NAMES
+from sweeper.search.objectives import DIRECTIONS, METRICS
 from sweeper.search.optuna_tables import MARK, StudyRow
-from sweeper.search.samplers import DIRECTIONS
-
-METRICS = (["nonzero", "val_accuracy"], ["nonzero", "test_accuracy"])
-"""How its values are called: the second where networks are selected on test images."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,10 +47,10 @@ def _made_by_an_older_version(storage: RDBStorage, study: int) -> bool:
     They named the values in a transaction of its own: one that died before left nothing in it.
     """
     try:
-        found = optuna_tables.contents(storage, study)
+        contents = optuna_tables.contents(storage, study)
     except KeyError:
         return False
-    if found.directions != DIRECTIONS or found.without_slot:
+    if contents.directions != DIRECTIONS or contents.without_slot:
         return False
-    empty = not (found.trials or found.system_attributes or found.user_attributes)
-    return empty or found.system_attributes.get(METRIC_NAMES) in METRICS
+    empty = not (contents.trials or contents.system_attributes or contents.user_attributes)
+    return empty or contents.system_attributes.get(METRIC_NAMES) in METRICS

@@ -1,4 +1,4 @@
-"""The database's clock: the only one that leases are measured by."""
+"""Clock of the database: the only one that leases are measured by."""
 
 from typing import Any
 

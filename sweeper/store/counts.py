@@ -1,4 +1,4 @@
-"""How many of what all sweeps hold, as of one moment: one query for each table, whatever they are.
+"""Counts of slots, trials and failures of all sweeps, as of one moment: one query a table.
 
 For whoever asks often and about everything; `progress` says more of a single sweep.
 """
@@ -111,10 +111,10 @@ def _counted(connection: Connection, *by: Any, where: Any = None) -> list[tuple[
 
 def _tree(rows: Sequence[tuple[Any, ...]]) -> dict[str, Any]:
     """Return counted rows as dictionaries within each other, a level for each column."""
-    found: dict[str, Any] = {}
+    tree: dict[str, Any] = {}
     for *keys, last, number in sorted(rows):
-        below = found
+        below = tree
         for key in keys:
             below = below.setdefault(key, {})
         below[last] = number
-    return found
+    return tree

@@ -1,4 +1,4 @@
-"""Transactions: whole, tried again when the database asks for it, with errors of one line."""
+"""Database transactions: whole, retried on transient errors, with errors of one line."""
 
 import json
 import sqlite3
@@ -55,17 +55,17 @@ _contacts: defaultdict[str, _Contact] = defaultdict(_Contact)
 class Database:
     """An engine with a small pool, and the two kinds of transaction.
 
-    `known`: another process of this machine has just read and written there.
+    `reached`: another process of this machine has just read and written there.
     """
 
     def __init__(
-        self, url: StorageUrl, patience: RetryPolicy | None = None, *, known: bool = False
+        self, url: StorageUrl, patience: RetryPolicy | None = None, *, reached: bool = False
     ) -> None:
         self.url = url
         self._patience = patience or RetryPolicy()
         self._engine = _engine(url)
         self._contact = _contacts[url.full]
-        if known:
+        if reached:
             self._contact.reached = self._contact.written = True
         self._away = False
         self._back_at = float("-inf")
@@ -139,8 +139,8 @@ class Database:
         try:
             return self._engine.connect()
         except (OSError, TypeError, ValueError, AttributeError) as error:  # not the database's
-            given = ", ".join(self.url.url.query)
-            text = f"cannot connect with the options of its URL ({given}): {error}"
+            options = ", ".join(self.url.url.query)
+            text = f"cannot connect with the options of its URL ({options}): {error}"
             raise StorageError(self._line(text)) from error
 
     def _patiently(self, attempt: Callable[[], T]) -> T:
@@ -205,7 +205,7 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
         }
     backend = url.url.get_backend_name()
     usual = _POSTGRESQL if backend == "postgresql" else _MYSQL
-    given = {key: value for key, value in usual.items() if key not in url.url.query}
+    defaults = {key: value for key, value in usual.items() if key not in url.url.query}
     return {
         "plugins": [PLUGIN],
         # Locks are taken first, and what is read after must be what the last holder left: so is
@@ -215,7 +215,7 @@ def engine_options(url: StorageUrl) -> dict[str, Any]:
         "max_overflow": 2,
         "pool_pre_ping": True,
         "pool_recycle": 1800,
-        "connect_args": given | url_options.typed(url.url),
+        "connect_args": defaults | url_options.typed(url.url),
         "pool_events": [] if backend == "postgresql" else [(_cut_nothing, "connect")],
     }
 

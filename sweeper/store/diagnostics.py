@@ -1,4 +1,4 @@
-"""What the doctor asks a database. Each question may raise StorageError; none leaves anything."""
+"""Diagnostics of a database for the doctor. Each may raise StorageError; none leaves anything."""
 
 import statistics
 import time

@@ -1,4 +1,4 @@
-"""All that is on record of a sweep as plain rows, and back: nothing is lost, nothing overwritten.
+"""Dumps: a whole sweep as plain rows, and back; nothing is lost, nothing overwritten.
 
 Leases and turns stay behind: they belong to workers of the old place. What a worker holds in the
 moment of the copy is open in it.
@@ -49,22 +49,24 @@ class Dump:
 def dump(connection: Connection, name: str) -> Dump:
     """Return all of a sweep, as of one moment. Raises UnknownSweepError."""
     row = registered_sweeps.get(connection, name)
-    found = {table.name: _rows(connection, table, name) for table in _COPIED}
+    rows_of = {table.name: _rows(connection, table, name) for table in _COPIED}
     return Dump(
         spec=row.spec,
         state=row.state,
         error=row.error or "",
         created_at=row.created_at,
-        provenance=found[tables.provenance.name],
+        provenance=rows_of[tables.provenance.name],
         brackets=tuple(
-            {**one, "worker": None} for one in found[tables.bracket.name] if one["state"] == "done"
+            {**row, "worker": None}
+            for row in rows_of[tables.bracket.name]
+            if row["state"] == "done"
         ),
-        facts=found[tables.fact.name],
-        drifts=found[tables.drift.name],
+        facts=rows_of[tables.fact.name],
+        drifts=rows_of[tables.drift.name],
         # Their numbers are the database's own.
         failures=tuple(
-            {key: value for key, value in one.items() if key != "id"}
-            for one in found[tables.failure.name]
+            {key: value for key, value in row.items() if key != "id"}
+            for row in rows_of[tables.failure.name]
         ),
     )
 
@@ -88,19 +90,19 @@ def load(connection: Connection, dumped: Dump) -> int:
     _add_missing(connection, tables.drift, dumped.drifts, ("id",))
     _take_ranges(connection, sweep.name, dumped.brackets)
     slot = tables.slot.c
-    for one in missing:
+    for row in missing:
         at = and_(
             slot.sweep == sweep.name,
-            slot.arm == one["arm"],
-            slot.repeat == one["repeat"],
-            slot.number == one["slot"],
+            slot.arm == row["arm"],
+            slot.repeat == row["repeat"],
+            slot.number == row["slot"],
         )
         done = update(tables.slot).where(at, slot.state == "open")
-        changed = connection.execute(done.values(state="told", trial=one["trial"]))
+        changed = connection.execute(done.values(state="told", trial=row["trial"]))
         if changed.rowcount != 1:
-            raise InputError(f"{_place(sweep.name, one)}: a worker is at it: sweeper stop first")
+            raise InputError(f"{_place(sweep.name, row)}: a worker is at it: sweeper stop first")
     if missing:
-        connection.execute(insert(tables.fact), [dict(one) for one in missing])
+        connection.execute(insert(tables.fact), [dict(row) for row in missing])
     return len(missing)
 
 
@@ -119,40 +121,42 @@ def _rows(connection: Connection, table: Table, name: str) -> tuple[Row, ...]:
 
 def _missing(connection: Connection, name: str, wanted: Sequence[Row]) -> list[Row]:
     """Return the facts that are not here. Raises InputError for one that is here and differs."""
-    known = {_key(row): row for row in _rows(connection, tables.fact, name)}
-    taken = {(row["study"], row["trial"]) for row in known.values()}
+    rows = {_key(row): row for row in _rows(connection, tables.fact, name)}
+    taken = {(row["study"], row["trial"]) for row in rows.values()}
     missing = []
-    for one in wanted:
-        here = known.get(_key(one))
-        if here is None and (one["study"], one["trial"]) in taken:
+    for row in wanted:
+        here = rows.get(_key(row))
+        if here is None and (row["study"], row["trial"]) in taken:
             raise InputError(
-                f"{_place(name, one)}: its trial {one['trial']} is another slot's here"
+                f"{_place(name, row)}: its trial {row['trial']} is another slot's here"
             )
         if here is None:
-            missing.append(one)
-        elif dict(here) != dict(one):
-            raise InputError(f"{_place(name, one)}: has another result here already")
+            missing.append(row)
+        elif dict(here) != dict(row):
+            raise InputError(f"{_place(name, row)}: has another result here already")
     return missing
 
 
 def _take_ranges(connection: Connection, name: str, wanted: Sequence[Row]) -> None:
     """Have the ranges of a dump. Raises InputError where one differs that is in use here."""
     bracket = tables.bracket.c
-    known = {(row["arm"], row["parameter"]): row for row in _rows(connection, tables.bracket, name)}
+    ranges = {
+        (row["arm"], row["parameter"]): row for row in _rows(connection, tables.bracket, name)
+    }
     used = connection.scalar(select(tables.fact.c.slot).where(tables.fact.c.sweep == name).limit(1))
-    for one in wanted:
-        place = one["arm"], one["parameter"]
-        here = known[place]
+    for row in wanted:
+        place = row["arm"], row["parameter"]
+        here = ranges[place]
         done = here["state"] == "done"
-        if done and (here["low"], here["high"]) == (one["low"], one["high"]):
+        if done and (here["low"], here["high"]) == (row["low"], row["high"]):
             continue
         if done and used is not None:
             raise InputError(
-                f"{name}: {one['parameter']} of {one['arm']} has another range here already, and "
-                f"trials in it: {_ends(here)} instead of {_ends(one)}; sweeper delete {name} first"
+                f"{name}: {row['parameter']} of {row['arm']} has another range here already, and "
+                f"trials in it: {_ends(here)} instead of {_ends(row)}; sweeper delete {name} first"
             )
         at = (bracket.sweep == name, bracket.arm == place[0], bracket.parameter == place[1])
-        connection.execute(update(tables.bracket).where(*at).values(**one))
+        connection.execute(update(tables.bracket).where(*at).values(**row))
 
 
 def _ends(row: Row) -> str:
@@ -166,10 +170,10 @@ def _add_missing(
         return
     columns = [table.c[name] for name in key]
     query = select(*columns).where(table.c.sweep == rows[0]["sweep"])
-    known = {tuple(row) for row in connection.execute(query)}
-    for one in rows:
-        if tuple(one[name] for name in key) not in known:
-            connection.execute(insert(table).values(**one))
+    keys = {tuple(row) for row in connection.execute(query)}
+    for row in rows:
+        if tuple(row[name] for name in key) not in keys:
+            connection.execute(insert(table).values(**row))
 
 
 def _key(row: Row) -> tuple[str, int, int]:

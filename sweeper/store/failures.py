@@ -1,4 +1,4 @@
-"""Attempts that came to nothing, by class; the same error again and again ends the sweep.
+"""Failed attempts by class; the same error again and again ends the sweep.
 
 killed       the worker's process died
 lease over   nobody heard of the worker for a lease: killed elsewhere, frozen, cut off
@@ -111,10 +111,10 @@ def counts(connection: Connection, name: str) -> dict[str, dict[FailureKind, int
         .where(_failure.sweep == name)
         .group_by(_failure.arm, _failure.kind)
     )
-    found: dict[str, dict[FailureKind, int]] = {}
+    by_arm: dict[str, dict[FailureKind, int]] = {}
     for arm, kind, number in rows:
-        found.setdefault(arm, {})[kind] = number
-    return {arm: {kind: of[kind] for kind in KINDS if kind in of} for arm, of in found.items()}
+        by_arm.setdefault(arm, {})[kind] = number
+    return {arm: {kind: of[kind] for kind in KINDS if kind in of} for arm, of in by_arm.items()}
 
 
 def last_errors(connection: Connection, name: str) -> Mapping[str, LastError]:

@@ -1,4 +1,4 @@
-"""Where a SQLite file lies: on which file system, and whether SQLite works there."""
+"""File system under a SQLite file: its type, and whether SQLite works there."""
 
 import re
 from pathlib import Path
@@ -24,7 +24,7 @@ def filesystem(path: Path, mounts: Path | None = None) -> str:
         path = path.resolve()
     except OSError:  # elsewhere than on Linux
         return ""
-    found, kind = Path(), ""
+    nearest, kind = Path(), ""
     for line in lines:
         before, _, after = line.partition(" - ")
         fields, types = before.split(" "), after.split(" ")
@@ -32,8 +32,8 @@ def filesystem(path: Path, mounts: Path | None = None) -> str:
             continue
         point = Path(re.sub(r"\\([0-7]{3})", lambda code: chr(int(code[1], 8)), fields[4]))
         # What is mounted later on the same folder hides what was there.
-        if path.is_relative_to(point) and len(point.parts) >= len(found.parts):
-            found, kind = point, types[0]
+        if path.is_relative_to(point) and len(point.parts) >= len(nearest.parts):
+            nearest, kind = point, types[0]
     return kind
 
 

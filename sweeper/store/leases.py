@@ -165,11 +165,11 @@ def is_dead(pid: int, start: str) -> bool:
         return True
     except PermissionError:
         pass  # it lives, as another user's
-    found = process_start(pid)
-    if found is None:
+    started = process_start(pid)
+    if started is None:
         # A zombie of our own, or one that /proc hides: then the lease decides.
         return Path(f"/proc/{pid}/stat").exists()
-    return found != start
+    return started != start
 
 
 def _is_dead_here(row: Any) -> bool:

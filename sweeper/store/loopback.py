@@ -1,4 +1,4 @@
-"""Addresses of this machine that no other machine reaches."""
+"""Loopback addresses: those of this machine that no other machine reaches."""
 
 import ipaddress
 

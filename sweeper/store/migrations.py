@@ -1,4 +1,4 @@
-"""The schema's version: Alembic's migrations in db/, their version table beside Optuna's."""
+"""Migrations: the schema's version by Alembic, from db/, in a version table beside Optuna's."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -49,8 +49,8 @@ def check(database: Database) -> None:
     current = _current(database)
     _refuse_newer(database, current)
     if current != HEAD:
-        found = f"schema {current}, this program needs {HEAD}" if current else "no schema yet"
-        raise SchemaError(f"storage {database.url.safe} has {found}; run: sweeper db upgrade")
+        problem = f"schema {current}, this program needs {HEAD}" if current else "no schema yet"
+        raise SchemaError(f"storage {database.url.safe} has {problem}; run: sweeper db upgrade")
 
 
 def _refuse_newer(database: Database, current: str) -> None:
@@ -70,14 +70,15 @@ def _refuse_others(database: Database) -> None:
         inspector = inspect(connection)
         # In any schema of the search path: so Optuna looks for them, too.
         there = {name for name in (*_OPTUNAS, _ALEMBIC) if inspector.has_table(name)}
-        found = [
+        foreign = [
             name
             for name, key in _OPTUNAS.items()
-            if name in there and key not in {one["name"] for one in inspector.get_columns(name)}
+            if name in there
+            and key not in {column["name"] for column in inspector.get_columns(name)}
         ]
         # Of the same name and form for everybody who uses Alembic; Optuna makes it last.
         alembic = {_ALEMBIC} & there if "version_info" not in there else set()
-        return sorted({*found, *alembic})
+        return sorted({*foreign, *alembic})
 
     if others := database.read(look):
         raise SchemaError(

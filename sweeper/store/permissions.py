@@ -1,4 +1,4 @@
-"""What the account of a storage may do: really tried, in transactions that are rolled back."""
+"""Permissions of a storage's account: really tried, in transactions that are rolled back."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -48,8 +48,8 @@ def try_writing(database: Database) -> None:
             if each.name in there:
                 keys = list(each.primary_key)
                 # All that an older version has too, for MySQL asks for each without a default.
-                old = {found["name"] for found in look.get_columns(each.name)}
-                columns = [one for one in each.c if one.name in old]
+                old = {column["name"] for column in look.get_columns(each.name)}
+                columns = [column for column in each.c if column.name in old]
                 nothing = select(*columns).where(false())
                 connection.execute(nothing)
                 connection.execute(insert(each).from_select(columns, nothing))

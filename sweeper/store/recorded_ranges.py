@@ -1,4 +1,4 @@
-"""Ranges of strengths: a probe for each, given out like slots, recorded once, reused."""
+"""Recorded strength ranges: a probe for each, claimed like slots, recorded once, reused."""
 
 import math
 from collections.abc import Mapping
@@ -34,30 +34,30 @@ def claim(connection: Connection, worker: str) -> ProbeTask | None:
     name = leases.lock(connection, worker)
     row = registered_sweeps.get(connection, name)
     left = {
-        (one.arm, one.parameter): one
-        for one in connection.execute(
+        (probe.arm, probe.parameter): probe
+        for probe in connection.execute(
             select(tables.bracket).where(_bracket.sweep == name, _bracket.state != "done")
         )
     }
-    claimed = [one for one in left.values() if one.state == "claimed"]
-    for one in claimed:
-        if one.worker == worker:
-            return _task(one)
+    claimed = [probe for probe in left.values() if probe.state == "claimed"]
+    for probe in claimed:
+        if probe.worker == worker:
+            return _task(probe)
     if row.state != "open":
         return None
     for place in _order(row.spec):
         if place not in left or left[place].state != "open":
             continue
         task = _task(left[place])
-        known = connection.execute(
+        equal = connection.execute(
             _done(_bracket.key == task.key)
             .order_by(_bracket.recorded_at, _bracket.sweep, _bracket.arm, _bracket.parameter)
             .limit(1)
         ).one_or_none()
-        if known is not None:
-            found = _found(known._mapping)
-            _finish(connection, task, found.bracket, found.provenance, reused=True)
-        elif task.key not in {one.key for one in claimed}:
+        if equal is not None:
+            recorded = _found(equal._mapping)
+            _finish(connection, task, recorded.bracket, recorded.provenance, reused=True)
+        elif task.key not in {probe.key for probe in claimed}:
             connection.execute(
                 update(tables.bracket).where(_at(task)).values(state="claimed", worker=worker)
             )
@@ -76,11 +76,11 @@ def record(
 
     One that this worker has recorded before is passed over: then it was the answer that got lost.
     """
-    mine = and_(_at(task), _bracket.worker == worker)
-    if connection.scalar(select(_bracket.state).where(mine)) == "done":
+    claimed_here = and_(_at(task), _bracket.worker == worker)
+    if connection.scalar(select(_bracket.state).where(claimed_here)) == "done":
         return
     leases.lock(connection, worker)
-    if connection.scalar(select(_bracket.state).where(mine)) != "claimed":
+    if connection.scalar(select(_bracket.state).where(claimed_here)) != "claimed":
         raise LeaseLost(
             f"the probe of {task.parameter} of {task.arm} is not held by worker {worker} any more"
         )
@@ -107,8 +107,10 @@ def find(connection: Connection, name: str) -> tuple[RecordedRange, ...]:
     """Return the ranges that are found, in the order of the file."""
     row = registered_sweeps.get(connection, name)
     rows = connection.execute(_done(_bracket.sweep == name))
-    found = {(one.arm, one.parameter): _found(one._mapping) for one in rows}
-    return tuple(found[place] for place in _order(row.spec) if place in found)
+    ranges = {
+        (range_row.arm, range_row.parameter): _found(range_row._mapping) for range_row in rows
+    }
+    return tuple(ranges[place] for place in _order(row.spec) if place in ranges)
 
 
 def _finish(

@@ -146,8 +146,8 @@ def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = Fa
         )
         head = f"sweep {sweep.name!r} is registered from another study file; {advice}:"
         raise DigestError("\n  ".join([head, *map(str, changed)]))
-    if not sweep.confirms and (found := name_clashes.problems(sweep, parsed(row.spec))):
-        raise SpecError(f"{sweep.name}: {problem}" for problem in found)
+    if not sweep.confirms and (clashes := name_clashes.problems(sweep, parsed(row.spec))):
+        raise SpecError(f"{sweep.name}: {problem}" for problem in clashes)
     return "extended"
 
 
@@ -161,12 +161,12 @@ def _refuse_alike(connection: Connection, sweep: Sweep, *, restoring: bool = Fal
         return
     folded = name_clashes.folded(sweep.name)
     others = [name for name in names(connection) if name_clashes.folded(name) == folded]
-    found = [
+    clashes = [
         f"name: differs from that of the sweep {other!r} in case alone, {name_clashes.ADVICE}"
         for other in others
     ]
-    if found := found + name_clashes.problems(sweep):
-        raise SpecError(f"{sweep.name}: {problem}" for problem in found)
+    if clashes := clashes + name_clashes.problems(sweep):
+        raise SpecError(f"{sweep.name}: {problem}" for problem in clashes)
 
 
 def stop(connection: Connection, name: str, why: str | None = None) -> None:
@@ -224,7 +224,7 @@ def _insert(connection: Connection, sweep: Sweep) -> bool:
 
 
 def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[Any, ...]]) -> None:
-    known = set(existing)
+    there = set(existing)
     rows = [
         {
             "sweep": sweep.name,
@@ -236,7 +236,7 @@ def _add_slots(connection: Connection, sweep: Sweep, existing: Iterable[tuple[An
         }
         for arm in sweep.arms
         for repeat, number in sweep.slots(arm)
-        if (arm, repeat, number) not in known
+        if (arm, repeat, number) not in there
     ]
     if rows:  # other targets add none
         connection.execute(insert(tables.slot), rows)
@@ -247,7 +247,7 @@ def _add_probes(connection: Connection, sweep: Sweep) -> None:
     existing = connection.execute(
         select(columns.arm, columns.parameter).where(columns.sweep == sweep.name)
     )
-    known = {tuple(row) for row in existing}
+    there = {tuple(row) for row in existing}
     rows = [
         {
             "sweep": sweep.name,
@@ -259,7 +259,7 @@ def _add_probes(connection: Connection, sweep: Sweep) -> None:
         }
         for arm in sweep.arms
         for parameter in sweep.auto_parameters(arm)
-        if (arm, parameter) not in known
+        if (arm, parameter) not in there
     ]
     if rows:
         connection.execute(insert(tables.bracket), rows)
@@ -280,6 +280,6 @@ def _text(sweep: Sweep) -> str:
 
 
 def _unknown(connection: Connection, name: str) -> Any:
-    known = names(connection)
-    end = choices(name, known) if known else f"got {name!r}; there are none yet"
+    registered = names(connection)
+    end = choices(name, registered) if registered else f"got {name!r}; there are none yet"
     raise UnknownSweepError(f"no such sweep: {end}")

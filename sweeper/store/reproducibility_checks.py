@@ -1,4 +1,4 @@
-"""Trials of other machines that were trained again on this one."""
+"""Reproducibility checks: trials of other machines, trained again on one, on record."""
 
 from dataclasses import asdict
 
@@ -22,7 +22,7 @@ def record(connection: Connection, name: str, id_: str, check: ReproducibilityCh
             sweep=name,
             id=id_,
             provenance=trial_records.add_provenance(connection, name, check.provenance),
-            redone=[asdict(one) for one in check.redone],
+            redone=[asdict(trial) for trial in check.redone],
             recorded_at=now(),
         )
     )
@@ -43,7 +43,7 @@ def find(connection: Connection, name: str) -> tuple[ReproducibilityCheck, ...]:
     return tuple(
         ReproducibilityCheck(
             trial_records.provenance_of(row._mapping),
-            tuple(RetrainedTrial(**one) for one in row.redone),
+            tuple(RetrainedTrial(**trial) for trial in row.redone),
         )
         for row in connection.execute(query)
     )

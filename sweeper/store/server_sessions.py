@@ -1,4 +1,4 @@
-"""Sessions of a server: how long one may hold locks and say nothing; what a standby's answer means.
+"""Server sessions: limits on held locks and silence, and the answer of a standby.
 
 A plugin of SQLAlchemy, since Optuna makes an engine of its own from the same options.
 """

@@ -1,4 +1,4 @@
-"""Slots: claimed, linked, given back, recorded, told. Exact with any number of workers.
+"""Slots: claimed, linked, released, recorded, reported. Exact with any number of workers.
 
 Each function takes a whole pack: a transaction costs more than what is written in it.
 """
@@ -39,15 +39,14 @@ def claim(
     """
     name = leases.lock(connection, worker)
     row = registered_sweeps.get(connection, name)
-    mine = and_(_slot.sweep == name, _slot.worker == worker, _slot.ticket == ticket)
-    trials_taken = connection.execute(select(*_KEY).where(mine, _slot.state == "claimed")).all()
+    of_this_call = and_(_slot.sweep == name, _slot.worker == worker, _slot.ticket == ticket)
+    keys = connection.execute(select(*_KEY).where(of_this_call, _slot.state == "claimed")).all()
     free = not ahead or not _another_waits(connection, name, worker)
-    if not trials_taken and row.state == "open" and free:
-        trials_taken = _take(connection, name, worker, limit, ticket)
+    if not keys and row.state == "open" and free:
+        keys = _take(connection, name, worker, limit, ticket)
     sweep = registered_sweeps.parsed(row.spec)
     return tuple(
-        Slot(name, arm, repeat, number, sweep.study(arm, repeat))
-        for arm, repeat, number in trials_taken
+        Slot(name, arm, repeat, number, sweep.study(arm, repeat)) for arm, repeat, number in keys
     )
 
 
@@ -119,7 +118,7 @@ def record(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]
     One that this worker has recorded before is passed over: then it was the answer that got lost.
     """
     recorded = _recorded(connection, worker, outcomes)
-    new = [one for one in outcomes if recorded.get(one.slot.place) != one.trial]
+    new = [outcome for outcome in outcomes if recorded.get(outcome.slot.place) != outcome.trial]
     if not new:
         return
     leases.lock(connection, worker)
@@ -146,14 +145,14 @@ def trials_taken(
         tables.fact.c,
     )
     query = select(fact.study, fact.trial).where(tuple_(fact.study, fact.trial).in_(trials))
-    found = {(study, trial) for study, trial in connection.execute(query)}
+    taken = {(study, trial) for study, trial in connection.execute(query)}
     linked = select(_slot.arm, _slot.repeat, _slot.trial).where(
         _slot.sweep == name,
         _slot.state == "claimed",
         _slot.trial.in_({trial for _, trial in trials}),
     )
-    found |= {(sweep.study(arm, of), trial) for arm, of, trial in connection.execute(linked)}
-    return frozenset(found.intersection(trials))
+    taken |= {(sweep.study(arm, of), trial) for arm, of, trial in connection.execute(linked)}
+    return frozenset(taken.intersection(trials))
 
 
 def unreported(connection: Connection, name: str) -> tuple[TrialRecord, ...]:
@@ -196,7 +195,7 @@ def _another_waits(connection: Connection, name: str, worker: str) -> bool:
         _worker.sweep == name,
         _worker.lease_until > now(),
         _worker.id != worker,
-        *(_worker.id.not_in(one) for one in held),
+        *(_worker.id.not_in(holders) for holders in held),
     )
     return connection.scalar(others.limit(1)) is not None
 
@@ -234,7 +233,7 @@ def _recorded(
 ) -> dict[Place, int]:
     """Return the trials of those slots that this worker has recorded before."""
     fact = tables.fact.c
-    found: dict[Place, int] = {}
+    recorded: dict[Place, int] = {}
     for name, keys in _by_sweep(outcome.slot for outcome in outcomes):
         query = select(fact.arm, fact.repeat, fact.slot, fact.trial).where(
             fact.sweep == name,
@@ -242,8 +241,8 @@ def _recorded(
             tuple_(fact.arm, fact.repeat, fact.slot).in_(keys),
         )
         for arm, repeat, number, trial in connection.execute(query):
-            found[arm, repeat, number] = trial
-    return found
+            recorded[arm, repeat, number] = trial
+    return recorded
 
 
 def _by_sweep(slots: Iterable[Slot]) -> list[tuple[str, list[Place]]]:

@@ -1,4 +1,4 @@
-"""A SQLite file: opened to be written, or to be read alone where it cannot be written."""
+"""SQLite file of a storage: opened to be written, or read-only where it cannot be written."""
 
 import errno
 import os
@@ -119,8 +119,8 @@ def _is_in_use(file: Path) -> bool:
 
 
 def _signs(file: Path) -> tuple[int, ...]:
-    found = file.stat()
-    return found.st_ino, found.st_size, found.st_mtime_ns
+    stat = file.stat()
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _beside(file: Path, kind: str) -> Path:

@@ -1,4 +1,4 @@
-"""Storage URLs: what may be given, its full form for drivers, its form for people."""
+"""Storage URLs: the full form for drivers, and a safe form for people."""
 
 import os
 from dataclasses import dataclass, field

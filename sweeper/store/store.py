@@ -1,4 +1,4 @@
-"""Store: all that is read from and written to the tables of sweeper, a transaction a call."""
+"""Store: every read and write of the tables of sweeper, one transaction a call."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
@@ -49,7 +49,33 @@ if TYPE_CHECKING:
 
 
 class Store:
-    """One storage. May be used by several threads; raises StorageError, in one line."""
+    """One storage. May be used by several threads; raises StorageError, in one line.
+
+    A slot, the right to one trial, goes one way, and back only while nothing is on record:
+
+        open > claimed > recorded > reported     (in the table `reported` is written `told`)
+
+    - `claim` moves it to claimed: any worker with a lease, while the sweep is open. From then on
+      the slot is its worker's alone, who asks Optuna for a trial and notes it by `link`.
+    - `record` moves it to recorded and inserts its row in the same transaction: the worker that
+      holds it, if its lease was not ended. The row is never updated or deleted.
+    - `mark_reported` moves it to reported once Optuna knows the outcome: its worker, or after
+      that worker's lease whoever mends (`unreported` says which).
+    - Back to open: `release` and `leave` by the worker that holds it; `reap` by anybody, for
+      workers that are dead or past their lease. `reap` ends the lease under the sweep's lock:
+      who was only slow gets LeaseLost at its next `link`, `record` or `renew`.
+    - `load` writes it as reported, from a dump.
+
+    So each slot has one row at most, however many workers died on it.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> store = Store(f"sqlite:///{Path(tempfile.mkdtemp()) / 'sweeps.db'}")
+    >>> store.upgrade()
+    >>> store.names()
+    ()
+    >>> store.close()
+    """
 
     def __init__(
         self,
@@ -57,12 +83,12 @@ class Store:
         *,
         lease_seconds: float = 60.0,
         patience: RetryPolicy | None = None,
-        known: bool = False,
+        reached: bool = False,
     ) -> None:
         """Understand a URL; connects to nothing. Raises InputError.
 
         `patience`: with a database that answered this process once and is away now; 30 s unless
-        given. `known`: it has answered, and taken writes of, another process of this machine.
+        given. `reached`: it has answered, and taken writes of, another process of this machine.
         """
         parsed = parse_storage_url(url)
         self.url = parsed.full
@@ -75,7 +101,7 @@ class Store:
         """For engines of others, Optuna's."""
         self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
         """How many may work on it at the same time; None for any number."""
-        self._database = Database(parsed, self.patience, known=known)
+        self._database = Database(parsed, self.patience, reached=reached)
 
     @property
     def is_there(self) -> bool:
@@ -212,14 +238,14 @@ class Store:
         """
         self._database.write(lambda c: slot_claims.release(c, worker, slots, error))
 
-    def record_out_of_memory(self, worker: str, slots: Sequence[Slot], said: str) -> None:
+    def record_out_of_memory(self, worker: str, slots: Sequence[Slot], message: str) -> None:
         """Note that the pack of these slots did not fit into memory."""
         attempt = uuid4().hex
         for name in {slot.sweep for slot in slots}:
             arms = list(dict.fromkeys(slot.arm for slot in slots if slot.sweep == name))
             self._database.write(
                 lambda c, name=name, arms=arms: failures.note(  # type: ignore[misc]
-                    c, name, worker, attempt, arms, "memory", said
+                    c, name, worker, attempt, arms, "memory", message
                 )
             )
 

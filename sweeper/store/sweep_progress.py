@@ -1,4 +1,4 @@
-"""What a sweep looks like from outside: the numbers behind `run`, `status` and the dashboard."""
+"""Progress of a sweep: the numbers behind `run`, `status` and the dashboard."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The tables of our own: what counts. Optuna's tables lie beside them and are never touched.
+"""Tables of sweeper: the results that count. Optuna's lie beside them and are never touched.
 
     sweep ──< slot ──o fact >── provenance
       ├──< bracket >── provenance

@@ -1,4 +1,4 @@
-"""Turns: work that anybody may do, but only one and not too often, such as publishing figures."""
+"""Throttle across processes: work that anyone may do, one at a time and not too often."""
 
 from sqlalchemy import Connection, insert, select, update
 

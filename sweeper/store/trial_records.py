@@ -1,4 +1,4 @@
-"""Facts to rows and back, without loss."""
+"""Trial records to rows and back, without loss."""
 
 import hashlib
 import json
@@ -186,8 +186,8 @@ def add_provenance(connection: Connection, sweep: str, provenance: Provenance) -
     values = asdict(provenance)
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     table = tables.provenance
-    known = select(table.c.digest).where(table.c.sweep == sweep, table.c.digest == digest)
-    if connection.scalar(known) is None:
+    equal = select(table.c.digest).where(table.c.sweep == sweep, table.c.digest == digest)
+    if connection.scalar(equal) is None:
         connection.execute(insert(table).values(sweep=sweep, digest=digest, **values))
     return digest
 
@@ -197,8 +197,8 @@ def provenance_of(row: Mapping[Any, Any]) -> Provenance:
     return Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE})
 
 
-def _fact(found: Row[Any]) -> TrialRecord:
-    row = found._mapping
+def _fact(joined: Row[Any]) -> TrialRecord:
+    row = joined._mapping
     return TrialRecord(
         slot=Slot(row["sweep"], row["arm"], row["repeat"], row["slot"], row["study"]),
         trial=row["trial"],

@@ -1,4 +1,4 @@
-"""Options of a server's URL, what follows its '?': which there are, and of which type."""
+"""URL options of a server, after the '?': their names and types."""
 
 import re
 from collections.abc import Callable
@@ -15,22 +15,22 @@ def typed(url: URL) -> dict[str, Any]:
     """Return the options that are no texts, as the driver takes them. Raises InputError."""
     if not url.query:
         return {}
-    known = _postgresql() if url.get_backend_name() == "postgresql" else _MYSQL
+    parsers = _postgresql() if url.get_backend_name() == "postgresql" else _MYSQL
     values: dict[str, Any] = {}
     for key, value in url.query.items():
-        if key not in known:
-            raise InputError(f"storage: no such option in the URL: {choices(key, known)}")
+        if key not in parsers:
+            raise InputError(f"storage: no such option in the URL: {choices(key, parsers)}")
         if key in _HOSTS:
             continue  # several are tried in turn
         if not isinstance(value, str):
             raise InputError(f"storage: option {key}: is given twice")
-        kind = known[key]
+        kind = parsers[key]
         try:
-            given = kind(value)
+            parsed = kind(value)
         except ValueError as error:
             raise InputError(f"storage: option {key}: {error}, got {value!r}") from None
         if kind is not _text and key not in _NESTED:
-            values[key] = given
+            values[key] = parsed
     return values
 
 

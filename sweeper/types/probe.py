@@ -1,4 +1,4 @@
-"""Strength probe: its task, its networks, and the range that it found."""
+"""Strength probe: its task, its networks, and the range that it measured."""
 
 from dataclasses import dataclass
 

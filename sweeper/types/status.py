@@ -81,11 +81,11 @@ class SweepStatus:
     @property
     def failures(self) -> dict[FailureKind, int]:
         """Attempts that came to nothing, of all arms."""
-        found: dict[FailureKind, int] = {}
+        failures: dict[FailureKind, int] = {}
         for arm in self.arms:
             for kind, number in arm.failures.items():
-                found[kind] = found.get(kind, 0) + number
-        return found
+                failures[kind] = failures.get(kind, 0) + number
+        return failures
 
     @property
     def budget(self) -> int:

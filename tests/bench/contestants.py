@@ -18,7 +18,8 @@ from support.fakes import fake_probe, fake_train
 from sweeper import lifecycle
 from sweeper.config.registry import SAMPLERS
 from sweeper.search import SweepStudies
-from sweeper.search.samplers import DIRECTIONS, ParameterSource, space_of
+from sweeper.search.objectives import DIRECTIONS
+from sweeper.search.samplers import ParameterSource, space_of
 from sweeper.store import Store
 from sweeper.worker import worker_loop
 from sweeper.worker.provenance import gather_provenance

@@ -1,4 +1,4 @@
-"""Files of datasets in the format of MNIST: which there are, and what is wrong with one.
+"""Dataset files in the format of MNIST: their names and shapes, and the faults of one.
 
 Whether a dataset is whole is seen by its hash, which every worker takes anyway; these files are
 looked at when that is another one, or none is known.
@@ -61,18 +61,18 @@ def unreadable(raw: Path, dataset: DatasetEntry) -> str:
 
 def damage(raw: Path, dataset: DatasetEntry) -> dict[str, str]:
     """Return what is wrong with files that are there: file -> in a few words."""
-    found = {}
+    damage_of_file = {}
     for file, shape in shapes(dataset).items():
         path = raw / file
         if not _is_there(path):
             continue
         try:
-            said = _damage(path, shape, dataset)
+            fault = _damage(path, shape, dataset)
         except OSError as error:
-            said = f"cannot be read: {error.strerror}"
-        if said:
-            found[file] = said
-    return found
+            fault = f"cannot be read: {error.strerror}"
+        if fault:
+            damage_of_file[file] = fault
+    return damage_of_file
 
 
 def _is_there(path: Path) -> bool:
@@ -100,8 +100,8 @@ def _damage(path: Path, shape: tuple[int, ...], dataset: DatasetEntry) -> str:
         if outside:
             allowed = f"0 to {dataset.classes - 1}"
             return f"holds {len(outside):,} labels that are not {allowed}, as {outside[0]}"
-    if known := dataset.checksums.get(path.name):
-        return "" if hashlib.sha256(content).hexdigest() == known else "has another checksum"
+    if checksum := dataset.checksums.get(path.name):
+        return "" if hashlib.sha256(content).hexdigest() == checksum else "has another checksum"
     return _against_download(path, content, dataset)
 
 
@@ -122,11 +122,11 @@ def _begins_otherwise(content: bytes, shape: tuple[int, ...]) -> str:
 def _against_download(path: Path, content: bytes, dataset: DatasetEntry) -> str:
     """Compare a file with what it was unpacked from, if that is there and as it was published."""
     packed = path.with_name(f"{path.name}.gz")
-    known = dataset.downloads.get(packed.name)
-    if not known or not packed.is_file():
+    checksum = dataset.downloads.get(packed.name)
+    if not checksum or not packed.is_file():
         return ""
     download = packed.read_bytes()
-    if hashlib.md5(download, usedforsecurity=False).hexdigest() != known:
+    if hashlib.md5(download, usedforsecurity=False).hexdigest() != checksum:
         return ""
     unpacked = int.from_bytes(download[-8:-4], "little")  # gzip ends with a checksum and the size
     return "" if zlib.crc32(content) == unpacked else f"is not what {packed.name} holds"

@@ -1,4 +1,4 @@
-"""What is known of a formula, a method, a model and a dataset without loading torch."""
+"""Entries of the registry: formulas, methods, models and datasets, without loading torch."""
 
 import math
 from collections.abc import Mapping

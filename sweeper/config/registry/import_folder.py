@@ -1,4 +1,4 @@
-"""Modules in the folder that sweeper was started in: for study files, and for one another.
+"""Import folder: modules of the current folder, for study files and for one another.
 
 That folder is on no path of imports. Libraries look for optional modules (redis, org, psycopg_c),
 and would run whatever file of that name lies there.
@@ -59,10 +59,10 @@ class FolderFinder(MetaPathFinder):
             return None  # a part of a package is found by its package
         if fullname != self._named.get() and not self._asked_from_here():
             return None
-        found = self._look(fullname)
-        if found is not None:
+        spec = self._look(fullname)
+        if spec is not None:
             self._modules.add(fullname)
-        return found
+        return spec
 
     def shadowed(self, module: str) -> str:
         """Return the file in the folder that another module of its name is used instead of."""

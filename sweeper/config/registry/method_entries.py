@@ -1,4 +1,4 @@
-"""What an arm may do to training beside penalties, by name."""
+"""Methods that an arm may use beside penalties, by name."""
 
 from collections.abc import Mapping
 

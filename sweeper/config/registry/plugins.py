@@ -1,4 +1,4 @@
-"""Objects by their `module:function`, and formulas that other packages bring."""
+"""Plugins: objects by their `module:function`, and formulas that other packages bring."""
 
 import importlib
 import logging
@@ -33,7 +33,7 @@ def load(name: str) -> Any:
         return getattr(sys.modules[module_name], attribute)
     try:
         with FOLDER.named(module_name):
-            found = getattr(importlib.import_module(module_name), attribute)
+            value = getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
         hidden = (FOLDER.shadowed(module) for module in (module_name, _missed(error)) if module)
@@ -42,7 +42,7 @@ def load(name: str) -> Any:
     _LOADED.add(name)
     if hidden_file := FOLDER.shadowed(module_name):
         _log.warning("%s: %s", name, hidden_file)
-    return found
+    return value
 
 
 def _missed(error: BaseException) -> str:
@@ -56,8 +56,8 @@ def plugins() -> dict[str, str]:
 
     One with the name of a formula of the catalogue is left out: what `l1` is, nobody changes.
     """
-    found = {point.name: point.value for point in entry_points(group=GROUP)}
-    return {name: value for name, value in sorted(found.items()) if name not in FORMULAS}
+    targets = {point.name: point.value for point in entry_points(group=GROUP)}
+    return {name: value for name, value in sorted(targets.items()) if name not in FORMULAS}
 
 
 def formula_of(name: str) -> Formula:

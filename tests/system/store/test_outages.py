@@ -256,7 +256,7 @@ def assert_refused(urls: dict[str, str]) -> None:
         said = Said()
         # It was there before: a password was changed, or a database dropped.
         with (
-            closing(Store(url, patience=RetryPolicy(60.0, said), known=True)) as store,
+            closing(Store(url, patience=RetryPolicy(60.0, said), reached=True)) as store,
             pytest.raises(StorageError, match=words),
         ):
             store.names()
@@ -297,7 +297,7 @@ def test_a_mariadb_that_takes_no_writes_is_waited_for_by_who_has_written(mariadb
     for known, raised in ((False, StorageError), (True, Interrupted)):
         patience = RetryPolicy(60.0, Said(over=enough))
         with (
-            closing(Store(url, patience=patience, known=known)) as store,
+            closing(Store(url, patience=patience, reached=known)) as store,
             pytest.raises(raised, match=r"READ ONLY|enough"),
         ):
             store.stop("tiny")

@@ -1,13 +1,18 @@
-"""What Optuna is told of a result."""
+"""Objectives of a study: their names and directions, and what a result tells Optuna of them."""
 
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweeper.config import Sweep
 from sweeper.types import Scalar, Track, TrialResult
 
+DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
+METRICS = (["nonzero", "val_accuracy"], ["nonzero", "test_accuracy"])
+"""Names of the two values: the second where networks are selected on test images."""
+
 
 def by_test(sweep: Sweep) -> bool:
-    """Tell whether the second value of a trial is its test accuracy.
+    """Return whether the second value of a trial is its test accuracy.
 
     With confirmed networks it is: nothing is selected among them any more.
     """
@@ -17,7 +22,7 @@ def by_test(sweep: Sweep) -> bool:
 def tell_arguments(
     sweep: Sweep, result: TrialResult
 ) -> tuple[TrialState, tuple[float, float] | None, dict[str, Scalar]]:
-    """Return what Optuna is told of a result: state, values, attributes."""
+    """Return state, values and attributes that Optuna is told of a result."""
     track = sweep.sparsification.track
     judged = result.judged(track)
     seconds = round(result.seconds, 3)
