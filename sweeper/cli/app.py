@@ -124,9 +124,9 @@ def _run(command: list[str], *, debug: bool) -> None:
             traceback.print_exc()
             sys.exit(1)
         reason = hide_passwords((str(error).splitlines() or [""])[0])
-        again = hide_passwords(shlex.join(["sweeper", "--debug", *command]))
+        repeated = hide_passwords(shlex.join(["sweeper", "--debug", *command]))
         print(f"error: a bug in sweeper: {type(error).__name__}: {reason}", file=sys.stderr)
-        print(f"       the traceback comes with: {again}", file=sys.stderr)
+        print(f"       the traceback comes with: {repeated}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -151,13 +151,13 @@ def warn(text: str) -> None:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
     """Show a bar in a `with` block, on a terminal; yield its `update(done, all_)`."""
     from rich.progress import Progress
 
     terminal = console()
     with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task(what, total=None)
+        task = progress.add_task(label, total=None)
         yield lambda done, all_: progress.update(task, completed=done, total=all_)
 
 
@@ -206,22 +206,22 @@ def dashboard_url() -> str | None:
 
     A process in a container, or behind a proxy, cannot know it. Raises InputError.
     """
-    given = os.environ.get(DASHBOARD_URL_VARIABLE, "").strip()
-    if not given:
+    url = os.environ.get(DASHBOARD_URL_VARIABLE, "").strip()
+    if not url:
         return None
-    if "@" in given:
+    if "@" in url:
         raise InputError(f"{DASHBOARD_URL_VARIABLE}: must hold no name and no password")
     try:
-        parts = urlsplit(given)
+        parts = urlsplit(url)
         usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
     except ValueError:
         usable = False
-    if not usable or not given.isprintable():
+    if not usable or not url.isprintable():
         raise InputError(
             f"{DASHBOARD_URL_VARIABLE}: must be an address such as http://127.0.0.1:8080/, "
-            f"got {given!r}"
+            f"got {url!r}"
         )
-    return given if given.endswith("/") else f"{given}/"
+    return url if url.endswith("/") else f"{url}/"
 
 
 def percent(accuracy: float | None) -> str:

@@ -118,8 +118,10 @@ class _TrialRow(_Cells):
             values = {key: value for key, value in self if key.startswith(f"{track}_")}
             present = {value is not None for value in values.values()} | {track in self.layers}
             if present != {self.state != "diverged"}:
-                some = "none" if self.state == "diverged" else "all"
-                raise ValueError(f"{track}_*: a {self.state} trial has {some} of them, and layers")
+                number = "none" if self.state == "diverged" else "all"
+                raise ValueError(
+                    f"{track}_*: a {self.state} trial has {number} of them, and layers"
+                )
             if self.state != "diverged" and values[f"{track}_nonzero"] > self.total:
                 raise ValueError(f"{track}_nonzero: must be <= the total {self.total}")
             parts = [values[f"{track}_{kind}"] or 0 for kind in ("weights", "biases")]

@@ -93,7 +93,7 @@ class PackPipeline:
         self._drop(pack)
 
     def step_callback(self, steps: int, *, last: bool) -> Callable[[], None]:
-        """Return what training calls at each of its `steps`; `last` if a claim follows them.
+        """Return the callback for each of the `steps` of training; `last` if a claim follows them.
 
         It checks the lease, polls the background thread and reports progress. It raises LeaseLost,
         Interrupted, and the errors of the background thread: train inside of `background_errors`.

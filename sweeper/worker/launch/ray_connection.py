@@ -59,8 +59,8 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
             raise Interrupted("stopped by SIGTERM") from None
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            what = f"{address} cannot be used" if address else "cannot be started"
-            raise InputError(f"ray: {what}: {reason}") from error
+            problem = f"{address} cannot be used" if address else "cannot be started"
+            raise InputError(f"ray: {problem}: {reason}") from error
         yield ray
     finally:
         ray.shutdown()

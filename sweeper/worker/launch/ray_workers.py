@@ -230,7 +230,7 @@ def work_on_node(task: RayTask) -> tuple[str, str]:
     """
     import ray
 
-    # Ray puts the folder of its driver before all else: see catalogue.folder.
+    # Ray puts the folder of its driver before all else: see config.registry.import_folder.
     sys.path[:] = [entry for entry in sys.path if entry != str(task.folder)]
     if threading.current_thread() is threading.main_thread():
         # Cancelling comes as one; it is ignored where the cluster was started by a script with &.
