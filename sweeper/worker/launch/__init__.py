@@ -1,1 +1,1 @@
-"""Starting workers: processes on this machine."""
+"""Launchers of workers: processes of this machine, and tasks of Ray."""

@@ -42,8 +42,8 @@ POINTS = [
     "after,record",
     "before,tell,2",
     "after,tell,2",
-    "before,told",
-    "after,told",
+    "before,mark_reported",
+    "after,mark_reported",
     "before,renew",
 ]
 
