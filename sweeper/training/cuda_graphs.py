@@ -16,7 +16,7 @@ from sweeper.training.datasets import DataSplit
 
 Take = Callable[[Tensor, float, int], None]
 """Takes a step: indices of the batch [batch], factor on the learning rates, number of the step."""
-AHEAD = 8
+STEPS_AHEAD = 8
 """Steps of which at most twice as many are started before they are done on a GPU."""
 WARM_UP = 3
 """Steps that are taken as they come before one is captured, as libraries set themselves up."""
@@ -55,7 +55,7 @@ def paced(take: Take) -> Take:
     def wait(index: Tensor, factor: float, number: int) -> None:
         nonlocal before
         take(index, factor, number)
-        if number % AHEAD == AHEAD - 1:
+        if number % STEPS_AHEAD == STEPS_AHEAD - 1:
             now: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
             now.record()
             if before is not None:
@@ -79,7 +79,7 @@ def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
 class Graph(Protocol):
     """A captured program of a device, replayed with whatever its tensors hold then."""
 
-    def apart(self, program: Callable[[], None]) -> None:
+    def warm_up(self, program: Callable[[], None]) -> None:
         """Run a program where it can be captured later."""
 
     def capture(self, program: Callable[[], None]) -> None:
@@ -102,7 +102,7 @@ class _CudaGraph:
         self._graph = torch.cuda.CUDAGraph()
         self._stream = _stream(torch.cuda.current_device())
 
-    def apart(self, program: Callable[[], None]) -> None:
+    def warm_up(self, program: Callable[[], None]) -> None:
         self._stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(self._stream):
             program()
@@ -131,7 +131,7 @@ class Captured:
         self._index.copy_(index)
         torch.mul(self._rate, factor, out=self._now)
         if self._taken < WARM_UP:
-            self._graph.apart(self._begin)
+            self._graph.warm_up(self._begin)
         else:
             if self._taken == WARM_UP:
                 self._graph.capture(self._begin)

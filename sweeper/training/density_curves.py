@@ -16,7 +16,7 @@ from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.types import CurvePoint
 
-TOGETHER = 4
+NETWORKS_AT_ONCE = 4
 """Networks that see a chunk of images together, at all of their sparse densities. The images are
 turned around for them (2 ms, a twentieth of what follows); more would only take more memory."""
 
@@ -76,11 +76,11 @@ def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> 
         return points
     least = {density: bound.tolist() for density, bound in bounds.items()}
     pack = len(next(iter(stack.values())))
-    for start in range(0, pack, TOGETHER):
+    for start in range(0, pack, NETWORKS_AT_ONCE):
         nets = {
             density: [
                 SparseMLP.cut(layers, stack, k, bound[k])
-                for k in range(start, min(start + TOGETHER, pack))
+                for k in range(start, min(start + NETWORKS_AT_ONCE, pack))
             ]
             for density, bound in least.items()
         }

@@ -14,7 +14,7 @@ from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, Tick, apply_masks, fit
 from sweeper.types import CurvePoint, SharedConfig
 
-TOGETHER = 8
+MIN_PACK = 8
 """Networks that are fine-tuned together at the least: the densities of one trained network fill a
 pack. More than the trials of a pack only if that holds fewer than this."""
 
@@ -81,7 +81,7 @@ class FineTuner:
         pack = len(ranked)
         pairs = [(k, density) for density in densities for k in range(pack)]
         points: list[list[CurvePoint]] = [[] for _ in range(pack)]
-        size = max(pack, TOGETHER)
+        size = max(pack, MIN_PACK)
         for start in range(0, len(pairs), size):
             chunk = pairs[start : start + size]
             networks = torch.tensor([k for k, _ in chunk], device=ranked.device)

@@ -23,15 +23,15 @@ from sweeper.types import TrialConfig
 
 SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
 """Packs that are tried, as far as memory and time go."""
-SECONDS = 1.2
+PROBE_SECONDS = 1.2
 """Duration of the probe, some steps to warm up apart."""
-ROUNDS, MOST_ROUNDS = 3, 20
+MIN_ROUNDS, MAX_ROUNDS = 3, 20
 """Turns of each pack: a larger pack is left out if there is no time for three."""
-TURN, MOST_STEPS = 0.02, 32
+TURN_SECONDS, MAX_STEPS = 0.02, 32
 """Seconds of a turn, and its steps at most: of a small pack many, since the one before it has
 emptied the caches."""
-ENOUGH = 1.03
-"""What the smallest pack may take for a step and network, as a multiple of the least time."""
+TIME_TOLERANCE = 1.03
+"""Time for a step and network that the smallest pack may take, as a multiple of the least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> PackEstimat
 
 def fastest(times: dict[int, float]) -> int:
     """Return the smallest size whose time for each network is near the least one."""
-    bound = ENOUGH * min(times.values())
+    bound = TIME_TOLERANCE * min(times.values())
     return min(size for size, seconds in times.items() if seconds <= bound)
 
 
@@ -86,14 +86,14 @@ def step_times(
     alone = network.init([config.init_seed], config.recipe, data)
     turns: list[_Turn] = []
     for size in sizes:
-        if turns and ROUNDS * (_together(turns) + 2 * turns[-1].least) > SECONDS:
+        if turns and MIN_ROUNDS * (_turn_seconds(turns) + 2 * turns[-1].shortest) > PROBE_SECONDS:
             break
         turns.append(_Turn(_stepper(config, network, alone, data, size), config, data, size))
-    rounds = int(SECONDS / _together(turns)) if len(turns) > 1 else 0
-    for _ in range(min(rounds, MOST_ROUNDS)):
+    rounds = int(PROBE_SECONDS / _turn_seconds(turns)) if len(turns) > 1 else 0
+    for _ in range(min(rounds, MAX_ROUNDS)):
         for turn in turns:
             turn.take()
-    return {turn.size: turn.least / turn.size for turn in turns}
+    return {turn.size: turn.shortest / turn.size for turn in turns}
 
 
 class _Turn:
@@ -109,17 +109,17 @@ class _Turn:
         # The first ones compile, allocate and capture: their times tell nothing.
         for _ in range(1 if data.device.type == "cpu" else WARM_UP + 1):
             self._step()
-        self.least = self._step()
+        self.shortest = self._step()
         """Seconds of the shortest step."""
-        self._steps = max(1, min(MOST_STEPS, int(TURN / self.least)))
+        self._steps = max(1, min(MAX_STEPS, int(TURN_SECONDS / self.shortest)))
 
     @property
     def seconds(self) -> float:
         """Duration of the pack's next turn."""
-        return self._steps * self.least
+        return self._steps * self.shortest
 
     def take(self) -> None:
-        self.least = min(self.least, *(self._step() for _ in range(self._steps)))
+        self.shortest = min(self.shortest, *(self._step() for _ in range(self._steps)))
 
     def _step(self) -> float:
         began = time.perf_counter()
@@ -129,7 +129,7 @@ class _Turn:
         return time.perf_counter() - began
 
 
-def _together(turns: list[_Turn]) -> float:
+def _turn_seconds(turns: list[_Turn]) -> float:
     return sum(turn.seconds for turn in turns)
 
 

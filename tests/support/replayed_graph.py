@@ -10,7 +10,7 @@ class Again:
         self.kept: Callable[[], None] | None = None
         self.replays = 0
 
-    def apart(self, program: Callable[[], None]) -> None:
+    def warm_up(self, program: Callable[[], None]) -> None:
         program()
 
     def capture(self, program: Callable[[], None]) -> None:

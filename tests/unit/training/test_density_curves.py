@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from support.packs import RECIPE, config, facts, penalty, small_images
 from sweeper.training import fine_tuning, pruning, sparse_inference
 from sweeper.training.datasets import Data, load
-from sweeper.training.density_curves import TOGETHER, density_curves
+from sweeper.training.density_curves import NETWORKS_AT_ONCE, density_curves
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.pack import nothing, train_pack
 from sweeper.training.sparse_inference import SparseMLP
@@ -59,7 +59,7 @@ def dense(network: StackedArchitecture, stack: Stack, k: int, density: float) ->
 def test_a_curve_is_that_of_the_pruned_networks(digits: Data) -> None:
     # Oracle: every pruned network by itself, through matrix products.
     network = StackedArchitecture.of(RECIPE, digits)
-    pack = TOGETHER + 2
+    pack = NETWORKS_AT_ONCE + 2
     stack = trained(network, digits, pack)
     judge = Evaluator(network, digits, nothing)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
@@ -81,7 +81,9 @@ def test_a_curve_is_that_of_the_pruned_networks(digits: Data) -> None:
 
 def test_a_curve_has_the_same_bits_in_any_pack(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, curve=DENSITIES)
-    configs = [config(k, penalty("l1", "prox"), recipe=recipe) for k in range(2 * TOGETHER + 1)]
+    configs = [
+        config(k, penalty("l1", "prox"), recipe=recipe) for k in range(2 * NETWORKS_AT_ONCE + 1)
+    ]
     together = facts(train_pack(configs, digits))
     assert facts(train_pack(configs[::-1], digits)) == together[::-1]
     assert facts(train_pack(configs[3:5], digits)) == together[3:5]
@@ -193,8 +195,8 @@ def test_densities_of_one_network_are_finetuned_as_one_pack(
     train_pack([config(recipe=recipe)], digits)
     assert sizes == [len(FURTHER), 1]
     sizes.clear()
-    train_pack([config(k, recipe=recipe) for k in range(fine_tuning.TOGETHER + 1)], digits)
-    assert sizes == [fine_tuning.TOGETHER + 1] * (len(FURTHER) + 1)
+    train_pack([config(k, recipe=recipe) for k in range(fine_tuning.MIN_PACK + 1)], digits)
+    assert sizes == [fine_tuning.MIN_PACK + 1] * (len(FURTHER) + 1)
 
 
 def test_a_network_that_diverges_in_one_finetuning_keeps_the_others(digits: Data) -> None:

@@ -47,9 +47,9 @@ def test_a_pack_fits_into_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) -> None:
     data, [one] = small_images(), trials(penalty("l1", "prox"))
     network = StackedArchitecture.of(one.recipe, data)
-    monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
+    monkeypatch.setattr(largest_pack, "MAX_ROUNDS", 1)
     for seconds, sizes in ((0.0, [1]), (1e9, [1, 2, 4, 8])):
-        monkeypatch.setattr(largest_pack, "SECONDS", seconds)
+        monkeypatch.setattr(largest_pack, "PROBE_SECONDS", seconds)
         times = largest_pack.step_times(one, network, data, (1, 2, 4, 8))
         assert list(times) == sizes
         assert all(seconds > 0 for seconds in times.values())
@@ -68,8 +68,8 @@ def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:
 
 @pytest.mark.parametrize("model", ["mlp", "lenet-5"])
 def test_steps_of_every_method_can_be_timed(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(largest_pack, "MOST_ROUNDS", 1)
-    monkeypatch.setattr(largest_pack, "MOST_STEPS", 1)
+    monkeypatch.setattr(largest_pack, "MAX_ROUNDS", 1)
+    monkeypatch.setattr(largest_pack, "MAX_STEPS", 1)
     data = small_images()
     kinds = every_method() if model == "mlp" else [None, penalty("l1", "loss")]
     for one in trials(*kinds, model=model):
