@@ -13,7 +13,7 @@ from typing import TextIO
 from urllib.parse import parse_qsl
 
 HIDDEN = "***"
-"""What stands in place of a secret."""
+"""Text in place of a secret."""
 _UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 """Controls, formats (direction, zero width), halves of pairs, ends of lines and paragraphs."""
 
@@ -40,13 +40,13 @@ def hide_passwords(text: str) -> str:
 
 
 def holds_password(text: str) -> bool:
-    """Return whether a text, which may be no URL at all, holds a password."""
+    """Tell whether a text, which may be no URL at all, holds a password."""
     query = parse_qsl(text.partition("?")[2])
     return bool(re.search(r"://[^:/@]*:[^@]+@", text)) or any(map(is_secret, dict(query)))
 
 
 def is_secret(key: str) -> bool:
-    """Return whether the value of a URL's option is a secret, by its name.
+    """Tell whether the value of a URL's option is a secret, by its name.
 
     >>> is_secret("sslpassword"), is_secret("passfile")
     (True, False)
@@ -90,7 +90,7 @@ class VisibleStream(io.TextIOBase):
         self.raw.flush()
 
     def isatty(self) -> bool:
-        """Return whether the stream below is a terminal."""
+        """Tell whether the stream below is a terminal."""
         return self.raw.isatty()
 
     def fileno(self) -> int:
@@ -108,5 +108,5 @@ class VisibleStream(io.TextIOBase):
 
     @property
     def errors(self) -> str | None:  # type: ignore[override]
-        """How the stream below deals with a character that it cannot write."""
+        """Error handler of the stream below, for characters that it cannot write."""
         return self.raw.errors

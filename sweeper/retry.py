@@ -72,7 +72,7 @@ def ignore(line: str, seconds: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long to wait, and who is told before each further attempt."""
+    """Wait for a database: for how long, and who is told before each new attempt."""
 
     seconds: float = COMMAND
     waiting: Callable[[str, float], None] = ignore
@@ -92,7 +92,7 @@ class RetryPolicy:
         return replace(self, waiting=lambda line, seconds: self.waiting(redact(line), seconds))
 
     def retry(self, attempt: Callable[[], T], passes: Callable[[Exception, float], bool]) -> T:
-        """Return what `attempt` returns; again after an error of which `passes(error, seconds)`.
+        """Return the value of `attempt`; repeat it after an error that `passes(error, seconds)`.
 
         Raises the last error once the patience is over.
         """
@@ -112,7 +112,7 @@ class RetryPolicy:
 
 
 def throttled_notice(tell: Callable[[str], None]) -> Callable[[str, float], None]:
-    """Return what tells now and then, in one line, that the database is waited for."""
+    """Return a callback that tells now and then, in one line, of the wait for the database."""
     said_at = float("-inf")
 
     def waiting(line: str, seconds: float) -> None:

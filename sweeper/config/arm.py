@@ -67,7 +67,7 @@ class Arm(PenaltyKeys):
         """The penalties; those of a sum by name."""
         specs = []
         if self.penalty != "none":
-            # A method that does not exist is told of later.
+            # A method that does not exist is reported later.
             method = METHODS.get(self.method or "")
             of_method = method.hyper if method else {}
             own_keys = {key: value for key, value in self.extra.items() if key not in of_method}
@@ -131,21 +131,21 @@ class Arm(PenaltyKeys):
 
     @property
     def penalty_text(self) -> str:
-        """What it is in a few words, such as `gradual_magnitude + l2`."""
+        """The arm in a few words, such as `gradual_magnitude + l2`."""
         names = [self.method] if self.method else []
         names += [term.penalty + term.note for term in self.terms]
         return " + ".join(names) or "none"
 
     @property
     def summary(self) -> str:
-        """What it is, for a table of a report."""
+        """The arm in words, for a table of a report."""
         parts = [self.entry.summary] if self.entry else []
         parts += [term.formula.summary + term.remarks for term in self.terms]
         return "; ".join(parts) or "no penalty"
 
     @property
     def family(self) -> Family:
-        """What it is compared as: its penalties decide, whatever else it does."""
+        """Family that it is compared in: its penalties decide, whatever else it does."""
         if any(term.keys.shuffle for term in self.terms):
             return "shuffled"
         families = {family_of(term.penalty) for term in self.terms}
@@ -162,7 +162,7 @@ class Arm(PenaltyKeys):
 
     @property
     def mode_text(self) -> str:
-        """How its penalties are applied, such as `prox + shrink`."""
+        """Modes of its penalties, such as `prox + shrink`."""
         return " + ".join(term.mode for term in self.terms)
 
     @property

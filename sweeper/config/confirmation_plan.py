@@ -27,7 +27,7 @@ def is_confirmation(name: str) -> bool:
 
 
 class SelectedConfig(Section):
-    """The configuration that one search found best within some sizes."""
+    """The best configuration of one search within some sizes."""
 
     repeat: StrictInt
     slot: StrictInt
@@ -38,7 +38,7 @@ class SelectedConfig(Section):
 
 
 class ConfirmationPlan(Section):
-    """What is trained again: each chosen configuration once with every seed."""
+    """Trainings of a confirmation: each chosen configuration once with every seed."""
 
     of: Name
     """The sweep that was searched."""

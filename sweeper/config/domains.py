@@ -99,7 +99,7 @@ class Choice(Section):
 
 
 class Auto(RootModel[Literal["auto"]]):
-    """Searched in a range that is found by a probe before the first trial: see `brackets`."""
+    """Searched in a range that is probed before the first trial: see `strength_probe`."""
 
     model_config = ConfigDict(frozen=True)
 

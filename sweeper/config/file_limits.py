@@ -33,7 +33,7 @@ def read(path: Path) -> str:
 
 
 def content_of(path: Path, most: int) -> bytes:
-    """Return what a regular file holds. Raises SpecError for another kind, and for more bytes."""
+    """Return the content of a regular file. Raises SpecError for another kind or more bytes."""
     with open_regular(path) as file:
         try:
             content = file.read(most + 1)

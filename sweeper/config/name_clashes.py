@@ -15,7 +15,7 @@ ADVICE = "which MySQL and MariaDB take for one name: rename one of them"
 
 
 def folded(name: str) -> str:
-    """Return what is left of a name for the coarsest of the usual collations."""
+    """Return a name as the coarsest of the usual collations compares it."""
     letters = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
     return "".join(letter for letter in letters if not unicodedata.combining(letter)).rstrip()
 

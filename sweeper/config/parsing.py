@@ -149,7 +149,7 @@ def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 class _Place(NamedTuple):
     path: list[str]
     given: Any
-    """What stands there in the file."""
+    """The value there in the file."""
     in_range: bool
     """Whether it stands in the brackets of a domain."""
 
@@ -224,7 +224,7 @@ def _wanted(error: ErrorDetails, place: _Place) -> str:
 
 
 def allowed(error: ErrorDetails) -> str:
-    """Return what pydantic wants at a place, in the words of our own lines."""
+    """Return the demand of pydantic at a place, in our own words."""
     kind = error["type"]
     if kind in _WANTED:
         return _WANTED[kind]

@@ -103,7 +103,7 @@ class PenaltySpec:
 
     @property
     def mode(self) -> str:
-        """How the penalty is applied: the file's choice, or the formula's usual mode."""
+        """Mode of the penalty: the file's choice, or the formula's usual one."""
         return self.keys.apply or self.formula.default_mode
 
     @property
@@ -134,7 +134,7 @@ class PenaltySpec:
 
     @property
     def note(self) -> str:
-        """What it does other than usual in a few words, to be put after its name."""
+        """Deviations from the usual in a few words, to be put after its name."""
         note = ", shuffled" if self.keys.shuffle else ""
         if self.keys.during:
             begin, end = self.keys.during
@@ -143,7 +143,7 @@ class PenaltySpec:
 
     @property
     def remarks(self) -> str:
-        """What it does other than usual, to be put after its name; mostly nothing."""
+        """Deviations from the usual, to be put after its name; mostly none."""
         remarks = ", entries in a fixed random order" if self.keys.shuffle else ""
         if self.keys.during:
             begin, end = (f"{part:.0%}".replace("%", " %") for part in self.keys.during)
@@ -170,7 +170,7 @@ class PenaltySpec:
         return (self.example(), *ends)
 
     def problems(self) -> list[Problem]:
-        """Return what does not fit the registry, unknown keys apart."""
+        """Return the problems of the penalty against the registry, unknown keys apart."""
         if not self._is_registered and not PLUGIN.fullmatch(self.penalty):
             allowed = [*FORMULAS, *plugins(), "package.module:function"]
             return [("penalty", f"no such formula: {choices(self.penalty, allowed)}")]
@@ -211,7 +211,7 @@ class PenaltySpec:
 
 
 def is_domain(value: Any) -> TypeGuard[Domain]:
-    """Return whether a value is searched, not fixed."""
+    """Tell a domain, which is searched, from a fixed value."""
     return isinstance(value, Domain)
 
 

@@ -61,7 +61,7 @@ _FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class ModelChoice(Section):
-    """A network: a name from the catalogue or `package.module:factory`, with its options."""
+    """A network: a name from the registry or `package.module:factory`, with its options."""
 
     name: str
     widths: tuple[Count, ...] | None = None
@@ -120,13 +120,13 @@ class ModelChoice(Section):
 
     @property
     def arguments(self) -> Options:
-        """What the factory is called with, in a fixed order."""
+        """Arguments of the factory, in a fixed order."""
         widths = {} if self.widths is None else {"widths": self.widths}
         return tuple(sorted({**self.options, **widths}.items()))
 
 
 class Training(Section):
-    """How every arm is trained. Learning rate, momentum and weight decay may be searched."""
+    """Training of every arm. Learning rate, momentum and weight decay may be searched."""
 
     epochs: Count
     batch_size: Count = 128
@@ -151,7 +151,7 @@ class Training(Section):
 
 
 class Sparsification(Section):
-    """How a trained network is pruned and judged."""
+    """Pruning and evaluation of a trained network."""
 
     track: Track = "pruned"
     density: Fraction = 0.05
@@ -177,7 +177,7 @@ class Sparsification(Section):
 
 
 class SearchSettings(Section):
-    """What is tried next, and how much of it."""
+    """Search: the sampler, and the budget of each arm and repeat."""
 
     sampler: Annotated[str, one_of("sampler", SAMPLERS)] = "tpe"
     trials: Count
@@ -186,7 +186,7 @@ class SearchSettings(Section):
 
 
 class Targets(Section):
-    """Where fronts are read off: nonzeros at these accuracies, accuracies at these sizes."""
+    """Targets at which fronts are read: nonzeros at these accuracies, accuracies at these sizes."""
 
     accuracy: Annotated[tuple[Annotated[Number, Field(gt=0, lt=1)], ...], Field(min_length=1)] = (
         0.97,

@@ -133,7 +133,7 @@ class Sweep(Section):
         return self
 
     def _arm_problems(self, arm: Arm) -> list[Problem]:
-        """What an arm asks of the network and of the learning rate."""
+        """Return the demands of an arm on the network and the learning rate that are not met."""
         problems: list[Problem] = []
         for term in arm.terms:
             if ":" in term.penalty and not term.prefix:
@@ -213,7 +213,7 @@ class Sweep(Section):
 
     @property
     def trials(self) -> int:
-        """How many trainings there are, of all arms and repeats."""
+        """Number of trainings, of all arms and repeats."""
         if self.confirms:
             return self.confirms.seeds * sum(map(len, self.confirms.chosen.values()))
         return len(self.arms) * self.search.repeats * self.search.trials
@@ -231,7 +231,7 @@ class Sweep(Section):
         return tuple((repeat, number) for repeat in repeats for number in trials)
 
     def generation(self, number: int) -> int:
-        """Return which generation a slot belongs to: earlier ones must be told before it."""
+        """Return the generation of a slot: earlier ones must be reported before it."""
         # Parameters that do not depend on earlier results need not wait for them.
         return 0 if self.is_space_filling else number // self.search.in_flight
 
@@ -313,7 +313,7 @@ class Sweep(Section):
         return tuple(example for term in terms for example in term.examples())
 
     def probe(self, arm: str, parameter: str) -> TrialConfig:
-        """Return what a probe of a strength trains, at strength 1 and with nothing else searched.
+        """Return the configuration of a probe, at strength 1 and with nothing else searched.
 
         It is the same for every sweep that asks the same of it: seeds and density do not enter.
         """
@@ -354,7 +354,7 @@ class Sweep(Section):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def recipe(self, repeat: int) -> SharedConfig:
-        """Return what all trials of a repeat share."""
+        """Return the settings that all trials of a repeat share."""
         return SharedConfig(
             model=self.model.name,
             model_options=self.model.arguments,

@@ -16,7 +16,7 @@ class Difference:
     """One key that two sweeps do not agree on."""
 
     path: str
-    """Where it stands, such as `arms.l1.strength`."""
+    """Its place, such as `arms.l1.strength`."""
     old: str
     """The registered value as it would be written, or `not there`."""
     new: str

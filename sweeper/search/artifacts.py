@@ -30,7 +30,7 @@ from sweeper.errors import InputError, StorageError
 from sweeper.search.optuna_retry import is_of_the_database
 
 NETWORK = ".safetensors"
-"""How the names of kept networks end."""
+"""Ending of the names of saved networks."""
 KINDS = "a folder, s3://BUCKET or gs://BUCKET"
 
 

@@ -12,9 +12,9 @@ _LENGTH = 2045  # of one attribute, by the dashboard
 _FIGURE = "dashboard:plot_data:"
 _NOTE = "dashboard:note_str:"
 NOTE_VERSION = "dashboard:note_ver"
-"""Where the dashboard counts the versions of a note: there is one if this is there."""
+"""Attribute in which the dashboard counts the versions of a note: there is one if this is there."""
 METRIC_NAMES = "study:metric_names"
-"""Where Optuna itself keeps what `Study.set_metric_names` sets, a transaction of its own."""
+"""Attribute that `Study.set_metric_names` sets, in a transaction of its own."""
 
 
 def figure_chunks(name: str, json: str) -> dict[str, str]:
@@ -40,7 +40,7 @@ def new_note(text: str) -> dict[str, Any]:
 def changed(
     present: Mapping[str, Any], wanted: Mapping[str, str], gone: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return what must be written so that `present` reads as `wanted`; None for chunks left over.
+    """Return the attributes that turn `present` into `wanted`; None for chunks left over.
 
     `gone` are the names of figures that are to vanish: an empty one would break the page.
     """

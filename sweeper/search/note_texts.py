@@ -18,7 +18,7 @@ def study_page(study: int) -> str:
 
 
 def arm_note(sweep: Sweep, name: str, repeats: Sequence[int], home: int) -> str:
-    """Return what an arm's study holds; `home` is the id of the sweep's own study.
+    """Return the note of an arm's study; `home` is the id of the sweep's own study.
 
     It says nothing that a longer search would change: it is written once.
     """

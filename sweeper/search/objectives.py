@@ -12,7 +12,7 @@ METRICS = (["nonzero", "val_accuracy"], ["nonzero", "test_accuracy"])
 
 
 def by_test(sweep: Sweep) -> bool:
-    """Return whether the second value of a trial is its test accuracy.
+    """Tell whether the second value of a trial is its test accuracy.
 
     With confirmed networks it is: nothing is selected among them any more.
     """
@@ -22,7 +22,7 @@ def by_test(sweep: Sweep) -> bool:
 def tell_arguments(
     sweep: Sweep, result: TrialResult
 ) -> tuple[TrialState, tuple[float, float] | None, dict[str, Scalar]]:
-    """Return state, values and attributes that Optuna is told of a result."""
+    """Return state, values and attributes of a result for Optuna."""
     track = sweep.sparsification.track
     judged = result.judged(track)
     seconds = round(result.seconds, 3)

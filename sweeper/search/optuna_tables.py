@@ -17,7 +17,7 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 MARK = "sweeper:study"
-"""The system attribute that says whose a study is: see `owners`."""
+"""The system attribute that says whose a study is: see `study_owner`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,14 @@ class StudyRow:
 
 @dataclass(frozen=True, slots=True)
 class StudyContents:
-    """What lies in a study."""
+    """Contents of a study."""
 
     directions: tuple[StudyDirection, ...]
     system_attributes: Mapping[str, Any]
     user_attributes: int
-    """How many."""
+    """Their number."""
     trials: int
-    """How many."""
+    """Their number."""
     without_slot: int
     """Trials without a slot that nobody failed."""
 
@@ -150,7 +150,7 @@ def mark(storage: RDBStorage, study: int, value: str) -> None:
 
 
 def contents(storage: RDBStorage, study: int) -> StudyContents:
-    """Return what lies in a study. Raises KeyError if it is gone."""
+    """Return the contents of a study. Raises KeyError if it is gone."""
     trial, attribute = models.TrialModel, models.TrialUserAttributeModel
     with storage.scoped_session() as session:
         models.StudyModel.find_or_raise_by_id(study, session)

@@ -41,8 +41,8 @@ class _CreatedTrial(NamedTuple):
 class SweepStudies:
     """Ask and tell of one sweep. Raises StorageError if the database stays away.
 
-    It writes to studies of its own alone, `owner`'s: see `owners`. UnknownSweepError says so where
-    one is gone, or another's has its name.
+    It writes to studies of its own alone, `owner`'s: see `study_owner`. Raises UnknownSweepError
+    where one is gone, or another's has its name.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class SweepStudies:
     ) -> dict[Slot, TrialTask]:
         """Create a trial for each slot; none is left RUNNING if `check`, called between, raises.
 
-        The parameters are a function of the sweep, the slot and the told earlier generations.
+        The parameters are a function of the sweep, the slot and the finished earlier generations.
         """
         made: dict[Slot, _CreatedTrial] = {}
         try:
@@ -138,9 +138,9 @@ class SweepStudies:
             self._finish(study, id_, *tell_arguments(self._sweep, result))
 
     def recreate(self, study: str, records: Sequence[TrialRecord]) -> None:
-        """Create the finished trials of facts under their numbers; those that are there stay.
+        """Create the finished trials of records under their numbers; those that are there stay.
 
-        A number that no fact has was an attempt that came to nothing, and is told FAIL.
+        A number that no record has was an attempt that came to nothing, and is told FAIL.
         """
         by_number = {record.trial: record for record in records}
         id_ = self._index.id(study)
@@ -373,6 +373,6 @@ class SweepStudies:
                         self._storage.set_trial_user_attr(trial, key, value)
                     self._storage.set_trial_state_values(trial, state, values)
             except (KeyError, UnknownSweepError, UpdateFinishedTrialError):
-                pass  # deleted in the dashboard, or told by whoever mended it: the fact counts
+                pass  # deleted in the dashboard, or told by whoever mended it: the record counts
 
         self._retry(write)

@@ -1,4 +1,4 @@
-"""Study index: a sweep's studies by name in Optuna's tables, told from those of others."""
+"""Study index: a sweep's studies by name in Optuna's tables, apart from those of others."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -118,7 +118,7 @@ class StudyIndex:
 
     @contextmanager
     def gone(self, name: str) -> Iterator[None]:
-        """Say so where a `with` block finds that a study was deleted."""
+        """Translate a KeyError of Optuna, for a study that was deleted, into UnknownSweepError."""
         try:
             yield
         except KeyError:

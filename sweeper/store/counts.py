@@ -20,7 +20,7 @@ HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class TrialCounts:
-    """Slots, facts and lost attempts of one arm."""
+    """Slots, records and failed attempts of one arm."""
 
     budget: int
     claimed: int
@@ -32,7 +32,7 @@ class TrialCounts:
 
     @property
     def left(self) -> int:
-        """What is not on record yet."""
+        """Number of slots that are not on record yet."""
         return self.claimed + self.open
 
 

@@ -42,14 +42,14 @@ _NO_TABLE_TEXTS = ("no such table", "no such column")
 
 
 class _Contact:
-    """What a storage has done for this process: it will again, if it does not now."""
+    """Earlier successes of a storage in this process: it will work again, if it does not now."""
 
     def __init__(self) -> None:
         self.reached = self.written = False
 
 
 _contacts: defaultdict[str, _Contact] = defaultdict(_Contact)
-"""By URL: whoever opens a storage again, in another part of the program, knows it already."""
+"""By URL: whoever opens a storage again, in another part of the program, shares it."""
 
 
 class Database:
@@ -191,7 +191,7 @@ class Database:
 
 
 def engine_options(url: StorageUrl) -> dict[str, Any]:
-    """Return what every engine on this storage is made with, Optuna's too.
+    """Return the options of every engine on this storage, Optuna's too.
 
     Small pools, for there are many workers; connections that are tried before they are used; and
     sessions that do not hold locks for ever when their process is stopped or its network is cut.

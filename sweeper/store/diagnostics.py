@@ -19,7 +19,7 @@ _PRODUCTS = {"postgresql": "PostgreSQL", "mysql": "MySQL", "mariadb": "MariaDB",
 
 @dataclass(frozen=True, slots=True)
 class DatabaseServer:
-    """Which database answers."""
+    """Product and version of the database that answers."""
 
     product: str
     version: tuple[int, ...]
@@ -30,7 +30,7 @@ class DatabaseServer:
 
 @dataclass(frozen=True, slots=True)
 class ServerLink:
-    """How the database is reached."""
+    """Connection to the database."""
 
     here: bool
     """On this machine, as the URL says."""
@@ -49,7 +49,7 @@ class StorageDiagnostics:
 
     @property
     def unwritable(self) -> str:
-        """Which path keeps this account from writing a SQLite file; '' if none does."""
+        """Path that keeps this account from writing a SQLite file; '' if none does."""
         return sqlite.unwritable(self.file) if self.file is not None else ""
 
     def redact(self, text: str) -> str:
@@ -57,7 +57,7 @@ class StorageDiagnostics:
         return self._database.url.redact(text)
 
     def server(self) -> DatabaseServer:
-        """Return which database answers, and its version."""
+        """Return the product and the version of the database."""
 
         def ask(connection: Connection) -> DatabaseServer:
             dialect = connection.dialect
@@ -76,7 +76,7 @@ class StorageDiagnostics:
         return self._database.read(is_pooled)
 
     def link(self) -> ServerLink:
-        """Return how a server is reached."""
+        """Return the kind of connection to a server."""
         url = self._database.url.url
         hosts = [url.host or "", *(str(url.query.get(key, "")) for key in ("host", "unix_socket"))]
         here = all(not host or is_loopback(host) or host.startswith(("/", "@")) for host in hosts)
@@ -141,7 +141,7 @@ class StorageDiagnostics:
         return self._database.read(lambda c: str(c.scalar(text("PRAGMA journal_mode"))))
 
     def workers(self) -> tuple[int, int]:
-        """Return how many workers live, and how many leases are over that nobody has ended."""
+        """Return the numbers of living workers, and of expired leases that nobody has ended."""
         worker = tables.worker.c
         here = leases.machine()
 

@@ -28,7 +28,7 @@ _KEY = ("arm", "repeat", "slot")
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A sweep with its ranges, facts and lost attempts: rows of the tables, in a fixed order."""
+    """A sweep with its ranges, records and failed attempts: rows of tables, in a fixed order."""
 
     spec: str
     """The sweep as JSON, in the order of its file."""
@@ -72,7 +72,7 @@ def dump(connection: Connection, name: str) -> Dump:
 
 
 def load(connection: Connection, dumped: Dump) -> int:
-    """Insert what is missing of a sweep, and return how many facts that were. May be repeated.
+    """Insert what is missing of a sweep, and return the number of records added. May be repeated.
 
     The sweep gives out no slots until `finish_restore`. Raises DigestError if another sweep has its
     name, InputError if a slot has another result here, or a worker is at it, or if a strength has
@@ -120,7 +120,7 @@ def _rows(connection: Connection, table: Table, name: str) -> tuple[Row, ...]:
 
 
 def _missing(connection: Connection, name: str, wanted: Sequence[Row]) -> list[Row]:
-    """Return the facts that are not here. Raises InputError for one that is here and differs."""
+    """Return the records that are not here. Raises InputError for one that is here and differs."""
     rows = {_key(row): row for row in _rows(connection, tables.fact, name)}
     taken = {(row["study"], row["trial"]) for row in rows.values()}
     missing = []

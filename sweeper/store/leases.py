@@ -147,7 +147,7 @@ def free_probes(connection: Connection, name: str, whose: ColumnElement[bool]) -
 
 @cache
 def machine() -> str:
-    """Return where this process's id means something: host, boot and pid namespace; or ''."""
+    """Return the scope of this process's id, from host, boot and pid namespace; or ''."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         namespace = Path("/proc/self/ns/pid").readlink()
@@ -178,7 +178,11 @@ def _is_dead_here(row: Any) -> bool:
 
 
 def process_start(pid: int) -> str | None:
-    """Return when a process of this machine was started (a later one may have its id)."""
+    """Return the start of a process of this machine: a later one may have its id.
+
+    In ticks since the boot, which no change of the clock moves. psutil's `create_time` adds the
+    time of the boot: after a step of the clock a living worker would be taken for a dead one.
+    """
     try:
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except OSError:

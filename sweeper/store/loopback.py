@@ -4,7 +4,7 @@ import ipaddress
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only programs of this machine can reach a host's address.
+    """Tell whether only programs of this machine can reach a host's address.
 
     >>> [is_loopback(host) for host in ("localhost", "127.0.0.2", "::1", "[::1]", "0.0.0.0")]
     [True, True, True, True, False]

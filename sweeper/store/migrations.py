@@ -101,7 +101,7 @@ def _current(database: Database) -> str:
 
 
 def folder() -> Path:
-    """Return where the migrations lie: within an installed package, or beside a checkout's."""
+    """Return the folder of migrations: within an installed package, or beside a checkout's."""
     package = Path(__file__).resolve().parents[1]
     installed = package / "_db"
     return installed if installed.is_dir() else package.parent / "db"

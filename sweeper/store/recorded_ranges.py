@@ -104,7 +104,7 @@ def release(
 
 
 def find(connection: Connection, name: str) -> tuple[RecordedRange, ...]:
-    """Return the ranges that are found, in the order of the file."""
+    """Return the ranges on record, in the order of the file."""
     row = registered_sweeps.get(connection, name)
     rows = connection.execute(_done(_bracket.sweep == name))
     ranges = {

@@ -26,25 +26,25 @@ from sweeper.types import SweepState
 
 Outcome = Literal["new", "resumed", "extended"]
 IN_PART = "it is restored in part only: the same `sweeper restore` goes on"
-"""Why a sweep is stopped whose facts are here, but not yet all of Optuna's trials."""
+"""Error of a sweep whose records are here, but not yet all of Optuna's trials."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepVersion:
-    """What changes whenever the facts of a sweep do: they are only ever added."""
+    """Version of a sweep: it changes whenever its records do, which are only ever added."""
 
     name: str
     digest: str
     state: SweepState
     created_at: float
     facts: int
-    """How many are on record."""
+    """Number of records."""
 
 
 def lock(connection: Connection, name: str) -> Row[Any]:
     """Lock a sweep and return its row. Raises UnknownSweepError.
 
-    Every transaction that changes slots or facts begins with it, so that they come one after
+    Every transaction that changes slots or records begins with it, so that they come one after
     another and cannot deadlock. (SQLite locks the whole file when a transaction to write begins.)
     """
     query = select(tables.sweep).where(tables.sweep.c.name == name)
@@ -90,7 +90,7 @@ def versions(connection: Connection, name: str | None = None) -> tuple[SweepVers
 
 
 def would_register(connection: Connection, sweep: Sweep, *, extend: bool) -> Outcome:
-    """Return what `register` would do, with nothing changed. Raises what it does."""
+    """Return the outcome of a `register` that changes nothing. Raises as it does."""
     row = connection.execute(
         select(tables.sweep).where(tables.sweep.c.name == sweep.name)
     ).one_or_none()
@@ -129,7 +129,7 @@ def register(
 
 
 def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = False) -> Outcome:
-    """Return what becomes of a registered sweep. Raises as `register` does."""
+    """Return the outcome for a registered sweep. Raises as `register` does."""
     if row.state == "stopped" and row.error and not restoring:
         raise InputError(f"{sweep.name}: {row.error}")
     # Not the stored digest: a newer program may know keys with defaults that it lacks.
@@ -176,7 +176,7 @@ def stop(connection: Connection, name: str, why: str | None = None) -> None:
 
 
 def remove(connection: Connection, name: str) -> None:
-    """Delete all rows of a sweep, facts too; nothing happens if there are none."""
+    """Delete all rows of a sweep, records too; nothing happens if there are none."""
     table = tables.sweep
     connection.execute(select(table.c.name).where(table.c.name == name).with_for_update())
     for child in (
@@ -194,7 +194,7 @@ def remove(connection: Connection, name: str) -> None:
 
 
 def finished(connection: Connection, name: str) -> bool:
-    """Tell whether every slot has its fact."""
+    """Tell whether every slot has its record."""
     get(connection, name)
     columns = tables.slot.c
     left = select(columns.number).where(

@@ -113,7 +113,7 @@ def release(
 
 
 def record(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
-    """Insert the facts of slots that this worker holds: all, or none with LeaseLost.
+    """Insert the records of slots that this worker holds: all, or none with LeaseLost.
 
     One that this worker has recorded before is passed over: then it was the answer that got lost.
     """
@@ -139,7 +139,7 @@ def mark_reported(connection: Connection, slots: Iterable[Slot]) -> None:
 def trials_taken(
     connection: Connection, name: str, trials: Collection[tuple[str, int]]
 ) -> frozenset[tuple[str, int]]:
-    """Return those trials, (study, number), that have a fact or belong to a slot in training."""
+    """Return those trials, (study, number), that have a record or belong to a slot in training."""
     sweep, fact = (
         registered_sweeps.parsed(registered_sweeps.get(connection, name).spec),
         tables.fact.c,
@@ -156,7 +156,7 @@ def trials_taken(
 
 
 def unreported(connection: Connection, name: str) -> tuple[TrialRecord, ...]:
-    """Return recorded facts that Optuna was not told and whose worker will not tell them."""
+    """Return the records that Optuna was not told and whose worker will not tell them."""
     registered_sweeps.get(connection, name)
     return trial_records.find(
         connection,

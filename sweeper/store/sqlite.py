@@ -34,7 +34,7 @@ def is_there(file: Path) -> bool:
 
 
 def unwritable(file: Path) -> str:
-    """Return which path keeps SQLite from writing a file, or from making it; '' if none does."""
+    """Return the path that keeps SQLite from writing a file, or from making it; '' if none does."""
     file = Path(os.path.realpath(file))  # beside which SQLite makes two more, not beside a link
     folder = file.parent
     if not os.path.lexists(file):
@@ -81,7 +81,7 @@ def refuse_changed(connection: sqlite3.Connection, *_: object) -> None:
 
 
 def explained(file: Path, error: str) -> str:
-    """Return why SQLite says this of a file, where this account cannot write it; '' otherwise."""
+    """Return the cause of SQLite's error where this account cannot write a file; '' otherwise."""
     if not (path := unwritable(file)):
         return ""
     if "readonly" in error:

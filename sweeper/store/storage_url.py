@@ -36,7 +36,7 @@ class StorageUrl:
     file: Path | None
     """The SQLite file, else None."""
     secrets: tuple[str, ...] = field(repr=False)
-    """What must not appear in any text."""
+    """Values that must not appear in any text."""
 
     def redact(self, text: str) -> str:
         """Return a text, of the driver or the server, without any password."""

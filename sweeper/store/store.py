@@ -100,7 +100,7 @@ class Store:
         self.engine_options = engine_options(parsed)
         """For engines of others, Optuna's."""
         self.most_workers = leases.MOST_ON_SQLITE if parsed.file else None
-        """How many may work on it at the same time; None for any number."""
+        """Number of workers that may share it; None for any."""
         self._database = Database(parsed, self.patience, reached=reached)
 
     @property
@@ -125,7 +125,7 @@ class Store:
         migrations.check(self._database)
 
     def health(self) -> StorageDiagnostics:
-        """Return what can be asked about the database itself."""
+        """Return the diagnostics of the database itself."""
         return StorageDiagnostics(self._database)
 
     def register(
@@ -140,7 +140,7 @@ class Store:
     def would_register(
         self, sweep: Sweep, *, extend: bool = False
     ) -> Literal["new", "resumed", "extended"]:
-        """Return what `register` would do, with nothing changed. Raises what it does."""
+        """Return the outcome of a `register` that changes nothing. Raises as it does."""
         return self._database.read(
             lambda c: registered_sweeps.would_register(c, sweep, extend=extend)
         )
@@ -152,7 +152,7 @@ class Store:
         )
 
     def identity(self, name: str) -> str | None:
-        """Return what the Optuna studies of a sweep are marked with. Raises UnknownSweepError.
+        """Return the mark of a sweep's Optuna studies. Raises UnknownSweepError.
 
         None if it was registered before studies were marked.
         """
@@ -166,11 +166,11 @@ class Store:
         return self._database.read(registered_sweeps.names)
 
     def versions(self) -> tuple[SweepVersion, ...]:
-        """Return what tells whether anything is new, of all sweeps, oldest first."""
+        """Return the versions of all sweeps, oldest first: another one means new records."""
         return self._database.read(registered_sweeps.versions)
 
     def version(self, name: str) -> SweepVersion | None:
-        """Return what tells whether a sweep has anything new; None if there is none."""
+        """Return the version of a sweep; None if there is no such sweep."""
         return next(iter(self._database.read(lambda c: registered_sweeps.versions(c, name))), None)
 
     def status(self, name: str) -> SweepStatus:
@@ -178,16 +178,16 @@ class Store:
         return self._database.read(lambda c: sweep_progress.status(c, name))
 
     def census(self) -> StorageCounts:
-        """Return how many of what all sweeps hold, as of one moment."""
+        """Return the counts of slots, trials and failures of all sweeps, as of one moment."""
         return self._database.read(counts.census)
 
     def state(self, name: str) -> SweepState:
-        """Return whether slots are given out. Raises UnknownSweepError."""
+        """Return the state, which says if slots are given out. Raises UnknownSweepError."""
         state: SweepState = self._database.read(lambda c: registered_sweeps.get(c, name)).state
         return state
 
     def finished(self, name: str) -> bool:
-        """Tell whether every slot has its fact. Raises UnknownSweepError."""
+        """Tell whether every slot has its record. Raises UnknownSweepError."""
         return self._database.read(lambda c: registered_sweeps.finished(c, name))
 
     def stop(self, name: str) -> None:
@@ -195,7 +195,7 @@ class Store:
         self._database.write(lambda c: registered_sweeps.stop(c, name))
 
     def delete(self, name: str) -> None:
-        """Delete all our rows of a sweep, facts too. Raises UnknownSweepError."""
+        """Delete all our rows of a sweep, records too. Raises UnknownSweepError."""
         self._database.read(lambda c: registered_sweeps.get(c, name))
         self._database.write(lambda c: registered_sweeps.remove(c, name))
 
@@ -266,7 +266,7 @@ class Store:
     def record_range(
         self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
     ) -> None:
-        """Record the range that a probe found. It is never updated. Raises LeaseLost."""
+        """Record the range that a probe measured. It is never updated. Raises LeaseLost."""
         self._database.write(lambda c: recorded_ranges.record(c, worker, task, bracket, provenance))
 
     def release_probe(self, worker: str, task: ProbeTask, *, error: str = "") -> None:
@@ -278,7 +278,7 @@ class Store:
         self._database.write(lambda c: recorded_ranges.release(c, worker, task, attempt, error))
 
     def strength_ranges(self, name: str) -> tuple[RecordedRange, ...]:
-        """Return the ranges that are found, by arm and parameter in the order of the file."""
+        """Return the ranges on record, by arm and parameter in the order of the file."""
         return self._database.read(lambda c: recorded_ranges.find(c, name))
 
     def mark_reported(self, slots: Sequence[Slot]) -> None:
@@ -297,7 +297,7 @@ class Store:
         return self._database.write(lambda c: leases.reap(c, name))
 
     def unreported(self, name: str) -> tuple[TrialRecord, ...]:
-        """Return facts that Optuna was not told and that their worker will not tell."""
+        """Return the records that Optuna was not told and that their worker will not tell."""
         return self._database.read(lambda c: slot_claims.unreported(c, name))
 
     def trials_in_use(self, name: str, arm: str, repeats: Collection[int]) -> frozenset[int] | None:
@@ -312,13 +312,13 @@ class Store:
     ) -> frozenset[tuple[str, int]]:
         """Return those of Optuna's trials, (study, number), that are others' already.
 
-        They have a fact, or belong to a slot in training. Raises UnknownSweepError.
+        They have a record, or belong to a slot in training. Raises UnknownSweepError.
         """
         wanted = list(trials)
         return self._database.read(lambda c: slot_claims.trials_taken(c, name, wanted))
 
     def records(self, name: str) -> tuple[TrialRecord, ...]:
-        """Return all facts, by arm in the order of the file, repeat and slot."""
+        """Return all records, by arm in the order of the file, repeat and slot."""
 
         def work(connection: Connection) -> tuple[TrialRecord, ...]:
             sweep = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
@@ -327,7 +327,7 @@ class Store:
         return self._database.read(work)
 
     def records_since(self, name: str, moment: float) -> tuple[TrialRecord, ...]:
-        """Return the facts recorded from a moment of the database's clock on, in any order."""
+        """Return the records made from a moment of the database's clock on, in any order."""
         fact = tables.fact.c
         return self._database.read(
             lambda c: trial_records.find(c, and_(fact.sweep == name, fact.recorded_at >= moment))
@@ -339,7 +339,7 @@ class Store:
         self._database.write(lambda c: reproducibility_checks.record(c, name, id_, check))
 
     def reproducibility_checks(self, name: str) -> tuple[ReproducibilityCheck, ...]:
-        """Return what was trained again elsewhere, oldest first."""
+        """Return the checks by trials that were trained again elsewhere, oldest first."""
         return self._database.read(lambda c: reproducibility_checks.find(c, name))
 
     def sweep_record(self, name: str) -> "SweepRecord":
@@ -357,7 +357,7 @@ class Store:
         return self._database.read(lambda c: dumps.dump(c, name))
 
     def load(self, several: Sequence[Dump]) -> list[int]:
-        """Insert what is missing of sweeps, which stops them; return how many facts that were.
+        """Insert what is missing of sweeps, which stops them; return the numbers of records added.
 
         All or nothing. Raises DigestError if another sweep has the name of one, InputError if a
         slot has another result.

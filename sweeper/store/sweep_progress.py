@@ -31,7 +31,7 @@ def status(connection: Connection, name: str) -> SweepStatus:
 
 
 def _probes(connection: Connection, name: str) -> tuple[int, int]:
-    """Return how many ranges the sweep needs, and how many are found."""
+    """Return the numbers of ranges that the sweep needs, and of those on record."""
     bracket = tables.bracket.c
     states = connection.scalars(select(bracket.state).where(bracket.sweep == name)).all()
     return len(states), states.count("done")

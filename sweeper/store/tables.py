@@ -149,9 +149,9 @@ slot = Table(
     Column("arm", KeyText(64), primary_key=True),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    # May be claimed once every slot of the (arm, repeat) in earlier generations is told.
+    # May be claimed once every slot of the (arm, repeat) in earlier generations is `told`.
     Column("generation", Integer, nullable=False),
-    # open -> claimed -> recorded -> told; claimed -> open when it is given back.
+    # open -> claimed -> recorded -> told, see `Store`; claimed -> open when it is given back.
     Column("state", KeyText(8), nullable=False),
     Column("worker", KeyText(32), ForeignKey(worker.c.id), nullable=True, index=True),
     # Names the call that claimed it, so that a retried call finds what it got the first time.
@@ -273,7 +273,8 @@ bracket = Table(
     **_OPTIONS,
 )
 
-# Trials of other machines trained again on one, see `drifts`. Rows are never updated.
+# Trials of other machines trained again on one: see `reproducibility_checks`. Rows are never
+# updated.
 drift = Table(
     "sweeper_drift",
     metadata,

@@ -37,7 +37,7 @@ FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVEN
 
 
 def add(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
-    """Insert facts. The caller holds the lock of the sweep and has checked the lease."""
+    """Insert records. The caller holds the lock of the sweep and has checked the lease."""
     recorded_at = connection.scalar(select(now()))
     rows = [
         {
@@ -147,7 +147,7 @@ def exists(connection: Connection, study: str, trial: int) -> bool:
 
 
 def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[TrialRecord, ...]:
-    """Return the facts that fulfil a condition on `fact` and its `slot`."""
+    """Return the records that fulfil a condition on `fact` and its `slot`."""
     fact, slot, provenance = tables.fact, tables.slot, tables.provenance
     query = (
         select(fact, *FROM)

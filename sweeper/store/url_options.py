@@ -61,7 +61,7 @@ def _flag(value: str) -> bool:
 
 _HOSTS = frozenset({"host", "port"})
 _NESTED = frozenset({"ssl_check_hostname"})
-"""Which SQLAlchemy itself reads, for an argument that holds several."""
+"""Options that SQLAlchemy itself reads, for an argument that holds several."""
 _NUMBERS = frozenset(
     {
         "connect_timeout",
@@ -84,7 +84,7 @@ _MYSQL: dict[str, Callable[[str], Value]] = {
 
 
 def _postgresql() -> dict[str, Callable[[str], Value]]:
-    """Return what libpq knows, as the installed one says, and psycopg's own option."""
+    """Return the options of the installed libpq, and psycopg's own."""
     from psycopg import pq
 
     keys = {each.keyword.decode() for each in pq.Conninfo.get_defaults()}

@@ -22,7 +22,7 @@ class ProbePoint:
 
 @dataclass(frozen=True, slots=True)
 class ProbeTask:
-    """A range that has to be found before slots of an arm can be claimed."""
+    """A range to be probed before slots of an arm can be claimed."""
 
     sweep: str
     arm: str
@@ -50,7 +50,7 @@ class StrengthRange:
 
 @dataclass(frozen=True, slots=True)
 class RecordedRange:
-    """A bracket on record. Like facts they are never updated."""
+    """A strength range on record. Like trial records it is never updated."""
 
     arm: str
     parameter: str

@@ -14,7 +14,7 @@ SweepState = Literal["open", "stopped", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """What training said when it failed, and when (seconds since 1970, the database's clock)."""
+    """Last error of training, and its time (seconds since 1970, the database's clock)."""
 
     text: str
     at: float
@@ -22,7 +22,7 @@ class LastError:
 
 @dataclass(frozen=True, slots=True)
 class ArmProgress:
-    """How far one arm is: what `run` and `status` show."""
+    """Progress of one arm, as `run` and `status` show it."""
 
     arm: str
     budget: int
@@ -33,7 +33,7 @@ class ArmProgress:
     failures: Mapping[FailureKind, int]
     """Attempts that came to nothing, by class; classes that never came up are left out."""
     last_error: LastError | None
-    """What training said when it failed last."""
+    """Error of training when it failed last."""
     best_accuracy: float | None
     """Best validation accuracy on the objective's track."""
     smallest_nonzero: int | None
@@ -73,7 +73,7 @@ class SweepStatus:
     arms: tuple[ArmProgress, ...]
     workers: tuple[WorkerStatus, ...] = field(default=())
     probes: int = 0
-    """Ranges of strengths that this sweep needs, and those that are found."""
+    """Ranges of strengths that this sweep needs, and those on record."""
     probed: int = 0
     error: str = ""
     """Why a failed sweep was given up."""

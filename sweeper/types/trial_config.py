@@ -10,18 +10,18 @@ TrialState = Literal["complete", "diverged", "collapsed"]
 """`diverged`: NaN or infinity in the loss or weights. `collapsed`: accuracy under the floor."""
 
 Track = Literal["pruned", "as_trained"]
-"""Which network of a trial is judged: after pruning and fine-tuning, or with its own zeros."""
+"""The network of a trial that is judged: after pruning and fine-tuning, or with its own zeros."""
 
 ApplyMode = Literal["loss", "decoupled", "prox", "shrink"]
 APPLY_MODES: tuple[ApplyMode, ...] = ("loss", "decoupled", "prox", "shrink")
-"""How a penalty acts: see `sweeper.training.penalties`."""
+"""Modes in which a penalty acts: see `sweeper.training.penalties`."""
 
 Accuracy = Literal["val_accuracy", "test_accuracy"]
 
 
 @dataclass(frozen=True, slots=True)
 class SharedConfig:
-    """What all networks of one pack share. Two trials fit one pack if their recipes are equal."""
+    """Settings that all networks of a pack share. Two trials fit one pack if theirs are equal."""
 
     model: str
     model_options: Options
@@ -37,7 +37,7 @@ class SharedConfig:
     curve: tuple[float, ...]
     """Densities at which the trained network is judged without fine-tuning."""
     precision: str = "float32"
-    """How matrices are multiplied: `float32`, or `tf32` on a GPU that has it."""
+    """Precision of matrix products: `float32`, or `tf32` on a GPU that has it."""
     finetuned_curve: tuple[float, ...] = ()
     """Further densities at which the trained network is fine-tuned, and judged then."""
 
@@ -47,7 +47,7 @@ class PenaltyConfig:
     """A penalty, the way it is applied, its strength and its further hyperparameters."""
 
     penalty: str
-    """Name in the catalogue, or `package.module:function`."""
+    """Name in the registry, or `package.module:function`."""
     apply: str
     """`loss`, `decoupled`, `prox` or `shrink`."""
     strength: float
@@ -67,11 +67,11 @@ class PenaltyConfig:
 
 @dataclass(frozen=True, slots=True)
 class MethodConfig:
-    """What an arm does to training: a sum of penalties, and one further method or none."""
+    """Method of an arm: a sum of penalties, and one other method or none."""
 
     terms: tuple[PenaltyConfig, ...] = ()
     name: str = "plain"
-    """Name of a method in the catalogue; `plain` for training as usual."""
+    """Name of a method in the registry; `plain` for training as usual."""
     own_strength: float = 0.0
     """Of a method that has one, such as gates."""
     hyper: tuple[tuple[str, Scalar], ...] = ()

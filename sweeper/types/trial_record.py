@@ -33,7 +33,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class Provenance:
-    """Where a result comes from. Equal provenance on one kind of CPU means equal bits."""
+    """Origin of a result. Equal provenance on one kind of CPU means equal bits."""
 
     sweeper: str
     python: str

@@ -19,7 +19,7 @@ FAMILIES: dict[Family, str] = {
     "shuffled": "shuffled controls",
     "other": "other arms",
 }
-"""What people call them. `arrangement` is the part of `entropy` that the claim is about, and is set
+"""Titles of families. `arrangement` is the part of `entropy` that the claim is about, and is set
 against others as a family of its own. `hybrid` contains an L_p penalty, and tunes one thing more;
 `shuffled` evaluates a penalty on entries in a fixed random order, so that it sees no arrangement.
 """
@@ -29,7 +29,7 @@ _MIXED = frozenset({"l1_marginal_entropy", "l1_joint_entropy"})
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 PRECISIONS = ("float32", "tf32")
-"""How matrices are multiplied; tf32 exists on NVIDIA GPUs only and rounds factors to 10 bits."""
+"""Precisions of matrix products; tf32 exists on NVIDIA GPUs only and rounds factors to 10 bits."""
 SCHEDULES = ("constant", "cosine", "linear")
 
 SAMPLERS: Mapping[str, int] = {
@@ -47,7 +47,7 @@ SLOT_SAMPLERS = frozenset({"qmc", "random", "grid"})
 
 
 def family_of(penalty: str) -> Family:
-    """Return the family of a formula; what is not in the catalogue is `other`."""
+    """Return the family of a formula; one that is not in the registry is `other`."""
     if penalty in LP:
         return "lp"
     if penalty in _MIXED:

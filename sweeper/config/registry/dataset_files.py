@@ -32,7 +32,7 @@ def shapes(dataset: DatasetEntry) -> dict[str, tuple[int, ...]]:
 
 
 def raw_folder(folder: Path, dataset: DatasetEntry) -> Path:
-    """Return where the files of a dataset lie in the folder of datasets."""
+    """Return the folder of a dataset's files within the folder of datasets."""
     return folder / dataset.torchvision / "raw"
 
 
@@ -42,7 +42,7 @@ def are_there(raw: Path, dataset: DatasetEntry) -> bool:
 
 
 def unreadable(raw: Path, dataset: DatasetEntry) -> str:
-    """Return which file this account may not read, and why; '' if it may read all that are there.
+    """Return a file that this account may not read, and the reason; '' if it may read all there.
 
     Nothing is wrong with such a file, which may be somebody else's.
     """
@@ -60,7 +60,7 @@ def unreadable(raw: Path, dataset: DatasetEntry) -> str:
 
 
 def damage(raw: Path, dataset: DatasetEntry) -> dict[str, str]:
-    """Return what is wrong with files that are there: file -> in a few words."""
+    """Return the faults of the files that are there: file -> fault in a few words."""
     damage_of_file = {}
     for file, shape in shapes(dataset).items():
         path = raw / file

@@ -30,7 +30,7 @@ class FolderFinder(MetaPathFinder):
         """None: none yet, or it has been deleted."""
         self._named: ContextVar[str] = ContextVar("named", default="")
         self._modules: set[str] = set()
-        """Names, without a dot, of what was found here."""
+        """Names, without a dot, of the modules that came from here."""
 
     def begin(self) -> None:
         """Take the current folder, for all that this process does later on."""
@@ -80,7 +80,7 @@ class FolderFinder(MetaPathFinder):
         return PathFinder.find_spec(name, [str(self.folder)]) if self.folder else None
 
     def _asked_from_here(self) -> bool:
-        """Tell whether the import stands in a module that was found here."""
+        """Tell whether the import stands in a module of this folder."""
         frame = sys._getframe(2)
         while frame.f_back and frame.f_globals.get("__name__") in _IMPORTING:
             frame = frame.f_back

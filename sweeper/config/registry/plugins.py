@@ -19,7 +19,7 @@ GROUP = "sweeper.regularizers"
 """Entry points of this group name formulas of a user's own packages."""
 
 PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
-"""How a formula of one's own is named: `package.module:function`."""
+"""Form of a name from outside: `package.module:function`."""
 
 
 def load(name: str) -> Any:
@@ -54,16 +54,16 @@ def _missed(error: BaseException) -> str:
 def plugins() -> dict[str, str]:
     """Return the formulas of installed packages: name -> `module:function`. Imports none.
 
-    One with the name of a formula of the catalogue is left out: what `l1` is, nobody changes.
+    One with the name of a formula of the registry is left out: what `l1` is, nobody changes.
     """
     targets = {point.name: point.value for point in entry_points(group=GROUP)}
     return {name: value for name, value in sorted(targets.items()) if name not in FORMULAS}
 
 
 def formula_of(name: str) -> Formula:
-    """Return what is known of a formula; of one from outside nothing but its name.
+    """Return the entry of a formula; of one from outside it holds nothing but the name.
 
-    What is not in the catalogue is imported nowhere but where it is tried and used.
+    What is not in the registry is imported nowhere but where it is tried and used.
     """
     if name in FORMULAS:
         return FORMULAS[name]
