@@ -13,8 +13,7 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import FAMILIES
-from sweeper.report import first_layer
-from sweeper.report.html_tables import cell, numeric_table
+from sweeper.report.report_tables import NOTHING, Cell, Row, Table
 
 
 def headline_caveat(confirmation: ConfirmationResult) -> str:
@@ -36,7 +35,7 @@ def headline_caveat(confirmation: ConfirmationResult) -> str:
     )
 
 
-def levels_table(confirmation: ConfirmationResult) -> str:
+def levels_table(confirmation: ConfirmationResult) -> Table:
     """Return nonzero parameters at test accuracies, with intervals over repeats."""
     targets = confirmation.sweep.targets.accuracy
     of = confirmed_curves(confirmation.sweep, confirmation.configs, "test_accuracy")
@@ -46,9 +45,9 @@ def levels_table(confirmation: ConfirmationResult) -> str:
         lost = sum(config.shrinkage("val_accuracy") for config in configs) / len(configs)
         failed = sum(config.failed for config in configs)
         cells = [_level(size_at_accuracy(of[arm], accuracy)) for accuracy in targets]
-        cells.append(cell(f"{100 * lost:+z.2f}"))
-        cells.append(cell(f"{failed} of {sum(len(config.records) for config in configs)}"))
-        body.append((arm, cells, FAMILIES[confirmation.sweep.arms[arm].family]))
+        cells.append(Cell(f"{100 * lost:+z.2f}"))
+        cells.append(Cell(f"{failed} of {sum(len(config.records) for config in configs)}"))
+        body.append(Row(arm, cells, FAMILIES[confirmation.sweep.arms[arm].family]))
     head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
     caption = (
         "Nonzero parameters, biases included, at a test accuracy: read between the means of each "
@@ -57,10 +56,10 @@ def levels_table(confirmation: ConfirmationResult) -> str:
         "of some repeats are better already, below it the mean. Shrinkage: points of validation "
         "accuracy that the search promised too much. Failed: trainings that diverged or collapsed."
     )
-    return numeric_table(head, body, caption)
+    return Table(head, body, caption)
 
 
-def sizes_table(confirmation: ConfirmationResult) -> str:
+def sizes_table(confirmation: ConfirmationResult) -> Table:
     """Return test accuracies within each size."""
     body = []
     for arm in confirmation.sweep.arms:
@@ -68,17 +67,17 @@ def sizes_table(confirmation: ConfirmationResult) -> str:
             accuracy_at_size(confirmation.sweep, confirmation.configs, arm, size, "test_accuracy")
             for size in confirmation.sizes
         ]
-        body.append((arm, [_accuracy(accuracy) for accuracy in accuracies], ""))
+        body.append(Row(arm, [_accuracy(accuracy) for accuracy in accuracies]))
     caption = (
         "Test accuracy in % of the configurations that were best on validation within a number of "
         "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
         "in how many repeats there is a network within that size."
     )
-    return numeric_table(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
+    return Table(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
 
-def family_table(confirmation: ConfirmationResult) -> str:
-    """Return the ratios of families; empty if there is nothing to set against each other."""
+def family_table(confirmation: ConfirmationResult) -> Table | None:
+    """Return the ratios of families; None if there is nothing to set against each other."""
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
         "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
@@ -90,11 +89,11 @@ def family_table(confirmation: ConfirmationResult) -> str:
     return _ratios(confirmation.comparisons, caption)
 
 
-def other_track_table(confirmation: ConfirmationResult) -> str:
-    """Return the ratios of families on the other track of the search; empty without any."""
+def other_track_table(confirmation: ConfirmationResult) -> Table | None:
+    """Return the ratios of families on the other track of the search; None without any."""
     other = confirmation.other_track
     if other is None:
-        return ""
+        return None
     images = "validation" if other.by == "val_accuracy" else "test"
     caption = (
         f"{TRACKS[other.track]}: nonzero parameters of one arm as a multiple of another one's, at "
@@ -105,28 +104,26 @@ def other_track_table(confirmation: ConfirmationResult) -> str:
     return _ratios((*other.rows, *other.same), caption)
 
 
-def gaps_table(confirmation: ConfirmationResult) -> str:
-    """Return differences of accuracy between families within each size; empty without any."""
+def gaps_table(confirmation: ConfirmationResult) -> Table | None:
+    """Return differences of accuracy between families within each size; None without any."""
     rows = confirmation.gaps
     if not rows:
-        return ""
+        return None
     body = []
     for family, against in dict.fromkeys((row.family, row.against) for row in rows):
         by_size = {r.size: r for r in rows if (r.family, r.against) == (family, against)}
         cells = [_gap(by_size.get(size)) for size in confirmation.sizes]
-        body.append((f"{FAMILIES[family]} − {FAMILIES[against]}", cells, ""))
+        body.append(Row(f"{FAMILIES[family]} − {FAMILIES[against]}", cells))
     caption = (
         "Points of test accuracy of the best arm of one family minus another one's, within a "
         "number of nonzero parameters: over 0, the first is better. Paired by repeat, with the "
         "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
         "says more than a ratio of sizes. The arms, named below, were chosen on validation."
     )
-    return numeric_table(
-        ["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption
-    )
+    return Table(["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
 
-def layers_table(confirmation: ConfirmationResult, size: int) -> str:
+def layers_table(confirmation: ConfirmationResult, size: int) -> Table | None:
     """Return what share of each layer's weights is left, in networks within a size."""
     names: dict[str, int] = {}
     body = []
@@ -147,61 +144,61 @@ def layers_table(confirmation: ConfirmationResult, size: int) -> str:
             names[name] = same[0].total_weights
             share = sum(layer.weights / layer.total_weights for layer in same) / len(same)
             mean = sum(layer.weights for layer in same) / len(same)
-            cells.append(cell(f"{100 * share:.2f} %", f"{mean:,.0f}"))
-        body.append((arm, cells, ""))
+            cells.append(Cell(f"{100 * share:.2f} %", f"{mean:,.0f}"))
+        body.append(Row(arm, cells))
     head = ["arm", *(f"{name} ({total:,})" for name, total in names.items())]
     caption = (
         f"Weights that are left in each layer of the networks within {size:,} nonzero parameters, "
         "mean over seeds and repeats."
     )
-    return numeric_table(head, body, caption) if body else ""
+    return Table(head, body, caption) if body else None
 
 
-def _level(at: SizeAtAccuracy) -> str:
+def _level(at: SizeAtAccuracy) -> Cell:
     if at.estimate:
-        return cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
+        return Cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
     if at.most is not None:
         limit, center = at.most.high, at.most.center
-        return cell(f"≤ {limit or center:,.0f}", f"{center:,.0f}" if limit else f"n = {at.most.n}")
-    return cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else None)
+        return Cell(f"≤ {limit or center:,.0f}", f"{center:,.0f}" if limit else f"n = {at.most.n}")
+    return Cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else "")
 
 
-def _accuracy(at: AccuracyAtSize) -> str:
+def _accuracy(at: AccuracyAtSize) -> Cell:
     mean = at.mean
     if mean is None:
-        return cell("–", f"in {at.reached} of {at.repeats}" if at.reached else None)
+        return Cell("–", f"in {at.reached} of {at.repeats}" if at.reached else "")
     scaled = Estimate(
         100 * mean.center,
         None if mean.low is None else 100 * mean.low,
         None if mean.high is None else 100 * mean.high,
         mean.values,
     )
-    return cell(f"{scaled.center:.2f}", _interval(scaled, ".2f"))
+    return Cell(f"{scaled.center:.2f}", _interval(scaled, ".2f"))
 
 
-def _interval(estimate: Estimate, digits: str) -> str | None:
+def _interval(estimate: Estimate, digits: str) -> str:
     if estimate.low is None or estimate.high is None:
         return f"n = {estimate.n}"
     return f"{estimate.low:{digits}} to {estimate.high:{digits}}"
 
 
-def _ratio(row: FamilyComparison | None) -> str:
+def _ratio(row: FamilyComparison | None) -> Cell:
     if row is None:
-        return cell("–")
+        return NOTHING
     arms = f"{row.ours} /\n{row.theirs}"
     if row.ratio is None and row.bound:
         limit, center = row.bound.limit, row.bound.center
         beside = f"{center:.2f}" if limit else f"n = {len(row.bound.values)}"
-        return cell(f"{row.bound.sign} {limit or center:.2f}", f"{beside}\n{arms}", row.settled)
+        return Cell(f"{row.bound.sign} {limit or center:.2f}", f"{beside}\n{arms}", row.settled)
     if row.ratio is None:
-        return cell("–", f"{row.text}\n{arms}")
-    return cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
+        return Cell("–", f"{row.text}\n{arms}")
+    return Cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
 
 
-def _ratios(rows: Sequence[FamilyComparison], caption: str) -> str:
+def _ratios(rows: Sequence[FamilyComparison], caption: str) -> Table | None:
     """Return a line for each two families and pair of arms that the caption is about."""
     if not rows:
-        return ""
+        return None
     targets = sorted({row.accuracy for row in rows})
     lines: dict[tuple[object, ...], dict[float, FamilyComparison]] = {}
     for row in rows:
@@ -211,46 +208,38 @@ def _ratios(rows: Sequence[FamilyComparison], caption: str) -> str:
             line = lines.setdefault((row.family, row.against, row.ours, row.theirs), {})
         line[row.accuracy] = row
     body = [
-        (
+        Row(
             f"{FAMILIES[row.family]} / {FAMILIES[row.against]}",
             [_ratio(line.get(target)) for target in targets],
-            "",
         )
         for line in lines.values()
         for row in [next(iter(line.values()))]
     ]
-    return numeric_table(
-        ["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption
-    )
+    return Table(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
 
 
-def _gap(row: AccuracyGap | None) -> str:
+def _gap(row: AccuracyGap | None) -> Cell:
     if row is None:
-        return cell("–")
+        return NOTHING
     arms = f"{row.ours} −\n{row.theirs}"
     apart = row.difference
     if apart is None:
-        return cell("–", f"both in {row.paired} of {row.repeats}\n{arms}")
+        return Cell("–", f"both in {row.paired} of {row.repeats}\n{arms}")
     if apart.low is None or apart.high is None:
-        return cell(f"{100 * apart.center:+z.2f}", f"n = {apart.n}\n{arms}")
+        return Cell(f"{100 * apart.center:+z.2f}", f"n = {apart.n}\n{arms}")
     ends = f"{100 * apart.low:+z.2f} to {100 * apart.high:+z.2f}"
     settled = not apart.low <= 0.0 <= apart.high
-    return cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
+    return Cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
 
 
-def section(confirmation: ConfirmationResult | None, figure: str) -> str:
-    """Return the section of the report; empty if there is no confirmation."""
-    if confirmation is None:
-        return ""
-    parts = [
-        "<h2>Confirmed with fresh seeds</h2>",
-        figure,
+def tables(confirmation: ConfirmationResult) -> list[Table]:
+    """Return the tables of the report that have something to show, in their order."""
+    parts = (
         levels_table(confirmation),
         family_table(confirmation),
         gaps_table(confirmation),
         other_track_table(confirmation),
         sizes_table(confirmation),
         layers_table(confirmation, confirmation.size),
-        first_layer.section(confirmation.sweep, confirmation.networks, confirmation.size),
-    ]
-    return "\n".join(part for part in parts if part)
+    )
+    return [table for table in parts if table is not None]

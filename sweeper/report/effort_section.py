@@ -1,4 +1,4 @@
-"""What tuning each arm took: a table of hypervolume by trials, and of how wide strengths may be."""
+"""Effort of tuning in the report: hypervolume by trials, and how wide strengths may vary."""
 
 import math
 
@@ -11,7 +11,7 @@ from sweeper.analysis.tuning_effort import (
     strength_sensitivities,
     trials_reaching_target,
 )
-from sweeper.report.html_tables import cell, numeric_table
+from sweeper.report.report_tables import NOTHING, Cell, Row, Table
 
 SHARES = (0.25, 0.5, 0.75)
 """Parts of the budget after which the front is looked at."""
@@ -23,47 +23,37 @@ def shown_efforts(record: SweepRecord) -> list[AnytimeFront]:
     return [effort for effort in efforts if len(effort.seconds) > len(SHARES)]
 
 
-def _share(found: float) -> str:
-    return "–" if math.isnan(found) else f"{100 * found:.1f} %"
-
-
-def _interval(found: Estimate) -> str:
-    if found.low is None or found.high is None:
-        return f"n = {found.n}"
-    return f"{found.low:.4f} to {found.high:.4f}"
-
-
-def section(record: SweepRecord, figure: str) -> str:
-    """Return the section of the report; empty while there are few trials."""
-    found = shown_efforts(record)
-    if not found:
-        return ""
-    facts, known = record.records, record.ranged_sweep
-    total = min(len(one.seconds) for one in found)
+def table(record: SweepRecord) -> Table | None:
+    """Return the table of effort; None while there are few trials."""
+    efforts = shown_efforts(record)
+    if not efforts:
+        return None
+    records, sweep = record.records, record.ranged_sweep
+    total = min(len(effort.seconds) for effort in efforts)
     counts = [max(1, round(share * total)) for share in SHARES]
-    widths = {one.arm: one for one in reversed(strength_sensitivities(facts, known))}
-    reached = trials_reaching_target(facts, known)
-    body = []
-    for one in found:
-        cells = [cell(_share(one.share(count, total))) for count in counts]
-        last = mean(one.hypervolume[total - 1])
-        cells.append(cell("–") if last is None else cell(f"{last.center:.4f}", _interval(last)))
-        cells.append(cell(f"{one.seconds[total - 1]:,.0f} s"))
-        cells.append(cell("{} of {}".format(*reached[one.arm])))
-        width = widths.get(one.arm)
+    widths = {width.arm: width for width in reversed(strength_sensitivities(records, sweep))}
+    reached = trials_reaching_target(records, sweep)
+    rows = []
+    for effort in efforts:
+        cells = [Cell(_share(effort.share(count, total))) for count in counts]
+        last = mean(effort.hypervolume[total - 1])
+        cells.append(NOTHING if last is None else Cell(f"{last.center:.4f}", _interval(last)))
+        cells.append(Cell(f"{effort.seconds[total - 1]:,.0f} s"))
+        cells.append(Cell("{} of {}".format(*reached[effort.arm])))
+        width = widths.get(effort.arm)
         if width is None:
-            cells += [cell("–"), cell("–")]
+            cells += [NOTHING, NOTHING]
         else:
             near = f"{width.low:.2g} to {width.high:.2g}"
-            cells.append(cell(f"{width.decades:.1f} decades", near))
-            cells.append(cell(f"{100 * width.within / max(width.trials, 1):.0f} %"))
-        body.append((one.arm, cells, ""))
+            cells.append(Cell(f"{width.decades:.1f} decades", near))
+            cells.append(Cell(f"{100 * width.within / max(width.trials, 1):.0f} %"))
+        rows.append(Row(effort.arm, cells))
     head = [
         "arm",
         *(f"after {count}" for count in counts),
         f"after {total} trials",
         "training",
-        f"trials at {100 * min(known.targets.accuracy):.4g} %",
+        f"trials at {100 * min(sweep.targets.accuracy):.4g} %",
         "strength may vary",
         "such trials",
     ]
@@ -76,4 +66,14 @@ def section(record: SweepRecord, figure: str) -> str:
         f"{100 * TOLERANCE:g} points to the best of their arm at their size or below, and how many "
         "trials those are."
     )
-    return f"<h2>Effort of tuning</h2>{figure}{numeric_table(head, body, caption)}"
+    return Table(head, rows, caption)
+
+
+def _share(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+
+
+def _interval(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"n = {estimate.n}"
+    return f"{estimate.low:.4f} to {estimate.high:.4f}"

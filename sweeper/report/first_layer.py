@@ -1,18 +1,17 @@
-"""Which pixels survive: the first layer's weights of chosen networks, as small pictures."""
+"""First layers of confirmed networks, as small pictures: which pixels survive."""
 
 import base64
+import io
 import json
-import struct
-import zlib
-from collections.abc import Mapping
-from html import escape
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 from safetensors import SafetensorError
 from safetensors.numpy import load
 
-from sweeper.config import Sweep
+from sweeper.analysis.conclusion import ConfirmationResult
 
 SIDE = 140
 """Pixels of a picture on the page."""
@@ -45,57 +44,69 @@ def _counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | 
         return None
     tensors = load(content)
     if name in tensors:
-        kept = np.flatnonzero(tensors[name])
+        indices = np.flatnonzero(tensors[name])
     else:
-        kept = tensors[f"{name}.indices"][tensors[f"{name}.values"] != 0]
-    found = np.bincount(kept.astype(np.int64).ravel() % inputs, minlength=inputs)
-    return found.reshape(height, width).astype(np.int64)
+        indices = tensors[f"{name}.indices"][tensors[f"{name}.values"] != 0]
+    by_pixel = np.bincount(indices.astype(np.int64).ravel() % inputs, minlength=inputs)
+    return by_pixel.reshape(height, width).astype(np.int64)
 
 
-def section(sweep: Sweep, networks: Mapping[str, bytes], size: int) -> str:
-    """Return the pictures of the networks of the arms, with one scale for all; empty without any.
+@dataclass(frozen=True, slots=True)
+class FirstLayer:
+    """The first layer of one arm's network as a picture."""
 
-    `size` is the number of nonzero parameters within which they were chosen.
-    """
-    found = {
-        arm: some
-        for arm, content in networks.items()
-        if (some := counts(content, sweep.data.shape)) is not None
+    arm: str
+    url: str
+    """The picture as a data URL."""
+    used: int
+    """Pixels with a weight left."""
+    pixels: int
+    weights: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """Pictures of first layers, with one scale for all."""
+
+    pictures: tuple[FirstLayer, ...]
+    most: int
+    """Weights of the darkest pixel."""
+    size: int
+    """Nonzero parameters within which the networks were chosen."""
+    side: int = SIDE
+
+
+def gallery(confirmation: ConfirmationResult) -> Gallery | None:
+    """Return the pictures of the kept networks of a confirmation; None without any."""
+    shape = confirmation.sweep.data.shape
+    layers = {
+        arm: layer
+        for arm, content in confirmation.networks.items()
+        if (layer := counts(content, shape)) is not None
     }
-    if not found:
-        return ""
-    most = max(1, *(int(some.max()) for some in found.values()))
-    parts = [
-        f'<figure class="pixels"><img width="{SIDE}" height="{SIDE}" src="{_png(some / most)}" '
-        f'alt="{escape(arm)}: {int((some > 0).sum())} of {some.size} pixels are used">'
-        f"<figcaption><b>{escape(arm)}</b><br>{int((some > 0).sum())} of {some.size} pixels, "
-        f"{int(some.sum()):,} weights</figcaption></figure>"
-        for arm, some in found.items()
-    ]
-    return (
-        f'<h3>Which pixels survive</h3><div class="gallery">{"".join(parts)}</div>'
-        f"<p class=soft>Weights of the first layer that are left on each pixel, white for none and "
-        f"darkest for {most}: of each arm one network within {size:,} nonzero parameters, the "
-        "first repeat's choice with the first fresh seed.</p>"
+    if not layers:
+        return None
+    most = max(1, *(int(layer.max()) for layer in layers.values()))
+    pictures = tuple(
+        FirstLayer(
+            arm=arm,
+            url=_png_url(layer / most),
+            used=int((layer > 0).sum()),
+            pixels=layer.size,
+            weights=int(layer.sum()),
+        )
+        for arm, layer in layers.items()
     )
+    return Gallery(pictures, most, confirmation.size)
 
 
-def _png(shares: NDArray[np.float64]) -> str:
+def _png_url(shares: NDArray[np.float64]) -> str:
     """Return shares in [0, 1] as a PNG, white for 0 and ink for 1, as a data URL.
 
     Not linear: one weight must be seen beside thirty.
     """
     strength = np.sqrt(shares)[..., None]
     pixels = np.rint(255 + (INK - 255) * strength).astype(np.uint8)
-    height, width, _ = pixels.shape
-    rows = b"".join(b"\0" + row.tobytes() for row in pixels)
-    chunks = (
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows, 9)),
-        (b"IEND", b""),
-    )
-    content = b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in chunks
-    )
-    return f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"

@@ -1,23 +1,28 @@
-"""The page put together from its template, its tables, its figures and plotly's own code."""
+"""HTML page of the report: one file, with its tables, figures and plotly's own code inside."""
 
-from collections.abc import Mapping, Sequence
-from html import escape
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from string import Template
 
 import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper import plots
 from sweeper.analysis import selection_metrics
-from sweeper.analysis.strength_range import range_caveats, summarize_edges
+from sweeper.analysis.strength_range import GRID, range_caveats, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.plots import View
 from sweeper.plots.svg import draw_svg
 from sweeper.plots.views import SHORT
-from sweeper.report import confirmation_section, effort_section, html_tables, ranges_section
+from sweeper.report import (
+    confirmation_section,
+    effort_section,
+    first_layer,
+    ranges_section,
+    report_tables,
+)
 from sweeper.report.summary import arm_rows, headline
 from sweeper.types import SweepStatus, Track
 
@@ -48,51 +53,74 @@ def write_report(path: str | Path, record: SweepRecord) -> Path:
 
 def page(record: SweepRecord) -> str:
     """Return the report as one HTML document that loads nothing from anywhere."""
-    sweep, records, again = record.sweep, record.records, record.confirmation
-    rule = sweep.sparsification
-    track = rule.track
-    other: Track = "as_trained" if track == "pruned" else "pruned"
-    rows, beside = arm_rows(record, track), arm_rows(record, other)
-    ranked = not record.problems
-    views = figures(record)
-    if again and ranked:
-        said, but = again.answer, confirmation_section.headline_caveat(again)
-    else:
-        said, but = headline(record), _hedge(sweep)
-    warnings = [*record.caveats, *range_caveats(record.ranges)]
-    if record.edge_warnings:
-        warnings.insert(len(record.caveats), summarize_edges(record.edge_warnings))
-    parts = {
-        "name": escape(sweep.name),
-        "question": escape(_question(sweep)),
-        "progress": escape(_progress(sweep, record.status)),
-        "warnings": _warnings(record.problems, warnings),
-        "standing": escape(said),
-        "hedge": escape(but),
-        "confirmed": confirmation_section.section(again, _figure(views, "confirmed")),
-        "effort": effort_section.section(record, _figure(views, "effort")),
-        "fronts_figure": _figure(views, "fronts"),
-        "main_table": html_tables.accuracy_table(record, rows),
-        "sizes_table": html_tables.sizes_table(record, rows),
-        "other_title": _TITLES[other],
-        "other_note": _NOTES[other] if rule.finetune_epochs else _NOTES[other].replace(*_UNTUNED),
-        "other_table": html_tables.accuracy_table(record, beside),
-        "curves_figure": _figure(views, "curves"),
-        "finetuned_figure": _figure(views, "finetuned"),
-        "arms": html_tables.arms_table(record.ranged_sweep, views["fronts"]),
-        "ranges": ranges_section.section(record),
-        "protocol": _list(_protocol(sweep)),
-        "provenance": html_tables.provenance_table([*records, *record.confirmed_records]),
-        "failures": html_tables.failures_table(record.status),
-        "digest": sweep.digest,
-        "study": escape(study_text(sweep)),
-        "footer": escape(f"Written by sweeper. {len(records)} trials on record."),
-        "figures_data": "\n".join(_embedded(name, view) for name, view in views.items()),
-        "plotly": plots.packed_javascript(),
-        "css": _asset("page.css"),
-        "js": _asset("page.js"),
-    }
-    return Template(_asset("page.html")).substitute(parts)
+    sweep, rule, confirmation = record.sweep, record.sweep.sparsification, record.confirmation
+    other: Track = "as_trained" if rule.track == "pruned" else "pruned"
+    rows, views = arm_rows(record, rule.track), figures(record)
+    sentence, caveat = _headline(record)
+    edges = summarize_edges(record.edge_warnings)
+    all_records = [*record.records, *record.confirmed_records]
+    template = _templates().get_template("page.html")
+    return template.render(
+        sweep=sweep,
+        rule=rule,
+        question=_question(sweep),
+        progress=_progress(sweep, record.status),
+        problems=record.problems,
+        caveats=(*record.caveats, *([edges] if edges else ()), *range_caveats(record.ranges)),
+        headline=sentence,
+        headline_caveat=caveat,
+        views=views,
+        sketches={name: draw_svg(view, f"{name}-data") for name, view in views.items()},
+        figures_json={
+            # plotly escapes `<`, so that no text in it ends the element.
+            name: plots.draw_view(view).to_json()
+            for name, view in views.items()
+        },
+        confirmation_tables=confirmation_section.tables(confirmation) if confirmation else (),
+        first_layers=first_layer.gallery(confirmation) if confirmation else None,
+        main_table=report_tables.accuracy_table(record, rows),
+        sizes_table=report_tables.sizes_table(record, rows),
+        other_title=_TITLES[other],
+        other_note=_NOTES[other] if rule.finetune_epochs else _NOTES[other].replace(*_UNTUNED),
+        other_table=report_tables.accuracy_table(record, arm_rows(record, other)),
+        effort_table=effort_section.table(record),
+        arms=report_tables.arms_table(record.ranged_sweep, views["fronts"]),
+        ranges_table=ranges_section.table(record),
+        probe_strengths=len(GRID),
+        edge_warnings=record.edge_warnings,
+        selected_on=SHORT[selection_metrics(sweep)[0]],
+        origins=report_tables.provenance_table(all_records),
+        recorded_span=report_tables.recorded_span(all_records),
+        failures_table=report_tables.failures_table(record.status),
+        study=study_text(sweep),
+        trials=len(record.records),
+        plotly=plots.packed_javascript(),
+        css=_asset("page.css"),
+        js=_asset("page.js"),
+    )
+
+
+@cache
+def _templates() -> Environment:
+    """Return the templates beside this module; whatever they are given is escaped."""
+    templates = Environment(
+        loader=PackageLoader("sweeper.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    templates.filters["as_sentence"] = _sentence
+    return templates
+
+
+def _headline(record: SweepRecord) -> tuple[str, str]:
+    """Return the answer, or the standing while there is none, and what it rests on."""
+    if record.confirmation and not record.problems:
+        confirmation = record.confirmation
+        return confirmation.answer, confirmation_section.headline_caveat(confirmation)
+    return headline(record), _standing_caveat(record.sweep)
 
 
 def figures(record: SweepRecord) -> dict[str, View]:
@@ -141,63 +169,17 @@ def _progress(sweep: Sweep, status: SweepStatus) -> str:
     )
 
 
-def _hedge(sweep: Sweep) -> str:
-    count = sweep.search.repeats
-    searches = "one search" if count == 1 else f"{count} searches"
+def _standing_caveat(sweep: Sweep) -> str:
+    repeats = sweep.search.repeats
+    searches = "one search" if repeats == 1 else f"{repeats} searches"
     return (
         f"A standing, not a verdict: {searches} per arm, every network trained once, the best "
         f"ones not confirmed with fresh seeds: sweeper confirm {sweep.name} does so."
     )
 
 
-def _protocol(sweep: Sweep) -> list[str]:
-    by, _ = selection_metrics(sweep)
-    rule = sweep.sparsification
-    epochs = f"{rule.finetune_epochs} epoch{'' if rule.finetune_epochs == 1 else 's'}"
-    text = Template(_asset("protocol.txt")).substitute(
-        train=f"{sweep.data.train:,}",
-        validation=f"{sweep.data.validation:,}",
-        test=f"{sweep.data.test:,}",
-        chosen=f"{SHORT[by]} accuracy",
-        finetune_epochs=epochs,
-        track=rule.track.replace("_", "-"),
-        floor=f"{100 * rule.floor:.4g}",
-    )
-    return [" ".join(part.split()) for part in text.split("\n\n")]
-
-
-def _warnings(reasons: Sequence[str], more: Sequence[str]) -> str:
-    if not (reasons or more):
-        return ""
-    head = "<p><b>These arms are not ranked.</b></p>" if reasons else ""
-    return f'<div class="warnings" role="note">{head}{_list([*reasons, *more])}</div>'
-
-
-def _list(sentences: Sequence[str]) -> str:
-    return "<ul>" + "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences) + "</ul>"
-
-
-def _figure(views: Mapping[str, View], name: str) -> str:
-    """Return the place of a figure, with what is seen before scripts run; empty without it."""
-    if name not in views:
-        return ""
-    view = views[name]
-    return (
-        f'<figure data-figure="{name}-data"><div class="drawn"></div>'
-        f'<div class="sketch">{draw_svg(view, f"{name}-data")}</div>'
-        f"<figcaption><b>{escape(view.title)}.</b> {escape(_sentence(view.subtitle))}"
-        f'<span class="screen"> Double-click shows everything.</span></figcaption></figure>'
-    )
-
-
 def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:].replace(' · ', '; ')}."
-
-
-def _embedded(name: str, view: View) -> str:
-    """Return a figure as JSON; plotly escapes `<`, so that no text in it ends the element."""
-    figure = plots.draw_view(view).to_json()
-    return f'<script type="application/json" id="{name}-data">{figure}</script>'
 
 
 def _asset(name: str) -> str:

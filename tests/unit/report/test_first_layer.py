@@ -2,7 +2,7 @@
 
 import base64
 import io
-import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +10,18 @@ import torch
 from PIL import Image
 from safetensors.torch import save
 
-from support.family_cases import again as confirmed_again
-from support.family_cases import report, sizes
-from sweeper.report.first_layer import counts, section
+from support.family_cases import confirmed_search, report
+from support.html_text import readable
+from sweeper.report.first_layer import Gallery, counts, gallery
 from sweeper.training.checkpoint import to_safetensors
+
+
+def pictures(content: bytes) -> Gallery:
+    """Return the gallery of a confirmation that keeps this network of l1."""
+    _, _, confirmation = confirmed_search(repeats=2)
+    shown = gallery(replace(confirmation, networks={"l1": content}))
+    assert shown
+    return shown
 
 
 def network(weight: torch.Tensor) -> bytes:
@@ -50,18 +58,18 @@ def test_what_is_no_network_has_no_picture(shapes: str) -> None:
 
 
 def test_networks_without_any_weight_are_white() -> None:
-    sweep, _, _ = confirmed_again(2, sizes)
-    assert "0 of 784 pixels" in section(sweep, {"l1": network(torch.zeros(3, 784))}, 100)
+    (layer,) = pictures(network(torch.zeros(3, 784))).pictures
+    assert (layer.used, layer.pixels, layer.weights) == (0, 784, 0)
 
 
 def test_the_picture_is_white_where_nothing_is_left_and_darkest_where_most_is() -> None:
     weight = torch.zeros(4, 784)
     weight[:, 5], weight[0, 29] = 1.0, 1.0
-    sweep, _, _ = confirmed_again(2, sizes)
-    text = section(sweep, {"l1": network(weight)}, 2000)
-    assert "2 of 784 pixels, 5 weights" in text
-    assert "darkest for 4" in text
-    content = base64.b64decode(re.findall(r"base64,([^\"]+)", text)[0])
+    shown = pictures(network(weight))
+    (layer,) = shown.pictures
+    assert (layer.used, layer.pixels, layer.weights) == (2, 784, 5)
+    assert shown.most == 4
+    content = base64.b64decode(layer.url.partition("base64,")[2])
     image = np.asarray(Image.open(io.BytesIO(content)))
     assert image.shape == (28, 28, 3)
     assert image[0, 5].tolist() == [0, 63, 114]
@@ -71,7 +79,7 @@ def test_the_picture_is_white_where_nothing_is_left_and_darkest_where_most_is() 
 
 def test_a_report_has_them_where_networks_are_kept() -> None:
     assert "Which pixels survive" not in report(2)
-    text = report(2, networks={"l1": network(torch.ones(4, 784))})
+    text = readable(report(2, networks={"l1": network(torch.ones(4, 784))}))
     assert "Which pixels survive" in text
     assert "784 of 784 pixels, 3,136 weights" in text
     assert "within 10,000 nonzero parameters, the first repeat" in text
