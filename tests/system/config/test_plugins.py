@@ -1,4 +1,4 @@
-"""Formulas of a user's own: README's package works, and what is broken is refused in one line."""
+"""Formulas of a user's own: README's package works, and a broken one is refused in one line."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.paths import README
+from support.readmes import REGULARIZERS, blocks
 from sweeper.cli import main
 from sweeper.config import registry
 from sweeper.config.registry import GROUP
@@ -61,10 +61,9 @@ WHOLE = Formula(
 
 
 def block(language: str, holding: str) -> str:
-    """Return the block of README that holds some text."""
-    found = re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    [text] = [text for text in found if holding in text]
-    return str(text)
+    """Return the block of their README that holds some text."""
+    [text] = [text for text in blocks(REGULARIZERS, language) if holding in text]
+    return text
 
 
 def install(folder: Path, name: str, point: str, text: str) -> None:

@@ -1,4 +1,4 @@
-"""The dashboard under gunicorn, as README says to start it; and what it is configured by."""
+"""The dashboard under gunicorn, as its README says to start it; and what it is configured by."""
 
 import io
 import json
@@ -19,8 +19,8 @@ from support.dashboard_server import filled
 from support.fakes import small_sweep
 from support.http_client import HALF, RIGHT, TOKEN, ask, cookie, holding, is_served, log_in
 from support.metrics_text import scraped, value
-from support.paths import README
 from support.processes import wait_for
+from support.readmes import DASHBOARD
 from sweeper.dashboard import wsgi
 from sweeper.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
 from sweeper.store import Store
@@ -30,7 +30,7 @@ def command() -> list[str]:
     """Return README's line for gunicorn, on a free port."""
     (line,) = re.findall(
         r"^gunicorn (.*) 'sweeper\.dashboard\.wsgi:application\(\)'$",
-        README.replace("\\\n", ""),
+        DASHBOARD.replace("\\\n", ""),
         re.M,
     )
     options = line.split()

@@ -195,7 +195,7 @@ def test_the_image_holds_what_is_named_and_no_index_is() -> None:
     assert build["args"] == {"TORCH": "cuda", "TORCH_INDEX": ""}
     lines = build["dockerfile_inline"].splitlines()
     copied = [line.split()[1:-1] for line in lines if line.startswith("COPY")]
-    assert copied == [["pyproject.toml"], ["README.md"], ["sweeper"], ["db"]]
+    assert copied == [["pyproject.toml"], ["README.md", "LICENSE"], ["sweeper"], ["db"]]
     # What the code needs is a layer before the code, which changes more often.
     order = [lines.index(line) for line in lines if line.startswith("COPY") or "needs.txt" in line]
     assert order == sorted(order)

@@ -60,7 +60,7 @@ class Project:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         files = subprocess.check_output(["git", "ls-files"], cwd=ROOT, text=True).splitlines()
-        wanted = ("sweeper/", "db/", "pyproject.toml", "README.md", "docker-compose.yml")
+        wanted = ("sweeper/", "db/", "pyproject.toml", "README.md", "LICENSE", "docker-compose.yml")
         for file in (file for file in files if file.startswith(wanted)):
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / file, folder / file)

@@ -1,17 +1,20 @@
-"""What README says about the claim is what the committed facts and networks say."""
+"""Evidence in the README of studies: every figure is what the committed records say."""
 
+import json
 import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 import torch
 
-from support.paths import README, ROOT
+from support.paths import ROOT
+from support.readmes import STUDIES, cells, rows
 from sweeper.analysis import confirmation, family_comparison, fronts
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import SizeAtAccuracy
@@ -28,7 +31,7 @@ from sweeper.training.checkpoint import from_safetensors, re_evaluate
 
 RESULTS = ROOT / "studies" / "results"
 MAIN, LARGE = "lenet300-mnist", "lenet300-mnist-large"
-TEXT = " ".join(README.replace("**", "").split())
+TEXT = " ".join(STUDIES.replace("**", "").split())
 NUMBERS = ("no", "one", "two", "three", "four", "five")
 
 
@@ -62,15 +65,11 @@ def again(store: Store, name: str) -> ConfirmationResult:
 
 
 def table(name: str) -> dict[str, list[str]]:
-    """Return the cells of README's table of sizes, its head's too, by what stands in front."""
-    _, _, after = README.partition(f"`studies/{name}.yaml` asks")
+    """Return the cells of the table of sizes, its head's too, by what stands in front."""
+    _, _, after = STUDIES.partition(f"`{name}.yaml` asks")
     _, bar, after = after.partition("| nonzero parameters at a test accuracy")
     lines = (bar + after).partition("\n\n")[0].splitlines()
-    return {first: cells for first, *cells in map(_cells, [lines[0], *lines[2:]])}
-
-
-def _cells(line: str) -> list[str]:
-    return [cell.strip() for cell in line.strip("|").split("|")]
+    return {first: others for first, *others in map(cells, [lines[0], *lines[2:]])}
 
 
 def _size(at: SizeAtAccuracy) -> str:
@@ -90,6 +89,31 @@ def _ratio(row: FamilyComparison | None) -> str:
     if row.bound and row.bound.limit:
         return f"{row.bound.sign} {row.bound.limit:.2f}"
     return "open"
+
+
+def test_the_table_of_studies_holds_their_dates_commits_and_numbers() -> None:
+    table = map(cells, rows(STUDIES, "| study | trained on |"))
+    shown = {first: texts for first, *texts, _ in table}
+    recorded = {}
+    for folder in sorted(path for path in RESULTS.iterdir() if path.is_dir()):
+        parts = folder, folder / export.CONFIRMED
+        exports = [part for part in parts if part.is_dir()]
+        tables = [
+            pq.read_table(part / "facts.parquet", columns=["recorded_at"]) for part in exports
+        ]
+        times = [time for each in tables for time in each["recorded_at"].to_pylist()]
+        first, last = (datetime.fromtimestamp(end(times), UTC).date() for end in (min, max))
+        commits = {
+            row["git_commit"]
+            for part in exports
+            for row in json.loads((part / "sweep.json").read_text(encoding="utf-8"))["provenance"]
+        }
+        recorded[f"[`{folder.name}`](results/{folder.name})"] = [
+            str(first) if first == last else f"{first} to {last.day}",
+            ", ".join(sorted(text[:7] + "+" * text.endswith("-dirty") for text in commits)),
+            " + ".join(f"{len(each):,}" for each in tables),
+        ]
+    assert shown == recorded
 
 
 def test_the_results_are_those_of_the_study_file(name: str) -> None:
@@ -200,9 +224,9 @@ def test_readme_shows_the_other_track_too(tmp_path: Path) -> None:
         assert again.other_track.track == "as_trained"
         rows = (*again.other_track.rows, *again.other_track.same)
         tracks[name] = {(row.ours, row.theirs, row.accuracy): row for row in rows}
-    _, _, after = README.partition("| nonzero parameters as trained, of one arm")
+    _, _, after = STUDIES.partition("| nonzero parameters as trained, of one arm")
     _, _, *lines = after.partition("\n\n")[0].splitlines()
-    shown = {first: cells for first, *cells in map(_cells, lines)}
+    shown = {first: others for first, *others in map(cells, lines)}
     known = tracks[MAIN]
     assert shown == {
         title: [
@@ -303,9 +327,9 @@ def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
                 rows[row.family, row.against, row.accuracy] = row
     assert {row.theirs for row in rows.values() if row.against == "lp"} == {"l1"}
     assert {row.ours for row in rows.values() if row.family == "entropy"} == {"joint_entropy"}
-    _, _, after = README.partition("| nonzero parameters as a multiple of those of l1")
+    _, _, after = STUDIES.partition("| nonzero parameters as a multiple of those of l1")
     _, _, *lines = after.partition("\n\n")[0].splitlines()
-    shown = {first: cells for first, *cells in map(_cells, lines)}
+    shown = {first: others for first, *others in map(cells, lines)}
     asked = {
         first: [_ratio(rows.get((*families, value))) for value in (0.97, 0.975, 0.98, 0.982)]
         for first, families in RATIOS.items()
@@ -322,10 +346,10 @@ def test_readmes_ratios_are_those_of_the_two_sweeps(tmp_path: Path) -> None:
 def test_readmes_figure_is_drawn_from_the_facts(
     store: Store, again: ConfirmationResult, name: str
 ) -> None:
-    [path] = re.findall(rf"\((studies/results/{name}/\w+\.svg)\)", README)
+    [path] = re.findall(rf"\((results/{name}/\w+\.svg)\)", STUDIES)
     views = figures(load_record(store, name))
     drawn = standalone_svg(views[Path(path).stem])
-    assert (ROOT / path).read_text(encoding="utf-8") == drawn
+    assert (ROOT / "studies" / path).read_text(encoding="utf-8") == drawn
 
 
 @pytest.mark.skipif("SWEEPER_DATA" not in os.environ, reason="SWEEPER_DATA names no MNIST folder")
@@ -360,7 +384,7 @@ def test_readmes_moonshot_is_on_record(tmp_path: Path) -> None:
         found = load_record(store, name).confirmation
     assert found is not None
     l1, entropy = found.configs
-    _, _, after = README.partition("**How accurate is a network of fewer than 2,000 parameters?**")
+    _, _, after = STUDIES.partition("## How accurate is a network of fewer than 2,000 parameters?")
     shown = [f"{100 * one.accuracy('test_accuracy'):.2f} %" for one in (l1, entropy)]
     said = f"L1 has {shown[0]} at {l1.nonzero:,.0f} parameters, L1 with marginal entropy {shown[1]}"
     assert said in " ".join(after.split())
@@ -389,7 +413,7 @@ def test_readmes_tenfold_is_on_record(tmp_path: Path) -> None:
     sizes = {arm: of[0].nonzero_at(0.975).value for arm, of in read.items()}
     joint, prox, loss = (sizes[arm] or 0 for arm in ("joint_entropy", "l1", "l1_loss"))
     mixed = [sizes[f"l1_marginal_entropy{end}"] or 0 for end in ("", "_shuffled")]
-    _, _, after = README.partition("**Where a tenfold can come from.**")
+    _, _, after = STUDIES.partition("## Where a tenfold can come from")
     text = " ".join(after.partition("![")[0].split())
     assert (
         f"takes joint_entropy {joint:,.0f}, L1 as a proximal step {prox:,.0f} and all {loss:,.0f} "
@@ -422,10 +446,8 @@ FORMS = {
 
 
 def test_readmes_table_of_forms_is_on_record(tmp_path: Path) -> None:
-    _, _, after = README.partition("**Which form of entropy?**")
-    lines = [
-        _cells(line) for line in after.partition("The recipe was")[0].splitlines() if "|" in line
-    ]
+    _, _, after = STUDIES.partition("## Which form of entropy?")
+    lines = [cells(line) for line in after.partition("\n## ")[0].splitlines() if "|" in line]
     shown = {what: size for line in lines[2:] for what, size in (line[:2], line[2:]) if what}
     sizes = smallest("lenet300-mnist-forms", 0.97, tmp_path)
     assert sizes.keys() == FORMS.keys()

@@ -1,15 +1,29 @@
-"""README says what the program does: its commands are run, its tables compared with the code."""
+"""READMEs against the program: commands are run, tables compared, names and links looked up."""
 
 import re
 import shlex
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 
-from support.fakes import fake_train
-from support.paths import README, ROOT
+from support.fakes import fake_probe, fake_train
+from support.paths import ROOT
+from support.readmes import (
+    BENCHMARKS,
+    DASHBOARD,
+    HOUSE,
+    PROJECT,
+    READMES,
+    REGULARIZERS,
+    STUDIES,
+    WORKERS,
+    blocks,
+    cells,
+    rows,
+)
 from sweeper import lifecycle
 from sweeper.cli import main
 from sweeper.cli.init_command import template
@@ -19,16 +33,44 @@ from sweeper.settings import DEFAULT_STORAGE
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 
-
-def blocks(language: str) -> list[str]:
-    """Return the code blocks of a language, in order."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+SOURCES = [
+    path
+    for folder in ("sweeper", "db", "tests/bench")
+    for path in (ROOT / folder).rglob("*")
+    if path.suffix in {".py", ".yaml", ".js"}
+]
+WORDS = {word for path in SOURCES for word in re.findall(r"\w+", path.read_text(encoding="utf-8"))}
+OF_USERS = {"my_penalties", "sum_of_roots", "dashboard_token"}
+"""Names that stand for a reader's own."""
+MADE = {
+    ".secrets/dashboard_token",
+    "sweep/arm/confirmed",
+    "sweep/arm/repeat",
+    "sweeper.db",
+    "sweeper/_db",
+    "sweeps/my-first-sweep/report.html",
+}
+"""Files, and names like paths, that exist once the program has run."""
+FILE = r"[\w.-]*\w\.(?:py|yaml|yml|md|toml|csv|db|html|svg)"
+PATH = re.compile(rf"(?:[\w.-]+/)+(?:{FILE}|[\w-]+)?|{FILE}")
+DOWNLOADS = {"confirmed.csv", "facts.csv", "fronts.csv"}
 
 
 def console_commands() -> list[list[str]]:
     """Return what follows each `$ ` in the console blocks."""
-    lines = [line for block in blocks("console") for line in block.splitlines()]
+    lines = [
+        line
+        for text in READMES.values()
+        for block in blocks(text, "console")
+        for line in block.splitlines()
+    ]
     return [shlex.split(line.removeprefix("$ ")) for line in lines if line.startswith("$ ")]
+
+
+def backticked(text: str) -> list[str]:
+    """Return what stands between backticks outside of code blocks."""
+    prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    return re.findall(r"`([^`]+)`", prose)
 
 
 @pytest.fixture
@@ -37,25 +79,32 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     for name in ("SWEEPER_STORAGE", "SWEEPER_DATA"):
         monkeypatch.delenv(name, raising=False)
-    studies = tmp_path / "studies"
-    studies.mkdir()
     text = (ROOT / "studies" / "quickstart.yaml").read_text(encoding="utf-8")
-    assert "trials: 24" in text
-    (studies / "quickstart.yaml").write_text(text.replace("trials: 24", "trials: 4"))
-    store = Store(DEFAULT_STORAGE)
-    lifecycle.register(store, Sweep.load(studies / "quickstart.yaml"))
-    work("quickstart", store, train=fake_train, data=None)
-    store.close()
+    train(tmp_path / "studies" / "quickstart.yaml", text)
     return tmp_path
 
 
-def shrink(study: Path) -> None:
-    """Make the study file that `init` wrote small enough for a test."""
-    text = study.read_text(encoding="utf-8")
-    for old, new in [("trials: 24", "trials: 2"), ("epochs: 20", "epochs: 2"), (": 10 ", ": 1 ")]:
+def train(study: Path, text: str) -> None:
+    """Write a study file, made small, and run it by trainings that take no time."""
+    study.parent.mkdir()
+    study.write_text(shrunk(text, trials=4), encoding="utf-8")
+    sweep = Sweep.load(study)
+    store = Store(DEFAULT_STORAGE)
+    lifecycle.register(store, sweep)
+    work(sweep.name, store, train=fake_train, probe=fake_probe, data=None)
+    store.close()
+
+
+def shrunk(text: str, *, trials: int) -> str:
+    """Return a study file of few trials and epochs: some commands train for real."""
+    for old, new in [
+        ("trials: 24", f"trials: {trials}"),
+        ("epochs: 20", "epochs: 2"),
+        ("finetune_epochs: 10", "finetune_epochs: 1"),
+    ]:
         assert old in text
         text = text.replace(old, new)
-    study.write_text(text, encoding="utf-8")
+    return text
 
 
 @pytest.mark.slow
@@ -72,15 +121,17 @@ def test_every_command_of_the_console_blocks_works(
         said = capsys.readouterr()
         assert ended.value.code in {0, None}, (words, said.err)
         if words[0] == "init":
-            shrink(folder / words[1] / "study.yaml")
+            study = folder / words[1] / "study.yaml"
+            study.write_text(shrunk(study.read_text("utf-8"), trials=2), encoding="utf-8")
     # `sweeper run` was one of them: it trained for real, in processes of its own.
     main_report = folder / "sweeps" / "my-first-sweep" / "report.html"
     assert "my-first-sweep" in main_report.read_text(encoding="utf-8")
 
 
 def test_the_notebook_works(folder: Path) -> None:
+    [study], [notebook] = blocks(PROJECT, "yaml"), blocks(PROJECT, "python")
+    train(folder / "my-study" / "study.yaml", study)
     names: dict[str, object] = {}
-    notebook = next(block for block in blocks("python") if "from sweeper import" in block)
     exec(compile(notebook, "README.md", "exec"), names)
     fronts = names["fronts"]
     assert isinstance(fronts, dict)
@@ -89,59 +140,66 @@ def test_the_notebook_works(folder: Path) -> None:
 
 def test_the_two_commands_are_those_that_were_asked_for() -> None:
     start = "python3 -m venv .venv && .venv/bin/pip install -e"
-    found = [block.strip() for block in blocks("sh")]
-    assert f"{start} . && .venv/bin/sweeper run studies/quickstart.yaml" in found
-    assert f"{start} '.[test]' && .venv/bin/pytest" in found
+    assert [block.strip() for block in blocks(PROJECT, "sh")] == [
+        f"{start} . && .venv/bin/sweeper run studies/quickstart.yaml",
+        f"{start} '.[test]' && .venv/bin/pytest",
+    ]
 
 
 def test_the_gate_runs_readmes_test_command() -> None:
     gate = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     [reading] = re.findall(r"^tests=.*$", gate, re.MULTILINE)
     script = f'{reading}\necho "$tests"'
-    found = subprocess.run(
+    done = subprocess.run(
         ["bash", "-c", script], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert found.stdout == "pytest\n"
+    assert done.stdout == "pytest\n"
 
 
-def test_the_study_file_is_the_one_that_init_writes() -> None:
-    assert blocks("yaml")[0] == template()
+def test_the_study_file_that_is_shown_is_one() -> None:
+    [text] = blocks(PROJECT, "yaml")
+    shown = yaml.safe_load(text)
+    sweep = Sweep.model_validate(shown)
+    assert list(sweep.arms) == list(shown["arms"])
+    # `sweeper init` writes it with everything else.
+    assert sweep.name == yaml.safe_load(template())["name"]
 
 
 def test_the_arms_that_are_shown_can_be_run() -> None:
-    _, *shown, job, scraping = blocks("yaml")
+    shown = blocks(REGULARIZERS, "yaml")
     assert len(shown) == 2
+    for text in shown:
+        sweep = yaml.safe_load(template())
+        checked = Sweep.model_validate({**sweep, "arms": yaml.safe_load(text)["arms"]})
+        assert all(checked.domains(arm) for arm in checked.arms)
+
+
+def test_the_files_for_kubernetes_and_prometheus_name_what_there_is() -> None:
+    [job], [scraping] = blocks(WORKERS, "yaml"), blocks(DASHBOARD, "yaml")
     [container] = yaml.safe_load(job)["spec"]["template"]["spec"]["containers"]
     assert container["command"][:2] == ["sweeper", "worker"]
     [scraped] = yaml.safe_load(scraping)["scrape_configs"]
     assert scraped["authorization"].keys() == {"credentials_file"}
-    for text in shown:
-        sweep = yaml.safe_load(template())
-        found = Sweep.model_validate({**sweep, "arms": yaml.safe_load(text)["arms"]})
-        assert all(found.domains(arm) for arm in found.arms)
 
 
 def test_the_line_of_a_new_formula_is_one() -> None:
-    [text] = re.findall(r'^  (  )?("sum_of_roots": Formula\(.*?^  \)),', README, re.M | re.S)
-    made = eval(f"{{{text[1]}}}", {"Formula": Formula, "Hyperparameter": Hyperparameter})[
-        "sum_of_roots"
-    ]
-    assert made.modes == ("loss", "decoupled", "shrink")
+    [text] = re.findall(r'^("sum_of_roots": Formula\(.*?^\)),', REGULARIZERS, re.M | re.S)
+    made = eval(f"{{{text}}}", {"Formula": Formula, "Hyperparameter": Hyperparameter})
+    assert made["sum_of_roots"].modes == ("loss", "decoupled", "shrink")
 
 
-def test_the_table_of_commands_holds_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_that_is_named_exists(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--help"])
     text = capsys.readouterr().out.partition("Commands:")[2]
     commands = set(re.findall(r"^  ([a-z]+)\s", text, re.MULTILINE))
-    described = set(re.findall(r"^\| `sweeper ([a-z]+)", README, re.MULTILINE))
-    assert described == commands
-
-
-def rows(heading: str) -> list[str]:
-    """Return the lines of the table whose head starts so."""
-    _, _, after = README.partition(f"\n{heading}")
-    return [line for line in after.partition("\n\n")[0].splitlines()[2:] if line.startswith("|")]
+    named = {
+        word
+        for text in READMES.values()
+        for word in re.findall(r"(?:`|^\$ |^srun.* |^)sweeper ([a-z]+)", text, re.MULTILINE)
+    }
+    assert len(named) > 10
+    assert named <= commands
 
 
 def test_the_table_of_formulas_is_the_catalogue() -> None:
@@ -152,16 +210,98 @@ def test_the_table_of_formulas_is_the_catalogue() -> None:
         row = f"| `{name}` | {value} | {', '.join(ways)} | {', '.join(formula.hyper)} |"
         if name != "none":
             expected.append(row)
-    assert rows("| penalty | R(W) |") == expected
+    assert rows(REGULARIZERS, "| penalty | R(W) |") == expected
 
 
 def test_the_table_of_methods_is_the_catalogue() -> None:
-    assert rows("| method |") == [
+    assert rows(REGULARIZERS, "| method |") == [
         f"| `{name}` | {entry.summary} | {', '.join(entry.hyper)} |"
         for name, entry in METHODS.items()
     ]
 
 
-def test_every_file_that_readme_points_at_is_there() -> None:
-    for target in re.findall(r"\]\(([^)]+)\)", README):
-        assert "://" in target or (ROOT / target).exists(), target
+def test_what_readme_says_shortly_is_what_the_others_say_at_length() -> None:
+    fast = rows(PROJECT, "| | trials an hour |")
+    assert len(fast) == 3
+    assert set(fast) <= set(rows(BENCHMARKS, "| | trials an hour |"))
+    at_length = {
+        first.partition(",")[0]: ratio
+        for first, _, ratio, *_ in map(cells, rows(STUDIES, "| nonzero parameters as a multiple"))
+        if "/" not in first
+    }
+    shown = dict(map(cells, rows(PROJECT, "| pruned and fine-tuned")))
+    assert {title.partition(",")[0]: ratio for title, ratio in shown.items()} == at_length
+    trained = {
+        first: ratio.partition(" ")[0]
+        for first, _, ratio, _ in map(cells, rows(STUDIES, "| nonzero parameters as trained"))
+    }
+    l1, l_half = trained["joint_entropy / l1"], trained["joint_entropy / l_half"]
+    assert f"joint_entropy needs {l1} times L1's, and {l_half} times those of L_1/2" in PROJECT
+
+
+def test_readme_fits_one_screen_and_the_house_a_few() -> None:
+    assert len(PROJECT.encode()) <= 10_000
+    assert len(HOUSE.splitlines()) <= 120
+
+
+def test_the_house_is_drawn_as_imports_are_held() -> None:
+    with (ROOT / "pyproject.toml").open("rb") as file:
+        contracts = tomllib.load(file)["tool"]["importlinter"]["contracts"]
+    [layers] = [contract["layers"] for contract in contracts if contract["id"] == "layers"]
+    assert blocks(HOUSE, "")[0].splitlines() == layers
+    listed = [cells(row)[0].strip("`/").removesuffix(".py") for row in rows(HOUSE, "| room |")]
+    floors = [re.findall(r"\w+", layer) for layer in layers]
+    assert len(listed) == sum(map(len, floors))
+    for floor in floors:  # from the top, floor by floor
+        assert set(listed[: len(floor)]) == set(floor)
+        del listed[: len(floor)]
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_path_that_is_named_exists(name: str) -> None:
+    places = (ROOT / name).parent, ROOT, ROOT / "sweeper"
+    for text in backticked(READMES[name]):
+        if PATH.fullmatch(text) and text not in MADE | DOWNLOADS:
+            assert any((place / text).exists() for place in places), text
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_name_of_the_program_exists(name: str) -> None:
+    texts = backticked(READMES[name])
+    if READMES[name] is HOUSE:
+        texts += re.findall(r"\b[A-Z][a-z]+[A-Z]\w+", HOUSE)
+    named = {
+        part
+        for text in texts
+        if re.fullmatch(r"[\w.]+(?:\(\))?", text) and not PATH.fullmatch(text)
+        for part in re.findall(r"\w+", text)
+        if "_" in part.strip("_") or re.match("[A-Z][a-z]", part) or "." in text
+    }
+    assert named <= WORDS | OF_USERS
+
+
+def test_every_variable_that_is_named_is_read() -> None:
+    named = {word for text in READMES.values() for word in re.findall(r"\bSWEEPER_[A-Z_]+", text)}
+    assert len(named) > 5
+    read = {
+        word for path in SOURCES for word in re.findall(r"SWEEPER_[A-Z_]+", path.read_text("utf-8"))
+    }
+    assert named <= read
+
+
+def _anchors(text: str) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a page."""
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("name", READMES)
+def test_every_link_leads_to_a_file_or_a_heading(name: str) -> None:
+    for target in re.findall(r"\]\(([^)]+)\)", READMES[name]):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (ROOT / name).parent / path if path else ROOT / name
+        assert linked.exists(), target
+        if anchor:
+            assert anchor in _anchors(linked.read_text(encoding="utf-8")), target
