@@ -1,6 +1,7 @@
 """Real databases: a fresh SQLite file, a fresh database of a real PostgreSQL."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -63,13 +64,33 @@ def storage_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(name))
 
 
+@pytest.fixture(scope="session")
+def upgraded_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with the schema; made once, copied by each test."""
+    file = tmp_path_factory.mktemp("upgraded") / "sweeps.db"
+    with closing(Store(f"sqlite:///{file}")) as store:
+        store.upgrade()
+    return file
+
+
 @pytest.fixture
-def store(storage_url: str) -> Iterator[Store]:
-    """A store with its schema."""
-    opened = Store(storage_url)
-    opened.upgrade()
-    yield opened
-    opened.close()
+def sqlite_store(sqlite_url: str, upgraded_file: Path) -> Iterator[Store]:
+    """A store with its schema in a SQLite file, for what is the same on every kind of database."""
+    shutil.copy(upgraded_file, sqlite_url.removeprefix("sqlite:///"))
+    with closing(Store(sqlite_url)) as store:
+        yield store
+
+
+@pytest.fixture
+def store(storage_url: str, upgraded_file: Path) -> Iterator[Store]:
+    """A store with its schema; the test runs once on each kind of database."""
+    file = storage_url.startswith("sqlite")
+    if file:
+        shutil.copy(upgraded_file, storage_url.removeprefix("sqlite:///"))
+    with closing(Store(storage_url)) as store:
+        if not file:
+            store.upgrade()
+        yield store
 
 
 @pytest.fixture(
