@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.databases import on_sqlite
 from support.factories import make_bracket, make_fact, make_facts, make_status, make_sweep
 from support.fakes import (
     auto_sweep,
@@ -256,6 +257,7 @@ def exact(store: Store, sweep: Sweep) -> tuple[TrialRecord, ...]:
     return facts
 
 
+@on_sqlite
 def test_confirmed_networks_stand_in_optuna_with_their_test_accuracy(store: Store) -> None:
     sweep = finished(
         store, small_sweep(search={"sampler": "tpe", "trials": 6, "repeats": 2}, targets=TARGETS)
@@ -271,6 +273,7 @@ def test_confirmed_networks_stand_in_optuna_with_their_test_accuracy(store: Stor
     assert "Test accuracy of networks trained again" in str(shown["dashboard:note_str:0"])
 
 
+@on_sqlite
 def test_results_do_not_depend_on_packs_or_deaths(store: Store) -> None:
     sweep = finished(store, auto_sweep(targets=TARGETS))
     lifecycle.register(store, sweep)
@@ -318,6 +321,7 @@ def test_more_seeds_are_added_and_another_choice_is_refused(store: Store) -> Non
         )
 
 
+@on_sqlite
 def test_a_search_that_got_further_arms_and_repeats_is_confirmed_on(store: Store) -> None:
     first = finished(store, small_sweep(targets=TARGETS))
     lifecycle.register(store, first)
@@ -351,6 +355,7 @@ def test_a_search_that_got_more_trials_and_chooses_others_is_not_confirmed_on() 
         continued_confirmation(known, now)
 
 
+@on_sqlite
 def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
     store: Store,
 ) -> None:
@@ -374,6 +379,7 @@ def test_other_accuracies_need_no_training_and_other_sizes_another_confirmation(
         continued_confirmation(wanted, finished(store, wider))
 
 
+@on_sqlite
 def test_a_sweep_is_deleted_with_its_confirmation(store: Store) -> None:
     sweep = finished(store, small_sweep(targets=TARGETS))
     lifecycle.register(store, sweep)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from support.databases import on_sqlite
 from support.factories import make_fact, make_provenance, make_record, make_sweep
 from support.fakes import fake_train, small_sweep
 from support.html_text import readable
@@ -182,6 +183,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
     return begin
 
 
+@on_sqlite
 def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any) -> None:
     lifecycle.register(store, small_sweep())
     work("tiny", store, pack=4, train=fake_train)
@@ -215,6 +217,7 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
     assert store.reproducibility_checks("tiny") == (check,)
 
 
+@on_sqlite
 def test_each_run_trains_trials_that_no_other_did(store: Store, elsewhere: Any) -> None:
     lifecycle.register(store, small_sweep())
     work("tiny", store, pack=4, train=fake_train)
@@ -226,6 +229,7 @@ def test_each_run_trains_trials_that_no_other_did(store: Store, elsewhere: Any) 
         reproduce("tiny", store, train=fake_train)
 
 
+@on_sqlite
 def test_without_trials_of_others_there_is_nothing_to_check(
     store: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.commands import FACTORY, finish, sweeper, write_study
+from support.databases import on_sqlite
 from support.processes import LONG
 from sweeper.store import Store
 from sweeper.types import TrialRecord
@@ -82,6 +83,7 @@ def test_workers_and_launcher_killed_while_training_cost_no_trial(
 
 
 @pytest.mark.slow
+@on_sqlite
 def test_two_runs_of_one_file_at_once_share_its_budget(tmp_path: Path, storage_url: str) -> None:
     study = write_study(tmp_path, trials=8, epochs=10)
     runs = [

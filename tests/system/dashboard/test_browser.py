@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
 
 from support.browsers import chromium, needs_chromium
 from support.dashboard_server import running
+from support.databases import on_sqlite
 from support.fakes import fake_train, small_sweep
 from support.pages import TARGETS, confirmed, searched
 from support.processes import wait_for
@@ -185,6 +186,7 @@ def test_choices_in_quick_succession_leave_one_poll_and_show_the_last_of_them(
 
 
 @needs_chromium
+@on_sqlite
 def test_a_running_sweep_is_drawn_on_without_being_loaded_again(
     browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -253,6 +255,7 @@ def test_on_a_phone_nothing_but_tables_is_wider_than_the_screen(
 
 
 @needs_chromium
+@on_sqlite
 def test_names_and_errors_from_outside_are_text_and_never_markup(
     browser: Browser, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ import optuna
 import pytest
 from sqlalchemy import create_engine, text
 
+from support.databases import on_sqlite
 from support.factories import (
     make_bracket,
     make_fact,
@@ -172,6 +173,7 @@ def test_confirmed_networks_are_those_on_record(shown: tuple[Store, Sweep, Any])
             assert point["y"] == pytest.approx(mean, abs=1e-3)
 
 
+@on_sqlite
 def test_the_track_is_that_of_the_objective_unless_named(store: Store, app: Application) -> None:
     searched(store, sparsification={"track": "as_trained"})
     assert get(app, "/sweeps/tiny/status.json").json()["track"] == "as_trained"
@@ -182,6 +184,7 @@ def test_the_track_is_that_of_the_objective_unless_named(store: Store, app: Appl
     assert list(tracks.values()) == ["as_trained", "pruned", "as_trained"]
 
 
+@on_sqlite
 def test_before_all_is_confirmed_there_is_no_answer(store: Store, app: Application) -> None:
     sweep = searched(store, search={"repeats": 1})
     facts = store.records("tiny")
@@ -245,6 +248,7 @@ def test_progress_is_that_of_the_store(shown: tuple[Store, Sweep, Any]) -> None:
     )
 
 
+@on_sqlite
 def test_the_newest_sweep_stands_first(store: Store, app: Application) -> None:
     names = ["first", "second", "third"]
     for name in names:
@@ -254,6 +258,7 @@ def test_the_newest_sweep_stands_first(store: Store, app: Application) -> None:
     assert {row["state"] for row in rows} == {"open"}
 
 
+@on_sqlite
 def test_workers_alive_are_shown_with_device_and_rate(store: Store, app: Application) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
@@ -327,6 +332,7 @@ def test_a_sweep_that_was_deleted_and_made_again_is_another_one(
     assert after["arms"] != before["arms"]
 
 
+@on_sqlite
 def test_a_link_goes_to_the_study_that_is_there_now(store: Store, app: Application) -> None:
     sweep = searched(store, search={"repeats": 1})
 
@@ -346,6 +352,7 @@ def test_a_link_goes_to_the_study_that_is_there_now(store: Store, app: Applicati
     assert after.isdisjoint(before) or store.most_workers  # SQLite may use a number again
 
 
+@on_sqlite
 def test_ranges_are_shown_before_there_is_any_fact(store: Store, app: Application) -> None:
     lifecycle.register(store, auto_sweep())
     assert get(app, "/sweeps/tiny/status.json").json()["ranges"] == []
@@ -358,6 +365,7 @@ def test_ranges_are_shown_before_there_is_any_fact(store: Store, app: Applicatio
     assert (row["arm"], row["parameter"]) == (task.arm, task.parameter)
 
 
+@on_sqlite
 def test_a_sweep_of_another_version_leaves_the_others_to_be_seen(
     store: Store, app: Application
 ) -> None:

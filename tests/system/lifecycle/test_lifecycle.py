@@ -8,6 +8,7 @@ import threading
 import optuna
 import pytest
 
+from support.databases import on_sqlite
 from support.fakes import fake_train, optuna_storage, optuna_study, small_sweep, study_names
 from sweeper import lifecycle
 from sweeper.analysis import fronts
@@ -71,6 +72,7 @@ def test_several_may_register_the_same_sweep_at_once(storage_url: str) -> None:
     assert sorted(map(str, outcomes)) == ["new", "resumed", "resumed", "resumed"]
 
 
+@on_sqlite
 def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     from sweeper.plots import overlay_figure
 
@@ -92,6 +94,7 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     assert (f"{smallest.nonzero:,}" if smallest else "not reached") in row
 
 
+@on_sqlite
 def test_a_sweep_without_results_has_a_note_too(store: Store) -> None:
     sweep = small_sweep(select_on="test")
     lifecycle.register(store, sweep)
@@ -112,6 +115,7 @@ def figures(store: Store, name: str = "tiny") -> set[str]:
     return {key.split(":")[2] for key in attributes(store, name) if ":plot_data:" in key}
 
 
+@on_sqlite
 def test_a_confirmation_is_shown_in_the_study_of_its_search_until_it_is_deleted(
     store: Store,
 ) -> None:
@@ -133,6 +137,7 @@ def test_a_confirmation_is_shown_in_the_study_of_its_search_until_it_is_deleted(
     assert link not in str(attributes(store)["dashboard:note_str:0"])
 
 
+@on_sqlite
 def test_a_confirmation_goes_on_where_the_study_of_its_search_was_deleted(store: Store) -> None:
     sweep = small_sweep(targets={"nonzero": [20_000, 100_000]})
     lifecycle.register(store, sweep)
@@ -143,6 +148,7 @@ def test_a_confirmation_goes_on_where_the_study_of_its_search_was_deleted(store:
     assert lifecycle.publish(store, again.name, force=True)
 
 
+@on_sqlite
 def test_publishing_loads_no_torch(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     work("tiny", store, train=fake_train)

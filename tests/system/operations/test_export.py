@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from support.commands import main_ok
+from support.databases import on_sqlite
 from support.fakes import auto_sweep, fake_probe, fake_train, optuna_study, small_sweep
 from support.finished_sweeps import TARGETS, find_all, finished, saved
 from support.processes import wait_for
@@ -28,6 +29,7 @@ from sweeper.worker.worker_loop import work
 
 
 @pytest.mark.parametrize("name", ["facts.csv", "fronts.csv", "sweep.json", "facts.parquet"])
+@on_sqlite
 def test_an_export_overwrites_no_file_of_a_users(store: Store, tmp_path: Path, name: str) -> None:
     lifecycle.register(store, small_sweep())
     folder = tmp_path / "own"
@@ -39,6 +41,7 @@ def test_an_export_overwrites_no_file_of_a_users(store: Store, tmp_path: Path, n
     assert (folder / name).read_text() == "my own\n"
 
 
+@on_sqlite
 def test_an_export_overwrites_its_own_also_a_half_made_one_and_no_other_sweeps(
     store: Store, tmp_path: Path
 ) -> None:

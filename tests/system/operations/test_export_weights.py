@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from safetensors.numpy import save
 
+from support.databases import on_sqlite
 from support.fakes import fake_train, small_sweep
 from support.finished_sweeps import TARGETS, finished
 from sweeper import lifecycle
@@ -87,6 +88,7 @@ def test_every_network_lies_beside_its_trial_in_another_database(
     assert None not in before.values()
 
 
+@on_sqlite
 def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Path) -> None:
     assert export_weights.save(tmp_path, store, sweep.name, str(tmp_path / "kept"), seeds=1)
     confirms = sweep.confirms
@@ -101,6 +103,7 @@ def test_those_of_the_first_seeds_alone(store: Store, sweep: Sweep, tmp_path: Pa
     }
 
 
+@on_sqlite
 def test_without_any_network_nothing_is_written(store: Store, sweep: Sweep, tmp_path: Path) -> None:
     assert export_weights.save(tmp_path, store, sweep.name, str(tmp_path / "elsewhere")) is None
     assert not (tmp_path / export_weights.FILE).exists()
@@ -155,6 +158,7 @@ def row(**changes: object) -> dict[str, object]:
         ({"more": 1}, "is no file of networks: its columns are others"),
     ],
 )
+@on_sqlite
 def test_a_file_of_other_networks_is_one_line(
     store: Store, sweep: Sweep, tmp_path: Path, changes: dict[str, object], said: str
 ) -> None:
@@ -170,6 +174,7 @@ def test_a_file_of_other_networks_is_one_line(
     assert not (tmp_path / "outside").exists()
 
 
+@on_sqlite
 def test_networks_that_stand_twice_and_more_of_them_than_trials_are_one_line(
     store: Store, sweep: Sweep, tmp_path: Path
 ) -> None:
@@ -187,6 +192,7 @@ def test_networks_that_stand_twice_and_more_of_them_than_trials_are_one_line(
         assert not (tmp_path / "new").exists()
 
 
+@on_sqlite
 def test_another_file_of_the_same_name_is_never_written_over(
     store: Store, sweep: Sweep, tmp_path: Path
 ) -> None:
@@ -206,6 +212,7 @@ def test_another_file_of_the_same_name_is_never_written_over(
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR1", None])
+@on_sqlite
 def test_a_broken_file_is_one_line(
     store: Store, sweep: Sweep, tmp_path: Path, content: bytes | None
 ) -> None:

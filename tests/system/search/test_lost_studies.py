@@ -9,6 +9,7 @@ import optuna
 import pytest
 from optuna.artifacts.exceptions import ArtifactNotFound
 
+from support.databases import on_sqlite
 from support.factories import make_provenance
 from support.fakes import (
     fake_result,
@@ -85,6 +86,7 @@ def meanwhile(actions: Mapping[int, Callable[[], object]], delay: float = 0.0) -
 
 
 @pytest.mark.parametrize("name", ["tiny", "tiny/l1/0"])
+@on_sqlite
 def test_a_study_deleted_while_a_worker_trains_is_named_and_no_arm_is_to_blame(
     store: Store, name: str
 ) -> None:
@@ -116,6 +118,7 @@ def test_studies_of_an_extension_are_there_before_its_slots(
     assert lifecycle.register(store, longer, extend=True) == "extended"
 
 
+@on_sqlite
 def test_a_failure_in_a_repeat_that_was_added_meanwhile_is_forgiven(store: Store) -> None:
     small, longer = (
         small_sweep(search={"trials": 3, "repeats": repeats}, arms=ONE) for repeats in (1, 2)
@@ -147,6 +150,7 @@ class Denied(Exception):
     pass
 
 
+@on_sqlite
 def test_a_bucket_that_refuses_is_an_error_of_the_storage(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,6 +167,7 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
         artifacts.put(Refusing(), artifacts.Artifact("id", "n.safetensors", "x/y", b""))
 
 
+@on_sqlite
 def test_what_the_background_thread_cannot_do_is_not_booked_as_a_failure_of_training(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from support.databases import on_sqlite
 from support.fakes import (
     auto_sweep,
     fake_probe,
@@ -91,6 +92,7 @@ def test_a_killed_worker_costs_no_trial_and_doubles_none(store: Store) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@on_sqlite
 def test_a_signal_gives_slots_back_long_before_the_training_ends(
     store: Store, number: signal.Signals
 ) -> None:
@@ -105,6 +107,7 @@ def test_a_signal_gives_slots_back_long_before_the_training_ends(
     assert "RUNNING" not in states(store)
 
 
+@on_sqlite
 def test_a_worker_hears_sigterm_though_its_launcher_did_not(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     deaf = ["sh", "-c", 'trap "" TERM HUP; exec "$0" "$@"', sys.executable]
@@ -160,6 +163,7 @@ except SweeperError as error:
         ("loading", "Interrupted: stopped by SIGTERM\n"),
     ],
 )
+@on_sqlite
 def test_a_busy_worker_gives_its_slots_back_and_ends(
     store: Store, tmp_path: Path, where: str, said: str
 ) -> None:
@@ -191,6 +195,7 @@ def test_a_busy_worker_gives_its_slots_back_and_ends(
     assert "RUNNING" not in states(store)
 
 
+@on_sqlite
 def test_a_worker_stops_when_its_launcher_is_gone(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     # A shell between us and the worker is its launcher; we kill it with -9.
@@ -318,6 +323,7 @@ def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: 
     search.close()
 
 
+@on_sqlite
 def test_stop_ends_workers_quietly_and_register_goes_on(store: Store) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
@@ -372,6 +378,7 @@ def test_a_worker_that_lost_its_lease_drops_its_slots_without_harm(
     store.close()
 
 
+@on_sqlite
 def test_the_same_failure_three_times_ends_the_worker_in_one_line(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     attempts: list[int] = []
@@ -395,6 +402,7 @@ def test_the_same_failure_three_times_ends_the_worker_in_one_line(store: Store) 
     assert "RUNNING" not in states(store)
 
 
+@on_sqlite
 def test_a_failure_that_passes_is_forgiven(store: Store) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
@@ -410,6 +418,7 @@ def test_a_failure_that_passes_is_forgiven(store: Store) -> None:
     assert_exact(store, sweep)
 
 
+@on_sqlite
 def test_a_mistake_of_the_user_is_not_tried_again(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     attempts: list[int] = []
@@ -424,6 +433,7 @@ def test_a_mistake_of_the_user_is_not_tried_again(store: Store) -> None:
     assert claimed(store) == 0
 
 
+@on_sqlite
 def test_a_finished_sweep_is_left_as_it_is(store: Store) -> None:
     sweep = small_sweep()
     lifecycle.register(store, sweep)
@@ -433,6 +443,7 @@ def test_a_finished_sweep_is_left_as_it_is(store: Store) -> None:
     assert (facts(store), states(store)) == before
 
 
+@on_sqlite
 def test_an_arm_that_is_added_while_a_worker_trains_is_trained_too(store: Store) -> None:
     sweep = small_sweep()
     more = small_sweep(
@@ -448,36 +459,28 @@ def test_an_arm_that_is_added_while_a_worker_trains_is_trained_too(store: Store)
     assert_exact(store, more)
 
 
-# Ranges that a probe finds; tests/test_brackets_store.py has them on every kind of database.
+# Ranges that a probe finds; test_recorded_ranges has them on every kind of database.
 
 
-@pytest.fixture
-def own_store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(f"sqlite:///{tmp_path}/own.db")
-    opened.upgrade()
-    yield opened
-    opened.close()
-
-
-def test_strengths_are_searched_in_the_range_of_their_probe(own_store: Store) -> None:
+def test_strengths_are_searched_in_the_range_of_their_probe(sqlite_store: Store) -> None:
     sweep = auto_sweep(search={"sampler": "qmc"})
-    lifecycle.register(own_store, sweep)
+    lifecycle.register(sqlite_store, sweep)
     said: list[str] = []
-    work("tiny", own_store, pack=4, train=fake_train, probe=fake_probe, on_event=said.append)
-    assert_exact(own_store, sweep)
-    found = own_store.strength_ranges("tiny")
+    work("tiny", sqlite_store, pack=4, train=fake_train, probe=fake_probe, on_event=said.append)
+    assert_exact(sqlite_store, sweep)
+    found = sqlite_store.strength_ranges("tiny")
     assert [(one.arm, one.parameter) for one in found] == [
         ("l1", "strength"), ("both", "l1.strength"), ("both", "marginal_entropy.strength"),
     ]  # fmt: skip
     assert [one.reused for one in found] == [False, True, False]
     for one in found:
         assert (one.bracket.low, one.bracket.high) == pytest.approx((1e-4, 0.1))
-    for fact in own_store.records("tiny"):
+    for fact in sqlite_store.records("tiny"):
         strengths = [value for key, value in fact.params.items() if key.endswith("strength")]
         assert len(strengths) == {"dense": 0, "l1": 1, "both": 2}[fact.slot.arm]
         assert all(0.99e-4 <= float(value) <= 0.101 for value in strengths)
     assert sum("by a probe of" in line for line in said) == 2
-    status = own_store.status("tiny")
+    status = sqlite_store.status("tiny")
     assert (status.probes, status.probed) == (3, 3)
 
 
@@ -501,36 +504,36 @@ def test_facts_with_probes_do_not_depend_on_the_number_of_workers(tmp_path: Path
     assert found[0] == found[1]
 
 
-def test_a_worker_killed_in_a_probe_leaves_it_to_the_next(own_store: Store) -> None:
-    lifecycle.register(own_store, auto_sweep())
+def test_a_worker_killed_in_a_probe_leaves_it_to_the_next(sqlite_store: Store) -> None:
+    lifecycle.register(sqlite_store, auto_sweep())
 
     def dying(*_: Any, **__: Any) -> Any:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        work("tiny", own_store, train=fake_train, probe=dying)
-    assert own_store.status("tiny").probed == 0
-    work("tiny", own_store, train=fake_train, probe=fake_probe)
-    assert_exact(own_store, auto_sweep())
+        work("tiny", sqlite_store, train=fake_train, probe=dying)
+    assert sqlite_store.status("tiny").probed == 0
+    work("tiny", sqlite_store, train=fake_train, probe=fake_probe)
+    assert_exact(sqlite_store, auto_sweep())
 
 
-def test_a_probe_without_a_range_ends_the_worker_with_one_line(own_store: Store) -> None:
-    lifecycle.register(own_store, auto_sweep())
+def test_a_probe_without_a_range_ends_the_worker_with_one_line(sqlite_store: Store) -> None:
+    lifecycle.register(sqlite_store, auto_sweep())
 
     def hopeless(*_: Any, **__: Any) -> tuple[tuple[ProbePoint, ...], float]:
         return tuple(ProbePoint(k, "collapsed", 0.1, 10, 0.0) for k in (0.0, 1.0)), 0.1
 
     with pytest.raises(InputError) as caught:
-        work("tiny", own_store, train=fake_train, probe=hopeless)
+        work("tiny", sqlite_store, train=fake_train, probe=hopeless)
     assert str(caught.value) == (
         "tiny: arms.l1.strength: auto: nothing is learnt without any penalty (10.0 % accuracy "
         "after the probe); look at training.learning_rate"
     )
-    assert own_store.records("tiny") == ()
+    assert sqlite_store.records("tiny") == ()
 
 
-def test_a_probe_that_fails_three_times_ends_the_worker(own_store: Store) -> None:
-    lifecycle.register(own_store, auto_sweep())
+def test_a_probe_that_fails_three_times_ends_the_worker(sqlite_store: Store) -> None:
+    lifecycle.register(sqlite_store, auto_sweep())
     calls = []
 
     def failing(*_: Any, **__: Any) -> Any:
@@ -538,17 +541,17 @@ def test_a_probe_that_fails_three_times_ends_the_worker(own_store: Store) -> Non
         raise ValueError("no such thing")
 
     with pytest.raises(TrainingError, match=r"arm \w+: .*ValueError: no such thing \(3 times\)"):
-        work("tiny", own_store, train=fake_train, probe=failing)
+        work("tiny", sqlite_store, train=fake_train, probe=failing)
     assert len(calls) == 3
 
 
-def test_an_arm_that_is_added_later_gets_its_probe_too(own_store: Store) -> None:
+def test_an_arm_that_is_added_later_gets_its_probe_too(sqlite_store: Store) -> None:
     arms: dict[str, Any] = {"dense": {}}
     first = small_sweep(arms=arms)
-    lifecycle.register(own_store, first)
-    work("tiny", own_store, train=fake_train, probe=fake_probe)
+    lifecycle.register(sqlite_store, first)
+    work("tiny", sqlite_store, train=fake_train, probe=fake_probe)
     more = small_sweep(arms={**arms, "l1": {"penalty": "l1", "strength": "auto"}})
-    lifecycle.register(own_store, more, extend=True)
-    work("tiny", own_store, train=fake_train, probe=fake_probe)
-    assert_exact(own_store, more)
-    assert own_store.status("tiny").probed == 1
+    lifecycle.register(sqlite_store, more, extend=True)
+    work("tiny", sqlite_store, train=fake_train, probe=fake_probe)
+    assert_exact(sqlite_store, more)
+    assert sqlite_store.status("tiny").probed == 1
