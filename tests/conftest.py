@@ -16,6 +16,14 @@ from sweeper.config import Sweep
 from sweeper.store import Store
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Return how many processes test: one more than there are CPUs, for many tests only wait.
+
+    Eight at most: each has a PostgreSQL and a PyTorch of its own.
+    """
+    return min(8, len(os.sched_getaffinity(0)) + 1)
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server for the session, without any password."""

@@ -247,3 +247,14 @@ def make_status(sweep: Sweep, facts: Sequence[TrialRecord]) -> SweepStatus:
         now=1_800_003_600.0,
         arms=tuple(arms),
     )
+
+
+def small_study(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
+    sweep = make_sweep(search={"trials": 2}, **changes)
+    facts = [
+        make_fact(sweep=sweep, arm="none", slot=0, nonzero=20_000, val=0.981, test=0.979),
+        make_fact(sweep=sweep, arm="none", slot=1, nonzero=30_000, val=0.983, test=0.980),
+        make_fact(sweep=sweep, arm="l1", slot=0, nonzero=4000, val=0.976, test=0.975),
+        make_fact(sweep=sweep, arm="l1", slot=1, nonzero=8000, val=0.981, test=0.982),
+    ]
+    return sweep, facts

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import throughput
 from support.paths import TESTS
 
 BENCH = TESTS / "bench"
@@ -87,7 +88,14 @@ def test_what_looking_costs_is_measured_beside_optunas_dashboard() -> None:
         (("--part", "all of it"), "invalid choice"),
     ],
 )
-def test_a_wrong_option_is_said(options: tuple[str, ...], said: str) -> None:
-    done = run(*options)
-    assert done.returncode == 2
-    assert said in done.stderr
+def test_a_wrong_option_is_said(
+    options: tuple[str, ...],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("sys.argv", ["throughput.py", *options])
+    with pytest.raises(SystemExit) as ended:
+        throughput.parse()
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err

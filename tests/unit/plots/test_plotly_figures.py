@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from support.browsers import needs_chromium
 from support.factories import make_fact, make_facts, make_sweep
 from sweeper import plots
 from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat
@@ -213,15 +212,6 @@ def test_finetuned_curves_are_a_view_of_their_own() -> None:
         seen[view.title] = [dot.nonzero for one in view.series for dot in one.dots]
     assert list(seen.values()) == [[3000], [6000]]
     assert all("pruned" in title for title in seen)
-
-
-@needs_chromium
-@pytest.mark.parametrize(("name", "start"), [("a.png", b"\x89PNG"), ("a.svg", b"<svg")])
-def test_figures_are_written_as_images(tmp_path: Path, name: str, start: bytes) -> None:
-    sweep = make_sweep()
-    figure = plots.overlay_figure(fronts(make_facts(sweep), sweep), sweep)
-    path = plots.save_figure(figure, tmp_path / name, scale=1)
-    assert path.read_bytes().startswith(start)
 
 
 def test_without_a_browser_one_line_says_what_to_install(

@@ -9,34 +9,22 @@ from typing import Any
 import pytest
 import yaml
 
-from support.browsers import chromium, needs_chromium
 from support.factories import (
     make_bracket,
     make_fact,
-    make_facts,
     make_provenance,
     make_record,
     make_status,
     make_sweep,
+    small_study,
 )
 from support.html_text import readable
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.report import write_report
 from sweeper.report.html_page import page, study_text
-from sweeper.report.summary import arm_rows, headline
+from sweeper.report.summary import headline
 from sweeper.types import LastError, RecordedRange, TrialRecord
-
-
-def small_study(**changes: Any) -> tuple[Sweep, list[TrialRecord]]:
-    sweep = make_sweep(search={"trials": 2}, **changes)
-    facts = [
-        make_fact(sweep=sweep, arm="none", slot=0, nonzero=20_000, val=0.981, test=0.979),
-        make_fact(sweep=sweep, arm="none", slot=1, nonzero=30_000, val=0.983, test=0.980),
-        make_fact(sweep=sweep, arm="l1", slot=0, nonzero=4000, val=0.976, test=0.975),
-        make_fact(sweep=sweep, arm="l1", slot=1, nonzero=8000, val=0.981, test=0.982),
-    ]
-    return sweep, facts
 
 
 def sentence(sweep: Sweep, facts: list[TrialRecord]) -> str:
@@ -373,51 +361,3 @@ def test_a_path_that_cannot_be_written_to_is_the_users_mistake(tmp_path: Path, p
     with pytest.raises(InputError, match=r"cannot be written: "):
         write_report(tmp_path / place, make_record(sweep, facts))
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder"]
-
-
-@needs_chromium
-def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: Path) -> None:
-    sweep = make_sweep(search={"trials": 12})
-    facts = make_facts(sweep)
-    path = write_report(tmp_path / "toy.html", make_record(sweep, facts))
-    complaints: list[str] = []
-    asked: list[str] = []
-    with chromium() as browser:
-        tab = browser.new_page()
-        tab.set_default_timeout(240_000)
-        tab.on("console", lambda message: complaints.append(message.text))
-        tab.on("pageerror", lambda error: complaints.append(str(error)))
-        tab.on("request", lambda request: asked.append(request.url))
-        tab.goto(path.as_uri())
-        tab.wait_for_selector("figure.live .main-svg")
-        drawn = tab.locator("figure").first
-        members = tab.evaluate(
-            "document.querySelector('.drawn').data.filter((t) => t.mode === 'markers')"
-            ".map((t) => t.x.length)"
-        )
-        hidden = tab.evaluate("JSON.parse(document.getElementById('fronts-data').textContent)")
-        shown = drawn.locator(".scatterlayer .point").count()
-        assert tab.locator(".sketch >> visible=true").count() == 0
-        tab.emulate_media(media="print")
-        assert tab.locator(".sketch >> visible=true").count() == 3
-    assert complaints == []
-    assert asked == [path.as_uri()]
-    assert hidden["layout"]["xaxis"]["type"] == "log"
-    rows = arm_rows(make_record(sweep, facts), "pruned")
-    *members, beside = members
-    assert members == [len(row.front.points) for row in rows]
-    assert 0 < beside <= 13  # published networks
-    assert 0 < shown <= sum(members) + beside
-
-
-@needs_chromium
-def test_without_scripts_the_sketches_show_the_same_fronts(tmp_path: Path) -> None:
-    sweep, facts = small_study()
-    path = write_report(tmp_path / "toy.html", make_record(sweep, facts))
-    with chromium() as browser:
-        tab = browser.new_context(java_script_enabled=False).new_page()
-        tab.set_default_timeout(240_000)
-        tab.goto(path.as_uri())
-        assert tab.locator(".sketch svg >> visible=true").count() == 2
-        # Four members, and a mark in the legend for each arm.
-        assert tab.locator("figure").first.locator(".mark").count() == 4 + 2
