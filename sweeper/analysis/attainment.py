@@ -24,7 +24,7 @@ class Surface:
     level: float
     """Share of the repeats that attain it, in (0, 1]."""
     corners: tuple[tuple[int, float], ...]
-    """(nonzero, accuracy); empty where too few repeats have any network."""
+    """(size, accuracy); empty where too few repeats have any network."""
 
     def at(self, nonzero: float) -> float | None:
         """Return the accuracy that is attained within a size; None below the first corner."""
@@ -42,7 +42,7 @@ def attainment(repeats: Sequence[Front], level: float) -> Surface:
     # 0.75 x 4 must be 3 whatever its last bit says.
     needed = max(1, math.ceil(round(level * len(repeats), 9)))
     steps = sorted(
-        (point.nonzero, index, point.accuracy(front.by))
+        (point.size(front.size), index, point.accuracy(front.by))
         for index, front in enumerate(repeats)
         for point in front.points
     )

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sweeper.config import Sweep
-from sweeper.types import Accuracy, Evaluation, Scalar, Track, TrialRecord
+from sweeper.types import Accuracy, Evaluation, Scalar, SizeMeasure, Track, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +42,10 @@ class FrontPoint:
     weights: int
     biases: int
 
+    def size(self, measure: SizeMeasure) -> int:
+        """Return one of the two counts of parameters by its name."""
+        return self.nonzero if measure == "nonzero" else self.effective
+
     def accuracy(self, name: Accuracy) -> float:
         """Return one of the two accuracies by its name."""
         return self.val_accuracy if name == "val_accuracy" else self.test_accuracy
@@ -49,7 +53,7 @@ class FrontPoint:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """The undominated networks, ascending in `nonzero` and so in the accuracy `by`."""
+    """The undominated networks, ascending in `size` and so in the accuracy `by`."""
 
     points: tuple[FrontPoint, ...]
     candidates: int
@@ -58,6 +62,7 @@ class Front:
     by: Accuracy = "val_accuracy"
     show: Accuracy = "test_accuracy"
     arm: str = ""
+    size: SizeMeasure = "nonzero"
 
     @classmethod
     def of(
@@ -67,6 +72,7 @@ class Front:
         by: Accuracy = "val_accuracy",
         show: Accuracy = "test_accuracy",
         arm: str = "",
+        size: SizeMeasure = "nonzero",
     ) -> "Front":
         """Return the front of an arm's facts, or of all of them if no arm is named."""
         found = [
@@ -76,21 +82,21 @@ class Front:
         ]
         found.sort(key=lambda point: (point.repeat, point.slot))
         kept = non_dominated(
-            [point.nonzero for point in found], [point.accuracy(by) for point in found]
+            [point.size(size) for point in found], [point.accuracy(by) for point in found]
         )
         points = tuple(found[index] for index in kept)
-        return cls(points, candidates=len(found), track=track, by=by, show=show, arm=arm)
+        return cls(points, candidates=len(found), track=track, by=by, show=show, arm=arm, size=size)
 
     def hypervolume(self, reference: tuple[int, float]) -> float:
-        """Return the area of (log10 nonzero, error) that the points dominate below `reference`.
+        """Return the area of (log10 size, error) that the points dominate below `reference`.
 
-        `reference` is (nonzero, error). Points outside it contribute nothing. A network without
+        `reference` is (size, error). Points outside it contribute nothing. A network without
         any parameter left counts as one of size 1, since log10(0) is no number.
         """
         corner, worst = math.log10(reference[0]), reference[1]
         area = 0.0
         for point in self.points:
-            width = corner - math.log10(max(point.nonzero, 1))
+            width = corner - math.log10(max(point.size(self.size), 1))
             error = 1.0 - point.accuracy(self.by)
             if width > 0 and error < worst:
                 area += width * (worst - error)
@@ -155,6 +161,7 @@ def fronts(
     sweep: Sweep,
     track: Track | None = None,
     by: Accuracy | None = None,
+    size: SizeMeasure = "nonzero",
 ) -> dict[str, Front]:
     """Return the front of every arm in file order, pooled over its repeats.
 
@@ -166,11 +173,14 @@ def fronts(
     by = by or selection_metrics(sweep)[0]
     track = track or sweep.sparsification.track
     show = other_accuracy(by)
-    return {name: Front.of(records, track=track, by=by, show=show, arm=name) for name in sweep.arms}
+    return {name: Front.of(records, track, by, show, name, size) for name in sweep.arms}
 
 
 def fronts_by_repeat(
-    facts: Iterable[TrialRecord], sweep: Sweep, track: Track | None = None
+    facts: Iterable[TrialRecord],
+    sweep: Sweep,
+    track: Track | None = None,
+    size: SizeMeasure = "nonzero",
 ) -> dict[str, tuple[Front, ...]]:
     """Return the front of every repeat of every arm; those without any trial are empty."""
     facts = tuple(facts)
@@ -181,7 +191,7 @@ def fronts_by_repeat(
         found.setdefault((fact.slot.arm, fact.slot.repeat), []).append(fact)
     return {
         arm: tuple(
-            Front.of(found.get((arm, repeat), ()), track=chosen, by=by, show=show, arm=arm)
+            Front.of(found.get((arm, repeat), ()), chosen, by, show, arm, size)
             for repeat in range(sweep.search.repeats)
         )
         for arm in sweep.arms

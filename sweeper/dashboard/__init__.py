@@ -1,4 +1,4 @@
-"""The Optuna dashboard and our own pages, behind a token where others can reach them.
+"""Dashboard: Optuna's and the pages of sweeps, behind a token where others can reach them.
 
 Names are loaded when they are first used: see `wsgi`.
 """

@@ -1,4 +1,4 @@
-"""The worker class for gunicorn: it serves as `sweeper dashboard` does.
+"""Worker class for gunicorn: it serves as `sweeper dashboard` does.
 
 gunicorn's own threads each wait for the rest of a request: sixteen half ones stop sixteen threads.
 """
@@ -22,20 +22,20 @@ class Worker(Base):  # type: ignore[misc]  # gunicorn ships no type hints
         dispatcher = ThreadedTaskDispatcher()
         dispatcher.set_thread_count(self.cfg.threads)
         servers = [
-            HTTPServer(each.sock, self.wsgi, connections=connections, dispatcher=dispatcher)
-            for each in self.sockets
+            HTTPServer(listener.sock, self.wsgi, connections=connections, dispatcher=dispatcher)
+            for listener in self.sockets
         ]
         while self.alive and self.ppid == os.getppid():
             self.notify()
             servers[0].turn()
-        until = time.monotonic() + self.cfg.graceful_timeout
+        deadline = time.monotonic() + self.cfg.graceful_timeout
         for server in servers:
             server.del_channel()  # it accepts nobody any more
-        while time.monotonic() < until and any(
+        while time.monotonic() < deadline and any(
             connection.requests or connection.total_outbufs_len
             for server in servers
             for connection in server.active_channels.values()
         ):
             self.notify()
             servers[0].turn()
-        servers[0].end(max(0.0, until - time.monotonic()))
+        servers[0].end(max(0.0, deadline - time.monotonic()))

@@ -1,19 +1,25 @@
-"""Fronts as pictures, in two steps: gather plain values (`views`), then draw them (`figures`)."""
+"""Plots of fronts, in two steps: views gather plain values, and renderers draw them."""
 
+from sweeper.plots.arm_styles import highlighted_arms
 from sweeper.plots.confirmation_view import confirmed_view
+from sweeper.plots.curve_view import curve_view
 from sweeper.plots.effort_view import effort_view
+from sweeper.plots.front_view import front_view
 from sweeper.plots.hypervolume_view import HypervolumeView, draw_hypervolume, hypervolume_view
 from sweeper.plots.images import save_figure
+from sweeper.plots.labels import ACCURACY_NAMES
 from sweeper.plots.plotly_figures import (
     density_curves,
     draw_view,
     javascript,
     overlay_figure,
     packed_javascript,
+    page_asset,
 )
-from sweeper.plots.views import Dot, Series, View, curve_view, front_view, highlighted_arms
+from sweeper.plots.views import Dot, Series, View
 
 __all__ = [
+    "ACCURACY_NAMES",
     "Dot",
     "HypervolumeView",
     "Series",
@@ -30,5 +36,6 @@ __all__ = [
     "javascript",
     "overlay_figure",
     "packed_javascript",
+    "page_asset",
     "save_figure",
 ]

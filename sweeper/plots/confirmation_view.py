@@ -1,4 +1,4 @@
-"""The picture of confirmed networks: test accuracy of fresh seeds against size."""
+"""View of confirmed networks: test accuracy of fresh seeds against size."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,63 +8,77 @@ import numpy as np
 from sweeper.analysis import describe_point
 from sweeper.analysis.confirmation import ConfirmedConfig, accuracy_at_size
 from sweeper.config import Sweep
-from sweeper.plots.views import MOST, SHORT, Dot, View, make_view, percent
+from sweeper.plots.accuracy_view import Line, accuracy_view
+from sweeper.plots.arm_styles import MOST
+from sweeper.plots.labels import ACCURACY_NAMES, percent
+from sweeper.plots.views import Dot, TrialLink, View, no_link
 from sweeper.types import Accuracy
 
 _TEST: Accuracy = "test_accuracy"
 
 
-def confirmed_view(found: Sequence[ConfirmedConfig], sweep: Sweep) -> View:
+def confirmed_view(
+    configs: Sequence[ConfirmedConfig], sweep: Sweep, *, link: TrialLink = no_link
+) -> View:
     """Return every confirmed configuration, and the mean over repeats at each size as a line.
 
     `sweep` is the confirmation. Of many arms those are in colour that reach most at the sizes, and
-    of each family the one that does.
+    of each family the one that does. With a `link` a configuration leads to the trial of its first
+    seed.
     """
-    dots: dict[str, list[Dot]] = {arm: [] for arm in sweep.arms}
-    for one in found:
-        if one.nonzero is not None:
-            dots[one.arm].append(_dot(one))
-    corners = {arm: _line(sweep, [one for one in found if one.arm == arm]) for arm in sweep.arms}
-    ranked = sorted(sweep.arms, key=lambda arm: -sum(height for _, height in corners[arm]))
-    first = {sweep.arms[arm].family: arm for arm in reversed(ranked)}
-    chosen = set(list(dict.fromkeys([*first.values(), *ranked]))[:MOST])
+    of_arm = {arm: [config for config in configs if config.arm == arm] for arm in sweep.arms}
+    lines = {arm: _line(sweep, of_this) for arm, of_this in of_arm.items()}
+    ranked = sorted(sweep.arms, key=lambda arm: -sum(height for _, height in lines[arm]))
+    best_of_family = {sweep.arms[arm].family: arm for arm in reversed(ranked)}
+    highlighted = set(list(dict.fromkeys([*best_of_family.values(), *ranked]))[:MOST])
     seeds = sweep.confirms.seeds if sweep.confirms else 0
     seed = "seed" if seeds == 1 else "seeds"
-    view = make_view(
-        {arm: sorted(some, key=lambda dot: dot.nonzero) for arm, some in dots.items()},
+    view = accuracy_view(
+        {arm: [_dot(config, link) for config in by_size(of_arm[arm])] for arm in of_arm},
         sweep,
-        [arm for arm in sweep.arms if arm in chosen],
+        [arm for arm in sweep.arms if arm in highlighted],
         title=f"{sweep.name.partition('/')[0]}: confirmed networks",
         subtitle=f"markers: test accuracy, mean of {seeds} fresh {seed} of one repeat's choice · "
         "lines: mean over repeats at each size that all have",
         stairs=False,
-        corners=corners,
-        why="best, one of each family at least,",
+        lines=lines,
+        reason="best, one of each family at least,",
     )
     # Whatever the search selected on.
-    of, beside = SHORT["val_accuracy"], SHORT[_TEST]
-    return replace(view, y_name="test accuracy (%)", line_name=of, mark_name=beside)
-
-
-def _dot(one: ConfirmedConfig) -> Dot:
-    return Dot(
-        nonzero=round(one.nonzero or 0),
-        line=percent(one.accuracy("val_accuracy")),
-        mark=percent(one.accuracy(_TEST)),
-        repeat=one.repeat,
-        trial=one.searched.trial,
-        label=(
-            f"{describe_point(one.params)}; within {', '.join(f'{size:,}' for size in one.sizes)}"
-        ),
+    return replace(
+        view,
+        y_name="test accuracy (%)",
+        selected_name=ACCURACY_NAMES["val_accuracy"],
+        other_name=ACCURACY_NAMES[_TEST],
     )
 
 
-def _line(sweep: Sweep, mine: Sequence[ConfirmedConfig]) -> tuple[tuple[float, float], ...]:
+def by_size(configs: Sequence[ConfirmedConfig]) -> list[ConfirmedConfig]:
+    """Return the configurations that left a network, by their size as the view rounds it."""
+    counted = [config for config in configs if config.nonzero is not None]
+    return sorted(counted, key=lambda config: round(config.nonzero or 0))
+
+
+def _dot(config: ConfirmedConfig, link: TrialLink) -> Dot:
+    sizes = ", ".join(f"{size:,}" for size in config.sizes)
+    return Dot(
+        nonzero=round(config.nonzero or 0),
+        selected_accuracy=percent(config.accuracy("val_accuracy")),
+        other_accuracy=percent(config.accuracy(_TEST)),
+        repeat=config.repeat,
+        trial=config.searched.trial,
+        label=f"{describe_point(config.params)}; within {sizes}",
+        link=link(config.records[0].slot.study, config.records[0].trial),
+    )
+
+
+def _line(sweep: Sweep, configs: Sequence[ConfirmedConfig]) -> Line:
     """Return (nonzero, test accuracy in %) at each size within which all repeats have a network."""
     corners = []
-    for size in sorted({size for one in mine for size in one.sizes}):
-        sizes = [one.nonzero for one in mine if size in one.sizes and one.nonzero is not None]
-        reached = accuracy_at_size(sweep, mine, mine[0].arm, size, _TEST).mean
-        if sizes and reached:
-            corners.append((float(np.exp(np.mean(np.log(sizes)))), percent(reached.center)))
+    for size in sorted({size for config in configs for size in config.sizes}):
+        within = [config for config in configs if size in config.sizes]
+        sizes = [config.nonzero for config in within if config.nonzero is not None]
+        mean = accuracy_at_size(sweep, configs, configs[0].arm, size, _TEST).mean
+        if sizes and mean:
+            corners.append((float(np.exp(np.mean(np.log(sizes)))), percent(mean.center)))
     return tuple(corners)

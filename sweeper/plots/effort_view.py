@@ -1,38 +1,45 @@
-"""The picture of what tuning takes: hypervolume of the first trials' front."""
+"""View of tuning effort: hypervolume of the front of a search's first trials."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper.analysis.tuning_effort import AnytimeFront
-from sweeper.plots.views import View, series_of
+from sweeper.plots.arm_styles import series_of
+from sweeper.plots.views import View
 
 
-def effort_view(found: Sequence[AnytimeFront], chosen: Sequence[str], name: str) -> View:
-    """Return mean hypervolume against trials, the arms in `chosen` in colour; `name` of the sweep.
+def effort_view(efforts: Sequence[AnytimeFront], highlighted: Sequence[str], name: str) -> View:
+    """Return mean hypervolume against trials, the `highlighted` arms in colour.
 
-    Where an arm has several repeats, a band from the worst to the best of them.
+    Where an arm has several repeats, a band from the worst to the best of them. `name` is the
+    sweep's.
     """
-    looks = series_of([one.arm for one in found], list(chosen))
+    looks = series_of([effort.arm for effort in efforts], list(highlighted))
     series = []
     heights = [0.0]
-    for one in found:
-        means = [round(height, 4) for height in one.mean()]
-        ends = [(round(min(of), 4), round(max(of), 4)) for of in one.hypervolume]
-        corners = tuple((count + 1.0, means[count]) for count in _rises(means))
-        band = tuple((count + 1.0, *ends[count]) for count in _rises(ends))
-        several = any(len(of) > 1 for of in one.hypervolume)
-        heights += [height for of in one.hypervolume for height in of]
-        look = looks[one.arm]
-        own = replace(look, corners=corners, band=band if several and not look.grey else ())
-        series.append(own)
-    trials = max((len(one.seconds) for one in found), default=1)
+    for effort in efforts:
+        look = looks[effort.arm]
+        means = [round(height, 4) for height in effort.mean()]
+        ends = [(round(min(at), 4), round(max(at), 4)) for at in effort.hypervolume]
+        several = any(len(at) > 1 for at in effort.hypervolume)
+        heights += [height for at in effort.hypervolume for height in at]
+        series.append(
+            replace(
+                look,
+                corners=tuple((step + 1.0, means[step]) for step in _rises(means)),
+                band=tuple((step + 1.0, *ends[step]) for step in _rises(ends))
+                if several and not look.grey
+                else (),
+            )
+        )
+    trials = max((len(effort.seconds) for effort in efforts), default=1)
     return View(
         title=f"{name}: effort of tuning",
         subtitle="hypervolume of the front of a search's first trials, mean over repeats · bands: "
         "worst to best repeat",
-        series=tuple(sorted(series, key=lambda one: not one.grey)),
-        line_name="hypervolume",
-        mark_name="",
+        series=tuple(sorted(series, key=lambda arm: not arm.grey)),
+        selected_name="hypervolume",
+        other_name="",
         stairs=True,
         x_range=(0.5, trials + 0.5),
         y_range=(0.0, max(heights) * 1.05 or 1.0),
@@ -44,5 +51,5 @@ def effort_view(found: Sequence[AnytimeFront], chosen: Sequence[str], name: str)
 
 
 def _rises(heights: Sequence[object]) -> list[int]:
-    """Return the places where a staircase rises: what stays as it was needs no corner."""
-    return [place for place, of in enumerate(heights) if not place or of != heights[place - 1]]
+    """Return the steps at which a staircase rises: elsewhere it needs no corner."""
+    return [step for step, at in enumerate(heights) if not step or at != heights[step - 1]]

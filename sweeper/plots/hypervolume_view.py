@@ -1,4 +1,4 @@
-"""The picture of what each arm's fronts are worth: hypervolume, one dot for each repeat."""
+"""View of hypervolumes: of each arm's fronts, one dot for each repeat."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +8,12 @@ import plotly.graph_objects as go
 
 from sweeper.analysis import Front
 from sweeper.config import Sweep
+from sweeper.plots.arm_styles import series_of
+from sweeper.plots.palette import GREY
 from sweeper.plots.plotly_figures import axis, frame
-from sweeper.plots.views import series_of
 
 ROWS = 16
-"""Arms for which there is room: the best of them."""
+"""Arms that fit, the best of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class HypervolumeRow:
 
     @property
     def mean(self) -> float:
+        """Mean over repeats."""
         return round(float(np.mean(self.values)), 4)
 
 
@@ -39,29 +41,29 @@ class HypervolumeView:
 
     @property
     def empty(self) -> bool:
-        """Whether no arm has a network on the near side of the reference corner."""
+        """No arm has a network on the near side of the reference corner."""
         return not any(row.mean for row in self.rows)
 
 
 def hypervolume_view(
-    of: Mapping[str, Sequence[Front]],
-    chosen: Sequence[str],
+    repeats: Mapping[str, Sequence[Front]],
+    highlighted: Sequence[str],
     sweep: Sweep,
     corner: tuple[int, float],
     begun: Collection[tuple[str, int]],
 ) -> HypervolumeView:
-    """Return what the fronts of each arm's repeats are worth, arms in `chosen` in their colours.
+    """Return the hypervolume of each arm's fronts by repeat, the `highlighted` arms in colour.
 
     `begun` are the arms and repeats that have a trial: one whose trials all collapsed is worth 0,
     one without any yet says nothing and is left out.
     """
-    looks = series_of(list(of), list(chosen))
+    looks = series_of(list(repeats), list(highlighted))
     rows = [
         HypervolumeRow(
             arm, looks[arm].color, tuple(round(front.hypervolume(corner), 4) for front in fronts)
         )
-        for arm, all_ in of.items()
-        if (fronts := [front for repeat, front in enumerate(all_) if (arm, repeat) in begun])
+        for arm, of_arm in repeats.items()
+        if (fronts := [front for repeat, front in enumerate(of_arm) if (arm, repeat) in begun])
     ]
     best = sorted(rows, key=lambda row: -row.mean)[:ROWS]
     several = any(len(row.values) > 1 for row in rows)
@@ -84,7 +86,7 @@ def draw_hypervolume(view: HypervolumeView, *, small: bool = False) -> go.Figure
         x=[end for end, _ in ends],
         y=[name for _, name in ends],
         mode="lines",
-        line={"color": "#A3A8AE", "width": 1.5},
+        line={"color": GREY, "width": 1.5},
         hoverinfo="skip",
     )
     repeats = go.Scatter(

@@ -1,4 +1,4 @@
-"""Figures as image files, drawn by kaleido in a headless Chromium."""
+"""Images of figures, drawn by kaleido in a headless Chromium."""
 
 from pathlib import Path
 from typing import Any
@@ -13,19 +13,19 @@ INSTALL = "install Chrome or Chromium, or run kaleido_get_chrome"
 def save_figure(
     figure: Any, path: str | Path, *, width: int = 960, height: int = 600, scale: float = 2
 ) -> Path:
-    """Write a figure as the kind of file that its name ends in; `scale` is for bitmaps.
+    """Write a figure in the format that the path ends in; `scale` is for bitmaps.
 
-    Raises InputError for another ending or where no Chromium is found, SweeperError if it fails.
+    Raises InputError for another ending or without a Chromium, SweeperError if it fails.
     """
     path = Path(path)
-    kind = path.suffix.lstrip(".").lower()
-    if kind not in FORMATS:
-        raise InputError(f"{path}: not a kind of image: {choices(kind, FORMATS)}")
-    image = _drawn(figure, {"format": kind, "width": width, "height": height, "scale": scale})
+    format_ = path.suffix.lstrip(".").lower()
+    if format_ not in FORMATS:
+        raise InputError(f"{path}: not a kind of image: {choices(format_, FORMATS)}")
+    image = _render(figure, {"format": format_, "width": width, "height": height, "scale": scale})
     return atomic_write(path, image)
 
 
-def _drawn(figure: Any, options: dict[str, Any]) -> bytes:
+def _render(figure: Any, options: dict[str, Any]) -> bytes:
     try:
         import kaleido
         from kaleido.errors import ChromeNotFoundError

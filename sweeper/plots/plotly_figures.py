@@ -1,10 +1,16 @@
-"""Views drawn with plotly. No template is used: it would add 7 kB to every figure."""
+"""Plotly figures of views: one renderer for reports, pages, Optuna's dashboard and images.
+
+Reports and pages draw them by `draw_figure.js`, which puts in the colours of the page. No template
+is used: it would add 7 kB to every figure.
+"""
 
 import base64
 import gzip
 import math
 from collections.abc import Iterable, Mapping
 from functools import cache
+from html import escape
+from importlib.resources import files
 from typing import Any
 
 import plotly.graph_objects as go
@@ -12,12 +18,15 @@ from plotly.offline import get_plotlyjs
 
 from sweeper.analysis import Front
 from sweeper.config import Sweep
+from sweeper.plots.curve_view import curve_view
+from sweeper.plots.front_view import front_view
+from sweeper.plots.palette import FONT, GREY, GRID, INK, PAPER, SOFT, THEME, pale
 from sweeper.plots.published_points import LEGEND
-from sweeper.plots.views import Series, View, curve_view, front_view
+from sweeper.plots.views import Dot, Series, View
 from sweeper.types import TrialRecord
 
-INK, GRID = "#222222", "#E4E4E4"
-FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
+BANDS, PUBLISHED = "bands", "published"
+"""`meta` of traces that pages can hide."""
 
 
 def overlay_figure(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = False) -> go.Figure:
@@ -29,9 +38,11 @@ def overlay_figure(fronts: Mapping[str, Front], sweep: Sweep, *, small: bool = F
     return draw_view(front_view(fronts, sweep), small=small)
 
 
-def density_curves(facts: Iterable[TrialRecord], sweep: Sweep, *, small: bool = False) -> go.Figure:
+def density_curves(
+    records: Iterable[TrialRecord], sweep: Sweep, *, small: bool = False
+) -> go.Figure:
     """Return accuracy against size of the trained networks, pruned without fine-tuning."""
-    return draw_view(curve_view(facts, sweep), small=small)
+    return draw_view(curve_view(records, sweep), small=small)
 
 
 def draw_view(view: View, *, small: bool = False) -> go.Figure:
@@ -62,15 +73,20 @@ def packed_javascript() -> str:
     return base64.b64encode(gzip.compress(javascript(), compresslevel=9, mtime=0)).decode()
 
 
+def page_asset(name: str) -> str:
+    """Return `draw_figure.js`, a module that exports `draw`, or `theme.css`, its colours."""
+    return files("sweeper.plots").joinpath(name).read_text(encoding="utf-8")
+
+
 def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     line = {"color": series.color, "dash": series.dash, "width": 2}
     marker = {
         "color": series.color,
         "symbol": series.symbol,
         "size": (7 if small else 8) + 2 * series.symbol.startswith("triangle"),
-        "line": {"color": "white", "width": 1},
+        "line": {"color": PAPER, "width": 1},
     }
-    corners = view.stairs_of(series)
+    corners = view.line_of(series)
     shared = {"legendgroup": series.name, "name": series.name}
     step = {"shape": "hv"} if view.stairs else {}
     stairs = go.Scatter(
@@ -82,20 +98,13 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
         showlegend=False,
         **shared,
     )
-    data = [
-        [dot.line, dot.repeat, dot.trial, *([] if small else [dot.label])] for dot in series.dots
-    ]
     markers = go.Scatter(
-        x=[dot.nonzero for dot in series.dots],
-        y=[dot.mark for dot in series.dots],
+        x=[view.x_of(dot) for dot in series.dots],
+        y=[dot.other_accuracy for dot in series.dots],
         mode="markers",
         marker=marker,
-        customdata=data,
-        hovertemplate=f"<b>{series.name}</b><br>%{{x:,}} nonzero<br>{view.line_name} "
-        f"%{{customdata[0]:.2f}} %, {view.mark_name} %{{y:.2f}} %<br>"
-        "repeat %{customdata[1]}, trial %{customdata[2]}"
-        + ("" if small else "<br>%{customdata[3]}")
-        + "<extra></extra>",
+        customdata=[_hover_data(view, dot, small) for dot in series.dots],
+        hovertemplate=_hover_template(view, series, small),
         showlegend=False,
         **shared,
     )
@@ -103,15 +112,42 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     return [stairs, markers, entry]
 
 
+def _hover_data(view: View, dot: Dot, small: bool) -> list[Any]:
+    """Return the values of the text over a marker, in the order of its template; then a link."""
+    data: list[Any] = [dot.selected_accuracy, dot.repeat, dot.trial]
+    if small:
+        return data
+    beside = dot.effective if view.size == "nonzero" else dot.nonzero
+    data += [escape(dot.label, quote=False), "" if beside is None else f"{beside:,}"]
+    return [*data, dot.link] if dot.link else data
+
+
+def _hover_template(view: View, series: Series, small: bool) -> str:
+    size = f"%{{x:,}} {view.size}"
+    if not small and any(dot.effective is not None for dot in series.dots):
+        beside = "%{customdata[4]}"
+        size = (
+            f"{size}, {beside} effective" if view.size == "nonzero" else f"{beside} nonzero, {size}"
+        )
+    return (
+        f"<b>{escape(series.name, quote=False)}</b><br>{size}<br>{view.selected_name} "
+        f"%{{customdata[0]:.2f}} %, {view.other_name} %{{y:.2f}} %<br>"
+        "repeat %{customdata[1]}, trial %{customdata[2]}"
+        + ("" if small else "<br>%{customdata[3]}")
+        + "<extra></extra>"
+    )
+
+
 def _published(view: View) -> go.Scatter:
     return go.Scatter(
-        x=[one.nonzero for one in view.published],
-        y=[one.accuracy for one in view.published],
+        x=[point.nonzero for point in view.published],
+        y=[point.accuracy for point in view.published],
         mode="markers",
-        marker={"color": "#777777", "symbol": "circle-open", "size": 9, "line": {"width": 1.5}},
-        customdata=[one.label for one in view.published],
+        marker={"color": SOFT, "symbol": "circle-open", "size": 9, "line": {"width": 1.5}},
+        customdata=[point.label for point in view.published],
         hovertemplate="%{customdata}<br>%{x:,} nonzero, test %{y:.2f} %<extra></extra>",
         name=LEGEND,
+        meta=PUBLISHED,
     )
 
 
@@ -119,39 +155,33 @@ def _band(view: View, series: Series) -> list[go.Scatter]:
     """Return the two borders of a band, the second filled down to the first."""
     right = view.x_range[1]
     steps = [*series.band, (right, *series.band[-1][1:])]
-    found = []
-    for border, fill in ((1, "none"), (2, "tonexty")):
-        found.append(
-            go.Scatter(
-                x=[round(step[0], 1) for step in steps],
-                y=[step[border] for step in steps],
-                mode="lines",
-                line={"width": 0, "shape": "hv", "color": series.color},
-                fill=fill,
-                fillcolor=_pale(series.color),
-                hoverinfo="skip",
-                showlegend=False,
-                legendgroup=series.name,
-            )
+    return [
+        go.Scatter(
+            x=[round(step[0], 1) for step in steps],
+            y=[step[border] for step in steps],
+            mode="lines",
+            line={"width": 0, "shape": "hv", "color": series.color},
+            fill=fill,
+            fillcolor=pale(series.color),
+            hoverinfo="skip",
+            showlegend=False,
+            legendgroup=series.name,
+            meta=BANDS,
         )
-    return found
-
-
-def _pale(color: str) -> str:
-    red, green, blue = (int(color[place : place + 2], 16) for place in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.15)"
+        for border, fill in ((1, "none"), (2, "tonexty"))
+    ]
 
 
 def _grey_line(view: View, series: Series) -> go.Scatter:
-    """Return one of many arms: which one it is, hovering tells."""
-    corners = view.stairs_of(series)
+    """Return the line of one of many arms: hovering names it."""
+    corners = view.line_of(series)
     return go.Scatter(
         x=[round(x, 1) for x, _ in corners],
         y=[y for _, y in corners],
         mode="lines",
         line={"color": series.color, "width": 1, **({"shape": "hv"} if view.stairs else {})},
-        hovertemplate=f"<b>{series.name}</b><br>%{{x:,}} nonzero<br>{view.line_name} %{{y:.2f}} %"
-        "<extra></extra>",
+        hovertemplate=f"<b>{escape(series.name, quote=False)}</b><br>%{{x:,}} {view.size}<br>"
+        f"{view.selected_name} %{{y:.2f}} %<extra></extra>",
         legendgroup=view.others,
         name=series.name,
         showlegend=False,
@@ -159,13 +189,13 @@ def _grey_line(view: View, series: Series) -> go.Scatter:
 
 
 def _entry_of_others(view: View) -> go.Scatter:
-    line = {"color": view.grey[0].color, "width": 1}
+    line = {"color": GREY, "width": 1}
     name = view.others
     return go.Scatter(x=[None], y=[None], mode="lines", line=line, legendgroup=name, name=name)
 
 
 def axis() -> dict[str, Any]:
-    """Return what all axes have in common."""
+    """Return the properties that all axes have in common."""
     return {
         "showgrid": True,
         "gridcolor": GRID,
@@ -180,7 +210,10 @@ def axis() -> dict[str, Any]:
 
 
 def frame(title: str, subtitle: str, *, small: bool) -> dict[str, Any]:
-    """Return what the layouts of all figures have in common."""
+    """Return the properties that the layouts of all figures have in common.
+
+    `meta` of a large one tells `draw_figure.js` which colours are the page's.
+    """
     # The Optuna dashboard's boxes are 600 wide and 450 high: text does not fit in a line.
     subtitle = subtitle.replace(" · ", "<br>") if small else subtitle
     return {
@@ -196,11 +229,18 @@ def frame(title: str, subtitle: str, *, small: bool) -> dict[str, Any]:
             "yanchor": "top",
         },
         "font": {"family": FONT, "size": 12 if small else 13, "color": INK},
-        "paper_bgcolor": "white",
-        "plot_bgcolor": "white",
+        "paper_bgcolor": PAPER,
+        "plot_bgcolor": PAPER,
         "margin": {"l": 56 if small else 64, "r": 16, "t": 88 if small else 72, "b": 56},
         "hovermode": "closest",
-        "hoverlabel": {"align": "left", "font": {"size": 12}},
+        "hoverlabel": {"align": "left", "font": {"size": 12}}
+        if small
+        else {
+            "align": "left",
+            "bgcolor": PAPER,
+            "font": {"size": 12, "color": INK},
+        },
+        **({} if small else {"meta": dict(THEME)}),
     }
 
 

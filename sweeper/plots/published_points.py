@@ -1,4 +1,4 @@
-"""Results that papers report for the same network and data: drawn beside, never re-run here."""
+"""Published points: results of papers on the same network and data, drawn beside, never re-run."""
 
 import csv
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ class Published:
     year: int
     nonzero: int
     biases: str
-    """Whether biases are among them: yes, no or unknown."""
+    """Biases are among them: yes, no or unknown."""
     accuracy: float
     """On test images, in %."""
     source: str
@@ -26,7 +26,7 @@ class Published:
 
     @property
     def label(self) -> str:
-        """Where it comes from and what it counts."""
+        """Method, year, count and source, in a line."""
         counted = {"yes": "biases included", "no": "weights only"}.get(
             self.biases, "biases unknown"
         )
@@ -34,9 +34,9 @@ class Published:
 
 
 def published_points(sweep: Sweep) -> tuple[Published, ...]:
-    """Return what is published for the sweep's network on its data; mostly nothing."""
-    known = sweep.model.name == "lenet-300-100" and sweep.dataset == "mnist"
-    return _table() if known else ()
+    """Return the networks published for the sweep's model and data; for most there are none."""
+    is_lenet = sweep.model.name == "lenet-300-100" and sweep.dataset == "mnist"
+    return _table() if is_lenet else ()
 
 
 @cache

@@ -1,15 +1,17 @@
-"""A view drawn as plain SVG: what is seen without scripts, before they have run, and on paper."""
+"""SVG of a view: seen without scripts, before they have run, and on paper."""
 
 import math
+import re
 from html import escape
 
-from sweeper.plots import Series, View
+from sweeper.plots.palette import BAND_OPACITY, BLACK, FONT, GRID, INK, LIGHT, PAPER
 from sweeper.plots.published_points import LEGEND
+from sweeper.plots.views import Series, View
 
 WIDTH, HEIGHT = 960, 480
 LEFT, RIGHT, TOP, BOTTOM = 62, 760, 12, 424
 LETTERS, MOST_LETTERS = 20, 34
-"""How many fit beside the picture at full size, and squeezed."""
+"""Letters of a name that fit beside the picture at full size, and squeezed."""
 _DASHES = {"solid": "", "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
 _SHAPES = {
     "square": "M-4-4H4V4H-4Z",
@@ -28,7 +30,7 @@ def draw_svg(view: View, name: str) -> str:
     parts.append(f'<g clip-path="url(#{name}-clip)">')
     parts += [_band(view, series) for series in view.coloured if series.band]
     parts += [
-        _open(_across(view, one.nonzero), _down(view, one.accuracy)) for one in view.published
+        _open(_across(view, point.nonzero), _down(view, point.accuracy)) for point in view.published
     ]
     parts += [_line(view, series) for series in view.series]
     parts += [_marks(view, series) for series in view.coloured]
@@ -54,21 +56,20 @@ def standalone_svg(view: View) -> str:
     )
     height = HEIGHT + 26 + 18 * len(words)
     inner = draw_svg(view, "figure").partition(">")[2].removesuffix("</svg>")
-    for variable, color in (("--faint", "#a3a8ae"), ("--paper", "#ffffff")):
-        inner = inner.replace(f"var({variable})", color)
+    inner = re.sub(r"var\((--[a-z-]+)\)", lambda name: LIGHT[name[1]], inner)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        f'width="{WIDTH}" height="{height}" font-size="13" fill="#1d1f23" color="#1d1f23" '
-        'font-family="Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif">'
-        "<style>.grid{stroke:#d9dce1;fill:none}.mark{stroke:#ffffff;stroke-width:1}</style>"
-        f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>{inner}{lines}</svg>\n'
+        f'width="{WIDTH}" height="{height}" font-size="13" fill="{INK}" color="{INK}" '
+        f'font-family="{FONT}">'
+        f"<style>.grid{{stroke:{GRID};fill:none}}.mark{{stroke:{PAPER};stroke-width:1}}</style>"
+        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>{inner}{lines}</svg>\n'
     )
 
 
-def _across(view: View, nonzero: float) -> float:
-    (low, high), at = view.x_range, nonzero
+def _across(view: View, size: float) -> float:
+    (low, high), at = view.x_range, size
     if view.logarithmic:
-        low, high, at = math.log(low), math.log(high), math.log(max(nonzero, 1))
+        low, high, at = math.log(low), math.log(high), math.log(max(size, 1))
     return round(LEFT + (at - low) / (high - low) * (RIGHT - LEFT), 1)
 
 
@@ -105,7 +106,7 @@ def _heights(view: View) -> list[tuple[float, str]]:
 
 
 def _line(view: View, series: Series) -> str:
-    corners = [(_across(view, x), _down(view, y)) for x, y in view.stairs_of(series)]
+    corners = [(_across(view, x), _down(view, y)) for x, y in view.line_of(series)]
     if not corners:
         return ""
     (x, y), *rest = corners
@@ -129,7 +130,8 @@ def _band(view: View, series: Series) -> str:
     down = "".join(
         f"V{low}H{start}" for (_, low, _), start in zip(places[::-1], starts[::-1], strict=True)
     )
-    return f'<path d="M{left} {bottom}{up}{down}Z" fill="{_ink(series)}" fill-opacity="0.15"/>'
+    paint = f'fill="{_ink(series)}" fill-opacity="{BAND_OPACITY}"'
+    return f'<path d="M{left} {bottom}{up}{down}Z" {paint}/>'
 
 
 def _open(x: float, y: float) -> str:
@@ -140,7 +142,8 @@ def _open(x: float, y: float) -> str:
 
 def _marks(view: View, series: Series) -> str:
     return "".join(
-        _mark(series, _across(view, dot.nonzero), _down(view, dot.mark)) for dot in series.dots
+        _mark(series, _across(view, view.x_of(dot)), _down(view, dot.other_accuracy))
+        for dot in series.dots
     )
 
 
@@ -188,7 +191,7 @@ def _ink(series: Series) -> str:
     """Black is the paper's ink: white on a dark page. Grey is darker there."""
     if series.grey:
         return "var(--faint)"
-    return "currentColor" if series.color == "#000000" else series.color
+    return "currentColor" if series.color == BLACK else series.color
 
 
 def _box() -> str:

@@ -14,8 +14,8 @@ from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.plots import View
+from sweeper.plots.labels import ACCURACY_NAMES
 from sweeper.plots.svg import draw_svg
-from sweeper.plots.views import SHORT
 from sweeper.report import (
     confirmation_section,
     effort_section,
@@ -88,15 +88,15 @@ def page(record: SweepRecord) -> str:
         ranges_table=ranges_section.table(record),
         probe_strengths=len(GRID),
         edge_warnings=record.edge_warnings,
-        selected_on=SHORT[selection_metrics(sweep)[0]],
+        selected_on=ACCURACY_NAMES[selection_metrics(sweep)[0]],
         origins=report_tables.provenance_table(all_records),
         recorded_span=report_tables.recorded_span(all_records),
         failures_table=report_tables.failures_table(record.status),
         study=study_text(sweep),
         trials=len(record.records),
         plotly=plots.packed_javascript(),
-        css=_asset("page.css"),
-        js=_asset("page.js"),
+        css=plots.page_asset("theme.css") + _asset("page.css"),
+        js=plots.page_asset("draw_figure.js") + _asset("page.js"),
     )
 
 

@@ -9,7 +9,7 @@ from sweeper.analysis import FrontPoint, selection_metrics
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
-from sweeper.plots.views import SHORT
+from sweeper.plots.labels import ACCURACY_NAMES
 from sweeper.report.summary import ArmSummary
 from sweeper.types import Accuracy, Provenance, SweepStatus, TrialRecord
 
@@ -101,7 +101,7 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
     by, show = selection_metrics(sweep)
     head = ["arm", "trials", "diverged", "collapsed"]
     head += [f"at {100 * value:.4g} %" for value in sweep.targets.accuracy]
-    head += [f"best {SHORT[by]}", "hypervolume"]
+    head += [f"best {ACCURACY_NAMES[by]}", "hypervolume"]
     columns = [[row.at_accuracy[i] for row in rows] for i in range(len(sweep.targets.accuracy))]
     smallest = [min((p.nonzero for p in column if p), default=None) for column in columns]
     largest = max((row.hypervolume for row in rows), default=0.0)
@@ -116,7 +116,11 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
             best = ranked and point is not None and point.nonzero == least
             cells.append(_size(point, show, best))
         top = "–" if row.best is None else _percent(row.best.accuracy(by))
-        beside = "" if row.best is None else f"{SHORT[show]} {_percent(row.best.accuracy(show))}"
+        beside = (
+            ""
+            if row.best is None
+            else f"{ACCURACY_NAMES[show]} {_percent(row.best.accuracy(show))}"
+        )
         cells.append(Cell(top, beside))
         leads = ranked and row.hypervolume == largest > 0
         cells.append(Cell(f"{row.hypervolume:.4f}", best=leads))
@@ -124,8 +128,8 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
     corner, error = record.reference_corner
     caption = (
         f"Nonzero parameters, biases included, of the smallest network that reaches a "
-        f"{SHORT[by]} accuracy; below it the {SHORT[show]} accuracy of that same network; – is "
-        f"not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
+        f"{ACCURACY_NAMES[by]} accuracy; below it the {ACCURACY_NAMES[show]} accuracy of that same "
+        f"network; – is not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
         f"({corner:,}; {100 * error:.4g} %)."
     )
     return Table(head, body, caption)
@@ -148,12 +152,12 @@ def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
                 cells.append(NOTHING)
                 continue
             best = ranked and point.accuracy(by) == most
-            beside = f"{SHORT[show]} {_percent(point.accuracy(show))}"
+            beside = f"{ACCURACY_NAMES[show]} {_percent(point.accuracy(show))}"
             cells.append(Cell(_percent(point.accuracy(by)), beside, best))
         body.append(Row(row.arm, cells))
     caption = (
-        f"Best {SHORT[by]} accuracy within a number of nonzero parameters; below it the "
-        f"{SHORT[show]} accuracy of that same network."
+        f"Best {ACCURACY_NAMES[by]} accuracy within a number of nonzero parameters; below it the "
+        f"{ACCURACY_NAMES[show]} accuracy of that same network."
     )
     return Table(head, body, caption)
 
@@ -211,7 +215,9 @@ def recorded_span(records: Sequence[TrialRecord]) -> str:
 def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> Cell:
     if point is None:
         return NOTHING
-    return Cell(f"{point.nonzero:,}", f"{SHORT[show]} {_percent(point.accuracy(show))}", best)
+    return Cell(
+        f"{point.nonzero:,}", f"{ACCURACY_NAMES[show]} {_percent(point.accuracy(show))}", best
+    )
 
 
 def _percent(accuracy: float) -> str:

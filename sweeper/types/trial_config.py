@@ -17,6 +17,8 @@ APPLY_MODES: tuple[ApplyMode, ...] = ("loss", "decoupled", "prox", "shrink")
 """Modes in which a penalty acts: see `sweeper.training.penalties`."""
 
 Accuracy = Literal["val_accuracy", "test_accuracy"]
+SizeMeasure = Literal["nonzero", "effective"]
+"""A count of parameters: all that are not 0, or those of them that reach the output."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,13 +21,13 @@ from sweeper.store import Store
 def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> Iterator[str]:
     """Serve on a free port in a thread; give the URL that was announced."""
     made: list[HTTPServer] = []
-    usual = serve._server
+    usual = serve._listen
 
     def remembered(host: str, port: int) -> HTTPServer:
         made.append(usual(host, port))
         return made[-1]
 
-    monkeypatch.setattr(serve, "_server", remembered)
+    monkeypatch.setattr(serve, "_listen", remembered)
     said: Queue[str] = Queue()
     thread = threading.Thread(
         target=serve.serve, args=(store, "127.0.0.1", 0), kwargs={"announce": said.put, **options}

@@ -1,4 +1,4 @@
-"""The log of the server: one line of JSON for each request and each event.
+"""Access log of the server: one line of JSON for each request and each event.
 
 No line holds a query, a header of the client but its address, or a body: tokens come in these.
 """
@@ -18,13 +18,13 @@ LONGEST = 2000
 
 
 class AccessLog:
-    """Writes lines to a stream, each in one piece; to none, nothing. Never raises."""
+    """Log that writes lines to a stream, each in one piece; without a stream none. Never raises."""
 
     def __init__(self, stream: TextIO | None = None, *, secret: bytes | None = None) -> None:
-        """`secret`: what is hidden should a client have put it into a path after all."""
+        """`secret` is hidden, should a client have put it into a path after all."""
         self._stream = stream
         self._secrets = [secret.decode("latin-1")] if secret else []
-        self._one = threading.Lock()
+        self._guard = threading.Lock()
 
     def request(
         self,
@@ -53,9 +53,9 @@ class AccessLog:
             who=who,
         )
 
-    def event(self, event: str, **facts: str | int) -> None:
-        """Note something that the server did, or that happened to it."""
-        self._write(event=event, **facts)
+    def event(self, event: str, **details: str | int) -> None:
+        """Note an event of the server, with its details."""
+        self._write(event=event, **details)
 
     @contextmanager
     def running(self) -> Iterator[None]:
@@ -70,14 +70,14 @@ class AccessLog:
         if self._stream is None:
             return
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        shown = {
+        redacted = {
             name: hide(value, self._secrets)[:LONGEST] if isinstance(value, str) else value
             for name, value in fields.items()
         }
         # JSON in visible ASCII: a line end or a terminal's control character is an escape in it.
-        line = json.dumps({"time": time, **shown})
+        line = json.dumps({"time": time, **redacted})
         # A log that nobody takes any more, or a full disk, is no reason to serve nobody.
-        with self._one, suppress(OSError, ValueError):
+        with self._guard, suppress(OSError, ValueError):
             self._stream.write(f"{line}\n")
             self._stream.flush()
 

@@ -1,4 +1,4 @@
-"""The Optuna dashboard and our own pages as one application."""
+"""WSGI application of both dashboards: Optuna's, and the pages of sweeps."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -8,7 +8,7 @@ import bottle
 import optuna
 
 from sweeper.dashboard.server.downloads import Downloads
-from sweeper.dashboard.sweeps import PageSources, is_sweep_path, sweep_pages
+from sweeper.dashboard.sweeps import PageSources, is_sweep_path, sweep_app
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
 from sweeper.search.optuna_storage import open_optuna_storage
@@ -23,38 +23,38 @@ PATIENCE = 2.0
 
 
 class Application:
-    """Our pages under /sweeps and the Optuna dashboard elsewhere, as one WSGI application.
+    """The pages of sweeps under /sweeps, and the Optuna dashboard elsewhere.
 
-    `ours` and `optunas` are the two of them, Bottle applications with their routes.
+    `sweep_app` and `optuna_app` are the two of them, Bottle applications with their routes.
     """
 
     def __init__(self, store: Store, artifacts: str | None = None) -> None:
         """Create Optuna's tables if absent.
 
-        `artifacts` is where the files of trials are kept, which people may download. Raises
+        `artifacts` is the place of the files of trials, which people may download. Raises
         StorageError if the database cannot be reached or is of another Optuna's schema.
         """
         from optuna_dashboard import wsgi
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        kept = artifact_store(artifacts, may_come=True) if artifacts else None
+        files = artifact_store(artifacts, may_come=True) if artifacts else None
         # Not the small pools of workers: many people may look at the same time.
         options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}
         try:
             self._storage = open_optuna_storage(store.url, options, store.patience)
         except (ImportError, RuntimeError) as error:  # no driver; another Optuna's schema
             raise StorageError(f"{store.safe_url}: {str(error).splitlines()[0]}") from error
-        self.optunas: bottle.Bottle = wsgi(self._storage, artifact_store=kept)
-        self.optunas.install(Downloads())
+        self.optuna_app: bottle.Bottle = wsgi(self._storage, artifact_store=files)
+        self.optuna_app.install(Downloads())
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.
         self._store = store.reconnect(replace(store.patience, seconds=PATIENCE))
-        self.ours = sweep_pages(PageSources(self._store, self._storage, artifacts))
+        self.sweep_app = sweep_app(PageSources(self._store, self._storage, artifacts))
 
     def __call__(self, environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
         """Answer a request."""
         environ.setdefault("HTTP_ACCEPT_ENCODING", "")  # Optuna's relies on it
-        chosen = self.ours if is_sweep_path(environ.get("PATH_INFO", "")) else self.optunas
-        return cast("Iterable[bytes]", chosen(environ, start))
+        app = self.sweep_app if is_sweep_path(environ.get("PATH_INFO", "")) else self.optuna_app
+        return cast("Iterable[bytes]", app(environ, start))
 
     def close(self) -> None:
         """Close the connections to the database."""

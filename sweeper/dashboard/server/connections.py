@@ -46,7 +46,7 @@ LARGEST_UPLOAD = 176 * 2**20
 """Bytes of a body, where changes are allowed: Optuna's pages take files of 128 MB, in base64."""
 
 Admits = Callable[[Mapping[str, str]], bool]
-"""Tells by a request's headers, named as in CGI but for HTTP_, whether a large body is taken."""
+"""Decision by the headers of a request, named as in CGI but for HTTP_: is a large body taken?"""
 
 
 # waitress ships no type hints, and those of others are wrong about its servers.
@@ -65,12 +65,12 @@ class _Request(HTTPRequestParser):  # type: ignore[misc]
 
 
 class _Refusal(ErrorTask):  # type: ignore[misc]
-    """The answer to what is no request."""
+    """The answer to bytes that are no request."""
 
     def execute(self) -> None:
         """Say why in a few words that hold nothing of what was sent."""
         self.request.error.body = "this request is not read"
-        self.response_headers += security_headers.every(security_headers.OWN)
+        self.response_headers += security_headers.with_common(security_headers.SERVER)
         super().execute()
 
 
@@ -81,10 +81,10 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
     error_task_class = _Refusal
 
     def __init__(
-        self, server: "HTTPServer", sock: socket.socket, addr: Any, *rest: Any, **named: Any
+        self, server: "HTTPServer", sock: socket.socket, addr: Any, *rest: Any, **options: Any
     ):
         self._restart()
-        super().__init__(server, sock, addr, *rest, **named)
+        super().__init__(server, sock, addr, *rest, **options)
 
     def _restart(self) -> None:
         self.began, self._bytes = time.monotonic(), 0
@@ -108,7 +108,7 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
         self._bytes += sent
         return sent
 
-    def read_what_has_come(self) -> None:
+    def read_at_once(self) -> None:
         """Read at once: a turn of the server later costs milliseconds while its threads work."""
         try:
             if self.connected and self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT):
@@ -117,14 +117,14 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
             return  # nothing has come yet; or the server finds out at its next turn
 
     @property
-    def is_ours(self) -> bool:
-        """Whether it is our turn: the whole request is here, and nothing waits to be taken."""
+    def is_answered_now(self) -> bool:
+        """The whole request is here, and no part of an answer waits to be taken: it is our turn."""
         return bool(self.requests) and not self.total_outbufs_len
 
     @property
     def is_late(self) -> bool:
-        """Whether the client takes too long, to send a request or to take its answer."""
-        if self.is_ours or (self.request is None and not self.total_outbufs_len):
+        """The client takes too long, to send a request or to take its answer."""
+        if self.is_answered_now or (self.request is None and not self.total_outbufs_len):
             return False
         return time.monotonic() - self.began > SECONDS + self._bytes / BYTES_A_SECOND
 
@@ -165,7 +165,7 @@ class HTTPServer(BaseWSGIServer):  # type: ignore[misc]
         )
         adjustments.largest_body = self._largest_body
         super().__init__(
-            application or _nothing,
+            application or _unavailable,
             map={} if connections is None else connections,
             _sock=listening,
             dispatcher=dispatcher,
@@ -175,7 +175,7 @@ class HTTPServer(BaseWSGIServer):  # type: ignore[misc]
         )
 
     def getsockname(self) -> tuple[str, Any]:
-        """Return host and port that it listens on, or `unix` and the path of its socket."""
+        """Return host and port of the socket, or `unix` and its path."""
         name = self.socket.getsockname()
         return name[:2] if isinstance(name, tuple) else ("unix", name)
 
@@ -195,24 +195,24 @@ class HTTPServer(BaseWSGIServer):  # type: ignore[misc]
                 accepted = self.accept()
             except OSError as error:
                 if error.errno in {errno.EMFILE, errno.ENFILE}:
-                    _end_one(self.active_channels.values())
+                    _end_longest_waiting(self.active_channels.values())
                 return  # else the client has gone before it was taken
             if accepted is None:
                 return
             sock, address = accepted
             with suppress(OSError):  # the client has gone meanwhile; reading will tell
                 self.set_socket_options(sock)
-            made = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
-            self._make_room(made)
-            made.read_what_has_come()
+            newest = self.channel_class(self, sock, self.fix_addr(address), self.adj, map=self._map)
+            self._make_room(newest)
+            newest.read_at_once()
 
-    def _make_room(self, made: _Connection) -> None:
-        every = self.active_channels.values()
-        same = [each for each in every if each.addr[0] == made.addr[0]]
+    def _make_room(self, newest: _Connection) -> None:
+        connections = self.active_channels.values()
+        same = [each for each in connections if each.addr[0] == newest.addr[0]]
         if len(same) > MOST_OF_ONE:
-            _end_one(same)
-        elif len(every) > self._most:
-            _end_one(every)
+            _end_longest_waiting(same)
+        elif len(connections) > self._most:
+            _end_longest_waiting(connections)
 
     def maintenance(self, now: float) -> None:
         """End connections that say nothing, and those that take too long: about once a second."""
@@ -255,24 +255,24 @@ class HTTPServer(BaseWSGIServer):  # type: ignore[misc]
         self.end(1.0)
 
 
-def _end_one(connections: Iterable[_Connection]) -> None:
-    """End the one that has waited for longest, for a request or for its answer to be taken.
+def _end_longest_waiting(connections: Iterable[_Connection]) -> None:
+    """End the connection that has waited longest, for a request or for its answer to be taken.
 
     Whichever of the two it is: were those spared that take an answer, clients that take none would
     have each new one of their address ended in their place.
     """
-    waiting = [one for one in connections if not one.is_ours]
+    waiting = [connection for connection in connections if not connection.is_answered_now]
     if waiting:
-        min(waiting, key=lambda one: one.began).handle_close()
+        min(waiting, key=lambda connection: connection.began).handle_close()
 
 
-def _nothing(_: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
+def _unavailable(_: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
     start("503 Service Unavailable", [("Content-Length", "0")])
     return []
 
 
-class _Harmless(logging.Filter):
-    """Lets no text of clients into a log but as what can be seen."""
+class _VisibleText(logging.Filter):
+    """Filter that lets text of clients into a log in visible characters only."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         record.msg, record.args = visible(record.getMessage()), ()
@@ -281,5 +281,5 @@ class _Harmless(logging.Filter):
 
 # What waitress says of a full queue or a client that went away is no fault of this program.
 logging.getLogger("waitress").setLevel(logging.ERROR)
-logging.getLogger("waitress").addFilter(_Harmless())
+logging.getLogger("waitress").addFilter(_VisibleText())
 logging.getLogger("waitress.queue").setLevel(logging.CRITICAL)

@@ -1,4 +1,4 @@
-"""Files beside studies and trials, given out as downloads: whatever they hold, none is run."""
+"""Downloads of files beside studies and trials: whatever they hold, no browser runs it."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -20,12 +20,12 @@ PLAIN = frozenset(
         "text/plain",
     }
 )
-"""Types that a browser shows or reads, and never runs. SVG is none of them: it holds scripts."""
+"""Media types that a browser shows or reads, and never runs. SVG holds scripts: it is none."""
 OTHER = "application/octet-stream"
 
 
 class Downloads:
-    """A plugin of Bottle's for the routes of Optuna's dashboard that give out artifacts.
+    """Bottle plugin for the routes of Optuna's dashboard that give out artifacts.
 
     Their type comes from whoever stored them, by `restore` or a form: it is believed where it is
     harmless. Bottle's router, not the path as it was asked for, tells which routes these are: it
@@ -35,32 +35,32 @@ class Downloads:
     name, api = "downloads", 2
 
     def apply(self, callback: Callable[..., Any], route: bottle.Route) -> Callable[..., Any]:
-        """Return the route's function, wrapped where it gives out files."""
+        """Return the callback of a route, wrapped where it gives out files."""
         if not route.rule.startswith("/artifacts"):
             return callback
 
         @wraps(callback)
-        def download(*args: Any, **named: Any) -> Any:
+        def download(*args: Any, **options: Any) -> Any:
             bottle.request.environ[IS_DOWNLOAD] = True
             try:
-                answer = callback(*args, **named)
+                answer = callback(*args, **options)
             # What is recorded of it, or its trial, is gone or makes no sense.
             except (ArtifactNotFound, KeyError, TypeError, ValueError):
                 return bottle.HTTPResponse(b"Not Found", 404, {"Content-Type": "text/plain"})
             if not isinstance(answer, bottle.HTTPResponse):  # a reason for there being none
                 bottle.response.content_type = "text/plain"
                 return answer
-            kind = _plain(answer.headers.get("Content-Type", ""))
-            return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": kind})
+            media_type = _harmless(answer.headers.get("Content-Type", ""))
+            return bottle.HTTPResponse(answer.body, answer.status, {"Content-Type": media_type})
 
         return download
 
 
-def _plain(kind: str) -> str:
-    """Return a type as it may be told: one of PLAIN, else that of any bytes.
+def _harmless(content_type: str) -> str:
+    """Return a media type that is harmless: one of PLAIN, else that of any bytes.
 
-    >>> _plain("Text/CSV; charset=utf-8"), _plain("text/html"), _plain("image/svg+xml")
+    >>> _harmless("Text/CSV; charset=utf-8"), _harmless("text/html"), _harmless("image/svg+xml")
     ('text/csv', 'application/octet-stream', 'application/octet-stream')
     """
-    plain = kind.partition(";")[0].strip().lower()
-    return plain if plain in PLAIN else OTHER
+    media_type = content_type.partition(";")[0].strip().lower()
+    return media_type if media_type in PLAIN else OTHER

@@ -1,10 +1,10 @@
-"""Whether the dashboard can do its work, in one word for anybody."""
+"""Health check at /healthz: the state of the dashboard in one word, for anybody."""
 
 from collections.abc import Callable
 from http import HTTPStatus
 
-from sweeper.dashboard.server.login_page import Response
-from sweeper.dashboard.server.single_flight import SingleFlight
+from sweeper.dashboard.cache import Cache
+from sweeper.dashboard.server.responses import Response
 from sweeper.errors import SchemaError, StorageError
 
 PATIENCE = 3.0
@@ -12,15 +12,16 @@ PATIENCE = 3.0
 
 
 class HealthCheck:
-    """Whether the database answers, with the right schema. `check` raises StorageError if not."""
+    """Health of the database: it answers, with the right schema, or `check` raises StorageError."""
 
     def __init__(self, check: Callable[[], None]) -> None:
-        self._check = SingleFlight(check)  # once at a time, for anybody may ask
+        self._check = check
+        self._checks: Cache[str, None] = Cache()  # one at a time, for anybody may ask
 
-    def answer(self) -> Response:
-        """Return 200 and `ok`, or 503 and what is amiss."""
+    def response(self) -> Response:
+        """Return 200 and `ok`, or 503 and the fault."""
         try:
-            self._check.get(PATIENCE)
+            self._checks.join("health", self._check, limit=PATIENCE)
         except SchemaError:
             return Response(HTTPStatus.SERVICE_UNAVAILABLE, "schema")
         except (StorageError, TimeoutError):

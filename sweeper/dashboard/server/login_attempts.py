@@ -1,4 +1,4 @@
-"""Wrong tokens, counted by the address that they come from."""
+"""Login attempts with wrong tokens, counted by the address that they come from."""
 
 import ipaddress
 import math
@@ -22,7 +22,7 @@ ADDRESSES = 10_000
 
 
 def proxies(environment: Mapping[str, str]) -> int:
-    """Return how many proxies the environment says stand before us. Raises InputError."""
+    """Return the number of proxies before the server, by the environment. Raises InputError."""
     text = environment.get(PROXIES_VARIABLE, "0")
     if not (text.isascii() and text.isdigit() and len(text) <= 2 and int(text) <= MOST_PROXIES):
         raise InputError(f"{PROXIES_VARIABLE}: got {text!r}; allowed: 0 to {MOST_PROXIES}")
@@ -30,14 +30,14 @@ def proxies(environment: Mapping[str, str]) -> int:
 
 
 def client(environ: "WSGIEnvironment", proxies: int) -> str:
-    """Return whose guesses a request counts among: an address, or a /64 of IPv6.
+    """Return the client that a wrong token is counted for: an address, or a /64 of IPv6.
 
     Each proxy adds to X-Forwarded-For whom it was asked by. What stands further to the left than
     there are proxies, anybody may have written: it is not read.
     """
     peer = environ.get("REMOTE_ADDR", "")
-    named = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
-    forwarded = named[-proxies] if 0 < proxies <= len(named) else ""
+    hops = environ.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    forwarded = hops[-proxies] if 0 < proxies <= len(hops) else ""
     return _network(forwarded) or _network(peer) or peer
 
 
@@ -61,7 +61,7 @@ def _network(text: str) -> str | None:
 
 
 class LoginAttempts:
-    """How many wrong tokens each address has left; of those that were heard of last."""
+    """Wrong tokens that each address has left; the addresses heard of last are remembered."""
 
     def __init__(self) -> None:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
@@ -77,13 +77,13 @@ class LoginAttempts:
             now = time.monotonic()
             left, then = self._left.pop(address, (float(BURST), now))
             left = min(BURST, left + now - then)
-            over = left < 1
-            self._left[address] = (left if over else left - 1, now)
-            while len(self._left) > ADDRESSES or self._is_full(now):
+            is_over = left < 1
+            self._left[address] = (left if is_over else left - 1, now)
+            while len(self._left) > ADDRESSES or self._oldest_recovered(now):
                 self._left.popitem(last=False)
-            return math.ceil(1 - left) if over else 0
+            return math.ceil(1 - left) if is_over else 0
 
-    def _is_full(self, now: float) -> bool:
-        """Return whether the one heard of longest ago has its whole burst again."""
+    def _oldest_recovered(self, now: float) -> bool:
+        """Tell if the address heard of longest ago has its whole burst again."""
         _, then = next(iter(self._left.values()))
         return now - then > BURST

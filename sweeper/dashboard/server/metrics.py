@@ -1,4 +1,4 @@
-"""What Prometheus reads at /metrics: the sweeps, and how this process fares."""
+"""Prometheus metrics at /metrics: the sweeps in the database, and this process."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram, make_wsgi_a
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from sweeper.dashboard.server.single_flight import SingleFlight
+from sweeper.dashboard.cache import Cache
 from sweeper.errors import StorageError
 from sweeper.store import StorageCounts
 
@@ -43,14 +43,14 @@ class Metrics:
             registry=self._registry,
         )
 
-    def on_step(
-        self, app: "WSGIApplication", look: Callable[[], StorageCounts]
+    def middleware(
+        self, app: "WSGIApplication", count: Callable[[], StorageCounts]
     ) -> "WSGIApplication":
         """Return an application that answers /metrics, and leaves the rest to `app`.
 
-        `look` reads the database, and raises StorageError if it is away or of another schema.
+        `count` reads the database, and raises StorageError if it is away or of another schema.
         """
-        self._registry.register(_Sweeps(look))
+        self._registry.register(_SweepCollector(count))
         page: WSGIApplication = make_wsgi_app(self._registry)
 
         def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
@@ -64,11 +64,12 @@ class Metrics:
         return application
 
 
-class _Sweeps(Collector):
-    """What the database holds, read at each scrape; those of the same moment share a look."""
+class _SweepCollector(Collector):
+    """Counts of the database, read at each scrape; scrapes of the same moment share a look."""
 
-    def __init__(self, look: Callable[[], StorageCounts]) -> None:
-        self._look = SingleFlight(look)
+    def __init__(self, count: Callable[[], StorageCounts]) -> None:
+        self._count = count
+        self._counts: Cache[str, StorageCounts] = Cache()
 
     def describe(self) -> Iterable[Metric]:
         """Name the families without a look at the database."""
@@ -77,17 +78,17 @@ class _Sweeps(Collector):
     def collect(self) -> Iterator[Metric]:
         """Read the database, within the patience; without one there is `sweeper_up 0` alone."""
         try:
-            found = self._look.get(PATIENCE)
+            counts = self._counts.join("counts", self._count, limit=PATIENCE)
         except (StorageError, TimeoutError):
             yield from _up(None)
             return
-        yield from _up(found)
-        yield from _filled(found)
+        yield from _up(counts)
+        yield from _filled(counts)
 
 
-def _up(found: StorageCounts | None) -> Iterator[Metric]:
+def _up(counts: StorageCounts | None) -> Iterator[Metric]:
     up = "Whether the database answers and its tables are of this program's schema."
-    yield GaugeMetricFamily("sweeper_up", up, value=0.0 if found is None else 1.0)
+    yield GaugeMetricFamily("sweeper_up", up, value=0.0 if counts is None else 1.0)
 
 
 def _families() -> list[Family]:
@@ -125,26 +126,27 @@ def _families() -> list[Family]:
     ]
 
 
-def _filled(found: StorageCounts) -> list[Family]:
+def _filled(counts: StorageCounts) -> list[Family]:
     families = _families()
     latency, trials, budget, left, lost, workers, per_hour = families
-    latency.add_metric([], found.latency_seconds)
-    for name, sweep in found.sweeps.items():
+    latency.add_metric([], counts.latency_seconds)
+    for name, sweep in counts.sweeps.items():
         per_hour.add_metric([name], sweep.last_hour)
         for device, alive in sweep.workers.items():
             workers.add_metric([name, device], alive)
-        for arm, counts in sweep.arms.items():
-            states = dict.fromkeys(("complete", "diverged", "collapsed"), 0) | dict(counts.facts)
-            for state, number in {**states, "claimed": counts.claimed, "open": counts.open}.items():
-                trials.add_metric([name, arm, state], number)
-            budget.add_metric([name, arm], counts.budget)
-            left.add_metric([name, arm], counts.left)
-            for kind, number in counts.lost.items():
-                lost.add_metric([name, arm, kind], number)
+        for name_of_arm, arm in sweep.arms.items():
+            labels = [name, name_of_arm]
+            states = dict.fromkeys(("complete", "diverged", "collapsed"), 0) | dict(arm.facts)
+            for state, number in {**states, "claimed": arm.claimed, "open": arm.open}.items():
+                trials.add_metric([*labels, state], number)
+            budget.add_metric(labels, arm.budget)
+            left.add_metric(labels, arm.left)
+            for kind, number in arm.lost.items():
+                lost.add_metric([*labels, kind], number)
     return families
 
 
-OWN = (
+SERVER_ROUTES = (
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/login"),
@@ -158,20 +160,20 @@ no router knows belongs here.
 """
 
 OTHER = "other"
-_WHOLE = frozenset({"/", "/healthz", "/metrics", "/login", "/logout"})
-_BELOW = ("/api/studies", "/api", "/artifacts", "/csv", "/dashboard", "/static", "/sweeps")
-CLASSES = frozenset({*_WHOLE, *(f"{start}/*" for start in _BELOW), OTHER})
+_EXACT = frozenset({"/", "/healthz", "/metrics", "/login", "/logout"})
+_PREFIXES = ("/api/studies", "/api", "/artifacts", "/csv", "/dashboard", "/static", "/sweeps")
+ROUTE_CLASSES = frozenset({*_EXACT, *(f"{prefix}/*" for prefix in _PREFIXES), OTHER})
 
 
-def route(path: str) -> str:
-    """Return the class of a path, one of CLASSES, whatever it is.
+def route_class(path: str) -> str:
+    """Return the class of any path, one of ROUTE_CLASSES: the label of its metrics.
 
-    >>> route("/api/studies/12"), route("/dashboard"), route("/sweeps/a/fronts.json"), route("/x")
-    ('/api/studies/*', '/dashboard/*', '/sweeps/*', 'other')
+    >>> [route_class(path) for path in ("/api/studies/12", "/dashboard", "/sweeps/a/", "/x")]
+    ['/api/studies/*', '/dashboard/*', '/sweeps/*', 'other']
     """
-    if path in _WHOLE:
+    if path in _EXACT:
         return path
-    for start in _BELOW:
-        if path == start or path.startswith(f"{start}/"):
-            return f"{start}/*"
+    for prefix in _PREFIXES:
+        if path == prefix or path.startswith(f"{prefix}/"):
+            return f"{prefix}/*"
     return OTHER

@@ -1,4 +1,4 @@
-"""While somebody looks, leases that are over are ended: no sweep waits for a dead worker."""
+"""Reaper of the dashboard: a thread that ends expired leases; no sweep waits for a dead worker."""
 
 import threading
 from collections.abc import Iterator
@@ -16,26 +16,26 @@ BRIEF = 2.0
 
 
 @contextmanager
-def reap_periodically(store: Store, watch: Telemetry, every: float = EVERY) -> Iterator[None]:
-    """Reap all sweeps of a storage now and then in a `with` block, in a thread of its own."""
-    over = threading.Event()
-    thread = threading.Thread(target=_reap, args=(store, watch, every, over), daemon=True)
+def reap_periodically(store: Store, telemetry: Telemetry, every: float = EVERY) -> Iterator[None]:
+    """Reap all sweeps of a storage every so many seconds in a `with` block, in a thread."""
+    stop = threading.Event()
+    thread = threading.Thread(target=_reap, args=(store, telemetry, every, stop), daemon=True)
     thread.start()
     try:
         yield
     finally:
-        over.set()
+        stop.set()
         thread.join(timeout=1.0)
 
 
-def _reap(store: Store, watch: Telemetry, every: float, over: threading.Event) -> None:
-    own = store.reconnect(replace(store.patience, seconds=BRIEF))
-    names = watch.asking(own.names)
+def _reap(store: Store, telemetry: Telemetry, every: float, stop: threading.Event) -> None:
+    brief = store.reconnect(replace(store.patience, seconds=BRIEF))
+    sweep_names = telemetry.observed(brief.names)
     try:
-        while not over.wait(every):
-            # Who may only read, or finds nothing there, has nothing to reap.
+        while not stop.wait(every):
+            # Who may only read, or sees nothing there, has nothing to reap.
             with suppress(StorageError, UnknownSweepError):
-                for name in names():
-                    watch.reaped(name, own.reap(name))
+                for name in sweep_names():
+                    telemetry.reaped(name, brief.reap(name))
     finally:
-        own.close()
+        brief.close()

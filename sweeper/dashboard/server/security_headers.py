@@ -1,4 +1,4 @@
-"""What browsers are told about every answer."""
+"""Security headers of every answer, for browsers."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ SWEEPS = {
     ),
     "Cache-Control": "private, no-cache",
 }
-OWN = {
+SERVER = {
     "Content-Security-Policy": (
         "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
@@ -51,38 +51,38 @@ _ALL = {
 }
 
 
-_UNTOLD = frozenset({"access-control-allow-origin"})
+_REMOVED = frozenset({"access-control-allow-origin"})
 """No other site reads what is answered here."""
 
 
 def of_dashboards(
     start: "StartResponse", environ: "WSGIEnvironment", *, ours: bool
 ) -> "StartResponse":
-    """Return `start` with what browsers are told of an answer of ours, or of Optuna's dashboard.
+    """Return `start` with the headers of the sweeps' pages (`ours`), or of Optuna's dashboard.
 
-    Which it is shows when it is answered.
+    Downloads are known as such when they are answered: see IS_DOWNLOAD.
     """
 
     def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
         pages = SWEEPS if ours else OPTUNA
-        further = DOWNLOAD if environ.get(IS_DOWNLOAD) else pages
-        return with_headers(start, further)(status, headers, *rest)
+        special = DOWNLOAD if environ.get(IS_DOWNLOAD) else pages
+        return with_headers(start, special)(status, headers, *rest)
 
     return started
 
 
-def every(further: dict[str, str]) -> list[tuple[str, str]]:
-    """Return these headers and those of every answer."""
-    return list({**_ALL, **further}.items())
+def with_common(special: dict[str, str]) -> list[tuple[str, str]]:
+    """Return the headers of every answer, and these."""
+    return list({**_ALL, **special}.items())
 
 
-def with_headers(start: "StartResponse", further: dict[str, str]) -> "StartResponse":
-    """Return `start` with these headers, in place of any others of the same names."""
-    ours = {**_ALL, **further}
-    names = {name.lower() for name in ours} | _UNTOLD
+def with_headers(start: "StartResponse", special: dict[str, str]) -> "StartResponse":
+    """Return `start` with the headers of every answer, and these; none of them comes twice."""
+    ours = with_common(special)
+    replaced = {name.lower() for name, _ in ours} | _REMOVED
 
     def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
-        kept = [(name, value) for name, value in headers if name.lower() not in names]
-        return start(status, [*kept, *ours.items()], *rest)
+        others = [(name, value) for name, value in headers if name.lower() not in replaced]
+        return start(status, [*others, *ours], *rest)
 
     return started

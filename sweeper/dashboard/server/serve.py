@@ -1,4 +1,4 @@
-"""Both dashboards behind the access control, as one application, and served."""
+"""Serving of both dashboards, behind the access control, as one application."""
 
 import socket
 import sys
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
-LOOK = 1.0
-"""Seconds of patience with a database that is away, for who asks whether it is."""
+CHECK_SECONDS = 1.0
+"""Seconds of patience with a database that is away, for checks of its health."""
 
 
 @contextmanager
@@ -46,9 +46,9 @@ def site(
     artifacts: str | None = None,
     proxies: int = 0,
 ) -> Iterator["WSGIApplication"]:
-    """Give all that is served as one WSGI application; meanwhile leases that are over are ended.
+    """Give the whole site as one WSGI application; meanwhile expired leases are ended.
 
-    Without a token it answers this machine alone. `proxies`: how many stand before the server.
+    Without a token it answers this machine alone. `proxies` is the number before the server.
     Raises InputError, and StorageError as `Application` does.
     """
     if token is None and proxies:
@@ -57,24 +57,24 @@ def site(
             f"token: set {TOKEN_VARIABLE}, or {TOKEN_FILE_VARIABLE} to a file that holds it"
         )
     metrics = Metrics()
-    watch = Telemetry(metrics, log)
-    store = store.reconnect(store.patience.with_callback(watch.retried))
-    looking = store.reconnect(replace(store.patience, seconds=LOOK))
+    telemetry = Telemetry(metrics, log)
+    store = store.reconnect(store.patience.with_callback(telemetry.retried))
+    brief = store.reconnect(replace(store.patience, seconds=CHECK_SECONDS))
 
-    def look() -> StorageCounts:
-        looking.check()
-        return looking.census()
+    def count() -> StorageCounts:
+        brief.check()
+        return brief.census()
 
     with (
         closing(store),
-        closing(looking),
-        reap_periodically(store, watch),
+        closing(brief),
+        reap_periodically(store, telemetry),
         closing(Application(store, artifacts)) as both,
     ):
-        page = metrics.on_step(CoalescingMiddleware(both), watch.asking(look))
-        check = watch.asking(looking.check)
-        yield watch.requests(
-            require_token(page, token, read_only=not allow_edit, check=check, proxies=proxies)
+        app = metrics.middleware(CoalescingMiddleware(both), telemetry.observed(count))
+        check = telemetry.observed(brief.check)
+        yield telemetry.middleware(
+            require_token(app, token, read_only=not allow_edit, check=check, proxies=proxies)
         )
 
 
@@ -103,33 +103,33 @@ def serve(
         )
     log = AccessLog(sys.stderr if access_log else None, secret=token)
     with (
-        _server(host, port) as server,
+        _listen(host, port) as server,
         site(store, token, log, allow_edit=allow_edit, artifacts=artifacts, proxies=proxies) as app,
     ):
         server.application = app
         server.largest_body = LARGEST_UPLOAD if allow_edit else LARGEST_BODY
-        server.admits = partial(_is_known, token)
-        shown = f"[{host}]" if ":" in host else host
-        announce(f"http://{shown}:{server.server_port}/")
+        server.admits = partial(_has_token, token)
+        url_host = f"[{host}]" if ":" in host else host
+        announce(f"http://{url_host}:{server.server_port}/")
         with log.running(), suppress(KeyboardInterrupt):
             server.serve()
 
 
-def _is_known(token: bytes | None, headers: Mapping[str, str]) -> bool:
-    """Return whether a request shows the token or a session, before its body has come."""
+def _has_token(token: bytes | None, headers: Mapping[str, str]) -> bool:
+    """Tell by its headers, before its body has come, if a request shows the token or a session."""
     if token is None:
         return True
-    door = AccessToken(token)
-    given = headers.get("AUTHORIZATION", "")
-    return bool(door.has_header(given)) or door.has_session(headers.get("COOKIE", ""))
+    access = AccessToken(token)
+    authorization = headers.get("AUTHORIZATION", "")
+    return bool(access.has_header(authorization)) or access.has_session(headers.get("COOKIE", ""))
 
 
-def _server(host: str, port: int) -> HTTPServer:
-    both = host == "::" and socket.has_dualstack_ipv6()
+def _listen(host: str, port: int) -> HTTPServer:
+    dual_stack = host == "::" and socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         listening = socket.create_server(
-            (host, port), family=family, backlog=1024, dualstack_ipv6=both
+            (host, port), family=family, backlog=1024, dualstack_ipv6=dual_stack
         )
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)

@@ -1,4 +1,4 @@
-"""What the server's parts tell about themselves, into the metrics and the log; nothing comes back.
+"""Telemetry of the server: its parts report here, and metrics and log receive it.
 
 The parts know one `Telemetry`: requests, retries, reaped slots, a database that is away or back.
 """
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sweeper.dashboard.server.access_log import AccessLog
-from sweeper.dashboard.server.metrics import Metrics, route
+from sweeper.dashboard.server.metrics import Metrics, route_class
 from sweeper.errors import SchemaError, StorageError
 
 if TYPE_CHECKING:
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 WHO = "sweeper.who"
-"""Key of a WSGI environment: who asks, as the access control has found out.
+"""Key of a WSGI environment: who asks, by the access control.
 
 token, session: by the one or the other; open: whoever it is, it needs none; refused: not let in.
 """
 
 
 class Telemetry:
-    """Is told what happens. Cheap, may be called by any thread, and never raises."""
+    """Receiver of events. Cheap, may be called by any thread, and never raises."""
 
     def __init__(self, metrics: Metrics, log: AccessLog) -> None:
         self._metrics, self._log = metrics, log
@@ -33,32 +33,32 @@ class Telemetry:
         self._away = False
 
     def retried(self, line: str, seconds: float) -> None:
-        """A database action is tried again: for `Patience.waiting`."""
+        """Count a database action that is tried again: a callback of `RetryPolicy`."""
         self._metrics.retries.inc()
 
     def reaped(self, sweep: str, slots: int) -> None:
-        """Slots of a sweep were taken from workers whose lease was over."""
+        """Note slots of a sweep that were taken from workers whose lease had expired."""
         if slots:
             self._metrics.reaped.inc(slots)
             self._log.event("reaped slots", sweep=sweep, slots=slots)
 
-    def asking(self, question: Callable[[], T]) -> Callable[[], T]:
-        """Return a question to the database; whether it answers is noted when that changes."""
+    def observed(self, query: Callable[[], T]) -> Callable[[], T]:
+        """Return a query of the database that notes when the database goes away or comes back."""
 
-        def asked() -> T:
+        def observed_query() -> T:
             try:
-                answer = question()
+                answer = query()
             except SchemaError:
                 raise  # it does answer
             except StorageError as error:
-                self._reached(str(error))
+                self._note_database(str(error))
                 raise
-            self._reached("")
+            self._note_database("")
             return answer
 
-        return asked
+        return observed_query
 
-    def _reached(self, problem: str) -> None:
+    def _note_database(self, problem: str) -> None:
         with self._guard:
             changed, self._away = self._away != bool(problem), bool(problem)
         if changed and problem:
@@ -66,22 +66,22 @@ class Telemetry:
         elif changed:
             self._log.event("database back")
 
-    def requests(self, app: "WSGIApplication") -> "WSGIApplication":
+    def middleware(self, app: "WSGIApplication") -> "WSGIApplication":
         """Return the same application, each request of which is timed and noted."""
 
         def application(environ: "WSGIEnvironment", start: "StartResponse") -> Iterable[bytes]:
             # Before `app` gets to change what it was asked for.
-            answer = _Answer(self._metrics, self._log, environ)
+            body = _TimedBody(self._metrics, self._log, environ)
             try:
-                return answer.sent(app(environ, answer.starting(start)))
+                return body.of(app(environ, body.start(start)))
             except BaseException:
-                answer.close()
+                body.close()
                 raise
 
         return application
 
 
-class _Answer:
+class _TimedBody:
     """The body of an answer on its way; it is noted when the server closes it."""
 
     def __init__(self, metrics: Metrics, log: AccessLog, environ: "WSGIEnvironment") -> None:
@@ -91,14 +91,14 @@ class _Answer:
         self._status, self._size = 500, 0
         self._body: Iterable[bytes] = ()
 
-    def starting(self, start: "StartResponse") -> "StartResponse":
+    def start(self, start: "StartResponse") -> "StartResponse":
         def started(status: str, headers: list[tuple[str, str]], *rest: Any) -> Any:
             self._status = int(status[:3])
             return start(status, headers, *rest)
 
         return started
 
-    def sent(self, body: Iterable[bytes]) -> "_Answer":
+    def of(self, body: Iterable[bytes]) -> "_TimedBody":
         self._body = body
         return self
 
@@ -115,12 +115,12 @@ class _Answer:
             self._note()
 
     def _note(self) -> None:
-        seconds, kind = time.perf_counter() - self._began, route(self._path)
-        self._metrics.requests.labels(kind, str(self._status)).observe(seconds)
+        seconds, route = time.perf_counter() - self._began, route_class(self._path)
+        self._metrics.requests.labels(route, str(self._status)).observe(seconds)
         self._log.request(
             method=self._method,
             path=self._path,
-            route=kind,
+            route=route,
             status=self._status,
             seconds=seconds,
             size=self._size,

@@ -1,4 +1,4 @@
-"""The token that opens the dashboard: where it comes from, and sessions under it."""
+"""Access token of the dashboard: its source, and the sessions that it signs."""
 
 import hmac
 import os
@@ -17,7 +17,7 @@ _ALLOWED = re.compile(rb"[!-~]{16,1024}")
 
 
 def token_from_environment(environment: Mapping[str, str] = os.environ) -> bytes | None:
-    """Return the token that the environment gives, or None. Raises InputError, never showing it."""
+    """Return the token of the environment, or None. Raises InputError, which never shows it."""
     if TOKEN_VARIABLE in environment and TOKEN_FILE_VARIABLE in environment:
         raise InputError(f"{TOKEN_VARIABLE}, {TOKEN_FILE_VARIABLE}: set one of them, not both")
     if TOKEN_VARIABLE in environment:
@@ -48,9 +48,9 @@ def _checked(source: str, text: bytes) -> bytes:
 class AccessToken:
     """A token, and the sessions that it signs.
 
-    Sessions are kept nowhere: a cookie is its expiry, a number of its own, and an HMAC of both,
-    keyed with the token. So restarts keep them, and another token ends all. Only those that were
-    ended before their time are kept in mind, by this process, until then.
+    Sessions are stored nowhere: a cookie is its expiry, a random number, and an HMAC of both, keyed
+    with the token. So they outlive restarts, and another token ends all. Only those that were ended
+    before their time are remembered, by this process, until then.
     """
 
     def __init__(self, token: bytes) -> None:
@@ -62,16 +62,16 @@ class AccessToken:
         """Session -> expiry. Only who has logged in can add one."""
         self._guard = threading.Lock()
 
-    def is_right(self, given: bytes) -> bool:
-        """Return whether it is the token, in a time that does not tell how much of it is right."""
-        return hmac.compare_digest(given, self._token)
+    def is_right(self, token: bytes) -> bool:
+        """Compare a token with this one, in a time that does not tell how much of it is right."""
+        return hmac.compare_digest(token, self._token)
 
     def has_header(self, authorization: str) -> bool | None:
-        """Return whether an Authorization header holds the token; None if it names none."""
-        scheme, _, given = authorization.partition(" ")
+        """Tell if an Authorization header holds the token; None if it names none."""
+        scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer":
             return None
-        return self.is_right(given.strip().encode("latin-1"))
+        return self.is_right(token.strip().encode("latin-1"))
 
     def session(self) -> str:
         """Return the value of a new cookie."""
@@ -79,7 +79,7 @@ class AccessToken:
         return f"{signed}.{self._signature(signed)}"
 
     def has_session(self, cookies: str) -> bool:
-        """Return whether a Cookie header holds a session that was signed here and is not over."""
+        """Tell if a Cookie header holds a session that was signed here and is not over."""
         return self._session(cookies) is not None
 
     def end(self, cookies: str) -> None:
@@ -89,7 +89,7 @@ class AccessToken:
             return
         now = time.time()
         with self._guard:
-            self._ended = {value: over for value, over in self._ended.items() if over > now}
+            self._ended = {name: expiry for name, expiry in self._ended.items() if expiry > now}
             self._ended[session] = int(session.partition(".")[0])
 
     def _session(self, cookies: str) -> str | None:

@@ -1,5 +1,6 @@
-"""Our own pages beside the Optuna dashboard: all sweeps, and the live fronts of each."""
+"""Pages of sweeps beside the Optuna dashboard: all sweeps, and the live fronts of each."""
 
-from sweeper.dashboard.sweeps.sweep_routes import ROOT, PageSources, is_sweep_path, sweep_pages
+from sweeper.dashboard.sweeps.sweep_pages import PageSources
+from sweeper.dashboard.sweeps.sweep_routes import ROOT, is_sweep_path, sweep_app
 
-__all__ = ["ROOT", "PageSources", "is_sweep_path", "sweep_pages"]
+__all__ = ["ROOT", "PageSources", "is_sweep_path", "sweep_app"]

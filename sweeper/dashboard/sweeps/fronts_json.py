@@ -1,137 +1,123 @@
-"""What the pages draw, as plain values that JSON can hold. Accuracies are in %."""
+"""Fronts as JSON: figures as Plotly draws them, and the networks on them. Accuracies are in %."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
 
 from sweeper import plots
 from sweeper.analysis import (
     Estimate,
     Front,
+    FrontPoint,
     confirmation,
     describe_point,
     fronts,
     fronts_by_repeat,
-    reference_corner,
     selection_metrics,
-    strength_range,
 )
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import ConfirmedConfig
+from sweeper.analysis.strength_range import edge_warnings, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
-from sweeper.config import Sweep
 from sweeper.config.registry import FAMILIES
 from sweeper.plots import Dot, Series, View
-from sweeper.plots.views import percent
-from sweeper.types import Evaluation, Track, TrialRecord
+from sweeper.plots.confirmation_view import by_size
+from sweeper.plots.labels import percent
+from sweeper.plots.views import TrialLink
+from sweeper.types import SizeMeasure, Track
 
-Size = Literal["nonzero", "effective"]
-"""What is counted: all parameters that are not 0, or those of them that reach the output."""
-Trials = Mapping[str, int]
+StudyIds = Mapping[str, int]
 """Ids of Optuna's studies by their names; those that were deleted are missing."""
-
-_SIZES: Mapping[Size, str] = {"nonzero": "nonzero parameters", "effective": "effective parameters"}
 
 
 def fronts_payload(
-    record: SweepRecord, track: Track, size: Size, studies: Trials
+    record: SweepRecord, track: Track, size: SizeMeasure, studies: StudyIds
 ) -> dict[str, Any]:
-    """Return the fronts of all arms as they are drawn, and their networks with configurations."""
-    sweep, facts = record.ranged_sweep, record.records
-    counted = facts if size == "nonzero" else [_by_effective(fact) for fact in facts]
-    found = fronts(counted, sweep, track)
-    view = plots.front_view(found, sweep, fronts_by_repeat(counted, sweep, track))
-    by, show = selection_metrics(sweep)
-    corner = reference_corner(sweep, facts)
-    places = {fact.slot.place: fact for fact in facts}
-    looks = {series.name: series for series in view.series}
-    arms = []
-    for name, front in found.items():
-        points = [
-            _point(places[point.arm, point.repeat, point.slot], track, dot, studies)
-            for point, dot in zip(front.points, looks[name].dots, strict=True)
-        ]
-        arms.append(
-            {
-                **_look(view, looks[name]),
-                "points": points,
-                "trials": front.candidates,
-                "hypervolume": round(front.hypervolume(corner), 6),
-                "at_accuracy": [
-                    _smallest(front, points, target) for target in sweep.targets.accuracy
-                ],
-            }
-        )
+    """Return the figure of all arms' fronts, and their networks with configurations."""
+    sweep, records = record.ranged_sweep, record.records
+    of_arms = fronts(records, sweep, track, size=size)
+    by_repeat = fronts_by_repeat(records, sweep, track, size)
+    view = plots.front_view(of_arms, sweep, by_repeat, link=_trial_link(studies))
+    selected, other = selection_metrics(sweep)
+    series = {arm.name: arm for arm in view.series}
     return {
         "name": sweep.name,
         "track": track,
         "size": size,
-        "chosen_on": by,
-        "shown": show,
+        "chosen_on": selected,
+        "shown": other,
         "total": sweep.parameters,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
-        "trials": len(facts),
-        **_frame(replace(view, x_name=_SIZES[size])),
-        "arms": arms,
-        "edges": _edges(sweep, found) if size == "nonzero" else "",
+        "trials": len(records),
+        **_frame(view),
+        "arms": [
+            {
+                **_look(view, series[arm]),
+                "points": [
+                    _point(point, dot, view)
+                    for point, dot in zip(front.points, series[arm].dots, strict=True)
+                ],
+                "trials": front.candidates,
+                "hypervolume": round(front.hypervolume(record.reference_corner), 6),
+                "at_accuracy": [_smallest(front, target) for target in sweep.targets.accuracy],
+            }
+            for arm, front in of_arms.items()
+        ],
+        "edges": summarize_edges(edge_warnings(sweep, of_arms)) if size == "nonzero" else "",
     }
 
 
-def confirmed_payload(again: ConfirmationResult, studies: Trials) -> dict[str, Any]:
-    """Return confirmed networks as they are drawn, sizes at accuracies, and what they answer."""
-    sweep, found = again.sweep, again.configs
-    view = plots.confirmed_view(found, sweep)
-    looks = {series.name: series for series in view.series}
-    of = confirmation.confirmed_curves(sweep, found, "test_accuracy")
-    arms = []
-    for name in sweep.arms:
-        mine = sorted(
-            (one for one in found if one.arm == name and one.nonzero is not None),
-            key=lambda one: round(one.nonzero or 0),  # as the picture rounds it: in its order
-        )
-        arms.append(
+def confirmed_payload(result: ConfirmationResult, studies: StudyIds) -> dict[str, Any]:
+    """Return the figure of confirmed networks, sizes at accuracies, and the answer."""
+    sweep, configs = result.sweep, result.configs
+    link = _trial_link(studies)
+    view = plots.confirmed_view(configs, sweep, link=link)
+    series = {arm.name: arm for arm in view.series}
+    curves = confirmation.confirmed_curves(sweep, configs, "test_accuracy")
+    return {
+        "name": sweep.name,
+        "done": result.done,
+        "budget": result.budget,
+        "seeds": result.seeds,
+        "accuracies": [percent(target) for target in sweep.targets.accuracy],
+        "answer": result.answer,
+        **_frame(view),
+        "arms": [
             {
-                **_look(view, looks[name]),
-                "family": FAMILIES[sweep.arms[name].family],
+                **_look(view, series[arm]),
+                "family": FAMILIES[sweep.arms[arm].family],
                 "points": [
-                    _again(one, dot, studies)
-                    for one, dot in zip(mine, looks[name].dots, strict=True)
+                    _confirmed_point(config, dot, view, link)
+                    for config, dot in zip(
+                        by_size([config for config in configs if config.arm == arm]),
+                        series[arm].dots,
+                        strict=True,
+                    )
                 ],
                 "levels": [
-                    _level(confirmation.size_at_accuracy(of[name], target)) if name in of else None
+                    _level(confirmation.size_at_accuracy(curves[arm], target))
+                    if arm in curves
+                    else None
                     for target in sweep.targets.accuracy
                 ],
             }
-        )
-    return {
-        "name": sweep.name,
-        "done": again.done,
-        "budget": again.budget,
-        "seeds": again.seeds,
-        "accuracies": [percent(target) for target in sweep.targets.accuracy],
-        "answer": again.answer,
-        **_frame(view),
-        "arms": arms,
+            for arm in sweep.arms
+        ],
     }
 
 
-def _by_effective(fact: TrialRecord) -> TrialRecord:
-    """Return a fact whose networks are as large as their effective parameters."""
-    result = fact.result
-    return replace(
-        fact,
-        result=replace(
-            result, pruned=_effective(result.pruned), as_trained=_effective(result.as_trained)
-        ),
-    )
+def _trial_link(studies: StudyIds) -> TrialLink:
+    """Return the addresses of trials in the Optuna dashboard."""
 
+    def link(study: str, trial: int) -> str | None:
+        id_ = studies.get(study)
+        return None if id_ is None else f"/dashboard/studies/{id_}/trials?numbers={trial}"
 
-def _effective(network: Evaluation | None) -> Evaluation | None:
-    return None if network is None else replace(network, nonzero=network.effective)
+    return link
 
 
 def _frame(view: View) -> dict[str, Any]:
-    """Return all of a picture but its arms."""
+    """Return a view without its arms, and its figure."""
     return {
         "title": view.title,
         "subtitle": view.subtitle,
@@ -141,13 +127,10 @@ def _frame(view: View) -> dict[str, Any]:
         "y_range": view.y_range,
         "ticks": view.ticks(),
         "stairs": view.stairs,
-        "line_name": view.line_name,
-        "mark_name": view.mark_name,
-        "published": [
-            {**asdict(one), "label": one.label}
-            for one in view.published
-            if view.x_name == "nonzero parameters"  # papers count those
-        ],
+        "line_name": view.selected_name,
+        "mark_name": view.other_name,
+        "published": [{**asdict(point), "label": point.label} for point in view.published],
+        "figure": plots.draw_view(view).to_plotly_json(),
     }
 
 
@@ -158,73 +141,63 @@ def _look(view: View, series: Series) -> dict[str, Any]:
         "symbol": series.symbol,
         "dash": series.dash,
         "grey": series.grey,
-        "line": [(round(x, 1), y) for x, y in view.stairs_of(series)],
+        "line": [(round(x, 1), y) for x, y in view.line_of(series)],
         "band": series.band,
     }
 
 
-def _point(fact: TrialRecord, track: Track, dot: Dot, studies: Trials) -> dict[str, Any]:
-    network = fact.result.judged(track)
-    if network is None:
-        raise AssertionError("a network on a front was judged")
+def _place(dot: Dot, view: View) -> dict[str, Any]:
     return {
-        "x": dot.nonzero,
-        "y": dot.mark,
-        "line": dot.line,
-        **_sizes(network),
-        "repeat": fact.slot.repeat,
-        "slot": fact.slot.number,
-        "study": fact.slot.study,
-        "trial": fact.trial,
-        "link": _link(fact, studies),
-        "configuration": describe_point(fact.params),
-        "params": dict(fact.params),
+        "x": view.x_of(dot),
+        "y": dot.other_accuracy,
+        "line": dot.selected_accuracy,
+        "repeat": dot.repeat,
+        "link": dot.link,
     }
 
 
-def _sizes(network: Evaluation) -> dict[str, Any]:
+def _point(point: FrontPoint, dot: Dot, view: View) -> dict[str, Any]:
     return {
-        "nonzero": network.nonzero,
-        "effective": network.effective,
-        "val_accuracy": percent(network.val_accuracy),
-        "test_accuracy": percent(network.test_accuracy),
+        **_place(dot, view),
+        "nonzero": point.nonzero,
+        "effective": point.effective,
+        "val_accuracy": percent(point.val_accuracy),
+        "test_accuracy": percent(point.test_accuracy),
+        "slot": point.slot,
+        "study": point.study,
+        "trial": point.trial,
+        "configuration": dot.label,
+        "params": dict(point.params),
     }
 
 
-def _again(one: ConfirmedConfig, dot: Dot, studies: Trials) -> dict[str, Any]:
+def _confirmed_point(
+    config: ConfirmedConfig, dot: Dot, view: View, link: TrialLink
+) -> dict[str, Any]:
+    links = [link(record.slot.study, record.trial) for record in config.records]
     return {
-        "x": dot.nonzero,
-        "y": dot.mark,
-        "line": dot.line,
-        "repeat": one.repeat,
-        "within": one.sizes,
-        "seeds": len(one.records),
-        "failed": one.failed,
-        "test_accuracies": [percent(value) for value in one.accuracies("test_accuracy")],
-        "configuration": describe_point(one.params),
-        "links": [link for fact in one.records if (link := _link(fact, studies))],
-        "link": _link(one.records[0], studies),
+        **_place(dot, view),
+        "within": config.sizes,
+        "seeds": len(config.records),
+        "failed": config.failed,
+        "test_accuracies": [percent(value) for value in config.accuracies("test_accuracy")],
+        "configuration": describe_point(config.params),
+        "links": [address for address in links if address],
     }
 
 
-def _link(fact: TrialRecord, studies: Trials) -> str | None:
-    """Return where the Optuna dashboard shows a trial."""
-    study = studies.get(fact.slot.study)
-    return None if study is None else f"/dashboard/studies/{study}/trials?numbers={fact.trial}"
+def _smallest(front: Front, target: float) -> int | None:
+    """Return the index of the smallest network of at least that accuracy."""
+    point = front.at(accuracy=target)
+    return None if point is None else front.points.index(point)
 
 
-def _smallest(front: Front, points: Sequence[dict[str, Any]], target: float) -> int | None:
-    """Return which of the points is the smallest network of at least that accuracy."""
-    found = front.at(accuracy=target)
-    return None if found is None else front.points.index(found)
-
-
-def _level(at: confirmation.SizeAtAccuracy) -> dict[str, Any]:
+def _level(level: confirmation.SizeAtAccuracy) -> dict[str, Any]:
     return {
-        **_estimate(at.estimate),
-        "at_most": _at_most(at.most),
-        "reached": at.reached,
-        "repeats": at.repeats,
+        **_estimate(level.estimate),
+        "at_most": _at_most(level.most),
+        "reached": level.reached,
+        "repeats": level.repeats,
     }
 
 
@@ -235,11 +208,7 @@ def _at_most(most: Estimate | None) -> float | None:
     return most.center if most.high is None else most.high
 
 
-def _estimate(found: Estimate | None) -> dict[str, Any]:
-    if found is None:
+def _estimate(estimate: Estimate | None) -> dict[str, Any]:
+    if estimate is None:
         return {"center": None, "low": None, "high": None}
-    return {"center": found.center, "low": found.low, "high": found.high}
-
-
-def _edges(sweep: Sweep, found: Mapping[str, Front]) -> str:
-    return strength_range.summarize_edges(strength_range.edge_warnings(sweep, found))
+    return {"center": estimate.center, "low": estimate.low, "high": estimate.high}

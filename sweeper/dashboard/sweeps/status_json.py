@@ -1,4 +1,4 @@
-"""How far sweeps are and who works on them, as plain values that JSON can hold."""
+"""Status of sweeps as JSON: progress, workers, ranges, and problems of comparing arms."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,13 +7,8 @@ from sweeper.analysis.strength_range import range_caveats
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, confirmation_name, is_confirmation
 from sweeper.config.registry import FAMILIES
-from sweeper.plots.views import percent
-from sweeper.types import (
-    ArmProgress,
-    RecordedRange,
-    SweepStatus,
-    WorkerStatus,
-)
+from sweeper.plots.labels import percent
+from sweeper.types import ArmProgress, RecordedRange, SweepStatus, WorkerStatus
 
 HOUR = 3600.0
 
@@ -35,12 +30,12 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
     for name, row in rows.items():
         if not is_confirmation(name):
             row["confirmed"] = rows.get(confirmation_name(name))
-    shown = [row for name, row in rows.items() if not is_confirmation(name)]
-    return {"sweeps": sorted(shown, key=lambda row: (-row["created_at"], row["name"]))}
+    searches = [row for name, row in rows.items() if not is_confirmation(name)]
+    return {"sweeps": sorted(searches, key=lambda row: (-row["created_at"], row["name"]))}
 
 
 def status_payload(record: SweepRecord) -> dict[str, Any]:
-    """Return progress, arms, workers and ranges of a sweep, and what forbids to rank its arms."""
+    """Return progress, arms, workers and ranges of a sweep, and problems that forbid to rank."""
     sweep, status = record.sweep, record.status
     return {
         "name": sweep.name,
@@ -56,15 +51,15 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
             *range_caveats(record.ranges),
         ],
         "arms": [_arm(sweep, arm) for arm in status.arms],
-        "workers": [_worker(one, status.now) for one in status.workers if one.alive],
-        "workers_gone": sum(not one.alive for one in status.workers),
-        "ranges": [_range(one) for one in record.ranges],
+        "workers": [_worker(worker, status.now) for worker in status.workers if worker.alive],
+        "workers_gone": sum(not worker.alive for worker in status.workers),
+        "ranges": [_range(recorded) for recorded in record.ranges],
     }
 
 
 def _progress(status: SweepStatus) -> dict[str, Any]:
-    alive = [one for one in status.workers if one.alive]
-    rate = sum(_rate(one, status.now) for one in alive)
+    alive = [worker for worker in status.workers if worker.alive]
+    rate = sum(_rate(worker, status.now) for worker in alive)
     left = status.budget - status.done
     return {
         "state": "finished" if status.finished else status.state,
@@ -81,9 +76,9 @@ def _progress(status: SweepStatus) -> dict[str, Any]:
 
 
 def _rate(worker: WorkerStatus, now: float) -> float:
-    """Trials an hour since the worker started; one that has just started says nothing yet."""
-    spent = now - worker.started_at
-    return HOUR * worker.done / spent if spent > 1.0 else 0.0
+    """Return trials an hour since the worker started; one that has just started says nothing."""
+    seconds = now - worker.started_at
+    return HOUR * worker.done / seconds if seconds > 1.0 else 0.0
 
 
 def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
@@ -103,27 +98,27 @@ def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
     }
 
 
-def _worker(one: WorkerStatus, now: float) -> dict[str, Any]:
+def _worker(worker: WorkerStatus, now: float) -> dict[str, Any]:
     return {
-        "id": one.id[:8],
-        "host": one.host,
-        "pid": one.pid,
-        "device": one.device,
-        "slots": one.slots,
-        "done": one.done,
-        "progress": round(one.progress, 3),
-        "trials_per_hour": round(_rate(one, now), 1),
-        "minutes": round((now - one.started_at) / 60, 1),
+        "id": worker.id[:8],
+        "host": worker.host,
+        "pid": worker.pid,
+        "device": worker.device,
+        "slots": worker.slots,
+        "done": worker.done,
+        "progress": round(worker.progress, 3),
+        "trials_per_hour": round(_rate(worker, now), 1),
+        "minutes": round((now - worker.started_at) / 60, 1),
     }
 
 
-def _range(one: RecordedRange) -> dict[str, Any]:
+def _range(recorded: RecordedRange) -> dict[str, Any]:
     return {
-        "arm": one.arm,
-        "parameter": one.parameter,
-        "low": one.bracket.low,
-        "high": one.bracket.high,
-        "open_below": one.bracket.open_below,
-        "open_above": one.bracket.open_above,
-        "reused": one.reused,
+        "arm": recorded.arm,
+        "parameter": recorded.parameter,
+        "low": recorded.bracket.low,
+        "high": recorded.bracket.high,
+        "open_below": recorded.bracket.open_below,
+        "open_above": recorded.bracket.open_above,
+        "reused": recorded.reused,
     }

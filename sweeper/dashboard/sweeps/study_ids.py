@@ -1,17 +1,21 @@
-"""Where Optuna's dashboard shows the studies of a sweep."""
+"""Ids of the studies of a sweep, by which Optuna's dashboard shows them."""
+
+from collections.abc import Iterable
 
 from optuna.storages import RDBStorage
 
-from sweeper.dashboard.sweeps.sweep_cache import SweepSnapshot
 from sweeper.retry import RetryPolicy
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_tables import study_ids
+from sweeper.types import TrialRecord
 
 
-def studies_of(storage: RDBStorage, known: SweepSnapshot, patience: RetryPolicy) -> dict[str, int]:
-    """Return the ids of a sweep's studies that have facts; deleted ones are left out.
+def ids_of_studies(
+    storage: RDBStorage, records: Iterable[TrialRecord], patience: RetryPolicy
+) -> dict[str, int]:
+    """Return the ids of the studies that have records; deleted ones are left out.
 
     Asked for anew each time, with one query: a study may be deleted, and made again.
     """
-    names = {fact.slot.study for fact in known.facts}
+    names = {record.slot.study for record in records}
     return retry(lambda: study_ids(storage, names), patience)

@@ -1,7 +1,7 @@
-"""Facts of sweeps, kept between requests: only what is new is read again.
+"""Cache of the records of sweeps between requests: only new records are read.
 
-Facts are never updated, and deleted with their sweep alone. So the number of them tells whether
-there are new ones, and a sweep that was deleted and made again has another time of creation.
+Records are never updated, and deleted with their sweep alone. So the number of them tells of new
+ones, and a sweep that was deleted and made again has another time of creation.
 """
 
 import threading
@@ -10,92 +10,87 @@ from dataclasses import dataclass
 
 from sweeper.config import Sweep, confirmation_name
 from sweeper.store import Store, SweepVersion
-from sweeper.types import RecordedRange, TrialRecord
+from sweeper.types import TrialRecord
 
 MOST = 32
-"""Sweeps whose facts are kept; a fact takes some 10 kB."""
+"""Sweeps whose records are cached; a record takes some 10 kB."""
 OVERLAP = 60.0
-"""Seconds: a transaction may end after a later one, so that what is new is not all at the end."""
+"""Seconds: a transaction may end after a later one, so that new records are not all at the end."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepSnapshot:
-    """What is on record of one sweep, as of one moment."""
+    """Records of one sweep, as of one moment."""
 
     mark: SweepVersion
     sweep: Sweep
-    facts: tuple[TrialRecord, ...]
+    records: tuple[TrialRecord, ...]
     """By arm in the order of the file, repeat and slot."""
-    ranges: tuple[RecordedRange, ...]
 
     @property
     def version(self) -> str:
-        """Equal for equal facts of the same sweep."""
-        return f"{self.mark.digest[:16]}-{self.mark.created_at!r}-{len(self.facts)}"
+        """Equal for equal records of the same sweep."""
+        return f"{self.mark.digest[:16]}-{self.mark.created_at!r}-{len(self.records)}"
 
 
 class SweepCache:
-    """Reads sweeps for many requests at once. Raises UnknownSweepError, StorageError."""
+    """Snapshots of sweeps, for many requests. Raises UnknownSweepError, StorageError."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._known: OrderedDict[str, SweepSnapshot] = OrderedDict()
+        self._snapshots: OrderedDict[str, SweepSnapshot] = OrderedDict()
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
 
-    def known(self, name: str) -> SweepSnapshot:
-        """Return a sweep with its facts: nothing of it is older than the call."""
+    def snapshot(self, name: str) -> SweepSnapshot:
+        """Return a sweep with its records: nothing of it is older than the call."""
         with self._lock(name):
             mark, sweep = self._store.version(name), self._store.sweep(name)
-            before = self._known.get(name)
+            before = self._snapshots.get(name)
             if mark is None:  # registered between the two
-                return SweepSnapshot(
-                    SweepVersion(name, sweep.digest, "open", 0.0, 0), sweep, (), ()
-                )
+                mark = SweepVersion(name, sweep.digest, "open", 0.0, 0)
+                return SweepSnapshot(mark, sweep, ())
             if before is not None and before.mark == mark:
-                return self._keep(name, before)
-            facts = self._further(before, mark) or self._store.records(name)
-            places = {arm: number for number, arm in enumerate(sweep.arms)}
+                return self._put(name, before)
+            records = self._with_new(before, mark) or self._store.records(name)
+            order = {arm: index for index, arm in enumerate(sweep.arms)}
             # An arm that was appended since the sweep was read is left for the next time.
-            facts = tuple(
+            records = tuple(
                 sorted(
-                    (fact for fact in facts if fact.slot.arm in places),
-                    key=lambda fact: (places[fact.slot.arm], fact.slot.repeat, fact.slot.number),
+                    (record for record in records if record.slot.arm in order),
+                    key=lambda record: (order[record.slot.arm], *record.slot.place[1:]),
                 )
             )
-            return self._keep(
-                name, SweepSnapshot(mark, sweep, facts, self._store.strength_ranges(name))
-            )
+            return self._put(name, SweepSnapshot(mark, sweep, records))
 
     def confirmation(self, name: str) -> SweepSnapshot | None:
         """Return the confirmation of a sweep; None if there is none."""
         confirmation = confirmation_name(name)
         if self._store.version(confirmation) is None:
             return None
-        return self.known(confirmation)
+        return self.snapshot(confirmation)
 
-    def _further(
+    def _with_new(
         self, before: SweepSnapshot | None, mark: SweepVersion
     ) -> tuple[TrialRecord, ...] | None:
-        """Return the facts known before with the new ones; None if some are still missing."""
-        if before is None or not before.facts or before.mark.created_at != mark.created_at:
+        """Return the records of before with the new ones; None if some are still missing."""
+        if before is None or not before.records or before.mark.created_at != mark.created_at:
             return None
-        since = max(fact.recorded_at for fact in before.facts) - OVERLAP
-        found = {fact.slot.place: fact for fact in before.facts}
-        for fact in self._store.records_since(mark.name, since):
-            found[fact.slot.place] = fact
-        return tuple(found.values()) if len(found) >= mark.facts else None
+        since = max(record.recorded_at for record in before.records) - OVERLAP
+        new = self._store.records_since(mark.name, since)
+        records = {record.slot.place: record for record in (*before.records, *new)}
+        return tuple(records.values()) if len(records) >= mark.facts else None
 
-    def _keep(self, name: str, known: SweepSnapshot) -> SweepSnapshot:
+    def _put(self, name: str, snapshot: SweepSnapshot) -> SweepSnapshot:
         with self._guard:
-            self._known[name] = known
-            self._known.move_to_end(name)
-            while len(self._known) > MOST:
-                self._known.popitem(last=False)
-        return known
+            self._snapshots[name] = snapshot
+            self._snapshots.move_to_end(name)
+            while len(self._snapshots) > MOST:
+                self._snapshots.popitem(last=False)
+        return snapshot
 
     def _lock(self, name: str) -> threading.Lock:
         with self._guard:
             if len(self._locks) > 8 * MOST:  # names of sweeps that are long gone
-                self._locks = {held: one for held, one in self._locks.items() if one.locked()}
+                self._locks = {held: lock for held, lock in self._locks.items() if lock.locked()}
             return self._locks.setdefault(name, threading.Lock())

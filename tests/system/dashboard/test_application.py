@@ -70,7 +70,7 @@ def test_several_requests_are_answered_at_once(
 def test_a_host_that_others_can_reach_is_refused_without_a_token(
     empty: Store, monkeypatch: pytest.MonkeyPatch, host: str
 ) -> None:
-    monkeypatch.setattr(serve, "_server", lambda *_: pytest.fail("it listens"))
+    monkeypatch.setattr(serve, "_listen", lambda *_: pytest.fail("it listens"))
     with pytest.raises(InputError, match=r"needs a token: set SWEEPER_DASHBOARD_TOKEN, or"):
         serve.serve(empty, host, 0)
 
@@ -89,7 +89,7 @@ def test_an_address_may_stand_in_the_brackets_of_a_url(
         asked.append((host, port))
         raise InputError("it would listen")
 
-    monkeypatch.setattr(serve, "_server", refused)
+    monkeypatch.setattr(serve, "_listen", refused)
     with pytest.raises(InputError, match="it would listen"):
         serve.serve(empty, "[::1]", 8080)
     assert asked == [("::1", 8080)]

@@ -23,7 +23,7 @@ from support.dashboard_server import filled, running
 from support.http_client import FORM, PAGE, RIGHT, TOKEN, WRONG, Reply, ask, cookie, log_in
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import connections, login_attempts, tokens
-from sweeper.dashboard.server.metrics import OWN
+from sweeper.dashboard.server.metrics import SERVER_ROUTES
 from sweeper.dashboard.server.tokens import AccessToken
 from sweeper.errors import InputError, StorageError
 from sweeper.settings import TOKEN_FILE_VARIABLE, TOKEN_VARIABLE
@@ -56,7 +56,7 @@ def routes(store: Store) -> list[tuple[str, str]]:
     }  # fmt: skip
     found = []
     with closing(Application(store)) as made:
-        for app in (made.optunas, made.ours):
+        for app in (made.optuna_app, made.sweep_app):
             for route in app.routes:
                 path = re.sub(r"<(.*?[^)]?)>", lambda name: values[name[1]], route.rule)
                 matched, _ = app.router.match({"PATH_INFO": path, "REQUEST_METHOD": route.method})
@@ -73,7 +73,7 @@ OPEN = {("GET", "/healthz"): 200, ("POST", "/logout"): 303}
 
 def every_route(store: Store) -> list[tuple[str, str]]:
     """Return method and path of every route of both applications, but for the open ones."""
-    found = [*routes(store), *OWN]
+    found = [*routes(store), *SERVER_ROUTES]
     assert len(found) == len(set(found))
     return [one for one in found if one not in OPEN]
 
@@ -85,7 +85,7 @@ def dump(store: Store) -> list[str]:
 
 def test_every_route_is_closed_without_the_right_token(kept: Store, closed: str) -> None:
     every = every_route(kept)
-    assert OPEN.keys() < set(OWN)
+    assert OPEN.keys() < set(SERVER_ROUTES)
     assert {key: ask(closed, *key).status for key in OPEN} == OPEN
     for headers in (
         {},

@@ -161,7 +161,7 @@ def test_an_error_is_kept_for_nobody(shared: CoalescingMiddleware, server: Serve
 def test_few_answers_are_kept(shared: CoalescingMiddleware) -> None:
     for number in range(3 * coalescing.MOST):
         get(shared, query=f"after={number}")
-        assert len(shared._entries) <= coalescing.MOST
+        assert len(shared.answers) <= coalescing.MOST
 
 
 def test_over_http_an_edit_is_seen_at_once_and_a_trial_within_a_second(

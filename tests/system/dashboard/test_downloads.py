@@ -148,7 +148,7 @@ def test_a_record_of_an_artifact_that_makes_no_sense_is_none(
 
 def test_no_other_route_of_optunas_dashboard_gives_out_what_is_stored(filled_store: Store) -> None:
     with closing(Application(filled_store)) as made:
-        rules = {route.rule for route in made.optunas.routes}
+        rules = {route.rule for route in made.optuna_app.routes}
     answers_json = {rule for rule in rules if rule.startswith("/api/")}
     # Its own files, and the table of a study, which is CSV and a download.
     assert rules - answers_json == {

@@ -4,7 +4,6 @@ import io
 import json
 import re
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -28,8 +27,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.dashboard.server import metrics, reaper, serve
 from sweeper.dashboard.server.access_log import AccessLog
-from sweeper.dashboard.server.metrics import CLASSES, Metrics, route
-from sweeper.dashboard.server.single_flight import SingleFlight
+from sweeper.dashboard.server.metrics import ROUTE_CLASSES, Metrics, route_class
 from sweeper.dashboard.server.telemetry import Telemetry
 from sweeper.errors import StorageError
 from sweeper.store import Store
@@ -205,8 +203,8 @@ def test_requests_are_counted_by_kind_of_route_and_status(
 
 @given(st.text())
 def test_no_path_makes_a_label_of_its_own(path: str) -> None:
-    assert route(path) in CLASSES
-    assert route(f"/api/studies/{path}") == "/api/studies/*"
+    assert route_class(path) in ROUTE_CLASSES
+    assert route_class(f"/api/studies/{path}") == "/api/studies/*"
 
 
 def test_it_needs_the_token_and_two_applications_do_not_mix(
@@ -282,7 +280,7 @@ def test_a_database_that_is_back_is_said() -> None:
             raise StorageError("no route to host")
         return "answer"
 
-    ask_it = watch.asking(question)
+    ask_it = watch.observed(question)
     for _ in range(3):
         with pytest.raises(StorageError):
             ask_it()
@@ -297,47 +295,6 @@ def test_another_schema_is_not_up(light: Store, monkeypatch: pytest.MonkeyPatch)
         assert value(scraped(url), "sweeper_up") == 1
         execute(light.url, "UPDATE sweeper_alembic_version SET version_num = '0000'")
         assert value(scraped(url), "sweeper_up") == 0
-
-
-def test_what_many_ask_for_at_once_is_done_once() -> None:
-    begun, over, times = threading.Event(), threading.Event(), []
-
-    def work() -> int:
-        times.append(1)
-        begun.set()
-        over.wait(240)
-        return len(times)
-
-    shared = SingleFlight(work)
-    got: list[int] = []
-    threads = [threading.Thread(target=lambda: got.append(shared.get(240))) for _ in range(8)]
-    threads[0].start()
-    assert begun.wait(240)
-    for thread in threads[1:]:
-        thread.start()
-    with pytest.raises(TimeoutError):
-        shared.get(0.05)
-    time.sleep(0.2)
-    over.set()
-    for thread in threads:
-        thread.join()
-    assert got == [1] * 8
-    assert shared.get(240) == 2  # nothing is kept
-
-
-def test_an_error_is_everybodys_and_the_next_one_tries_again() -> None:
-    answers: list[Exception | str] = [StorageError("away"), "back"]
-
-    def work() -> str:
-        answer = answers.pop(0)
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    shared = SingleFlight(work)
-    with pytest.raises(StorageError):
-        shared.get(240)
-    assert shared.get(240) == "back"
 
 
 @contextmanager
@@ -428,7 +385,7 @@ def test_no_request_can_forge_a_line(
     environ["HTTP_AUTHORIZATION"] = "Bearer secret-of-the-header"
     if forwarded is not None:
         environ["HTTP_X_FORWARDED_FOR"] = forwarded
-    body: Any = Telemetry(Metrics(), AccessLog(text)).requests(app)(
+    body: Any = Telemetry(Metrics(), AccessLog(text)).middleware(app)(
         environ, lambda *_: lambda _: None
     )
     assert b"".join(body) == b"abcde"
@@ -456,7 +413,7 @@ def test_an_application_that_fails_is_noted_as_500() -> None:
 
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
     with pytest.raises(RuntimeError):
-        Telemetry(Metrics(), AccessLog(text)).requests(app)(environ, lambda *_: lambda _: None)
+        Telemetry(Metrics(), AccessLog(text)).middleware(app)(environ, lambda *_: lambda _: None)
     assert json.loads(text.getvalue())["status"] == 500
 
 

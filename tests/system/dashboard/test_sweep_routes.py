@@ -31,12 +31,12 @@ from sweeper.analysis import LEVELS, attainment, fronts, fronts_by_repeat
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
 from sweeper.dashboard import Application
-from sweeper.dashboard.sweeps.fronts_json import Size, confirmed_payload
+from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
 from sweeper.training.checkpoint import from_safetensors
-from sweeper.types import Scalar, Track, TrialOutcome, TrialRecord
+from sweeper.types import Scalar, SizeMeasure, Track, TrialOutcome, TrialRecord
 from sweeper.worker.worker_loop import work
 
 ORIGIN = make_provenance()
@@ -60,16 +60,16 @@ def app(store: Store) -> Iterator[Application]:
         yield opened
 
 
-def judged(fact: TrialRecord, track: Track, size: Size) -> tuple[int, float]:
+def judged(fact: TrialRecord, track: Track, size: SizeMeasure) -> tuple[int, float]:
     network = fact.result.judged(track)
     assert network is not None
     return getattr(network, size), network.val_accuracy
 
 
 @pytest.mark.parametrize("track", get_args(Track))
-@pytest.mark.parametrize("size", get_args(Size))
+@pytest.mark.parametrize("size", get_args(SizeMeasure))
 def test_fronts_are_those_of_the_facts(
-    shown: tuple[Store, Sweep, Any], track: Track, size: Size
+    shown: tuple[Store, Sweep, Any], track: Track, size: SizeMeasure
 ) -> None:
     store, sweep, app = shown
     payload = get(app, f"/sweeps/tiny/fronts.json?track={track}&size={size}").json()
@@ -303,7 +303,7 @@ def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> Non
     engine = create_engine(store.url, **store.engine_options)
     for number in (1, 2, 3, 1, 4):
         record(store, worker, number)
-        assert reader.known("tiny").facts == store.records("tiny")
+        assert reader.snapshot("tiny").records == store.records("tiny")
     record(store, worker, 2)
     with engine.begin() as connection:
         # A transaction that took an hour to end: its moment lies long before the last one seen.
@@ -314,8 +314,8 @@ def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> Non
             )
         )
     engine.dispose()
-    assert reader.known("tiny").facts == store.records("tiny")
-    assert len(reader.known("tiny").facts) == 13
+    assert reader.snapshot("tiny").records == store.records("tiny")
+    assert len(reader.snapshot("tiny").records) == 13
 
 
 def test_a_sweep_that_was_deleted_and_made_again_is_another_one(

@@ -409,10 +409,10 @@ def test_the_picture_names_its_accuracies_whatever_the_search_selected_on() -> N
     _, _, known = confirmed_search()
     chosen = known.sweep.model_dump() | {"select_on": "test"}
     view = confirmed_view(known.configs, Sweep.model_validate(chosen))
-    assert (view.line_name, view.mark_name) == ("validation", "test")
+    assert (view.selected_name, view.other_name) == ("validation", "test")
     dot = next(series for series in view.series if series.name == "l1").dots[0]
     one = next(one for one in known.configs if one.arm == "l1" and round(one.nonzero or 0) == 1000)
-    assert dot.mark == pytest.approx(100 * one.accuracy("test_accuracy"), abs=1e-3)
+    assert dot.other_accuracy == pytest.approx(100 * one.accuracy("test_accuracy"), abs=1e-3)
 
 
 def test_where_confirmed_networks_come_from_is_said() -> None:

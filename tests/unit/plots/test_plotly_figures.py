@@ -1,5 +1,7 @@
 import json
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,10 @@ from sweeper import plots
 from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
-from sweeper.plots.views import COLORS, curve_view, front_view, short_count
-from sweeper.types import CurvePoint
+from sweeper.plots import curve_view, front_view
+from sweeper.plots.labels import short_count
+from sweeper.plots.palette import COLORS, THEME
+from sweeper.types import CurvePoint, TrialRecord
 
 EIGHT = {
     f"arm-{index}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}
@@ -88,7 +92,7 @@ def test_with_repeats_the_line_is_what_half_of_them_attain_amid_a_band() -> None
     assert "half of 5 repeats attain, bands 25 to 75 %" in view.subtitle
     for series in view.series:
         low, half, high = (attainment(of[series.name], level) for level in (0.75, 0.5, 0.25))
-        assert view.stairs_of(series)[:-1] == tuple(
+        assert view.line_of(series)[:-1] == tuple(
             (size, round(100 * height, 3)) for size, height in half.corners
         )
         for size, below, above in series.band:
@@ -197,7 +201,7 @@ def test_density_curves_choose_on_validation_at_each_density() -> None:
     facts = [make_fact(slot=slot, curve=curve) for slot, curve in enumerate(curves)]
     facts.append(make_fact(slot=2, state="collapsed", curve=[CurvePoint(0.01, 1, 1.0, 1.0)]))
     _, series = curve_view(facts, make_sweep()).series
-    assert [(dot.nonzero, dot.line, dot.mark) for dot in series.dots] == [
+    assert [(dot.nonzero, dot.selected_accuracy, dot.other_accuracy) for dot in series.dots] == [
         (3010, 91.0, 90.0),
         (27_000, 98.0, 97.0),
     ]
@@ -244,4 +248,47 @@ def test_another_ending_of_an_image_is_refused_with_those_that_are_known(tmp_pat
 def test_accuracies_are_percentages_and_sizes_span_the_facts() -> None:
     view = front_view(fronts(ladder(5), make_sweep()), make_sweep())
     assert view.x_range[0] < 600
-    assert math.isclose(view.series[1].dots[0].line, 95.0)
+    assert math.isclose(view.series[1].dots[0].selected_accuracy, 95.0)
+
+
+def effective(record: TrialRecord, count: int) -> TrialRecord:
+    """Return a record of which so many parameters reach the output."""
+    assert record.result.pruned is not None
+    pruned = replace(record.result.pruned, effective=count)
+    return replace(record, result=replace(record.result, pruned=pruned))
+
+
+def test_fronts_of_effective_parameters_are_counted_and_named_as_such() -> None:
+    sweep = make_sweep()
+    # Nonzero and effective parameters disagree on which network is the smaller one.
+    records = [
+        effective(make_fact(slot=0, nonzero=1000, val=0.95), 900),
+        effective(make_fact(slot=1, nonzero=2000, val=0.97), 800),
+    ]
+    front = fronts(records, sweep, size="effective")["l1"]
+    assert [(point.nonzero, point.effective) for point in front.points] == [(2000, 800)]
+    view = front_view({"l1": front}, sweep, link=lambda study, trial: f"/{study}/{trial}")
+    assert (view.x_name, view.published) == ("effective parameters", ())
+    figure = json.loads(plots.draw_view(view).to_json())
+    (markers,) = (trace for trace in figure["data"] if trace["mode"] == "markers")
+    assert markers["x"] == [800]
+    assert "%{customdata[4]} nonzero, %{x:,} effective" in markers["hovertemplate"]
+    assert markers["customdata"][0][4:] == ["2,000", f"/toy/l1/0/{front.points[0].trial}"]
+    assert figure["layout"]["xaxis"]["title"]["text"] == "effective parameters"
+
+
+def test_a_page_knows_each_colour_of_a_figure_that_is_not_an_arms() -> None:
+    arms = {f"arm-{n}": {"penalty": "l1", "strength": 1} for n in range(20)}
+    sweep = make_sweep(arms=arms, search={"trials": 20, "repeats": 2})
+    facts = make_facts(sweep)
+    view = front_view(fronts(facts, sweep), sweep, fronts_by_repeat(facts, sweep))
+    figure = plots.draw_view(view).to_json()
+    colors = set(re.findall(r'"(#[0-9A-Fa-f]{6})"', figure))
+    theme = json.loads(figure)["layout"]["meta"]
+    assert colors - {*COLORS} <= theme.keys() == {*THEME}
+    css = plots.page_asset("theme.css")
+    light, _, dark = css.partition("@media")
+    for name in theme.values():
+        assert f"{name}: " in light
+        assert f"{name}: " in dark
+    assert "meta" not in json.loads(plots.draw_view(view, small=True).to_json())["layout"]

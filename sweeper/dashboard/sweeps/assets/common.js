@@ -1,8 +1,8 @@
 // Elements, numbers as people read them, and a poll that stops while nobody looks.
 
-export function make(tag, given = {}, ...content) {
+export function make(tag, attributes = {}, ...content) {
   const element = document.createElement(tag);
-  for (const [key, value] of Object.entries(given)) {
+  for (const [key, value] of Object.entries(attributes)) {
     if (value === null || value === undefined || value === false) continue;
     if (key === "class") element.className = value;
     else if (key in element && typeof value !== "string") element[key] = value;
@@ -36,20 +36,20 @@ export function state(row) {
 
 // A table with a header row; cells are text, elements, or [text, small text below].
 export function table(head, rows, caption = "") {
-  const cell = (content, tag, given) => {
+  const cell = (content, tag, attributes) => {
     const [top, below] = Array.isArray(content) ? content : [content, null];
-    return make(tag, given, top ?? "–", below === null ? null : make("small", {}, below));
+    return make(tag, attributes, top ?? "–", below === null ? null : make("small", {}, below));
   };
-  const heads = head.map((one) =>
-    make("th", { scope: "col", class: one.text ? "text" : null }, one.text ?? one),
+  const heads = head.map((column) =>
+    make("th", { scope: "col", class: column.text ? "text" : null }, column.text ?? column),
   );
   const lines = rows.map((row) =>
     make(
       "tr",
       {},
-      ...row.map((one, index) => {
-        const best = one !== null && typeof one === "object" && one.best;
-        const content = best ? one.best : one;
+      ...row.map((value, index) => {
+        const best = value !== null && typeof value === "object" && value.best;
+        const content = best ? value.best : value;
         if (index === 0) return cell(content, "th", { scope: "row" });
         return cell(content, "td", { class: best ? "best" : head[index].text ? "text" : null });
       }),
@@ -79,11 +79,11 @@ export function fill(element, ...content) {
   element.removeAttribute("aria-busy");
 }
 
-const seen = new Map();
+const tags = new Map();
 
 // Return what a JSON address says, or null if that is what it said before.
 export async function changed(address) {
-  const headers = seen.has(address) ? { "If-None-Match": seen.get(address) } : {};
+  const headers = tags.has(address) ? { "If-None-Match": tags.get(address) } : {};
   let answer;
   try {
     const signal = AbortSignal.timeout(30_000);
@@ -93,26 +93,26 @@ export async function changed(address) {
   }
   if (answer.status === 304) return null;
   if (!answer.ok) {
-    const told = await answer.json().catch(() => ({}));
-    const error = new Error(told.reason ?? `${answer.status} ${answer.statusText}`);
+    const refusal = await answer.json().catch(() => ({}));
+    const error = new Error(refusal.reason ?? `${answer.status} ${answer.statusText}`);
     error.status = answer.status;
     throw error;
   }
-  const found = await answer.json();
-  seen.set(address, answer.headers.get("ETag") ?? "");
-  return found;
+  const payload = await answer.json();
+  tags.set(address, answer.headers.get("ETag") ?? "");
+  return payload;
 }
 
 // Have the next `changed` of an address return what it says in any case.
-export const forget = (address) => seen.delete(address);
+export const forget = (address) => tags.delete(address);
 
-// Call `look` again and again; it returns the seconds until the next time.
+// Call `look` over and over; it returns the seconds until the next time.
 export function poll(look) {
   let timer;
-  let turn = 0;
+  let last = 0;
   const problem = place("problem");
-  const again = async () => {
-    const mine = ++turn; // of several that overlap the last one goes on
+  const lookNow = async () => {
+    const turn = ++last; // of several that overlap the last one goes on
     clearTimeout(timer);
     if (document.hidden) return; // `visibilitychange` goes on
     let seconds = 5;
@@ -125,9 +125,9 @@ export function poll(look) {
       problem.textContent = error.message;
       problem.hidden = false;
     }
-    if (mine === turn) timer = setTimeout(again, 1000 * seconds);
+    if (turn === last) timer = setTimeout(lookNow, 1000 * seconds);
   };
-  document.addEventListener("visibilitychange", again);
-  again();
-  return again;
+  document.addEventListener("visibilitychange", lookNow);
+  lookNow();
+  return lookNow;
 }

@@ -4,8 +4,8 @@ const head = ["sweep", { text: "state" }, "trials", "workers", "trials / h", "le
 
 function bar(row) {
   const text = `${count(row.done)} of ${count(row.budget)}`;
-  const shown = make("progress", { max: row.budget, value: row.done, "aria-label": text });
-  return [text, shown];
+  const meter = make("progress", { max: row.budget, value: row.done, "aria-label": text });
+  return [text, meter];
 }
 
 function line(row, name, link) {
@@ -24,9 +24,9 @@ function line(row, name, link) {
 }
 
 poll(async () => {
-  const found = await changed("/sweeps/index.json");
-  if (found !== null) {
-    const rows = found.sweeps.flatMap((row) => {
+  const index = await changed("/sweeps/index.json");
+  if (index !== null) {
+    const rows = index.sweeps.flatMap((row) => {
       const link = `/sweeps/${encodeURIComponent(row.name)}/`;
       const lines = [line(row, row.name, link)];
       if (row.confirmed) {
@@ -34,15 +34,15 @@ poll(async () => {
       }
       return lines;
     });
-    const lost = found.unreadable.length
-      ? make("p", { class: "soft" }, `Registered by another version of sweeper: ${found.unreadable.join(", ")}`)
+    const unreadable = index.unreadable.length
+      ? make("p", { class: "soft" }, `Registered by another version of sweeper: ${index.unreadable.join(", ")}`)
       : null;
     fill(
       place("sweeps"),
       rows.length
         ? table(head, rows)
         : make("p", { class: "empty" }, "No sweep is registered yet: sweeper run FILE"),
-      lost,
+      unreadable,
     );
   }
   return 3;

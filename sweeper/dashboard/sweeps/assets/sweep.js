@@ -1,49 +1,47 @@
 import {
   changed, count, duration, fill, forget, make, many, percent, place, poll, state, table,
 } from "./common.js";
-import { draw } from "./figures.js";
+import { draw, onThemeChange, themed } from "./draw_figure.js";
 
 const here = location.pathname;
 const name = decodeURIComponent(here.split("/").at(-2));
 const controls = place("controls");
-const known = { pictures: {} }; // what the server said last
+const last = { fronts: {} }; // answers of the server: status, fronts by choice, confirmed
 document.title = `${name} – sweep`;
 place("name").textContent = name;
 
 // The choices stand in the address, so that a link shows the same.
-const asked = new URLSearchParams(location.search);
+const linked = new URLSearchParams(location.search);
 function choose(key, ...values) {
   const button = (value) => controls.querySelector(`[name=${key}][value="${CSS.escape(value ?? "")}"]`);
   values.map(button).find(Boolean).checked = true;
 }
-choose("size", asked.get("size"), "nonzero");
+choose("size", linked.get("size"), "nonzero");
 const choice = () => {
   const { track, size } = Object.fromEntries(new FormData(controls));
   return new URLSearchParams({ track, size });
 };
 
-const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-
-function aboutPoint(arm, point, picture) {
-  return (
-    `<b>${escaped(arm.name)}</b><br>${count(point.nonzero)} nonzero, ` +
-    `${count(point.effective)} effective<br>${picture.line_name} ${percent(point.line)} %, ` +
-    `${picture.mark_name} ${percent(point.y)} %<br>repeat ${point.repeat}, trial ${point.trial}` +
-    `<br>${escaped(point.configuration)}`
-  );
+// Draw the figure of a payload without what is switched off; a click on a marker opens its trial.
+async function drawIn(element, payload) {
+  const hidden = ["bands", "published"].filter((name) => !controls[name].checked);
+  const data = payload.figure.data.filter((trace) => !hidden.includes(trace.meta));
+  // Zoom and legend stay while it grows.
+  const uirevision = `${payload.track ?? ""} ${payload.size ?? ""}`;
+  const first = !element.dataset.clicks;
+  element.dataset.clicks = "yes"; // before waiting: two may draw at once
+  await draw(element, { ...payload.figure, data }, { uirevision });
+  if (!first) return;
+  element.on("plotly_click", ({ points: [{ customdata }] }) => {
+    const link = Array.isArray(customdata) ? customdata.at(-1) : null;
+    if (String(link).startsWith("/dashboard/")) window.open(link, "_blank", "noopener");
+  });
 }
 
-function aboutConfirmed(arm, point) {
-  return (
-    `<b>${escaped(arm.name)}</b><br>${count(point.x)} nonzero, test ${percent(point.y)} %` +
-    `<br>repeat ${point.repeat}, ${many(point.seeds, "seed")}<br>${escaped(point.configuration)}`
-  );
-}
-
-const chip = (arm) => {
-  const mark = make("span", { class: "chip" });
-  mark.style.background = arm.color;
-  return make("span", {}, mark, arm.name);
+const chip = (arm, payload) => {
+  const square = make("span", { class: "chip" });
+  square.style.background = themed(arm.color, payload.figure.layout.meta);
+  return make("span", {}, square, arm.name);
 };
 const to = (link, text) => (link ? make("a", { href: link }, text) : text);
 
@@ -88,35 +86,38 @@ function showArms(row) {
 }
 
 function showWorkers(row) {
-  const gone = row.workers_gone ? `${many(row.workers_gone, "worker")} left or died.` : "";
+  const left = row.workers_gone ? `${many(row.workers_gone, "worker")} left or died.` : "";
   if (!row.workers.length) {
-    fill(place("workers"), make("p", { class: "soft" }, `No worker is alive. ${gone}`));
+    fill(place("workers"), make("p", { class: "soft" }, `No worker is alive. ${left}`));
     return;
   }
   const head = ["worker", "device", "pack", "slots", "done", "trials / h", "for"];
-  const lines = row.workers.map((one) => [
-    `${one.host}:${one.pid}`,
-    one.device,
-    make("progress", { max: 1, value: one.progress, "aria-label": `${Math.round(100 * one.progress)} %` }),
-    count(one.slots),
-    count(one.done),
-    count(one.trials_per_hour),
-    duration(60 * one.minutes),
-  ]);
-  fill(place("workers"), table(head, lines, gone));
+  const lines = row.workers.map((worker) => {
+    const { progress } = worker;
+    return [
+      `${worker.host}:${worker.pid}`,
+      worker.device,
+      make("progress", { max: 1, value: progress, "aria-label": `${Math.round(100 * progress)} %` }),
+      count(worker.slots),
+      count(worker.done),
+      count(worker.trials_per_hour),
+      duration(60 * worker.minutes),
+    ];
+  });
+  fill(place("workers"), table(head, lines, left));
 }
 
 function showRanges(row) {
   place("ranges-part").hidden = !row.ranges.length;
-  const lines = row.ranges.map((one) => [
-    one.arm,
-    one.parameter,
-    one.low.toPrecision(3),
-    one.high.toPrecision(3),
+  const lines = row.ranges.map((range) => [
+    range.arm,
+    range.parameter,
+    range.low.toPrecision(3),
+    range.high.toPrecision(3),
     [
-      one.open_below ? "may go on below" : "",
-      one.open_above ? "may go on above" : "",
-      one.reused ? "known from another sweep" : "",
+      range.open_below ? "may go on below" : "",
+      range.open_above ? "may go on above" : "",
+      range.reused ? "known from another sweep" : "",
     ].filter(Boolean).join(", ") || "–",
   ]);
   fill(place("ranges"), table(["arm", "strength", "from", "to", { text: "note" }], lines));
@@ -137,7 +138,7 @@ function showLevels(picture) {
   );
   const beside = (point) => `${picture.mark_name} ${percent(point.y)} %`;
   const lines = picture.arms.map((arm) => [
-    chip(arm),
+    chip(arm, picture),
     ...arm.at_accuracy.map((index, target) => {
       if (index === null) return "–";
       const point = arm.points[index];
@@ -163,53 +164,53 @@ function showPoints(picture) {
   ];
   const lines = picture.arms.flatMap((arm) =>
     arm.points.map((point) => [
-      chip(arm), count(point.nonzero), count(point.effective), percent(point.line),
+      chip(arm, picture), count(point.nonzero), count(point.effective), percent(point.line),
       percent(point.y), point.repeat, to(point.link, String(point.trial)), point.configuration,
     ]),
   );
   fill(place("points"), table(head, lines));
 }
 
-function caption(element, picture) {
-  const said = picture.subtitle.replaceAll(" · ", "; ");
+function caption(element, payload) {
+  const text = payload.subtitle.replaceAll(" · ", "; ");
   const tail = "Click on a marker to open its trial; double-click shows everything.";
-  element.textContent = `${said[0].toUpperCase()}${said.slice(1)}. ${tail}`;
+  element.textContent = `${text[0].toUpperCase()}${text.slice(1)}. ${tail}`;
 }
 
 async function showFronts() {
-  const picture = known.fronts;
+  const picture = last.drawn;
   if (!picture) return;
-  const show = { bands: controls.bands.checked, published: controls.published.checked };
-  await draw(place("fronts"), picture, aboutPoint, show);
+  await drawIn(place("fronts"), picture);
   caption(place("fronts-caption"), picture);
   showLevels(picture);
   showPoints(picture);
 }
 
 async function showConfirmed() {
-  const picture = known.confirmed;
+  const picture = last.confirmed;
   if (!picture) return;
   place("confirmed-part").hidden = false; // before drawing: a hidden box has no width
-  await draw(place("confirmed"), picture, aboutConfirmed, { bands: false, published: controls.published.checked });
+  await drawIn(place("confirmed"), picture);
   caption(place("confirmed-caption"), picture);
   place("answer").hidden = !picture.answer;
   place("answer").textContent = picture.answer;
   const head = ["arm", { text: "kind" }, ...picture.accuracies.map((target) => `at ${+target.toFixed(2)} %`)];
-  const level = (one) => {
-    if (one === null) return "–";
-    if (one.low !== null) return [count(one.center), `${count(one.low)} to ${count(one.high)}`];
-    if (one.at_most !== null) return [one.center === null ? `≤ ${count(one.at_most)}` : count(one.center), `n = ${one.repeats}`];
-    return ["–", one.reached ? `in ${one.reached} of ${many(one.repeats, "repeat")}` : "not reached"];
+  const level = (size) => {
+    if (size === null) return "–";
+    const { center, low, high, at_most: atMost, reached, repeats } = size;
+    if (low !== null) return [count(center), `${count(low)} to ${count(high)}`];
+    if (atMost !== null) return [center === null ? `≤ ${count(atMost)}` : count(center), `n = ${repeats}`];
+    return ["–", reached ? `in ${reached} of ${many(repeats, "repeat")}` : "not reached"];
   };
-  const lines = picture.arms.map((arm) => [chip(arm), arm.family, ...arm.levels.map(level)]);
-  const said =
+  const lines = picture.arms.map((arm) => [chip(arm, picture), arm.family, ...arm.levels.map(level)]);
+  const explanation =
     `Nonzero parameters at a test accuracy: read between the means of each repeat's ` +
     `configurations, trained again with ${many(picture.seeds, "fresh seed")}; geometric mean over ` +
     `repeats with its 95 % t-interval. ${count(picture.done)} of ${count(picture.budget)} trainings are done.`;
-  fill(place("confirmed-levels"), table(head, lines, said));
+  fill(place("confirmed-levels"), table(head, lines, explanation));
   const points = picture.arms.flatMap((arm) =>
     arm.points.map((point) => [
-      chip(arm), count(point.x), percent(point.y), point.repeat,
+      chip(arm, picture), count(point.x), percent(point.y), point.repeat,
       point.within.map((size) => count(size)).join(", "),
       make("span", {}, ...point.links.flatMap((link, seed) => [to(link, String(seed)), " "])),
       point.configuration,
@@ -222,8 +223,8 @@ async function showConfirmed() {
 async function look() {
   const status = await changed(`${here}status.json`);
   if (status !== null) {
-    if (!known.status) choose("track", asked.get("track"), status.track); // the study's objective
-    known.status = status;
+    if (!last.status) choose("track", linked.get("track"), status.track); // the study's objective
+    last.status = status;
     showProgress(status);
     showArms(status);
     showWorkers(status);
@@ -232,34 +233,34 @@ async function look() {
   }
   const query = String(choice());
   const fronts = await changed(`${here}fronts.json?${query}`);
-  if (fronts !== null) known.pictures[query] = fronts;
+  if (fronts !== null) last.fronts[query] = fronts;
   // Another choice may have been made meanwhile: whoever asked for that one draws it.
-  if (query === String(choice()) && (fronts !== null || known.shown !== query)) {
-    known.fronts = known.pictures[query];
+  if (query === String(choice()) && (fronts !== null || last.choice !== query)) {
+    last.drawn = last.fronts[query];
     await showFronts();
-    known.shown = query; // after it was drawn: what failed is tried again
+    last.choice = query; // after it was drawn: what failed is tried again
   }
-  if (known.status.confirmed !== null) {
+  if (last.status.confirmed !== null) {
     const confirmed = await changed(`${here}confirmed.json`);
-    if (confirmed !== null) known.confirmed = confirmed;
-    if (known.confirmed !== known.confirmedShown) {
+    if (confirmed !== null) last.confirmed = confirmed;
+    if (last.confirmed !== last.confirmedDrawn) {
       await showConfirmed();
-      const first = !known.confirmedShown; // a link to this part found it hidden
+      const first = !last.confirmedDrawn; // a link to this part found it hidden
       if (first && location.hash === "#confirmed-title") place("confirmed-title").scrollIntoView();
-      known.confirmedShown = known.confirmed;
+      last.confirmedDrawn = last.confirmed;
     }
-  } else if (known.confirmed) {
+  } else if (last.confirmed) {
     // It was deleted, and its answer with it.
-    known.confirmed = known.confirmedShown = undefined;
+    last.confirmed = last.confirmedDrawn = undefined;
     forget(`${here}confirmed.json`);
     place("confirmed-part").hidden = place("answer").hidden = true;
   }
-  const going = known.status.state === "open" || known.status.confirmed === false;
-  return going ? 3 : 15;
+  const running = last.status.state === "open" || last.status.confirmed === false;
+  return running ? 3 : 15;
 }
 
 window.addEventListener("load", () => {
-  const again = poll(look);
+  const lookNow = poll(look);
   controls.addEventListener("submit", (event) => event.preventDefault());
   controls.addEventListener("change", (event) => {
     if (event.target.type === "checkbox") {
@@ -268,9 +269,9 @@ window.addEventListener("load", () => {
       return;
     }
     history.replaceState(null, "", `?${choice()}`);
-    again();
+    lookNow();
   });
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
+  onThemeChange(() => {
     showFronts();
     showConfirmed();
   });

@@ -1,0 +1,212 @@
+"""Answers of the pages of sweeps: JSON, CSV, reports and assets, made once for all who look."""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+from optuna.storages import RDBStorage
+
+from sweeper import lifecycle, plots
+from sweeper.analysis import fronts
+from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.config import confirmation_name
+from sweeper.dashboard.cache import Cache
+from sweeper.dashboard.sweeps import fronts_json, status_json
+from sweeper.dashboard.sweeps.response_body import ResponseBody
+from sweeper.dashboard.sweeps.study_ids import ids_of_studies
+from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
+from sweeper.errors import UnknownSweepError, UnreadableError
+from sweeper.operations import export
+from sweeper.report import html_page
+from sweeper.search.artifacts import NETWORK
+from sweeper.store import Store
+from sweeper.types import SizeMeasure, Track, TrialRecord
+
+FRESH = 1.0
+"""Seconds for which progress is not read again."""
+MOST = 512
+"""Answers that are stored."""
+ROOM = 128 * 1024 * 1024
+"""Bytes of them."""
+PLOTLY = "plotly.js"
+SHARED_WITH_REPORTS = ("draw_figure.js", "theme.css")
+
+
+@dataclass(frozen=True, slots=True)
+class PageSources:
+    """Sources of the pages."""
+
+    store: Store
+    storage: RDBStorage
+    """Optuna's view of the same database."""
+    artifacts: str | None = None
+    """Place of confirmed networks."""
+
+
+class SweepPages:
+    """Answers to all requests; raises UnknownSweepError, UnreadableError, StorageError."""
+
+    def __init__(self, sources: PageSources) -> None:
+        self._store, self._artifacts = sources.store, sources.artifacts
+        self._storage = sources.storage
+        self._sweeps = SweepCache(sources.store)
+        self._answers: Cache[str, ResponseBody] = Cache(
+            most=MOST, room=ROOM, size=lambda body: body.size
+        )
+
+    def index(self) -> ResponseBody:
+        """Return all sweeps with their progress."""
+
+        def content() -> bytes:
+            rows, unreadable = [], []
+            for name in self._store.names():
+                try:
+                    rows.append((self._store.sweep(name), self._store.status(name)))
+                except UnreadableError:
+                    unreadable.append(name)
+                except UnknownSweepError:
+                    continue  # deleted since
+            return to_json({**status_json.index_payload(rows), "unreadable": unreadable})
+
+        return self._recent("index", FRESH, content)
+
+    def status(self, name: str) -> ResponseBody:
+        """Return the progress of a sweep, its workers, and what forbids to rank its arms."""
+
+        def content() -> bytes:
+            snapshot, confirmation = self._sweeps.snapshot(name), self._sweeps.confirmation(name)
+            payload = status_json.status_payload(self._record(snapshot, confirmation))
+            finished = self._store.finished(confirmation_name(name)) if confirmation else None
+            has_networks = confirmation is not None and self._artifacts is not None
+            return to_json({**payload, "confirmed": finished, "networks": has_networks})
+
+        return self._recent(f"status {name}", FRESH, content)
+
+    def fronts(self, name: str, track: Track | None, size: SizeMeasure) -> ResponseBody:
+        """Return the fronts of a sweep as they are now, on its objective's track unless named."""
+        snapshot = self._sweeps.snapshot(name)
+        of_track = track or snapshot.sweep.sparsification.track
+        studies = self._studies(snapshot.records)
+        return self._versioned(
+            f"fronts {name} {of_track} {size}",
+            f"{snapshot.version} {sorted(studies.items())}",
+            lambda: to_json(
+                fronts_json.fronts_payload(self._record(snapshot), of_track, size, studies)
+            ),
+        )
+
+    def confirmed(self, name: str) -> ResponseBody:
+        """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
+        snapshot, confirmation = self._sweeps.snapshot(name), self._confirmation(name)
+        studies = self._studies(confirmation.records)
+        checks = self._store.reproducibility_checks(name)
+
+        def content() -> bytes:
+            result = self._record(snapshot, confirmation).confirmation
+            if result is None:
+                raise AssertionError("the record was made with one")
+            return to_json(fronts_json.confirmed_payload(result, studies))
+
+        return self._versioned(
+            f"confirmed {name}",
+            f"{snapshot.version} {confirmation.version} {len(checks)} {sorted(studies.items())}",
+            content,
+        )
+
+    def report(self, name: str) -> ResponseBody:
+        """Return the report of a sweep."""
+
+        def content() -> bytes:
+            record = lifecycle.load_record(
+                self._store, name, artifacts=self._artifacts, may_come=True
+            )
+            return html_page.page(record).encode()
+
+        return self._recent(f"report {name}", 10 * FRESH, content)
+
+    def trials_table(self, name: str) -> ResponseBody:
+        """Return every trial of a sweep as CSV."""
+        return self._versioned(
+            f"trials table {name}",
+            self._sweeps.snapshot(name).version,
+            lambda: export.facts_csv(self._store.dump(name).facts).encode(),
+        )
+
+    def fronts_table(self, name: str) -> ResponseBody:
+        """Return the networks on the fronts as CSV."""
+        snapshot = self._sweeps.snapshot(name)
+        return self._versioned(
+            f"fronts table {name}",
+            snapshot.version,
+            lambda: export.fronts_csv(fronts(snapshot.records, snapshot.sweep)).encode(),
+        )
+
+    def networks(self, name: str) -> bytes:
+        """Return the stored confirmed networks, zipped. Raises UnknownSweepError."""
+        confirmation = self._confirmation(name)
+        if self._artifacts is None:
+            raise UnknownSweepError("no networks: the dashboard was not told where they are kept")
+        buffer = io.BytesIO()
+        with (
+            zipfile.ZipFile(buffer, "w") as archive,  # they are dense numbers: nothing to compress
+            lifecycle.open_studies(self._store, confirmation.sweep) as studies,
+        ):
+            studies.use_artifact_store(self._artifacts, may_come=True)
+            for record in confirmation.records:
+                file = studies.load_artifact(record.slot.study, record.trial, NETWORK)
+                if file and file.content is not None:
+                    arm, repeat, number = record.slot.place
+                    archive.writestr(f"{arm}/{repeat}-{number}{NETWORK}", file.content)
+        return buffer.getvalue()
+
+    def asset(self, name: str) -> ResponseBody:
+        """Return a file of the pages."""
+
+        def content() -> bytes:
+            if name == PLOTLY:
+                return plots.javascript()
+            if name in SHARED_WITH_REPORTS:
+                return plots.page_asset(name).encode()
+            return files("sweeper.dashboard.sweeps").joinpath("assets", name).read_bytes()
+
+        return self._versioned(f"asset {name}", "", content)
+
+    def _recent(self, key: str, seconds: float, content: Callable[[], bytes]) -> ResponseBody:
+        return self._answers.recent(key, seconds, lambda: ResponseBody.of(content()))
+
+    def _versioned(self, key: str, version: str, content: Callable[[], bytes]) -> ResponseBody:
+        return self._answers.versioned(key, version, lambda: ResponseBody.of(content()))
+
+    def _record(
+        self, snapshot: SweepSnapshot, confirmation: SweepSnapshot | None = None
+    ) -> SweepRecord:
+        """Return the record of a sweep: trials of its snapshot, and all else as of now."""
+        name = snapshot.sweep.name
+        record = SweepRecord(
+            sweep=snapshot.sweep,
+            status=self._store.status(name),
+            records=snapshot.records,
+            ranges=self._store.strength_ranges(name),  # recorded while there is no new trial
+            reproducibility_checks=self._store.reproducibility_checks(name),
+        )
+        if confirmation is None:
+            return record
+        return record.with_confirmation(confirmation.sweep, confirmation.records)
+
+    def _studies(self, records: Sequence[TrialRecord]) -> dict[str, int]:
+        return ids_of_studies(self._storage, records, self._store.patience)
+
+    def _confirmation(self, name: str) -> SweepSnapshot:
+        confirmation = self._sweeps.confirmation(name)
+        if confirmation is None:
+            raise UnknownSweepError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
+        return confirmation
+
+
+def to_json(payload: Any) -> bytes:
+    """Return plain values as JSON without blanks."""
+    return json.dumps(payload, separators=(",", ":"), allow_nan=False).encode()

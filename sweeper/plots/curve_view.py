@@ -1,0 +1,68 @@
+"""View of density curves: at each density the trial that is best on the selected accuracy."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from sweeper.analysis import describe_point, fronts, selection_metrics
+from sweeper.config import Sweep
+from sweeper.plots.accuracy_view import accuracy_view
+from sweeper.plots.arm_styles import highlighted_arms
+from sweeper.plots.labels import ACCURACY_NAMES, percent
+from sweeper.plots.views import Dot, View
+from sweeper.types import Accuracy, CurvePoint, TrialRecord
+
+Best = tuple[CurvePoint, TrialRecord]
+"""A point of a curve, and its trial."""
+
+
+def curve_view(records: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = False) -> View:
+    """Return the density curves: at each density the trial that is best on validation.
+
+    Pruned without fine-tuning, or at the densities at which all were fine-tuned.
+    """
+    selected, other = selection_metrics(sweep)
+    complete = [record for record in records if record.result.state == "complete"]
+    dots = {
+        arm: [
+            _dot(best, selected, other)
+            for best in _best(
+                (record for record in complete if record.slot.arm == arm), selected, finetuned
+            )
+        ]
+        for arm in sweep.arms
+    }
+    view = accuracy_view(
+        dots,
+        sweep,
+        highlighted_arms(fronts(complete, sweep), sweep),
+        title=f"{sweep.name}: density curves, pruned {'and' if finetuned else 'without'} "
+        f"fine-tun{'ed' if finetuned else 'ing'}",
+        subtitle=f"at each density the trial that is best on {ACCURACY_NAMES[selected]} accuracy "
+        f"(line) · markers: its {ACCURACY_NAMES[other]} accuracy",
+        stairs=False,
+    )
+    # Published networks are finished ones, fine-tuned by means of their own.
+    return replace(view, published=())
+
+
+def _best(records: Iterable[TrialRecord], selected: Accuracy, finetuned: bool) -> list[Best]:
+    """Return the best point of each density, by size."""
+    best: dict[float, Best] = {}
+    for record in records:
+        for point in record.result.finetuned if finetuned else record.result.curve:
+            before = best.get(point.density)
+            if before is None or getattr(point, selected) > getattr(before[0], selected):
+                best[point.density] = (point, record)
+    return sorted(best.values(), key=lambda pair: pair[0].nonzero)
+
+
+def _dot(best: Best, selected: Accuracy, other: Accuracy) -> Dot:
+    point, record = best
+    return Dot(
+        nonzero=point.nonzero,
+        selected_accuracy=percent(getattr(point, selected)),
+        other_accuracy=percent(getattr(point, other)),
+        repeat=record.slot.repeat,
+        trial=record.trial,
+        label=f"pruned to density {point.density:.3g}; {describe_point(record.params)}",
+    )

@@ -1,0 +1,41 @@
+// Draws a Plotly figure in the colours and the width of its page: for reports and for the dashboard.
+
+const NARROW = 640; // px: the legend goes below, and every other tick is left out
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+// A copy in which each colour that has a name in theme.css is the one that the page has now.
+export function themed(value, theme) {
+  if (typeof value === "string") return value in theme ? color(theme[value]) : value;
+  if (Array.isArray(value)) return value.map((part) => themed(part, theme));
+  if (value === null || typeof value !== "object") return value;
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, themed(part, theme)]));
+}
+
+function fitted(layout, narrow) {
+  const { title, meta, ...rest } = layout; // the caption says the title, and wraps
+  const { margin, legend, xaxis } = rest;
+  if (!narrow) return { ...rest, margin: { ...margin, t: 34 } };
+  const everyOther = (list) => list.filter((_, index) => index % 2 === 0);
+  return {
+    ...rest,
+    margin: { l: 46, r: 8, t: 8, b: 46 },
+    legend: { ...legend, orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 11 } },
+    xaxis: { ...xaxis, tickvals: everyOther(xaxis.tickvals), ticktext: everyOther(xaxis.ticktext) },
+  };
+}
+
+// Draw, or draw again, what Python made; `layout` adds to its layout.
+export function draw(element, figure, layout = {}) {
+  const theme = figure.layout.meta;
+  return globalThis.Plotly.react(
+    element,
+    themed(figure.data, theme),
+    { ...themed(fitted(figure.layout, element.clientWidth < NARROW), theme), ...layout },
+    { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] },
+  );
+}
+
+// Call `redraw` when the page turns dark or light.
+export function onThemeChange(redraw) {
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+}
