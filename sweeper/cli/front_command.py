@@ -1,15 +1,13 @@
-"""Commands that show results: front, report."""
+"""The command `front`: each arm's front, as tables, JSON or CSV."""
 
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from sweeper.cli.common import (
-    Artifacts,
     Name,
     Storage,
     console,
@@ -38,9 +36,8 @@ BY: dict[str, Accuracy] = {"validation": "val_accuracy", "test": "test_accuracy"
 
 
 def register(app: typer.Typer) -> None:
-    """Add these commands to the application."""
-    for command in (front, report):
-        app.command()(command)
+    """Add this command to the application."""
+    app.command()(front)
 
 
 def front(
@@ -62,14 +59,14 @@ def front(
 
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
-    chosen_track = _chosen("--track", track, TRACKS)
-    chosen_by = _chosen("--by", by, BY)
+    selected_track = _parse("--track", track, TRACKS)
+    selected_by = _parse("--by", by, BY)
     with open_store(storage) as store:
         record = load_record(store, name)
-    fronts = record.fronts(chosen_track, chosen_by)
+    fronts = record.fronts(selected_track, selected_by)
     warnings = strength_range.edge_warnings(record.ranged_sweep, fronts)
     if as_json:
-        typer.echo(json.dumps(_plain(record, fronts, warnings), indent=2))
+        typer.echo(json.dumps(_fronts_json(record, fronts, warnings), indent=2))
     elif as_csv:
         _write_csv(fronts)
     else:
@@ -85,19 +82,19 @@ def front(
             warn(strength_range.summarize_edges(warnings))
 
 
-def _chosen(option: str, given: str | None, allowed: Mapping[str, T]) -> T | None:
-    if given is None:
+def _parse(option: str, word: str | None, allowed: Mapping[str, T]) -> T | None:
+    if word is None:
         return None
-    if given not in allowed:
-        raise InputError(f"{option}: {choices(given, allowed)}")
-    return allowed[given]
+    if word not in allowed:
+        raise InputError(f"{option}: {choices(word, allowed)}")
+    return allowed[word]
 
 
 def front_table(front: "Front") -> "Table":
     """Return the networks of one front."""
-    shown = table(">nonzero", ">effective", ">val %", ">test %", ">repeat", ">trial")
+    networks = table(">nonzero", ">effective", ">val %", ">test %", ">repeat", ">trial")
     for point in front.points:
-        shown.add_row(
+        networks.add_row(
             count(point.nonzero),
             count(point.effective),
             percent(point.val_accuracy),
@@ -105,44 +102,21 @@ def front_table(front: "Front") -> "Table":
             str(point.repeat),
             str(point.trial),
         )
-    return shown
+    return networks
 
 
 def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
     """Return the nonzeros of the smallest network at each of the file's target accuracies."""
     targets = sweep.targets.accuracy
     heads = (f">{100 * accuracy:g} %" for accuracy in targets)
-    shown = table("arm", *heads)
+    lines = table("arm", *heads)
     for arm, front in fronts.items():
         reached = (front.at(accuracy=accuracy) for accuracy in targets)
-        shown.add_row(arm, *(count(point.nonzero if point else None) for point in reached))
-    return shown
+        lines.add_row(arm, *(count(point.nonzero if point else None) for point in reached))
+    return lines
 
 
-def arms_table(record: "SweepRecord") -> "Table":
-    """Return a line for each arm: its best network, and nonzeros at accuracies selected on.
-
-    At most three of the targets, so that it fits 80 columns.
-    """
-    from sweeper.report.summary import arm_rows
-
-    targets = record.sweep.targets.accuracy[-3:]
-    heads = (f">at {100 * accuracy:g} %" for accuracy in targets)
-    shown = table("arm", ">done", ">failed", ">val %", ">test %", *heads)
-    for row in arm_rows(record, record.sweep.sparsification.track):
-        reached = row.at_accuracy[len(row.at_accuracy) - len(targets) :]
-        shown.add_row(
-            row.arm,
-            f"{row.done}/{row.budget}",
-            str(row.diverged + row.collapsed),
-            percent(row.best.val_accuracy if row.best else None),
-            percent(row.best.test_accuracy if row.best else None),
-            *(count(point.nonzero if point else None) for point in reached),
-        )
-    return shown
-
-
-def _plain(
+def _fronts_json(
     record: "SweepRecord", fronts: "Mapping[str, Front]", warnings: Sequence[str]
 ) -> dict[str, Any]:
     sweep = record.sweep
@@ -189,13 +163,13 @@ def _write_csv(fronts: "Mapping[str, Front]") -> None:
             rows.append({**row, **{f"params_{key}": value for key, value in params.items()}})
     stream = data_stream()
     if stream.isatty():
-        rows = [{visible(name): _shown(value) for name, value in row.items()} for row in rows]
+        rows = [{visible(name): _visible(value) for name, value in row.items()} for row in rows]
     writer = csv.DictWriter(stream, _columns(rows), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
 
 
-def _shown(value: Any) -> Any:
+def _visible(value: Any) -> Any:
     return visible(value) if isinstance(value, str) else value
 
 
@@ -204,43 +178,5 @@ def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
     from sweeper.analysis import FrontPoint
 
-    usual = [field.name for field in fields(FrontPoint) if field.name != "params"]
-    return list(dict.fromkeys([*usual, *(key for row in rows for key in row)]))
-
-
-def report(
-    name: Name,
-    storage: Storage = DEFAULT_STORAGE,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Where it goes.  [default: sweeps/NAME/report.html]", show_default=False),
-    ] = None,
-    figure: Annotated[
-        Path | None,
-        typer.Option(help="Only the figure, as .png or .svg (needs sweeper[figures])."),
-    ] = None,
-    artifacts: Artifacts = None,
-) -> None:
-    """Write one HTML file that says what a sweep found; it works offline."""
-    from sweeper.lifecycle import load_record
-    from sweeper.report import write_report
-
-    with open_store(storage) as store:
-        sweep = store.sweep(name)
-        if sweep.confirms:
-            raise InputError(
-                f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
-            )
-        record = load_record(store, name, artifacts=artifacts)
-    if figure:
-        from sweeper.plots import overlay_figure, save_figure
-
-        drawn = overlay_figure(record.fronts(), record.sweep)
-        typer.echo(f"figure: {save_figure(drawn, figure)}")
-    if out or not figure:
-        typer.echo(f"report: {write_report(out or report_path(name), record)}")
-
-
-def report_path(name: str) -> Path:
-    """Return where the report of a sweep goes unless told otherwise."""
-    return Path("sweeps") / name / "report.html"
+    fixed = [field.name for field in fields(FrontPoint) if field.name != "params"]
+    return list(dict.fromkeys([*fixed, *(key for row in rows for key in row)]))

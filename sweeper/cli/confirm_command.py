@@ -1,0 +1,79 @@
+"""The command `confirm`: the best configurations trained again, with fresh seeds."""
+
+from functools import partial
+from typing import Annotated, cast
+
+import typer
+
+from sweeper.api import On
+from sweeper.cli.common import (
+    Artifacts,
+    DataFolder,
+    Device,
+    Name,
+    Pack,
+    Storage,
+    console,
+    open_store,
+)
+from sweeper.cli.launch_command import Address, Cpus, Gpus, Place, Workers
+from sweeper.cli.run_output import run_with_progress
+from sweeper.settings import DEFAULT_STORAGE
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(confirm)
+
+
+def confirm(
+    name: Name,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="How often each is trained again; more may be added later.")
+    ] = 5,
+    on: Place = "local",
+    storage: Storage = DEFAULT_STORAGE,
+    workers: Workers = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    device: Device = "auto",
+    pack: Pack = "auto",
+    data: DataFolder = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Train the best configurations of a finished sweep again, with fresh seeds.
+
+    The best on validation within each size of targets.nonzero, for each repeat of each arm. Only
+    these are worth quoting on test images. Goes on where it stopped.
+    """
+    from sweeper import api
+    from sweeper.cli.confirmation_tables import show
+    from sweeper.lifecycle import load_record
+    from sweeper.worker.pack_size import parse_pack_size
+
+    train = partial(
+        api.confirm,
+        name,
+        storage,
+        seeds=seeds,
+        on=cast(On, on),
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        address=address,
+        device=device,
+        pack=parse_pack_size(pack),
+        data=data,
+        artifacts=artifacts,
+    )
+    confirmation_name = run_with_progress(train)
+    terminal = console()
+    with open_store(storage, waits=True) as store:
+        confirmation = load_record(store, name).confirmation
+        status = store.status(confirmation_name)
+    for part in show(confirmation) if confirmation else ():
+        terminal.print(part, soft_wrap=isinstance(part, str))
+    if not status.finished:
+        terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
+        raise typer.Exit(1)

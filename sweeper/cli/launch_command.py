@@ -1,0 +1,89 @@
+"""The command `launch`: a study file run on a Ray cluster, or with a share of this machine."""
+
+from functools import partial
+from typing import Annotated, cast
+
+import typer
+
+from sweeper.api import On
+from sweeper.cli.common import DataFolder, Device, Pack, Storage, StudyFile
+from sweeper.cli.run_command import Extend
+from sweeper.cli.run_output import print_summary, run_with_progress
+from sweeper.settings import DEFAULT_STORAGE
+
+Place = Annotated[
+    str, typer.Option("--on", metavar="PLACE", help="local, for this machine, or ray.")
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="How many.  [default: as many as there is room for]",
+        show_default=False,
+    ),
+]
+Cpus = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="Processor cores for each worker, which trains on one.  [default: 1]",
+        show_default=False,
+    ),
+]
+Gpus = Annotated[
+    float | None,
+    typer.Option(
+        metavar="X",
+        help="GPUs for each worker: 1, or 0.5 for two workers on each.",
+        show_default=False,
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Of a Ray cluster: auto, HOST:PORT or ray://HOST:PORT.  [default: a Ray that is "
+        "started here and ended again]",
+        show_default=False,
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(launch)
+
+
+def launch(
+    file: StudyFile,
+    on: Place = "local",
+    storage: Storage = DEFAULT_STORAGE,
+    workers: Workers = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    address: Address = None,
+    device: Device = "auto",
+    pack: Pack = "auto",
+    data: DataFolder = None,
+    extend: Extend = False,
+) -> None:
+    """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
+    from sweeper import api
+    from sweeper.worker.pack_size import parse_pack_size
+
+    train = partial(
+        api.launch,
+        file,
+        storage,
+        on=cast(On, on),
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        address=address,
+        device=device,
+        pack=parse_pack_size(pack),
+        data=data,
+        extend=extend,
+    )
+    name = run_with_progress(train)
+    print_summary(name, storage, None, say_how=True)

@@ -1,0 +1,53 @@
+"""The command `report`: one HTML file about a sweep, or its figure."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.common import Artifacts, Name, Storage, open_store
+from sweeper.errors import InputError
+from sweeper.settings import DEFAULT_STORAGE
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(report)
+
+
+def report(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Where it goes.  [default: sweeps/NAME/report.html]", show_default=False),
+    ] = None,
+    figure: Annotated[
+        Path | None,
+        typer.Option(help="Only the figure, as .png or .svg (needs sweeper[figures])."),
+    ] = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Write one HTML file that says what a sweep found; it works offline."""
+    from sweeper.lifecycle import load_record
+    from sweeper.report import write_report
+
+    with open_store(storage) as store:
+        sweep = store.sweep(name)
+        if sweep.confirms:
+            raise InputError(
+                f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
+            )
+        record = load_record(store, name, artifacts=artifacts)
+    if figure:
+        from sweeper.plots import overlay_figure, save_figure
+
+        overlay = overlay_figure(record.fronts(), record.sweep)
+        typer.echo(f"figure: {save_figure(overlay, figure)}")
+    if out or not figure:
+        typer.echo(f"report: {write_report(out or report_path(name), record)}")
+
+
+def report_path(name: str) -> Path:
+    """Return the path of the report of a sweep, unless told otherwise."""
+    return Path("sweeps") / name / "report.html"

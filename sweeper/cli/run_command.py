@@ -1,0 +1,67 @@
+"""The command `run`: a study file run to its end on this machine."""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeper.cli.common import DataFolder, Device, Pack, Storage, StudyFile
+from sweeper.cli.run_output import print_summary, run_with_progress
+from sweeper.settings import DEFAULT_STORAGE
+
+Extend = Annotated[
+    bool,
+    typer.Option(
+        "--extend", help="The file only adds trials, repeats or arms, or has other targets."
+    ),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(run)
+
+
+def run(
+    file: StudyFile,
+    storage: Storage = DEFAULT_STORAGE,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Processes.  [default: one for each GPU, or for each core, at most 8]",
+            show_default=False,
+        ),
+    ] = None,
+    device: Device = "auto",
+    pack: Pack = "auto",
+    data: DataFolder = None,
+    extend: Extend = False,
+    report: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH",
+            help="Where the report goes.  [default: sweeps/NAME/report.html]",
+            show_default=False,
+        ),
+    ] = None,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Write no report.")] = False,
+) -> None:
+    """Run a study file to its end; the same command goes on where it stopped."""
+    from sweeper import api
+    from sweeper.cli.report_command import report_path
+    from sweeper.worker.pack_size import parse_pack_size
+
+    train = partial(
+        api.launch,
+        file,
+        storage,
+        workers=workers,
+        device=device,
+        pack=parse_pack_size(pack),
+        data=data,
+        extend=extend,
+    )
+    name = run_with_progress(train)
+    print_summary(name, storage, None if no_report else report or report_path(name))

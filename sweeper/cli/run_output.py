@@ -1,0 +1,118 @@
+"""Output of a run: its progress, and a summary of the arms at its end."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeper.cli.common import (
+    console,
+    count,
+    dashboard_command,
+    dashboard_url,
+    open_store,
+    percent,
+    pluralize,
+    resume_command,
+    table,
+)
+from sweeper.errors import Interrupted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.table import Table
+
+    from sweeper.analysis.sweep_record import SweepRecord
+    from sweeper.api import Outcome
+    from sweeper.types import SweepStatus
+
+
+def run_with_progress(train: "Callable[..., object]") -> str:
+    """Call a function that trains a sweep, show the progress, and return the sweep's name.
+
+    Ctrl-C ends it with the command that goes on.
+    """
+    from sweeper.cli.progress_bars import ProgressDisplay
+
+    terminal = console()
+    name = ""
+
+    def on_start(outcome: "Outcome", status: "SweepStatus") -> None:
+        nonlocal name
+        name = status.name
+        terminal.print(_beginning(outcome, status), soft_wrap=True)
+
+    def on_note(line: str) -> None:
+        progress.console.print(line, soft_wrap=True)
+
+    def on_wait(line: str) -> None:
+        if terminal.is_terminal:  # how long it takes says nothing about the sweep
+            on_note(line)
+
+    try:
+        with ProgressDisplay() as progress:
+            train(on_start=on_start, on_status=progress.update, on_note=on_note, on_wait=on_wait)
+    except (KeyboardInterrupt, Interrupted):
+        text = "stopped; what is done is on record, and the same command goes on"
+        terminal.print(f"{text}: {resume_command()}", soft_wrap=True)
+        raise typer.Exit(130) from None
+    return name
+
+
+def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
+    size = f"{pluralize(len(status.arms), 'arm')}, {pluralize(status.budget, 'trial')}"
+    if status.finished:
+        return f"{status.name}: all {status.budget} trials are on record, nothing to do"
+    if outcome == "extended":
+        return f"{status.name}: extended to {size}: {status.done} of {status.budget} done"
+    if outcome == "resumed":
+        return f"{status.name}: goes on: {status.done} of {status.budget} done"
+    return f"{status.name}: new sweep, {size}"
+
+
+def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
+    """Print the arms and the address of the dashboard; write a report, or print its command."""
+    from sweeper.lifecycle import load_record
+    from sweeper.report import write_report
+
+    terminal = console()
+    with open_store(storage, waits=True) as store:
+        record = load_record(store, name)
+        status = record.status
+        terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
+        terminal.print(arms_table(record))
+        if not status.finished:
+            terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
+        if report:
+            terminal.print(f"report:    {write_report(report, record)}", soft_wrap=True)
+        dashboard = dashboard_command(store, storage)
+        if say_how:
+            command = dashboard.replace("sweeper dashboard", f"sweeper report {name}", 1)
+            terminal.print(f"report:    {command}", soft_wrap=True)
+        terminal.print(f"dashboard: {dashboard_url() or dashboard}", soft_wrap=True)
+        if not status.finished:
+            raise typer.Exit(1)
+
+
+def arms_table(record: "SweepRecord") -> "Table":
+    """Return a line for each arm: its best network, and nonzeros at the accuracies that select.
+
+    At most three of the targets, so that it fits 80 columns.
+    """
+    from sweeper.report.summary import arm_rows
+
+    targets = record.sweep.targets.accuracy[-3:]
+    heads = (f">at {100 * accuracy:g} %" for accuracy in targets)
+    lines = table("arm", ">done", ">failed", ">val %", ">test %", *heads)
+    for row in arm_rows(record, record.sweep.sparsification.track):
+        reached = row.at_accuracy[len(row.at_accuracy) - len(targets) :]
+        lines.add_row(
+            row.arm,
+            f"{row.done}/{row.budget}",
+            str(row.diverged + row.collapsed),
+            percent(row.best.val_accuracy if row.best else None),
+            percent(row.best.test_accuracy if row.best else None),
+            *(count(point.nonzero if point else None) for point in reached),
+        )
+    return lines

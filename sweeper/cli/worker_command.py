@@ -1,0 +1,58 @@
+"""The command `worker`: one more worker for a registered sweep."""
+
+import os
+from contextlib import suppress
+
+import typer
+
+from sweeper.cli.common import (
+    Artifacts,
+    DataFolder,
+    Device,
+    Name,
+    Pack,
+    Storage,
+    open_store,
+    pluralize,
+)
+from sweeper.settings import DEFAULT_STORAGE, PARENT_VARIABLE
+
+
+def register(app: typer.Typer) -> None:
+    """Add this command to the application."""
+    app.command()(worker)
+
+
+def worker(
+    name: Name,
+    storage: Storage = DEFAULT_STORAGE,
+    device: Device = "auto",
+    pack: Pack = "auto",
+    data: DataFolder = None,
+    artifacts: Artifacts = None,
+) -> None:
+    """Work on a registered sweep until it is finished or stopped; start as many as you like."""
+    from sweeper.worker import devices, pack_size
+    from sweeper.worker.worker_loop import work
+
+    devices.parse_device(device)
+    size = pack_size.parse_pack_size(pack)
+    # The launcher has just found the database from this machine: if it is away now, it comes back.
+    launched = PARENT_VARIABLE in os.environ
+    with open_store(storage, waits=launched, reached=launched) as store:
+        done = work(
+            name,
+            store,
+            device=device,
+            pack=size,
+            folder=data,
+            artifacts=artifacts,
+            on_event=_print,
+            alone=True,
+        )
+    typer.echo(f"{name}: {pluralize(done, 'trial')} done by this worker")
+
+
+def _print(line: str) -> None:
+    with suppress(OSError):  # the terminal may be gone: what it was for, SIGHUP tells
+        typer.echo(line)
