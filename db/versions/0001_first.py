@@ -163,5 +163,5 @@ def downgrade() -> None:
 
 
 def _index(name: str, table: str, columns: list[str]) -> None:
-    if name not in {one["name"] for one in sa.inspect(op.get_bind()).get_indexes(table)}:
+    if name not in {index["name"] for index in sa.inspect(op.get_bind()).get_indexes(table)}:
         op.create_index(name, table, columns)

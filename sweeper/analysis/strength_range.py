@@ -74,7 +74,7 @@ def range_from_probe(points: Sequence[ProbePoint], seconds: float) -> StrengthRa
 
 def ranges(recorded: Sequence[RecordedRange]) -> dict[tuple[str, str], tuple[float, float]]:
     """Return (low, high) by (arm, parameter), for `Sweep.with_ranges`."""
-    return {(each.arm, each.parameter): (each.bracket.low, each.bracket.high) for each in recorded}
+    return {(each.arm, each.parameter): (each.range.low, each.range.high) for each in recorded}
 
 
 def edge_warnings(sweep: Sweep, fronts: Mapping[str, Front]) -> tuple[str, ...]:
@@ -124,8 +124,8 @@ def summarize_edges(warnings: Sequence[str]) -> str:
 def range_caveats(ranges: Sequence[RecordedRange]) -> tuple[str, ...]:
     """Return what to know of the ranges before the numbers, as sentences."""
     caveats = []
-    below = [range_name(recorded) for recorded in ranges if recorded.bracket.open_below]
-    above = [range_name(recorded) for recorded in ranges if recorded.bracket.open_above]
+    below = [range_name(recorded) for recorded in ranges if recorded.range.open_below]
+    above = [range_name(recorded) for recorded in ranges if recorded.range.open_above]
     if below:
         caveats.append(
             f"Even the weakest strength of the probe changes the networks of {', '.join(below)}: "
@@ -155,7 +155,7 @@ def _uneven_widths(ranges: Sequence[RecordedRange]) -> list[str]:
 
 
 def _decades(recorded: RecordedRange) -> float:
-    return math.log10(recorded.bracket.high / recorded.bracket.low)
+    return math.log10(recorded.range.high / recorded.range.low)
 
 
 def range_name(recorded: RecordedRange) -> str:

@@ -148,7 +148,7 @@ def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
 
 class _Place(NamedTuple):
     path: list[str]
-    given: Any
+    value: Any
     """The value there in the file."""
     in_range: bool
     """Whether it stands in the brackets of a domain."""
@@ -203,7 +203,7 @@ def _message(error: ErrorDetails, place: _Place, model: type[BaseModel]) -> str:
         return f"unknown key: {choices(place.path[-1], _keys_beside(place.path, model))}"
     if kind == "value_error":
         return str(error.get("ctx", {}).get("error", error["msg"]))
-    return f"{_wanted(error, place)}, got {shown(place.given)}"
+    return f"{_wanted(error, place)}, got {shown(place.value)}"
 
 
 def _wanted(error: ErrorDetails, place: _Place) -> str:
@@ -214,8 +214,8 @@ def _wanted(error: ErrorDetails, place: _Place) -> str:
         return f"each choice {_NO_SCALAR}"
     if (
         kind not in {"domain", "strength"}
-        and isinstance(place.given, dict)
-        and set(place.given) & set(DOMAIN_KEYS)
+        and isinstance(place.value, dict)
+        and set(place.value) & set(DOMAIN_KEYS)
     ):
         return _NOT_FIXED
     if scalar:

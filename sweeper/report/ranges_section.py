@@ -18,7 +18,7 @@ def table(record: SweepRecord) -> Table | None:
     head += ["next above", "probe", "seconds"]
     rows = []
     for recorded in record.ranges:
-        bracket = recorded.bracket
+        bracket = recorded.range
         cells = [
             Cell(f"{bracket.low:.3g}", "open below" if bracket.open_below else ""),
             Cell(f"{bracket.high:.3g}", "open above" if bracket.open_above else ""),

@@ -104,17 +104,17 @@ def reap(connection: Connection, name: str) -> int:
             _worker.machine,
             _worker.pid,
             _worker.process_start,
-            (_worker.lease_until <= now()).label("over"),
+            (_worker.lease_until <= now()).label("late"),
         ).where(_worker.sweep == name, _worker.lease_until > 0)
     ).all()
     dead = [row.id for row in candidates if _is_dead_here(row)]
-    late = [row.id for row in candidates if row.over and row.id not in dead]
+    late = [row.id for row in candidates if row.late and row.id not in dead]
     _end(connection, _worker.id.in_(dead))
     # One that renews in this moment keeps its lease.
     _end(connection, and_(_worker.id.in_(late), _worker.lease_until <= now()))
-    free_probes(connection, name, _bracket.worker.in_(gone(name)))
+    free_probes(connection, name, _bracket.worker.in_(expired(name)))
     killed = failures.free(connection, name, _slot.worker.in_(dead), "killed")
-    return killed + failures.free(connection, name, _slot.worker.in_(gone(name)), "lease over")
+    return killed + failures.free(connection, name, _slot.worker.in_(expired(name)), "lease over")
 
 
 def reapable(connection: Connection, name: str) -> bool:
@@ -125,13 +125,13 @@ def reapable(connection: Connection, name: str) -> bool:
             _worker.machine,
             _worker.pid,
             _worker.process_start,
-            (_worker.lease_until <= now()).label("over"),
+            (_worker.lease_until <= now()).label("late"),
         ).where(_worker.sweep == name, _worker.lease_until > 0)
     )
-    return any(row.over or _is_dead_here(row) for row in rows)
+    return any(row.late or _is_dead_here(row) for row in rows)
 
 
-def gone(name: str) -> Select[Any]:
+def expired(name: str) -> Select[Any]:
     """Return the query for the workers of a sweep whose lease was ended."""
     return select(_worker.id).where(_worker.sweep == name, _worker.lease_until <= 0)
 

@@ -55,8 +55,8 @@ def claim(connection: Connection, worker: str) -> ProbeTask | None:
             .limit(1)
         ).one_or_none()
         if equal is not None:
-            recorded = _found(equal._mapping)
-            _finish(connection, task, recorded.bracket, recorded.provenance, reused=True)
+            recorded = _recorded_range(equal._mapping)
+            _finish(connection, task, recorded.range, recorded.provenance, reused=True)
         elif task.key not in {probe.key for probe in claimed}:
             connection.execute(
                 update(tables.bracket).where(_at(task)).values(state="claimed", worker=worker)
@@ -108,7 +108,8 @@ def find(connection: Connection, name: str) -> tuple[RecordedRange, ...]:
     row = registered_sweeps.get(connection, name)
     rows = connection.execute(_done(_bracket.sweep == name))
     ranges = {
-        (range_row.arm, range_row.parameter): _found(range_row._mapping) for range_row in rows
+        (range_row.arm, range_row.parameter): _recorded_range(range_row._mapping)
+        for range_row in rows
     }
     return tuple(ranges[place] for place in _order(row.spec) if place in ranges)
 
@@ -153,11 +154,11 @@ def _done(condition: ColumnElement[bool]) -> Select[Any]:
     )
 
 
-def _found(row: Mapping[Any, Any]) -> RecordedRange:
+def _recorded_range(row: Mapping[Any, Any]) -> RecordedRange:
     return RecordedRange(
         arm=row["arm"],
         parameter=row["parameter"],
-        bracket=StrengthRange(
+        range=StrengthRange(
             low=row["low"],
             high=row["high"],
             points=tuple(_point(raw) for raw in row["points"]),

@@ -163,7 +163,7 @@ def unreported(connection: Connection, name: str) -> tuple[TrialRecord, ...]:
         and_(
             _slot.sweep == name,
             _slot.state == "recorded",
-            _slot.worker.in_(leases.gone(name)),
+            _slot.worker.in_(leases.expired(name)),
         ),
     )
 

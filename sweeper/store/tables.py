@@ -200,7 +200,7 @@ provenance = Table(
 )
 
 
-def _judged(track: str) -> list[Column[Any]]:
+def _evaluation_columns(track: str) -> list[Column[Any]]:
     """Columns of one track; all NULL for a diverged trial."""
     counts = ("nonzero", "weights", "biases", "effective")
     accuracies = ("val_accuracy", "test_accuracy")
@@ -223,8 +223,8 @@ fact = Table(
     Column("provenance", KeyText(64), nullable=False),
     Column("state", KeyText(16), nullable=False),
     Column("total", BigInteger, nullable=False),
-    *_judged("pruned"),
-    *_judged("as_trained"),
+    *_evaluation_columns("pruned"),
+    *_evaluation_columns("as_trained"),
     # Of the configuration, for queries; `config` holds all of it.
     Column("density", Double, nullable=False),
     Column("strength", Double, nullable=False),

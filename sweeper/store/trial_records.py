@@ -30,7 +30,7 @@ from sweeper.types import (
 )
 
 _TRACKS: tuple[Track, ...] = ("pruned", "as_trained")
-_JUDGED = ("nonzero", "weights", "biases", "effective", "val_accuracy", "test_accuracy")
+_NUMBERS = ("nonzero", "weights", "biases", "effective", "val_accuracy", "test_accuracy")
 _PROVENANCE = tuple(Provenance.__dataclass_fields__)
 FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVENANCE)
 """Columns of a query that `provenance_of` reads."""
@@ -117,7 +117,7 @@ def result_row(result: TrialResult) -> dict[str, Any]:
     }
     for track in _TRACKS:
         judged = result.judged(track)
-        for name in _JUDGED:
+        for name in _NUMBERS:
             row[f"{track}_{name}"] = None if judged is None else getattr(judged, name)
         if judged is not None:
             row["layers"][track] = [asdict(layer) for layer in judged.layers]
@@ -129,8 +129,8 @@ def result_of(row: Mapping[str, Any]) -> TrialResult:
     return TrialResult(
         state=row["state"],
         total=row["total"],
-        pruned=_judged(row, "pruned"),
-        as_trained=_judged(row, "as_trained"),
+        pruned=_evaluation(row, "pruned"),
+        as_trained=_evaluation(row, "as_trained"),
         curve=tuple(CurvePoint(*point) for point in row["curve"]),
         finetuned=tuple(CurvePoint(*point) for point in row["finetuned"] or ()),
         steps=row["steps"],
@@ -166,7 +166,7 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[TrialR
         )
         .where(condition)
     )
-    return tuple(_fact(row) for row in connection.execute(query))
+    return tuple(_record(row) for row in connection.execute(query))
 
 
 def sorted_by_place(connection: Connection, sweep: Sweep) -> tuple[TrialRecord, ...]:
@@ -197,7 +197,7 @@ def provenance_of(row: Mapping[Any, Any]) -> Provenance:
     return Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE})
 
 
-def _fact(joined: Row[Any]) -> TrialRecord:
+def _record(joined: Row[Any]) -> TrialRecord:
     row = joined._mapping
     return TrialRecord(
         slot=Slot(row["sweep"], row["arm"], row["repeat"], row["slot"], row["study"]),
@@ -210,13 +210,13 @@ def _fact(joined: Row[Any]) -> TrialRecord:
     )
 
 
-def _judged(row: Mapping[str, Any], track: Track) -> Evaluation | None:
+def _evaluation(row: Mapping[str, Any], track: Track) -> Evaluation | None:
     if track not in row["layers"]:
         return None
     layers = tuple(
         LayerCount(**{**layer, "shape": tuple(layer["shape"])}) for layer in row["layers"][track]
     )
-    return Evaluation(**{name: row[f"{track}_{name}"] for name in _JUDGED}, layers=layers)
+    return Evaluation(**{name: row[f"{track}_{name}"] for name in _NUMBERS}, layers=layers)
 
 
 def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:

@@ -54,7 +54,7 @@ class RecordedRange:
 
     arm: str
     parameter: str
-    bracket: StrengthRange
+    range: StrengthRange
     provenance: Provenance
     reused: bool
     """Whether it comes from another sweep, whose probe was the same."""

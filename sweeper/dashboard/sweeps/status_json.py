@@ -116,9 +116,9 @@ def _range(recorded: RecordedRange) -> dict[str, Any]:
     return {
         "arm": recorded.arm,
         "parameter": recorded.parameter,
-        "low": recorded.bracket.low,
-        "high": recorded.bracket.high,
-        "open_below": recorded.bracket.open_below,
-        "open_above": recorded.bracket.open_above,
+        "low": recorded.range.low,
+        "high": recorded.range.high,
+        "open_below": recorded.range.open_below,
+        "open_above": recorded.range.open_above,
         "reused": recorded.reused,
     }

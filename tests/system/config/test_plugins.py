@@ -134,7 +134,7 @@ def test_the_package_of_readme_is_found_tried_and_trained(
     assert "own: new sweep, 11 arms, 22 trials" in said
     store = Store(f"sqlite:///{folder}/sweeper.db")
     facts = {(fact.slot.arm, fact.slot.number): fact.result for fact in store.records("own")}
-    ranges = {one.arm: one.bracket for one in store.strength_ranges("own")}
+    ranges = {one.arm: one.range for one in store.strength_ranges("own")}
     store.close()
     # The name of an installed package stands for its function.
     assert ranges["readme"] == ranges["named"]

@@ -359,7 +359,7 @@ def test_ranges_are_shown_before_there_is_any_fact(store: Store, app: Applicatio
     worker = store.join("tiny", device="cpu")
     task = store.claim_probe(worker)
     assert task is not None
-    store.record_range(worker, task, make_bracket().bracket, ORIGIN)
+    store.record_range(worker, task, make_bracket().range, ORIGIN)
     wait_for(lambda: get(app, "/sweeps/tiny/status.json").json()["ranges"])
     (row,) = get(app, "/sweeps/tiny/status.json").json()["ranges"]
     assert (row["arm"], row["parameter"]) == (task.arm, task.parameter)

@@ -57,8 +57,7 @@ def claimed(store: Store, worker: str) -> ProbeTask:
 def found(store: Store, name: str) -> list[tuple[str, str, float, bool]]:
     """What is on record, in short."""
     return [
-        (one.arm, one.parameter, one.bracket.high, one.reused)
-        for one in store.strength_ranges(name)
+        (one.arm, one.parameter, one.range.high, one.reused) for one in store.strength_ranges(name)
     ]
 
 
@@ -98,7 +97,7 @@ def test_a_bracket_comes_back_as_it_was_recorded_in_the_order_of_the_file(store:
     first, second, third = store.strength_ranges("tiny")
     # repr tells 1 from 1.0 and True, which are equal.
     assert repr(first) == repr(RecordedRange("l1", "strength", BRACKET, PROVENANCE, False))
-    assert (second.parameter, second.bracket.low, second.bracket.open_below) == (
+    assert (second.parameter, second.range.low, second.range.open_below) == (
         "l2.strength",
         0.1,
         True,

@@ -474,7 +474,7 @@ def test_strengths_are_searched_in_the_range_of_their_probe(sqlite_store: Store)
     ]  # fmt: skip
     assert [one.reused for one in found] == [False, True, False]
     for one in found:
-        assert (one.bracket.low, one.bracket.high) == pytest.approx((1e-4, 0.1))
+        assert (one.range.low, one.range.high) == pytest.approx((1e-4, 0.1))
     for fact in sqlite_store.records("tiny"):
         strengths = [value for key, value in fact.params.items() if key.endswith("strength")]
         assert len(strengths) == {"dense": 0, "l1": 1, "both": 2}[fact.slot.arm]

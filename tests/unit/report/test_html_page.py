@@ -194,7 +194,7 @@ def test_ranges_of_very_different_width_are_remarked_on() -> None:
         "Searched were 2.0 decades of strengths for l1 and 4.0 decades for l2: of as many trials, "
         "fewer of the second fall where it counts." in text
     )
-    less = replace(wide, bracket=replace(wide.bracket, high=9.0))
+    less = replace(wide, range=replace(wide.range, high=9.0))
     for found in ([narrow, less], [wide], []):
         assert "decades" not in readable(written(sweep, facts, found))
 
