@@ -11,7 +11,7 @@ SweeperError              exit code 1
 │   ├── SchemaError       its schema is older or newer than this program
 │   ├── UnreadableError   a sweep that another version of this program has registered
 │   └── LeaseLost         this worker's lease ran out; its slots belong to others now
-├── TrainingError         training cannot go on (not a diverged trial: that is a fact)
+├── TrainingError         training cannot go on (not a diverged trial: that is a result)
 └── Interrupted           asked to stop; slots are given back
 """
 

@@ -239,7 +239,7 @@ class Arm(PenaltyKeys):
         return [("sum", text)]
 
     def _key_problems(self) -> list[Problem]:
-        # A plugin's keys are known once it is imported: see `tryout`.
+        # A plugin's keys are known once it is imported: see `operations.try_out`.
         outside = any(":" in term.penalty for term in self.terms if not term.prefix)
         of_method = self.entry.hyper if self.entry else {}
         of_formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}

@@ -1,6 +1,6 @@
 """Counts of slots, trials and failures of all sweeps, as of one moment: one query a table.
 
-For whoever asks often and about everything; `progress` says more of a single sweep.
+For whoever asks often and about everything; `sweep_progress` says more of a single sweep.
 """
 
 import time

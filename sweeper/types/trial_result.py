@@ -52,7 +52,7 @@ class TrialResult:
     pruned: Evaluation | None
     as_trained: Evaluation | None
     curve: tuple[CurvePoint, ...]
-    """Without fine-tuning, at the densities of `Recipe.curve`."""
+    """Without fine-tuning, at the densities of `SharedConfig.curve`."""
     steps: int
     """Optimizer steps behind each of the two networks, fine-tuning included."""
     seconds: float
@@ -60,8 +60,10 @@ class TrialResult:
     pack: int
     """Number of trials that were trained together."""
     finetuned: tuple[CurvePoint, ...] = ()
-    """With fine-tuning, at the densities of `Recipe.finetuned_curve`. One that diverged in its
-    fine-tuning labels nothing rightly: its accuracies are 0."""
+    """With fine-tuning, at the densities of `SharedConfig.finetuned_curve`.
+
+    One that diverged in its fine-tuning labels nothing rightly: its accuracies are 0.
+    """
 
     def judged(self, track: Track) -> Evaluation | None:
         """Return the network of a track, or None for a diverged trial."""
