@@ -24,6 +24,8 @@ class _Entry(Generic[Value]):
     """Before anything was read: the value is never older than this says."""
     expires: float
     version: str
+    previous: Value | None = None
+    """The value before, until there is one."""
     future: "Future[Value]" = field(default_factory=Future)
     size: int = 0
 
@@ -67,6 +69,12 @@ class Cache(Generic[Key, Value]):
     def versioned(self, key: Key, version: str, compute: Callable[[], Value]) -> Value:
         """Return the value of a version, however old; another version is computed anew."""
         return self._get(key, math.inf, version, compute)
+
+    def latest(self, key: Key) -> Value | None:
+        """Return the last value of a key, of whatever version; None without any."""
+        with self._guard:
+            entry = self._entries.get(key)
+            return _latest(entry) if entry else None
 
     def join(self, key: Key, compute: Callable[[], Value], *, limit: float) -> Value:
         """Return the value of the computation under way, started now if there is none.
@@ -115,8 +123,9 @@ class Cache(Generic[Key, Value]):
         for old in [old for old, entry in self._entries.items() if entry.expires <= began]:
             if self._entries[old].future.done():
                 del self._entries[old]
-        self._entries.pop(key, None)
-        entry: _Entry[Value] = _Entry(began, began + seconds, version)
+        before = self._entries.pop(key, None)
+        previous = _latest(before) if before else None
+        entry: _Entry[Value] = _Entry(began, began + seconds, version, previous)
         self._entries[key] = entry
         self._shrink()
         return entry
@@ -136,6 +145,7 @@ class Cache(Generic[Key, Value]):
         with self._guard:
             if self._entries.get(key) is not entry:
                 return  # forgotten meanwhile, or another one took its place
+            entry.previous = None
             if not stored or entry.expires <= entry.began:
                 del self._entries[key]
             self._shrink()
@@ -145,3 +155,8 @@ class Cache(Generic[Key, Value]):
             self.total_size > self._room and len(self._entries) > 1
         ):
             self._entries.popitem(last=False)
+
+
+def _latest(entry: _Entry[Value]) -> Value | None:
+    """Return the value of an entry that is stored, or the one before it."""
+    return entry.future.result() if entry.future.done() else entry.previous

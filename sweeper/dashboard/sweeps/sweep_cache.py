@@ -4,11 +4,10 @@ Records are never updated, and deleted with their sweep alone. So the number of 
 ones, and a sweep that was deleted and made again has another time of creation.
 """
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass
 
 from sweeper.config import Sweep, confirmation_name
+from sweeper.dashboard.cache import Cache
 from sweeper.store import Store, SweepVersion
 from sweeper.types import TrialRecord
 
@@ -38,30 +37,14 @@ class SweepCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._snapshots: OrderedDict[str, SweepSnapshot] = OrderedDict()
-        self._locks: dict[str, threading.Lock] = {}
-        self._guard = threading.Lock()
+        self._snapshots: Cache[str, SweepSnapshot] = Cache(most=MOST)
 
     def snapshot(self, name: str) -> SweepSnapshot:
         """Return a sweep with its records: nothing of it is older than the call."""
-        with self._lock(name):
-            mark, sweep = self._store.version(name), self._store.sweep(name)
-            before = self._snapshots.get(name)
-            if mark is None:  # registered between the two
-                mark = SweepVersion(name, sweep.digest, "open", 0.0, 0)
-                return SweepSnapshot(mark, sweep, ())
-            if before is not None and before.mark == mark:
-                return self._put(name, before)
-            records = self._with_new(before, mark) or self._store.records(name)
-            order = {arm: index for index, arm in enumerate(sweep.arms)}
-            # An arm that was appended since the sweep was read is left for the next time.
-            records = tuple(
-                sorted(
-                    (record for record in records if record.slot.arm in order),
-                    key=lambda record: (order[record.slot.arm], *record.slot.place[1:]),
-                )
-            )
-            return self._put(name, SweepSnapshot(mark, sweep, records))
+        mark, sweep = self._store.version(name), self._store.sweep(name)
+        if mark is None:  # registered between the two
+            return SweepSnapshot(SweepVersion(name, sweep.digest, "open", 0.0, 0), sweep, ())
+        return self._snapshots.versioned(name, repr(mark), lambda: self._read(mark, sweep))
 
     def confirmation(self, name: str) -> SweepSnapshot | None:
         """Return the confirmation of a sweep; None if there is none."""
@@ -69,6 +52,17 @@ class SweepCache:
         if self._store.version(confirmation) is None:
             return None
         return self.snapshot(confirmation)
+
+    def _read(self, mark: SweepVersion, sweep: Sweep) -> SweepSnapshot:
+        before = self._snapshots.latest(mark.name)
+        records = self._with_new(before, mark) or self._store.records(mark.name)
+        order = {arm: index for index, arm in enumerate(sweep.arms)}
+        # An arm that was appended since the sweep was read is left for the next time.
+        of_arms = (record for record in records if record.slot.arm in order)
+        by_place = sorted(
+            of_arms, key=lambda record: (order[record.slot.arm], *record.slot.place[1:])
+        )
+        return SweepSnapshot(mark, sweep, tuple(by_place))
 
     def _with_new(
         self, before: SweepSnapshot | None, mark: SweepVersion
@@ -80,17 +74,3 @@ class SweepCache:
         new = self._store.records_since(mark.name, since)
         records = {record.slot.place: record for record in (*before.records, *new)}
         return tuple(records.values()) if len(records) >= mark.facts else None
-
-    def _put(self, name: str, snapshot: SweepSnapshot) -> SweepSnapshot:
-        with self._guard:
-            self._snapshots[name] = snapshot
-            self._snapshots.move_to_end(name)
-            while len(self._snapshots) > MOST:
-                self._snapshots.popitem(last=False)
-        return snapshot
-
-    def _lock(self, name: str) -> threading.Lock:
-        with self._guard:
-            if len(self._locks) > 8 * MOST:  # names of sweeps that are long gone
-                self._locks = {held: lock for held, lock in self._locks.items() if lock.locked()}
-            return self._locks.setdefault(name, threading.Lock())

@@ -158,6 +158,21 @@ def test_a_value_under_way_when_all_is_forgotten_is_stored_for_nobody() -> None:
     assert cache.versioned("key", "", lambda: b"after") == b"after"
 
 
+def test_a_computation_may_go_on_from_the_value_before() -> None:
+    cache = Answers()
+    assert cache.latest("key") is None
+    for version in "abc":
+        cache.versioned("key", version, lambda: (cache.latest("key") or b"") + b"x")
+    assert cache.latest("key") == b"xxx"
+
+    def fail() -> bytes:
+        raise StorageError("away")
+
+    with pytest.raises(StorageError):
+        cache.versioned("key", "d", fail)
+    assert cache.latest("key") is None
+
+
 def test_those_who_join_a_computation_get_its_value_and_it_is_not_stored() -> None:
     begun, over, times = threading.Event(), threading.Event(), []
 
