@@ -9,7 +9,6 @@ NaN and infinity pass through, so that a network that diverges is seen to.
 
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -114,28 +113,6 @@ def _shrink_affine(
 
 
 @jit
-def _soft(result: Array, weight: Array, amount: Array) -> None:
-    for k in range(weight.shape[0]):
-        step = amount[k]
-        for i in range(weight.shape[1]):
-            for j in range(weight.shape[2]):
-                value = weight[k, i, j]
-                result[k, i, j] = shrunk(value, step)
-
-
-@jit
-def _beyond(result: Array, weight: Array, amount: Array, threshold: Array) -> None:
-    zero = np.float32(0)
-    for k in range(weight.shape[0]):
-        least = threshold[k]
-        for i in range(weight.shape[1]):
-            for j in range(weight.shape[2]):
-                value, step = weight[k, i, j], amount[k, i, j]
-                moved = shrunk(value, step)
-                result[k, i, j] = zero if abs(value) <= least else moved
-
-
-@jit
 def _scale(weight: Array, amount: Array, rows: Array, columns: Array) -> None:
     for k in range(weight.shape[0]):
         step = amount[k]
@@ -159,38 +136,12 @@ SHRINKING: tuple[Loop, ...] = (
 
 
 def scale_(weight: Tensor, scaled: ThresholdAndScale) -> None:
-    """Move weights towards zero and multiply them by a factor of their row and column, in place."""
-    if supports_jit(weight):
-        small = [part.flatten(1).contiguous().numpy() for part in (scaled.rows, scaled.columns)]
-        _scale(weight.numpy(), as_pack_array(scaled.amount, len(weight)), *small)
-        return
-    amount = scaled.amount.view(-1, 1, 1)
-    weight.sub_(torch.maximum(torch.minimum(weight, amount), -amount))
-    weight.mul_(scaled.rows * scaled.columns)
+    """Move weights towards zero and multiply them by a factor of their row and column, in place.
 
-
-def soft_threshold(weight: Tensor, amount: Tensor) -> Tensor:
-    """Return the weights moved by `amount` [pack, 1, 1] towards zero, or a new 0."""
-    if supports_jit(weight):
-        result = torch.empty_like(weight)
-        _soft(result.numpy(), weight.numpy(), as_pack_array(amount, len(weight)))
-        return result
-    moved = torch.maximum(torch.minimum(weight, amount), -amount)
-    return weight - moved
-
-
-def shrink_beyond(weight: Tensor, amount: Tensor, threshold: Tensor) -> Tensor:
-    """Return the weights moved by `amount` towards zero, and 0 where |w| <= `threshold`.
-
-    amount [pack, out, in] is overwritten, threshold [pack, 1, 1].
+    weight [pack, out, in] in float32 on a CPU.
     """
-    if supports_jit(weight):
-        least = as_pack_array(threshold, len(weight))
-        _beyond(amount.numpy(), weight.numpy(), amount.numpy(), least)
-        return amount
-    left = (weight.abs() - amount).clamp_min_(0)
-    kept = torch.where(weight.abs() <= threshold, 0.0, left)
-    return torch.copysign(kept, weight)
+    sides = [part.flatten(1).contiguous().numpy() for part in (scaled.rows, scaled.columns)]
+    _scale(weight.numpy(), as_pack_array(scaled.amount, len(weight)), *sides)
 
 
 def add_(gradient: Tensor, weight: Tensor, slope: Slope, factor: Tensor) -> None:

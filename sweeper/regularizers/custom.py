@@ -8,7 +8,6 @@ from torch import Tensor
 
 from sweeper.config.registry import FORMULAS, Formula, load
 from sweeper.errors import PluginError
-from sweeper.kernels.slopes import Slope
 from sweeper.types import Scalar
 
 Pairs = tuple[tuple[str, Scalar], ...]
@@ -52,17 +51,14 @@ def completed(formula: Formula, given: Pairs) -> Pairs:
     return (*found, *missing)
 
 
-def slope_of(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Slope:
+def shrinkage_of(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tensor:
     """Return dR/d|w|, broadcastable over `weight`; by autograd where a formula names none."""
-    if formula.slope:
-        small: Slope = load(formula.slope)(weight, **letters)
-        return small
     if formula.shrinkage:
-        written: Tensor = load(formula.shrinkage)(weight, **letters)
-        return written
+        shrinkage: Tensor = load(formula.shrinkage)(weight, **letters)
+        return shrinkage
     with torch.enable_grad():
         leaf = weight.detach().requires_grad_()
         value = load(formula.value)(leaf, **letters).sum()
         (gradient,) = torch.autograd.grad(value, leaf)
-    found: Tensor = gradient * weight.sign()
-    return found
+    slope: Tensor = gradient * weight.sign()
+    return slope

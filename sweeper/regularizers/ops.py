@@ -1,9 +1,7 @@
-"""Steps that all formulas share. They give the same bits for any pack and number of threads."""
+"""Operations that all formulas share: the same bits for any pack and number of threads."""
 
 import torch
 from torch import Tensor
-
-from sweeper.kernels import apply
 
 FloatOrTensor = float | Tensor
 """A hyperparameter: a number, or one for each network, [pack]."""
@@ -25,8 +23,8 @@ def per_network(value: FloatOrTensor, like: Tensor) -> Tensor:
     """Shape a hyperparameter, [pack] or a number, so that it broadcasts over `like` [pack, ...]."""
     if not isinstance(value, Tensor):
         return like.new_full((), value)  # made where it is needed: nothing is sent to a device
-    given = value.to(like.dtype)
-    return given.view(-1, *[1] * (like.ndim - 1)) if given.ndim else given
+    converted = value.to(like.dtype)
+    return converted.view(-1, *[1] * (like.ndim - 1)) if converted.ndim else converted
 
 
 def nonzero(values: Tensor) -> Tensor:
@@ -42,13 +40,17 @@ def shrink_towards_zero(weight: Tensor, amount: Tensor) -> Tensor:
     >>> shrink_towards_zero(torch.tensor([[[3.0, -0.5, -2.0]]]), torch.tensor(1.0))
     tensor([[[ 2.,  0., -1.]]])
     """
-    return apply.soft_threshold(weight, amount)
+    return weight - torch.maximum(torch.minimum(weight, amount), -amount)
 
 
 def shrink_in_place(weight: Tensor, amount: Tensor, threshold: Tensor | None = None) -> Tensor:
-    """Do so by an `amount` for each weight, and set all up to `threshold` to 0.
+    """Move each weight by an `amount` of its own towards zero, and set all up to `threshold` to 0.
 
-    `amount` [pack, out, in] is overwritten; threshold [pack, 1, 1] or one number.
+    Returns the moved weights; `amount` [pack, out, in] is overwritten; threshold [pack, 1, 1] or
+    one number.
     """
-    least = amount.new_full((1, 1, 1), -1.0) if threshold is None else threshold
-    return apply.shrink_beyond(weight, amount, least)
+    magnitudes = weight.abs()
+    left = torch.sub(magnitudes, amount, out=amount).clamp_min_(0)
+    if threshold is not None:
+        left = torch.where(magnitudes <= threshold, 0.0, left)
+    return torch.copysign(left, weight)

@@ -9,8 +9,7 @@ from torch import Tensor
 
 from sweeper.config.registry import FORMULAS, Formula, load
 from sweeper.errors import PluginError, choices
-from sweeper.kernels.slopes import spread
-from sweeper.regularizers.custom import completed, resolve, slope_of
+from sweeper.regularizers.custom import completed, resolve, shrinkage_of
 from sweeper.types import PenaltyConfig
 
 _PACK, _OUT, _IN = 2, 5, 7
@@ -57,7 +56,7 @@ def _try(term: PenaltyConfig) -> None:
 
 
 def _slope(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tensor:
-    return spread(slope_of(formula, weight, letters), weight)
+    return shrinkage_of(formula, weight, letters).expand_as(weight)
 
 
 def _letters(term: PenaltyConfig) -> dict[str, Any]:

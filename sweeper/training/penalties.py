@@ -11,7 +11,7 @@ cache from pass to pass. What acts on each weight alone (L1, L2 and their sum) i
 optimizer, whose pass over the weights it shares.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -21,9 +21,10 @@ from torch import Tensor
 from sweeper.config import derive_seed
 from sweeper.config.registry import APPLY_MODES, FORMULAS, Formula, load
 from sweeper.kernels import apply
+from sweeper.kernels.fast_forms import FAST_FORMS, FastForm, fast_form
+from sweeper.kernels.linear_slopes import LINES
 from sweeper.kernels.slopes import Slope, spread
-from sweeper.regularizers.custom import completed, resolve, slope_of
-from sweeper.regularizers.linear import LINES
+from sweeper.regularizers.custom import completed, resolve, shrinkage_of
 from sweeper.training.methods import HyperValues, Method, TrainingContext, batched
 from sweeper.training.stack import Stack
 from sweeper.types import PenaltyConfig
@@ -69,7 +70,7 @@ class PenaltyTerm:
 
     def slope(self, weight: Tensor) -> Slope:
         """Return dR/d|w|, or strength x it where the strength is a letter of R."""
-        return slope_of(self.formula, weight, self._letters)
+        return slope_of(self.penalty, self.formula, weight, self._letters)
 
     def factor(self) -> Tensor:
         """Return what the slope is multiplied by, [pack]."""
@@ -78,16 +79,18 @@ class PenaltyTerm:
     def prox_(self, weight: Tensor, rate: Tensor) -> None:
         """Apply the proximal operator with t = rate x strength in place."""
         letters = {"step": rate, "strength": self.strength, **self.hyper}
-        if self.formula.prox_in_place:
-            load(self.formula.prox_in_place)(weight, **letters)
+        fast = fast_form(self.penalty, weight).prox_
+        if fast:
+            fast(weight, **letters)
         else:
             weight.copy_(load(self.formula.prox or "")(weight, **letters))
 
     @property
     def in_one_pass(self) -> bool:
         """Whether all that it does to a stack takes a pass or two: no need to cut it up."""
-        small = self.formula.prox_in_place if self.way == "prox" else self.formula.slope
-        return bool(small) and not self.shuffled
+        fast = FAST_FORMS.get(self.penalty, FastForm())
+        form = fast.prox_ if self.way == "prox" else fast.slope
+        return form is not None and fast.one_pass and not self.shuffled
 
     @property
     def _letters(self) -> HyperValues:
@@ -193,6 +196,12 @@ class Penalties(Method):
             _act(term, weights[piece.name][piece.where], rate[piece.where], piece.order)
         # Counted here: `step` is 0 throughout where nothing but penalties acts.
         state.done += 1
+
+
+def slope_of(penalty: str, formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Slope:
+    """Return dR/d|w| by the fast form where there is one, else by the formula's shrinkage."""
+    fast = fast_form(penalty, weight).slope
+    return fast(weight, **letters) if fast else shrinkage_of(formula, weight, letters)
 
 
 def schedule_factor(term: PenaltyConfig, step: int, steps: int) -> float:

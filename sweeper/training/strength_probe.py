@@ -8,12 +8,13 @@ from torch import Tensor
 
 from sweeper.analysis.strength_range import GRID
 from sweeper.kernels.slopes import spread
-from sweeper.regularizers.custom import completed, resolve, slope_of
+from sweeper.regularizers.custom import completed, resolve
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import accuracy, finite
 from sweeper.training.methods import TrainingContext, make
 from sweeper.training.pack import nothing
+from sweeper.training.penalties import slope_of
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import NetworkSlice, Schedule, Tick, fit
@@ -81,7 +82,7 @@ def push(method: MethodConfig, network: StackedArchitecture, stack: Stack) -> fl
     for name in network.weights:
         weight = stack[name].view(1, stack[name].shape[1], -1)
         own = {k: v.to(weight.device) if isinstance(v, Tensor) else v for k, v in letters.items()}
-        slope = spread(slope_of(formula, weight, own), weight)
+        slope = spread(slope_of(term.penalty, formula, weight, own), weight)
         summed, count = summed + float(slope.abs().sum()), count + weight.numel()
     mean = summed / count
     return mean if 0 < mean < float("inf") else 1.0

@@ -52,12 +52,8 @@ class Formula:
     default_mode: ApplyMode
     shrinkage: str | None = None
     """`module:function`, (weight, **hyper) -> dR/d|w|, broadcastable over [pack, out, in]."""
-    slope: str | None = None
-    """`module:function`, as `shrinkage`, but small tensors for one pass: an `Affine` and others."""
     prox: str | None = None
     """`module:function`, (weight, *, step, strength, **hyper) -> weight."""
-    prox_in_place: str | None = None
-    """`module:function`, as `prox`, but over a whole stack in place, in a pass or two."""
     hyper: Mapping[str, Hyperparameter] = field(default_factory=dict)
     sees_arrangement_of: str = ""
     """Which arrangement of the weights it sees, such as `rows and columns`; empty: none."""

@@ -9,11 +9,9 @@ from collections.abc import Mapping
 from sweeper.config.registry.entries import Formula, Hyperparameter
 from sweeper.types import ApplyMode
 
-_AFFINE = "sweeper.regularizers.affine"
-_LOGARITHMIC = "sweeper.regularizers.logarithmic"
 _ENTROPIES = "sweeper.regularizers.entropies"
 _ARRANGEMENT = "sweeper.regularizers.structural_entropies"
-_WINDOWS = "sweeper.regularizers.local_entropy"
+_WINDOWS = "sweeper.regularizers.window_entropy"
 _FAMILY = (
     "in the family that the abstract of arXiv 2301.07285 describes; the formula of that paper is "
     "not at hand"
@@ -32,7 +30,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference="Shannon 1948, A mathematical theory of communication",
         value=f"{_ENTROPIES}:joint_entropy",
         shrinkage=f"{_ENTROPIES}:joint_entropy_shrinkage",
-        slope=f"{_LOGARITHMIC}:joint_entropy",
         default_mode="shrink",
         hyper={"scaled": _SCALED},
         scale_invariant=True,
@@ -44,7 +41,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference="Rényi 1961, On measures of entropy and information",
         value=f"{_ENTROPIES}:renyi_entropy",
         shrinkage=f"{_ENTROPIES}:renyi_entropy_shrinkage",
-        slope=f"{_LOGARITHMIC}:renyi_entropy",
         default_mode="shrink",
         hyper={
             "order": Hyperparameter(
@@ -66,7 +62,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:marginal_entropy_shrinkage",
-        slope=f"{_AFFINE}:marginal_entropy",
         default_mode="shrink",
         hyper={"scaled": _SCALED},
         sees_arrangement_of="rows and columns",
@@ -79,7 +74,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:conditional_entropy",
         shrinkage=f"{_ARRANGEMENT}:conditional_entropy_shrinkage",
-        slope=f"{_LOGARITHMIC}:conditional_entropy",
         default_mode="shrink",
         hyper={
             "given": Hyperparameter(
@@ -99,7 +93,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:mutual_information",
         shrinkage=f"{_ARRANGEMENT}:mutual_information_shrinkage",
-        slope=f"{_LOGARITHMIC}:mutual_information",
         default_mode="shrink",
         hyper={"scaled": _SCALED},
         sees_arrangement_of="rows and columns",
@@ -129,7 +122,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference=_FAMILY,
         value=f"{_ARRANGEMENT}:l1_marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:l1_marginal_entropy_shrinkage",
-        slope=f"{_AFFINE}:l1_marginal_entropy",
         default_mode="shrink",
         hyper={"mix": Hyperparameter(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
         sees_arrangement_of="rows and columns",
@@ -141,7 +133,6 @@ ENTROPIES: Mapping[str, Formula] = {
         reference="Shannon 1948, A mathematical theory of communication",
         value=f"{_ENTROPIES}:l1_joint_entropy",
         shrinkage=f"{_ENTROPIES}:l1_joint_entropy_shrinkage",
-        slope=f"{_LOGARITHMIC}:l1_joint_entropy",
         default_mode="shrink",
         hyper={"mix": Hyperparameter(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
         unsupported=_WHY_NOT,

@@ -8,13 +8,11 @@ from collections.abc import Mapping
 from sweeper.config.registry.entries import Formula, Hyperparameter
 from sweeper.types import ApplyMode
 
-_AFFINE = "sweeper.regularizers.affine"
-_THRESHOLDS = "sweeper.regularizers.thresholds"
 _NORMS = "sweeper.regularizers.norms"
 _POWERS = "sweeper.regularizers.powers"
 _CONCAVE = "sweeper.regularizers.concave"
 _CLIPPED = "sweeper.regularizers.mcp_scad"
-_HOYER = "sweeper.regularizers.hoyer"
+_HOYER = "sweeper.regularizers.norm_ratios"
 _GROUPS = "sweeper.regularizers.groups"
 
 _NOTHING = "there is nothing to apply; use loss"
@@ -47,9 +45,7 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Tibshirani 1996, Regression shrinkage and selection via the lasso",
         value=f"{_NORMS}:l1",
         shrinkage=f"{_NORMS}:l1_shrinkage",
-        slope=f"{_AFFINE}:l1",
         prox=f"{_NORMS}:l1_prox",
-        prox_in_place=f"{_THRESHOLDS}:l1",
         default_mode="prox",
     ),
     "l2": Formula(
@@ -58,9 +54,7 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Krogh and Hertz 1991, A simple weight decay can improve generalization",
         value=f"{_NORMS}:l2",
         shrinkage=f"{_NORMS}:l2_shrinkage",
-        slope=f"{_AFFINE}:l2",
         prox=f"{_NORMS}:l2_prox",
-        prox_in_place=f"{_THRESHOLDS}:l2",
         default_mode="prox",
         gives_zeros=False,
         unsupported={"shrink": f"{_VANISHING}; use prox"},
@@ -71,9 +65,7 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Zou and Hastie 2005, Regularization and variable selection via the elastic net",
         value=f"{_NORMS}:elastic_net",
         shrinkage=f"{_NORMS}:elastic_net_shrinkage",
-        slope=f"{_AFFINE}:elastic_net",
         prox=f"{_NORMS}:elastic_net_prox",
-        prox_in_place=f"{_THRESHOLDS}:elastic_net",
         default_mode="prox",
         hyper={
             "ridge": Hyperparameter(default=1.0, low=0.0, high=1e4, summary="factor of L2; 0 is L1")
@@ -87,7 +79,6 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_POWERS}:l_half",
         shrinkage=f"{_POWERS}:l_half_shrinkage",
         prox=f"{_POWERS}:l_half_prox",
-        prox_in_place=f"{_THRESHOLDS}:l_half",
         default_mode="prox",
         unsupported={"loss": _INFINITE, "decoupled": _INFINITE},
     ),
@@ -118,7 +109,6 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_CONCAVE}:log_sum",
         shrinkage=f"{_CONCAVE}:log_sum_shrinkage",
         prox=f"{_CONCAVE}:log_sum_prox",
-        prox_in_place=f"{_THRESHOLDS}:log_sum",
         default_mode="prox",
         hyper={"eps": _EPS},
     ),
@@ -130,7 +120,6 @@ PENALTIES: Mapping[str, Formula] = {
         value=f"{_CONCAVE}:transformed_l1",
         shrinkage=f"{_CONCAVE}:transformed_l1_shrinkage",
         prox=f"{_CONCAVE}:transformed_l1_prox",
-        prox_in_place=f"{_THRESHOLDS}:transformed_l1",
         default_mode="prox",
         hyper={
             "a": Hyperparameter(
@@ -145,9 +134,7 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Zhang 2010, Nearly unbiased variable selection under minimax concave penalty",
         value=f"{_CLIPPED}:mcp",
         shrinkage=f"{_CLIPPED}:mcp_shrinkage",
-        slope=f"{_AFFINE}:mcp",
         prox=f"{_CLIPPED}:mcp_prox",
-        prox_in_place=f"{_THRESHOLDS}:mcp",
         default_mode="prox",
         hyper={
             "gamma": Hyperparameter(
@@ -169,9 +156,7 @@ PENALTIES: Mapping[str, Formula] = {
         "oracle properties",
         value=f"{_CLIPPED}:scad",
         shrinkage=f"{_CLIPPED}:scad_shrinkage",
-        slope=f"{_AFFINE}:scad",
         prox=f"{_CLIPPED}:scad_prox",
-        prox_in_place=f"{_THRESHOLDS}:scad",
         default_mode="prox",
         hyper={
             "a": Hyperparameter(
@@ -191,7 +176,6 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Hoyer 2004, Non-negative matrix factorization with sparseness constraints",
         value=f"{_HOYER}:hoyer",
         shrinkage=f"{_HOYER}:hoyer_shrinkage",
-        slope=f"{_AFFINE}:hoyer",
         default_mode="shrink",
         scale_invariant=True,
         unsupported=_RATIO,
@@ -203,7 +187,6 @@ PENALTIES: Mapping[str, Formula] = {
         "differentiable scale-invariant sparsity measures",
         value=f"{_HOYER}:hoyer_square",
         shrinkage=f"{_HOYER}:hoyer_square_shrinkage",
-        slope=f"{_AFFINE}:hoyer_square",
         default_mode="shrink",
         scale_invariant=True,
         unsupported=_RATIO,
@@ -215,9 +198,7 @@ PENALTIES: Mapping[str, Formula] = {
         "variables",
         value=f"{_GROUPS}:group_lasso",
         shrinkage=f"{_GROUPS}:group_lasso_shrinkage",
-        slope=f"{_AFFINE}:group_lasso",
         prox=f"{_GROUPS}:group_lasso_prox",
-        prox_in_place=f"{_THRESHOLDS}:group_lasso",
         default_mode="prox",
         hyper={"by": _BY},
         sees_arrangement_of="inputs or neurons",
@@ -230,9 +211,7 @@ PENALTIES: Mapping[str, Formula] = {
         reference="Simon et al. 2013, A sparse-group lasso",
         value=f"{_GROUPS}:sparse_group_lasso",
         shrinkage=f"{_GROUPS}:sparse_group_lasso_shrinkage",
-        slope=f"{_AFFINE}:sparse_group_lasso",
         prox=f"{_GROUPS}:sparse_group_lasso_prox",
-        prox_in_place=f"{_THRESHOLDS}:sparse_group_lasso",
         default_mode="prox",
         hyper={
             "by": _BY,

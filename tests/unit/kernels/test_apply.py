@@ -1,6 +1,7 @@
 """Compiled steps against the same written in a few lines of PyTorch."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,11 +11,13 @@ from torch import Tensor
 from support.formula_cases import CASES, Letters, degenerate, label, matrices
 from sweeper.config.registry import FORMULAS, load
 from sweeper.kernels import apply, reductions
+from sweeper.kernels.fast_forms import FAST_FORMS
 from sweeper.kernels.fast_math import exp_less, log_of
 from sweeper.kernels.jit import Array, jit_inline
 from sweeper.kernels.slopes import Affine, Logarithmic, Power, Slope, spread
-from sweeper.regularizers import local_entropy
-from sweeper.regularizers.custom import slope_of
+from sweeper.kernels.window_loops import local_entropy_slope
+from sweeper.regularizers.window_entropy import local_entropy_shrinkage
+from sweeper.training.penalties import slope_of
 
 FACTOR = torch.tensor([0.5, 2.0, 0.0])
 
@@ -90,45 +93,54 @@ def test_a_weight_as_large_as_its_step_becomes_exactly_zero() -> None:
     assert (weight == 0).tolist() == [[[True, True, False, True]]]
 
 
-AFFINE = [case for case in CASES if FORMULAS[case[0]].slope]
-SCALED = [case for case in CASES if FORMULAS[case[0]].prox_in_place]
+SLOPES = [case for case in CASES if case[0] in FAST_FORMS and FAST_FORMS[case[0]].slope]
+PROXES = [case for case in CASES if case[0] in FAST_FORMS and FAST_FORMS[case[0]].prox_]
+
+
+def fast_slope(name: str, weight: Tensor, **letters: Any) -> Slope:
+    form = FAST_FORMS[name].slope
+    assert form is not None
+    return form(weight, **letters)
+
+
+def fast_prox_(name: str, weight: Tensor, **letters: Any) -> None:
+    form = FAST_FORMS[name].prox_
+    assert form is not None
+    form(weight, **letters)
+
+
 LOGARITHMIC = [
     case
-    for case in AFFINE
-    if (FORMULAS[case[0]].slope or "").startswith("sweeper.regularizers.logarithmic")
+    for case in SLOPES
+    if isinstance(
+        fast_slope(case[0], matrices(dtype=torch.float32), **case[1]), Logarithmic | Power
+    )
 ]
-DTYPES = [torch.float32, torch.float64]
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "hyper"), AFFINE, ids=label)
-def test_an_affine_slope_is_the_shrinkage_of_its_formula(
-    name: str, hyper: Letters, dtype: torch.dtype
-) -> None:
+@pytest.mark.parametrize(("name", "hyper"), SLOPES, ids=label)
+def test_a_fast_slope_is_the_shrinkage_of_its_formula(name: str, hyper: Letters) -> None:
     # Oracle: the shrinkage, which is held to finite differences.
-    for weight in (matrices(dtype=dtype), degenerate(dtype=dtype)):
-        found = load(FORMULAS[name].slope or "")(weight, **hyper).over(weight)
+    for weight in (matrices(dtype=torch.float32), degenerate(dtype=torch.float32)):
+        found = spread(fast_slope(name, weight, **hyper), weight)
         wanted = load(FORMULAS[name].shrinkage or "")(weight, **hyper)
         torch.testing.assert_close(found, wanted.expand_as(weight), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("name", "hyper"), SCALED, ids=label)
-def test_a_prox_in_one_pass_is_the_prox_of_its_formula(
-    name: str, hyper: Letters, dtype: torch.dtype
-) -> None:
+@pytest.mark.parametrize(("name", "hyper"), PROXES, ids=label)
+def test_a_prox_in_one_pass_is_the_prox_of_its_formula(name: str, hyper: Letters) -> None:
     # Oracle: the prox, which is held to a search for the least cost.
-    letters = {"strength": 1.5, **hyper, "step": torch.tensor([0.1, 0.2, 0.0]).to(dtype)}
-    for weight in (matrices(dtype=dtype), degenerate(dtype=dtype)):
+    letters = {"strength": 1.5, **hyper, "step": torch.tensor([0.1, 0.2, 0.0])}
+    for weight in (matrices(dtype=torch.float32), degenerate(dtype=torch.float32)):
         moved = weight.clone()
-        load(FORMULAS[name].prox_in_place or "")(moved, **letters)
+        fast_prox_(name, moved, **letters)
         wanted = load(FORMULAS[name].prox or "")(weight, **letters)
         torch.testing.assert_close(moved, wanted, rtol=1e-5, atol=1e-6)
         assert torch.equal(moved == 0, wanted == 0)
 
 
 @pytest.mark.parametrize("t", [1e-7, 1e-4, 0.05, 1.0, 30.0])
-@pytest.mark.parametrize(("name", "hyper"), SCALED, ids=label)
+@pytest.mark.parametrize(("name", "hyper"), PROXES, ids=label)
 def test_a_prox_in_place_is_that_of_float64_on_all_sizes(
     name: str, hyper: Letters, t: float
 ) -> None:
@@ -139,7 +151,7 @@ def test_a_prox_in_place_is_that_of_float64_on_all_sizes(
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn(1, 40, 70, generator=generator) * 10 ** torch.linspace(-6, 2, 70)
     moved = weight.clone()
-    load(FORMULAS[name].prox_in_place or "")(moved, **letters)
+    fast_prox_(name, moved, **letters)
     found = load(FORMULAS[name].prox or "")
     wanted = found(weight.double(), **letters)
     same = ((found(weight.double() * (1 - 1e-5), **letters) == 0) == (wanted == 0)) & (
@@ -152,18 +164,18 @@ def test_a_prox_in_place_is_that_of_float64_on_all_sizes(
 
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
-@pytest.mark.parametrize(("name", "hyper"), SCALED, ids=label)
+@pytest.mark.parametrize(("name", "hyper"), PROXES, ids=label)
 def test_a_prox_in_place_lets_be_seen_what_is_not_finite(
     name: str, hyper: Letters, bad: float
 ) -> None:
     letters = {"strength": 0.1, **hyper, "step": 0.1}
     weight = torch.full((1, 3, 40), 2.0)
     weight[0, 0, 0], weight[0, 1, 39] = bad, -bad
-    load(FORMULAS[name].prox_in_place or "")(weight, **letters)
+    fast_prox_(name, weight, **letters)
     assert not weight[0, 0, 0].isfinite()
     assert not weight[0, 1, 39].isfinite()
     weight = torch.full((1, 3, 40), 0.05)
-    load(FORMULAS[name].prox_in_place or "")(weight, **{**letters, "step": math.nan})
+    fast_prox_(name, weight, **{**letters, "step": math.nan})
     assert weight.isnan().all()
 
 
@@ -173,7 +185,7 @@ def test_a_slope_in_one_pass_lets_be_seen_what_is_not_finite(name: str, bad: flo
     weight = matrices(dtype=torch.float32)
     weight[1, 2, 3] = bad
     letters = {"strength": 0.5} if FORMULAS[name].strength_inside else {}
-    apply.shrink_(weight, slope_of(FORMULAS[name], weight, letters), torch.full((3,), 1e-3))
+    apply.shrink_(weight, slope_of(name, FORMULAS[name], weight, letters), torch.full((3,), 1e-3))
     assert not weight[1, 2, 3].isfinite()
     assert weight[[0, 2]].isfinite().all()
 
@@ -186,7 +198,7 @@ def test_a_slope_of_an_entropy_in_one_pass_knows_no_scale(
     # Oracle: the shrinkage in float64, at scale 1.
     weight = degenerate(dtype=torch.float64)
     wanted = load(FORMULAS[name].shrinkage or "")(weight[:2].float().double(), **hyper)
-    slope = load(FORMULAS[name].slope or "")((weight[:2] * scale).float(), **hyper)
+    slope = fast_slope(name, (weight[:2] * scale).float(), **hyper)
     moved = torch.zeros(2, 5, 7)
     apply.add_(moved, (weight[:2] * scale).float(), slope, torch.ones(2))
     found = moved * (1.0 if hyper.get("scaled", True) else scale)
@@ -197,14 +209,10 @@ def test_a_slope_of_an_entropy_in_one_pass_knows_no_scale(
 
 @pytest.mark.parametrize("scaled", [True, False])
 @pytest.mark.parametrize("window", [2, 3, 5, 7])
-def test_compiled_windows_are_those_of_torch(
-    window: int, scaled: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_compiled_windows_are_those_of_torch(window: int, scaled: bool) -> None:
     for weight in (degenerate(), matrices(dtype=torch.float32, shape=(30, 41))):
-        found = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
-        with monkeypatch.context() as patch:
-            patch.setattr(local_entropy, "supports_jit", lambda weight: False)
-            wanted = local_entropy.local_entropy_shrinkage(weight, window=window, scaled=scaled)
+        found = local_entropy_slope(weight, window=window, scaled=scaled)
+        wanted = local_entropy_shrinkage(weight, window=window, scaled=scaled)
         torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
 
 
@@ -230,21 +238,19 @@ def test_log_and_exp_are_as_exact_as_numbers_of_float32() -> None:
     assert not np.isfinite(found).any()
 
 
-def test_formulas_that_threshold_and_scale_are_applied_in_one_pass() -> None:
-    assert {name for name, _ in SCALED} == {
-        "l1", "l2", "elastic_net", "group_lasso", "sparse_group_lasso",
-        "l_half", "log_sum", "transformed_l1", "mcp", "scad",
-    }  # fmt: skip
+def test_every_prox_of_the_catalogue_has_a_fast_form() -> None:
+    assert {name for name, _ in PROXES} == {
+        name for name, formula in FORMULAS.items() if formula.prox
+    }
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_sums_of_rows_and_columns_are_those_of_torch(dtype: torch.dtype) -> None:
-    weight = weights().to(dtype)
+def test_sums_of_rows_and_columns_are_those_of_torch() -> None:
+    weight = weights()
     magnitudes = reductions.magnitudes(weight)
     torch.testing.assert_close(magnitudes.rows, weight.abs().sum(-1, keepdim=True))
     torch.testing.assert_close(magnitudes.columns, weight.abs().sum(-2, keepdim=True))
-    amount, factor = torch.tensor([0.1, 0.5, 0.0]).to(dtype), torch.tensor([1.0, 3.0, 2.0])
-    found = reductions.squares(weight, amount=amount, factor=factor.to(dtype))
+    amount, factor = torch.tensor([0.1, 0.5, 0.0]), torch.tensor([1.0, 3.0, 2.0])
+    found = reductions.squares(weight, amount=amount, factor=factor)
     left = (weight.abs() - amount[:, None, None]).clamp_min(0) * factor[:, None, None]
     torch.testing.assert_close(found.rows, left.square().sum(-1, keepdim=True))
     torch.testing.assert_close(found.columns, left.square().sum(-2, keepdim=True))
@@ -253,20 +259,18 @@ def test_sums_of_rows_and_columns_are_those_of_torch(dtype: torch.dtype) -> None
 
 def test_steps_have_the_same_bits_in_any_pack() -> None:
     weight = torch.randn(16, 30, 70, generator=torch.Generator().manual_seed(0))
-    for name, hyper in AFFINE:
-        slope = load(FORMULAS[name].slope or "")
+    for name, hyper in SLOPES:
         together = weight.clone()
-        apply.descend_(together, slope(weight, **hyper), torch.ones(16))
+        apply.descend_(together, fast_slope(name, weight, **hyper), torch.ones(16))
         for k in (0, 7, 15):
             alone = weight[k : k + 1].clone()
-            apply.descend_(alone, slope(alone.clone(), **hyper), torch.ones(1))
+            apply.descend_(alone, fast_slope(name, alone.clone(), **hyper), torch.ones(1))
             assert torch.equal(alone[0], together[k]), (name, hyper)
-    for name, hyper in SCALED:
+    for name, hyper in PROXES:
         letters = {"strength": 0.5, **hyper, "step": 0.1}
-        prox = load(FORMULAS[name].prox_in_place or "")
         together = weight.clone()
-        prox(together, **letters)
+        fast_prox_(name, together, **letters)
         for k in (0, 7, 15):
             alone = weight[k : k + 1].clone()
-            prox(alone, **letters)
+            fast_prox_(name, alone, **letters)
             assert torch.equal(alone[0], together[k]), (name, hyper)

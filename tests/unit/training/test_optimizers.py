@@ -11,10 +11,10 @@ from torch import Tensor, nn
 from support.packs import RECIPE, config, facts, method, penalty
 from sweeper.config.registry import APPLY_MODES
 from sweeper.kernels import apply, optimizer_steps
+from sweeper.kernels.linear_slopes import LINES
 from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
-from sweeper.kernels.slopes import spread
-from sweeper.regularizers.custom import resolve, slope_of
-from sweeper.regularizers.linear import LINES
+from sweeper.regularizers.custom import resolve, shrinkage_of
+from sweeper.regularizers.ops import shrink_towards_zero
 from sweeper.training import models, optimizers
 from sweeper.training.datasets import Data, load
 from sweeper.training.methods import TrainingContext, make
@@ -119,8 +119,8 @@ def test_a_line_is_the_slope_of_its_formula(name: str) -> None:
     weight = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0))
     hyper = {key: torch.tensor([0.3, 2.0]) for key in resolve(name).hyper}
     constant, factor = (torch.as_tensor(part).view(-1, 1, 1) for part in LINES[name](**hyper))
-    slope = spread(slope_of(resolve(name), weight, hyper), weight)
-    torch.testing.assert_close(constant + factor * weight.abs(), slope)
+    slope = shrinkage_of(resolve(name), weight, hyper)
+    torch.testing.assert_close(constant + factor * weight.abs(), slope.expand_as(weight))
 
 
 def _lines(pack: int, **given: tuple[float, float]) -> LinearPenalties:
@@ -154,7 +154,7 @@ def test_one_pass_of_sgd_is_the_step_and_then_each_penalty(
     apply.descend_(expected, (beside + pull * expected.abs()), rates)
     apply.shrink_(expected, (amount + share * expected.abs()), rates)
     bound = (rates * soft).view(-1, 1, 1)
-    expected = apply.soft_threshold(expected, bound) / (1 + rates.view(-1, 1, 1) * ridge)
+    expected = shrink_towards_zero(expected, bound) / (1 + rates.view(-1, 1, 1) * ridge)
     optimizer_steps.sgd_(weight, buffer, rates, lines)
     torch.testing.assert_close(weight, expected[:, 0], rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(buffer, moments[:, 0], rtol=1e-5, atol=1e-6)

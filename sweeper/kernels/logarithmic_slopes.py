@@ -1,7 +1,7 @@
-"""Slopes of entropies as a logarithm or a power of |w| with small tensors, for one pass.
+"""Logarithmic slopes and powers of |w| with small tensors: fast forms of entropies, for one pass.
 
-Each is the `shrinkage` of the same formula, which is held to finite differences. Shapes: weight
-[pack, out, in], hyperparameters [pack] or numbers.
+Each is the shrinkage of a formula, which is held to finite differences. Shapes: weight
+[pack, out, in] in float32 on a CPU, hyperparameters [pack] or numbers.
 """
 
 from typing import Literal
@@ -16,38 +16,34 @@ from sweeper.regularizers.marginals import log
 from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network
 
 
-def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Logarithmic:
-    """-(log P + H(P)), over S if not scaled."""
-    return _entropy(weight, -1.0, scaled=scaled)
-
-
-def l1_joint_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Logarithmic:
+def l1_joint_entropy_slope(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Logarithmic:
     """1 - mix (log P + H(P))."""
-    found = _entropy(weight, -per_pack(per_network(mix, weight), weight))
-    return Logarithmic(found.rows + 1, found.columns, found.factor, found.scale)
+    slope = entropy_slope(weight, -per_pack(per_network(mix, weight), weight))
+    return Logarithmic(slope.rows + 1, slope.columns, slope.factor, slope.scale)
 
 
-def conditional_entropy(
+def conditional_entropy_slope(
     weight: Tensor, *, given: Literal["rows", "columns"] = "rows", scaled: bool = True
 ) -> Logarithmic:
     """-(log(P / r) + H(P) - H(r)), or with c; over S if not scaled."""
-    return _entropy(weight, -1.0, rows=given == "rows", columns=given == "columns", scaled=scaled)
+    return entropy_slope(
+        weight, -1.0, rows=given == "rows", columns=given == "columns", scaled=scaled
+    )
 
 
-def mutual_information(weight: Tensor, *, scaled: bool = True) -> Logarithmic:
-    """log(P / (r c)) - R / S, over S if not scaled."""
-    return _entropy(weight, 1.0, rows=True, columns=True, scaled=scaled)
-
-
-def _entropy(
+def entropy_slope(
     weight: Tensor,
-    factor: Tensor | float,
+    factor: Tensor | float = -1.0,
     *,
     rows: bool = False,
     columns: bool = False,
     scaled: bool = True,
 ) -> Logarithmic:
-    """Return factor x (L - sum P L), L = log P, log(P / r), log(P / c) or log(P / (r c))."""
+    """Return factor x (L - sum P L), L = log P, log(P / r), log(P / c) or log(P / (r c)).
+
+    With factor -1 it is that of joint_entropy, -(log P + H(P)); with 1, `rows` and `columns` that
+    of mutual_information, log(P / (r c)) - R / S. Over S if not scaled.
+    """
     sums, with_logs = reductions.with_logs(weight)
     summed = sums.rows.sum(-2, keepdim=True)
     safe = nonzero(summed)
@@ -63,20 +59,22 @@ def _entropy(
         masses = sums.columns / safe
         by_column = log(masses)
         mean = mean - (masses * by_column).sum(-1, keepdim=True)
-    own = per_pack(factor, weight)
+    factors = per_pack(factor, weight)
     if not scaled:
-        own = own / safe.flatten()
-    times = own.view(-1, 1, 1)
+        factors = factors / safe.flatten()
+    times = factors.view(-1, 1, 1)
     return Logarithmic.of(
         weight,
         rows=-times * (by_row + mean),
         columns=-times * by_column,
-        factor=own,
+        factor=factors,
         scale=1 / safe,
     )
 
 
-def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True) -> Power:
+def renyi_entropy_slope(
+    weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True
+) -> Power:
     """(order / (1 - order)) (P^(order - 1) / sum P^order - 1), over S if not scaled."""
     largest = nonzero(reductions.largest(weight))
     step, near = step_from_one(weight, order)

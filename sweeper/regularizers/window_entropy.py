@@ -1,12 +1,12 @@
-"""The entropy that sees which weights are neighbours, in the family that the abstract of
-arXiv 2301.07285 describes; the formula of that paper is not at hand, and this is not it.
+"""Entropy of sliding windows, which sees which weights are neighbours.
+
+In the family that the abstract of arXiv 2301.07285 describes; the formula of that paper is not at
+hand, and this is not it.
 """
 
 import torch
 from torch import Tensor
 
-from sweeper.kernels.jit import supports_jit
-from sweeper.kernels.window_loops import window_slopes
 from sweeper.regularizers.marginals import entropy, log
 from sweeper.regularizers.ops import nonzero, total
 
@@ -38,8 +38,6 @@ def local_entropy_shrinkage(weight: Tensor, *, window: int = 3, scaled: bool = T
     Times S if scaled. Shapes: [pack, out, in] -> the same.
     """
     height, width = _sides(weight, window)
-    if supports_jit(weight):
-        return window_slopes(weight, height, width, scaled=scaled)
     # A weight lies in the windows that start up to height - 1 rows above and width - 1 columns
     # to the left of it: sliding sums once more, over slopes in a frame of zeros.
     return _sliding_sums(_framed_slopes(weight, height, width, scaled), height, width)

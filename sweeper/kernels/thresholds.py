@@ -1,9 +1,9 @@
-"""Proximal operators in place, over a whole stack at once: what `prox` of a formula gives.
+"""Threshold operators in place, over a whole stack at once: fast forms of the prox of formulas.
 
-Each does the same as the function of that name with `_prox`, which is the way of other devices and
-of float64. For each weight there are a division or two and a root here, neither sine nor cosine:
-in eager PyTorch these took 1 to 2 ms for 266,200 weights, here 0.1 to 0.3. NaN and infinity pass.
-Shapes: weight [pack, out, in] is overwritten, the others [pack] or numbers.
+Each does the same as the formula's `_prox`, which is that of other devices and of float64. For each
+weight there are a division or two and a root here, neither sine nor cosine: in eager PyTorch these
+took 1 to 2 ms for 266,200 weights, here 0.1 to 0.3. NaN and infinity pass.
+Shapes: weight [pack, out, in] in float32 on a CPU is overwritten, the others [pack] or numbers.
 """
 
 import math
@@ -12,40 +12,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweeper.kernels import apply
+from sweeper.kernels import apply, reductions
+from sweeper.kernels.affine_slopes import group_norms
 from sweeper.kernels.fast_math import shrunk
-from sweeper.kernels.jit import Array, as_pack_array, jit, jit_inline, supports_jit
-from sweeper.regularizers import affine, concave, mcp_scad, powers
-from sweeper.regularizers.groups import By
+from sweeper.kernels.jit import Array, as_pack_array, jit, jit_inline
+from sweeper.kernels.slopes import ThresholdAndScale
+from sweeper.regularizers import concave, powers
+from sweeper.regularizers.groups import By, root_of_size
 from sweeper.regularizers.ops import FloatOrTensor, per_network
 
 
-def l1(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
-    """S(v, t)."""
-    apply.scale_(weight, affine.l1_prox(weight, step=step, strength=strength))
-
-
-def l2(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
-    """v / (1 + 2t)."""
-    apply.scale_(weight, affine.l2_prox(weight, step=step, strength=strength))
-
-
-def elastic_net(
-    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, ridge: FloatOrTensor = 1.0
-) -> None:
-    """S(v, t) / (1 + 2 t ridge)."""
-    scaled = affine.elastic_net_prox(weight, step=step, strength=strength, ridge=ridge)
-    apply.scale_(weight, scaled)
-
-
-def group_lasso(
-    weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, by: By = "input"
-) -> None:
-    """w_g max(0, 1 - t sqrt(d) / |w_g|_2)."""
-    sparse_group_lasso(weight, step=step, strength=strength, by=by, l1_ratio=0.0)
-
-
-def sparse_group_lasso(
+def group_prox_(
     weight: Tensor,
     *,
     step: FloatOrTensor,
@@ -54,10 +31,12 @@ def sparse_group_lasso(
     l1_ratio: FloatOrTensor = 0.5,
 ) -> None:
     """Soft threshold by l1_ratio t, then the prox of group lasso for (1 - l1_ratio) t."""
-    scaled = affine.sparse_group_lasso_prox(
-        weight, step=step, strength=strength, by=by, l1_ratio=l1_ratio
-    )
-    apply.scale_(weight, scaled)
+    t, share = per_network(step * strength, weight), per_network(l1_ratio, weight)
+    norms = group_norms(reductions.squares(weight, amount=t * share), by)
+    part = t * (1 - share) * root_of_size(weight, by)
+    left = (1 - part / norms.clamp_min(1e-30)).clamp_min(0)
+    rows, columns = (1.0, left) if by == "input" else (left, 1.0)
+    apply.scale_(weight, ThresholdAndScale.of(weight, t * share, rows=rows, columns=columns))
 
 
 @jit_inline
@@ -85,11 +64,8 @@ def _l_half(weight: Array, t: Array, threshold: Array) -> None:
                 weight[k, i, j] = _moved(value, size * d * (two - d), least)
 
 
-def l_half(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
+def l_half_prox_(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> None:
     """Half threshold: 0 if |v| <= (3/2) t^(2/3), else the root of u - |v| + t / (2 sqrt u) = 0."""
-    if not supports_jit(weight):
-        weight.copy_(powers.l_half_prox(weight, step=step, strength=strength))
-        return
     t = per_network(step * strength, weight)
     pack = len(weight)
     _l_half(weight.numpy(), as_pack_array(t, pack), as_pack_array(powers.l_half_threshold(t), pack))
@@ -109,13 +85,10 @@ def _log_sum(weight: Array, t: Array, eps: Array, threshold: Array) -> None:
                 weight[k, i, j] = _moved(value, amount, least)
 
 
-def log_sum(
+def log_sum_prox_(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, eps: FloatOrTensor = 1e-2
 ) -> None:
     """The better of 0 and ((a - eps) + sqrt((a + eps)^2 - 4t)) / 2, a = |v|."""
-    if not supports_jit(weight):
-        weight.copy_(concave.log_sum_prox(weight, step=step, strength=strength, eps=eps))
-        return
     t, eps = per_network(step * strength, weight), per_network(eps, weight)
     threshold = concave.log_sum_threshold(t, eps)
     given = [as_pack_array(part, len(weight)) for part in (t, eps, threshold)]
@@ -149,13 +122,10 @@ def _transformed_l1(weight: Array, a: Array, bend: Array, threshold: Array) -> N
                 weight[k, i, j] = _moved(value, amount, least)
 
 
-def transformed_l1(
+def transformed_l1_prox_(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 1.0
 ) -> None:
     """0 up to a threshold, else v - (4/3) (a + |v|) sin(f/6)^2; f as in the prox."""
-    if not supports_jit(weight):
-        weight.copy_(concave.transformed_l1_prox(weight, step=step, strength=strength, a=a))
-        return
     t, a = per_network(step * strength, weight), per_network(a, weight)
     bend, threshold = 6.75 * a * (t * (a + 1)), concave.transformed_l1_threshold(t, a)
     given = [as_pack_array(part, len(weight)) for part in (a, bend, threshold)]
@@ -176,25 +146,19 @@ def _clipped(weight: Array, bound: Array, factor: Array, most: Array) -> None:
                 weight[k, i, j] = _moved(value, amount, np.float32(-1))
 
 
-def mcp(
+def mcp_prox_(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0
 ) -> None:
     """v - sign(v) min(|v|, max(gamma lambda - |v|, 0) step / (gamma - step))."""
-    if not supports_jit(weight):
-        weight.copy_(mcp_scad.mcp_prox(weight, step=step, strength=strength, gamma=gamma))
-        return
     step, gamma = per_network(step, weight), per_network(gamma, weight)
     bound = gamma * per_network(strength, weight)
     _clip(weight, bound, step / (gamma - step), weight.new_tensor(torch.inf))
 
 
-def scad(
+def scad_prox_(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 3.7
 ) -> None:
     """v - sign(v) min(|v|, step lambda, max(a lambda - |v|, 0) step / (a - 1 - step))."""
-    if not supports_jit(weight):
-        weight.copy_(mcp_scad.scad_prox(weight, step=step, strength=strength, a=a))
-        return
     step, strength = per_network(step, weight), per_network(strength, weight)
     a = per_network(a, weight)
     _clip(weight, a * strength, step / (a - 1 - step), step * strength)
