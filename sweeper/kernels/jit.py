@@ -1,4 +1,4 @@
-"""How functions over whole stacks of weights are compiled, by numba, for a CPU."""
+"""Compilation of functions over whole stacks of weights, by numba, for a CPU."""
 
 import hashlib
 import inspect
@@ -26,27 +26,31 @@ Array = NDArray[np.float32]
 _LIBERTIES = {"reassoc", "contract"}
 _CACHE = LoopCache()
 _RESULT: Any = CompileResult
+_NJIT: Any = numba.njit
+"""Its option `_nrt`, whether references to arrays are counted, is untyped."""
 _dumps: Callable[[Any], bytes] = dumps
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def jit(function: F) -> F:
+def jit(function: F, *, allocates: bool = True) -> F:
     """Compile, and keep what was compiled for the next process where a folder can be written.
 
     Sums may be taken in another order, as a vector at a time, and a product may be rounded
     together with the sum that it is part of; NaN and infinity keep their meaning. What comes out
-    is the same for the same processor.
+    is the same for the same processor. A function that makes no arrays, `allocates` False, counts
+    no references to those that it is given.
     """
-    dispatcher: Any = numba.njit(fastmath=_LIBERTIES, error_model="numpy")(function)
+    compiler = _NJIT(fastmath=_LIBERTIES, error_model="numpy", _nrt=allocates)
+    dispatcher: Any = compiler(function)
     # numba's own cache raises at the first call what it finds amiss with its files, unpickles what
     # others may have written, looks at no file of what is called, and two processes that write at
     # once may leave one signature's code under another.
-    dispatcher._cache = _Kept(cast(FunctionType, function))
+    dispatcher._cache = _OverloadCache(cast(FunctionType, function))
     return cast(F, dispatcher)
 
 
-class _Kept:
-    """What numba asks of the cache of a dispatcher: see `numba.core.caching._Cache`."""
+class _OverloadCache:
+    """The cache that numba asks for what a dispatcher compiled: see `numba.core.caching._Cache`."""
 
     cache_path = None
 
@@ -88,9 +92,13 @@ class _Kept:
 
     @cached_property
     def _sources(self) -> str:
-        """What code follows from: sources of the function and of all that it calls; versions."""
+        """Digest of all that code follows from.
+
+        The sources of a function and of what it calls, what its closure holds, and versions.
+        """
         versions = (numba.__version__, version("llvmlite"), np.__version__, sys.version)
         digest = hashlib.sha256(repr(versions).encode())
+        digest.update(repr(list(_closure(self._function))).encode())
         for file in sorted({__file__, *_files(self._function)}):
             digest.update(_hash(file))
         return digest.hexdigest()[:16]
@@ -99,10 +107,23 @@ class _Kept:
 def _files(function: FunctionType) -> Iterator[str]:
     """Yield the files of a function and of the compiled ones that it calls."""
     yield inspect.getfile(function)
-    for name in function.__code__.co_names:
-        called = getattr(function.__globals__.get(name), "py_func", None)
+    names = (function.__globals__.get(name) for name in function.__code__.co_names)
+    cells = (cell.cell_contents for cell in function.__closure__ or ())
+    for value in (*names, *cells):
+        called = getattr(value, "py_func", None)
         if called is not None and called is not function:
             yield from _files(called)
+
+
+def _closure(function: FunctionType) -> Iterator[str]:
+    """Yield what a function's closure holds: by it, functions that share their code differ."""
+    for cell in function.__closure__ or ():
+        called = getattr(cell.cell_contents, "py_func", None)
+        if called is None:
+            yield repr(cell.cell_contents)
+        else:
+            yield f"{called.__module__}.{called.__qualname__}"
+            yield from _closure(called)
 
 
 @cache
@@ -115,6 +136,11 @@ def jit_inline(function: F) -> F:
     return cast(F, numba.njit(fastmath={"contract"}, error_model="numpy")(function))
 
 
+def jit_template(function: F) -> F:
+    """Compile a part of loops into each loop that calls it, as if it had been written there."""
+    return cast(F, _NJIT(inline="always", _nrt=False)(function))
+
+
 def supports_jit(weight: Tensor) -> bool:
     """Tell whether compiled functions take it: [pack, out, in] in float32 on a CPU, no autograd."""
     plain = weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.ndim == 3
@@ -123,5 +149,5 @@ def supports_jit(weight: Tensor) -> bool:
 
 def as_pack_array(value: Tensor, size: int) -> Array:
     """Return a hyperparameter for each network, [pack], as an array."""
-    found: Array = value.flatten().expand(size).contiguous().numpy()
-    return found
+    numbers: Array = value.flatten().expand(size).contiguous().numpy()
+    return numbers

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 from torch import Tensor
 
+from sweeper.kernels.fast_math import exp_less, log_of
 from sweeper.kernels.jit import Array, as_pack_array, jit
-from sweeper.kernels.log_loops import sum_logs, sum_powers
 
 
 class Sums(NamedTuple):
@@ -57,6 +57,34 @@ def _largest(weight: Array, columns: Array) -> None:
                 columns[k, j] = value if value > most else most
 
 
+@jit
+def _logs(weight: Array, rows: Array, columns: Array, logs: Array) -> None:
+    """Sum |w| by row and by column, and |w| log |w| by row."""
+    for k in range(weight.shape[0]):
+        for i in range(weight.shape[1]):
+            summed, with_log = np.float32(0), np.float32(0)
+            for j in range(weight.shape[2]):
+                value = abs(weight[k, i, j])
+                summed += value
+                with_log += value * log_of(value)
+                columns[k, j] += value
+            rows[k, i] = summed
+            logs[k, i] = with_log
+
+
+@jit
+def _powers(weight: Array, scale: Array, exponent: Array, near: Array, sums: Array) -> None:
+    """Sum q (q^exponent - near) by row, q = scale x |w|."""
+    for k in range(weight.shape[0]):
+        unit, power, less = scale[k], exponent[k], near[k]
+        for i in range(weight.shape[1]):
+            summed = np.float32(0)
+            for j in range(weight.shape[2]):
+                value = abs(weight[k, i, j]) * unit
+                summed += value * exp_less(power * log_of(value), less)
+            sums[k, i] = summed
+
+
 def magnitudes(weight: Tensor) -> Sums:
     """Return the sums of |w|."""
     return _summed(weight, lambda rows, columns: _magnitudes(weight.numpy(), rows, columns))
@@ -80,9 +108,7 @@ def largest(weight: Tensor) -> Tensor:
 def with_logs(weight: Tensor) -> tuple[Sums, Tensor]:
     """Return the sums of |w|, and those of |w| log |w| by row, [pack, out, 1]."""
     logs = weight.new_empty(weight.shape[:2])
-    sums = _summed(
-        weight, lambda rows, columns: sum_logs(weight.numpy(), rows, columns, logs.numpy())
-    )
+    sums = _summed(weight, lambda rows, columns: _logs(weight.numpy(), rows, columns, logs.numpy()))
     return sums, logs[:, :, None]
 
 
@@ -90,7 +116,7 @@ def powers(weight: Tensor, *, scale: Tensor, exponent: Tensor, near: Tensor) -> 
     """Return the sum of q (q^exponent - near), q = scale x |w|; all [pack]."""
     sums = weight.new_empty(weight.shape[:2])
     unit, power, less = (as_pack_array(part, len(weight)) for part in (scale, exponent, near))
-    sum_powers(weight.numpy(), unit, power, less, sums.numpy())
+    _powers(weight.numpy(), unit, power, less, sums.numpy())
     return sums.sum(-1)
 
 

@@ -8,17 +8,23 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import FunctionType
+from typing import Any, cast
 
 import numpy as np
 import pytest
 
 from sweeper import settings
-from sweeper.kernels import jit, jit_cache
+from sweeper.kernels import fast_math, jit, jit_cache, reductions, slope_loops, window_loops
 from sweeper.kernels.jit import Array, jit_inline
 from sweeper.kernels.jit_cache import LoopCache, refusal
 
 ADDED = 2.0
+
+
+@jit_inline
+def less(value: np.float32) -> np.float32:
+    return value - np.float32(ADDED)
 
 
 @jit_inline
@@ -91,15 +97,38 @@ def test_a_change_of_what_is_called_is_seen_and_the_older_code_removed(
 
 
 def test_all_files_that_a_loop_is_compiled_from_count() -> None:
-    from sweeper.kernels import fast_math, log_loops, window_loops
+    for module in (reductions, window_loops):
+        loops = [value for value in vars(module).values() if hasattr(value, "py_func")]
+        files = {file for loop in loops for file in jit._files(loop.py_func)}
+        assert files == {module.__file__, fast_math.__file__}
+    for loop in MADE:
+        assert set(jit._files(loop.py_func)) == {slope_loops.__file__, fast_math.__file__}
 
-    for module, needed in (
-        (log_loops, {log_loops, fast_math}),
-        (window_loops, {window_loops, fast_math}),
-    ):
-        loops = [one for one in vars(module).values() if hasattr(one, "py_func")]
-        files = {file for one in loops for file in jit._files(one.py_func)}
-        assert files == {each.__file__ for each in needed}
+
+MADE: list[Any] = [
+    loop
+    for loops in (slope_loops.FULL, slope_loops.AFFINE, slope_loops.LOGARITHMIC, slope_loops.POWER)
+    for loop in loops
+]
+
+
+def test_loops_that_a_factory_makes_are_kept_apart() -> None:
+    caches = [jit._OverloadCache(loop.py_func) for loop in MADE]
+    assert len({loop.py_func.__qualname__ for loop in MADE}) == len(MADE)
+    # Each by what its closure holds, too, whatever it is called.
+    assert len({cache._sources for cache in caches}) == len(MADE)
+
+
+def test_what_a_closure_holds_is_part_of_the_key() -> None:
+    def made(inner: Any, number: float) -> Any:
+        def loop(values: Array) -> float:
+            return float(inner(values[0])) + number
+
+        return jit._OverloadCache(cast(FunctionType, loop))._sources
+
+    keys = [made(more, 1.0), made(more, 2.0), made(less, 1.0)]
+    assert len(set(keys)) == len(keys)
+    assert made(more, 1.0) == keys[0]
 
 
 def cut(share: float) -> Callable[[Path], object]:
