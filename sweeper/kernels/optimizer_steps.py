@@ -1,4 +1,4 @@
-"""Steps of SGD and Adam over a stack, with penalties on single weights, in one pass over memory.
+"""Optimizer steps, SGD and Adam, over a stack, with linear penalties, in one pass over memory.
 
 Compiled by numba on a CPU: for 235,200 weights on one thread SGD with L1 takes 0.05 ms as long as
 they are in the cache, as long as the step without L1, and 0.08 for 16 networks, which are not. In
@@ -9,6 +9,7 @@ Shapes: parameters, moments, gradients and masks are flat, [pack, n]; what is fo
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,28 +18,61 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from sweeper.kernels.jit import Array, jit, jit_inline
-from sweeper.types import APPLY_MODES
+from sweeper.types import ApplyMode
+
+LOSS_CONSTANT, LOSS_FACTOR = 0, 1
+DECOUPLED_CONSTANT, DECOUPLED_FACTOR = 2, 3
+PROX_CONSTANT, PROX_FACTOR = 4, 5
+SHRINK_CONSTANT, SHRINK_FACTOR = 6, 7
+COLUMNS: Mapping[ApplyMode, tuple[int, int]] = {
+    "loss": (LOSS_CONSTANT, LOSS_FACTOR),
+    "decoupled": (DECOUPLED_CONSTANT, DECOUPLED_FACTOR),
+    "prox": (PROX_CONSTANT, PROX_FACTOR),
+    "shrink": (SHRINK_CONSTANT, SHRINK_FACTOR),
+}
+"""Mode -> the columns of its constant and of its factor in the values of `LinearPenalties`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LinearPenalties:
-    """Penalties on single weights, dR/d|w| = constant + factor x |w|, times their strength.
-
-    `values` [pack, 8]: for each of `APPLY_MODES` the constant and the factor.
-    """
+    """Penalties on single weights, dR/d|w| = constant + factor x |w|, times their strength."""
 
     values: Tensor
-    used: tuple[bool, bool, bool, bool]
-    """Whether any network has a penalty in each of the ways: known without asking a device."""
+    """[pack, 8], see `COLUMNS`."""
+    modes: frozenset[ApplyMode]
+    """Modes in which any network has a penalty: known without asking a device."""
 
     @classmethod
     def of(cls, values: Tensor) -> "LinearPenalties":
-        """Values [pack, 8] on a CPU."""
-        loss, decoupled, prox, shrink = values.view(-1, len(APPLY_MODES), 2).any(2).any(0).tolist()
-        return cls(values, (loss, decoupled, prox, shrink))
+        """Wrap values [pack, 8], on whatever device."""
+        used = values.any(0).tolist()
+        return cls(
+            values,
+            frozenset(
+                mode for mode, pair in COLUMNS.items() if any(used[column] for column in pair)
+            ),
+        )
+
+    @classmethod
+    def none(cls, pack: int, device: torch.device | None = None) -> "LinearPenalties":
+        """Return no penalty for the networks of a pack."""
+        return cls(torch.zeros(pack, 2 * len(COLUMNS), device=device), frozenset())
+
+    def plus(
+        self, mode: ApplyMode, constant: Tensor | float, factor: Tensor | float
+    ) -> "LinearPenalties":
+        """Return these with one more, its strength included; constant and factor [pack]."""
+        values = self.values.clone()
+        for column, value in zip(COLUMNS[mode], (constant, factor), strict=True):
+            values[:, column] += value
+        return LinearPenalties.of(values)
+
+    def join(self, other: "LinearPenalties") -> "LinearPenalties":
+        """Return both together."""
+        return LinearPenalties.of(other.values + self.values)
 
     def to(self, device: torch.device) -> "LinearPenalties":
-        return LinearPenalties(self.values.to(device), self.used)
+        return LinearPenalties(self.values.to(device), self.modes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,10 +113,10 @@ def _sgd(weight: Array, buffer: Array, rate: Array, lines: Array) -> None:
     one = np.float32(1)
     for k in range(weight.shape[0]):
         own, moments, step = weight[k], buffer[k], rate[k]
-        inside, slope = lines[k, 0], lines[k, 1]
-        beside, pull = step * lines[k, 2], step * lines[k, 3]
-        soft, scale = step * lines[k, 4], one / (one + step * lines[k, 5])
-        amount, share = step * lines[k, 6], step * lines[k, 7]
+        inside, slope = lines[k, LOSS_CONSTANT], lines[k, LOSS_FACTOR]
+        beside, pull = step * lines[k, DECOUPLED_CONSTANT], step * lines[k, DECOUPLED_FACTOR]
+        soft, scale = step * lines[k, PROX_CONSTANT], one / (one + step * lines[k, PROX_FACTOR])
+        amount, share = step * lines[k, SHRINK_CONSTANT], step * lines[k, SHRINK_FACTOR]
         only_loss = soft == 0 and scale == 1
         if beside != 0 or pull != 0 or amount != 0 or share != 0:
             for i in range(own.size):
@@ -116,7 +150,7 @@ def _masked_sgd(
 ) -> None:
     for k in range(weight.shape[0]):
         own, moments, cut, step = weight[k], buffer[k], outside[k], rate[k]
-        slope = lines[k, 1]
+        slope = lines[k, LOSS_FACTOR]
         for i in range(own.size):
             value = own[i]
             moment = moments[i] + slope * value
@@ -153,10 +187,10 @@ def _adam(
         own, given, mean, square = weight[k], gradient[k], first[k], second[k]
         step, new, size, kept = rate[k], one - beta[k], scale[k], keep[k]
         inverse = one / root[k]
-        inside, slope = lines[k, 0], lines[k, 1]
-        beside, pull = step * lines[k, 2], step * lines[k, 3]
-        soft, factor = step * lines[k, 4], one / (one + step * lines[k, 5])
-        amount, share = step * lines[k, 6], step * lines[k, 7]
+        inside, slope = lines[k, LOSS_CONSTANT], lines[k, LOSS_FACTOR]
+        beside, pull = step * lines[k, DECOUPLED_CONSTANT], step * lines[k, DECOUPLED_FACTOR]
+        soft, factor = step * lines[k, PROX_CONSTANT], one / (one + step * lines[k, PROX_FACTOR])
+        amount, share = step * lines[k, SHRINK_CONSTANT], step * lines[k, SHRINK_FACTOR]
         for i in range(own.size):
             value = own[i]
             change = given[i] + _along(value, inside, slope)
@@ -205,8 +239,9 @@ def sgd_(
             _masked_sgd(*given, outside.numpy())
         return
     columns = lines.values[:, :, None].unbind(1)
-    if lines.used[0]:
-        buffer.addcmul_(weight.sign(), columns[0]).addcmul_(weight, columns[1])
+    if "loss" in lines.modes:
+        buffer.addcmul_(weight.sign(), columns[LOSS_CONSTANT])
+        buffer.addcmul_(weight, columns[LOSS_FACTOR])
     weight.addcmul_(buffer, rate[:, None], value=-1)
     _after(weight, rate[:, None], lines)
     if outside is not None:
@@ -255,8 +290,9 @@ def adam_(
             _cut(weight.numpy(), outside.numpy())
         return
     columns = lines.values[:, :, None].unbind(1)
-    if lines.used[0]:
-        gradient.addcmul_(weight.sign(), columns[0]).addcmul_(weight, columns[1])
+    if "loss" in lines.modes:
+        gradient.addcmul_(weight.sign(), columns[LOSS_CONSTANT])
+        gradient.addcmul_(weight, columns[LOSS_FACTOR])
     first.lerp_(gradient, 1 - beta.first[:, None])
     second.mul_(beta.second).addcmul_(gradient, gradient, value=1 - beta.second)
     deviation = torch.sqrt(second).div_(beta.root[:, None]).add_(beta.eps)
@@ -273,13 +309,14 @@ def flush_denormals_(moments: Tensor, least: float) -> None:
 
 def _after(weight: Tensor, rate: Tensor, lines: LinearPenalties) -> None:
     """Apply what acts after the optimizer's step, in PyTorch; rate [pack, 1]."""
-    _, _, beside, pull, soft, ridge, amount, share = lines.values[:, :, None].unbind(1)
-    _, decoupled, prox, shrink = lines.used
-    if decoupled:
-        weight.sub_((weight.sign() * beside).addcmul_(weight, pull).mul_(rate))
-    if shrink:
-        step = (amount + share * weight.abs()).mul_(rate)
+    columns = lines.values[:, :, None].unbind(1)
+    if "decoupled" in lines.modes:
+        slope = weight.sign() * columns[DECOUPLED_CONSTANT]
+        weight.sub_(slope.addcmul_(weight, columns[DECOUPLED_FACTOR]).mul_(rate))
+    if "shrink" in lines.modes:
+        step = (columns[SHRINK_CONSTANT] + columns[SHRINK_FACTOR] * weight.abs()).mul_(rate)
         weight.sub_(torch.maximum(torch.minimum(weight, step), -step))
-    if prox:
-        bound = rate * soft
-        weight.sub_(torch.maximum(torch.minimum(weight, bound), -bound)).div_(1 + rate * ridge)
+    if "prox" in lines.modes:
+        bound = rate * columns[PROX_CONSTANT]
+        weight.sub_(torch.maximum(torch.minimum(weight, bound), -bound))
+        weight.div_(1 + rate * columns[PROX_FACTOR])

@@ -31,9 +31,9 @@ class Steps(Protocol):
     @property
     def capturable(self) -> bool: ...
 
-    def begin(self, images: Tensor, labels: Tensor, now: Tensor, factor: float) -> None: ...
+    def begin(self, images: Tensor, labels: Tensor, now: Tensor) -> None: ...
 
-    def end(self, now: Tensor, number: int) -> None: ...
+    def end(self, now: Tensor, factor: float, number: int) -> None: ...
 
 
 def steps_on(steps: Steps, part: DataSplit, batch_size: int, rate: Tensor) -> Take:
@@ -70,8 +70,8 @@ def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
 
     def take(index: Tensor, factor: float, number: int) -> None:
         now = rate * factor
-        steps.begin(part.images[index], part.labels[index], now, factor)
-        steps.end(now, number)
+        steps.begin(part.images[index], part.labels[index], now)
+        steps.end(now, factor, number)
 
     return take
 
@@ -137,8 +137,8 @@ class Captured:
                 self._graph.capture(self._begin)
             self._graph.replay()
         self._taken += 1
-        self._steps.end(self._now, number)
+        self._steps.end(self._now, factor, number)
 
     def _begin(self) -> None:
         images, labels = self._part.images[self._index], self._part.labels[self._index]
-        self._steps.begin(images, labels, self._now, 1.0)
+        self._steps.begin(images, labels, self._now)

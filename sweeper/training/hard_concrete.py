@@ -6,15 +6,15 @@ regularization: beta = 2/3, gamma = -0.1, zeta = 1.1.
 
 import math
 from dataclasses import dataclass, field
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from sweeper.config import derive_seed
 from sweeper.regularizers.ops import per_network
-from sweeper.training.methods import Method, TrainingContext
-from sweeper.training.stack import Stack
+from sweeper.training.methods import Method, TrainingContext, TrainingStep
+from sweeper.training.optimizers import Adam
+from sweeper.training.stack import NetworkRange, Stack
 
 BETA, GAMMA, ZETA = 2 / 3, -0.1, 1.1
 SHIFT = BETA * math.log(-GAMMA / ZETA)
@@ -27,7 +27,8 @@ class Gates:
     generator: torch.Generator
     log_alpha: Stack
     gradient: Stack
-    """Of the loss in log alpha, at this step."""
+    """Of the loss in log alpha, at this step; the optimizer's."""
+    optimizer: Adam
     gate: Stack = field(default_factory=dict)
     slope: Stack = field(default_factory=dict)
     """d gate / d log alpha, at this step."""
@@ -45,21 +46,21 @@ class HardConcrete(Method):
     open: Tensor
     gate_rate: Tensor
     per: str
-    adds: ClassVar[bool] = False
 
-    @property
-    def capturable(self) -> bool:
-        return False  # its noise is drawn on the CPU
-
-    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> Gates:
+    def start(self, weights: Stack, biases: Stack, context: TrainingContext) -> Gates:
         begin = torch.logit(self.open)
         alphas = {}
         for name, weight in weights.items():
             pack, out, inputs = weight.shape
             shape = (pack, out if self.per == "weight" else 1, inputs)
             alphas[name] = per_network(begin, weight).expand(shape).clone()
-        generator = torch.Generator().manual_seed(derive_seed(setting.order_seed, "gates"))
-        return Gates(generator, alphas, {n: torch.zeros_like(a) for n, a in alphas.items()})
+        generator = torch.Generator().manual_seed(derive_seed(context.order_seed, "gates"))
+        # By Adam whatever trains the weights.
+        moment = torch.full_like(self.gate_rate, 0.9)
+        optimizer = Adam(moment, torch.zeros_like(moment))
+        optimizer.bind(alphas)
+        gradients = optimizer.gradients(NetworkRange(0, len(moment)))
+        return Gates(generator, alphas, gradients, optimizer)
 
     @torch.no_grad()
     def forward(self, weights: Stack, state: Gates) -> Stack:
@@ -88,11 +89,12 @@ class HardConcrete(Method):
                 through, many = through.sum(1, keepdim=True), weight.shape[1]
             open_ = (state.log_alpha[name] - SHIFT).sigmoid_()  # probability of a gate above 0
             penalty = open_.sub_(open_ * open_).mul_(per_network(self.strength * many, weight))
-            state.gradient[name] = through.mul_(state.slope[name]).add_(penalty)
+            state.gradient[name].copy_(through.mul_(state.slope[name]).add_(penalty))
             gradient.mul_(state.gate[name])
 
-    def own(self, state: Gates) -> tuple[Stack, Stack, Tensor]:
-        return state.log_alpha, state.gradient, self.gate_rate
+    def after(self, weights: Stack, state: Gates, step: TrainingStep) -> None:
+        """Train the gates, on the schedule of the weights."""
+        state.optimizer.step(self.gate_rate * step.factor)
 
     @torch.no_grad()
     def finish(self, weights: Stack, state: Gates) -> None:

@@ -10,15 +10,16 @@ from dataclasses import dataclass
 
 import torch
 
-from sweeper.training import methods, optimizers
+from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.memory import needed
 from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.training.training_loop import Stepper
 from sweeper.types import TrialConfig
 
 SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
@@ -138,7 +139,7 @@ def _stepper(
 ) -> Stepper:
     stack = {name: value.repeat(size, *[1] * (value.ndim - 1)) for name, value in alone.items()}
     recipe, device = config.recipe, data.device
-    setting = TrainingContext(
+    context = TrainingContext(
         seeds=(config.init_seed,) * size,
         order_seed=recipe.order_seed,
         density=torch.full((size,), config.density, dtype=torch.float64, device=device),
@@ -149,5 +150,5 @@ def _stepper(
         torch.full((size,), config.momentum, device=device),
         torch.full((size,), config.weight_decay, device=device),
     )
-    piece = NetworkSlice(0, size, methods.make([config] * size, device))
-    return Stepper(network, stack, optimizer, (piece,), setting)
+    groups = network_groups([config] * size, device)
+    return Stepper(network, stack, optimizer, groups, context)

@@ -1,6 +1,6 @@
 """Optimizers over stacks, each network with its own hyperparameters; equal to torch.optim's.
 
-A step has two halves. The gradients are put where the optimizer wants them, its sinks: SGD lets
+A step has two halves. The gradients are put where the optimizer wants them, its buffers: SGD lets
 the product that makes a gradient add it to the momentum buffer, so that no gradient is ever stored
 (measured: no slower than storing it, and 0.15 ms a step and network less for LeNet-300-100). Then
 one pass over the weights takes the step, together with penalties on single weights.
@@ -11,7 +11,6 @@ one learning rate for all, torch.compile needs a C++ compiler and 10 s before th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
@@ -20,8 +19,7 @@ from torch import Tensor
 
 from sweeper.kernels import optimizer_steps
 from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
-from sweeper.training.stack import GradientBuffer, Stack
-from sweeper.types import APPLY_MODES
+from sweeper.training.stack import GradientBuffer, NetworkRange, Stack
 
 FORGET_EVERY = 64
 """Steps between two looks for traces in the moments."""
@@ -34,35 +32,28 @@ MANY = 8
 them are collected apart, all at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParameterSpan:
-    """Neighbours in a pack; `adds`: their method only adds to gradients."""
-
-    start: int
-    stop: int
-    adds: bool = True
-
-
 class Optimizer(Protocol):
     """Trains one stack."""
 
     def bind(
         self,
         stack: Stack,
-        spans: Sequence[ParameterSpan],
-        lines: Mapping[str, LinearPenalties] | None = None,
-        outside: Stack | None = None,
+        *,
+        linear: Mapping[str, LinearPenalties] | None = None,
+        pruned: Stack | None = None,
+        apart: Sequence[NetworkRange] = (),
     ) -> tuple[GradientBuffer, ...]:
         """Begin with a stack, which is changed in place from now on; return where gradients go.
 
-        `lines` are penalties on single weights by name; `outside` (bool) are weights that are 0.
+        `linear` are penalties on single weights by name; `pruned` (bool) are weights that are 0.
+        Gradients of the networks in `apart` are changed before they are used, and so stored.
         """
 
-    def gradients(self, start: int, stop: int) -> Stack:
-        """Return what sinks hold for the networks of one span, to be changed in place."""
+    def gradients(self, networks: NetworkRange) -> Stack:
+        """Return what buffers hold for some networks, to be changed in place."""
 
     def step(self, rate: Tensor) -> None:
-        """Take one step with learning rates `rate` [pack] along what the sinks hold."""
+        """Take one step with learning rates `rate` [pack] along what the buffers hold."""
 
 
 def make(name: str, momentum: Tensor, decay: Tensor | None = None) -> Optimizer:
@@ -71,27 +62,25 @@ def make(name: str, momentum: Tensor, decay: Tensor | None = None) -> Optimizer:
     return SGD(momentum, decay) if name == "sgd" else Adam(momentum, decay, name == "adamw")
 
 
-class _Bound:
-    """What both optimizers know of the stack that they train."""
+class _BoundStack:
+    """A stack in training, as both optimizers have it: parameters, linear penalties, pruned."""
 
     def __init__(
         self,
         stack: Stack,
-        lines: Mapping[str, LinearPenalties] | None,
+        linear: Mapping[str, LinearPenalties] | None,
         decay: Tensor,
-        outside: Stack | None,
+        pruned: Stack | None,
     ) -> None:
         """`decay` [pack] is added to the loss, as the square of every parameter."""
         pack = len(decay)
-        values = torch.zeros(pack, 2 * len(APPLY_MODES), device=decay.device)
-        values[:, 1] = decay
-        usual = _with_known(values)
+        decays = LinearPenalties.none(pack, decay.device).plus("loss", 0.0, decay)
         self.flat = {name: value.view(pack, -1) for name, value in stack.items()}
-        self.lines = dict.fromkeys(stack, usual)
-        for name, own in (lines or {}).items():
-            self.lines[name] = _with_known(own.values + values) if usual.used[0] else own
-        self.outside = {
-            name: cut.view(pack, -1).contiguous() for name, cut in (outside or {}).items()
+        self.linear = dict.fromkeys(stack, decays)
+        for name, penalties in (linear or {}).items():
+            self.linear[name] = decays.join(penalties) if decays.modes else penalties
+        self.pruned = {
+            name: mask.view(pack, -1).contiguous() for name, mask in (pruned or {}).items()
         }
 
 
@@ -109,46 +98,48 @@ class SGD:
     def bind(
         self,
         stack: Stack,
-        spans: Sequence[ParameterSpan],
-        lines: Mapping[str, LinearPenalties] | None = None,
-        outside: Stack | None = None,
+        *,
+        linear: Mapping[str, LinearPenalties] | None = None,
+        pruned: Stack | None = None,
+        apart: Sequence[NetworkRange] = (),
     ) -> tuple[GradientBuffer, ...]:
-        self._bound = _Bound(stack, lines, self._decay, outside)
+        self._bound = _BoundStack(stack, linear, self._decay, pruned)
         self._buffers = {name: torch.zeros_like(value) for name, value in stack.items()}
         self._moments = {n: b.view(len(self._keep), -1) for n, b in self._buffers.items()}
         self._apart: list[GradientBuffer] = []
-        found = []
-        runs = _runs(spans, self._keep)
+        summed = []
+        runs = _runs(apart, self._keep)
         if self._momentum.device.type != "cpu" and len(runs) > MANY:
-            runs = [(0, len(self._keep), False)]
-        for start, stop, adds in runs:
+            runs = [(NetworkRange(0, len(self._keep)), False)]
+        for networks, adds in runs:
+            into, start, stop = networks.of(self._buffers), networks.start, networks.stop
             if adds:
-                into = _part(self._buffers, start, stop)
-                found.append(GradientBuffer(start, stop, into, self._keep[start]))
+                summed.append(GradientBuffer(start, stop, into, self._keep[start]))
                 continue
-            own = {n: torch.zeros_like(b) for n, b in _part(self._buffers, start, stop).items()}
-            self._apart.append(GradientBuffer(start, stop, own, 0.0))
-        return (*found, *self._apart)
+            zeros = {name: torch.zeros_like(buffer) for name, buffer in into.items()}
+            self._apart.append(GradientBuffer(start, stop, zeros, 0.0))
+        return (*summed, *self._apart)
 
-    def gradients(self, start: int, stop: int) -> Stack:
-        for sink in self._apart:
-            if sink.start <= start and stop <= sink.stop:
-                return _part(sink.into, start - sink.start, stop - sink.start)
-        return _part(self._buffers, start, stop)
+    def gradients(self, networks: NetworkRange) -> Stack:
+        for buffer in self._apart:
+            start, stop = networks.start - buffer.start, networks.stop - buffer.start
+            if start >= 0 and networks.stop <= buffer.stop:
+                return NetworkRange(start, stop).of(buffer.into)
+        return networks.of(self._buffers)
 
     def step(self, rate: Tensor) -> None:
         self._steps += 1
-        for sink in self._apart:
-            own = self._momentum[sink.start : sink.stop]
-            for name, gradient in sink.into.items():
-                moments = self._moments[name][sink.start : sink.stop]
-                optimizer_steps.accumulate_momentum_(moments, gradient.flatten(1), own)
+        for buffer in self._apart:
+            momentum = self._momentum[buffer.networks]
+            for name, gradient in buffer.into.items():
+                moments = self._moments[name][buffer.networks]
+                optimizer_steps.accumulate_momentum_(moments, gradient.flatten(1), momentum)
         if self._steps % FORGET_EVERY == 0:
             _forget(self._moments)
         bound = self._bound
         for name, weight in bound.flat.items():
             optimizer_steps.sgd_(
-                weight, self._moments[name], rate, bound.lines[name], bound.outside.get(name)
+                weight, self._moments[name], rate, bound.linear[name], bound.pruned.get(name)
             )
 
 
@@ -173,19 +164,20 @@ class Adam:
     def bind(
         self,
         stack: Stack,
-        spans: Sequence[ParameterSpan],
-        lines: Mapping[str, LinearPenalties] | None = None,
-        outside: Stack | None = None,
+        *,
+        linear: Mapping[str, LinearPenalties] | None = None,
+        pruned: Stack | None = None,
+        apart: Sequence[NetworkRange] = (),
     ) -> tuple[GradientBuffer, ...]:
-        self._bound = _Bound(stack, lines, self._coupled, outside)
+        self._bound = _BoundStack(stack, linear, self._coupled, pruned)
         self._gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
         flat = self._bound.flat
         self._first = {name: torch.zeros_like(value) for name, value in flat.items()}
         self._second = {name: torch.zeros_like(value) for name, value in flat.items()}
         return (GradientBuffer(0, len(self._beta1), self._gradients, 0.0),)
 
-    def gradients(self, start: int, stop: int) -> Stack:
-        return _part(self._gradients, start, stop)
+    def gradients(self, networks: NetworkRange) -> Stack:
+        return networks.of(self._gradients)
 
     def step(self, rate: Tensor) -> None:
         self._steps += 1
@@ -207,35 +199,26 @@ class Adam:
                 rate,
                 keep,
                 beta,
-                bound.lines[name],
-                bound.outside.get(name),
+                bound.linear[name],
+                bound.pruned.get(name),
             )
 
 
-def _runs(spans: Sequence[ParameterSpan], momentum: Sequence[float]) -> list[tuple[int, int, bool]]:
-    """Return runs of networks whose gradients can go the same way: start, stop, adds."""
-    each = [
-        (span.adds, momentum[k] if span.adds else span.start)
-        for span in spans
-        for k in range(span.start, span.stop)
-    ]
-    found, start = [], 0
-    for (adds, _), group in groupby(each):
+def _runs(
+    apart: Sequence[NetworkRange], momentum: Sequence[float]
+) -> list[tuple[NetworkRange, bool]]:
+    """Return runs of networks whose gradients can go the same way, and whether they add up."""
+    ranges = {k: networks.start for networks in apart for k in range(networks.start, networks.stop)}
+    keys = [(k not in ranges, ranges.get(k, value)) for k, value in enumerate(momentum)]
+    runs, start = [], 0
+    for (adds, _), group in groupby(keys):
         stop = start + len(list(group))
-        found.append((start, stop, adds))
+        runs.append((NetworkRange(start, stop), adds))
         start = stop
-    return found
-
-
-def _part(stack: Stack, start: int, stop: int) -> Stack:
-    return {name: value[start:stop] for name, value in stack.items()}
-
-
-def _with_known(values: Tensor) -> LinearPenalties:
-    return LinearPenalties.of(values.cpu()).to(values.device)
+    return runs
 
 
 def _forget(moments: Stack) -> None:
-    for own in moments.values():
-        if own.device.type == "cpu":  # only there does it cost time
-            optimizer_steps.flush_denormals_(own, TRACE)
+    for moment in moments.values():
+        if moment.device.type == "cpu":  # only there does it cost time
+            optimizer_steps.flush_denormals_(moment, TRACE)

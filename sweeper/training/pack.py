@@ -2,13 +2,12 @@
 
 import time
 from collections.abc import Sequence
-from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from sweeper.config.registry import METHODS
-from sweeper.training import methods, pruning
+from sweeper.training import pruning
 from sweeper.training.checkpoint import Keep
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
@@ -16,9 +15,10 @@ from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import Evaluator, finite
 from sweeper.training.fine_tuning import FineTuner, OptimizerSettings
 from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups, static_part
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Schedule, Tick, fit
+from sweeper.training.training_loop import Schedule, Tick, fit
 from sweeper.types import Evaluation, SharedConfig, Track, TrialConfig, TrialResult, TrialState
 
 
@@ -47,7 +47,7 @@ def train_pack(
         raise ValueError("a pack needs one or more configurations with one and the same recipe")
     if data.device.type != torch.device(device).type:
         raise ValueError(f"the data lie on {data.device}, not on {device}")
-    keys = [repr(methods.static_part(config.method)) for config in configs]
+    keys = [repr(static_part(config.method)) for config in configs]
     order = sorted(range(len(configs)), key=lambda k: keys[k])
     recipe = configs[0].recipe
     network = StackedArchitecture.of(recipe, data)
@@ -97,8 +97,7 @@ def _train(
     training = Schedule(
         recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
     )
-    slices = _slices(configs, data.device)
-    setting = TrainingContext(
+    context = TrainingContext(
         seeds=tuple(config.init_seed for config in configs),
         order_seed=recipe.order_seed,
         density=density,
@@ -112,8 +111,8 @@ def _train(
         rate=rate,
         momentum=momentum,
         decay=decay,
-        slices=slices,
-        setting=setting,
+        groups=network_groups(configs, data.device),
+        context=context,
         tick=tick,
     )
     healthy = finite(stack)
@@ -154,16 +153,6 @@ def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:
     """Return the densities to prune to: 1 where a method has brought its network there itself."""
     own = [c.method.name in METHODS and METHODS[c.method.name].takes_density for c in configs]
     return torch.where(torch.tensor(own, device=density.device), 1.0, density)
-
-
-def _slices(configs: list[TrialConfig], device: torch.device) -> tuple[NetworkSlice, ...]:
-    """Cut a sorted pack into runs of equal methods."""
-    found, start = [], 0
-    for _, group in groupby(configs, key=lambda config: repr(methods.static_part(config.method))):
-        members = list(group)
-        found.append(NetworkSlice(start, start + len(members), methods.make(members, device)))
-        start += len(members)
-    return tuple(found)
 
 
 def _state(

@@ -1,4 +1,4 @@
-"""strength x the sum over weight matrices of R(W), applied in one of four ways.
+"""Penalties in training: strength x the sum over weight matrices of R(W), in one of four modes.
 
 loss: a term of the loss. decoupled: a step of rate x strength along the gradient, outside the
 optimizer's moments. prox: the exact proximal operator with t = rate x strength. shrink: a step of
@@ -13,21 +13,22 @@ optimizer, whose pass over the weights it shares.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
 from sweeper.config import derive_seed
-from sweeper.config.registry import APPLY_MODES, FORMULAS, Formula, load
+from sweeper.config.registry import FORMULAS, Formula, load
 from sweeper.kernels import apply
 from sweeper.kernels.fast_forms import FAST_FORMS, FastForm, fast_form
 from sweeper.kernels.linear_slopes import LINES
+from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.kernels.slopes import Slope, spread
 from sweeper.regularizers.custom import completed, resolve, shrinkage_of
-from sweeper.training.methods import HyperValues, Method, TrainingContext, batched
-from sweeper.training.stack import Stack
-from sweeper.types import PenaltyConfig
+from sweeper.training.methods import HyperValues, TrainingContext, batched
+from sweeper.training.stack import NetworkRange, Stack
+from sweeper.types import ApplyMode, PenaltyConfig
 
 _ORDER = {"loss": 0, "decoupled": 1, "shrink": 2, "prox": 3}
 _PROX_ORDER = {"l1": 0, "group_lasso": 1, "l2": 2}
@@ -38,31 +39,22 @@ AT_ONCE = 300_000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PenaltyTerm:
-    """One formula on a slice of a pack."""
+    """One penalty of an arm on some networks of a pack."""
 
-    term: PenaltyConfig
+    config: PenaltyConfig
     """Of any of the networks; strength and hyperparameters are theirs."""
     formula: Formula
     strength: Tensor
     """[pack]"""
     hyper: HyperValues
 
-    def part(self, where: slice) -> "PenaltyTerm":
-        """Return the term for some networks of the slice."""
-        hyper = {k: v[where] if isinstance(v, Tensor) else v for k, v in self.hyper.items()}
-        return PenaltyTerm(self.term, self.formula, self.strength[where], hyper)
-
-    @property
-    def penalty(self) -> str:
-        return self.term.penalty
-
-    @property
-    def way(self) -> str:
-        return self.term.apply
-
-    @property
-    def shuffled(self) -> bool:
-        return self.term.shuffled
+    def part(self, networks: NetworkRange) -> "PenaltyTerm":
+        """Return the term for some of its networks."""
+        hyper = {
+            name: networks.cut(value) if isinstance(value, Tensor) else value
+            for name, value in self.hyper.items()
+        }
+        return replace(self, strength=networks.cut(self.strength), hyper=hyper)
 
     def scaled(self, share: float) -> "PenaltyTerm":
         """Return the term with a share of its strength."""
@@ -70,7 +62,8 @@ class PenaltyTerm:
 
     def slope(self, weight: Tensor) -> Slope:
         """Return dR/d|w|, or strength x it where the strength is a letter of R."""
-        return slope_of(self.penalty, self.formula, weight, self._letters)
+        inner = {"strength": self.strength} if self.formula.strength_inside else {}
+        return slope_of(self.config.penalty, self.formula, weight, {**self.hyper, **inner})
 
     def factor(self) -> Tensor:
         """Return what the slope is multiplied by, [pack]."""
@@ -79,7 +72,7 @@ class PenaltyTerm:
     def prox_(self, weight: Tensor, rate: Tensor) -> None:
         """Apply the proximal operator with t = rate x strength in place."""
         letters = {"step": rate, "strength": self.strength, **self.hyper}
-        fast = fast_form(self.penalty, weight).prox_
+        fast = fast_form(self.config.penalty, weight).prox_
         if fast:
             fast(weight, **letters)
         else:
@@ -88,14 +81,9 @@ class PenaltyTerm:
     @property
     def in_one_pass(self) -> bool:
         """Whether all that it does to a stack takes a pass or two: no need to cut it up."""
-        fast = FAST_FORMS.get(self.penalty, FastForm())
-        form = fast.prox_ if self.way == "prox" else fast.slope
-        return form is not None and fast.one_pass and not self.shuffled
-
-    @property
-    def _letters(self) -> HyperValues:
-        inner = {"strength": self.strength} if self.formula.strength_inside else {}
-        return {**self.hyper, **inner}
+        fast = FAST_FORMS.get(self.config.penalty, FastForm())
+        form = fast.prox_ if self.config.apply == "prox" else fast.slope
+        return form is not None and fast.one_pass and not self.config.shuffled
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -120,57 +108,57 @@ class Permutation:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
+class _Block:
     """Some networks of one weight matrix, with the terms that are theirs."""
 
     name: str
-    where: slice
+    networks: NetworkRange
     terms: tuple[PenaltyTerm, ...]
     order: Permutation | None
 
 
 @dataclass(slots=True, eq=False)
-class _Work:
-    """The penalties of a slice in training."""
+class PenaltyState:
+    """Penalties in training: the blocks that they act on, and the steps that are done."""
 
-    pieces: list[_Piece]
+    blocks: list[_Block]
     steps: int
     done: int = 0
 
-    def now(self, ways: Collection[str]) -> Iterator[tuple[_Piece, PenaltyTerm]]:
-        """Yield the terms that act at this step in one of the ways, as strong as they are now."""
-        for piece in self.pieces:
-            for term in piece.terms:
-                share = (
-                    schedule_factor(term.term, self.done, self.steps) if term.way in ways else 0.0
-                )
+    def acting(self, modes: Collection[str]) -> Iterator[tuple[_Block, PenaltyTerm]]:
+        """Yield the terms that act at this step in one of the modes, as strong as they are now."""
+        for block in self.blocks:
+            for term in block.terms:
+                if term.config.apply not in modes:
+                    continue
+                share = schedule_factor(term.config, self.done, self.steps)
                 if share:
-                    yield piece, term.scaled(share)
+                    yield block, term.scaled(share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Penalties(Method):
+class Penalties:
     """The penalties of an arm, all of them while a matrix is at hand."""
 
-    terms: tuple[PenaltyTerm, ...]
-    """What the optimizer does not do."""
-    alone: Tensor
-    """`lines`"""
+    terms: tuple[PenaltyTerm, ...] = ()
+    """What the optimizer does not apply."""
+    linear: LinearPenalties | None = None
+    """What it does apply, on a CPU."""
 
     @property
     def capturable(self) -> bool:
+        """Whether a step is the same program of one device each time."""
         # What a formula from outside does is not known.
-        return all(term.penalty in FORMULAS and term.term.step_invariant for term in self.terms)
+        configs = [term.config for term in self.terms]
+        return all(config.penalty in FORMULAS and config.step_invariant for config in configs)
 
-    def lines(self) -> Tensor:
-        return self.alone
-
-    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> Any:
-        pieces = []
-        shuffled = any(term.shuffled for term in self.terms)
+    def start(self, weights: Stack, context: TrainingContext) -> PenaltyState:
+        """Return the state of a training; `weights` [pack, out, in] by name."""
+        blocks = []
+        shuffled = any(term.config.shuffled for term in self.terms)
         for index, (name, weight) in enumerate(weights.items()):
             order = (
-                Permutation.draw(weight, derive_seed(setting.order_seed, "shuffle", index))
+                Permutation.draw(weight, derive_seed(context.order_seed, "shuffle", index))
                 if shuffled
                 else None
             )
@@ -179,23 +167,67 @@ class Penalties(Method):
             if weight.device.type == "cpu" and not all(term.in_one_pass for term in self.terms):
                 size = max(1, AT_ONCE // weight[0].numel())
             for begin in range(0, pack, size):
-                where = slice(begin, min(begin + size, pack))
-                terms = tuple(term.part(where) for term in self.terms)
-                pieces.append(_Piece(name, where, terms, order))
-        return _Work(pieces, setting.steps)
+                networks = NetworkRange(begin, min(begin + size, pack))
+                terms = tuple(term.part(networks) for term in self.terms)
+                blocks.append(_Block(name, networks, terms, order))
+        return PenaltyState(blocks, context.steps)
 
     @torch.no_grad()
-    def vjp(self, weights: Stack, gradients: Stack, state: _Work) -> None:
-        for piece, term in state.now(("loss",)):
-            weight, gradient = weights[piece.name][piece.where], gradients[piece.name][piece.where]
-            apply.add_(gradient, weight, _slope(term, weight, piece.order), term.factor())
+    def add_gradients(self, weights: Stack, gradients: Stack, state: PenaltyState) -> None:
+        """Add the gradients of the terms of the loss to those at hand."""
+        for block, term in state.acting(("loss",)):
+            weight = block.networks.cut(weights[block.name])
+            gradient = block.networks.cut(gradients[block.name])
+            apply.add_(gradient, weight, _slope(term, weight, block.order), term.factor())
 
     @torch.no_grad()
-    def after(self, weights: Stack, state: _Work, rate: Tensor, step: int) -> None:
-        for piece, term in state.now(("decoupled", "shrink", "prox")):
-            _act(term, weights[piece.name][piece.where], rate[piece.where], piece.order)
-        # Counted here: `step` is 0 throughout where nothing but penalties acts.
+    def after(self, weights: Stack, state: PenaltyState, rate: Tensor) -> None:
+        """Apply the others to the weights after the optimizer's step, in place; rate [pack]."""
+        for block, term in state.acting(("decoupled", "shrink", "prox")):
+            weight = block.networks.cut(weights[block.name])
+            _apply(term, weight, block.networks.cut(rate), block.order)
         state.done += 1
+
+
+def penalties(configs: Sequence[Sequence[PenaltyConfig]], device: torch.device) -> Penalties:
+    """Return the penalties of some networks: configs[k] are the terms of network k.
+
+    They differ in strengths and hyperparameters that are floats at most.
+    """
+    terms = []
+    for index, first in enumerate(configs[0]):
+        column = [network[index] for network in configs]
+        formula = resolve(first.penalty)
+        terms.append(
+            PenaltyTerm(
+                config=first,
+                formula=formula,
+                strength=torch.tensor([config.strength for config in column], device=device),
+                hyper=batched([completed(formula, config.hyper) for config in column], device),
+            )
+        )
+    terms.sort(
+        key=lambda term: (_ORDER[term.config.apply], _PROX_ORDER.get(term.config.penalty, 0))
+    )
+    linear, rest = LinearPenalties.none(len(configs)), []
+    for term in terms:
+        if _is_handed_over(term, terms):
+            constant, factor = LINES[term.config.penalty](**term.hyper)
+            mode = cast(ApplyMode, term.config.apply)
+            parts = (term.strength * part for part in (constant, factor))
+            linear = linear.plus(mode, *(part.cpu() for part in parts))
+        else:
+            rest.append(term)
+    return Penalties(tuple(rest), linear)
+
+
+def schedule_factor(config: PenaltyConfig, step: int, steps: int) -> float:
+    """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests."""
+    begin, end = (part * steps for part in config.during)
+    if not begin <= step < end:
+        return 0.0
+    rising = config.ramp * (end - begin)
+    return min(1.0, (step + 1 - begin) / rising) if rising else 1.0
 
 
 def slope_of(penalty: str, formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Slope:
@@ -204,30 +236,21 @@ def slope_of(penalty: str, formula: Formula, weight: Tensor, letters: Mapping[st
     return fast(weight, **letters) if fast else shrinkage_of(formula, weight, letters)
 
 
-def schedule_factor(term: PenaltyConfig, step: int, steps: int) -> float:
-    """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests."""
-    begin, end = (part * steps for part in term.during)
-    if not begin <= step < end:
-        return 0.0
-    rising = term.ramp * (end - begin)
-    return min(1.0, (step + 1 - begin) / rising) if rising else 1.0
-
-
 def _slope(term: PenaltyTerm, weight: Tensor, order: Permutation | None) -> Slope:
-    if not term.shuffled or order is None:
+    if not term.config.shuffled or order is None:
         return term.slope(weight)
     moved = order.shuffle(weight)
     return order.restore(spread(term.slope(moved), moved), weight)
 
 
-def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Permutation | None) -> None:
+def _apply(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Permutation | None) -> None:
     """Apply one term that acts after the optimizer's step, in place."""
-    if term.way == "decoupled":
+    if term.config.apply == "decoupled":
         apply.descend_(weight, _slope(term, weight, order), rate * term.factor())
-    elif term.way == "shrink":
+    elif term.config.apply == "shrink":
         apply.shrink_(weight, _slope(term, weight, order), rate * term.factor())
-    elif term.way == "prox":
-        if term.shuffled and order is not None:
+    elif term.config.apply == "prox":
+        if term.config.shuffled and order is not None:
             moved = order.shuffle(weight)
             term.prox_(moved, rate)
             weight.copy_(order.restore(moved, weight))
@@ -235,40 +258,15 @@ def _act(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Permutation | N
             term.prox_(weight, rate)
 
 
-def penalties(many: Sequence[Sequence[PenaltyConfig]], device: torch.device) -> Penalties:
-    """Return the penalties of a slice: many[k] are the terms of network k."""
-    found = []
-    for index, first in enumerate(many[0]):
-        same = [terms[index] for terms in many]
-        formula = resolve(first.penalty)
-        found.append(
-            PenaltyTerm(
-                term=first,
-                formula=formula,
-                strength=torch.tensor([term.strength for term in same], device=device),
-                hyper=batched([completed(formula, term.hyper) for term in same], device),
-            )
-        )
-    place = [(_ORDER[term.way], _PROX_ORDER.get(term.penalty, 0)) for term in found]
-    order = sorted(range(len(found)), key=place.__getitem__)
-    ordered = [found[index] for index in order]
-    lines = torch.zeros(len(many), 2 * len(APPLY_MODES))
-    left = [term for term in ordered if not _handed_over(term, ordered)]
-    for term in ordered:
-        if term not in left:
-            column = 2 * APPLY_MODES.index(term.way)
-            for part, value in enumerate(LINES[term.penalty](**term.hyper)):
-                lines[:, column + part] += (term.strength * value).cpu()
-    return Penalties(tuple(left), lines)
-
-
-def _handed_over(term: PenaltyTerm, all_terms: Sequence[PenaltyTerm]) -> bool:
-    """Tell whether the optimizer applies a term: what acts after its step must keep its order."""
-    if not _on_lines(term):
+def _is_handed_over(term: PenaltyTerm, terms: Sequence[PenaltyTerm]) -> bool:
+    """Return whether the optimizer applies a term: what acts after its step must keep its order."""
+    if not _is_linear(term):
         return False
-    return term.way == "loss" or all(_on_lines(other) or other.way == "loss" for other in all_terms)
+    if term.config.apply == "loss":
+        return True
+    return all(_is_linear(other) or other.config.apply == "loss" for other in terms)
 
 
-def _on_lines(term: PenaltyTerm) -> bool:
-    """Tell whether an optimizer could apply a term at all: in the same way at every step."""
-    return term.penalty in LINES and term.term.step_invariant
+def _is_linear(term: PenaltyTerm) -> bool:
+    """Return whether an optimizer could apply a term at all: in the same way at every step."""
+    return term.config.penalty in LINES and term.config.step_invariant

@@ -1,15 +1,15 @@
 """Pruning while training: weights are cut at given moments and stay 0."""
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from sweeper.config import derive_seed
 from sweeper.training import pruning
-from sweeper.training.methods import Method, TrainingContext
-from sweeper.training.stack import Stack
+from sweeper.training.methods import Method, TrainingContext, TrainingStep
+from sweeper.training.stack import NetworkRange, Stack
 
 CUTS = 40
 """Cuts of gradual pruning. Each ranks all weights: 3 ms for LeNet-300-100 on one thread."""
@@ -24,7 +24,7 @@ class Cut(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class PruningState:
-    """Where the networks of a slice are in their schedules."""
+    """Cuts, scores and masks of some networks in training."""
 
     cuts: list[dict[int, float]]
     """Of each network: steps -> density."""
@@ -36,25 +36,23 @@ class PruningState:
 class Pruner(Method):
     """A schedule of cuts. Subclasses say when, and by what the weights are ranked."""
 
-    step_invariant: ClassVar[bool] = False
-
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         """Return the cuts of one network, densities falling to that of the trial."""
         raise NotImplementedError
 
-    def scores(self, weights: Stack, setting: TrainingContext) -> Stack | None:
+    def scores(self, weights: Stack, context: TrainingContext) -> Stack | None:
         """Return what ranks the weights; None for their magnitude at the moment of the cut."""
         return None
 
-    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> PruningState:
-        wanted = setting.density.tolist()
-        cuts = [dict(self.schedule(k, d, setting.steps)) for k, d in enumerate(wanted)]
-        state = PruningState(cuts, self.scores(weights, setting))
+    def start(self, weights: Stack, biases: Stack, context: TrainingContext) -> PruningState:
+        wanted = context.density.tolist()
+        cuts = [dict(self.schedule(k, d, context.steps)) for k, d in enumerate(wanted)]
+        state = PruningState(cuts, self.scores(weights, context))
         self._cut(weights, state, 0)
         return state
 
-    def after(self, weights: Stack, state: PruningState, rate: Tensor, step: int) -> None:
-        self._cut(weights, state, step + 1)
+    def after(self, weights: Stack, state: PruningState, step: TrainingStep) -> None:
+        self._cut(weights, state, step.number + 1)
         if state.masks is not None:
             for name, weight in weights.items():
                 weight.mul_(state.masks[name])
@@ -66,15 +64,13 @@ class Pruner(Method):
                 continue
             if state.masks is None:
                 state.masks = {name: torch.ones_like(weight) for name, weight in weights.items()}
-            own = {name: weight[k : k + 1] for name, weight in weights.items()}
-            if state.scores is not None:
-                own = {name: score[k : k + 1] for name, score in state.scores.items()}
+            network = NetworkRange(k, k + 1)
+            scores = network.of(weights if state.scores is None else state.scores)
             # What a penalty holds at 0 in this moment may come back until the last cut: a schedule
             # that still leaves room for it must not take it.
             early = steps < max(cuts)
-            for name, mask in pruning.mask_at_density(own, cuts[steps], zeros=early).items():
-                mine = state.masks[name][k : k + 1].mul_(mask)
-                weights[name][k : k + 1].mul_(mine)
+            for name, mask in pruning.mask_at_density(scores, cuts[steps], zeros=early).items():
+                network.cut(weights[name]).mul_(network.cut(state.masks[name]).mul_(mask))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,16 +92,16 @@ class RandomPruning(Pruner):
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         return [Cut(_step(float(self.at[network]), steps), density)]
 
-    def scores(self, weights: Stack, setting: TrainingContext) -> Stack:
+    def scores(self, weights: Stack, context: TrainingContext) -> Stack:
         # A seed of its own: that of the initial weights would rank them by their very values.
-        seeds = [derive_seed(seed, "random_pruning") for seed in setting.seeds]
+        seeds = [derive_seed(seed, "random_pruning") for seed in context.seeds]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        found = {name: torch.empty_like(weight) for name, weight in weights.items()}
-        for score in found.values():
-            for own, generator in zip(score, generators, strict=True):
+        scores = {name: torch.empty_like(weight) for name, weight in weights.items()}
+        for stacked in scores.values():
+            for score, generator in zip(stacked, generators, strict=True):
                 # Never 0, which `cut` takes for a weight that is gone.
-                own.copy_(1 - torch.rand(own.shape, generator=generator))
-        return found
+                score.copy_(1 - torch.rand(score.shape, generator=generator))
+        return scores
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -23,9 +23,9 @@ def widths(full: tuple[int, ...], weights: int) -> tuple[int, ...]:
     for units in range(1, max(hidden, default=0) + 1):
         # Rounded in whole numbers, halves up: floats would do it differently from time to time.
         most = max(hidden)
-        tried = (inputs, *(max(1, (2 * units * w + most) // (2 * most)) for w in hidden), classes)
-        if sum(a * b for a, b in pairwise(tried)) <= weights:
-            best = tried
+        sizes = (inputs, *(max(1, (2 * units * w + most) // (2 * most)) for w in hidden), classes)
+        if sum(a * b for a, b in pairwise(sizes)) <= weights:
+            best = sizes
     return best
 
 
@@ -37,20 +37,20 @@ class SmallDense(Method):
     """
 
     @torch.no_grad()
-    def start(self, weights: Stack, biases: Stack, setting: TrainingContext) -> None:
+    def start(self, weights: Stack, biases: Stack, context: TrainingContext) -> None:
         shapes = [weight.shape[1:] for weight in weights.values()]
         full = (shapes[0][1], *(shape[0] for shape in shapes))
         total = sum(shape.numel() for shape in shapes)
-        for k, density in enumerate(setting.density.tolist()):
-            kept = widths(full, round(density * total))
+        for k, density in enumerate(context.density.tolist()):
+            small = widths(full, round(density * total))
             for layer, (weight, bias) in enumerate(
                 zip(weights.values(), biases.values(), strict=True)
             ):
-                own_weight, own_bias = weight[k], bias[k]
+                outputs, inputs = small[layer + 1], small[layer]
                 # The initial range is 1 / sqrt(inputs): a narrower layer starts with larger ones.
-                factor = (full[layer] / kept[layer]) ** 0.5
-                own_weight.mul_(factor)
-                own_bias.mul_(factor)
-                own_weight[kept[layer + 1] :] = 0
-                own_weight[:, kept[layer] :] = 0
-                own_bias[kept[layer + 1] :] = 0
+                factor = (full[layer] / inputs) ** 0.5
+                weight[k].mul_(factor)
+                bias[k].mul_(factor)
+                weight[k, outputs:] = 0
+                weight[k, :, inputs:] = 0
+                bias[k, outputs:] = 0

@@ -1,4 +1,4 @@
-"""Stacked parameters, and where the gradients of a stack come from and go to."""
+"""Stacked parameters of a pack, ranges of its networks, and buffers for its gradients."""
 
 from dataclasses import dataclass
 
@@ -9,6 +9,25 @@ Stack = dict[str, Tensor]
 """Parameters by name, each [pack, *shape]."""
 Layers = tuple[tuple[str, str], ...]
 """The names of weight [pack, out, in] and bias [pack, out] of each layer of an MLP."""
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRange:
+    """The networks start ... stop - 1 of a pack."""
+
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def of(self, stack: Stack) -> Stack:
+        """Return views of the parameters of these networks."""
+        return {name: value[self.start : self.stop] for name, value in stack.items()}
+
+    def cut(self, value: Tensor) -> Tensor:
+        """Return the part [stop - start, ...] of what is [pack, ...], as a view."""
+        return value[self.start : self.stop]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -12,12 +12,13 @@ from sweeper.regularizers.custom import completed, resolve
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import accuracy, finite
-from sweeper.training.methods import TrainingContext, make
+from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.pack import nothing
 from sweeper.training.penalties import slope_of
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Schedule, Tick, fit
+from sweeper.training.training_loop import Schedule, Tick, fit
 from sweeper.types import MethodConfig, ProbePoint, TrialConfig, TrialState
 
 COLLAPSE = 0.05
@@ -46,7 +47,7 @@ def probe_strengths(
         schedule = Schedule(
             recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
         )
-        setting = TrainingContext(
+        context = TrainingContext(
             seeds=(config.init_seed,) * pack,
             order_seed=recipe.order_seed,
             density=torch.ones(pack, dtype=torch.float64, device=data.device),
@@ -60,8 +61,8 @@ def probe_strengths(
             rate=torch.full((pack,), config.learning_rate, device=data.device),
             momentum=torch.full((pack,), config.momentum, device=data.device),
             decay=torch.full((pack,), config.weight_decay, device=data.device),
-            slices=(NetworkSlice(0, pack, make(configs, data.device)),),
-            setting=setting,
+            groups=network_groups(configs, data.device),
+            context=context,
             tick=tick,
         )
         points = _points(network, stack, alone, strengths, config.floor, data, tick)

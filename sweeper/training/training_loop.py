@@ -1,7 +1,7 @@
 """The training loop: one pass over the batches for all networks of a pack."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,18 +12,19 @@ from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
-from sweeper.training.methods import Method, TrainingContext
-from sweeper.training.optimizers import ParameterSpan
+from sweeper.training.methods import TrainingContext, TrainingStep, changes_forward
+from sweeper.training.network_groups import NetworkGroup
+from sweeper.training.optimizers import Optimizer
+from sweeper.training.penalties import PenaltyState
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.types import APPLY_MODES
 
 Tick = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
-    """How long and how fast a phase trains."""
+    """Length and speed of a phase of training."""
 
     epochs: int
     batch_size: int
@@ -52,34 +53,16 @@ class Schedule:
                 yield order[start : start + self.batch_size]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NetworkSlice:
-    """The networks start ... stop - 1 of a pack, which share one method."""
-
-    start: int
-    stop: int
-    method: Method
-
-    def weights(self, stack: Stack, network: StackedArchitecture) -> Stack:
-        """Return views [pack, out, in] of the slice's prunable parameters."""
-        return {name: _matrix(stack[name][self.start : self.stop]) for name in network.weights}
-
-    def biases(self, stack: Stack, network: StackedArchitecture) -> Stack:
-        """Return views of the slice's other parameters."""
-        others = (name for name in stack if name not in network.weights)
-        return {name: stack[name][self.start : self.stop] for name in others}
-
-
 @dataclass(slots=True, eq=False)
-class _Member:
-    """A slice while it trains: its method's state, and the optimizer of what the method owns."""
+class _GroupState:
+    """A group in training: views of its weights and gradients, the states of what acts on it."""
 
-    piece: NetworkSlice
+    group: NetworkGroup
     weights: Stack
     gradients: Stack
     """Of its weights, where the optimizer collects them."""
-    state: Any
-    optimizer: optimizers.Adam | None = None
+    method: Any
+    penalties: PenaltyState
 
 
 class Stepper:
@@ -89,87 +72,90 @@ class Stepper:
         self,
         network: StackedArchitecture,
         stack: Stack,
-        optimizer: optimizers.Optimizer,
-        slices: tuple[NetworkSlice, ...] = (),
-        setting: TrainingContext | None = None,
-        outside: Stack | None = None,
+        optimizer: Optimizer,
+        groups: Sequence[NetworkGroup] = (),
+        context: TrainingContext | None = None,
+        pruned: Stack | None = None,
     ) -> None:
-        """Start the methods of the slices; `setting` is of the whole pack, and they need it.
+        """Start the methods of the groups; `context` is of the whole pack, and they need it.
 
-        Weights that are True in `outside` are set to 0 at every step.
+        Weights that are True in `pruned` are set to 0 at every step.
         """
         self._network, self._stack, self._optimizer = network, stack, optimizer
         self._runner = network.runner()
-        pack = len(next(iter(stack.values())))
-        spans = [ParameterSpan(piece.start, piece.stop, piece.method.adds) for piece in slices]
-        lines = _lines(slices, pack, network, stack)
-        self._sinks = optimizer.bind(stack, spans or [ParameterSpan(0, pack)], lines, outside)
-        self._members = [self._member(piece, setting) for piece in slices]
+        linear = _linear_penalties(groups, network, stack)
+        # What does more than add to gradients must not find those of earlier steps among them.
+        apart = [group.networks for group in groups if changes_forward(group.method)]
+        self._buffers = optimizer.bind(stack, linear=linear, pruned=pruned, apart=apart)
+        self._groups = [self._start(group, context) for group in groups]
 
     @property
     def capturable(self) -> bool:
         """Whether `begin` is the same program of one device at every step."""
-        return all(member.piece.method.capturable for member in self._members)
+        # Gates draw their noise on the CPU.
+        groups = [state.group for state in self._groups]
+        return all(g.penalties.capturable and not changes_forward(g.method) for g in groups)
 
     def step(
         self, images: Tensor, labels: Tensor, *, rate: Tensor, factor: float, number: int
     ) -> None:
         """Take the step `number`, 0 is the first, with learning rates `rate` [pack] x `factor`."""
         now = rate * factor
-        self.begin(images, labels, now, factor)
-        self.end(now, number)
+        self.begin(images, labels, now)
+        self.end(now, factor, number)
 
-    def begin(self, images: Tensor, labels: Tensor, now: Tensor, factor: float) -> None:
-        """Do what is the same at every step: gradients, the optimizer's step, most penalties.
+    def begin(self, images: Tensor, labels: Tensor, now: Tensor) -> None:
+        """Do what is the same at every step: gradients, the optimizer's step, penalties.
 
         `now` [pack] are the learning rates of this step.
         """
         self._collect_gradients(images, labels)
         self._optimizer.step(now)
-        for member in self._members:
-            _train_own(member, factor)
-            if member.piece.method.step_invariant:
-                self._after(member, now, 0)
+        for state in self._groups:
+            group = state.group
+            group.penalties.after(state.weights, state.penalties, group.networks.cut(now))
 
-    def end(self, now: Tensor, number: int) -> None:
+    def end(self, now: Tensor, factor: float, number: int) -> None:
         """Do what depends on the number of the step: schedules of methods."""
-        for member in self._members:
-            if not member.piece.method.step_invariant:
-                self._after(member, now, number)
+        for state in self._groups:
+            group = state.group
+            step = TrainingStep(number, group.networks.cut(now), factor)
+            group.method.after(state.weights, state.method, step)
 
     def finish(self) -> None:
         """Turn the networks into their deterministic ones."""
-        for member in self._members:
-            member.piece.method.finish(member.weights, member.state)
+        for state in self._groups:
+            state.group.method.finish(state.weights, state.method)
 
-    def _member(self, piece: NetworkSlice, setting: TrainingContext | None) -> _Member:
-        if setting is None:
-            raise ValueError("methods need a setting")
+    def _start(self, group: NetworkGroup, context: TrainingContext | None) -> _GroupState:
+        if context is None:
+            raise ValueError("methods need a context")
         # Optimizers and methods change parameters in place: views stay what they are.
-        views = piece.weights(self._stack, self._network)
-        own = setting.part(piece.start, piece.stop)
-        biases = piece.biases(self._stack, self._network)
-        collected = self._optimizer.gradients(piece.start, piece.stop)
-        gradients = {name: _matrix(collected[name]) for name in self._network.weights}
-        return _Member(piece, views, gradients, piece.method.start(views, biases, own))
+        networks, names = group.networks, self._network.weights
+        stack, collected = networks.of(self._stack), self._optimizer.gradients(networks)
+        weights = {name: _matrix(stack[name]) for name in names}
+        biases = {name: value for name, value in stack.items() if name not in names}
+        return _GroupState(
+            group=group,
+            weights=weights,
+            gradients={name: _matrix(collected[name]) for name in names},
+            method=group.method.start(weights, biases, context.part(networks)),
+            penalties=group.penalties.start(weights, context.part(networks)),
+        )
 
     def _collect_gradients(self, images: Tensor, labels: Tensor) -> None:
         """Put the gradients of cross-entropy and loss terms where the optimizer wants them."""
         used = dict(self._stack)
-        members = self._members
-        inside = [member.piece.method.forward(member.weights, member.state) for member in members]
-        if any(one is not member.weights for one, member in zip(inside, members, strict=True)):
+        groups = self._groups
+        if any(changes_forward(state.group.method) for state in groups):
+            inside = [state.group.method.forward(state.weights, state.method) for state in groups]
             for name in self._network.weights:
-                joined = torch.cat([one[name] for one in inside])
+                joined = torch.cat([weights[name] for weights in inside])
                 used[name] = joined.view_as(self._stack[name])
-        self._runner.backward(used, images, labels, self._sinks)
-        for member in members:
-            member.piece.method.vjp(member.weights, member.gradients, member.state)
-
-    @staticmethod
-    def _after(member: _Member, now: Tensor, number: int) -> None:
-        piece = member.piece
-        piece.method.after(member.weights, member.state, now[piece.start : piece.stop], number)
+        self._runner.backward(used, images, labels, self._buffers)
+        for state in groups:
+            state.group.method.vjp(state.weights, state.gradients, state.method)
+            state.group.penalties.add_gradients(state.weights, state.gradients, state.penalties)
 
 
 def fit(
@@ -181,8 +167,8 @@ def fit(
     rate: Tensor,
     momentum: Tensor,
     decay: Tensor | None = None,
-    slices: tuple[NetworkSlice, ...] = (),
-    setting: TrainingContext | None = None,
+    groups: Sequence[NetworkGroup] = (),
+    context: TrainingContext | None = None,
     masks: Stack | None = None,
     tick: Tick,
 ) -> int:
@@ -193,8 +179,8 @@ def fit(
     """
     steps = schedule.steps(len(part))
     optimizer = optimizers.make(schedule.optimizer, momentum, decay)
-    outside = None if masks is None else {name: ~mask for name, mask in masks.items()}
-    stepper = Stepper(network, stack, optimizer, slices, setting, outside)
+    pruned = None if masks is None else {name: ~mask for name, mask in masks.items()}
+    stepper = Stepper(network, stack, optimizer, groups, context, pruned)
     take = steps_on(stepper, part, schedule.batch_size, rate)
     for number, index in enumerate(schedule.batches(part)):
         tick()
@@ -203,33 +189,17 @@ def fit(
     return steps
 
 
-def _lines(
-    slices: tuple[NetworkSlice, ...], pack: int, network: StackedArchitecture, stack: Stack
+def _linear_penalties(
+    groups: Sequence[NetworkGroup], network: StackedArchitecture, stack: Stack
 ) -> dict[str, LinearPenalties]:
-    """Return the penalties on single weights, by the names of the prunable parameters."""
-    values = torch.zeros(pack, 2 * len(APPLY_MODES))
-    for piece in slices:
-        own = piece.method.lines()
-        if own is not None:
-            values[piece.start : piece.stop] = own
-    device = next(iter(stack.values())).device
-    return dict.fromkeys(network.weights, LinearPenalties.of(values).to(device))
-
-
-def _train_own(member: _Member, factor: float) -> None:
-    """Take a step with the parameters that a method owns, such as gates."""
-    owned = member.piece.method.own(member.state)
-    if owned is None:
-        return
-    parameters, gradients, rate = owned
-    if member.optimizer is None:
-        usual = torch.full_like(rate, 0.9)
-        member.optimizer = optimizers.Adam(usual, torch.zeros_like(rate))
-        member.optimizer.bind(parameters, [ParameterSpan(0, len(rate))])
-    collected = member.optimizer.gradients(0, len(rate))
-    for name, gradient in gradients.items():
-        collected[name].copy_(gradient)
-    member.optimizer.step(rate * factor)
+    """Return what the optimizer applies, by the names of the prunable parameters."""
+    first = next(iter(stack.values()))
+    penalties = LinearPenalties.none(len(first))
+    for group in groups:
+        if group.penalties.linear is not None:
+            group.networks.cut(penalties.values).copy_(group.penalties.linear.values)
+    # On the CPU: which modes there are is known without asking a device.
+    return dict.fromkeys(network.weights, LinearPenalties.of(penalties.values).to(first.device))
 
 
 def apply_masks(stack: Stack, masks: Stack) -> None:

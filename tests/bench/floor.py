@@ -15,9 +15,10 @@ from sweeper.kernels import matmul as library
 from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import Data, DataSplit
-from sweeper.training.methods import TrainingContext, make
+from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.training.training_loop import Stepper
 from sweeper.types import MethodConfig, PenaltyConfig, SharedConfig, TrialConfig
 
 SQUARES = (1024, 2048)
@@ -203,15 +204,10 @@ def mixed_step(
         TrialConfig(recipe, k, 0.05, 0.9, 1.0, method, 0.05, 0.5, "pruned")
         for k, method in enumerate(methods)
     ]
-    slices, start = [], 0
-    for _, group in itertools.groupby(configs, key=lambda config: config.method):
-        own = list(group)
-        slices.append(NetworkSlice(start, start + len(own), make(own, data.device)))
-        start += len(own)
     density = torch.full((pack,), 0.05, dtype=torch.float64, device=device)
     setting = TrainingContext(tuple(range(pack)), 0, density, 100_000)
     taking = optimizers.make(optimizer, torch.full((pack,), 0.9, device=device))
-    stepper = Stepper(network, stack, taking, tuple(slices), setting)
+    stepper = Stepper(network, stack, taking, network_groups(configs, data.device), setting)
     rate = torch.full((pack,), 0.05, device=device)
     numbers = itertools.count()
     if device == "cpu":

@@ -19,9 +19,10 @@ from sweeper.config.registry import FORMULAS, METHODS
 from sweeper.training import optimizers
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.determinism import deterministic_numerics
-from sweeper.training.methods import TrainingContext, make
+from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.training.training_loop import Stepper
 from sweeper.types import MethodConfig, PenaltyConfig, SharedConfig, TrialConfig
 
 RECIPE = SharedConfig(
@@ -101,9 +102,7 @@ def stepper(method: MethodConfig, pack: int, network: StackedArchitecture, data:
         steps=1000,
     )
     optimizer = optimizers.make("sgd", torch.full((pack,), 0.9, device=device))
-    return Stepper(
-        network, stack, optimizer, (NetworkSlice(0, pack, make(configs, device)),), setting
-    )
+    return Stepper(network, stack, optimizer, network_groups(configs, device), setting)
 
 
 def measure(

@@ -22,13 +22,13 @@ from sweeper.training import cuda_graphs, largest_pack, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.determinism import deterministic_numerics
-from sweeper.training.methods import TrainingContext, make
-from sweeper.training.optimizers import ParameterSpan
+from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.pack import train_pack
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.strength_probe import probe_strengths
-from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.training.training_loop import Stepper
 from sweeper.types import MethodConfig, SharedConfig
 
 STEPS = WARM_UP + 2
@@ -185,17 +185,11 @@ def trained(
     )
     density = torch.full((pack,), 0.3, dtype=torch.float64, device=device)
     setting = TrainingContext(tuple(range(pack)), 0, density, STEPS)
-    slices = tuple(
-        NetworkSlice(
-            k * each,
-            (k + 1) * each,
-            make([config(i, one, recipe=recipe) for i in range(each)], device),
-        )
-        for k, one in enumerate(chosen)
-    )
+    configs = [config(i, one, recipe=recipe) for one in chosen for i in range(each)]
+    groups = network_groups(configs, device)
     rate = torch.full((pack,), 0.02 if optimizer == "sgd" else 0.002, device=device)
     with deterministic_numerics(device):
-        stepper = Stepper(network, stack, own, slices, setting)
+        stepper = Stepper(network, stack, own, groups, setting)
         take = steps_on(stepper, data.train, 32, rate)
         for number in range(STEPS):
             index = torch.arange(32 * number, 32 * (number + 1), device=device)
@@ -293,7 +287,7 @@ def test_many_runs_of_momenta_are_taken_at_once_on_a_gpu(momenta: list[float], s
     with gpu():
         optimizer = optimizers.make("sgd", torch.tensor(momenta, device="cuda"))
         stack = {"weight": torch.zeros(pack, 2, 2, device="cuda")}
-        found = optimizer.bind(stack, [ParameterSpan(0, pack)])
+        found = optimizer.bind(stack)
         assert len(found) == sinks
         where = [(sink.start, sink.stop) for sink in found]
     assert [start for start, _ in where] == [0, *(stop for _, stop in where[:-1])]

@@ -19,11 +19,12 @@ from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
 from sweeper.training.datasets import Data, load
 from sweeper.training.determinism import deterministic_numerics
-from sweeper.training.methods import TrainingContext, make
+from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.penalties import penalties
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Schedule, Stepper
+from sweeper.training.training_loop import Schedule, Stepper
 from sweeper.types import MethodConfig, SharedConfig
 
 LENET_5 = dataclasses.replace(RECIPE, model="lenet-5", model_options=(), dataset="mnist")
@@ -50,11 +51,9 @@ def _stepper(
     setting = TrainingContext(
         tuple(range(pack)), 0, torch.full((pack,), 0.1, dtype=torch.float64), 30
     )
-    slices = tuple(
-        NetworkSlice(k, k + 1, make([config(k, one, recipe=recipe)], data.device))
-        for k, one in enumerate(chosen)
-    )
-    return Stepper(network, stack, own, slices, setting), stack
+    configs = [config(k, one, recipe=recipe) for k, one in enumerate(chosen)]
+    groups = network_groups(configs, data.device)
+    return Stepper(network, stack, own, groups, setting), stack
 
 
 class AskedTrial(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -79,10 +78,10 @@ def _asked(stepper: Stepper, data: Data, dtype: torch.dtype) -> list[str]:
     images, labels = data.train.images[:16].to(dtype), data.train.labels[:16]
     now = torch.full((PACK,), 0.01, dtype=dtype)
     for _ in range(2):
-        stepper.begin(images, labels, now, 1.0)
+        stepper.begin(images, labels, now)
     asked = AskedTrial()
     with asked:
-        stepper.begin(images, labels, now, 1.0)
+        stepper.begin(images, labels, now)
     return asked.found
 
 

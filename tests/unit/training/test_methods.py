@@ -15,11 +15,13 @@ from support.packs import RECIPE, config, facts, method, penalty, setting, small
 from sweeper.config import derive_seed
 from sweeper.config.registry import METHODS, count_parameters
 from sweeper.config.registry.model_entries import DATASETS
-from sweeper.training import methods, models, optimizers
+from sweeper.training import models, optimizers
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.hard_concrete import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
+from sweeper.training.methods import TrainingStep
+from sweeper.training.network_groups import NetworkGroup, network_groups
 from sweeper.training.pack import train_pack
-from sweeper.training.penalties import Penalties, Permutation
+from sweeper.training.penalties import Permutation, penalties
 from sweeper.training.pruning_schedules import (
     CUTS,
     Cut,
@@ -28,8 +30,9 @@ from sweeper.training.pruning_schedules import (
     Pruner,
 )
 from sweeper.training.small_dense import SmallDense, widths
+from sweeper.training.stack import NetworkRange
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Stepper
+from sweeper.training.training_loop import Stepper
 from sweeper.types import MethodConfig, PenaltyConfig, TrialResult
 
 LONG = dataclasses.replace(RECIPE, epochs=12, finetune_epochs=4)
@@ -100,7 +103,7 @@ def test_a_cut_takes_the_smallest_of_all_layers_and_they_stay_0() -> None:
     for step in range(3):
         for weight in weights.values():
             weight.add_(0.01)
-        pruner.after(weights, state, torch.ones(2), step)
+        pruner.after(weights, state, TrainingStep(step, torch.ones(2)))
         kept = [sum(int(w[k].count_nonzero()) for w in weights.values()) for k in (0, 1)]
         assert kept == [16, 32 if step < 1 else 8]
 
@@ -116,7 +119,7 @@ def test_what_a_penalty_holds_at_0_may_come_back_until_the_last_cut() -> None:
     def after(step: int) -> int:
         """All unmasked weights move; return how many are not 0 then."""
         weight.add_(torch.linspace(0.01, 0.02, 20).view(1, 4, 5))
-        pruner.after(weights, state, torch.ones(1), step)
+        pruner.after(weights, state, TrainingStep(step, torch.ones(1)))
         return int(weight.count_nonzero())
 
     assert state.masks is not None
@@ -156,7 +159,7 @@ def test_random_pruning_does_not_look_at_the_weights(digits: Data) -> None:
     for seed in range(3):
         stack = network.init([seed], RECIPE, digits)
         weights = {name: stack[name] for name in network.weights}
-        made = methods.make([config(seed, method("random_pruning"))], digits.device)
+        made = any_method("random_pruning")
         assert isinstance(made, Pruner)
         own = dataclasses.replace(setting(1), seeds=(seed,))
         scores = made.scores(weights, own)
@@ -201,7 +204,7 @@ def test_a_small_dense_network_is_trained_as_one_of_that_width(digits: Data) -> 
         network,
         large,
         optimizers.make("sgd", torch.tensor([0.9])),
-        (NetworkSlice(0, 1, SmallDense()),),
+        (NetworkGroup(NetworkRange(0, 1), SmallDense()),),
         setting(1, density=density),
     )
     cut = {}
@@ -294,10 +297,10 @@ def test_gates_make_networks_sparser_the_stronger_they_are(digits: Data, per: st
 
 def acted(chosen: list[MethodConfig], weight: Tensor, rate: float = 0.1) -> Tensor:
     """Return the weights after one `after` step of the penalties."""
-    made = methods.make([config(k, one) for k, one in enumerate(chosen)], weight.device)
+    acting = penalties([one.terms for one in chosen], weight.device)
     moved = {"a": weight.clone()}
-    state = made.start(moved, {}, setting(len(chosen)))
-    made.after(moved, state, torch.full((len(chosen),), rate), 0)
+    state = acting.start(moved, setting(len(chosen)))
+    acting.after(moved, state, torch.full((len(chosen),), rate))
     return moved["a"]
 
 
@@ -372,24 +375,25 @@ def test_the_control_is_the_penalty_in_another_order_of_the_entries(way: str) ->
 
 
 def gradient_of(chosen: list[MethodConfig], weight: Tensor) -> Tensor:
-    made = methods.make([config(k, one) for k, one in enumerate(chosen)], weight.device)
+    acting = penalties([one.terms for one in chosen], weight.device)
     gradients = {"a": torch.zeros_like(weight)}
-    made.vjp({"a": weight}, gradients, made.start({"a": weight}, {}, setting(len(chosen))))
+    state = acting.start({"a": weight}, setting(len(chosen)))
+    acting.add_gradients({"a": weight}, gradients, state)
     return gradients["a"]
 
 
 def test_the_control_has_one_order_for_all_steps_and_trials_of_a_repeat(digits: Data) -> None:
     control = penalty("marginal_entropy", "shrink", 3e-3, shuffled=True)
     first, again = (
-        methods.make([config(k, control)], digits.device).start(
-            {"a": torch.ones(1, 6, 5)}, {}, setting(1)
-        )
-        for k in (0, 1)
+        penalties([control.terms], digits.device).start({"a": torch.ones(1, 6, 5)}, setting(1))
+        for _ in range(2)
     )
-    assert torch.equal(first.pieces[0].order.there, again.pieces[0].order.there)
-    assert isinstance(methods.make([config(0, control)], digits.device), Penalties)
+    orders = [state.blocks[0].order for state in (first, again)]
+    assert orders[0] is not None
+    assert orders[1] is not None
+    assert torch.equal(orders[0].there, orders[1].there)
     other = Permutation.draw(torch.ones(1, 6, 5), derive_seed(4, "shuffle", 0))
-    assert not torch.equal(other.there, first.pieces[0].order.there)
+    assert not torch.equal(other.there, orders[0].there)
 
 
 @pytest.mark.parametrize(
@@ -419,12 +423,12 @@ def test_permuted_pixels_change_nothing_but_for_neighbours(name: str, equal: boo
         if permuted:
             stack[first] = stack[first][:, :, order].contiguous()
             images = images.flatten(1)[:, order].view_as(images)
-        chosen = methods.make([config(0, penalty(name, way, 3e-3))], data.device)
+        groups = network_groups([config(0, penalty(name, way, 3e-3))], data.device)
         stepper = Stepper(
             network,
             stack,
             optimizers.make("sgd", torch.tensor([0.9])),
-            (NetworkSlice(0, 1, chosen),),
+            groups,
             setting(1),
         )
         for number in range(30):
@@ -467,11 +471,7 @@ def test_counts_are_those_of_the_exported_network(digits: Data) -> None:
         network,
         stack,
         optimizers.make("sgd", torch.tensor([0.9])),
-        (
-            NetworkSlice(
-                0, 1, methods.make([config(0, penalty("l1", "prox", 0.02))], digits.device)
-            ),
-        ),
+        network_groups([config(0, penalty("l1", "prox", 0.02))], digits.device),
         setting(1),
     )
     part: DataSplit = digits.train
@@ -495,7 +495,8 @@ def test_counts_are_those_of_the_exported_network(digits: Data) -> None:
 
 
 def any_method(name: str) -> Any:
-    return methods.make([config(0, method(name, 1e-3))], torch.device("cpu"))
+    (group,) = network_groups([config(0, method(name, 1e-3))], torch.device("cpu"))
+    return group.method
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -1,6 +1,7 @@
 """Optimizers over stacks: torch.optim as oracle, penalties in the same pass, gradients in place."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -17,11 +18,12 @@ from sweeper.regularizers.custom import resolve, shrinkage_of
 from sweeper.regularizers.ops import shrink_towards_zero
 from sweeper.training import models, optimizers
 from sweeper.training.datasets import Data, load
-from sweeper.training.methods import TrainingContext, make
-from sweeper.training.optimizers import ParameterSpan
+from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.pack import nothing, train_pack
+from sweeper.training.stack import NetworkRange
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Schedule, Stepper, fit
+from sweeper.training.training_loop import Schedule, Stepper, fit
 from sweeper.types import MethodConfig
 
 NAMES = ("sgd", "adam", "adamw")
@@ -96,7 +98,7 @@ def _factor(schedule: str, step: int, steps: int) -> float:
 def test_moments_that_only_decay_end_at_exactly_zero(name: str) -> None:
     optimizer = optimizers.make(name, torch.tensor([0.9, 0.5]))
     stack = {"w": torch.ones(2, 3)}
-    sinks = optimizer.bind(stack, [ParameterSpan(0, 2)])
+    sinks = optimizer.bind(stack)
     rate = torch.tensor([0.1, 0.1])
     for number in range(500):
         for sink in sinks:
@@ -124,11 +126,23 @@ def test_a_line_is_the_slope_of_its_formula(name: str) -> None:
 
 
 def _lines(pack: int, **given: tuple[float, float]) -> LinearPenalties:
-    values = torch.zeros(pack, 8)
-    for way, (constant, factor) in given.items():
-        column = 2 * APPLY_MODES.index(way)
-        values[:, column : column + 2] = torch.tensor([constant, factor])
-    return LinearPenalties.of(values)
+    penalties = LinearPenalties.none(pack)
+    for mode in APPLY_MODES:
+        penalties = penalties.plus(mode, *given.get(mode, (0.0, 0.0)))
+    return penalties
+
+
+def test_the_order_in_which_modes_are_listed_changes_nothing(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Oracle: the same networks, bit for bit, before the modes are listed backwards.
+    pack = [config(0, penalty("elastic_net", mode, 0.02, ridge=0.3)) for mode in APPLY_MODES]
+    before = facts(train_pack(pack, digits))
+    assert len({str(result.as_trained) for result in before}) == len(pack)
+    for module in list(sys.modules.values()):
+        if getattr(module, "APPLY_MODES", None) == APPLY_MODES and "sweeper" in module.__name__:
+            monkeypatch.setattr(module, "APPLY_MODES", APPLY_MODES[::-1])
+    assert facts(train_pack(pack, digits)) == before
 
 
 @given(
@@ -146,7 +160,8 @@ def test_one_pass_of_sgd_is_the_step_and_then_each_penalty(
     generator = torch.Generator().manual_seed(seed)
     buffer = torch.randn(weight.shape, generator=generator)
     rates = torch.tensor([rate, 2 * rate])
-    lines = LinearPenalties.of(torch.tensor([strengths, strengths]))
+    pairs = [(strengths[k], strengths[k + 1]) for k in range(0, 8, 2)]
+    lines = _lines(2, **dict(zip(("loss", "decoupled", "prox", "shrink"), pairs, strict=True)))
     expected, moments = weight.clone()[:, None], buffer.clone()[:, None]
     inside, slope, beside, pull, soft, ridge, amount, share = strengths
     moments += inside * expected.sign() + slope * expected
@@ -234,16 +249,14 @@ def test_prox_sets_weights_to_exactly_zero_and_not_beyond() -> None:
 def test_gradients_of_additive_methods_are_never_stored() -> None:
     stack = {"w": torch.zeros(3, 4)}
     optimizer = optimizers.SGD(torch.tensor([0.9, 0.9, 0.5]), torch.zeros(3))
-    sinks = optimizer.bind(stack, [ParameterSpan(0, 3)])
+    sinks = optimizer.bind(stack)
     assert [(sink.start, sink.stop) for sink in sinks] == [(0, 2), (2, 3)]
     assert [sink.keep for sink in sinks] == pytest.approx([0.9, 0.5])
     for sink in sinks:
-        own = optimizer.gradients(sink.start, sink.stop)["w"]
+        own = optimizer.gradients(NetworkRange(sink.start, sink.stop))["w"]
         assert own.data_ptr() == sink.into["w"].data_ptr()
     apart = optimizers.SGD(torch.tensor([0.9, 0.9, 0.9]), torch.zeros(3))
-    sinks = apart.bind(
-        stack, [ParameterSpan(0, 1), ParameterSpan(1, 2, adds=False), ParameterSpan(2, 3)]
-    )
+    sinks = apart.bind(stack, apart=[NetworkRange(1, 2)])
     assert sorted((one.start, one.stop, round(one.keep, 3)) for one in sinks) == [
         (0, 1, 0.9),
         (1, 2, 0.0),
@@ -272,17 +285,17 @@ def test_penalties_in_the_pass_are_those_beside_it(
     found = []
     for own in (chosen, beside):
         configs = [config(0, own)]
-        made = make(configs, digits.device)
-        lines = made.lines()
-        assert lines is not None
-        assert bool(lines.any()) == (own is chosen or chosen.terms[0].apply == "loss")
+        groups = network_groups(configs, digits.device)
+        linear = groups[0].penalties.linear
+        assert linear is not None
+        assert bool(linear.modes) == (own is chosen or chosen.terms[0].apply == "loss")
         stack = network.init([0], RECIPE, digits)
         setting = TrainingContext((0,), 0, torch.ones(1, dtype=torch.float64), 10)
         stepper = Stepper(
             network,
             stack,
             optimizers.make(optimizer, torch.tensor([0.9])),
-            (NetworkSlice(0, 1, made),),
+            groups,
             setting,
         )
         for number in range(10):

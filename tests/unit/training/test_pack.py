@@ -11,16 +11,17 @@ from torch import Tensor, nn
 
 from support.packs import RECIPE, config, every_method, facts, penalty, small_images
 from sweeper.errors import Interrupted
-from sweeper.training import methods, models
+from sweeper.training import models
 from sweeper.training.datasets import Data, load
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.methods import TrainingContext
+from sweeper.training.network_groups import network_groups
 from sweeper.training.pack import nothing, train_pack
 from sweeper.training.parameter_counts import constant_inputs, effective
 from sweeper.training.pruning import magnitudes, masks
 from sweeper.training.stack import GradientBuffer
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import NetworkSlice, Schedule, fit
+from sweeper.training.training_loop import Schedule, fit
 
 
 @pytest.fixture(scope="module")
@@ -142,7 +143,7 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
     recipe = dataclasses.replace(RECIPE, schedule="constant", batch_size=1000, epochs=1)
     network = StackedArchitecture.of(recipe, digits)
     stack = network.init([3], recipe, digits)
-    method = methods.make([config(method=penalty("l1", "loss", 0.01))], digits.device)
+    groups = network_groups([config(method=penalty("l1", "loss", 0.01))], digits.device)
     plan = Schedule(1, 1000, "sgd", "constant", order_seed=5)
     fit(
         network,
@@ -151,8 +152,8 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
         plan,
         rate=torch.tensor([0.1]),
         momentum=torch.tensor([0.0]),
-        slices=(NetworkSlice(0, 1, method),),
-        setting=TrainingContext((3,), 5, torch.tensor([1.0]), 1),
+        groups=groups,
+        context=TrainingContext((3,), 5, torch.tensor([1.0]), 1),
         tick=nothing,
     )
     module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=3)

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -15,10 +14,9 @@ from support.study_text import SMALL
 from support.study_text import load as load_sweep
 from sweeper.config import Sweep
 from sweeper.store.trial_records import config_of, config_row
-from sweeper.training import methods
 from sweeper.training.datasets import Data, load
 from sweeper.training.pack import train_pack
-from sweeper.training.penalties import schedule_factor
+from sweeper.training.penalties import Penalties, PenaltyState, penalties, schedule_factor
 from sweeper.types import MethodConfig, PenaltyConfig
 
 WAYS = {"loss": "hoyer", "decoupled": "log_sum", "shrink": "marginal_entropy", "prox": "l_half"}
@@ -76,22 +74,22 @@ def test_at_each_step_it_is_the_penalty_with_that_share_of_its_strength(
     shares = [0.0, 0.0, 0.5, 1.0, 1.0, 0.0, 0.0, 0.0]
     one = timed(penalty(name, way, strength), (0.25, 0.625), 2 / 3)
 
-    def start(chosen: MethodConfig) -> tuple[methods.Method, Any]:
-        made = methods.make([config(k, chosen) for k in range(2)], weight.device)
-        return made, made.start({"a": weight}, {}, setting(2, steps=8))
+    def start(chosen: MethodConfig) -> tuple[Penalties, PenaltyState]:
+        acting = penalties([chosen.terms] * 2, weight.device)
+        return acting, acting.start({"a": weight}, setting(2, steps=8))
 
     made, state = start(one)
     found, wanted = {"a": weight.clone()}, {"a": weight.clone()}
     for share in shares:
         oracle, own = start(penalty(name, way, share * strength))
         gradients = [{"a": torch.zeros_like(weight)} for _ in range(2)]
-        made.vjp(found, gradients[0], state)
-        oracle.vjp(wanted, gradients[1], own)
+        made.add_gradients(found, gradients[0], state)
+        oracle.add_gradients(wanted, gradients[1], own)
         torch.testing.assert_close(gradients[0]["a"], gradients[1]["a"])
         assert bool(gradients[0]["a"].any()) == (way == "loss" and share > 0)
         before = found["a"].clone()
-        made.after(found, state, rate, 0)
-        oracle.after(wanted, own, rate, 0)
+        made.after(found, state, rate)
+        oracle.after(wanted, own, rate)
         torch.testing.assert_close(found["a"], wanted["a"])
         assert torch.equal(before, found["a"]) == (way == "loss" or share == 0)
 

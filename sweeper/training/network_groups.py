@@ -1,0 +1,67 @@
+"""Groups of a pack: neighbours that share a method and, up to their numbers, penalties."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from typing import Any
+
+import torch
+
+from sweeper.config.registry import METHODS, load
+from sweeper.training.methods import Method, batched
+from sweeper.training.penalties import Penalties, penalties
+from sweeper.training.stack import NetworkRange
+from sweeper.types import MethodConfig, Scalar, TrialConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NetworkGroup:
+    """Some networks of a pack, and what trains them beside the optimizer."""
+
+    networks: NetworkRange
+    method: Method = field(default_factory=Method)
+    penalties: Penalties = field(default_factory=Penalties)
+
+
+def static_part(config: MethodConfig) -> tuple[Any, ...]:
+    """Return what must be equal for two trials to share a group: all but the floats."""
+    terms = tuple(
+        (term.penalty, term.apply, term.shuffled, term.during, term.ramp, _static(term.hyper))
+        for term in config.terms
+    )
+    return config.name, _static(config.hyper), terms
+
+
+def network_groups(
+    configs: Sequence[TrialConfig], device: torch.device
+) -> tuple[NetworkGroup, ...]:
+    """Cut a pack into runs of neighbours with equal static parts."""
+    return tuple(_groups([config.method for config in configs], device))
+
+
+def _groups(methods: Sequence[MethodConfig], device: torch.device) -> Iterator[NetworkGroup]:
+    start = 0
+    for _, run in groupby(methods, key=lambda method: repr(static_part(method))):
+        members = list(run)
+        networks = NetworkRange(start, start + len(members))
+        terms = penalties([method.terms for method in members], device)
+        yield NetworkGroup(networks, _method(members, device), terms)
+        start = networks.stop
+
+
+def _method(configs: Sequence[MethodConfig], device: torch.device) -> Method:
+    """Return the method of configurations whose static parts are equal."""
+    name = configs[0].name
+    if name == "plain":
+        return Method()
+    hyper = batched([config.hyper for config in configs], device)
+    entry = METHODS[name]
+    if entry.has_strength:
+        strengths = [config.own_strength for config in configs]
+        hyper["strength"] = torch.tensor(strengths, device=device)
+    method: Method = load(entry.factory)(**hyper)
+    return method
+
+
+def _static(hyper: Sequence[tuple[str, Scalar]]) -> tuple[Any, ...]:
+    return tuple((name, None if isinstance(value, float) else value) for name, value in hyper)
