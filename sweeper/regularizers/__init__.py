@@ -1,8 +1,143 @@
-"""Penalties R(W) on stacks of weight matrices: pure functions, one formula each.
+"""Regularizers R(W) of weight matrices: pure functions in plain PyTorch, one formula each.
 
-A formula takes `weight` [pack, out, in] and its hyperparameters by keyword, floats as numbers or
-[pack], and returns [pack]; convolution kernels come as [out, in x height x width]. Beside a value
-there may be a `_shrinkage`, dR/d|w|, as small as it broadcasts over the weights, and a `_prox`,
-argmin over u of 1/2 |u - v|^2 + step x strength x R(u). The catalogue tells which exist. All are
-finite where weights are exactly 0; shrinkages and proxes are not differentiable.
+A formula takes a stack `weight` [pack, out, in], or one matrix [out, in], and its hyperparameters
+by keyword, floats as numbers or [pack], and returns [pack], or one number; convolution kernels come
+as [out, in x height x width]. Beside a value there may be a `_shrinkage`, dR/d|w|, as small as it
+broadcasts over the weights, and a `_prox`, argmin over u of 1/2 |u - v|^2 + step x strength x R(u).
+The catalogue tells which exist. All are finite where weights are exactly 0; shrinkages and proxes
+are not differentiable.
+
+>>> import torch
+>>> from sweeper.regularizers import l1, l1_prox
+>>> weight = torch.tensor([[3.0, -0.5]])
+>>> l1(weight), l1_prox(weight, step=0.1, strength=10.0)
+(tensor(3.5000), tensor([[2., 0.]]))
 """
+
+from sweeper.regularizers.concave import (
+    log_sum,
+    log_sum_prox,
+    log_sum_shrinkage,
+    transformed_l1,
+    transformed_l1_prox,
+    transformed_l1_shrinkage,
+)
+from sweeper.regularizers.entropies import (
+    joint_entropy,
+    joint_entropy_shrinkage,
+    l1_joint_entropy,
+    l1_joint_entropy_shrinkage,
+    renyi_entropy,
+    renyi_entropy_shrinkage,
+)
+from sweeper.regularizers.groups import (
+    group_lasso,
+    group_lasso_prox,
+    group_lasso_shrinkage,
+    sparse_group_lasso,
+    sparse_group_lasso_prox,
+    sparse_group_lasso_shrinkage,
+)
+from sweeper.regularizers.mcp_scad import (
+    mcp,
+    mcp_prox,
+    mcp_shrinkage,
+    scad,
+    scad_prox,
+    scad_shrinkage,
+)
+from sweeper.regularizers.norm_ratios import (
+    hoyer,
+    hoyer_shrinkage,
+    hoyer_square,
+    hoyer_square_shrinkage,
+)
+from sweeper.regularizers.norms import (
+    elastic_net,
+    elastic_net_prox,
+    elastic_net_shrinkage,
+    l1,
+    l1_prox,
+    l1_shrinkage,
+    l2,
+    l2_prox,
+    l2_shrinkage,
+    zero,
+)
+from sweeper.regularizers.powers import (
+    l_half,
+    l_half_prox,
+    l_half_shrinkage,
+    smoothed_lp,
+    smoothed_lp_shrinkage,
+)
+from sweeper.regularizers.structural_entropies import (
+    conditional_entropy,
+    conditional_entropy_shrinkage,
+    l1_marginal_entropy,
+    l1_marginal_entropy_shrinkage,
+    marginal_entropy,
+    marginal_entropy_shrinkage,
+    mutual_information,
+    mutual_information_shrinkage,
+)
+from sweeper.regularizers.window_entropy import (
+    local_entropy,
+    local_entropy_shrinkage,
+)
+
+__all__ = [
+    "conditional_entropy",
+    "conditional_entropy_shrinkage",
+    "elastic_net",
+    "elastic_net_prox",
+    "elastic_net_shrinkage",
+    "group_lasso",
+    "group_lasso_prox",
+    "group_lasso_shrinkage",
+    "hoyer",
+    "hoyer_shrinkage",
+    "hoyer_square",
+    "hoyer_square_shrinkage",
+    "joint_entropy",
+    "joint_entropy_shrinkage",
+    "l1",
+    "l1_joint_entropy",
+    "l1_joint_entropy_shrinkage",
+    "l1_marginal_entropy",
+    "l1_marginal_entropy_shrinkage",
+    "l1_prox",
+    "l1_shrinkage",
+    "l2",
+    "l2_prox",
+    "l2_shrinkage",
+    "l_half",
+    "l_half_prox",
+    "l_half_shrinkage",
+    "local_entropy",
+    "local_entropy_shrinkage",
+    "log_sum",
+    "log_sum_prox",
+    "log_sum_shrinkage",
+    "marginal_entropy",
+    "marginal_entropy_shrinkage",
+    "mcp",
+    "mcp_prox",
+    "mcp_shrinkage",
+    "mutual_information",
+    "mutual_information_shrinkage",
+    "renyi_entropy",
+    "renyi_entropy_shrinkage",
+    "scad",
+    "scad_prox",
+    "scad_shrinkage",
+    "smoothed_lp",
+    "smoothed_lp_shrinkage",
+    "sparse_group_lasso",
+    "sparse_group_lasso_prox",
+    "sparse_group_lasso_shrinkage",
+    "transformed_l1",
+    "transformed_l1_prox",
+    "transformed_l1_shrinkage",
+    "zero",
+]

@@ -71,14 +71,14 @@ def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = 
     """
     unit, largest, excess = _unit(weight, order)
     exponents = log(unit) * excess
-    summed = total(unit)[:, None, None]
+    summed = total(unit)[..., None, None]
     moment = log_moment(
-        total(unit * exponents.expm1())[:, None, None] / nonzero(summed),
-        total(unit * exponents.exp())[:, None, None] / nonzero(summed),
+        total(unit * exponents.expm1())[..., None, None] / nonzero(summed),
+        total(unit * exponents.exp())[..., None, None] / nonzero(summed),
         excess,
     )
-    found = (nonzero(summed).log() - moment / excess)[:, 0, 0]
-    return (summed * largest)[:, 0, 0].detach() * found if scaled else found
+    found = (nonzero(summed).log() - moment / excess)[..., 0, 0]
+    return (summed * largest)[..., 0, 0].detach() * found if scaled else found
 
 
 def renyi_entropy_shrinkage(
@@ -97,13 +97,13 @@ def renyi_entropy_shrinkage(
     exponents = log(unit).mul_(excess)
     powers = exponents.exp().add_(near)
     powers.mul_(exponents.mul_(0.5).tanh_().mul_(near).add_(1 - near))
-    summed = total(unit)[:, None, None]
-    moment = total(unit.mul_(powers))[:, None, None] / nonzero(summed)
+    summed = total(unit)[..., None, None]
+    moment = total(unit.mul_(powers))[..., None, None] / nonzero(summed)
     of_all = log_moment(moment, moment, excess)
     factor = -(1 + excess) / excess
     rest = torch.where(near > 0, (-of_all).expm1(), -1.0)
     powers.mul_(factor * (-of_all).exp()).add_(factor * rest)
-    return over(powers, (summed * largest)[:, 0, 0], scaled)
+    return over(powers, (summed * largest)[..., 0, 0], scaled)
 
 
 # With q = P over its largest, l = log q <= 0 and e = order - 1, all follows from the moment

@@ -14,7 +14,7 @@ def masses(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Return P [pack, out, in] and S [pack], held constant; P is 0 for an all-zero matrix."""
     magnitudes = weight.abs()
     summed = total(magnitudes)
-    return magnitudes / nonzero(summed)[:, None, None], summed.detach()
+    return magnitudes / nonzero(summed)[..., None, None], summed.detach()
 
 
 def marginals(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -22,7 +22,7 @@ def marginals(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     magnitudes = weight.abs()
     rows, columns = magnitudes.sum(-1), magnitudes.sum(-2)
     summed = rows.sum(-1)
-    safe = nonzero(summed)[:, None]
+    safe = nonzero(summed)[..., None]
     return rows / safe, columns / safe, summed.detach()
 
 
@@ -57,7 +57,7 @@ def log_masses(
         logs.sub_(log(row_sums / safe))
     if columns:
         logs.sub_(log(found.sum(-2, keepdim=True)))
-    return logs, total(found.mul_(logs))[:, None, None], summed[:, 0, 0]
+    return logs, total(found.mul_(logs))[..., None, None], summed[..., 0, 0]
 
 
 def over(derivative: Tensor, scale: Tensor, scaled: bool) -> Tensor:
@@ -65,4 +65,4 @@ def over(derivative: Tensor, scale: Tensor, scaled: bool) -> Tensor:
     if scaled:
         return derivative
     largest = torch.finfo(derivative.dtype).max
-    return derivative.div_(nonzero(scale)[:, None, None]).clamp_max_(largest)
+    return derivative.div_(nonzero(scale)[..., None, None]).clamp_max_(largest)

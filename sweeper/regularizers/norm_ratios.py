@@ -74,4 +74,4 @@ def _norm(magnitudes: Tensor) -> Tensor:
 
 def _norms(magnitudes: Tensor) -> tuple[Tensor, Tensor]:
     """Return n1 and n2, each [pack, 1, 1]."""
-    return total(magnitudes)[:, None, None], nonzero(_norm(magnitudes))[:, None, None]
+    return total(magnitudes)[..., None, None], nonzero(_norm(magnitudes))[..., None, None]

@@ -14,7 +14,7 @@ def zero(weight: Tensor) -> Tensor:
     >>> zero(torch.ones(2, 3, 4))
     tensor([0., 0.])
     """
-    return weight.new_zeros(weight.shape[0])
+    return weight.new_zeros(weight.shape[:-2])
 
 
 def l1(weight: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ def l1(weight: Tensor) -> Tensor:
 
 def l1_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = 1. Shapes: [pack, out, in] -> [pack, 1, 1]."""
-    return torch.ones_like(weight[:, :1, :1])
+    return torch.ones_like(weight[..., :1, :1])
 
 
 def l1_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:

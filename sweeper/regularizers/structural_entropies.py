@@ -120,7 +120,7 @@ def _excess(weight: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return -(log r + H(r)) [pack, out, 1], -(log c + H(c)) [pack, 1, in] and S [pack]."""
     rows, columns, scale = marginals(weight)
     return (
-        -(log(rows) + entropy(rows)[:, None])[:, :, None],
-        -(log(columns) + entropy(columns)[:, None])[:, None, :],
+        -(log(rows) + entropy(rows)[..., None])[..., :, None],
+        -(log(columns) + entropy(columns)[..., None])[..., None, :],
         scale,
     )

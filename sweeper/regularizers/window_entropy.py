@@ -28,7 +28,7 @@ def local_entropy(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Te
     tensor([1.3863, 1.0397])
     """
     sums, scale = _window_sums(weight, *_sides(weight, window))
-    found = entropy(sums / nonzero(total(sums))[:, None, None]).sum(-1)
+    found = entropy(sums / nonzero(total(sums))[..., None, None]).sum(-1)
     return scale * found if scaled else found
 
 
@@ -47,12 +47,14 @@ def _framed_slopes(weight: Tensor, height: int, width: int, scaled: bool) -> Ten
     """Return dR/d sum of each window, in a frame of zeros of height - 1 and width - 1."""
     sums, scale = _window_sums(weight, height, width)
     whole = nonzero(total(sums))
-    masses = sums.div_(whole[:, None, None])
+    masses = sums.div_(whole[..., None, None])
     logs = log(masses)
-    mean = total(masses.mul_(logs))[:, None, None]
-    factor = (scale / whole if scaled else 1 / whole)[:, None, None]
+    mean = total(masses.mul_(logs))[..., None, None]
+    factor = (scale / whole if scaled else 1 / whole)[..., None, None]
     rows, columns = sums.shape[-2:]
-    framed = weight.new_zeros(len(weight), rows + 2 * (height - 1), columns + 2 * (width - 1))
+    framed = weight.new_zeros(
+        *weight.shape[:-2], rows + 2 * (height - 1), columns + 2 * (width - 1)
+    )
     inside = framed.narrow(-2, height - 1, rows).narrow(-1, width - 1, columns)
     torch.add(logs.mul_(-factor), mean * factor, out=inside)
     return framed

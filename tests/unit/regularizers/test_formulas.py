@@ -24,6 +24,7 @@ from support.formula_cases import (
     value,
     written,
 )
+from sweeper import regularizers
 from sweeper.config.registry import FORMULAS, load
 
 # Worked by hand for W = [[3, -1], [0, 4]]: S = 8, P = [[3/8, 1/8], [0, 1/2]], r = [1/2, 1/2],
@@ -140,6 +141,26 @@ def test_value_of_a_matrix_does_not_depend_on_its_pack(name: str, hyper: Letters
     together = value(name, weight, **hyper)
     apart = torch.cat([value(name, one[None], **hyper) for one in weight])
     assert torch.equal(together, apart)
+
+
+@pytest.mark.parametrize(("name", "hyper"), CASES, ids=label)
+def test_one_matrix_gets_what_it_gets_in_a_pack(name: str, hyper: Letters) -> None:
+    weight = matrices()
+    letters = {"strength": 0.4, **hyper, "step": 0.1}
+    functions = [(value, hyper)]
+    functions += [(shrinkage, hyper)] if FORMULAS[name].shrinkage else []
+    functions += [(prox, letters)] if FORMULAS[name].prox else []
+    for function, its in functions:
+        for matrix, expected in zip(weight, function(name, weight, **its), strict=True):
+            assert torch.equal(function(name, matrix, **its), expected), function
+
+
+def test_the_face_of_the_package_lists_every_function_of_the_catalogue() -> None:
+    for formula in FORMULAS.values():
+        for place in filter(None, (formula.value, formula.shrinkage, formula.prox)):
+            name = place.partition(":")[2]
+            assert name in regularizers.__all__
+            assert getattr(regularizers, name) is load(place)
 
 
 @pytest.mark.parametrize("name", [name for name, many in HYPER.items() if len(many) > 1])
