@@ -1,4 +1,4 @@
-"""What looking costs: pages and polls of our dashboard beside Optuna's own, on the same storage.
+"""The cost of looking: pages and polls of our dashboard beside Optuna's own, on the same storage.
 
     python tests/bench/dashboard.py [--sqlite] [--gunicorn] [--sweeps 20] [--trials 500]
         [--viewers 10] [--rounds 20] [--url URL] [--json] [--quick]

@@ -1,4 +1,4 @@
-"""What looking costs, as a table: one column for each server, ratios beside stock's."""
+"""The cost of looking, as a table: one column for each server, ratios beside stock's."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a step costs with many arms in one pack, and a trial's bookkeeping in a large study."""
+"""The cost of a step with many arms in one pack, and a trial's bookkeeping in a large study."""
 
 import tempfile
 import time

@@ -1,4 +1,4 @@
-"""What each penalty costs: a step with it against the same step without, in one run.
+"""The cost of each penalty: a step with it against the same step without, in one run.
 
     python tests/bench/regularizers.py [--pack 16] [--rounds 30] [--threads 1] [--json]
         [--device cpu] [NAME ...]

@@ -1,4 +1,4 @@
-"""What the shared database costs: claims, asks, records and tells of workers that train nothing.
+"""The cost of the shared database: claims, asks, records and tells of workers that train nothing.
 
     python tests/bench/storage.py [--part all] [--workers 1,4,16,64] [--trials 512] [--rounds 1]
         [--url URL] [--json] [--quick]

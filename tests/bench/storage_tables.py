@@ -1,4 +1,4 @@
-"""What the shared database costs, as tables of at most 80 columns."""
+"""The cost of the shared database, as tables of at most 80 columns."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What was measured as tables of at most 100 columns."""
+"""Measurements as tables of at most 100 columns."""
 
 from collections.abc import Sequence
 

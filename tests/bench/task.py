@@ -1,4 +1,4 @@
-"""What the processes of a contestant are given, and what they report: light to import."""
+"""Tasks and reports of the processes of a contestant: light to import."""
 
 import json
 import pickle

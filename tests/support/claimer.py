@@ -1,4 +1,4 @@
-"""What processes of their own do with a store in the tests.
+"""Actions of many processes on one store at the same time.
 
 `python tests/support/claimer.py ACTION COUNT ARGUMENTS...` does it COUNT times at once and prints
 what each returned as JSON.

@@ -1,4 +1,4 @@
-"""Has a server's name stop resolving, in a mount namespace of its own: see test_outages.
+"""A server's name that stops resolving, in a mount namespace of its own: see test_outages.
 
     unshare --mount python no_name.py FOLDER PORT URL
 

@@ -1,4 +1,4 @@
-"""What a database or a worker says is shown by a terminal, which obeys none of it."""
+"""Texts of a database or a worker: a terminal shows them, and obeys none."""
 
 import csv
 import json

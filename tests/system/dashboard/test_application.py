@@ -1,3 +1,5 @@
+"""The dashboard's application: pages of ours around Optuna's, served and ended."""
+
 import json
 import threading
 import urllib.request

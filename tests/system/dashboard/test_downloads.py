@@ -1,4 +1,4 @@
-"""What somebody else stored, asked for through the dashboard: it is given out, and nothing runs."""
+"""Downloads through the dashboard: files of others are given out, and nothing of them runs."""
 
 import base64
 import io

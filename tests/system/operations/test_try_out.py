@@ -1,4 +1,4 @@
-"""What a study file names from outside is tried in a process of its own, before anything else."""
+"""The trial of outside code that a study file names, in a process of its own, before all else."""
 
 import subprocess
 import sys

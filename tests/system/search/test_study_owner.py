@@ -1,4 +1,4 @@
-"""What a user makes in the same storage is never touched: Optuna's studies, whatever their names.
+"""A user's studies in the same storage: they are never touched, whatever their names.
 
 A user's study is as any user of Optuna makes, changes and reads it.
 """

@@ -1,3 +1,5 @@
+"""Migrations of the schema: up, down, from kept old databases, on every kind of database."""
+
 import dataclasses
 import json
 import subprocess

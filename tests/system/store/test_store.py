@@ -1,3 +1,5 @@
+"""The store's contract, on every kind of database: slots, leases, records, dumps."""
+
 import json
 import subprocess
 import threading

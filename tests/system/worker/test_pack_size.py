@@ -1,4 +1,4 @@
-"""How many trials a worker trains together: what it was told, or measures; and when memory ends."""
+"""The size of a worker's packs: as it was told, or as it measures; and the end of memory."""
 
 import gc
 import json

@@ -1,3 +1,5 @@
+"""Pareto fronts, against the quadratic definition of dominance."""
+
 import itertools
 import math
 from functools import partial

@@ -1,4 +1,4 @@
-"""What tuning takes, from facts made by hand."""
+"""The effort of tuning, from records made by hand."""
 
 import math
 from typing import Any

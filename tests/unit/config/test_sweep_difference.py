@@ -1,3 +1,5 @@
+"""Differences between two study files of one name."""
+
 from typing import Any
 
 import pytest

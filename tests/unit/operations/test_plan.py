@@ -1,4 +1,4 @@
-"""What `sweeper check` says about a study file before anything runs."""
+"""The plan of a study file, as `sweeper check` shows it before anything runs."""
 
 from typing import Any
 

@@ -1,3 +1,5 @@
+"""Figures of plotly, and the views that they are drawn from."""
+
 import json
 import math
 import re

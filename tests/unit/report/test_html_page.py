@@ -1,3 +1,5 @@
+"""The report as one HTML page, from records made by hand."""
+
 import errno
 import re
 from collections.abc import Sequence

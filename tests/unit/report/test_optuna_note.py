@@ -1,4 +1,4 @@
-"""What the study of a sweep shows, from facts made by hand."""
+"""The note and figures of a sweep's study, from records made by hand."""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""How large packs should be, and what memory a network of one takes."""
+"""The largest pack, and the memory that a network of one takes."""
 
 import dataclasses
 import re

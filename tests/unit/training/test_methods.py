@@ -1,4 +1,4 @@
-"""What arms do to training: pruning schedules, gates, small networks, penalties and their sums."""
+"""Methods of arms in training: pruning schedules, gates, small networks, sums of penalties."""
 
 import dataclasses
 import itertools

@@ -1,4 +1,4 @@
-"""What a worker finds out about its machine: memory, processors, GPUs, and names of devices."""
+"""The machine as a worker sees it: memory, processors, GPUs, and names of devices."""
 
 import os
 from collections.abc import Callable
