@@ -1,4 +1,4 @@
-"""One formula or method as plain values, and these as a page of text."""
+"""Formula pages: what is known of a formula or method as plain values, and as a page of text."""
 
 import inspect
 import math
@@ -44,7 +44,7 @@ _KINDS = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWOR
 
 def of_formula(name: str, formula: Formula) -> dict[str, Any]:
     """Return what is known of a formula, as JSON can hold it."""
-    zeros = [way for way in formula.modes if way in EXACT_ZEROS] if formula.gives_zeros else []
+    zeros = [mode for mode in formula.modes if mode in EXACT_ZEROS] if formula.gives_zeros else []
     arm: dict[str, Any] = {"penalty": name}
     if name != "none":
         arm.update(apply=formula.default_mode, strength="auto")
@@ -89,24 +89,24 @@ def of_plugin(name: str, place: str) -> dict[str, Any]:
     from sweeper.regularizers.custom import resolve
 
     formula = resolve(place)
-    found = load(place)
-    if isinstance(found, Formula):
+    loaded = load(place)
+    if isinstance(loaded, Formula):
         # What a formula says is its usual way is not known before it is imported: see `spec`.
         return {**of_formula(name, formula), "default_way": "loss", "place": place}
-    said = inspect.getdoc(found) or ""
-    usual = _defaults(found)
-    keys = {key: {"default": value} for key, value in usual.items()}
-    given = {key: value for key, value in usual.items() if value is not None}
+    docstring = inspect.getdoc(loaded) or ""
+    defaults = _defaults(loaded)
+    keys = {key: {"default": value} for key, value in defaults.items()}
+    chosen = {key: value for key, value in defaults.items() if value is not None}
     return {
         "kind": "formula",
         "name": name,
         "place": place,
-        "summary": " ".join(said.split("\n\n")[0].split()) or "it has no docstring",
+        "summary": " ".join(docstring.split("\n\n")[0].split()) or "it has no docstring",
         "ways": list(formula.modes),
         "default_way": formula.default_mode,
         "why_not": dict(formula.unsupported),
         "keys": keys,
-        "arm": {"penalty": name, "apply": formula.default_mode, "strength": "auto", **given},
+        "arm": {"penalty": name, "apply": formula.default_mode, "strength": "auto", **chosen},
     }
 
 
@@ -117,27 +117,29 @@ def _defaults(function: Any) -> dict[str, Scalar | None]:
     except ValueError:  # it takes nothing, or is not written in Python
         return {}
     return {
-        one.name: one.default if isinstance(one.default, float | int | str) else None
-        for one in parameters
-        if one.kind in _KINDS
+        parameter.name: parameter.default
+        if isinstance(parameter.default, float | int | str)
+        else None
+        for parameter in parameters
+        if parameter.kind in _KINDS
     }
 
 
-def page(found: Mapping[str, Any]) -> str:
+def page(facts: Mapping[str, Any]) -> str:
     """Return what `of_formula`, `of_method` or `of_plugin` returned as text."""
     import yaml
 
-    name = str(found["name"])
+    name = str(facts["name"])
     heading = re.sub(r"\W+", "_", name.rpartition(":")[2])
-    arm = yaml.safe_dump({"arms": {heading: dict(found["arm"])}}, sort_keys=False)
+    arm = yaml.safe_dump({"arms": {heading: dict(facts["arm"])}}, sort_keys=False)
     parts = [
-        _wrapped(f"{name}: {found['summary']}") + "\n",
-        _section("formula", _formula_lines(found)),
-        _section("how", [found["description"]] if "description" in found else []),
-        _section("ways", _pairs(_ways(found))),
-        _section("keys", _pairs(_keys(found))),
-        _section("properties", _pairs(_properties(found))),
-        _section("reference", [found["reference"]] if found.get("reference") else []),
+        _wrapped(f"{name}: {facts['summary']}") + "\n",
+        _section("formula", _formula_lines(facts)),
+        _section("how", [facts["description"]] if "description" in facts else []),
+        _section("ways", _pairs(_modes(facts))),
+        _section("keys", _pairs(_keys(facts))),
+        _section("properties", _pairs(_properties(facts))),
+        _section("reference", [facts["reference"]] if facts.get("reference") else []),
         f"an arm of a study file\n{textwrap.indent(arm, '  ')}",
     ]
     return "\n".join(part for part in parts if part).rstrip()
@@ -149,10 +151,10 @@ def _letters(formula: Formula) -> dict[str, str]:
     for letter in ("r", "c", "P", "S"):
         if letter in needed:
             needed |= set(_IN_TURN[letter])
-    found = {letter: text for letter, text in _LETTERS.items() if letter in needed}
+    meanings = {letter: text for letter, text in _LETTERS.items() if letter in needed}
     if formula.strength_inside:
-        found["strength"] = "the file's; here a letter of R, elsewhere the factor before it"
-    return found
+        meanings["strength"] = "the file's; here a letter of R, elsewhere the factor before it"
+    return meanings
 
 
 def _hyper(hyper: Hyperparameter) -> dict[str, Any]:
@@ -171,28 +173,28 @@ def _hyper(hyper: Hyperparameter) -> dict[str, Any]:
     }
 
 
-def _formula_lines(found: Mapping[str, Any]) -> list[str]:
-    if "formula" not in found:
+def _formula_lines(facts: Mapping[str, Any]) -> list[str]:
+    if "formula" not in facts:
         return []
-    letters = [f"{letter}: {meaning}" for letter, meaning in found["letters"].items()]
-    factor = "" if found["inner_strength"] else "strength x "
+    letters = [f"{letter}: {meaning}" for letter, meaning in facts["letters"].items()]
+    factor = "" if facts["inner_strength"] else "strength x "
     total = f"The penalty is {factor}the sum of R over all matrices of weights."
-    return [found["formula"], *letters, total]
+    return [facts["formula"], *letters, total]
 
 
-def _ways(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    if "ways" not in found:
+def _modes(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if "ways" not in facts:
         return
-    for way in APPLY_MODES:
-        usual = " (unless the file says otherwise)" if way == found["default_way"] else ""
-        if way in found["ways"]:
-            yield way, _DOES[way] + usual
+    for mode in APPLY_MODES:
+        usual = " (unless the file says otherwise)" if mode == facts["default_way"] else ""
+        if mode in facts["ways"]:
+            yield mode, _DOES[mode] + usual
         else:
-            yield way, f"not there: {found['why_not'].get(way, 'it names none')}"
+            yield mode, f"not there: {facts['why_not'].get(mode, 'it names none')}"
 
 
-def _keys(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    for key, known in found["keys"].items():
+def _keys(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for key, known in facts["keys"].items():
         usual = known["default"]
         parts = ["required" if usual is None else f"default {_shown(usual)}"]
         if known.get("choices"):
@@ -203,25 +205,25 @@ def _keys(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
         yield key, "; ".join(parts)
 
 
-def _properties(found: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
-    if "place" in found:
-        yield "comes from", str(found["place"])
-    if found["kind"] == "method":
+def _properties(facts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    if "place" in facts:
+        yield "comes from", str(facts["place"])
+    if facts["kind"] == "method":
         own = "one of its own: it stands without penalties"
-        yield "strength", own if found["strength"] else "none: it may stand beside penalties"
-        cut = "while it is trained" if found["takes_density"] else "after the training, as any arm"
+        yield "strength", own if facts["strength"] else "none: it may stand beside penalties"
+        cut = "while it is trained" if facts["takes_density"] else "after the training, as any arm"
         yield "cut to the density", cut
-        if found["fully_connected_only"]:
+        if facts["fully_connected_only"]:
             yield "needs", "a fully connected network"
-    elif "sees" in found:
+    elif "sees" in facts:
         sees = "no: a weight's place in the matrix does not matter"
-        if found["sees"]:
-            sees = f"{found['sees']}; `shuffle: true` makes the control without"
+        if facts["sees"]:
+            sees = f"{facts['sees']}; `shuffle: true` makes the control without"
         yield "sees arrangement", sees
-        scaled = "with `scaled: false`" if "scaled" in found["keys"] else "yes"
-        invariant = f"{scaled}, R(aW) = R(W) for a > 0" if found["scale_invariant"] else "no"
+        scaled = "with `scaled: false`" if "scaled" in facts["keys"] else "yes"
+        invariant = f"{scaled}, R(aW) = R(W) for a > 0" if facts["scale_invariant"] else "no"
         yield "scale invariant", invariant
-        zeros = " and ".join(found["exact_zeros"])
+        zeros = " and ".join(facts["exact_zeros"])
         yield "exact zeros", f"by {zeros}" if zeros else "none while it is trained"
 
 
@@ -232,9 +234,9 @@ def _shown(value: Any) -> str:
 
 
 def _pairs(pairs: Iterable[tuple[str, str]]) -> list[str]:
-    found = list(pairs)
-    width = max((len(name) for name, _ in found), default=0)
-    return [f"{name:{width}}  {text}" for name, text in found]
+    rows = list(pairs)
+    width = max((len(name) for name, _ in rows), default=0)
+    return [f"{name:{width}}  {text}" for name, text in rows]
 
 
 def _section(title: str, lines: Iterable[str]) -> str:

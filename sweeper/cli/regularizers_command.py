@@ -1,4 +1,4 @@
-"""The command about what arms are made of: regularizers."""
+"""Command `regularizers`: the formulas and methods that arms are made of."""
 
 import json
 from typing import TYPE_CHECKING, Annotated, Any
@@ -40,13 +40,13 @@ def regularizers(
 ) -> None:
     """List formulas and methods, or say all about one of them."""
     if name is not None:
-        found = described(name)
-        typer.echo(json.dumps(found, indent=2) if as_json else formula_page.page(found))
+        facts = described(name)
+        typer.echo(json.dumps(facts, indent=2) if as_json else formula_page.page(facts))
         return
     if as_json:
         listed = {
-            "formulas": [formula_page.of_formula(one, FORMULAS[one]) for one in FORMULAS],
-            "methods": [formula_page.of_method(one, METHODS[one]) for one in METHODS],
+            "formulas": [formula_page.of_formula(key, entry) for key, entry in FORMULAS.items()],
+            "methods": [formula_page.of_method(key, entry) for key, entry in METHODS.items()],
             "plugins": plugins(),
         }
         typer.echo(json.dumps(listed, indent=2))
@@ -64,8 +64,8 @@ def regularizers(
     if plugins():
         terminal.print("\nformulas of installed packages")
         shown = table("formula", "function")
-        for own, function in plugins().items():
-            shown.add_row(own, function)
+        for formula, function in plugins().items():
+            shown.add_row(formula, function)
         terminal.print(shown)
     terminal.print("\nmore about each: sweeper regularizers NAME")
 
@@ -114,11 +114,11 @@ def _letters(formula: Formula) -> str:
     """Return `ldPs` for loss, decoupled, prox (the default) and shrink; `-` for none."""
     return "".join(
         "-"
-        if way not in formula.modes
-        else way[0].upper()
-        if way == formula.default_mode
-        else way[0]
-        for way in APPLY_MODES
+        if mode not in formula.modes
+        else mode[0].upper()
+        if mode == formula.default_mode
+        else mode[0]
+        for mode in APPLY_MODES
     )
 
 

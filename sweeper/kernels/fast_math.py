@@ -43,9 +43,9 @@ def log_of(value: np.float32) -> np.float32:
     part = np.int32(bits - np.int32(exponent << DIGITS)).view(np.float32) - np.float32(1)
     high = L4 + part * (L5 + part * (L6 + part * (L7 + part * L8)))
     series = L0 + part * (L1 + part * (L2 + part * (L3 + part * high)))
-    found = np.float32(exponent) * LOG_2 + (part + part * part * series)
+    log = np.float32(exponent) * LOG_2 + (part + part * part * series)
     # Infinity and NaN have bits like other numbers: NaN - NaN, infinity - infinity.
-    return found + (held - held)
+    return log + (held - held)
 
 
 @jit_inline

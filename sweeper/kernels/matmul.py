@@ -39,8 +39,8 @@ def serves(value: Tensor) -> bool:
 def linear(left: Tensor, right: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
     """Return left x right^T + bias, [m, n] from [m, k] and [n, k]; `then` may be "relu"."""
     # What torch.compile makes of a linear layer; PyTorch has no other name for it.
-    found: Tensor = torch.ops.mkldnn._linear_pointwise.default(left, right, bias, then, [], "")
-    return found
+    product: Tensor = torch.ops.mkldnn._linear_pointwise.default(left, right, bias, then, [], "")
+    return product
 
 
 def vendor(cpuinfo: Path = _CPUINFO) -> str:
@@ -57,8 +57,8 @@ def _there() -> bool:
     """Tell whether this PyTorch has it, and it does what is said above."""
     left, right = torch.eye(2), torch.tensor([[1.0, -2.0], [3.0, 4.0], [-5.0, 6.0]])
     try:
-        found: Any = linear(left, right, torch.tensor([1.0, 0.0, 0.0]), "relu")
+        product: Any = linear(left, right, torch.tensor([1.0, 0.0, 0.0]), "relu")
     except (AttributeError, RuntimeError):
         return False
     wanted = torch.tensor([[2.0, 3.0, 0.0], [0.0, 4.0, 6.0]])
-    return torch.equal(found, wanted)
+    return torch.equal(product, wanted)

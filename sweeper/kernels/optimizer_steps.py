@@ -112,36 +112,36 @@ def _positive(value: np.float32) -> np.float32:
 def _sgd(weight: Array, buffer: Array, rate: Array, lines: Array) -> None:
     one = np.float32(1)
     for k in range(weight.shape[0]):
-        own, moments, step = weight[k], buffer[k], rate[k]
+        values, moments, step = weight[k], buffer[k], rate[k]
         inside, slope = lines[k, LOSS_CONSTANT], lines[k, LOSS_FACTOR]
         beside, pull = step * lines[k, DECOUPLED_CONSTANT], step * lines[k, DECOUPLED_FACTOR]
         soft, scale = step * lines[k, PROX_CONSTANT], one / (one + step * lines[k, PROX_FACTOR])
         amount, share = step * lines[k, SHRINK_CONSTANT], step * lines[k, SHRINK_FACTOR]
         only_loss = soft == 0 and scale == 1
         if beside != 0 or pull != 0 or amount != 0 or share != 0:
-            for i in range(own.size):
-                value = own[i]
+            for i in range(values.size):
+                value = values[i]
                 moment = moments[i] + _along(value, inside, slope)
                 moments[i] = moment
                 moved = value - step * moment
                 moved -= _along(moved, beside, pull)
                 moved = _towards_zero(moved, _positive(amount + share * abs(moved)))
-                own[i] = _towards_zero(moved, soft) * scale
+                values[i] = _towards_zero(moved, soft) * scale
         elif inside == 0 and slope == 0:
-            for i in range(own.size):
-                own[i] = _towards_zero(own[i] - step * moments[i], soft) * scale
+            for i in range(values.size):
+                values[i] = _towards_zero(values[i] - step * moments[i], soft) * scale
         elif only_loss:
-            for i in range(own.size):
-                value = own[i]
+            for i in range(values.size):
+                value = values[i]
                 moment = moments[i] + _along(value, inside, slope)
                 moments[i] = moment
-                own[i] = value - step * moment
+                values[i] = value - step * moment
         else:
-            for i in range(own.size):
-                value = own[i]
+            for i in range(values.size):
+                value = values[i]
                 moment = moments[i] + _along(value, inside, slope)
                 moments[i] = moment
-                own[i] = _towards_zero(value - step * moment, soft) * scale
+                values[i] = _towards_zero(value - step * moment, soft) * scale
 
 
 @jit
@@ -149,21 +149,21 @@ def _masked_sgd(
     weight: Array, buffer: Array, rate: Array, lines: Array, outside: NDArray[np.bool_]
 ) -> None:
     for k in range(weight.shape[0]):
-        own, moments, cut, step = weight[k], buffer[k], outside[k], rate[k]
+        values, moments, cut, step = weight[k], buffer[k], outside[k], rate[k]
         slope = lines[k, LOSS_FACTOR]
-        for i in range(own.size):
-            value = own[i]
+        for i in range(values.size):
+            value = values[i]
             moment = moments[i] + slope * value
             moments[i] = moment
-            own[i] = np.float32(0) if cut[i] else value - step * moment
+            values[i] = np.float32(0) if cut[i] else value - step * moment
 
 
 @jit
 def _fold(buffer: Array, gradient: Array, momentum: Array) -> None:
     for k in range(buffer.shape[0]):
-        moments, given, share = buffer[k], gradient[k], momentum[k]
+        moments, gradients, share = buffer[k], gradient[k], momentum[k]
         for i in range(moments.size):
-            moments[i] = share * moments[i] + given[i]
+            moments[i] = share * moments[i] + gradients[i]
 
 
 @jit
@@ -184,39 +184,39 @@ def _adam(
     one = np.float32(1)
     rest = one - beta2
     for k in range(weight.shape[0]):
-        own, given, mean, square = weight[k], gradient[k], first[k], second[k]
+        values, gradients, mean, square = weight[k], gradient[k], first[k], second[k]
         step, new, size, kept = rate[k], one - beta[k], scale[k], keep[k]
         inverse = one / root[k]
         inside, slope = lines[k, LOSS_CONSTANT], lines[k, LOSS_FACTOR]
         beside, pull = step * lines[k, DECOUPLED_CONSTANT], step * lines[k, DECOUPLED_FACTOR]
         soft, factor = step * lines[k, PROX_CONSTANT], one / (one + step * lines[k, PROX_FACTOR])
         amount, share = step * lines[k, SHRINK_CONSTANT], step * lines[k, SHRINK_FACTOR]
-        for i in range(own.size):
-            value = own[i]
-            change = given[i] + _along(value, inside, slope)
+        for i in range(values.size):
+            value = values[i]
+            change = gradients[i] + _along(value, inside, slope)
             moment = mean[i] + new * (change - mean[i])
             spread = beta2 * square[i] + rest * (change * change)
             mean[i], square[i] = moment, spread
             moved = value * kept - size * moment / (math.sqrt(spread) * inverse + eps)
             moved -= _along(moved, beside, pull)
             moved = _towards_zero(moved, _positive(amount + share * abs(moved)))
-            own[i] = _towards_zero(moved, soft) * factor
+            values[i] = _towards_zero(moved, soft) * factor
 
 
 @jit
 def _cut(weight: Array, outside: NDArray[np.bool_]) -> None:
     for k in range(weight.shape[0]):
-        own, cut = weight[k], outside[k]
-        for i in range(own.size):
-            own[i] = np.float32(0) if cut[i] else own[i]
+        values, cut = weight[k], outside[k]
+        for i in range(values.size):
+            values[i] = np.float32(0) if cut[i] else values[i]
 
 
 @jit
 def _forget(moments: Array, least: np.float32) -> None:
     for k in range(moments.shape[0]):
-        own = moments[k]
-        for i in range(own.size):
-            own[i] = np.float32(0) if abs(own[i]) < least else own[i]
+        values = moments[k]
+        for i in range(values.size):
+            values[i] = np.float32(0) if abs(values[i]) < least else values[i]
 
 
 def sgd_(
@@ -232,11 +232,11 @@ def sgd_(
     set to 0; with it there is no penalty but l2 in the loss.
     """
     if weight.device.type == "cpu":
-        given = weight.numpy(), buffer.numpy(), rate.numpy(), lines.values.numpy()
+        arrays = weight.numpy(), buffer.numpy(), rate.numpy(), lines.values.numpy()
         if outside is None:
-            _sgd(*given)
+            _sgd(*arrays)
         else:
-            _masked_sgd(*given, outside.numpy())
+            _masked_sgd(*arrays, outside.numpy())
         return
     columns = lines.values[:, :, None].unbind(1)
     if "loss" in lines.modes:

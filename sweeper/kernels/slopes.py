@@ -50,12 +50,12 @@ class Affine:
 
     def times(self, factor: Tensor) -> Self:
         """Return the slope multiplied by a factor >= 0 for each network, [pack]."""
-        own = factor.view(-1, 1, 1)
+        factors = factor.view(-1, 1, 1)
         return replace(
             self,
-            rows=self.rows * own,
-            columns=self.columns * own,
-            row_factors=self.row_factors * own,
+            rows=self.rows * factors,
+            columns=self.columns * factors,
+            row_factors=self.row_factors * factors,
             least=self.least * factor,
             most=self.most * factor,
         )
@@ -63,8 +63,8 @@ class Affine:
     def over(self, weight: Tensor) -> Tensor:
         """Return the slope at each weight, [pack, out, in]."""
         constant = self.rows + self.columns
-        found = constant + (self.row_factors * self.column_factors) * weight.abs()
-        return found.clamp(self.least.view(-1, 1, 1), self.most.view(-1, 1, 1))
+        slope = constant + (self.row_factors * self.column_factors) * weight.abs()
+        return slope.clamp(self.least.view(-1, 1, 1), self.most.view(-1, 1, 1))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,9 +97,12 @@ class Logarithmic:
 
     def times(self, factor: Tensor) -> Self:
         """Return the slope multiplied by a factor for each network, [pack]."""
-        own = factor.view(-1, 1, 1)
+        factors = factor.view(-1, 1, 1)
         return replace(
-            self, rows=self.rows * own, columns=self.columns * own, factor=self.factor * factor
+            self,
+            rows=self.rows * factors,
+            columns=self.columns * factors,
+            factor=self.factor * factor,
         )
 
     def over(self, weight: Tensor) -> Tensor:

@@ -91,8 +91,8 @@ def log_sum_prox_(
     """The better of 0 and ((a - eps) + sqrt((a + eps)^2 - 4t)) / 2, a = |v|."""
     t, eps = per_network(step * strength, weight), per_network(eps, weight)
     threshold = concave.log_sum_threshold(t, eps)
-    given = [as_pack_array(part, len(weight)) for part in (t, eps, threshold)]
-    _log_sum(weight.numpy(), *given)
+    numbers = [as_pack_array(part, len(weight)) for part in (t, eps, threshold)]
+    _log_sum(weight.numpy(), *numbers)
 
 
 @jit
@@ -128,8 +128,8 @@ def transformed_l1_prox_(
     """0 up to a threshold, else v - (4/3) (a + |v|) sin(f/6)^2; f as in the prox."""
     t, a = per_network(step * strength, weight), per_network(a, weight)
     bend, threshold = 6.75 * a * (t * (a + 1)), concave.transformed_l1_threshold(t, a)
-    given = [as_pack_array(part, len(weight)) for part in (a, bend, threshold)]
-    _transformed_l1(weight.numpy(), *given)
+    numbers = [as_pack_array(part, len(weight)) for part in (a, bend, threshold)]
+    _transformed_l1(weight.numpy(), *numbers)
 
 
 @jit
@@ -165,5 +165,5 @@ def scad_prox_(
 
 
 def _clip(weight: Tensor, bound: Tensor, factor: Tensor, most: Tensor) -> None:
-    given = [as_pack_array(part, len(weight)) for part in (bound, factor, most)]
-    _clipped(weight.numpy(), *given)
+    numbers = [as_pack_array(part, len(weight)) for part in (bound, factor, most)]
+    _clipped(weight.numpy(), *numbers)

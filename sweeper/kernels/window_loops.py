@@ -17,10 +17,10 @@ def _sum_windows(weight: Array, height: int, width: int, sums: Array, rows: Arra
     column = np.empty(weight.shape[2], np.float32)
     for k in range(weight.shape[0]):
         for i in range(weight.shape[1]):
-            own = np.float32(0)
+            summed = np.float32(0)
             for j in range(weight.shape[2]):
-                own += abs(weight[k, i, j])
-            rows[k, 0, i] = own
+                summed += abs(weight[k, i, j])
+            rows[k, 0, i] = summed
         for i in range(sums.shape[1]):
             for j in range(weight.shape[2]):
                 column[j] = abs(weight[k, i, j])
@@ -43,11 +43,11 @@ def _sum_windows(weight: Array, height: int, width: int, sums: Array, rows: Arra
 def _take_logs(sums: Array, scale: Array, rows: Array) -> None:
     """Turn sums into logarithms of masses m in place, and sum m log m by row."""
     for k in range(sums.shape[0]):
-        own = scale[k]
+        inverse = scale[k]
         for i in range(sums.shape[1]):
             summed = np.float32(0)
             for j in range(sums.shape[2]):
-                mass = sums[k, i, j] * own
+                mass = sums[k, i, j] * inverse
                 log = log_of(mass)
                 summed += mass * log
                 sums[k, i, j] = log
@@ -64,16 +64,16 @@ def _spread_back(
     framed = np.zeros(inside + 2 * (width - 1), np.float32)
     middle_part = framed[width - 1 :]
     for k in range(logs.shape[0]):
-        middle, own = mean[k], factor[k]
+        middle, factors = mean[k], factor[k]
         for i in range(slope.shape[1]):
             first, last = max(0, i - height + 1), min(i, logs.shape[1] - 1)
             row = logs[k, first]
             for j in range(inside):
-                middle_part[j] = own * (middle - row[j])
+                middle_part[j] = factors * (middle - row[j])
             for above in range(first + 1, last + 1):
                 row = logs[k, above]
                 for j in range(inside):
-                    middle_part[j] += own * (middle - row[j])
+                    middle_part[j] += factors * (middle - row[j])
             for j in range(slope.shape[2]):
                 slope[k, i, j] = framed[j]
             for right in range(1, width):

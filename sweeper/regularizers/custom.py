@@ -1,4 +1,4 @@
-"""Formulas by name with their functions, those of other packages too."""
+"""Custom formulas: those of the catalogue by name, and functions of other packages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,11 +23,11 @@ def resolve(name: str) -> Formula:
     """
     if name in FORMULAS:
         return FORMULAS[name]
-    found = load(name)
-    if isinstance(found, Formula):
-        return found
-    if not callable(found):
-        kind = type(found).__name__
+    loaded = load(name)
+    if isinstance(loaded, Formula):
+        return loaded
+    if not callable(loaded):
+        kind = type(loaded).__name__
         raise PluginError(f"{name}: must be a function or a sweeper.Formula, is a {kind}")
     return Formula(
         summary=name,
@@ -39,16 +39,16 @@ def resolve(name: str) -> Formula:
     )
 
 
-def completed(formula: Formula, given: Pairs) -> Pairs:
+def completed(formula: Formula, hyper: Pairs) -> Pairs:
     """Return hyperparameters with the defaults of a `Formula` from outside, numbers as floats."""
-    known = formula.hyper
-    found = [
-        (name, float(value) if name in known and not known[name].choices else value)
-        for name, value in given
+    entries = formula.hyper
+    pairs = [
+        (name, float(value) if name in entries and not entries[name].choices else value)
+        for name, value in hyper
     ]
-    names = dict(found)
-    missing = [(name, one.default) for name, one in known.items() if name not in names]
-    return (*found, *missing)
+    names = dict(pairs)
+    missing = [(name, entry.default) for name, entry in entries.items() if name not in names]
+    return (*pairs, *missing)
 
 
 def shrinkage_of(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tensor:

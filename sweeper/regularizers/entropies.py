@@ -26,8 +26,8 @@ def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     tensor([2.0794])
     """
     parts, scale = masses(weight)
-    found = entropy(parts).sum(-1)
-    return scale * found if scaled else found
+    entropies = entropy(parts).sum(-1)
+    return scale * entropies if scaled else entropies
 
 
 def joint_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
@@ -77,8 +77,8 @@ def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = 
         total(unit * exponents.exp())[..., None, None] / nonzero(summed),
         excess,
     )
-    found = (nonzero(summed).log() - moment / excess)[..., 0, 0]
-    return (summed * largest)[..., 0, 0].detach() * found if scaled else found
+    entropies = (nonzero(summed).log() - moment / excess)[..., 0, 0]
+    return (summed * largest)[..., 0, 0].detach() * entropies if scaled else entropies
 
 
 def renyi_entropy_shrinkage(

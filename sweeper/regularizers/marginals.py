@@ -51,13 +51,13 @@ def log_masses(
     row_sums = magnitudes.sum(-1, keepdim=True)
     summed = row_sums.sum(-2, keepdim=True)
     safe = nonzero(summed)
-    found = magnitudes.div_(safe)
-    logs = log(found)
+    shares = magnitudes.div_(safe)
+    logs = log(shares)
     if rows:
         logs.sub_(log(row_sums / safe))
     if columns:
-        logs.sub_(log(found.sum(-2, keepdim=True)))
-    return logs, total(found.mul_(logs))[..., None, None], summed[..., 0, 0]
+        logs.sub_(log(shares.sum(-2, keepdim=True)))
+    return logs, total(shares.mul_(logs))[..., None, None], summed[..., 0, 0]
 
 
 def over(derivative: Tensor, scale: Tensor, scaled: bool) -> Tensor:

@@ -68,8 +68,8 @@ def _over_largest(weight: Tensor) -> tuple[Tensor, Tensor]:
 def _norm(magnitudes: Tensor) -> Tensor:
     """Return n2 [pack], rows first as in `total`."""
     rows: Tensor = torch.linalg.vector_norm(magnitudes, 2, -1)
-    found: Tensor = torch.linalg.vector_norm(rows, 2, -1)
-    return found
+    norm: Tensor = torch.linalg.vector_norm(rows, 2, -1)
+    return norm
 
 
 def _norms(magnitudes: Tensor) -> tuple[Tensor, Tensor]:

@@ -28,8 +28,8 @@ def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     (tensor([2.7726]), tensor([2.7726]))
     """
     rows, columns, scale = marginals(weight)
-    found = entropy(rows) + entropy(columns)
-    return scale * found if scaled else found
+    entropies = entropy(rows) + entropy(columns)
+    return scale * entropies if scaled else entropies
 
 
 def marginal_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
@@ -78,9 +78,9 @@ def conditional_entropy(
     tensor([0.])
     """
     parts, scale = masses(weight)
-    known = parts.sum(-1 if given == "rows" else -2)
-    found = entropy(parts).sum(-1) - entropy(known)
-    return scale * found if scaled else found
+    side = parts.sum(-1 if given == "rows" else -2)
+    entropies = entropy(parts).sum(-1) - entropy(side)
+    return scale * entropies if scaled else entropies
 
 
 def conditional_entropy_shrinkage(
@@ -106,8 +106,8 @@ def mutual_information(weight: Tensor, *, scaled: bool = True) -> Tensor:
     (tensor([0.]), tensor([1.3863]))
     """
     parts, scale = masses(weight)
-    found = entropy(parts.sum(-1)) + entropy(parts.sum(-2)) - entropy(parts).sum(-1)
-    return scale * found if scaled else found
+    entropies = entropy(parts.sum(-1)) + entropy(parts.sum(-2)) - entropy(parts).sum(-1)
+    return scale * entropies if scaled else entropies
 
 
 def mutual_information_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:

@@ -1,4 +1,4 @@
-"""A formula of a user's own is tried on small matrices before any training."""
+"""Validation of a user's own formula, on small matrices, before any training."""
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -25,12 +25,12 @@ def try_out(terms: Iterable[PenaltyConfig]) -> None:
 
 def _try(term: PenaltyConfig) -> None:
     formula = resolve(term.penalty)
-    ways = [way for way in formula.modes if way != "prox" or formula.prox]
-    if term.apply not in ways:
-        reason = {str(way): why for way, why in formula.unsupported.items()}.get(term.apply)
+    modes = [mode for mode in formula.modes if mode != "prox" or formula.prox]
+    if term.apply not in modes:
+        reason = {str(mode): why for mode, why in formula.unsupported.items()}.get(term.apply)
         raise PluginError(
             f"{term.penalty}: cannot be applied as {term.apply}"
-            + (f": {reason}" if reason else f"; allowed: {', '.join(ways)}")
+            + (f": {reason}" if reason else f"; allowed: {', '.join(modes)}")
         )
     hyper = _letters(term)
     letters = {**hyper, "strength": torch.ones(_PACK)} if formula.strength_inside else hyper
@@ -39,20 +39,20 @@ def _try(term: PenaltyConfig) -> None:
     weight[1, 2] = 0
     value = load(formula.value)
     _try_keys(term, value, letters)
-    found = _call(term, lambda: value(weight.clone().requires_grad_(), **letters))
-    kind = type(found).__name__
-    _demand(term, isinstance(found, Tensor), f"must return a tensor, returned {kind}")
-    shape = tuple(found.shape)
+    returned = _call(term, lambda: value(weight.clone().requires_grad_(), **letters))
+    kind = type(returned).__name__
+    _demand(term, isinstance(returned, Tensor), f"must return a tensor, returned {kind}")
+    shape = tuple(returned.shape)
     _demand(term, shape == (_PACK,), f"must return [pack], here [{_PACK}], returned {list(shape)}")
-    _demand(term, bool(found.isfinite().all()), "is not finite where a weight is 0")
-    _alone(term, lambda some, own: value(some, **own), found.detach(), weight, letters)
+    _demand(term, bool(returned.isfinite().all()), "is not finite where a weight is 0")
+    _alone(term, lambda stack, hyper: value(stack, **hyper), returned.detach(), weight, letters)
     if term.apply == "prox":
-        prox, given = load(formula.prox or ""), {**hyper, **_STEP}
-        moved = _moved(term, lambda: prox(weight.clone(), **given), weight, "prox")
-        _alone(term, lambda some, own: prox(some, **own), moved, weight, given)
+        prox, arguments = load(formula.prox or ""), {**hyper, **_STEP}
+        moved = _moved(term, lambda: prox(weight.clone(), **arguments), weight, "prox")
+        _alone(term, lambda stack, hyper: prox(stack, **hyper), moved, weight, arguments)
     else:
         slope = _moved(term, lambda: _slope(formula, weight.clone(), letters), weight, "gradient")
-        _alone(term, lambda some, own: _slope(formula, some, own), slope, weight, letters)
+        _alone(term, lambda stack, hyper: _slope(formula, stack, hyper), slope, weight, letters)
 
 
 def _slope(formula: Formula, weight: Tensor, letters: Mapping[str, Any]) -> Tensor:
@@ -74,35 +74,37 @@ def _try_keys(term: PenaltyConfig, value: Any, letters: Mapping[str, Any]) -> No
         parameters = list(inspect.signature(value).parameters.values())[1:]
     except ValueError:  # a function that is not written in Python
         return
-    if any(one.kind is one.VAR_KEYWORD for one in parameters):
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
-    known = [one.name for one in parameters]
+    keys = [parameter.name for parameter in parameters]
     for name in letters:
-        _demand(term, name in known, f"unknown key: {choices(name, known)}")
+        _demand(term, name in keys, f"unknown key: {choices(name, keys)}")
 
 
 def _moved(
     term: PenaltyConfig, function: Callable[[], Tensor], weight: Tensor, what: str
 ) -> Tensor:
     """Call what gives a tensor of the weight's shape, and demand that it does."""
-    found = _call(term, function)
-    shape = getattr(found, "shape", None)
+    moved = _call(term, function)
+    shape = getattr(moved, "shape", None)
     _demand(term, shape == weight.shape, f"its {what} must have the shape of the weight")
-    _demand(term, bool(found.isfinite().all()), f"its {what} is not finite where a weight is 0")
-    return found
+    _demand(term, bool(moved.isfinite().all()), f"its {what} is not finite where a weight is 0")
+    return moved
 
 
 def _alone(
     term: PenaltyConfig,
     function: Callable[[Tensor, dict[str, Any]], Tensor],
-    found: Tensor,
+    together: Tensor,
     weight: Tensor,
     letters: Mapping[str, Any],
 ) -> None:
     """Demand that the first network gets without the others what it got among them."""
-    own = {key: one[:1] if isinstance(one, Tensor) else one for key, one in letters.items()}
-    alone = _call(term, lambda: function(weight[:1].clone(), own))
-    same = alone.shape == found[:1].shape and torch.allclose(alone, found[:1], rtol=1e-4)
+    first = {
+        key: value[:1] if isinstance(value, Tensor) else value for key, value in letters.items()
+    }
+    alone = _call(term, lambda: function(weight[:1].clone(), first))
+    same = alone.shape == together[:1].shape and torch.allclose(alone, together[:1], rtol=1e-4)
     _demand(term, same, "mixes networks: what one gets changes with its pack")
 
 

@@ -28,8 +28,8 @@ def local_entropy(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Te
     tensor([1.3863, 1.0397])
     """
     sums, scale = _window_sums(weight, *_sides(weight, window))
-    found = entropy(sums / nonzero(total(sums))[..., None, None]).sum(-1)
-    return scale * found if scaled else found
+    entropies = entropy(sums / nonzero(total(sums))[..., None, None]).sum(-1)
+    return scale * entropies if scaled else entropies
 
 
 def local_entropy_shrinkage(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Tensor:
@@ -82,14 +82,14 @@ def _sliding_sums(values: Tensor, height: int, width: int) -> Tensor:
 def _slide(values: Tensor, size: int, dim: int) -> Tensor:
     """Sum `size` neighbours along `dim`, from sums of 1, 2, 4, ... neighbours."""
     length = values.shape[dim] - size + 1
-    found, start, power = None, 0, 1
+    summed, start, power = None, 0, 1
     while True:
         if size & power:
             part = values.narrow(dim, start, length)
-            found = part if found is None else found + part
+            summed = part if summed is None else summed + part
             start += power
-        if found is not None and start == size:
-            return found
+        if summed is not None and start == size:
+            return summed
         rest = values.shape[dim] - power
         values = values.narrow(dim, 0, rest) + values.narrow(dim, power, rest)
         power *= 2

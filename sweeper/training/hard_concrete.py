@@ -84,11 +84,11 @@ class HardConcrete(Method):
         for name, weight in weights.items():
             gradient = gradients[name]
             through = gradient * weight  # d loss / d gate of each weight
-            many = 1
+            gated = 1
             if self.per == "input":
-                through, many = through.sum(1, keepdim=True), weight.shape[1]
+                through, gated = through.sum(1, keepdim=True), weight.shape[1]
             open_ = (state.log_alpha[name] - SHIFT).sigmoid_()  # probability of a gate above 0
-            penalty = open_.sub_(open_ * open_).mul_(per_network(self.strength * many, weight))
+            penalty = open_.sub_(open_ * open_).mul_(per_network(self.strength * gated, weight))
             state.gradient[name].copy_(through.mul_(state.slope[name]).add_(penalty))
             gradient.mul_(state.gate[name])
 

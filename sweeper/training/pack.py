@@ -151,8 +151,8 @@ def _train(
 
 def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:
     """Return the densities to prune to: 1 where a method has brought its network there itself."""
-    own = [c.method.name in METHODS and METHODS[c.method.name].takes_density for c in configs]
-    return torch.where(torch.tensor(own, device=density.device), 1.0, density)
+    by_method = [c.method.name in METHODS and METHODS[c.method.name].takes_density for c in configs]
+    return torch.where(torch.tensor(by_method, device=density.device), 1.0, density)
 
 
 def _state(

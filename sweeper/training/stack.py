@@ -72,7 +72,7 @@ def delta(logits: Tensor, labels: Tensor) -> Tensor:
 
     (softmax - one hot) / batch.
     """
-    found = logits.softmax(-1)
+    gradient = logits.softmax(-1)
     index = labels[None, :, None].expand(logits.shape[0], -1, 1)
-    found.scatter_add_(2, index, found.new_full((1, 1, 1), -1.0).expand_as(index))
-    return found.div_(labels.shape[0])
+    gradient.scatter_add_(2, index, gradient.new_full((1, 1, 1), -1.0).expand_as(index))
+    return gradient.div_(labels.shape[0])

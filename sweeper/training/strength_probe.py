@@ -82,8 +82,10 @@ def push(method: MethodConfig, network: StackedArchitecture, stack: Stack) -> fl
     summed, count = 0.0, 0
     for name in network.weights:
         weight = stack[name].view(1, stack[name].shape[1], -1)
-        own = {k: v.to(weight.device) if isinstance(v, Tensor) else v for k, v in letters.items()}
-        slope = spread(slope_of(term.penalty, formula, weight, own), weight)
+        on_device = {
+            k: v.to(weight.device) if isinstance(v, Tensor) else v for k, v in letters.items()
+        }
+        slope = spread(slope_of(term.penalty, formula, weight, on_device), weight)
         summed, count = summed + float(slope.abs().sum()), count + weight.numel()
     mean = summed / count
     return mean if 0 < mean < float("inf") else 1.0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from sweeper.types import APPLY_MODES, ApplyMode, Scalar
 
 EXACT_ZEROS = frozenset({"prox", "shrink"})
-"""The ways that can set weights to exactly 0 while training."""
+"""The modes that can set weights to exactly 0 while training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +60,16 @@ class Formula:
     scale_invariant: bool = False
     """R(aW) = R(W) for a > 0; with a hyperparameter `scaled`, while that is false."""
     gives_zeros: bool = True
-    """Whether `prox` or `shrink` sets weights to exactly 0; the other ways never do."""
+    """Whether `prox` or `shrink` sets weights to exactly 0; the other modes never do."""
     strength_inside: bool = False
     """Whether strength is a letter of R (`value`, `shrinkage` take it), not a factor before it."""
     unsupported: Mapping[ApplyMode, str] = field(default_factory=dict)
-    """Way -> reason, for the ways that do not exist."""
+    """Mode -> reason, for the modes that do not exist."""
 
     @property
     def modes(self) -> tuple[ApplyMode, ...]:
-        """The ways in which the formula can be applied."""
-        return tuple(way for way in APPLY_MODES if way not in self.unsupported)
+        """The modes in which the formula can be applied."""
+        return tuple(mode for mode in APPLY_MODES if mode not in self.unsupported)
 
 
 @dataclass(frozen=True, slots=True)
