@@ -50,6 +50,12 @@ class FrontPoint:
         """Return one of the two accuracies by its name."""
         return self.val_accuracy if name == "val_accuracy" else self.test_accuracy
 
+    def columns(self) -> dict[str, Scalar]:
+        """Return its fields as a flat row; searched parameters are called `params_<name>`."""
+        row = asdict(self)
+        params = row.pop("params")
+        return {**row, **{f"params_{name}": value for name, value in params.items()}}
+
 
 @dataclass(frozen=True, slots=True)
 class Front:
@@ -123,17 +129,15 @@ class Front:
         return within[-1] if within else None
 
     def to_pandas(self) -> "pd.DataFrame":
-        """Return one row per point; searched parameters are columns `params_<name>`."""
+        """Return one row per point; searched parameters are columns `params_<name>`.
+
+        >>> front.to_pandas().to_csv("front.csv", index=False)  # doctest: +SKIP
+        """
         import pandas as pd
 
-        rows = []
-        for point in self.points:
-            row = asdict(point)
-            params = row.pop("params")
-            rows.append({**row, **{f"params_{name}": value for name, value in params.items()}})
+        rows = [point.columns() for point in self.points]
         names = [field.name for field in fields(FrontPoint) if field.name != "params"]
-        searched = [name for row in rows for name in row if name not in names]
-        return pd.DataFrame(rows, columns=[*names, *dict.fromkeys(searched)])
+        return pd.DataFrame(rows, columns=[*dict.fromkeys([*names, *(k for r in rows for k in r)])])
 
     def _repr_html_(self) -> str:
         head = ["nonzero", "of", self.by, self.show, "effective", "repeat", "slot", "configuration"]
@@ -174,6 +178,15 @@ def fronts(
     track = track or sweep.sparsification.track
     show = other_accuracy(by)
     return {name: Front.of(records, track, by, show, name, size) for name in sweep.arms}
+
+
+def fronts_to_pandas(fronts: Mapping[str, Front]) -> "pd.DataFrame":
+    """Return the networks of all fronts, one in a row, as `Front.to_pandas` has them."""
+    import pandas as pd
+
+    frames = [front.to_pandas() for front in fronts.values()]
+    frames = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(frames, ignore_index=True)
 
 
 def fronts_by_repeat(

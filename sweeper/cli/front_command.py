@@ -1,8 +1,7 @@
 """The command `front`: each arm's front, as tables, JSON or CSV."""
 
-import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -155,28 +154,13 @@ def _row(point: "FrontPoint") -> dict[str, Any]:
 
 
 def _write_csv(fronts: "Mapping[str, Front]") -> None:
-    rows = []
-    for front in fronts.values():
-        for point in front.points:
-            row = _row(point)
-            params = row.pop("params")
-            rows.append({**row, **{f"params_{key}": value for key, value in params.items()}})
-    stream = data_stream()
+    from sweeper.analysis import fronts_to_pandas
+
+    frame, stream = fronts_to_pandas(fronts), data_stream()
     if stream.isatty():
-        rows = [{visible(name): _visible(value) for name, value in row.items()} for row in rows]
-    writer = csv.DictWriter(stream, _columns(rows), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+        frame = frame.rename(columns=visible).map(_visible)
+    stream.write(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def _visible(value: Any) -> Any:
     return visible(value) if isinstance(value, str) else value
-
-
-def _columns(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    from dataclasses import fields
-
-    from sweeper.analysis import FrontPoint
-
-    fixed = [field.name for field in fields(FrontPoint) if field.name != "params"]
-    return list(dict.fromkeys([*fixed, *(key for row in rows for key in row)]))

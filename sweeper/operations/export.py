@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeper.analysis import Front
+from sweeper.analysis import Front, fronts_to_pandas
 from sweeper.atomic_write import atomic_write
 from sweeper.config.file_limits import content_of
 from sweeper.errors import InputError, shown
@@ -158,11 +158,7 @@ def _read(folder: Path) -> Export:
 
 def fronts_csv(fronts: Mapping[str, Front]) -> str:
     """Return the networks of fronts, one in a line, with the searched parameters as columns."""
-    import pandas as pd
-
-    frames = [front.to_pandas() for front in fronts.values()]
-    frames = [frame for frame in frames if len(frame)] or frames[:1]
-    return str(pd.concat(frames, ignore_index=True).to_csv(index=False, lineterminator="\n"))
+    return str(fronts_to_pandas(fronts).to_csv(index=False, lineterminator="\n"))
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:
