@@ -1,4 +1,4 @@
-"""What the commands do, for notebooks: `run` a study file, read its `front`s.
+"""Python interface for notebooks: `run` a study file, read its `front`s.
 
 Storage is a URL; unless given it is SWEEPER_STORAGE, or sweeper.db in the current folder.
 """
@@ -92,7 +92,7 @@ def launch(
     from sweeper.operations.try_out import try_out
     from sweeper.worker import pack_size
 
-    pack, kept = pack_size.parse_pack_size(pack), _absolute(artifacts)
+    pack, artifacts = pack_size.parse_pack_size(pack), _absolute(artifacts)
     start = _starter(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
@@ -117,7 +117,7 @@ def launch(
                 store,
                 pack=pack,
                 folder=None if data is None else Path(data),
-                artifacts=kept,
+                artifacts=artifacts,
                 on_status=on_status or _ignore,
             )
         lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
@@ -167,7 +167,7 @@ def confirm(
 
 
 def _absolute(place: str | None) -> str | None:
-    """Return where artifacts go, also for a process that runs elsewhere. Raises InputError."""
+    """Return the place of artifacts as every process may open it. Raises InputError."""
     if place is None:
         return None
     from sweeper.search.artifacts import artifact_store
@@ -186,7 +186,7 @@ def _starter(
     device: str,
     on_note: "Callable[[str], None] | None",
 ) -> "Callable[..., None]":
-    """Return what starts workers, after a look at what was asked for. Raises InputError."""
+    """Return the function that starts workers, once its options are checked. Raises InputError."""
     from sweeper.worker.launch.machine import Machine, WorkerResources
 
     if on == "local":
@@ -235,9 +235,9 @@ def front(
     from sweeper.analysis import Front, selection_metrics
     from sweeper.types import Accuracy, Track
 
-    for key, given, known in (("track", track, Track), ("by", by, Accuracy)):
-        if given is not None and given not in get_args(known):
-            raise InputError(f"{key}: {choices(given, get_args(known))}")
+    for key, value, allowed in (("track", track, Track), ("by", by, Accuracy)):
+        if value is not None and value not in get_args(allowed):
+            raise InputError(f"{key}: {choices(value, get_args(allowed))}")
 
     store = _store(storage)
     try:
@@ -254,7 +254,7 @@ def front(
 
 
 def logs_folder(name: str) -> Path:
-    """Return where the workers of a sweep write their logs."""
+    """Return the folder of the logs of a sweep's workers."""
     return Path("sweeps") / name / "logs"
 
 

@@ -18,7 +18,7 @@ from sweeper.search.artifacts import NETWORK
 from sweeper.store import Dump, Store
 
 LEAVING_SECONDS = 15.0
-"""How long `delete` waits for workers that were told to stop."""
+"""Seconds for which `delete` waits for workers that were told to stop."""
 
 
 def register(
@@ -68,7 +68,7 @@ def restore_all(
 ) -> list[tuple[int, int]]:
     """Bring dumped sweeps into the storage; again after a crash, it goes on where that was.
 
-    One transaction has all of them in our tables, or none. Returns of each how many facts are new
+    One transaction has all of them in our tables, or none. Returns of each how many records are new
     here, and how many there are. Raises DigestError if another sweep has its name, InputError if a
     slot has another result here, or Optuna another's study.
     """
@@ -82,17 +82,17 @@ def restore_all(
 
 
 def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
-    """Give a loaded sweep its studies, then its state; return how many facts it has."""
+    """Give a loaded sweep its studies, then its state; return how many records it has."""
     sweep = dump.sweep
-    found = strength_range.ranges(store.strength_ranges(sweep.name))
-    facts = store.records(sweep.name)
-    with open_studies(store, sweep.with_ranges(found)) as search:
+    ranges = strength_range.ranges(store.strength_ranges(sweep.name))
+    records = store.records(sweep.name)
+    with open_studies(store, sweep.with_ranges(ranges)) as search:
         search.create()
         for study in sweep.studies():
             on_study(study)
-            search.recreate(study, [fact for fact in facts if fact.slot.study == study])
+            search.recreate(study, [record for record in records if record.slot.study == study])
     store.finish_restore(dump)
-    return len(facts)
+    return len(records)
 
 
 @contextmanager
@@ -127,14 +127,14 @@ def recover(store: Store, name: str, search: SweepStudies | None = None) -> int:
     """
     sweep = store.sweep(name)
     if search is None:
-        with open_studies(store, sweep) as own:
-            return recover(store, name, own)
+        with open_studies(store, sweep) as opened:
+            return recover(store, name, opened)
     freed = store.reap(name)
-    untold = store.unreported(name)
-    for fact in untold:
-        search.tell(fact.slot.study, fact.trial, fact.result)
-    if untold:
-        store.mark_reported([fact.slot for fact in untold])
+    unreported = store.unreported(name)
+    for record in unreported:
+        search.tell(record.slot.study, record.trial, record.result)
+    if unreported:
+        store.mark_reported([record.slot for record in unreported])
     for study, (arm, repeats) in sweep.studies().items():
         # The order matters. A trial is created before its slot is linked to it: once it was seen
         # running, its slot is linked, or still unlinked (None), or it was given up. A whole pack

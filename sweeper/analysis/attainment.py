@@ -1,4 +1,4 @@
-"""Attainment surfaces: what a share of the repeats reaches at each size.
+"""Attainment surfaces: the accuracy that a share of the repeats reaches at each size.
 
 The surface of level q is the border of the region that at least q of the independent searches
 attain: the empirical attainment function of Grunert da Fonseca, Fonseca and Hall, "Inferential

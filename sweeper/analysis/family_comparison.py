@@ -1,4 +1,4 @@
-"""Families of penalties against each other: ratios of sizes, bounds of them, gaps in accuracy.
+"""Comparison of families of penalties: ratios of sizes, bounds of them, gaps in accuracy.
 
 The arm that stands for a family is chosen on validation, what is said of it is read on test, and
 pairs are repeats. Pure entropies, those of them that see arrangement, entropies with L_p and
@@ -136,15 +136,15 @@ class OtherTrackComparison:
 
 
 def compare_families(
-    sweep: Sweep, found: Sequence[ConfirmedConfig]
+    sweep: Sweep, configs: Sequence[ConfirmedConfig]
 ) -> tuple[FamilyComparison, ...]:
     """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
-    chosen = confirmed_curves(sweep, found, "val_accuracy")
-    return _rows(sweep, chosen, confirmed_curves(sweep, found, "test_accuracy"))
+    chosen = confirmed_curves(sweep, configs, "val_accuracy")
+    return _rows(sweep, chosen, confirmed_curves(sweep, configs, "test_accuracy"))
 
 
 def other_track(
-    search: Sweep, facts: Iterable[TrialRecord], answer: Sequence[FamilyComparison]
+    search: Sweep, records: Iterable[TrialRecord], answer: Sequence[FamilyComparison]
 ) -> OtherTrackComparison:
     """Return families against each other on the other track of a search.
 
@@ -152,17 +152,17 @@ def other_track(
     each other here as well.
     """
     track: Track = "as_trained" if search.sparsification.track == "pruned" else "pruned"
-    read = searched(search, facts, track)
-    rows = _rows(search, read, read)
-    known = {(row.ours, row.theirs, row.accuracy) for row in rows}
+    curves = searched(search, records, track)
+    rows = _rows(search, curves, curves)
+    compared = {(row.ours, row.theirs, row.accuracy) for row in rows}
     pairs = dict.fromkeys(
         (row.family, row.against, row.ours, row.theirs) for row in answer if row.ratio or row.bound
     )
     same = tuple(
-        _versus(read, ours, theirs, family, against, accuracy)
+        _compare(curves, ours, theirs, family, against, accuracy)
         for family, against, ours, theirs in pairs
         for accuracy in search.targets.accuracy
-        if {ours, theirs} <= read.keys() and (ours, theirs, accuracy) not in known
+        if {ours, theirs} <= curves.keys() and (ours, theirs, accuracy) not in compared
     )
     by: Accuracy = "test_accuracy" if search.select_on == "test" else "val_accuracy"
     return OtherTrackComparison(
@@ -171,23 +171,21 @@ def other_track(
 
 
 def searched(
-    search: Sweep, facts: Iterable[TrialRecord], track: Track
+    search: Sweep, records: Iterable[TrialRecord], track: Track
 ) -> dict[str, dict[int, Curve]]:
     """Return arm -> repeat -> the curve through the repeat's front on a track.
 
     Between neighbours of a front sizes are read as everywhere: the smallest network that reaches a
     level would be a minimum over configurations, and depend on how many there are.
     """
-    found = {
+    curves = {
         arm: {
             repeat: Curve.of((point.nonzero, point.accuracy(front.by)) for point in front.points)
-            for repeat, front in enumerate(several)
+            for repeat, front in enumerate(fronts)
         }
-        for arm, several in fronts_by_repeat(facts, search, track).items()
+        for arm, fronts in fronts_by_repeat(records, search, track).items()
     }
-    return {
-        arm: several for arm, several in found.items() if any(c.sizes for c in several.values())
-    }
+    return {arm: of_arm for arm, of_arm in curves.items() if any(c.sizes for c in of_arm.values())}
 
 
 def representative_arm(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
@@ -196,16 +194,20 @@ def representative_arm(sweep: Sweep, chosen: Curves, family: Family, accuracy: f
     Of several such arms the one that needs least where it does; None if none ever does.
     """
     places: dict[str, tuple[int, float]] = {}
-    for arm, several in chosen.items():
-        at = size_at_accuracy(several, accuracy)
+    for arm, curves in chosen.items():
+        at = size_at_accuracy(curves, accuracy)
         if _belongs(sweep.arms[arm], family) and at.reached:
-            logs = [math.log(one.value) for one in at.readings.values() if one.value is not None]
+            logs = [
+                math.log(reading.value)
+                for reading in at.readings.values()
+                if reading.value is not None
+            ]
             places[arm] = -at.reached, math.fsum(logs) / len(logs)
     return min(places, key=lambda arm: places[arm]) if places else None
 
 
 def accuracy_gaps(
-    sweep: Sweep, found: Sequence[ConfirmedConfig], sizes: Sequence[int]
+    sweep: Sweep, configs: Sequence[ConfirmedConfig], sizes: Sequence[int]
 ) -> tuple[AccuracyGap, ...]:
     """Return differences of test accuracy within each size, of the families of `compare_families`.
 
@@ -215,10 +217,12 @@ def accuracy_gaps(
     rows = []
     for family, against in _families():
         for size in sizes:
-            ours, theirs = (_best_within(sweep, found, name, size) for name in (family, against))
+            ours, theirs = (_best_within(sweep, configs, name, size) for name in (family, against))
             if ours and theirs and ours != theirs:
-                mine, other = (_within(found, arm, size, "test_accuracy") for arm in (ours, theirs))
-                both = [mine[repeat] - other[repeat] for repeat in mine if repeat in other]
+                first, second = (
+                    _within(configs, arm, size, "test_accuracy") for arm in (ours, theirs)
+                )
+                both = [first[repeat] - second[repeat] for repeat in first if repeat in second]
                 count = sweep.search.repeats
                 apart = mean(both) if len(both) == count else None
                 rows.append(
@@ -248,21 +252,21 @@ def family_sentence(rows: Sequence[FamilyComparison]) -> str:
 
 
 def other_track_sentence(rows: Sequence[FamilyComparison], other: OtherTrackComparison) -> str:
-    """Return what the other track says of the family of `family_sentence`; empty if nothing.
+    """Return the sentence of the other track on the family of `family_sentence`; empty if none.
 
     A penalty that makes zeros by itself can look ten times better on one track and worse on the
     other: either alone misleads.
     """
     accuracy = _highest(rows)
     first = next((row for row in _against_lp(rows) if row.accuracy == accuracy), None)
-    mine = [
+    against_lp = [
         row
         for row in _against_lp((*other.same, *other.rows))
         if first is None or row.family == first.family
     ]
-    if not any(row.accuracy == accuracy for row in mine):
-        accuracy = _highest(mine)
-    shown = [row for row in mine if row.accuracy == accuracy]
+    if not any(row.accuracy == accuracy for row in against_lp):
+        accuracy = _highest(against_lp)
+    shown = [row for row in against_lp if row.accuracy == accuracy]
     parts: list[str] = []
     for row in shown:
         what = "those" if parts else "the nonzero parameters"
@@ -281,9 +285,9 @@ def _against_lp(rows: Iterable[FamilyComparison]) -> list[FamilyComparison]:
 
 def _highest(rows: Iterable[FamilyComparison]) -> float:
     """Return the highest accuracy with a ratio to an L_p penalty, else with a bound; else 0."""
-    mine = _against_lp(rows)
+    against_lp = _against_lp(rows)
     # Where there is no ratio at all, one of which a side is known is better than silence.
-    usable = [row for row in mine if row.ratio] or mine
+    usable = [row for row in against_lp if row.ratio] or against_lp
     return max((row.accuracy for row in usable), default=0.0)
 
 
@@ -334,57 +338,62 @@ def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[FamilyComparison
             ours = representative_arm(sweep, chosen, family, accuracy)
             theirs = representative_arm(sweep, chosen, against, accuracy)
             if ours and theirs:
-                rows.append(_versus(shown, ours, theirs, family, against, accuracy))
+                rows.append(_compare(shown, ours, theirs, family, against, accuracy))
     pure = {(row.ours, row.accuracy) for row in rows if row.family == "entropy"}
     part = {(row.ours, row.accuracy) for row in rows if row.family == "arrangement"}
     # A family that is represented by the same arms throughout would only be said twice.
     return tuple(row for row in rows if row.family != "arrangement" or part - pure)
 
 
-def _versus(
+def _compare(
     shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
 ) -> FamilyComparison:
-    mine, other = size_at_accuracy(shown[ours], accuracy), size_at_accuracy(shown[theirs], accuracy)
+    first, second = (size_at_accuracy(shown[arm], accuracy) for arm in (ours, theirs))
     pairs = [
-        (one, two)
-        for repeat, reading in mine.readings.items()
-        if (one := reading.exact) is not None and (two := other.readings[repeat].exact) is not None
+        (size, other)
+        for repeat, reading in first.readings.items()
+        if (size := reading.exact) is not None
+        and (other := second.readings[repeat].exact) is not None
     ]
     ratio = None
     # With a repeat left out the others would be the lucky ones.
-    if pairs and len(pairs) == mine.repeats:
-        ratio = paired_ratio([one for one, _ in pairs], [two for _, two in pairs])
-    bound = None if ratio else _bound(mine, other)
+    if pairs and len(pairs) == first.repeats:
+        ratio = paired_ratio([size for size, _ in pairs], [other for _, other in pairs])
+    bound = None if ratio else _bound(first, second)
     return FamilyComparison(
-        accuracy, ours, theirs, family, against, ratio, bound, len(pairs), mine.repeats
+        accuracy, ours, theirs, family, against, ratio, bound, len(pairs), first.repeats
     )
 
 
-def _bound(mine: SizeAtAccuracy, other: SizeAtAccuracy) -> RatioBound | None:
-    """Return what is known of the ratio if one arm's sizes are exact and the other's at most so.
+def _bound(first: SizeAtAccuracy, second: SizeAtAccuracy) -> RatioBound | None:
+    """Return the bound of a ratio where one arm's sizes are exact and the other's at most so.
 
     A ratio whose denominator is too large is too small itself, and so is the mean of such ratios:
     the limit of that mean holds for the ratio, too.
     """
-    if not mine.most or not other.most or not (mine.estimate or other.estimate):
+    if not first.most or not second.most or not (first.estimate or second.estimate):
         return None
-    ends = paired_ratio(mine.most.values, other.most.values, confidence=ONE_SIDED)
+    ends = paired_ratio(first.most.values, second.most.values, confidence=ONE_SIDED)
     if ends is None:
         return None
-    if mine.estimate:
+    if first.estimate:
         return RatioBound("at least", ends.center, ends.low, ends.values)
     return RatioBound("at most", ends.center, ends.high, ends.values)
 
 
 def _within(
-    found: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
+    configs: Iterable[ConfirmedConfig], arm: str, size: int, by: Accuracy
 ) -> dict[int, float]:
     """Return repeat -> the accuracy of an arm's configuration within a size."""
-    return {one.repeat: one.accuracy(by) for one in found if one.arm == arm and size in one.sizes}
+    return {
+        config.repeat: config.accuracy(by)
+        for config in configs
+        if config.arm == arm and size in config.sizes
+    }
 
 
 def _best_within(
-    sweep: Sweep, found: Sequence[ConfirmedConfig], family: Family, size: int
+    sweep: Sweep, configs: Sequence[ConfirmedConfig], family: Family, size: int
 ) -> str | None:
     """Return the arm of a family with a network within a size in most repeats, then the best.
 
@@ -392,7 +401,7 @@ def _best_within(
     """
     places: dict[str, tuple[int, float]] = {}
     for arm, entry in sweep.arms.items():
-        values = _within(found, arm, size, "val_accuracy").values()
+        values = _within(configs, arm, size, "val_accuracy").values()
         if _belongs(entry, family) and values:
             places[arm] = len(values), math.fsum(values) / len(values)
     return max(places, key=lambda arm: places[arm]) if places else None

@@ -1,4 +1,4 @@
-"""Sizes at an accuracy and accuracies at a size, between networks that were confirmed."""
+"""Curves of accuracy against size: sizes at an accuracy, accuracies at a size."""
 
 import math
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class CurveValue:
-    """What a curve says at a level: a value, or on which side of the curve the level lies."""
+    """A value read off a curve, or the side of the curve on which the level lies."""
 
     state: Literal["reached", "not reached", "below"]
     """`below`: already the smallest network is better, so that the value is at most `value`."""

@@ -32,17 +32,17 @@ def mean(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate
 
     center -+ t(n - 1) s / sqrt(n), with s over n - 1.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if not found.size:
+    sample = np.asarray(values, dtype=np.float64)
+    if not sample.size:
         return None
-    center = float(found.mean())
-    if found.size < FEWEST:
-        return Estimate(center, None, None, tuple(found.tolist()))
+    center = float(sample.mean())
+    if sample.size < FEWEST:
+        return Estimate(center, None, None, tuple(sample.tolist()))
     from scipy.stats import t
 
-    quantile = float(t.ppf((1 + confidence) / 2, found.size - 1))
-    half = quantile * float(found.std(ddof=1)) / float(np.sqrt(found.size))
-    return Estimate(center, center - half, center + half, tuple(found.tolist()))
+    quantile = float(t.ppf((1 + confidence) / 2, sample.size - 1))
+    half = quantile * float(sample.std(ddof=1)) / float(np.sqrt(sample.size))
+    return Estimate(center, center - half, center + half, tuple(sample.tolist()))
 
 
 def paired_ratio(

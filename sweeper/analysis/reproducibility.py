@@ -1,4 +1,4 @@
-"""Whether trials of different machines and versions may be compared: measured, not assumed.
+"""Reproducibility across machines and versions: measured differences, and their caveats.
 
 The same configuration gives other bits on another kind of processor or with another version of
 torch, and training spreads what little differs. Trials that were trained on one kind are trained
@@ -18,7 +18,7 @@ TOLERANCE = 0.002
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What results may depend on beside their configuration."""
+    """The machine and versions that results may depend on beside their configuration."""
 
     device: str
     processor: str
@@ -37,12 +37,12 @@ class Platform:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """Trials of one kind, trained again on another one."""
+    """Difference between trials of one platform and the same trained again on another."""
 
-    one: Platform
-    other: Platform
+    first: Platform
+    second: Platform
     difference: Estimate
-    """Validation accuracy on `other` minus that on `one`; diverged counts as 0."""
+    """Validation accuracy on `second` minus that on `first`; diverged counts as 0."""
     batches: tuple[Estimate, ...] = ()
     """The same of each check apart, in their order: chance alone should be between them."""
 
@@ -64,30 +64,30 @@ class Deviation:
 
 
 def deviations(
-    facts: Iterable[TrialRecord], checks: Iterable[ReproducibilityCheck]
+    records: Iterable[TrialRecord], checks: Iterable[ReproducibilityCheck]
 ) -> tuple[Deviation, ...]:
-    """Return what was measured between each two kinds, whichever of them came first.
+    """Return the deviation between each two platforms, whichever of them came first.
 
     A trial that was trained again twice counts once, as the last check has it: the same seed gives
     the same bits, and would only seem to be one more.
     """
-    known = {fact.slot.place: fact for fact in facts}
-    found: dict[tuple[Platform, Platform], dict[Place, tuple[int, float]]] = {}
+    by_place = {record.slot.place: record for record in records}
+    differences: dict[tuple[Platform, Platform], dict[Place, tuple[int, float]]] = {}
     for number, check in enumerate(checks):
         here = Platform.of(check.provenance)
-        for one in check.redone:
-            place = one.place
-            fact = known.get(place)
-            if fact is None or Platform.of(fact.provenance) == here:
+        for retrained in check.redone:
+            place = retrained.place
+            record = by_place.get(place)
+            if record is None or Platform.of(record.provenance) == here:
                 continue
-            network = fact.result.judged(fact.config.track)
-            difference = one.val_accuracy - (network.val_accuracy if network else 0.0)
-            there = Platform.of(fact.provenance)
+            network = record.result.judged(record.config.track)
+            difference = retrained.val_accuracy - (network.val_accuracy if network else 0.0)
+            there = Platform.of(record.provenance)
             pair, sign = ((there, here), 1.0) if str(there) < str(here) else ((here, there), -1.0)
-            found.setdefault(pair, {})[place] = number, sign * difference
+            differences.setdefault(pair, {})[place] = number, sign * difference
     return tuple(
         Deviation(*pair, estimate, _batches(values.values()))
-        for pair, values in found.items()
+        for pair, values in differences.items()
         if (estimate := mean([value for _, value in values.values()])) is not None
     )
 
@@ -98,56 +98,58 @@ def _batches(values: Iterable[tuple[int, float]]) -> tuple[Estimate, ...]:
     for number, value in values:
         by_check.setdefault(number, []).append(value)
     means = (mean(by_check[number]) for number in sorted(by_check))
-    return tuple(one for one in means if one is not None)
+    return tuple(estimate for estimate in means if estimate is not None)
 
 
-def _ends(found: Estimate) -> str:
-    if found.low is None or found.high is None:
-        return f"n = {found.n}, too few for an interval"
-    return f"{100 * found.low:+z.2f} to {100 * found.high:+z.2f}, n = {found.n}"
+def _ends(estimate: Estimate) -> str:
+    if estimate.low is None or estimate.high is None:
+        return f"n = {estimate.n}, too few for an interval"
+    return f"{100 * estimate.low:+z.2f} to {100 * estimate.high:+z.2f}, n = {estimate.n}"
 
 
 def platform_problems(
-    facts: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
     checks: Iterable[ReproducibilityCheck],
     name: str,
     confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
-    """Return why a mixture of kinds must not be ranked, as sentences; none if it may.
+    """Return the reasons not to rank a mixture of platforms, as sentences; none if it may.
 
-    Each kind is compared with the one that most trials come from, `confirmed` ones among them.
+    Each platform is compared with the one that most trials come from, `confirmed` ones among them.
     """
-    everything = [*facts, *confirmed]
-    counts = Counter(Platform.of(fact.provenance) for fact in everything)
+    everything = [*records, *confirmed]
+    counts = Counter(Platform.of(record.provenance) for record in everything)
     if len(counts) < 2:
         return ()
-    measured = {frozenset((one.one, one.other)): one for one in deviations(facts, checks)}
+    measured = {frozenset((each.first, each.second)): each for each in deviations(records, checks)}
     (usual, _), *others = counts.most_common()
-    found = []
-    for kind, count in others:
-        drift = measured.get(frozenset((usual, kind)))
+    problems = []
+    for platform, count in others:
+        deviation = measured.get(frozenset((usual, platform)))
         mixed = f"{count} of {len(everything)} trials come from another kind of machine"
-        mixed += f" ({kind}; others from {usual})"
-        if drift is None:
-            found.append(f"{mixed}, and what that changes is not known: sweeper reproduce {name}.")
-        elif not drift.small:
-            most = f"{100 * TOLERANCE:g} points"
-            found.append(
-                f"{mixed}, which changes {drift.text}: that is not known to be within {most}."
+        mixed += f" ({platform}; others from {usual})"
+        if deviation is None:
+            problems.append(
+                f"{mixed}, and what that changes is not known: sweeper reproduce {name}."
             )
-    return tuple(found)
+        elif not deviation.small:
+            most = f"{100 * TOLERANCE:g} points"
+            problems.append(
+                f"{mixed}, which changes {deviation.text}: that is not known to be within {most}."
+            )
+    return tuple(problems)
 
 
 def deviation_caveats(
-    facts: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
     checks: Iterable[ReproducibilityCheck],
     confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
-    """Return what was found harmless, as sentences; `checks` are of `facts`."""
-    present = {Platform.of(fact.provenance) for fact in (*facts, *confirmed)}
+    """Return the deviations that are harmless, as sentences; `checks` are of `records`."""
+    present = {Platform.of(record.provenance) for record in (*records, *confirmed)}
     return tuple(
-        f"Trials come from {drift.one} and from {drift.other}; trained again, they differ by "
-        f"{drift.text}."
-        for drift in deviations(facts, checks)
-        if drift.small and {drift.one, drift.other} <= present
+        f"Trials come from {deviation.first} and from {deviation.second}; trained again, they "
+        f"differ by {deviation.text}."
+        for deviation in deviations(records, checks)
+        if deviation.small and {deviation.first, deviation.second} <= present
     )

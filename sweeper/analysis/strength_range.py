@@ -1,4 +1,4 @@
-"""The range of a strength, read off a probe: from "does nothing" to "collapses"."""
+"""Range of a strength, read off a probe: from "does nothing" to "collapses"."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ UNEVEN = 2.0
 
 
 def range_from_probe(points: Sequence[ProbePoint], seconds: float) -> StrengthRange:
-    """Return the range that the points of a probe tell; `points` ascend, the first at strength 0.
+    """Return the range that a probe shows; `points` ascend, the first at strength 0.
 
     High is the largest strength before the first that collapses or diverges; low the largest
     before the first that moves the network. Raises InputError if none is left between.
@@ -122,7 +122,7 @@ def summarize_edges(warnings: Sequence[str]) -> str:
 
 
 def range_caveats(ranges: Sequence[RecordedRange]) -> tuple[str, ...]:
-    """Return what to know of the ranges before the numbers, as sentences."""
+    """Return the caveats of ranges, to be read before the numbers, as sentences."""
     caveats = []
     below = [range_name(recorded) for recorded in ranges if recorded.range.open_below]
     above = [range_name(recorded) for recorded in ranges if recorded.range.open_above]

@@ -1,4 +1,4 @@
-"""What tuning an arm takes: its front after so many trials, and how exact a strength must be.
+"""Effort of tuning an arm: its front after so many trials, and how exact a strength must be.
 
 An arm may look better because it is easier to tune, or look worse because its budget was too small
 for its ranges. The front of the first k slots of a search says how much of it came early.
@@ -67,68 +67,68 @@ class StrengthSensitivity:
         return self.decades / math.log10(self.searched[1] / self.searched[0])
 
 
-def anytime_fronts(facts: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeFront, ...]:
+def anytime_fronts(records: Iterable[TrialRecord], sweep: Sweep) -> tuple[AnytimeFront, ...]:
     """Return the effort of each arm, in file order, up to the trials that all repeats have."""
-    facts = tuple(facts)
-    corner = reference_corner(sweep, facts)
+    records = tuple(records)
+    corner = reference_corner(sweep, records)
     by_repeat: dict[str, dict[int, list[TrialRecord]]] = {}
-    for fact in sorted(facts, key=lambda fact: fact.slot.number):
-        by_repeat.setdefault(fact.slot.arm, {}).setdefault(fact.slot.repeat, []).append(fact)
+    for record in sorted(records, key=lambda record: record.slot.number):
+        by_repeat.setdefault(record.slot.arm, {}).setdefault(record.slot.repeat, []).append(record)
     return tuple(
         _effort(arm, by_repeat[arm], sweep, corner) for arm in sweep.arms if arm in by_repeat
     )
 
 
 def trials_reaching_target(
-    facts: Iterable[TrialRecord], sweep: Sweep
+    records: Iterable[TrialRecord], sweep: Sweep
 ) -> dict[str, tuple[int, int]]:
-    """Return how many trials of each arm reach the lowest target accuracy, and of how many.
+    """Return the trials of each arm that reach the lowest target accuracy, and all its trials.
 
     Arms of which few do so had fewer trials than others where it counts, whatever their budget.
     """
     by, _ = selection_metrics(sweep)
     track, least = sweep.sparsification.track, min(sweep.targets.accuracy)
-    found = dict.fromkeys(sweep.arms, (0, 0))
-    for fact in facts:
-        network = fact.result.judged(track)
-        reached, trials = found[fact.slot.arm]
+    counts = dict.fromkeys(sweep.arms, (0, 0))
+    for record in records:
+        network = record.result.judged(track)
+        reached, trials = counts[record.slot.arm]
         good = network is not None and getattr(network, by) >= least
-        found[fact.slot.arm] = (reached + good, trials + 1)
-    return found
+        counts[record.slot.arm] = (reached + good, trials + 1)
+    return counts
 
 
 def strength_sensitivities(
-    facts: Iterable[TrialRecord], known: Sweep
+    records: Iterable[TrialRecord], sweep: Sweep
 ) -> tuple[StrengthSensitivity, ...]:
-    """Return the tolerance of every searched strength; `known` has the ranges that were found.
+    """Return the sensitivity of every searched strength; `sweep` has its ranges filled in.
 
     A trial is compared with the best that any trial of its arm reaches at its size or below, over
     all repeats: what else is searched, density above all, does not count against a strength.
     """
-    by, show = selection_metrics(known)
-    track = known.sparsification.track
-    facts = tuple(facts)
-    found = []
-    for arm in known.arms:
-        front = Front.of(facts, track, by, show, arm)
+    by, show = selection_metrics(sweep)
+    track = sweep.sparsification.track
+    records = tuple(records)
+    sensitivities = []
+    for arm in sweep.arms:
+        front = Front.of(records, track, by, show, arm)
         near: list[TrialRecord] = []
         complete = 0
-        for fact in facts:
-            network = fact.result.judged(track)
-            if fact.slot.arm != arm or fact.result.state != "complete" or network is None:
+        for record in records:
+            network = record.result.judged(track)
+            if record.slot.arm != arm or record.result.state != "complete" or network is None:
                 continue
             complete += 1
             best = front.at(nonzero=network.nonzero)
             if best and best.accuracy(by) - getattr(network, by) <= TOLERANCE:
-                near.append(fact)
-        for parameter, domain in known.domains(arm).items():
+                near.append(record)
+        for parameter, domain in sweep.domains(arm).items():
             if parameter.endswith("strength") and near and (ends := _ends(domain)):
-                values = [float(fact.params[parameter]) for fact in near]
+                values = [float(record.params[parameter]) for record in near]
                 low, high = min(values), max(values)
-                found.append(
+                sensitivities.append(
                     StrengthSensitivity(arm, parameter, low, high, len(near), complete, ends)
                 )
-    return tuple(found)
+    return tuple(sensitivities)
 
 
 def _effort(
@@ -144,7 +144,7 @@ def _effort(
         for target in targets:
             points = [stage[count - 1][0].at(accuracy=target) for stage in stages]
             sizes[target].append(tuple(point.nonzero if point else None for point in points))
-        spent = [sum(fact.result.seconds for fact in of[:count]) for of in repeats.values()]
+        spent = [sum(record.result.seconds for record in of[:count]) for of in repeats.values()]
         seconds.append(float(np.mean(spent)))
     volumes = tuple(tuple(volume for _, volume in stage) for stage in zip(*stages, strict=True))
     return AnytimeFront(
@@ -156,7 +156,7 @@ def _effort(
 
 
 def _stages(
-    facts: Sequence[TrialRecord],
+    records: Sequence[TrialRecord],
     track: Track,
     by: Accuracy,
     show: Accuracy,
@@ -169,16 +169,16 @@ def _stages(
     seconds, and making every front anew took twice as long.
     """
     front, volume = Front.of((), track, by, show, arm), 0.0
-    found = []
-    for count, fact in enumerate(facts, 1):
-        network = fact.result.judged(track)
-        if fact.result.state == "complete" and network is not None:
+    stages = []
+    for count, record in enumerate(records, 1):
+        network = record.result.judged(track)
+        if record.result.state == "complete" and network is not None:
             best = front.at(nonzero=network.nonzero)
             if best is None or best.accuracy(by) < getattr(network, by):
-                front = Front.of(facts[:count], track, by, show, arm)
+                front = Front.of(records[:count], track, by, show, arm)
                 volume = front.hypervolume(corner)
-        found.append((front, volume))
-    return found
+        stages.append((front, volume))
+    return stages
 
 
 def _ends(domain: Domain) -> tuple[float, float] | None:

@@ -43,5 +43,5 @@ def reproduce(
         differences = deviations(store.records(name), store.reproducibility_checks(name))
     for difference in differences:
         verdict = "small enough to rank" if difference.small else "not known to be small"
-        platforms = f"{difference.one} -> {difference.other}"
+        platforms = f"{difference.first} -> {difference.second}"
         terminal.print(f"{platforms}: {difference.text}; {verdict}", soft_wrap=True)

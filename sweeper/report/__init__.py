@@ -1,4 +1,4 @@
-"""One self-contained HTML file from a sweep: read offline, on screen and on paper."""
+"""Report of a sweep: one self-contained HTML file, and the notes and figures for Optuna."""
 
 from sweeper.plots.svg import standalone_svg
 from sweeper.report.html_page import figures, page, write_report

@@ -17,7 +17,7 @@ from sweeper.report.report_tables import NOTHING, Cell, Row, Table
 
 
 def headline_caveat(confirmation: ConfirmationResult) -> str:
-    """Return what the answer rests on."""
+    """Return the caveat of the answer: how networks were chosen, and how often trained."""
     seed = "seed" if confirmation.seeds == 1 else "seeds"
     repeats = confirmation.sweep.search.repeats
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
@@ -124,7 +124,7 @@ def gaps_table(confirmation: ConfirmationResult) -> Table | None:
 
 
 def layers_table(confirmation: ConfirmationResult, size: int) -> Table | None:
-    """Return what share of each layer's weights is left, in networks within a size."""
+    """Return the share of each layer's weights that is left, in networks within a size."""
     names: dict[str, int] = {}
     body = []
     for arm in confirmation.sweep.arms:

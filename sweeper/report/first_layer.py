@@ -19,7 +19,7 @@ INK = np.array([0, 63, 114], dtype=np.float64)
 
 
 def counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | None:
-    """Return how many weights of the first layer each pixel has left, [height, width].
+    """Count the weights of the first layer that are left on each pixel, [height, width].
 
     `content` is a kept network, see `training.weights`. None unless the first layer is a matrix on
     images of one channel, and for what is no network.

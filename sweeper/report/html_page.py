@@ -36,7 +36,7 @@ _NOTES: dict[Track, str] = {
     "exactly 0 count as gone.",
 }
 _UNTUNED = (" and fine-tuned", "")
-"""What is not so where pruned networks are not trained on."""
+"""Replacement in a note where pruned networks are not trained on."""
 
 
 MOST_NAMES = 8
@@ -161,9 +161,9 @@ def _question(sweep: Sweep) -> str:
 
 def _progress(sweep: Sweep, status: SweepStatus) -> str:
     search = sweep.search
-    several = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
+    repeats = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
     return (
-        f"{status.done} of {status.budget} trials finished; {search.trials} trials × {several} "
+        f"{status.done} of {status.budget} trials finished; {search.trials} trials × {repeats} "
         f"for each arm, sampler {search.sampler}; {sweep.training.epochs} + "
         f"{sweep.sparsification.finetune_epochs} epochs."
     )

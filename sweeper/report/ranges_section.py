@@ -50,7 +50,7 @@ def _point_above(bracket: StrengthRange) -> ProbePoint | None:
 
 
 def _outcome(point: ProbePoint | None) -> Cell:
-    """Return what became of the network at a strength."""
+    """Return the outcome of the probe at a strength: accuracy and size, or the failure."""
     if point is None:
         return NOTHING
     if point.state == "diverged":

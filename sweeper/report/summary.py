@@ -10,7 +10,7 @@ from sweeper.config import Sweep
 from sweeper.types import Track
 
 _NAMED = 3
-"""With more arms than this, of networks that are as small, their number is said."""
+"""With more arms than this, of networks that are as small, their number stands in the headline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def headline(record: SweepRecord) -> str:
 
 
 def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
-    """Return which arm has the smallest network at the highest accuracy that several reach."""
+    """Return the sentence on the smallest network at the highest accuracy that several reach."""
     reached = [
         (len(points), accuracy, points)
         for index, accuracy in enumerate(sweep.targets.accuracy)

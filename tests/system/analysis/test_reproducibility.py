@@ -117,7 +117,7 @@ def test_it_does_not_matter_which_of_two_kinds_trains_the_others_again() -> None
     other = again(facts, *(-value for value in STEADY), on=CUDA)
     (found,) = deviations(facts, [one])
     (mirrored,) = deviations(facts, [other])
-    assert (found.one, found.other) == (mirrored.one, mirrored.other)
+    assert (found.first, found.second) == (mirrored.first, mirrored.second)
     assert found.difference.values == pytest.approx(mirrored.difference.values)
     half = replace(one, redone=one.redone[:3])
     (both,) = deviations(facts, [half, replace(other, redone=other.redone[3:])])
@@ -146,7 +146,7 @@ def test_checks_that_disagree_stand_apart() -> None:
     # Oracle: what was put in, each check for itself.
     assert [batch.n for batch in found.batches] == [5, 5]
     put_in = [np.mean(STEADY[:5]) + 0.0008, np.mean(STEADY[:5]) - 0.0008]
-    sign = 1 if found.other == Platform.of(make_provenance()) else -1
+    sign = 1 if found.second == Platform.of(make_provenance()) else -1
     assert [sign * batch.center for batch in found.batches] == pytest.approx(put_in)
     assert re.search(r", n = 10\), by check [+-]0\.\d\d \(.*n = 5\), [+-]0\.\d\d \(", found.text)
     (alone,) = deviations(facts, [first])
