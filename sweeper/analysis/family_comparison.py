@@ -197,11 +197,8 @@ def representative_arm(sweep: Sweep, chosen: Curves, family: Family, accuracy: f
     for arm, curves in chosen.items():
         at = size_at_accuracy(curves, accuracy)
         if _belongs(sweep.arms[arm], family) and at.reached:
-            logs = [
-                math.log(reading.value)
-                for reading in at.readings.values()
-                if reading.value is not None
-            ]
+            sizes = [reading.value for reading in at.readings.values()]
+            logs = [math.log(size) for size in sizes if size is not None]
             places[arm] = -at.reached, math.fsum(logs) / len(logs)
     return min(places, key=lambda arm: places[arm]) if places else None
 

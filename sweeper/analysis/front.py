@@ -1,4 +1,4 @@
-"""From facts to fronts: which networks no other one dominates, and what a front is worth.
+"""Pareto fronts of networks: those that no other one dominates, and their hypervolume.
 
 A network dominates another if it is no larger and no less accurate, and better in one of the two.
 Of several with the same size and accuracy the first by (repeat, slot) is kept. Candidates are
@@ -73,25 +73,25 @@ class Front:
     @classmethod
     def of(
         cls,
-        facts: Iterable[TrialRecord],
+        records: Iterable[TrialRecord],
         track: Track = "pruned",
         by: Accuracy = "val_accuracy",
         show: Accuracy = "test_accuracy",
         arm: str = "",
         size: SizeMeasure = "nonzero",
     ) -> "Front":
-        """Return the front of an arm's facts, or of all of them if no arm is named."""
-        found = [
+        """Return the front of an arm's records, or of all of them if no arm is named."""
+        candidates = [
             point
-            for fact in facts
-            if (not arm or fact.slot.arm == arm) and (point := _point(fact, track)) is not None
+            for record in records
+            if (not arm or record.slot.arm == arm) and (point := _point(record, track)) is not None
         ]
-        found.sort(key=lambda point: (point.repeat, point.slot))
-        kept = non_dominated(
-            [point.size(size) for point in found], [point.accuracy(by) for point in found]
+        candidates.sort(key=lambda point: (point.repeat, point.slot))
+        members = non_dominated(
+            [point.size(size) for point in candidates], [point.accuracy(by) for point in candidates]
         )
-        points = tuple(found[index] for index in kept)
-        return cls(points, candidates=len(found), track=track, by=by, show=show, arm=arm, size=size)
+        points = tuple(candidates[index] for index in members)
+        return cls(points, len(candidates), track=track, by=by, show=show, arm=arm, size=size)
 
     def hypervolume(self, reference: tuple[int, float]) -> float:
         """Return the area of (log10 size, error) that the points dominate below `reference`.
@@ -190,21 +190,21 @@ def fronts_to_pandas(fronts: Mapping[str, Front]) -> "pd.DataFrame":
 
 
 def fronts_by_repeat(
-    facts: Iterable[TrialRecord],
+    records: Iterable[TrialRecord],
     sweep: Sweep,
     track: Track | None = None,
     size: SizeMeasure = "nonzero",
 ) -> dict[str, tuple[Front, ...]]:
     """Return the front of every repeat of every arm; those without any trial are empty."""
-    facts = tuple(facts)
+    records = tuple(records)
     by, show = selection_metrics(sweep)
-    chosen = track or sweep.sparsification.track
-    found: dict[tuple[str, int], list[TrialRecord]] = {}
-    for fact in facts:
-        found.setdefault((fact.slot.arm, fact.slot.repeat), []).append(fact)
+    track = track or sweep.sparsification.track
+    of_repeat: dict[tuple[str, int], list[TrialRecord]] = {}
+    for record in records:
+        of_repeat.setdefault((record.slot.arm, record.slot.repeat), []).append(record)
     return {
         arm: tuple(
-            Front.of(found.get((arm, repeat), ()), chosen, by, show, arm, size)
+            Front.of(of_repeat.get((arm, repeat), ()), track, by, show, arm, size)
             for repeat in range(sweep.search.repeats)
         )
         for arm in sweep.arms
@@ -222,10 +222,10 @@ def other_accuracy(by: Accuracy) -> Accuracy:
     return "val_accuracy" if by == "test_accuracy" else "test_accuracy"
 
 
-def reference_corner(sweep: Sweep, facts: Iterable[TrialRecord]) -> tuple[int, float]:
+def reference_corner(sweep: Sweep, records: Iterable[TrialRecord]) -> tuple[int, float]:
     """Return the corner for hypervolumes: the file's, or the dense network's size."""
-    given = sweep.reference.nonzero or sweep.parameters
-    size = given or max((fact.result.total for fact in facts), default=1)
+    named = sweep.reference.nonzero or sweep.parameters
+    size = named or max((record.result.total for record in records), default=1)
     return size, sweep.reference.error
 
 
@@ -250,19 +250,19 @@ def describe_point(params: Mapping[str, Scalar]) -> str:
     )
 
 
-def _point(fact: TrialRecord, track: Track) -> FrontPoint | None:
-    network = fact.result.judged(track)
-    if network is None or not _over_the_floor(fact, network, track):
+def _point(record: TrialRecord, track: Track) -> FrontPoint | None:
+    network = record.result.judged(track)
+    if network is None or not _over_the_floor(record, network, track):
         return None
     return FrontPoint(
-        arm=fact.slot.arm,
-        repeat=fact.slot.repeat,
-        slot=fact.slot.number,
-        study=fact.slot.study,
-        trial=fact.trial,
-        params=fact.params,
+        arm=record.slot.arm,
+        repeat=record.slot.repeat,
+        slot=record.slot.number,
+        study=record.slot.study,
+        trial=record.trial,
+        params=record.params,
         nonzero=network.nonzero,
-        total=fact.result.total,
+        total=record.result.total,
         effective=network.effective,
         val_accuracy=network.val_accuracy,
         test_accuracy=network.test_accuracy,
@@ -271,16 +271,16 @@ def _point(fact: TrialRecord, track: Track) -> FrontPoint | None:
     )
 
 
-def _over_the_floor(fact: TrialRecord, network: Evaluation, track: Track) -> bool:
-    """Return whether a network of a track is a candidate.
+def _over_the_floor(record: TrialRecord, network: Evaluation, track: Track) -> bool:
+    """Return True for a network of a track that is a candidate.
 
     A trial's state tells of the objective's track alone: cut too far there, it has collapsed, and
     may have trained a good network all the same. Of 120 trials of each arm on MNIST up to 32 are
     of that kind; without them joint_entropy / l_half as trained read 1.30 in place of 1.37.
     """
-    if track == fact.config.track:
-        return fact.result.state == "complete"
-    return network.val_accuracy >= fact.config.floor
+    if track == record.config.track:
+        return record.result.state == "complete"
+    return network.val_accuracy >= record.config.floor
 
 
 def _row(cells: list[str], tag: str) -> str:
