@@ -15,7 +15,12 @@ import pytest
 from support.paths import ROOT
 
 # Where a package on the index is not named like the module that it brings.
-DISTRIBUTIONS = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+DISTRIBUTIONS = {
+    "PIL": "pillow",
+    "pydantic_core": "pydantic",
+    "sklearn": "scikit-learn",
+    "yaml": "pyyaml",
+}
 
 
 def project() -> dict[str, Any]:
