@@ -1,4 +1,4 @@
-"""Real databases: a fresh SQLite file, a fresh database of a real PostgreSQL."""
+"""Usual surroundings; real databases: a fresh SQLite file, a fresh one of a real PostgreSQL."""
 
 import os
 import shutil
@@ -12,8 +12,14 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
 from support.postgres import Postgres
+from support.surroundings import set_usual_surroundings
 from sweeper.config import Sweep
 from sweeper.store import Store
+
+
+def pytest_configure() -> None:
+    """Have no test depend on who has started the run, and how: see `surroundings`."""
+    set_usual_surroundings()
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -60,14 +60,6 @@ def nothing_left_behind() -> Iterator[None]:
     assert children() <= before
 
 
-@pytest.fixture
-def hears_ctrl_c() -> Iterator[None]:
-    """Hear SIGINT, which is ignored by what a shell starts with &."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 def claimed(status: SweepStatus) -> int:
     return sum(arm.claimed for arm in status.arms)
 
@@ -100,7 +92,6 @@ def test_a_dead_worker_is_replaced_and_costs_no_trial(store: Store, tmp_path: Pa
     assert len(store.records("tiny")) == 9
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_ends_the_workers_and_gives_their_slots_back(store: Store, tmp_path: Path) -> None:
     def interrupt(status: SweepStatus) -> None:
         if claimed(status):
@@ -112,7 +103,6 @@ def test_ctrl_c_ends_the_workers_and_gives_their_slots_back(store: Store, tmp_pa
     assert store.status("tiny").done == 0
 
 
-@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_that_a_library_has_swallowed_is_heard(store: Store, tmp_path: Path) -> None:
     with interrupts.remembered():
         with suppress(KeyboardInterrupt):
