@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from sweeper.analysis import family_comparison
+from sweeper.analysis import family_comparison, family_sentences
 from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.family_comparison import AccuracyGap, FamilyComparison, OtherTrackComparison
 from sweeper.config import Sweep
@@ -101,11 +101,11 @@ class ConfirmationResult:
                 f"Of {self.budget} trainings with fresh seeds {self.done} are done: no answer "
                 "before all are."
             )
-        sentence = family_comparison.family_sentence(self.comparisons) or (
+        sentence = family_sentences.family_sentence(self.comparisons) or (
             "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
             "together with another one: there is no ratio to quote."
         )
         if self.other_track is None:
             return sentence
-        beside = family_comparison.other_track_sentence(self.comparisons, self.other_track)
+        beside = family_sentences.other_track_sentence(self.comparisons, self.other_track)
         return f"{sentence} {beside}".strip()

@@ -86,7 +86,7 @@ def of_method(name: str, entry: MethodEntry) -> dict[str, Any]:
 
 def of_plugin(name: str, place: str) -> dict[str, Any]:
     """Import a formula from outside and return what it says. Raises PluginError."""
-    from sweeper.regularizers.custom import resolve
+    from sweeper.training.custom_formulas import resolve
 
     formula = resolve(place)
     loaded = load(place)

@@ -121,8 +121,8 @@ def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
     ]
     if not outside_terms:
         return
-    from sweeper.regularizers.custom import resolve
-    from sweeper.regularizers.validate_custom import try_out as try_formula
+    from sweeper.training.custom_formulas import resolve
+    from sweeper.training.validate_formulas import try_out as try_formula
 
     for name, term in outside_terms:
         where = f"{place}: arms.{name}" + (f".sum.{term.penalty}" if term.prefix else "")

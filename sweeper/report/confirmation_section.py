@@ -13,7 +13,7 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import FAMILIES
-from sweeper.report.report_tables import NOTHING, Cell, Row, Table
+from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row
 
 
 def headline_caveat(confirmation: ConfirmationResult) -> str:
@@ -35,7 +35,7 @@ def headline_caveat(confirmation: ConfirmationResult) -> str:
     )
 
 
-def levels_table(confirmation: ConfirmationResult) -> Table:
+def levels_table(confirmation: ConfirmationResult) -> ReportTable:
     """Return nonzero parameters at test accuracies, with intervals over repeats."""
     targets = confirmation.sweep.targets.accuracy
     of = confirmed_curves(confirmation.sweep, confirmation.configs, "test_accuracy")
@@ -56,10 +56,10 @@ def levels_table(confirmation: ConfirmationResult) -> Table:
         "of some repeats are better already, below it the mean. Shrinkage: points of validation "
         "accuracy that the search promised too much. Failed: trainings that diverged or collapsed."
     )
-    return Table(head, body, caption)
+    return ReportTable(head, body, caption)
 
 
-def sizes_table(confirmation: ConfirmationResult) -> Table:
+def sizes_table(confirmation: ConfirmationResult) -> ReportTable:
     """Return test accuracies within each size."""
     body = []
     for arm in confirmation.sweep.arms:
@@ -73,10 +73,10 @@ def sizes_table(confirmation: ConfirmationResult) -> Table:
         "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
         "in how many repeats there is a network within that size."
     )
-    return Table(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
+    return ReportTable(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
 
-def family_table(confirmation: ConfirmationResult) -> Table | None:
+def family_table(confirmation: ConfirmationResult) -> ReportTable | None:
     """Return the ratios of families; None if there is nothing to set against each other."""
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
@@ -89,7 +89,7 @@ def family_table(confirmation: ConfirmationResult) -> Table | None:
     return _ratios(confirmation.comparisons, caption)
 
 
-def other_track_table(confirmation: ConfirmationResult) -> Table | None:
+def other_track_table(confirmation: ConfirmationResult) -> ReportTable | None:
     """Return the ratios of families on the other track of the search; None without any."""
     other = confirmation.other_track
     if other is None:
@@ -104,7 +104,7 @@ def other_track_table(confirmation: ConfirmationResult) -> Table | None:
     return _ratios((*other.rows, *other.same), caption)
 
 
-def gaps_table(confirmation: ConfirmationResult) -> Table | None:
+def gaps_table(confirmation: ConfirmationResult) -> ReportTable | None:
     """Return differences of accuracy between families within each size; None without any."""
     rows = confirmation.gaps
     if not rows:
@@ -120,10 +120,10 @@ def gaps_table(confirmation: ConfirmationResult) -> Table | None:
         "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
         "says more than a ratio of sizes. The arms, named below, were chosen on validation."
     )
-    return Table(["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
+    return ReportTable(["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
 
-def layers_table(confirmation: ConfirmationResult, size: int) -> Table | None:
+def layers_table(confirmation: ConfirmationResult, size: int) -> ReportTable | None:
     """Return the share of each layer's weights that is left, in networks within a size."""
     names: dict[str, int] = {}
     body = []
@@ -151,7 +151,7 @@ def layers_table(confirmation: ConfirmationResult, size: int) -> Table | None:
         f"Weights that are left in each layer of the networks within {size:,} nonzero parameters, "
         "mean over seeds and repeats."
     )
-    return Table(head, body, caption) if body else None
+    return ReportTable(head, body, caption) if body else None
 
 
 def _level(at: SizeAtAccuracy) -> Cell:
@@ -195,7 +195,7 @@ def _ratio(row: FamilyComparison | None) -> Cell:
     return Cell(f"{row.ratio.center:.2f}", f"{_interval(row.ratio, '.2f')}\n{arms}", row.settled)
 
 
-def _ratios(rows: Sequence[FamilyComparison], caption: str) -> Table | None:
+def _ratios(rows: Sequence[FamilyComparison], caption: str) -> ReportTable | None:
     """Return a line for each two families and pair of arms that the caption is about."""
     if not rows:
         return None
@@ -215,7 +215,9 @@ def _ratios(rows: Sequence[FamilyComparison], caption: str) -> Table | None:
         for line in lines.values()
         for row in [next(iter(line.values()))]
     ]
-    return Table(["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption)
+    return ReportTable(
+        ["families", *(f"at {100 * value:.4g} %" for value in targets)], body, caption
+    )
 
 
 def _gap(row: AccuracyGap | None) -> Cell:
@@ -232,7 +234,7 @@ def _gap(row: AccuracyGap | None) -> Cell:
     return Cell(f"{100 * apart.center:+z.2f}", f"{ends}\n{arms}", settled)
 
 
-def tables(confirmation: ConfirmationResult) -> list[Table]:
+def tables(confirmation: ConfirmationResult) -> list[ReportTable]:
     """Return the tables of the report that have something to show, in their order."""
     parts = (
         levels_table(confirmation),

@@ -11,7 +11,7 @@ from sweeper.analysis.tuning_effort import (
     strength_sensitivities,
     trials_reaching_target,
 )
-from sweeper.report.report_tables import NOTHING, Cell, Row, Table
+from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row
 
 SHARES = (0.25, 0.5, 0.75)
 """Parts of the budget after which the front is looked at."""
@@ -23,7 +23,7 @@ def shown_efforts(record: SweepRecord) -> list[AnytimeFront]:
     return [effort for effort in efforts if len(effort.seconds) > len(SHARES)]
 
 
-def table(record: SweepRecord) -> Table | None:
+def table(record: SweepRecord) -> ReportTable | None:
     """Return the table of effort; None while there are few trials."""
     efforts = shown_efforts(record)
     if not efforts:
@@ -66,7 +66,7 @@ def table(record: SweepRecord) -> Table | None:
         f"{100 * TOLERANCE:g} points to the best of their arm at their size or below, and how many "
         "trials those are."
     )
-    return Table(head, rows, caption)
+    return ReportTable(head, rows, caption)
 
 
 def _share(share: float) -> str:

@@ -4,13 +4,13 @@ import math
 from collections.abc import Sequence
 
 from sweeper.analysis.sweep_record import SweepRecord
-from sweeper.report.report_tables import NOTHING, Cell, ProbePicture, Row, Table
+from sweeper.report.report_tables import NOTHING, Cell, ProbePicture, ReportTable, Row
 from sweeper.types import ProbePoint, StrengthRange
 
 WIDTH, HEIGHT, MARGIN = 168, 46, 3
 
 
-def table(record: SweepRecord) -> Table | None:
+def table(record: SweepRecord) -> ReportTable | None:
     """Return the table of recorded ranges; None without any."""
     if not record.ranges:
         return None
@@ -36,7 +36,7 @@ def table(record: SweepRecord) -> Table | None:
         "line is validation accuracy from 0 to 100 %, the dashes are nonzero parameters from 0 "
         "to all. Reused: an equal probe was on record already."
     )
-    return Table(head, rows, caption)
+    return ReportTable(head, rows, caption)
 
 
 def _point_at(bracket: StrengthRange, strength: float) -> ProbePoint | None:

@@ -69,7 +69,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReportTable:
     """A table of numbers with its caption."""
 
     head: Sequence[str]
@@ -95,7 +95,7 @@ class OriginRow:
     values: Sequence[tuple[str, int]]
 
 
-def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
+def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
     """Return the table of arms: budget, failures, nonzeros at accuracies, best, hypervolume."""
     sweep, ranked = record.sweep, not record.problems
     by, show = selection_metrics(sweep)
@@ -132,10 +132,10 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
         f"network; – is not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
         f"({corner:,}; {100 * error:.4g} %)."
     )
-    return Table(head, body, caption)
+    return ReportTable(head, body, caption)
 
 
-def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
+def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
     """Return the accuracies that are reached within each of the file's target sizes."""
     sweep, ranked = record.sweep, not record.problems
     by, show = selection_metrics(sweep)
@@ -159,7 +159,7 @@ def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> Table:
         f"Best {ACCURACY_NAMES[by]} accuracy within a number of nonzero parameters; below it the "
         f"{ACCURACY_NAMES[show]} accuracy of that same network."
     )
-    return Table(head, body, caption)
+    return ReportTable(head, body, caption)
 
 
 def arms_table(sweep: Sweep, view: View) -> list[ArmRow]:
@@ -178,7 +178,7 @@ def arms_table(sweep: Sweep, view: View) -> list[ArmRow]:
     return rows
 
 
-def failures_table(status: SweepStatus) -> Table | None:
+def failures_table(status: SweepStatus) -> ReportTable | None:
     """Return the attempts that were lost and tried again, by arm and class; None without any."""
     kinds = tuple(status.failures)
     if not kinds:
@@ -191,7 +191,7 @@ def failures_table(status: SweepStatus) -> Table | None:
         "Attempts that came to nothing, each tried again; below an arm's name the last error that "
         "its training raised. No result was lost, and none counts twice."
     )
-    return Table(("arm", *kinds), body, caption)
+    return ReportTable(("arm", *kinds), body, caption)
 
 
 def provenance_table(records: Sequence[TrialRecord]) -> list[OriginRow]:

@@ -25,7 +25,7 @@ from sweeper.kernels.fast_forms import FAST_FORMS, FastForm, fast_form
 from sweeper.kernels.linear_slopes import LINES
 from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.kernels.slopes import Slope, spread
-from sweeper.regularizers.custom import completed, resolve, shrinkage_of
+from sweeper.training.custom_formulas import completed, resolve, shrinkage_of
 from sweeper.training.methods import HyperValues, TrainingContext, batched
 from sweeper.training.stack import NetworkRange, Stack
 from sweeper.types import ApplyMode, PenaltyConfig

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sweeper.analysis.strength_range import GRID
 from sweeper.kernels.slopes import spread
-from sweeper.regularizers.custom import completed, resolve
+from sweeper.training.custom_formulas import completed, resolve
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import accuracy, finite

@@ -72,10 +72,10 @@ class Trainer:
         self._processor: Callable[[str], str] = lambda device: ""
         is_measured = train is None
         if train is None:
-            from sweeper.regularizers.validate_custom import try_out
             from sweeper.training import datasets
             from sweeper.training.pack import train_pack
             from sweeper.training.strength_probe import probe_strengths
+            from sweeper.training.validate_formulas import try_out
 
             try_out(sweep.examples())
             train, probe = train_pack, probe_strengths

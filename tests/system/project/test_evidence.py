@@ -18,7 +18,8 @@ from support.readmes import STUDIES, cells, rows
 from sweeper.analysis import confirmation, family_comparison, fronts
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import SizeAtAccuracy
-from sweeper.analysis.family_comparison import FamilyComparison, compare_families, family_sentence
+from sweeper.analysis.family_comparison import FamilyComparison, compare_families
+from sweeper.analysis.family_sentences import family_sentence
 from sweeper.analysis.reproducibility import deviations
 from sweeper.analysis.tuning_effort import trials_reaching_target
 from sweeper.config import Sweep, confirmation_name

@@ -32,9 +32,9 @@ from sweeper.analysis.confirmation import (
 from sweeper.analysis.family_comparison import (
     accuracy_gaps,
     compare_families,
-    family_sentence,
     representative_arm,
 )
+from sweeper.analysis.family_sentences import family_sentence
 from sweeper.config import Arm, Sweep
 from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
 from sweeper.plots import confirmed_view

@@ -14,9 +14,9 @@ from sweeper.config.registry import APPLY_MODES
 from sweeper.kernels import apply, optimizer_steps
 from sweeper.kernels.linear_slopes import LINES
 from sweeper.kernels.optimizer_steps import AdamBeta, LinearPenalties
-from sweeper.regularizers.custom import resolve, shrinkage_of
 from sweeper.regularizers.ops import shrink_towards_zero
 from sweeper.training import models, optimizers
+from sweeper.training.custom_formulas import resolve, shrinkage_of
 from sweeper.training.datasets import Data, load
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from sweeper.config.registry import FORMULAS, Formula, load
 from sweeper.errors import PluginError, choices
-from sweeper.regularizers.custom import completed, resolve, shrinkage_of
+from sweeper.training.custom_formulas import completed, resolve, shrinkage_of
 from sweeper.types import PenaltyConfig
 
 _PACK, _OUT, _IN = 2, 5, 7
