@@ -145,7 +145,7 @@ def test_ranges_that_a_probe_found_are_written_out() -> None:
     arms = {"l1": {"penalty": "l1", "strength": "auto"}}
     sweep = make_sweep(search={"trials": 1}, arms=arms)
     facts = [make_fact(sweep=sweep, nonzero=900)]
-    found = chosen(sweep, facts, found=[make_bracket()])
+    found = chosen(sweep, facts, ranges=[make_bracket()])
     assert found.auto_parameters("l1") == ()
     assert found.domains("l1")["strength"].bounds == (1e-3, 1e-1)  # type: ignore[union-attr]
     assert Sweep.from_json(found.canonical).digest == found.digest
