@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -20,6 +21,8 @@ from sweeper.store import Store
 def pytest_configure() -> None:
     """Have no test depend on who has started the run, and how: see `surroundings`."""
     set_usual_surroundings()
+    settings.register_profile("busy machine", deadline=None)
+    settings.load_profile("busy machine")
 
 
 def pytest_xdist_auto_num_workers() -> int:

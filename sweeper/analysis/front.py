@@ -180,11 +180,17 @@ def fronts(
     return {name: Front.of(records, track, by, show, name, size) for name in sweep.arms}
 
 
-def fronts_to_pandas(fronts: Mapping[str, Front]) -> "pd.DataFrame":
-    """Return the networks of all fronts, one in a row, as `Front.to_pandas` has them."""
+def fronts_to_pandas(fronts: Mapping[str, Front], *, plain: bool = False) -> "pd.DataFrame":
+    """Return the networks of all fronts, one in a row, as `Front.to_pandas` has them.
+
+    With `plain`, values stay Python's own: a whole number of one arm does not become a float where
+    other arms have none.
+    """
     import pandas as pd
 
     frames = [front.to_pandas() for front in fronts.values()]
+    if plain:
+        frames = [frame.astype(object) for frame in frames]
     frames = [frame for frame in frames if len(frame)] or frames[:1]
     return pd.concat(frames, ignore_index=True)
 

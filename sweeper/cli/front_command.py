@@ -156,7 +156,7 @@ def _row(point: "FrontPoint") -> dict[str, Any]:
 def _write_csv(fronts: "Mapping[str, Front]") -> None:
     from sweeper.analysis import fronts_to_pandas
 
-    frame, stream = fronts_to_pandas(fronts), data_stream()
+    frame, stream = fronts_to_pandas(fronts, plain=True), data_stream()
     if stream.isatty():
         frame = frame.rename(columns=visible).map(_visible)
     stream.write(frame.to_csv(index=False, lineterminator="\n"))

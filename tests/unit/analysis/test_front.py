@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.factories import TOTAL, make_fact, make_sweep
-from sweeper.analysis import Front, fronts, non_dominated, reference_corner
+from sweeper.analysis import Front, fronts, fronts_to_pandas, non_dominated, reference_corner
 
 Cloud = list[tuple[int, float]]
 
@@ -182,6 +182,12 @@ def test_to_pandas_has_one_row_per_point_and_one_column_per_parameter() -> None:
     assert list(frame["nonzero"]) == [1000, 2000]
     assert list(frame["params_strength"]) == [0.003, 0.003]
     assert list(front_of([]).to_pandas().columns)[:3] == ["arm", "repeat", "slot"]
+
+
+def test_a_whole_number_that_one_arm_alone_has_is_written_as_one() -> None:
+    windows = Front.of([make_fact(params={"window": 5})])
+    table = fronts_to_pandas({"windows": windows, "l1": front_of([(1000, 0.90)])}, plain=True)
+    assert list(table["params_window"].map(str)) == ["5", "nan"]
 
 
 def test_the_table_for_notebooks_is_readable_and_escaped() -> None:
