@@ -26,6 +26,7 @@ from sweeper.config.domains import (
 from sweeper.config.registry import (
     MODELS,
     OPTIMIZERS,
+    PLUGIN,
     PRECISIONS,
     SAMPLERS,
     SCHEDULES,
@@ -57,7 +58,6 @@ def plain_name(value: str) -> str:
 Name = Annotated[str, AfterValidator(plain_name)]
 Count = Annotated[StrictInt, Field(ge=1)]
 Density = Annotated[Number, Field(gt=0, le=1)]
-_FACTORY = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 class ModelChoice(Section):
@@ -81,7 +81,7 @@ class ModelChoice(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if _FACTORY.fullmatch(self.name):
+        if PLUGIN.fullmatch(self.name):
             return self
         if self.name.startswith("mlp("):
             raise SectionErrors(

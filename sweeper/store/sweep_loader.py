@@ -1,4 +1,4 @@
-"""Loader of a `SweepRecord`: everything on record of a sweep, read in one transaction."""
+"""Loader of a `SweepRecord`: a sweep with its confirmation as on record, in one transaction."""
 
 from contextlib import suppress
 

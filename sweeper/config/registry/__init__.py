@@ -1,8 +1,8 @@
 """Names of everything that a study file may choose, with facts about each; loads no torch.
 
-Adding a formula, a model or a dataset takes three places: its function, its line here, and its
-row of reference values in the test. Functions are named by `"module:function"` and loaded by
-`load` at the moment they are used, so that `check`, `status` and `--help` stay fast.
+`sweeper/README.md` says where a formula, a model or a dataset is added. Functions are named by
+`"module:function"` and loaded by `load` at the moment they are used, so that `check`, `status` and
+`--help` stay fast.
 """
 
 from sweeper.config.registry.choices import (
@@ -13,12 +13,13 @@ from sweeper.config.registry.choices import (
     SAMPLERS,
     SCHEDULES,
     SLOT_SAMPLERS,
-    Family,
     family_of,
 )
+from sweeper.config.registry.dataset_entries import DATASETS
 from sweeper.config.registry.entries import (
     EXACT_ZEROS,
     DatasetEntry,
+    Family,
     Formula,
     Hyperparameter,
     MethodEntry,
@@ -26,7 +27,7 @@ from sweeper.config.registry.entries import (
 )
 from sweeper.config.registry.import_folder import FOLDER
 from sweeper.config.registry.method_entries import METHODS
-from sweeper.config.registry.model_entries import DATASETS, MODELS, count_parameters, layer_sizes
+from sweeper.config.registry.model_entries import MODELS, count_parameters, layer_sizes
 from sweeper.config.registry.plugins import GROUP, PLUGIN, formula_of, load, plugins
 from sweeper.types import APPLY_MODES, ApplyMode
 

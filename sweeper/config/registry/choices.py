@@ -1,16 +1,14 @@
 """Choices of a study file by name: formulas and their families, optimizers, schedules, samplers."""
 
 from collections.abc import Mapping
-from typing import Literal
 
-from sweeper.config.registry.entries import Formula
+from sweeper.config.registry.entries import Family, Formula
 from sweeper.config.registry.entropy_entries import ENTROPIES
 from sweeper.config.registry.penalty_entries import PENALTIES
 
 FORMULAS: Mapping[str, Formula] = {**PENALTIES, **ENTROPIES}
 """All penalties R(W), in the order in which they are listed to people."""
 
-Family = Literal["lp", "entropy", "arrangement", "hybrid", "shuffled", "other"]
 FAMILIES: dict[Family, str] = {
     "lp": "L_p penalties",
     "entropy": "pure entropies",
@@ -23,9 +21,6 @@ FAMILIES: dict[Family, str] = {
 against others as a family of its own. `hybrid` contains an L_p penalty, and tunes one thing more;
 `shuffled` evaluates a penalty on entries in a fixed random order, so that it sees no arrangement.
 """
-
-LP = frozenset({"l1", "l2", "elastic_net", "l_half", "smoothed_lp"})
-_MIXED = frozenset({"l1_marginal_entropy", "l1_joint_entropy"})
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
 PRECISIONS = ("float32", "tf32")
@@ -48,8 +43,4 @@ SLOT_SAMPLERS = frozenset({"qmc", "random", "grid"})
 
 def family_of(penalty: str) -> Family:
     """Return the family of a formula; one that is not in the registry is `other`."""
-    if penalty in LP:
-        return "lp"
-    if penalty in _MIXED:
-        return "hybrid"
-    return "entropy" if penalty in ENTROPIES else "other"
+    return FORMULAS[penalty].family if penalty in FORMULAS else "other"

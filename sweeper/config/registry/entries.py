@@ -3,8 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from sweeper.types import APPLY_MODES, ApplyMode, Scalar
+
+Family = Literal["lp", "entropy", "arrangement", "hybrid", "shuffled", "other"]
+"""Families in which formulas are compared; `choices.FAMILIES` has their titles."""
 
 EXACT_ZEROS = frozenset({"prox", "shrink"})
 """The modes that can set weights to exactly 0 while training."""
@@ -50,6 +54,8 @@ class Formula:
     value: str
     """`module:function`, (weight [pack, out, in], **hyper) -> [pack]."""
     default_mode: ApplyMode
+    family: Family = "other"
+    """Formulas that it is compared with, and in whose name it speaks."""
     shrinkage: str | None = None
     """`module:function`, (weight, **hyper) -> dR/d|w|, broadcastable over [pack, out, in]."""
     prox: str | None = None

@@ -25,6 +25,7 @@ _WHY_NOT: Mapping[ApplyMode, str] = {"prox": "its proximal operator has no close
 
 ENTROPIES: Mapping[str, Formula] = {
     "joint_entropy": Formula(
+        family="entropy",
         summary="entropy of the magnitudes of a matrix; blind to their arrangement",
         formula="R(W) = H(P), times S if scaled",
         reference="Shannon 1948, A mathematical theory of communication",
@@ -36,6 +37,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "renyi_entropy": Formula(
+        family="entropy",
         summary="Rényi entropy of the magnitudes; blind to their arrangement",
         formula="R(W) = log(sum P^order) / (1 - order), times S if scaled; order 1: H(P)",
         reference="Rényi 1961, On measures of entropy and information",
@@ -57,6 +59,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "marginal_entropy": Formula(
+        family="entropy",
         summary="entropies of the row sums and of the column sums of the magnitudes",
         formula="R(W) = H(r) + H(c), times S if scaled",
         reference=_FAMILY,
@@ -69,6 +72,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "conditional_entropy": Formula(
+        family="entropy",
         summary="entropy of the magnitudes within rows, or within columns",
         formula="R(W) = H(P) - H(r) or H(P) - H(c), times S if scaled",
         reference=_FAMILY,
@@ -88,6 +92,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "mutual_information": Formula(
+        family="entropy",
         summary="what the row of a weight tells of its column; 0 on a uniform matrix",
         formula="R(W) = H(r) + H(c) - H(P), times S if scaled",
         reference=_FAMILY,
@@ -100,6 +105,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "local_entropy": Formula(
+        family="entropy",
         summary="entropy of the masses in square windows that slide over the matrix",
         formula="R(W) = H(m), m = sums of A in all windows, over their sum; times S if scaled",
         reference=_FAMILY,
@@ -117,6 +123,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "l1_marginal_entropy": Formula(
+        family="hybrid",
         summary="L1 with the entropies of the row and column sums",
         formula="R(W) = S + mix x S x (H(r) + H(c)), the second S held constant in the gradient",
         reference=_FAMILY,
@@ -128,6 +135,7 @@ ENTROPIES: Mapping[str, Formula] = {
         unsupported=_WHY_NOT,
     ),
     "l1_joint_entropy": Formula(
+        family="hybrid",
         summary="L1 with the entropy of the magnitudes; blind to their arrangement",
         formula="R(W) = S + mix x S x H(P), the second S held constant in the gradient",
         reference="Shannon 1948, A mathematical theory of communication",

@@ -40,6 +40,7 @@ PENALTIES: Mapping[str, Formula] = {
         unsupported={"decoupled": _NOTHING, "prox": _NOTHING, "shrink": _NOTHING},
     ),
     "l1": Formula(
+        family="lp",
         summary="sum of magnitudes",
         formula="R(W) = sum |w|",
         reference="Tibshirani 1996, Regression shrinkage and selection via the lasso",
@@ -49,6 +50,7 @@ PENALTIES: Mapping[str, Formula] = {
         default_mode="prox",
     ),
     "l2": Formula(
+        family="lp",
         summary="sum of squares, weight decay",
         formula="R(W) = sum w^2",
         reference="Krogh and Hertz 1991, A simple weight decay can improve generalization",
@@ -60,6 +62,7 @@ PENALTIES: Mapping[str, Formula] = {
         unsupported={"shrink": f"{_VANISHING}; use prox"},
     ),
     "elastic_net": Formula(
+        family="lp",
         summary="L1 and L2 together",
         formula="R(W) = sum |w| + ridge sum w^2",
         reference="Zou and Hastie 2005, Regularization and variable selection via the elastic net",
@@ -72,6 +75,7 @@ PENALTIES: Mapping[str, Formula] = {
         },
     ),
     "l_half": Formula(
+        family="lp",
         summary="L_p with p = 1/2",
         formula="R(W) = sum |w|^(1/2)",
         reference="Xu et al. 2012, L1/2 regularization: a thresholding representation theory and "
@@ -83,6 +87,7 @@ PENALTIES: Mapping[str, Formula] = {
         unsupported={"loss": _INFINITE, "decoupled": _INFINITE},
     ),
     "smoothed_lp": Formula(
+        family="lp",
         summary="L_p made smooth at 0",
         formula="R(W) = sum (w^2 + eps^2)^(p/2)",
         reference="Chartrand and Yin 2008, Iteratively reweighted algorithms for compressive "

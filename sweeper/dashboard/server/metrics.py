@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 3.0
 """Seconds that a scrape waits for the database; Prometheus itself gives up after ten."""
-Family = GaugeMetricFamily | CounterMetricFamily
+MetricFamily = GaugeMetricFamily | CounterMetricFamily
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -91,7 +91,7 @@ def _up(counts: StorageCounts | None) -> Iterator[Metric]:
     yield GaugeMetricFamily("sweeper_up", up, value=0.0 if counts is None else 1.0)
 
 
-def _families() -> list[Family]:
+def _families() -> list[MetricFamily]:
     """Return the families of the database, empty, in the order in which `_filled` fills them."""
     return [
         GaugeMetricFamily(
@@ -126,7 +126,7 @@ def _families() -> list[Family]:
     ]
 
 
-def _filled(counts: StorageCounts) -> list[Family]:
+def _filled(counts: StorageCounts) -> list[MetricFamily]:
     families = _families()
     latency, trials, budget, left, lost, workers, per_hour = families
     latency.add_metric([], counts.latency_seconds)

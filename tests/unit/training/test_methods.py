@@ -13,8 +13,7 @@ from torch import Tensor
 
 from support.packs import RECIPE, config, facts, method, penalty, setting, small_images, stack_of
 from sweeper.config import derive_seed
-from sweeper.config.registry import METHODS, count_parameters
-from sweeper.config.registry.model_entries import DATASETS
+from sweeper.config.registry import DATASETS, METHODS, count_parameters
 from sweeper.training import models, optimizers
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.hard_concrete import BETA, GAMMA, SHIFT, ZETA, Gates, HardConcrete
