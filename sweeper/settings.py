@@ -6,8 +6,6 @@ An account need not have a home folder, as in a container with any user's number
 import os
 from pathlib import Path
 
-from platformdirs import user_cache_dir
-
 from sweeper.errors import InputError
 
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
@@ -63,6 +61,8 @@ def data_folder(folder: str | Path | None = None) -> Path:
     if chosen := os.environ.get(DATA_VARIABLE):
         return expand_home(chosen, DATA_VARIABLE)
     try:
+        from platformdirs import user_cache_dir  # here, for few commands need it
+
         return Path(user_cache_dir("sweeper")).expanduser()
     except RuntimeError:
         raise InputError(

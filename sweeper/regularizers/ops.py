@@ -52,5 +52,5 @@ def shrink_in_place(weight: Tensor, amount: Tensor, threshold: Tensor | None = N
     magnitudes = weight.abs()
     left = torch.sub(magnitudes, amount, out=amount).clamp_min_(0)
     if threshold is not None:
-        left = torch.where(magnitudes <= threshold, 0.0, left)
-    return torch.copysign(left, weight)
+        left.masked_fill_(magnitudes <= threshold, 0.0)
+    return left.copysign_(weight)

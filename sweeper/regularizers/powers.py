@@ -49,9 +49,8 @@ def l_half_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor)
     """
     t = per_network(step * strength, weight)
     threshold = l_half_threshold(t)
-    magnitudes = weight.abs()
     # Below the threshold the formula has no root; 1e-20 keeps t = 0 from 0 / 0.
-    held = torch.maximum(magnitudes, threshold.clamp_min(1e-20))
+    held = torch.maximum(weight.abs(), threshold.clamp_min(1e-20))
     angle = held.sqrt().mul_(held).reciprocal_().mul_(t * (27**0.5 / 4)).asin_()
     cosine = angle.mul_(2 / 3).add_(math.pi / 3).cos_()
     amount = torch.sub(0.5, cosine, out=cosine).mul_(held).mul_(2 / 3)

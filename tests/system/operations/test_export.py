@@ -208,11 +208,11 @@ def die(*arguments):
     os.kill(os.getpid(), signal.SIGKILL)
 url, folder, where = sys.argv[1:]
 if where == "trials":
-    calls, create = [], SweepStudies._again
+    calls, create = [], SweepStudies._recreated
     def some(self, fact):
         calls.append(1)
         return die() if len(calls) > 7 else create(self, fact)
-    SweepStudies._again = some
+    SweepStudies._recreated = some
 else:
     setattr(*{"studies": (SweepStudies, "create"), "state": (Store, "finish_restore")}[where], die)
 lifecycle.restore(Store(url), export.read(__import__("pathlib").Path(folder)))

@@ -935,6 +935,7 @@ def test_a_lock_that_is_never_given_free_ends_in_one_line(
 def test_a_transaction_whose_answer_was_lost_is_not_applied_twice(
     store: Store, sweep: Sweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert store.names() == ()  # only a database that has answered once is waited for
     done = Database._transaction
     lost: list[str] = []
 
