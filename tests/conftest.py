@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
@@ -21,7 +21,9 @@ from sweeper.store import Store
 def pytest_configure() -> None:
     """Have no test depend on who has started the run, and how: see `surroundings`."""
     set_usual_surroundings()
-    settings.register_profile("busy machine", deadline=None)
+    # What a draw takes, and how many of them fit, is chance and no fault of what is tested.
+    chance = [HealthCheck.too_slow, HealthCheck.filter_too_much]
+    settings.register_profile("busy machine", deadline=None, suppress_health_check=chance)
     settings.load_profile("busy machine")
 
 

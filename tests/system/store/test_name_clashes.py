@@ -80,7 +80,7 @@ def test_sweeps_that_differ_in_case_alone_are_refused_on_every_database(everywhe
 
 def test_searched_keys_that_differ_in_case_alone_are_refused(store: Store) -> None:
     domain = {"uniform": [0.1, 1]}
-    arm = {"penalty": "mine:formula", "strength": 0.1, "AdamBeta": domain, "beta": domain}
+    arm = {"penalty": "mine:formula", "strength": 0.1, "Beta": domain, "beta": domain}
     with pytest.raises(SpecError, match=r"tiny: arms\.own: searches 'Beta' and 'beta'"):
         lifecycle.register(store, small_sweep(arms={"own": arm}))
     shared = {"penalty": "mine:formula", "strength": 0.1, "Density": domain}
