@@ -1,4 +1,4 @@
-"""Fast forms of the catalogue's formulas, in one table: what a CPU does in a pass or two.
+"""Fast forms of the registry's formulas, in one table: what a CPU does in a pass or two.
 
 A formula is its value, shrinkage and prox in `sweeper.regularizers`: readable PyTorch, used on
 other devices and in float64, and the oracle of what stands here. A formula without a row, such as

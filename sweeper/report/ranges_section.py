@@ -18,15 +18,15 @@ def table(record: SweepRecord) -> ReportTable | None:
     head += ["next above", "probe", "seconds"]
     rows = []
     for recorded in record.ranges:
-        bracket = recorded.range
+        measured = recorded.range
         cells = [
-            Cell(f"{bracket.low:.3g}", "open below" if bracket.open_below else ""),
-            Cell(f"{bracket.high:.3g}", "open above" if bracket.open_above else ""),
-            _outcome(_point_at(bracket, bracket.low)),
-            _outcome(_point_at(bracket, bracket.high)),
-            _outcome(_point_above(bracket)),
-            Cell("", picture=_picture(bracket, record.sweep.parameters)),
-            Cell(f"{bracket.seconds:.1f}", "reused" if recorded.reused else ""),
+            Cell(f"{measured.low:.3g}", "open below" if measured.open_below else ""),
+            Cell(f"{measured.high:.3g}", "open above" if measured.open_above else ""),
+            _outcome(_point_at(measured, measured.low)),
+            _outcome(_point_at(measured, measured.high)),
+            _outcome(_point_above(measured)),
+            Cell("", picture=_picture(measured, record.sweep.parameters)),
+            Cell(f"{measured.seconds:.1f}", "reused" if recorded.reused else ""),
         ]
         rows.append(Row(recorded.arm, cells, recorded.parameter))
     caption = (
@@ -39,14 +39,14 @@ def table(record: SweepRecord) -> ReportTable | None:
     return ReportTable(head, rows, caption)
 
 
-def _point_at(bracket: StrengthRange, strength: float) -> ProbePoint | None:
-    return next((p for p in bracket.points if math.isclose(p.strength, strength)), None)
+def _point_at(measured: StrengthRange, strength: float) -> ProbePoint | None:
+    return next((p for p in measured.points if math.isclose(p.strength, strength)), None)
 
 
-def _point_above(bracket: StrengthRange) -> ProbePoint | None:
+def _point_above(measured: StrengthRange) -> ProbePoint | None:
     """Return the first point of the probe beyond the range."""
-    above = bracket.high * (1 + 1e-9)
-    return next((point for point in bracket.points if point.strength > above), None)
+    above = measured.high * (1 + 1e-9)
+    return next((point for point in measured.points if point.strength > above), None)
 
 
 def _outcome(point: ProbePoint | None) -> Cell:
@@ -61,14 +61,14 @@ def _outcome(point: ProbePoint | None) -> Cell:
     return Cell(accuracy, f"{point.nonzero:,}")
 
 
-def _picture(bracket: StrengthRange, total: int | None) -> ProbePicture:
+def _picture(measured: StrengthRange, total: int | None) -> ProbePicture:
     """Return the accuracies and sizes of a probe as a picture.
 
     `total` is the number of parameters of the network, or None where only its code can tell.
     """
-    tried = [point for point in bracket.points if point.strength > 0]
+    tried = [point for point in measured.points if point.strength > 0]
     ends = [math.log(point.strength) for point in (tried[0], tried[-1])]
-    most = total or max(1, *(point.nonzero for point in bracket.points))
+    most = total or max(1, *(point.nonzero for point in measured.points))
 
     def across(strength: float) -> float:
         share = (math.log(strength) - ends[0]) / ((ends[1] - ends[0]) or 1)
@@ -82,9 +82,9 @@ def _picture(bracket: StrengthRange, total: int | None) -> ProbePicture:
         ]
         return f"M{'L'.join(corners)}" if corners else ""
 
-    low, high = across(bracket.low), across(bracket.high)
+    low, high = across(measured.low), across(measured.high)
     return ProbePicture(
-        label=f"searched from {bracket.low:.3g} to {bracket.high:.3g}",
+        label=f"searched from {measured.low:.3g} to {measured.high:.3g}",
         width=WIDTH,
         height=HEIGHT,
         low=low,

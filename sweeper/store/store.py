@@ -264,10 +264,12 @@ class Store:
         return self._database.write(lambda c: recorded_ranges.claim(c, worker))
 
     def record_range(
-        self, worker: str, task: ProbeTask, bracket: StrengthRange, provenance: Provenance
+        self, worker: str, task: ProbeTask, strengths: StrengthRange, provenance: Provenance
     ) -> None:
         """Record the range that a probe measured. It is never updated. Raises LeaseLost."""
-        self._database.write(lambda c: recorded_ranges.record(c, worker, task, bracket, provenance))
+        self._database.write(
+            lambda c: recorded_ranges.record(c, worker, task, strengths, provenance)
+        )
 
     def release_probe(self, worker: str, task: ProbeTask, *, error: str = "") -> None:
         """Give a claimed probe back; one that is not this worker's any more is left alone.

@@ -1,4 +1,4 @@
-"""Custom formulas: those of the catalogue by name, and functions of other packages."""
+"""Custom formulas: those of the registry by name, and functions of other packages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ _NO_PROX = "it names no proximal operator; use shrink"
 
 
 def resolve(name: str) -> Formula:
-    """Return a formula of the catalogue, or import `package.module:name`. Raises PluginError.
+    """Return a formula of the registry, or import `package.module:name`. Raises PluginError.
 
     What is imported is a function (weight [pack, out, in], **hyper) -> [pack], or a `Formula`
     that names its functions.

@@ -1,4 +1,4 @@
-"""Every formula of the catalogue with the hyperparameters it is tested with, and R(W) once more.
+"""Every formula of the registry with the hyperparameters it is tested with, and R(W) once more.
 
 `written` is R(W) in plain float64 NumPy, from the formulas of the protocol: the oracle of values
 and of derivatives.
@@ -73,20 +73,20 @@ PROXES = [case for case in CASES if FORMULAS[case[0]].prox]
 
 
 def value(name: str, weight: Tensor, **letters: Any) -> Tensor:
-    """R(W) by the function of the catalogue, [pack]."""
+    """R(W) by the function of the registry, [pack]."""
     found: Tensor = load(FORMULAS[name].value)(weight, **_with_strength(name, letters))
     return found
 
 
 def shrinkage(name: str, weight: Tensor, **letters: Any) -> Tensor:
-    """dR/d|w| by the function of the catalogue, [pack, out, in]."""
+    """dR/d|w| by the function of the registry, [pack, out, in]."""
     function = load(FORMULAS[name].shrinkage or "")
     found: Tensor = function(weight, **_with_strength(name, letters))
     return found.expand_as(weight)
 
 
 def prox(name: str, weight: Tensor, **letters: Any) -> Tensor:
-    """Proximal operator by the function of the catalogue; `step` and `strength` among letters."""
+    """Proximal operator by the function of the registry; `step` and `strength` among letters."""
     found: Tensor = load(FORMULAS[name].prox or "")(weight, **letters)
     return found
 

@@ -60,7 +60,7 @@ def penalty(
 
 
 def method(name: str, strength: float = 0.0, **hyper: Scalar) -> MethodConfig:
-    """Return one method of the catalogue."""
+    """Return one method of the registry."""
     usual = {key: known.default for key, known in METHODS[name].hyper.items()}
     return MethodConfig((), name, strength, tuple({**usual, **hyper}.items()))
 

@@ -140,7 +140,7 @@ def test_the_package_of_readme_is_found_tried_and_trained(
     assert ranges["readme"] == ranges["named"]
     for way in ("loss", "decoupled", "prox", "shrink"):
         for slot in range(2):
-            # Oracle: the catalogue's l1, from the same initial weights and data order.
+            # Oracle: the registry's l1, from the same initial weights and data order.
             known, found = facts[f"l1-{way}", slot].as_trained, facts[f"own-{way}", slot].as_trained
             assert known is not None
             assert found is not None

@@ -148,7 +148,7 @@ def test_where_the_dataset_is_not_there_images_like_it_are_taken(folder: Path) -
     assert said.endswith("on images like those of mnist, which is not here")
 
 
-def test_a_study_file_of_the_catalogue_alone_starts_no_process(
+def test_a_study_file_of_the_registry_alone_starts_no_process(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subprocess.Popen", None)

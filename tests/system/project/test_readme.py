@@ -202,7 +202,7 @@ def test_every_command_that_is_named_exists(capsys: pytest.CaptureFixture[str]) 
     assert named <= commands
 
 
-def test_the_table_of_formulas_is_the_catalogue() -> None:
+def test_the_table_of_formulas_is_the_registry() -> None:
     expected = []
     for name, formula in FORMULAS.items():
         value = formula.formula.removeprefix("R(W) = ").replace("|", "&#124;")
@@ -213,7 +213,7 @@ def test_the_table_of_formulas_is_the_catalogue() -> None:
     assert rows(REGULARIZERS, "| penalty | R(W) |") == expected
 
 
-def test_the_table_of_methods_is_the_catalogue() -> None:
+def test_the_table_of_methods_is_the_registry() -> None:
     assert rows(REGULARIZERS, "| method |") == [
         f"| `{name}` | {entry.summary} | {', '.join(entry.hyper)} |"
         for name, entry in METHODS.items()

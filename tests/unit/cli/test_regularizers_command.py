@@ -1,4 +1,4 @@
-"""`sweeper regularizers`: what it says is held against the catalogue, and its arms can be run."""
+"""`sweeper regularizers`: what it says is held against the registry, and its arms can be run."""
 
 import json
 import re

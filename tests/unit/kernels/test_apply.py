@@ -238,7 +238,7 @@ def test_log_and_exp_are_as_exact_as_numbers_of_float32() -> None:
     assert not np.isfinite(found).any()
 
 
-def test_every_prox_of_the_catalogue_has_a_fast_form() -> None:
+def test_every_prox_of_the_registry_has_a_fast_form() -> None:
     assert {name for name, _ in PROXES} == {
         name for name, formula in FORMULAS.items() if formula.prox
     }

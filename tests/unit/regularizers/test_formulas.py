@@ -64,7 +64,7 @@ VALUES: dict[str, tuple[Letters, float]] = {
 }
 
 
-def test_every_formula_of_the_catalogue_has_its_rows_here() -> None:
+def test_every_formula_of_the_registry_has_its_rows_here() -> None:
     assert list(HYPER) == list(FORMULAS)
     assert set(VALUES) == set(FORMULAS)
     for name, formula in FORMULAS.items():
@@ -94,7 +94,7 @@ def test_facts_of_a_formula_agree_with_one_another(name: str) -> None:
             assert hyper.low <= hyper.default <= hyper.high
 
 
-def test_parameters_of_the_functions_are_those_of_the_catalogue() -> None:
+def test_parameters_of_the_functions_are_those_of_the_registry() -> None:
     for name, formula in FORMULAS.items():
         known = {key: hyper.default for key, hyper in formula.hyper.items()}
         inner = {"strength"} if formula.strength_inside else set()
@@ -155,7 +155,7 @@ def test_one_matrix_gets_what_it_gets_in_a_pack(name: str, hyper: Letters) -> No
             assert torch.equal(function(name, matrix, **its), expected), function
 
 
-def test_the_face_of_the_package_lists_every_function_of_the_catalogue() -> None:
+def test_the_face_of_the_package_lists_every_function_of_the_registry() -> None:
     for formula in FORMULAS.values():
         for place in filter(None, (formula.value, formula.shrinkage, formula.prox)):
             name = place.partition(":")[2]

@@ -252,7 +252,7 @@ def test_a_large_strength_sets_everything_to_exactly_zero(name: str) -> None:
 
 
 def _drawn(draw: st.DrawFn, known: Hyperparameter, step: float) -> Any:
-    """Draw a hyperparameter from the domain of the catalogue, prox being exact for `step`."""
+    """Draw a hyperparameter from the domain of the registry, prox being exact for `step`."""
     if known.choices:
         return draw(st.sampled_from(known.choices))
     low = max(known.low, 1e-3)

@@ -21,7 +21,7 @@ from sweeper.errors import DataError, PluginError
 from sweeper.training import datasets, models
 
 
-def test_digits_are_split_as_the_catalogue_says() -> None:
+def test_digits_are_split_as_the_registry_says() -> None:
     data = datasets.load("digits")
     known = DATASETS["digits"]
     assert (len(data.train), len(data.validation), len(data.test)) == (1137, 300, 360)
@@ -262,7 +262,7 @@ def test_unknown_dataset_suggests_the_near_miss() -> None:
 
 
 @pytest.mark.parametrize("name", MODELS)
-def test_models_are_as_large_as_the_catalogue_says(name: str) -> None:
+def test_models_are_as_large_as_the_registry_says(name: str) -> None:
     known = MODELS[name]
     options = (("widths", (20,)),) if name == "mlp" else ()
     module = models.build(name, options, (1, 28, 28), 10, seed=0)

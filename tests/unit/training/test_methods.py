@@ -499,5 +499,5 @@ def any_method(name: str) -> Any:
 
 
 @pytest.mark.parametrize("name", METHODS)
-def test_every_method_of_the_catalogue_takes_the_letters_that_it_names(name: str) -> None:
+def test_every_method_of_the_registry_takes_the_letters_that_it_names(name: str) -> None:
     assert any_method(name) is not None
