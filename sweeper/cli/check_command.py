@@ -35,7 +35,9 @@ def check(file: StudyFile) -> None:
         oddities = try_out(sweep, str(file), on_wait=on_wait)
     planned = plan(sweep)
     size = f", {count(planned.parameters)} parameters" if planned.parameters else ""
-    terminal.print(f"{sweep.name}: {sweep.model.text} on {sweep.dataset}{size}", soft_wrap=True)
+    terminal.print(
+        f"{sweep.name}: {sweep.model.text} on {sweep.dataset.text}{size}", soft_wrap=True
+    )
     terminal.print(_arms_table(sweep, planned))
     shared = set(sweep.shared_domains())
     common = [key for key in planned.arms[0].searched if key in shared]

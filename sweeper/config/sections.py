@@ -30,7 +30,7 @@ from sweeper.config.registry import (
     PRECISIONS,
     SAMPLERS,
     SCHEDULES,
-    DatasetEntry,
+    ExampleShape,
     count_parameters,
 )
 from sweeper.errors import choices, shown
@@ -112,7 +112,7 @@ class ModelChoice(Section):
             return self.widths
         return MODELS[self.name].widths if self.name in MODELS else None
 
-    def parameters(self, dataset: DatasetEntry) -> int | None:
+    def parameters(self, dataset: ExampleShape) -> int | None:
         """All parameters, biases included, or None where only the code can tell."""
         if self.hidden is not None:
             return count_parameters(self.hidden, dataset)
@@ -125,6 +125,17 @@ class ModelChoice(Section):
         return tuple(sorted({**self.options, **widths}.items()))
 
 
+def _augmentation(text: str) -> str:
+    """Return an augmentation as it is written: `shift(1)`, `crop(4)`, `flip`. Raises ValueError."""
+    plain = "".join(text.split())
+    if plain != "flip" and not re.fullmatch(r"(shift|crop)\([1-9]\d?\)", plain):
+        raise ValueError(f"must be shift(N), crop(N) or flip, got {shown(text)}")
+    return plain
+
+
+Augmentation = Annotated[str, AfterValidator(_augmentation)]
+
+
 class Training(Section):
     """Training of every arm. Learning rate, momentum and weight decay may be searched."""
 
@@ -135,6 +146,7 @@ class Training(Section):
     momentum: UnitInterval = 0.9
     weight_decay: NotNegative = 0.0
     schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "cosine"
+    augment: tuple[Augmentation, ...] = ()
     precision: Annotated[str, one_of("precision", PRECISIONS)] = "float32"
 
     @model_validator(mode="after")
@@ -147,7 +159,9 @@ class Training(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what most sweeps do not use: their digests stay as they were without it."""
-        return omit_defaults(write(self), weight_decay=0.0, precision="float32")
+        written: dict[str, Any] = write(self)
+        empty = type(written["augment"])()
+        return omit_defaults(written, weight_decay=0.0, precision="float32", augment=empty)
 
 
 class Sparsification(Section):

@@ -19,10 +19,11 @@ from pydantic import (
 
 from sweeper.config.arm import Arm, SectionErrors
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
+from sweeper.config.dataset import DatasetChoice, DatasetFacts, SplitRule, known_facts
 from sweeper.config.domains import Auto, Domain, Section, StrictInt, grid_size, omit_defaults
 from sweeper.config.parsing import build, parse
 from sweeper.config.penalty import Problem, largest_value, midpoint, smallest_value
-from sweeper.config.registry import DATASETS, MODELS, SLOT_SAMPLERS, DatasetEntry
+from sweeper.config.registry import MODELS, SLOT_SAMPLERS
 from sweeper.config.sections import (
     ModelChoice,
     Name,
@@ -31,11 +32,10 @@ from sweeper.config.sections import (
     Sparsification,
     Targets,
     Training,
-    one_of,
     plain_name,
 )
 from sweeper.errors import SpecError, shown
-from sweeper.types import PenaltyConfig, Scalar, SharedConfig, TrialConfig
+from sweeper.types import PenaltyConfig, Scalar, SharedConfig, SplitConfig, TrialConfig
 
 PROBE_VERSION = 2
 """To be raised with any change of what a probe trains or how its range is read."""
@@ -49,7 +49,8 @@ class Sweep(Section):
     """A study file: one question with a fixed budget. Or the confirmation of a finished one."""
 
     name: str
-    dataset: Annotated[str, one_of("dataset", DATASETS)]
+    dataset: DatasetChoice
+    split: SplitRule = SplitRule()
     model: ModelChoice
     seed: StrictInt = 0
     training: Training
@@ -61,6 +62,8 @@ class Sweep(Section):
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     confirms: Annotated[ConfirmationPlan | None, Field(repr=False)] = None
     """Set by `sweeper confirm`, never by a study file."""
+    facts: Annotated[DatasetFacts | None, Field(repr=False)] = None
+    """Of a dataset that is not in the registry: set where it is loaded, never by a study file."""
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -68,6 +71,8 @@ class Sweep(Section):
         raw = parse(Path(path))
         if isinstance(raw, dict) and "confirms" in raw:
             raise SpecError([f"{path}: confirms: is for `sweeper confirm NAME`, not for files"])
+        if isinstance(raw, dict) and "facts" in raw:
+            raise SpecError([f"{path}: facts: are found out of the dataset, not said by files"])
         return cast(Self, build(cls, raw, place=str(path)))
 
     @classmethod
@@ -87,7 +92,7 @@ class Sweep(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return omit_defaults(write(self), confirms=None)
+        return omit_defaults(write(self), confirms=None, facts=None, split={})
 
     @field_validator("name")
     @classmethod
@@ -110,13 +115,8 @@ class Sweep(Section):
                 f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {shown(self.name)}"
             )
             problems.append(("name", text))
-        needed = MODELS[self.model.name].shape if self.model.name in MODELS else None
-        if needed and needed != self.data.shape:
-            text = f"{self.model.name} takes {needed} images, {self.dataset} has {self.data.shape}"
-            problems.append(("model", text))
-        if self.training.batch_size > self.data.train:
-            text = f"must be <= {self.data.train}, the training images of {self.dataset}"
-            problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
+        if self.is_resolved:
+            problems += self._data_problems()
         if self.trials > MOST_TRIALS:
             text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
             key = "confirms.seeds" if self.confirms else "search.trials"
@@ -132,6 +132,19 @@ class Sweep(Section):
             raise SectionErrors(problems)
         return self
 
+    def _data_problems(self) -> list[Problem]:
+        """Return the demands of network and training on the dataset that are not met."""
+        problems: list[Problem] = []
+        data, name = self.data, self.dataset.text
+        needed = MODELS[self.model.name].shape if self.model.name in MODELS else None
+        if needed and needed != data.shape:
+            text = f"{self.model.name} takes {needed} images, {name} has {data.shape}"
+            problems.append(("model", text))
+        if self.training.batch_size > data.train:
+            text = f"must be <= {data.train}, the training examples of {name}"
+            problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
+        return problems
+
     def _arm_problems(self, arm: Arm) -> list[Problem]:
         """Return the demands of an arm on the network and the learning rate that are not met."""
         problems: list[Problem] = []
@@ -145,10 +158,9 @@ class Sweep(Section):
             text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
             problems.append(("method", text))
         rate = largest_value(self.training.learning_rate)
-        steps = self.training.epochs * self.steps_per_epoch
         for term in arm.terms:
-            begin, end = (math.ceil(part * steps) for part in term.keys.during or (0.0, 1.0))
-            if term.keys.during and begin == end:
+            if self.is_resolved and term.keys.during and self._is_empty(term.keys.during):
+                steps = self.training.epochs * self.steps_per_epoch
                 place = f"sum.{term.penalty}.during" if term.prefix else "during"
                 shown = list(term.keys.during)
                 problems.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
@@ -165,6 +177,12 @@ class Sweep(Section):
                 text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
                 problems.append((place, f"{text}, got {smallest_value(term.hyper[key]):g}"))
         return problems
+
+    def _is_empty(self, during: tuple[float, float]) -> bool:
+        """Tell whether no step lies between two shares of the training."""
+        steps = self.training.epochs * self.steps_per_epoch
+        begin, end = (math.ceil(part * steps) for part in during)
+        return begin == end
 
     def _grid_problems(self) -> list[tuple[str, str]]:
         problems = []
@@ -185,13 +203,26 @@ class Sweep(Section):
         return confirmation_name(self.name)
 
     @property
-    def data(self) -> DatasetEntry:
-        return DATASETS[self.dataset]
+    def is_resolved(self) -> bool:
+        """Whether the facts of its dataset are known: by the registry, or since it was loaded."""
+        return self.facts is not None or self.dataset.in_registry
+
+    @cached_property
+    def data(self) -> DatasetFacts:
+        """Shapes and sizes of the dataset. Raises SpecError for one that nobody has loaded yet."""
+        facts = self.facts or known_facts(self.dataset, self.split)
+        if facts is None:
+            raise SpecError([f"{self.name}: dataset: {self.dataset.text} has not been loaded yet"])
+        return facts
+
+    def resolved(self, facts: DatasetFacts) -> Self:
+        """Return the sweep with the facts of its dataset. Raises ValidationError as it is read."""
+        return type(self).model_validate({**self.model_dump(mode="json"), "facts": facts})
 
     @property
     def parameters(self) -> int | None:
         """Total parameters of the network, or None for a factory of the user's own."""
-        return self.model.parameters(self.data)
+        return self.model.parameters(self.data) if self.is_resolved else None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -348,8 +379,12 @@ class Sweep(Section):
         """
         config = self.probe(arm, parameter)
         outside = any(":" in term.penalty for term in config.method.terms)
-        outside |= ":" in config.recipe.model
-        parts = [PROBE_VERSION, self.name if outside else "", asdict(config)]
+        outside |= ":" in config.recipe.model or not self.dataset.in_registry
+        known = asdict(config)
+        # Keys that came later are left out at their defaults: what is on record stays known.
+        newer = {"dataset_options": (), "split": asdict(SplitConfig()), "augment": ()}
+        known["recipe"] = omit_defaults(known["recipe"], **newer)
+        parts = [PROBE_VERSION, self.name if outside else "", known]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
@@ -358,7 +393,7 @@ class Sweep(Section):
         return SharedConfig(
             model=self.model.name,
             model_options=self.model.arguments,
-            dataset=self.dataset,
+            dataset=self.dataset.name,
             batch_size=self.training.batch_size,
             epochs=self.training.epochs,
             finetune_epochs=self.sparsification.finetune_epochs,
@@ -369,6 +404,9 @@ class Sweep(Section):
             curve=self.sparsification.curve,
             precision=self.training.precision,
             finetuned_curve=self.sparsification.finetuned_curve,
+            dataset_options=self.dataset.arguments,
+            split=self.split.config(derive_seed(self.seed, "split", repeat)),
+            augment=self.training.augment,
         )
 
 

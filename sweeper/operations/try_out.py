@@ -108,7 +108,7 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
         if real or not isinstance(error, ForwardError):
             yield {"problem": f"{where}: {reason}"}
         else:
-            text = f"{reason}; on images like those of {sweep.dataset}, which is not here"
+            text = f"{reason}; on images like those of {sweep.dataset.text}, which is not here"
             yield {"warning": f"model: {name}: {text}"}
 
 
@@ -147,10 +147,10 @@ def _images(sweep: Sweep, folder: str | None) -> tuple[Any, bool]:
     """Return the dataset of a sweep, or images like those of one that is not on this machine."""
     from sweeper.training import datasets
 
-    if datasets.is_here(sweep.dataset, folder):
+    if datasets.is_here(sweep.dataset.name, folder):
         with suppress(DataError):  # it is said where the dataset is needed
-            return datasets.load(sweep.dataset, folder), True
-    return datasets.images_like(sweep.dataset), False
+            return datasets.load(sweep.dataset.name, folder), True
+    return datasets.images_like(sweep.dataset.name), False
 
 
 def _main() -> None:

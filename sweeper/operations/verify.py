@@ -56,7 +56,7 @@ def verify(
     if confirmation not in store.names():
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
     sweep = store.sweep(confirmation)
-    data = datasets.load(sweep.dataset, folder, device)
+    data = datasets.load(sweep.dataset.name, folder, device)
     records = store.records(confirmation)
     verified = []
     with lifecycle.open_studies(store, sweep) as search:

@@ -35,7 +35,7 @@ class Published:
 
 def published_points(sweep: Sweep) -> tuple[Published, ...]:
     """Return the networks published for the sweep's model and data; for most there are none."""
-    is_lenet = sweep.model.name == "lenet-300-100" and sweep.dataset == "mnist"
+    is_lenet = sweep.model.name == "lenet-300-100" and sweep.dataset.name == "mnist"
     return _table() if is_lenet else ()
 
 

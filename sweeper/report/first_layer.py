@@ -18,7 +18,7 @@ SIDE = 140
 INK = np.array([0, 63, 114], dtype=np.float64)
 
 
-def counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | None:
+def counts(content: bytes, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
     """Count the weights of the first layer that are left on each pixel, [height, width].
 
     `content` is a kept network, see `training.weights`. None unless the first layer is a matrix on
@@ -32,9 +32,11 @@ def counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | N
         return None
 
 
-def _counts(content: bytes, shape: tuple[int, int, int]) -> NDArray[np.int64] | None:
+def _counts(content: bytes, shape: tuple[int, ...]) -> NDArray[np.int64] | None:
     size = int.from_bytes(content[:8], "little")
     shapes = json.loads(content[8 : 8 + size])["__metadata__"]["shapes"]
+    if len(shape) != 3:
+        return None
     channels, height, width = shape
     matrices = [(name, of) for name, of in json.loads(shapes).items() if len(of) > 1]
     if channels != 1 or not matrices or len(matrices[0][1]) != 2:

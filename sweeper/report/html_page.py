@@ -155,7 +155,7 @@ def _question(sweep: Sweep) -> str:
     names = f": {', '.join(sweep.arms)}" if len(sweep.arms) <= MOST_NAMES else ""
     return (
         f"Which of these {len(sweep.arms)} arms gives the smallest {network}{size} at a given "
-        f"accuracy on {sweep.dataset}{names}?"
+        f"accuracy on {sweep.dataset.text}{names}?"
     )
 
 

@@ -53,7 +53,7 @@ def _what(sweep: Sweep, name: str) -> str:
         reference = f" ({formula.reference})" if formula.reference else ""
         lines.append(f"- **{term.penalty}** as {term.mode}{term.remarks}: {text}{reference}")
     lines = lines or ["- no penalty and no method: training as usual"]
-    data = f"On {sweep.dataset} with {sweep.model.text}. "
+    data = f"On {sweep.dataset.text} with {sweep.model.text}. "
     if sweep.confirms:
         searches = "The configurations that the searches of this arm chose, trained again with "
         return data + searches + "fresh seeds:\n\n" + "\n".join(lines)

@@ -22,6 +22,7 @@ from sweeper.types import (
     Scalar,
     SharedConfig,
     Slot,
+    SplitConfig,
     Track,
     TrialConfig,
     TrialOutcome,
@@ -81,6 +82,9 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     "model_options": _options(recipe["model_options"]),
                     "curve": tuple(recipe["curve"]),
                     "finetuned_curve": tuple(recipe.get("finetuned_curve", ())),
+                    "dataset_options": _options(recipe.get("dataset_options", ())),
+                    "split": SplitConfig(**recipe.get("split", {})),
+                    "augment": tuple(recipe.get("augment", ())),
                 }
             ),
             "method": MethodConfig(

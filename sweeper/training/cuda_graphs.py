@@ -31,7 +31,7 @@ class Steps(Protocol):
     @property
     def capturable(self) -> bool: ...
 
-    def begin(self, images: Tensor, labels: Tensor, now: Tensor) -> None: ...
+    def begin(self, examples: Tensor, labels: Tensor, now: Tensor) -> None: ...
 
     def end(self, now: Tensor, factor: float, number: int) -> None: ...
 
@@ -70,7 +70,7 @@ def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
 
     def take(index: Tensor, factor: float, number: int) -> None:
         now = rate * factor
-        steps.begin(part.images[index], part.labels[index], now)
+        steps.begin(part.examples[index], part.labels[index], now)
         steps.end(now, factor, number)
 
     return take
@@ -140,5 +140,5 @@ class Captured:
         self._steps.end(self._now, factor, number)
 
     def _begin(self) -> None:
-        images, labels = self._part.images[self._index], self._part.labels[self._index]
-        self._steps.begin(images, labels, self._now)
+        examples, labels = self._part.examples[self._index], self._part.labels[self._index]
+        self._steps.begin(examples, labels, self._now)

@@ -1,6 +1,6 @@
 """Density curves: trained networks at many densities, pruned by magnitude without fine-tuning.
 
-Each network is evaluated at each density; the images are gone through once for several.
+Each network is evaluated at each density; the examples are gone through once for several.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from sweeper.training.stack import Stack
 from sweeper.types import CurvePoint
 
 NETWORKS_AT_ONCE = 4
-"""Networks that see a chunk of images together, at all of their sparse densities. The images are
+"""Networks that see a chunk of examples together, at all of their sparse densities. These are
 turned around for them (2 ms, a twentieth of what follows); more would only take more memory."""
 
 Points = dict[float, list[CurvePoint]]
@@ -98,12 +98,12 @@ def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> 
 def _shares(
     evaluator: Evaluator, nets: dict[float, list[SparseMLP]], part: DataSplit
 ) -> dict[SparseMLP, float]:
-    """Return the share of images that each network labels rightly."""
+    """Return the share of examples that each network labels rightly."""
     right = dict.fromkeys(chain.from_iterable(nets.values()), 0)
     for start in range(0, len(part), CHUNK):
         evaluator.tick()
-        images = sparse_inference.pixels_first(part.images[start : start + CHUNK])
+        examples = sparse_inference.pixels_first(part.examples[start : start + CHUNK])
         labels = part.labels[start : start + CHUNK].numpy()
         for net in right:
-            right[net] += net.right(images, labels)
+            right[net] += net.right(examples, labels)
     return {net: count / len(part) for net, count in right.items()}

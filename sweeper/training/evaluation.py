@@ -1,4 +1,4 @@
-"""Evaluation of all networks of a pack: accuracies on images not trained on, and sizes."""
+"""Evaluation of all networks of a pack: accuracies on examples not trained on, and sizes."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Tick
 from sweeper.types import Evaluation
 
-# Images a forward pass of a pack takes at once: large enough for full speed, small enough that
+# Examples a forward pass of a pack takes at once: large enough for full speed, small enough that
 # the hidden layers of 16 LeNet-300-100 take 20 MB.
 CHUNK = 1000
 
@@ -20,13 +20,13 @@ CHUNK = 1000
 def accuracy(
     network: StackedArchitecture, stack: Stack, part: DataSplit, tick: Tick
 ) -> list[float]:
-    """Return the share of images that each network labels rightly; NaN logits are wrong."""
+    """Return the share of examples that each network labels rightly; NaN logits are wrong."""
     pack = next(iter(stack.values())).shape[0]
     right = torch.zeros(pack, dtype=torch.int64, device=part.labels.device)
     runner = network.runner()
     for start in range(0, len(part), CHUNK):
         tick()
-        logits = runner.logits(stack, part.images[start : start + CHUNK])
+        logits = runner.logits(stack, part.examples[start : start + CHUNK])
         hits = logits.argmax(-1) == part.labels[start : start + CHUNK]
         right += (hits & logits.isfinite().all(-1)).sum(1)
     return [count / len(part) for count in right.tolist()]
@@ -44,7 +44,7 @@ class Evaluator:
     def judge(self, stack: Stack) -> list[Evaluation]:
         """Count and evaluate every network: the very same weights."""
         val, test = self.accuracies(stack)
-        constant, level = parameter_counts.constant_inputs(self.data.train.images)
+        constant, level = parameter_counts.constant_inputs(self.data.train.examples)
         effective = parameter_counts.effective(self.network, stack, constant, level)
         return [
             Evaluation(

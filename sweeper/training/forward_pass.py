@@ -42,31 +42,31 @@ class _State:
         )
 
 
-def training_pass(name: str, module: nn.Module, images: Tensor) -> Any:
+def training_pass(name: str, module: nn.Module, examples: Tensor) -> Any:
     """Return the output of a module in training mode, without gradients; `name` is for errors.
 
     Raises PluginError if it draws random numbers or changes a buffer, ForwardError if it raises.
     """
     module.train()
     with torch.no_grad():
-        return watched(name, module, images)
+        return watched(name, module, examples)
 
 
-def watched(name: str, module: nn.Module, images: Tensor) -> Any:
+def watched(name: str, module: nn.Module, examples: Tensor) -> Any:
     """Return the output of a module in the mode that it is in.
 
     Raises PluginError if it draws random numbers, or if its parameters, buffers, numbers or the
-    images are other ones afterwards; ForwardError if it raises.
+    examples are other ones afterwards; ForwardError if it raises.
     """
     when = "in training" if module.training else "where it is judged"
-    before, originals, state = _State.of(module), images.clone(), _random_state(images.device)
-    with _random_state_restored(images.device):
-        output = called(name, module, images)
-        drawn = not _same_state(state, _random_state(images.device))
+    before, originals, state = _State.of(module), examples.clone(), _random_state(examples.device)
+    with _random_state_restored(examples.device):
+        output = called(name, module, examples)
+        drawn = not _same_state(state, _random_state(examples.device))
     if drawn:
         # With hooks, which some modules ask for and then compute in another way: only now.
         text = f"draws random numbers {when}, which have no seed in a pack"
-        raise PluginError(f"{name}: {text}: {_drawing(name, module, images)}; allowed: p = 0")
+        raise PluginError(f"{name}: {text}: {_drawing(name, module, examples)}; allowed: p = 0")
     after = _State.of(module)
     if other := sorted(before.parameters.keys() ^ after.parameters.keys()):
         text = "must be there, and stay, from the beginning"
@@ -79,8 +79,8 @@ def watched(name: str, module: nn.Module, images: Tensor) -> Any:
         raise PluginError(f"{name}: its forward changes {text}; allowed: no state")
     if not module.training and (changed := _changed(before.parameters, after.parameters)):
         raise PluginError(f"{name}: its forward changes parameter {_some(changed)} {when}")
-    if not same_bits(images, originals):
-        text = "its forward changes the images that it is given; allowed: in place on copies alone"
+    if not same_bits(examples, originals):
+        text = "its forward changes the examples it is given; allowed: in place on copies alone"
         raise PluginError(f"{name}: {text}")
     return output
 
@@ -95,16 +95,16 @@ def plain_tensors(module: nn.Module) -> dict[str, Tensor]:
     }
 
 
-def called(name: str, module: nn.Module, images: Tensor) -> Any:
+def called(name: str, module: nn.Module, examples: Tensor) -> Any:
     """Return the output of a module. Raises ForwardError if it raises."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            return module(images)
+            return module(examples)
     except Exception as error:  # whatever a module of somebody else's raises
         text = (str(error).splitlines() or [""])[0]
-        shape = tuple(images.shape)
-        reason = f"its forward on {shape} images: {type(error).__name__}: {text}"
+        shape = tuple(examples.shape)
+        reason = f"its forward on {shape} examples: {type(error).__name__}: {text}"
         raise ForwardError(f"{name}: {reason}") from error
 
 
@@ -115,16 +115,16 @@ def same_bits(left: Tensor, right: Tensor) -> bool:
     return bool(((left == right) | (left.isnan() & right.isnan())).all())
 
 
-def _drawing(name: str, module: nn.Module, images: Tensor) -> str:
+def _drawing(name: str, module: nn.Module, examples: Tensor) -> str:
     """Return the innermost parts of a module whose forward draws random numbers, as text."""
     started: list[Any] = []
     drawing: dict[str, str] = {}
 
     def begin(part: nn.Module, inputs: Any) -> None:
-        started.append(_random_state(images.device))
+        started.append(_random_state(examples.device))
 
     def end(where: str, part: nn.Module, inputs: Any, output: Any) -> None:
-        drew = not _same_state(started.pop(), _random_state(images.device))
+        drew = not _same_state(started.pop(), _random_state(examples.device))
         if drew and not any(inner.startswith(f"{where}." if where else "") for inner in drawing):
             drawing[where] = f"{where} ({type(part).__name__})" if where else "its forward"
 
@@ -132,8 +132,8 @@ def _drawing(name: str, module: nn.Module, images: Tensor) -> str:
     hooks = [part.register_forward_pre_hook(begin) for _, part in parts]
     hooks += [part.register_forward_hook(partial(end, where)) for where, part in parts]
     try:
-        with _random_state_restored(images.device):
-            called(name, module, images)
+        with _random_state_restored(examples.device):
+            called(name, module, examples)
     finally:
         for hook in hooks:
             hook.remove()

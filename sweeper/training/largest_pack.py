@@ -103,10 +103,10 @@ class _Turn:
     def __init__(self, stepper: Stepper, config: TrialConfig, data: Data, size: int) -> None:
         self.size = size
         self._device = data.device
-        images, batch = len(data.train), config.recipe.batch_size
+        examples, batch = len(data.train), config.recipe.batch_size
         rate = torch.full((size,), config.learning_rate, device=data.device)
         self._take = steps_on(stepper, data.train, batch, rate)
-        self._index = torch.arange(batch, device=data.device) * (images // batch)
+        self._index = torch.arange(batch, device=data.device) * (examples // batch)
         # The first ones compile, allocate and capture: their times tell nothing.
         for _ in range(1 if data.device.type == "cpu" else WARM_UP + 1):
             self._step()

@@ -38,18 +38,18 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
     each = PLAIN + (ADAM if recipe.optimizer.startswith("adam") else 0) + (GATES if gates else 0)
     each += FINETUNED if recipe.finetuned_curve else 0
     alone = network.init([configs[0].init_seed], recipe, data)
-    activations = _activations(network, alone, data.train.images[:1])
+    activations = _activations(network, alone, data.train.examples[:1])
     # Forward, and back again; fully connected networks are evaluated all at once.
-    images = 2 * recipe.batch_size
+    examples = 2 * recipe.batch_size
     if network.layers is not None:
-        images = max(images, CHUNK)
-    return each * network.total + images * activations
+        examples = max(examples, CHUNK)
+    return each * network.total + examples * activations
 
 
-def _activations(network: StackedArchitecture, alone: Stack, image: Tensor) -> int:
-    """Return the bytes that autograd keeps of one image on its way through one network."""
+def _activations(network: StackedArchitecture, alone: Stack, example: Tensor) -> int:
+    """Return the bytes that autograd keeps of one example on its way through one network."""
     parameters = {name: value[0].detach().requires_grad_() for name, value in alone.items()}
-    inputs = {value.untyped_storage().data_ptr() for value in (*alone.values(), image)}
+    inputs = {value.untyped_storage().data_ptr() for value in (*alone.values(), example)}
     sizes: dict[int, int] = {}
 
     def keep(value: Tensor) -> Tensor:
@@ -58,7 +58,7 @@ def _activations(network: StackedArchitecture, alone: Stack, image: Tensor) -> i
         return value
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        logits = functional_call(network.template, parameters, (image,))
+        logits = functional_call(network.template, parameters, (example,))
     return sum(size for place, size in sizes.items() if place not in inputs) + int(logits.nbytes)
 
 
@@ -92,4 +92,4 @@ def _short(config: TrialConfig) -> SharedConfig:
 
 
 def _first(part: DataSplit, count: int) -> DataSplit:
-    return DataSplit(part.images[:count], part.labels[:count])
+    return DataSplit(part.examples[:count], part.labels[:count])

@@ -13,8 +13,8 @@ from sweeper.config.registry import MODELS, load
 from sweeper.errors import PluginError
 from sweeper.types import Options
 
-Shape = tuple[int, int, int]
-"""Channels, height, width of one image."""
+Shape = tuple[int, ...]
+"""Of one example, such as channels, height and width of an image."""
 _DTYPES = (torch.float32, torch.float64)
 
 

@@ -73,7 +73,7 @@ def _effective_count(layers: list[tuple[Tensor, Tensor]], constant: Tensor, leve
         weight = torch.where(constant, 0, weight)  # noqa: PLW2901
         folded.append((weight, bias))
         if index < len(layers) - 1:
-            # A unit without inputs passes the same value on for every image.
+            # A unit without inputs passes the same value on for every example.
             constant = (weight == 0).all(1)
             level = torch.where(constant, bias.relu(), 0)
     count = 0
@@ -89,8 +89,8 @@ def _effective_count(layers: list[tuple[Tensor, Tensor]], constant: Tensor, leve
     return count
 
 
-def constant_inputs(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a mask of the inputs that are equal in all images, and their value, [inputs] each."""
-    flat = images.flatten(1)
+def constant_inputs(examples: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a mask of the inputs that are equal in all examples, and their value, [inputs]."""
+    flat = examples.flatten(1)
     level = flat[0]
     return (flat == level).all(0), level

@@ -1,6 +1,6 @@
 """Plain PyTorch beside a pack: a module of a user's must compute the same in both.
 
-On a few images: one step of training and the logits before and after it, in a pack of one and in
+On a few examples: one step of training and the logits before and after it, in a pack of one and in
 one of three with different seeds, beside the same modules run alone. A module that differs is
 refused by the name of the part that is at fault, wherever it can be seen.
 """
@@ -32,10 +32,10 @@ _ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Images:
+class _Batches:
     """A batch to train on, and another one."""
 
-    images: Tensor
+    examples: Tensor
     labels: Tensor
     others: Tensor
 
@@ -53,11 +53,11 @@ def compare_with_plain(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
     """Return the oddities of a user's module that is right; on the device of the data.
 
     Raises PluginError, one line, if a pack would compute anything else than the module itself,
-    ForwardError if that cannot be run on the images.
+    ForwardError if that cannot be run on the examples.
     """
     part, half = data.train, min(_BATCH, len(data.train) // 2)
-    batch = _Images(
-        part.images[:half].clone(), part.labels[:half], part.images[half : 2 * half].clone()
+    batch = _Batches(
+        part.examples[:half].clone(), part.labels[:half], part.examples[half : 2 * half].clone()
     )
     with deterministic_numerics(data.device, recipe.precision), warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -104,27 +104,27 @@ def _values(module: nn.Module) -> Stack:
     return {name: value.detach() for name, value in named}
 
 
-def _try_alone(recipe: SharedConfig, data: Data, batch: _Images) -> None:
+def _try_alone(recipe: SharedConfig, data: Data, batch: _Batches) -> None:
     """Demand of the module itself what any pack relies on."""
     name = recipe.model
     for training in (True, False):
         module = _build(recipe, data, 1).train(training)
         with torch.no_grad():
-            output = watched(name, module, batch.images)
+            output = watched(name, module, batch.examples)
             _check_output(name, output, len(batch.labels), data.classes)
             tensors = plain_tensors(module)
             called(name, module, batch.others)
-            repeated = called(name, module, batch.images)
+            repeated = called(name, module, batch.examples)
         if not same_bits(output, repeated):
             when = "in training" if training else "where it is judged"
-            text = f"gives other logits for the same images {when}: it keeps or draws something"
+            text = f"gives other logits for the same examples {when}: it keeps or draws something"
             raise PluginError(f"{name}: {text}; allowed: no state, no random numbers")
         _check_tensors(name, tensors, plain_tensors(module))
-    _try_batches(name, module, batch.images)
+    _try_batches(name, module, batch.examples)
     module.train()
     module.zero_grad()
     torch.autograd.backward(
-        functional.cross_entropy(called(name, module, batch.images), batch.labels)
+        functional.cross_entropy(called(name, module, batch.examples), batch.labels)
     )
     idle = [key for key, value in module.named_parameters() if value.grad is None]
     if idle:
@@ -133,7 +133,7 @@ def _try_alone(recipe: SharedConfig, data: Data, batch: _Images) -> None:
 
 
 def _check_tensors(name: str, before: Stack, after: Stack) -> None:
-    """Demand that tensors beside the parameters, after the same images, are the same.
+    """Demand that tensors beside the parameters, after the same examples, are the same.
 
     One that keeps what it saw last is; one that counts its calls is not, and the networks of a pack
     would count together.
@@ -154,13 +154,13 @@ def _check_output(name: str, output: object, batch: int, classes: int) -> None:
         raise PluginError(f"{name}: {wanted} {output.dtype}")
 
 
-def _try_batches(name: str, module: nn.Module, images: Tensor) -> None:
-    """Demand that an image is judged by itself: batches of another size must not count."""
+def _try_batches(name: str, module: nn.Module, examples: Tensor) -> None:
+    """Demand that an example is judged by itself: batches of another size must not count."""
     with torch.no_grad():
-        whole = called(name, module, images)
-        parts = torch.cat([called(name, module, part) for part in torch.split(images, 2)])
+        whole = called(name, module, examples)
+        parts = torch.cat([called(name, module, part) for part in torch.split(examples, 2)])
     if not _close(parts, whole):
-        text = "judges an image by those beside it in the batch"
+        text = "judges an example by those beside it in the batch"
         layers = [
             f"{where} ({type(part).__name__})"
             for where, part in module.named_modules()
@@ -173,7 +173,7 @@ def _try_batches(name: str, module: nn.Module, images: Tensor) -> None:
 def _try_pack(
     recipe: SharedConfig,
     data: Data,
-    batch: _Images,
+    batch: _Batches,
     network: StackedArchitecture,
     seeds: tuple[int, ...],
 ) -> None:
@@ -200,24 +200,24 @@ def _try_pack(
             raise PluginError(f"{name}: gives other logits {other} after a step of training")
 
 
-def _course(runner: Runner, stack: Stack, batch: _Images) -> _Course:
+def _course(runner: Runner, stack: Stack, batch: _Batches) -> _Course:
     """Judge, train one step by plain gradient descent, and judge again: a pack."""
     with torch.no_grad():
-        before = runner.logits(stack, batch.images).clone()
+        before = runner.logits(stack, batch.examples).clone()
     pack = len(before)
     gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
-    runner.backward(stack, batch.images, batch.labels, [GradientBuffer(0, pack, gradients, 0.0)])
+    runner.backward(stack, batch.examples, batch.labels, [GradientBuffer(0, pack, gradients, 0.0)])
     for name, gradient in gradients.items():
         stack[name].sub_(gradient, alpha=_RATE)
     with torch.no_grad():
-        return _Course(before, runner.logits(stack, batch.images).clone(), gradients)
+        return _Course(before, runner.logits(stack, batch.examples).clone(), gradients)
 
 
-def _alone(name: str, module: nn.Module, batch: _Images) -> _Course:
+def _alone(name: str, module: nn.Module, batch: _Batches) -> _Course:
     """Do the same in plain PyTorch."""
     with torch.no_grad():
-        before = called(name, module.eval(), batch.images)
-    logits = called(name, module.train(), batch.images)
+        before = called(name, module.eval(), batch.examples)
+    logits = called(name, module.train(), batch.examples)
     torch.autograd.backward(functional.cross_entropy(logits, batch.labels))
     gradients = {
         key: torch.zeros_like(value) if value.grad is None else value.grad.clone()
@@ -226,11 +226,11 @@ def _alone(name: str, module: nn.Module, batch: _Images) -> _Course:
     with torch.no_grad():
         for key, value in module.named_parameters():  # torch.optim takes seconds to load
             value.sub_(gradients[key], alpha=_RATE)
-        return _Course(before, called(name, module.eval(), batch.images), gradients)
+        return _Course(before, called(name, module.eval(), batch.examples), gradients)
 
 
 def _try_together(
-    recipe: SharedConfig, data: Data, batch: _Images, network: StackedArchitecture
+    recipe: SharedConfig, data: Data, batch: _Batches, network: StackedArchitecture
 ) -> Iterator[str]:
     """Yield a warning if a GPU, which runs a pack as one program, would compute otherwise."""
     runner = network.runner()
@@ -239,8 +239,8 @@ def _try_together(
     try:
         stack = network.init(_PACKS[-1], recipe, data)
         with torch.no_grad():
-            logits = runner.logits(stack, batch.images)
-            if not _close(runner.together(stack, batch.images), logits):
+            logits = runner.logits(stack, batch.examples)
+            if not _close(runner.together(stack, batch.examples), logits):
                 yield f"{recipe.model}: for CPUs alone: GPUs, which run packs at once, differ"
     except Exception as error:  # of torch.func.vmap
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

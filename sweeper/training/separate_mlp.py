@@ -17,10 +17,10 @@ Rows = list[tuple[Tensor, ...]]
 """Of each layer, its parameter in each network."""
 
 
-def logits(layers: Layers, stack: Stack, images: Tensor) -> Tensor:
-    """Return [pack, batch, classes] for images [batch, ...]."""
+def logits(layers: Layers, stack: Stack, examples: Tensor) -> Tensor:
+    """Return [pack, batch, classes] for examples [batch, ...]."""
     weights, biases = _apart(layers, stack)
-    flat = images.flatten(1)
+    flat = examples.flatten(1)
     pack = len(weights[0])
     return torch.stack(
         [_output(weights, biases, k, _hidden(weights, biases, k, flat)[-1]) for k in range(pack)]
@@ -28,11 +28,11 @@ def logits(layers: Layers, stack: Stack, images: Tensor) -> Tensor:
 
 
 def backward(
-    layers: Layers, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+    layers: Layers, stack: Stack, examples: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
 ) -> None:
     """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
     weights, biases = _apart(layers, stack)
-    flat = images.flatten(1)
+    flat = examples.flatten(1)
     hidden = [_hidden(weights, biases, k, flat) for k in range(len(weights[0]))]
     outputs = [_output(weights, biases, k, inputs[-1]) for k, inputs in enumerate(hidden)]
     deltas = delta(torch.stack(outputs), labels)

@@ -1,7 +1,7 @@
 """Sparse inference: MLPs with few weights left, run on a CPU through these weights alone.
 
 A matrix product takes as long for a pruned network as for a dense one. For 784 x 300 weights and
-1,000 images on one thread the loop below counts 40 to 50 GFLOP/s for the weights that stay, from
+1,000 examples on one thread the loop below counts 40 to 50 GFLOP/s for the weights that stay, from
 1 % of them on, where the product has 100 or, by `kernels.matmul`, 220 for all: faster up to about
 40 % or 20 % of the weights.
 """
@@ -57,14 +57,14 @@ class SparseMLP:
         """Parameters, biases included, that are not exactly 0."""
         return sum(len(layer.values) + int(np.count_nonzero(layer.bias)) for layer in self.layers)
 
-    def right(self, images: Array, labels: NDArray[np.int64]) -> int:
-        """Return the number of [pixels, images] that get their label; NaN logits are wrong."""
+    def right(self, examples: Array, labels: NDArray[np.int64]) -> int:
+        """Return the number of [pixels, examples] that get their label; NaN logits are wrong."""
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
-            out = np.empty((len(layer.bias), images.shape[1]), np.float32)
-            _run(layer.values, layer.columns, layer.starts, layer.bias, images, out, index < last)
-            images = out
-        return int(_hits(images, labels))
+            out = np.empty((len(layer.bias), examples.shape[1]), np.float32)
+            _run(layer.values, layer.columns, layer.starts, layer.bias, examples, out, index < last)
+            examples = out
+        return int(_hits(examples, labels))
 
 
 def max_density() -> float:
@@ -78,9 +78,9 @@ def runs(layers: Layers | None, stack: Stack) -> bool:
     return layers is not None and first.device.type == "cpu" and first.dtype == torch.float32
 
 
-def pixels_first(images: Tensor) -> Array:
-    """Return images [images, ...] as [pixels, images]."""
-    array: Array = images.flatten(1).T.contiguous().numpy()
+def pixels_first(examples: Tensor) -> Array:
+    """Return examples [examples, ...] as [pixels, examples]."""
+    array: Array = examples.flatten(1).T.contiguous().numpy()
     return array
 
 
@@ -127,7 +127,7 @@ def _run(
     out: Array,
     rectified: bool,
 ) -> None:
-    """out = weight x inputs + bias, [out, images], and its ReLU; four weights at a time."""
+    """out = weight x inputs + bias, [out, examples], and its ReLU; four weights at a time."""
     for row in range(out.shape[0]):
         sums, place, end = out[row], starts[row], starts[row + 1]
         sums[:] = bias[row]

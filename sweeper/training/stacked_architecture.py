@@ -40,7 +40,7 @@ class StackedArchitecture:
         module = _build(recipe, data, seed=0)
         if recipe.model not in MODELS:
             with suppress(ForwardError):  # it is raised where the module is trained
-                training_pass(recipe.model, module.to(data.device), data.train.images[:2])
+                training_pass(recipe.model, module.to(data.device), data.train.examples[:2])
         return cls(_emptied(module, data.device), models.prunable(module), _fully_connected(module))
 
     def init(self, seeds: Sequence[int], recipe: SharedConfig, data: Data) -> Stack:

@@ -24,22 +24,22 @@ class StackedMLP:
     _buffers: Stack = field(default_factory=dict)
 
     @torch.no_grad()
-    def logits(self, stack: Stack, images: Tensor) -> Tensor:
-        """Return [pack, batch, classes] for images [batch, ...]; overwritten by the next call."""
-        if matmul.serves(images):
-            return separate_mlp.logits(self.layers, stack, images)
-        hidden = self._hidden(stack, images.flatten(1))
+    def logits(self, stack: Stack, examples: Tensor) -> Tensor:
+        """Return [pack, batch, classes] for examples [batch, ...]; overwritten by the next call."""
+        if matmul.serves(examples):
+            return separate_mlp.logits(self.layers, stack, examples)
+        hidden = self._hidden(stack, examples.flatten(1))
         return self._affine(hidden[-1], stack, len(self.layers) - 1)
 
     @torch.no_grad()
     def backward(
-        self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+        self, stack: Stack, examples: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
     ) -> None:
         """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
-        if matmul.serves(images):
-            separate_mlp.backward(self.layers, stack, images, labels, sinks)
+        if matmul.serves(examples):
+            separate_mlp.backward(self.layers, stack, examples, labels, sinks)
             return
-        hidden = self._hidden(stack, images.flatten(1))
+        hidden = self._hidden(stack, examples.flatten(1))
         logits = self._affine(hidden[-1], stack, len(self.layers) - 1)
         delta = gradient_of(logits, labels)
         for index in reversed(range(len(self.layers))):
@@ -79,7 +79,7 @@ class StackedMLP:
             # (784 -> 64, batch 128), and 16 x 300 wide it took 21.7 ms against 20.4 ms so.
             out = self._buffer(f"layer {index}", (pack, batch, width), weight)
             return torch.bmm(inputs, weight.transpose(1, 2), out=out).add_(bias[:, None])
-        # All first layers see the same images: one wide product in place of `pack` narrow ones.
+        # All first layers see the same examples: one wide product in place of `pack` narrow ones.
         wide = self._buffer("layer 0", (batch, pack * width), weight)
         torch.mm(inputs[0], weight.flatten(0, 1).T, out=wide).add_(bias.flatten())
         return wide.view(batch, pack, width).transpose(0, 1)

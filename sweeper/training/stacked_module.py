@@ -18,32 +18,32 @@ class StackedModule:
 
     template: nn.Module
 
-    def logits(self, stack: Stack, images: Tensor) -> Tensor:
-        """Return [pack, batch, classes] for images [batch, channels, height, width].
+    def logits(self, stack: Stack, examples: Tensor) -> Tensor:
+        """Return [pack, batch, classes] for examples [batch, channels, height, width].
 
         The module is in its evaluation mode.
         """
-        return self._logits(stack, images, training=False)
+        return self._logits(stack, examples, training=False)
 
     def backward(
-        self, stack: Stack, images: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+        self, stack: Stack, examples: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
     ) -> None:
         """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
-        if images.device.type == "cpu":
+        if examples.device.type == "cpu":
             # One by one here too, so that the hidden layers of one network are held at a time.
             for sink in sinks:
                 for k in range(sink.start, sink.stop):
                     network = {name: value[k : k + 1] for name, value in stack.items()}
-                    sink.at(k).take_all(self._gradients(network, images, labels))
+                    sink.at(k).take_all(self._gradients(network, examples, labels))
             return
-        together = self._gradients(stack, images, labels)
+        together = self._gradients(stack, examples, labels)
         for sink in sinks:
             sink.take_all({name: value[sink.networks] for name, value in together.items()})
 
-    def _gradients(self, stack: Stack, images: Tensor, labels: Tensor) -> Stack:
+    def _gradients(self, stack: Stack, examples: Tensor, labels: Tensor) -> Stack:
         leaves = {name: value.detach().requires_grad_() for name, value in stack.items()}
         with torch.enable_grad():
-            logits = self._logits(leaves, images, training=True)
+            logits = self._logits(leaves, examples, training=True)
             pack, batch, classes = logits.shape
             # A sum over networks: the gradient of one does not depend on the others.
             loss = functional.cross_entropy(
@@ -60,22 +60,22 @@ class StackedModule:
             gradients[name] = value
         return gradients
 
-    def _logits(self, stack: Stack, images: Tensor, *, training: bool) -> Tensor:
+    def _logits(self, stack: Stack, examples: Tensor, *, training: bool) -> Tensor:
         if self.template.training != training:
             self.template.train(training)
-        if images.device.type == "cpu":
+        if examples.device.type == "cpu":
             # One by one: on a CPU vmap took 0.56 s for a step of six LeNet-5 against 0.40 s,
             # and its grouped convolutions gave other bits for another pack.
             pack = next(iter(stack.values())).shape[0]
             networks = [{name: value[k] for name, value in stack.items()} for k in range(pack)]
-            return torch.stack([self._network_logits(network, images) for network in networks])
-        return self.together(stack, images)
+            return torch.stack([self._network_logits(network, examples) for network in networks])
+        return self.together(stack, examples)
 
-    def together(self, stack: Stack, images: Tensor) -> Tensor:
+    def together(self, stack: Stack, examples: Tensor) -> Tensor:
         """Return the logits of all networks at once, as a GPU computes them."""
-        logits: Tensor = vmap(self._network_logits, in_dims=(0, None))(stack, images)
+        logits: Tensor = vmap(self._network_logits, in_dims=(0, None))(stack, examples)
         return logits
 
-    def _network_logits(self, parameters: Stack, images: Tensor) -> Tensor:
-        logits: Tensor = functional_call(self.template, parameters, (images,))
+    def _network_logits(self, parameters: Stack, examples: Tensor) -> Tensor:
+        logits: Tensor = functional_call(self.template, parameters, (examples,))
         return logits

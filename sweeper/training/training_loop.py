@@ -97,19 +97,19 @@ class Stepper:
         return all(g.penalties.capturable and not changes_forward(g.method) for g in groups)
 
     def step(
-        self, images: Tensor, labels: Tensor, *, rate: Tensor, factor: float, number: int
+        self, examples: Tensor, labels: Tensor, *, rate: Tensor, factor: float, number: int
     ) -> None:
         """Take the step `number`, 0 is the first, with learning rates `rate` [pack] x `factor`."""
         now = rate * factor
-        self.begin(images, labels, now)
+        self.begin(examples, labels, now)
         self.end(now, factor, number)
 
-    def begin(self, images: Tensor, labels: Tensor, now: Tensor) -> None:
+    def begin(self, examples: Tensor, labels: Tensor, now: Tensor) -> None:
         """Do what is the same at every step: gradients, the optimizer's step, penalties.
 
         `now` [pack] are the learning rates of this step.
         """
-        self._collect_gradients(images, labels)
+        self._collect_gradients(examples, labels)
         self._optimizer.step(now)
         for state in self._groups:
             group = state.group
@@ -143,7 +143,7 @@ class Stepper:
             penalties=group.penalties.start(weights, context.part(networks)),
         )
 
-    def _collect_gradients(self, images: Tensor, labels: Tensor) -> None:
+    def _collect_gradients(self, examples: Tensor, labels: Tensor) -> None:
         """Put the gradients of cross-entropy and loss terms where the optimizer wants them."""
         used = dict(self._stack)
         groups = self._groups
@@ -152,7 +152,7 @@ class Stepper:
             for name in self._network.weights:
                 joined = torch.cat([weights[name] for weights in inside])
                 used[name] = joined.view_as(self._stack[name])
-        self._runner.backward(used, images, labels, self._buffers)
+        self._runner.backward(used, examples, labels, self._buffers)
         for state in groups:
             state.group.method.vjp(state.weights, state.gradients, state.method)
             state.group.penalties.add_gradients(state.weights, state.gradients, state.penalties)

@@ -22,6 +22,20 @@ SizeMeasure = Literal["nonzero", "effective"]
 
 
 @dataclass(frozen=True, slots=True)
+class SplitConfig:
+    """Split of a dataset into training, validation and test examples."""
+
+    validation: float | None = None
+    """Share of the training examples that are held out; None: as the dataset has it."""
+    test: float | None = None
+    """Share of all examples that are held out for the test, of a dataset without a test part."""
+    seed: int = 0
+    """Of the draw of validation examples; those for the test never change."""
+    by_repeat: bool = False
+    """Whether the seed differs from repeat to repeat."""
+
+
+@dataclass(frozen=True, slots=True)
 class SharedConfig:
     """Settings that all networks of a pack share. Two trials fit one pack if theirs are equal."""
 
@@ -42,6 +56,11 @@ class SharedConfig:
     """Precision of matrix products: `float32`, or `tf32` on a GPU that has it."""
     finetuned_curve: tuple[float, ...] = ()
     """Further densities at which the trained network is fine-tuned, and judged then."""
+    dataset_options: Options = ()
+    """Of a dataset that is not in the registry: its file, its folder, arguments of its function."""
+    split: SplitConfig = SplitConfig()
+    augment: tuple[str, ...] = ()
+    """Random changes of the training examples of each step, in order: `shift(1)`, `flip`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,7 +82,7 @@ class Trainer:
             device = resolve_device(device)
             self._fallbacks, self._processor = fallback_devices(device), activate
             if data is None:
-                self._load = lambda device: datasets.load(sweep.dataset, folder, device)
+                self._load = lambda device: datasets.load(sweep.dataset.name, folder, device)
         self._train, self._probe = train, probe
         self.pack = pack_size.DEFAULT if pack == "auto" else pack
         """Most trials that are trained together; fewer once memory has run out."""

@@ -26,7 +26,7 @@ class Loop:
     def __init__(self, data: Data) -> None:
         torch.set_flush_denormal(True)
         self.train, self.validation, self.test = (
-            DataSplit(part.images.flatten(1), part.labels)
+            DataSplit(part.examples.flatten(1), part.labels)
             for part in (data.train, data.validation, data.test)
         )
         self.classes = data.classes
@@ -49,13 +49,13 @@ class Loop:
         """Return LeNet-300-100 as it is drawn from a seed."""
         torch.manual_seed(seed)
         network = nn.Sequential(
-            nn.Linear(self.train.images.shape[1], 300),
+            nn.Linear(self.train.examples.shape[1], 300),
             nn.ReLU(),
             nn.Linear(300, 100),
             nn.ReLU(),
             nn.Linear(100, self.classes),
         )
-        return network.to(self.train.images.device)
+        return network.to(self.train.examples.device)
 
     def judge(self, model: nn.Sequential) -> Accuracy:
         """Evaluate and count a network."""
@@ -76,7 +76,7 @@ class Loop:
         steps = epochs * (len(self.train) // recipe.batch_size)
         for number, index in enumerate(self._batches(epochs, recipe.batch_size, seed)):
             rate = base * 0.5 * (1 + math.cos(math.pi * number / steps))
-            images = self.train.images.index_select(0, index)
+            images = self.train.examples.index_select(0, index)
             labels = self.train.labels.index_select(0, index)
             step.take(images, labels, rate, rate * strength, masks)
 
@@ -138,7 +138,7 @@ def magnitude_masks(weights: list[Tensor], density: float) -> list[Tensor]:
 
 @torch.inference_mode()
 def _share(model: nn.Module, part: DataSplit) -> float:
-    images, labels = torch.split(part.images, 2000), torch.split(part.labels, 2000)
+    images, labels = torch.split(part.examples, 2000), torch.split(part.labels, 2000)
     batches = zip(images, labels, strict=True)
     right = torch.stack([(model(images).argmax(1) == labels).sum() for images, labels in batches])
     return int(right.sum()) / len(part)

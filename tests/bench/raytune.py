@@ -30,7 +30,7 @@ def run(task: Task) -> None:
 
     data = datasets.load(task.configs[0].recipe.dataset)
     arrays = {
-        name: (part.images.numpy(), part.labels.numpy())
+        name: (part.examples.numpy(), part.labels.numpy())
         for name, part in (
             ("train", data.train),
             ("validation", data.validation),

@@ -81,7 +81,7 @@ def part_of(data: Data, train: int, judged: int) -> Data:
     """Return the first images of each part, for measurements that need no accuracy."""
 
     def first(part: DataSplit, count: int) -> DataSplit:
-        return DataSplit(part.images[:count], part.labels[:count])
+        return DataSplit(part.examples[:count], part.labels[:count])
 
     return replace(
         data,

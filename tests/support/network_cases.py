@@ -299,11 +299,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "batch_norm_without_statistics": (
         chain(lambda: nn.BatchNorm1d(32, track_running_stats=False)),
-        "judges an image by those beside it in the batch, such as 2 (BatchNorm1d)",
+        "judges an example by those beside it in the batch, such as 2 (BatchNorm1d)",
     ),
     "batch_mean": (
         two(lambda net, flat: usual(net, flat - flat.mean(0))),
-        "judges an image by those beside it in the batch; allowed",
+        "judges an example by those beside it in the batch; allowed",
     ),
     "buffer_of_a_seed": (
         changed(two(), lambda net: net.register_buffer("noise", torch.rand(64))),
@@ -359,7 +359,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         two(_counting_in_a_tensor, step=torch.zeros(())),
         "its tensor step changes from call to call",
     ),
-    "on_its_input": (two(_on_its_input), "its forward changes the images that it is given"),
+    "on_its_input": (two(_on_its_input), "its forward changes the examples it is given"),
     "clamping": (two(_clamping), "its forward changes parameter inner.weight where it is judged"),
     "gradient_hook": (
         changed(chain(nn.ReLU), lambda net: net[1].weight.register_hook(lambda slope: slope / 2)),

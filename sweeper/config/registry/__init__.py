@@ -15,10 +15,12 @@ from sweeper.config.registry.choices import (
     SLOT_SAMPLERS,
     family_of,
 )
-from sweeper.config.registry.dataset_entries import DATASETS
+from sweeper.config.registry.dataset_entries import DATASET_FORMS, DATASETS
 from sweeper.config.registry.entries import (
     EXACT_ZEROS,
     DatasetEntry,
+    DatasetForm,
+    ExampleShape,
     Family,
     Formula,
     Hyperparameter,
@@ -28,12 +30,22 @@ from sweeper.config.registry.entries import (
 from sweeper.config.registry.import_folder import FOLDER
 from sweeper.config.registry.method_entries import METHODS
 from sweeper.config.registry.model_entries import MODELS, count_parameters, layer_sizes
-from sweeper.config.registry.plugins import GROUP, PLUGIN, formula_of, load, plugins
+from sweeper.config.registry.plugins import (
+    DATASET_GROUP,
+    GROUP,
+    PLUGIN,
+    dataset_plugins,
+    formula_of,
+    load,
+    plugins,
+)
 from sweeper.types import APPLY_MODES, ApplyMode
 
 __all__ = [
     "APPLY_MODES",
     "DATASETS",
+    "DATASET_FORMS",
+    "DATASET_GROUP",
     "EXACT_ZEROS",
     "FAMILIES",
     "FOLDER",
@@ -49,12 +61,15 @@ __all__ = [
     "SLOT_SAMPLERS",
     "ApplyMode",
     "DatasetEntry",
+    "DatasetForm",
+    "ExampleShape",
     "Family",
     "Formula",
     "Hyperparameter",
     "MethodEntry",
     "ModelEntry",
     "count_parameters",
+    "dataset_plugins",
     "family_of",
     "formula_of",
     "layer_sizes",

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from sweeper.config.registry.entries import DatasetEntry
+from sweeper.config.registry.entries import DatasetEntry, DatasetForm
 
 DATASETS: Mapping[str, DatasetEntry] = {
     "digits": DatasetEntry(
@@ -57,3 +57,17 @@ DATASETS: Mapping[str, DatasetEntry] = {
         },
     ),
 }
+
+DATASET_FORMS: Mapping[str, DatasetForm] = {
+    "arrays": DatasetForm(
+        summary="a file of one's own: arrays (.npz) or a table (.csv, .parquet)",
+        loader="sweeper.training.array_files:read_arrays",
+        keys={"file": True, "test_file": False, "target": False, "standardise": False},
+    ),
+    "images": DatasetForm(
+        summary="a folder of one's own pictures, PNG or JPEG, one folder a class",
+        loader="sweeper.training.image_folder:read_images",
+        keys={"folder": True, "size": False, "channels": False},
+    ),
+}
+"""Datasets of one's own that need no code."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 from sweeper.types import APPLY_MODES, ApplyMode, Scalar
 
@@ -112,6 +112,27 @@ class ModelEntry:
     """Multiply-adds of one forward pass of one example, where widths do not tell."""
     shape: tuple[int, int, int] | None = None
     """The only input shape that it takes; None: any."""
+
+
+class ExampleShape(Protocol):
+    """What the size of a network depends on: the shape of an example, and the classes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def classes(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetForm:
+    """A form that datasets of one's own have: files that a reader of ours turns into arrays."""
+
+    summary: str
+    loader: str
+    """`module:function`, (folder, **keys) -> raw examples and labels."""
+    keys: Mapping[str, bool]
+    """Keys of the study file that it takes -> whether they are required."""
 
 
 @dataclass(frozen=True, slots=True)

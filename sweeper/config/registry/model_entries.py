@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Mapping
 
-from sweeper.config.registry.entries import DatasetEntry, ModelEntry
+from sweeper.config.registry.entries import ExampleShape, ModelEntry
 
 MODELS: Mapping[str, ModelEntry] = {
     "lenet-300-100": ModelEntry(
@@ -26,13 +26,13 @@ MODELS: Mapping[str, ModelEntry] = {
 }
 
 
-def layer_sizes(widths: tuple[int, ...], dataset: DatasetEntry) -> tuple[tuple[int, int], ...]:
+def layer_sizes(widths: tuple[int, ...], dataset: ExampleShape) -> tuple[tuple[int, int], ...]:
     """Return (inputs, outputs) of each layer of a fully connected network."""
     sizes = (math.prod(dataset.shape), *widths, dataset.classes)
     return tuple(itertools.pairwise(sizes))
 
 
-def count_parameters(widths: tuple[int, ...], dataset: DatasetEntry) -> int:
+def count_parameters(widths: tuple[int, ...], dataset: ExampleShape) -> int:
     """Return all parameters of a fully connected network, biases included.
 
     >>> from sweeper.config.registry import DATASETS

@@ -1,4 +1,4 @@
-"""Plugins: objects by their `module:function`, and formulas that other packages bring."""
+"""Plugins: objects by their `module:function`, formulas and datasets that packages bring."""
 
 import importlib
 import logging
@@ -9,6 +9,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from sweeper.config.registry.choices import FORMULAS
+from sweeper.config.registry.dataset_entries import DATASET_FORMS, DATASETS
 from sweeper.config.registry.entries import Formula
 from sweeper.config.registry.import_folder import FOLDER
 from sweeper.errors import PluginError
@@ -17,6 +18,8 @@ _log = logging.getLogger("sweeper.plugins")
 _LOADED: set[str] = set()
 GROUP = "sweeper.regularizers"
 """Entry points of this group name formulas of a user's own packages."""
+DATASET_GROUP = "sweeper.datasets"
+"""Entry points of this group name functions that return a dataset."""
 
 PLUGIN = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """Form of a name from outside: `package.module:function`."""
@@ -58,6 +61,17 @@ def plugins() -> dict[str, str]:
     """
     targets = {point.name: point.value for point in entry_points(group=GROUP)}
     return {name: value for name, value in sorted(targets.items()) if name not in FORMULAS}
+
+
+@cache
+def dataset_plugins() -> dict[str, str]:
+    """Return the datasets of installed packages: name -> `module:function`. Imports none.
+
+    One with a name of the registry is left out: what `mnist` is, nobody changes.
+    """
+    targets = {point.name: point.value for point in entry_points(group=DATASET_GROUP)}
+    taken = {*DATASETS, *DATASET_FORMS}
+    return {name: value for name, value in sorted(targets.items()) if name not in taken}
 
 
 def formula_of(name: str) -> Formula:

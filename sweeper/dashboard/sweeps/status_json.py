@@ -18,7 +18,7 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
     rows = {
         status.name: {
             "name": status.name,
-            "dataset": sweep.dataset,
+            "dataset": sweep.dataset.text,
             "model": sweep.model.name,
             "arms": len(sweep.arms),
             "repeats": sweep.search.repeats,
@@ -41,7 +41,7 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
         "name": sweep.name,
         "track": sweep.sparsification.track,
         "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
-        f"{sweep.search.repeats} repeats each; {sweep.model.name} on {sweep.dataset}, "
+        f"{sweep.search.repeats} repeats each; {sweep.model.name} on {sweep.dataset.text}, "
         f"{sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs",
         **_progress(status),
         # While it runs, arms are unequal by a few trials: the counts show it.

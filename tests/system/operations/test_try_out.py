@@ -138,9 +138,9 @@ def test_what_ends_its_process_is_one_line(folder: Path, name: str, reason: str)
 def test_where_the_dataset_is_not_there_images_like_it_are_taken(folder: Path) -> None:
     assert not datasets.is_here("mnist", folder)
     like = datasets.images_like("mnist")
-    assert like.train.images.shape[1:] == (1, 28, 28)
+    assert like.train.examples.shape[1:] == (1, 28, 28)
     assert like.classes == 10
-    assert abs(float(like.train.images.mean())) < 1e-4
+    assert abs(float(like.train.examples.mean())) < 1e-4
     assert try_out(small_sweep(model="mine:fine", dataset="mnist"), "s", folder=str(folder)) == ()
     # Whether it would take the real images nobody knows.
     [said] = try_out(small_sweep(model="mine:dropout", dataset="mnist"), "s", folder=str(folder))

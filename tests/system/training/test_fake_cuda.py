@@ -160,7 +160,7 @@ def digits() -> Data:
 
 def moved(data: Data, device: str = "cuda") -> Data:
     train_pack, validation, test = (
-        DataSplit(part.images.to(device), part.labels.to(device))
+        DataSplit(part.examples.to(device), part.labels.to(device))
         for part in (data.train, data.validation, data.test)
     )
     return dataclasses.replace(data, train=train_pack, validation=validation, test=test)

@@ -88,7 +88,7 @@ def test_memory_is_measured_on_a_gpu() -> None:
         **{
             name: dataclasses.replace(
                 getattr(data, name),
-                images=getattr(data, name).images.cuda(),
+                examples=getattr(data, name).examples.cuda(),
                 labels=getattr(data, name).labels.cuda(),
             )
             for name in ("train", "validation", "test")

@@ -70,7 +70,7 @@ def test_training_follows_torch_optim(
             for group in oracle.param_groups:
                 group["lr"] = rates[k] * _factor(schedule, step, steps)
             oracle.zero_grad()
-            guess = module(digits.train.images[index])
+            guess = module(digits.train.examples[index])
             torch.autograd.backward(nn.functional.cross_entropy(guess, digits.train.labels[index]))
             oracle.step()
         for name, parameter in module.named_parameters():
@@ -299,7 +299,7 @@ def test_penalties_in_the_pass_are_those_beside_it(
             setting,
         )
         for number in range(10):
-            images, labels = digits.train.images[:32], digits.train.labels[:32]
+            images, labels = digits.train.examples[:32], digits.train.labels[:32]
             stepper.step(images, labels, rate=torch.tensor([0.01]), factor=1.0, number=number)
         found.append(stack)
     for name in found[0]:

@@ -76,7 +76,7 @@ def test_gradients_have_the_same_bits_in_any_pack_and_threads(
         kept = {name: torch.full_like(value, 0.01) for name, value in part.items()}
         sinks = [GradientBuffer(0, len(chosen), kept, 0.9)]
         with deterministic_numerics(data.device):
-            network.runner().backward(part, data.train.images, data.train.labels, sinks)
+            network.runner().backward(part, data.train.examples, data.train.labels, sinks)
         return kept
 
     before = torch.get_num_threads()
@@ -158,7 +158,7 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
     )
     module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=3)
     (index,) = list(plan.batches(digits.train))
-    guess = module(digits.train.images[index])
+    guess = module(digits.train.examples[index])
     loss = nn.functional.cross_entropy(guess, digits.train.labels[index])
     for name in network.weights:
         loss = loss + 0.01 * module.get_parameter(name).abs().sum()

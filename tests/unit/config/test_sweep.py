@@ -288,11 +288,11 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
 # What replaces which part of SMALL -> the one line that it must give.
 ONE_MISTAKE = {
     "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, dataset, "
-        "model, name, reference, search, seed, select_on, sparsification, targets, training; "
+        "model, name, reference, search, seed, select_on, sparsification, split, targets, training; "
         "did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
-        "training.epoch: unknown key: got 'epoch'; allowed: batch_size, epochs, learning_rate, "
-        "momentum, optimizer, precision, schedule, weight_decay; did you mean 'epochs'?"),
+        "training.epoch: unknown key: got 'epoch'; allowed: augment, batch_size, epochs, "
+        "learning_rate, momentum, optimizer, precision, schedule, weight_decay; did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
         "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, method, penalty, ramp, "
         "shuffle, strength, sum"),

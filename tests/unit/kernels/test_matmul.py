@@ -71,8 +71,8 @@ def test_networks_one_by_one_have_the_gradients_of_the_stack(
             GradientBuffer(0, 3, {name: value[:3] for name, value in kept.items()}, 0.9),
             GradientBuffer(3, 4, fresh, 0.0),
         ]
-        runner.backward(stack, data.train.images, data.train.labels, sinks)
-        logits = runner.logits(stack, data.train.images).clone()
+        runner.backward(stack, data.train.examples, data.train.labels, sinks)
+        logits = runner.logits(stack, data.train.examples).clone()
         found.append({**{f"{n} kept": v[:3] for n, v in kept.items()}, **fresh, "logits": logits})
     for name, value in found[0].items():
         torch.testing.assert_close(value, found[1][name], rtol=1e-4, atol=1e-6)
@@ -91,7 +91,7 @@ def test_gradients_have_the_same_bits_at_any_place_of_a_pack(
     def gradients(chosen: list[int]) -> dict[str, Tensor]:
         part = {name: value[chosen].clone() for name, value in stack.items()}
         kept = {name: torch.full_like(value, 0.01) for name, value in part.items()}
-        images, labels = data.train.images, data.train.labels
+        images, labels = data.train.examples, data.train.labels
         network.runner().backward(part, images, labels, [GradientBuffer(0, len(chosen), kept, 0.9)])
         return kept
 

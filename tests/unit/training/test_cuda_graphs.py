@@ -75,7 +75,7 @@ class AskedTrial(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _asked(stepper: Stepper, data: Data, dtype: torch.dtype) -> list[str]:
-    images, labels = data.train.images[:16].to(dtype), data.train.labels[:16]
+    images, labels = data.train.examples[:16].to(dtype), data.train.labels[:16]
     now = torch.full((PACK,), 0.01, dtype=dtype)
     for _ in range(2):
         stepper.begin(images, labels, now)
@@ -192,7 +192,7 @@ def test_noise_and_formulas_from_outside_are_not_captured(digits: Data) -> None:
 def test_gradients_of_other_modules_ask_the_device_nothing_either() -> None:
     images = torch.rand(16, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     data = load("digits")
-    part = dataclasses.replace(data.train, images=images, labels=torch.arange(16) % 10)
+    part = dataclasses.replace(data.train, examples=images, labels=torch.arange(16) % 10)
     mnist = dataclasses.replace(data, name="mnist", train=part, validation=part, test=part)
     stepper, _ = _stepper([MethodConfig()] * PACK, mnist, recipe=LENET_5)
     assert not _asked(stepper, mnist, torch.float32)

@@ -26,9 +26,9 @@ def test_digits_are_split_as_the_registry_says() -> None:
     known = DATASETS["digits"]
     assert (len(data.train), len(data.validation), len(data.test)) == (1137, 300, 360)
     assert data.shape == known.shape
-    assert data.train.images.dtype == torch.float32
-    assert data.train.images.mean().item() == pytest.approx(0, abs=1e-4)
-    assert data.train.images.std().item() == pytest.approx(1, abs=1e-4)
+    assert data.train.examples.dtype == torch.float32
+    assert data.train.examples.mean().item() == pytest.approx(0, abs=1e-4)
+    assert data.train.examples.std().item() == pytest.approx(1, abs=1e-4)
 
 
 def test_hash_of_the_digits_is_the_published_one() -> None:

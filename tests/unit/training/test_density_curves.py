@@ -32,7 +32,7 @@ def digits() -> Data:
 def trained(network: StackedArchitecture, data: Data, pack: int) -> Stack:
     """Return networks that know some of the images, so that accuracies tell networks apart."""
     stack = network.init(range(pack), RECIPE, data)
-    images = data.train.images.flatten(1)
+    images = data.train.examples.flatten(1)
     means = torch.stack([images[data.train.labels == k].mean(0) for k in range(10)])
     stack["1.weight"][:, :10] = means
     stack["3.weight"][:, :10, :10] = torch.eye(10)

@@ -215,7 +215,7 @@ def test_a_small_dense_network_is_trained_as_one_of_that_width(digits: Data) -> 
         assert cut[weight].abs().max() <= bound * (1 + 1e-6)
         assert cut[weight].abs().max() > 0.9 * bound
     alone = Stepper(small, cut, optimizers.make("sgd", torch.tensor([0.9])))
-    images, labels = digits.train.images[:32], digits.train.labels[:32]
+    images, labels = digits.train.examples[:32], digits.train.labels[:32]
     for number in range(20):
         for one in (stepper, alone):
             one.step(images, labels, rate=torch.tensor([0.1]), factor=1.0, number=number)
@@ -418,7 +418,7 @@ def test_permuted_pixels_change_nothing_but_for_neighbours(name: str, equal: boo
     ends = []
     for permuted in (False, True):
         stack = network.init([0], recipe, data)
-        images = data.train.images
+        images = data.train.examples
         if permuted:
             stack[first] = stack[first][:, :, order].contiguous()
             images = images.flatten(1)[:, order].view_as(images)
@@ -477,7 +477,7 @@ def test_counts_are_those_of_the_exported_network(digits: Data) -> None:
     for number in range(60):
         chosen = slice(16 * number, 16 * number + 16)
         stepper.step(
-            part.images[chosen],
+            part.examples[chosen],
             part.labels[chosen],
             rate=torch.tensor([0.1]),
             factor=1.0,

@@ -54,7 +54,7 @@ def test_a_pack_computes_what_its_modules_do_in_plain_pytorch(
 ) -> None:
     # Oracle: the module itself, torch.optim's SGD, loss.backward().
     data, known = data_for(model), recipe(model)
-    images, labels = data.train.images[:16], data.train.labels[:16]
+    images, labels = data.train.examples[:16], data.train.labels[:16]
     network = StackedArchitecture.of(known, data)
     stack = network.init(seeds, known, data)
     runner = network.runner()
@@ -148,7 +148,7 @@ def test_a_network_is_judged_in_its_evaluation_mode_and_trained_in_its_training_
     runner = network.runner()
     assert isinstance(runner, StackedModule)
     into = {name: torch.zeros_like(value) for name, value in stack.items()}
-    images, labels = digits.train.images[:4], digits.train.labels[:4]
+    images, labels = digits.train.examples[:4], digits.train.labels[:4]
     accuracy(network, stack, digits.validation, lambda: None)
     runner.backward(stack, images, labels, [GradientBuffer(0, 1, into, 0.0)])
     accuracy(network, stack, digits.validation, lambda: None)
