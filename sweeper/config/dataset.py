@@ -1,9 +1,11 @@
 """Dataset of a study file: its name and options, its split, and the facts found out about it."""
 
 import math
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
+    BeforeValidator,
     Field,
     SerializerFunctionWrapHandler,
     field_validator,
@@ -19,7 +21,24 @@ from sweeper.types import Options, Scalar, SplitConfig
 
 Count = Annotated[StrictInt, Field(ge=1)]
 Share = Annotated[Number, Field(gt=0, lt=1)]
+Seed = Annotated[StrictInt, Field(ge=0, le=2**32 - 1)]
 _OWN = "package.module:function"
+_LARGEST_SEED = 2**32 - 1
+
+
+def _no_switch(value: Any) -> Any:
+    """Refuse `true`, which Python takes for 1."""
+    if isinstance(value, bool):
+        raise ValueError(f"must be 1 or 3, got {value}")
+    return value
+
+
+def _seed_or_repeat(value: Any) -> Any:
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    if value != "repeat" and not (whole and 0 <= value <= _LARGEST_SEED):
+        text = f"must be a whole number from 0 to {_LARGEST_SEED:,}, or repeat"
+        raise ValueError(f"{text}, got {shown(value)}")
+    return value
 
 
 class DatasetFacts(Section):
@@ -55,7 +74,7 @@ class DatasetChoice(Section):
     """`images`: a folder with one folder a class, or `train/` and `test/` with such folders."""
     size: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None
     """`images`: side of the square that pictures are scaled to; required if their sizes differ."""
-    channels: Literal[1, 3] | None = None
+    channels: Annotated[Literal[1, 3] | None, BeforeValidator(_no_switch)] = None
     """`images`: 1 for grey, 3 for colour; else as the pictures have it."""
     options: dict[str, Scalar] = {}
     """Arguments of a function of one's own."""
@@ -63,12 +82,18 @@ class DatasetChoice(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        return {"name": value.strip()} if isinstance(value, str) else value
+        if isinstance(value, str):
+            return {"name": value.strip()}
+        if not isinstance(value, dict | cls):
+            text = f"must be a name, or a mapping with a name and its keys, got {shown(value)}"
+            raise SectionErrors([("", text)])
+        return value
 
     @field_validator("name")
     @classmethod
     def _written_out(cls, name: str) -> str:
         """Turn the name of an installed plugin into its `module:function`."""
+        name = name.strip()
         return dataset_plugins().get(name, name)
 
     @model_validator(mode="after")
@@ -93,17 +118,26 @@ class DatasetChoice(Section):
             for key, required in allowed.items()
             if required and key not in given
         ]
+        if problems or self._file_problems():
+            raise SectionErrors(problems or self._file_problems())
+        return self
+
+    def _file_problems(self) -> list[tuple[str, str]]:
+        problems = []
+        for key in ("file", "test_file"):
+            name = getattr(self, key)
+            if name is not None and not name.endswith((".npz", ".csv", ".parquet")):
+                problems.append((key, f"must end in .npz, .csv or .parquet, got {shown(name)}"))
+        if self.file and self.test_file and Path(self.file).suffix != Path(self.test_file).suffix:
+            text = f"must end as file does, {Path(self.file).suffix}, got {shown(self.test_file)}"
+            problems.append(("test_file", text))
         if self.file and not self.is_table and self.target:
             problems.append(("target", "is for tables, .csv and .parquet, alone"))
         if self.file and self.is_table and not self.target:
             problems.append(("target", "required for tables: the column that holds the labels"))
-        for key in ("file", "test_file"):
-            name = getattr(self, key)
-            if name and not name.endswith((".npz", ".csv", ".parquet")):
-                problems.append((key, f"must end in .npz, .csv or .parquet, got {shown(name)}"))
-        if problems:
-            raise SectionErrors(problems)
-        return self
+        if self.folder == "":
+            problems.append(("folder", "must be a folder, got ''"))
+        return problems
 
     @model_serializer(mode="wrap")
     def _as_short_as_it_goes(self, write: SerializerFunctionWrapHandler) -> Any:
@@ -141,7 +175,7 @@ class SplitRule(Section):
     """Share of the training examples that are held out; else as the dataset has it, or 0.2."""
     test: Share | None = None
     """Share that is held out for the test, of a dataset without a test part; else 0.2."""
-    seed: StrictInt | Literal["repeat"] = 0
+    seed: Annotated[Seed | Literal["repeat"], BeforeValidator(_seed_or_repeat)] = 0
     """`repeat`: each repeat holds out other examples, so that intervals cover that choice too."""
 
     @model_serializer(mode="wrap")

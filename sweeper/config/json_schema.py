@@ -3,6 +3,7 @@
 from typing import Any
 
 from sweeper.config.registry import (
+    DATASET_FORMS,
     DATASETS,
     FORMULAS,
     METHODS,
@@ -15,9 +16,10 @@ from sweeper.config.registry import (
     Formula,
     Hyperparameter,
     MethodEntry,
+    dataset_plugins,
     plugins,
 )
-from sweeper.config.sections import NAME
+from sweeper.config.sections import AUGMENTATION, NAME
 from sweeper.config.sweep import Sweep
 
 _DOMAINS = [{"$ref": f"#/$defs/{name}"} for name in ("Uniform", "LogUniform", "Integer", "Choice")]
@@ -31,7 +33,8 @@ def json_schema() -> dict[str, Any]:
     parts, top = schema["$defs"], schema["properties"]
     top["name"]["pattern"] = f"^{NAME.pattern}$"
     del top["confirms"], parts["ConfirmationPlan"], parts["SelectedConfig"]
-    top["dataset"]["enum"] = sorted(DATASETS)
+    del top["facts"], parts["DatasetFacts"]
+    top["dataset"] = _dataset(parts.pop("DatasetChoice")["properties"])
     texts = {"enum": sorted(set(MODELS) - {"mlp"}), "title": "Name"}
     top["model"] = {
         "anyOf": [
@@ -40,6 +43,7 @@ def json_schema() -> dict[str, Any]:
             {"$ref": "#/$defs/ModelChoice"},
         ]
     }
+    parts["Training"]["properties"]["augment"]["items"]["pattern"] = f"^{AUGMENTATION.pattern}$"
     parts["Training"]["properties"]["optimizer"]["enum"] = sorted(OPTIMIZERS)
     parts["Training"]["properties"]["precision"]["enum"] = sorted(PRECISIONS)
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
@@ -49,6 +53,32 @@ def json_schema() -> dict[str, Any]:
     top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
     parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyKeys")["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _dataset(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of `dataset`: a name, or a mapping with the keys that its name takes."""
+    named = {"enum": sorted({*DATASETS, *dataset_plugins()})}
+    own_function = {"type": "string", "pattern": rf"^\s*{PLUGIN.pattern}\s*$"}
+    function = _keys({"name": {"anyOf": [named, own_function]}, "options": keys["options"]})
+    forms = []
+    for name, form in DATASET_FORMS.items():
+        own_keys = {key: keys[key] for key in form.keys}
+        required = [key for key, needed in form.keys.items() if needed]
+        schema = _keys({"name": {"const": name}, **own_keys}, *required)
+        forms.append({"description": form.summary, **schema})
+    # What options a function takes, only its code can tell; a name of the registry takes none.
+    function["if"] = {"properties": {"name": {"enum": sorted(DATASETS)}}}
+    function["then"] = {"properties": {"options": {"maxProperties": 0}}}
+    return {"anyOf": [named, own_function, function, *forms]}
+
+
+def _keys(properties: dict[str, Any], *required: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": ["name", *required],
+        "additionalProperties": False,
+    }
 
 
 def _arm(base: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:

@@ -37,6 +37,8 @@ from sweeper.errors import choices, shown
 from sweeper.types import Options, Scalar, Track
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
+AUGMENTATION = re.compile(r"\s*(flip|(shift|crop)\s*\(\s*[1-9][0-9]?\s*\))\s*")
+"""Of training examples, with the most pixels that it moves them by."""
 
 
 def one_of(what: str, allowed: Mapping[str, object] | tuple[str, ...]) -> AfterValidator:
@@ -127,10 +129,9 @@ class ModelChoice(Section):
 
 def _augmentation(text: str) -> str:
     """Return an augmentation as it is written: `shift(1)`, `crop(4)`, `flip`. Raises ValueError."""
-    plain = "".join(text.split())
-    if plain != "flip" and not re.fullmatch(r"(shift|crop)\([1-9]\d?\)", plain):
+    if not AUGMENTATION.fullmatch(text):
         raise ValueError(f"must be shift(N), crop(N) or flip, got {shown(text)}")
-    return plain
+    return "".join(text.split())
 
 
 Augmentation = Annotated[str, AfterValidator(_augmentation)]

@@ -143,7 +143,22 @@ class Sweep(Section):
         if self.training.batch_size > data.train:
             text = f"must be <= {data.train}, the training examples of {name}"
             problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
+        if self.dataset.in_registry and self.split.test is not None:
+            problems.append(("split.test", f"{name} has a test part of its own"))
+        if self.training.augment:
+            problems += self._augmentation_problems()
         return problems
+
+    def _augmentation_problems(self) -> list[Problem]:
+        shape, name = self.data.shape, self.dataset.text
+        if len(shape) != 3:
+            text = f"is for images (channels, height, width), {name} has {shape}"
+            return [("training.augment", text)]
+        return [
+            (f"training.augment.{place}", f"moves images by their whole size, {name} has {shape}")
+            for place, text in enumerate(self.training.augment)
+            if text != "flip" and int(text.rstrip(")").partition("(")[2]) >= min(shape[1:])
+        ]
 
     def _arm_problems(self, arm: Arm) -> list[Problem]:
         """Return the demands of an arm on the network and the learning rate that are not met."""

@@ -21,6 +21,7 @@ from sweeper.config import Arm, Choice, Integer, LogUniform, Sweep, Uniform, der
 from sweeper.config.json_schema import json_schema
 from sweeper.config.parsing import _Loader, parse
 from sweeper.config.registry import (
+    DATASET_FORMS,
     DATASETS,
     FORMULAS,
     METHODS,
@@ -288,11 +289,12 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
 # What replaces which part of SMALL -> the one line that it must give.
 ONE_MISTAKE = {
     "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, dataset, "
-        "model, name, reference, search, seed, select_on, sparsification, split, targets, training; "
-        "did you mean 'seed'?"),
+        "model, name, reference, search, seed, select_on, sparsification, split, targets, "
+        "training; did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
         "training.epoch: unknown key: got 'epoch'; allowed: augment, batch_size, epochs, "
-        "learning_rate, momentum, optimizer, precision, schedule, weight_decay; did you mean 'epochs'?"),
+        "learning_rate, momentum, optimizer, precision, schedule, weight_decay; "
+        "did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
         "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, method, penalty, ramp, "
         "shuffle, strength, sum"),
@@ -306,8 +308,48 @@ ONE_MISTAKE = {
     "a curve without epochs": ("{density:", "{finetune_epochs: 0, finetuned_curve: [0.1], density:",
         "sparsification.finetuned_curve: needs finetune_epochs of 1 or more"),
     "missing": ("name: small\n", "", "name: required, but not given"),
-    "dataset": ("digits", "digit", "dataset: no such dataset: got 'digit'; allowed: digits, "
-        "fashion-mnist, mnist; did you mean 'digits'?"),
+    "dataset": ("digits", "digit", "dataset: no such dataset: got 'digit'; allowed: "
+        f"{', '.join(sorted([*DATASETS, *DATASET_FORMS, 'package.module:function']))}; "
+        "did you mean 'digits'?"),
+    "switch in place of channels": ("digits", "{name: images, folder: a, channels: true}",
+        "dataset.channels: must be 1 or 3, got True"),
+    "key of another form": ("digits", "{name: images, folder: a, file: a.csv}",
+        "dataset.file: images does not take it; it takes folder, size, channels"),
+    "key of a form": ("digits", "{name: arrays, fil: a.csv}",
+        "dataset.fil: unknown key: got 'fil'; allowed: channels, file, folder, name, options, "
+        "size, standardise, target, test_file; did you mean 'file'?"),
+    "key of a name": ("digits", "{name: digits, file: a.csv}",
+        "dataset.file: digits does not take it; it takes no further key"),
+    "form without its key": ("digits", "{name: images}",
+        "dataset.folder: required for images, but not given"),
+    "table without a target": ("digits", "{name: arrays, file: a.csv}",
+        "dataset.target: required for tables: the column that holds the labels"),
+    "target of arrays": ("digits", "{name: arrays, file: a.npz, target: y}",
+        "dataset.target: is for tables, .csv and .parquet, alone"),
+    "file of another kind": ("digits", "{name: arrays, file: a.txt}",
+        "dataset.file: must end in .npz, .csv or .parquet, got 'a.txt'"),
+    "files of two kinds": ("digits", "{name: arrays, file: a.csv, target: y, test_file: b.npz}",
+        "dataset.test_file: must end as file does, .csv, got 'b.npz'"),
+    "list in place of a dataset": ("digits", "[digits]",
+        "dataset: must be a name, or a mapping with a name and its keys, got ['digits']"),
+    "searched option": ("digits", "{name: 'a:b', options: {n: {uniform: [0, 1]}}}",
+        "dataset.options.n: must be one fixed value (trials that differ here could not be "
+        "trained as one pack or compared), got {'uniform': [0, 1]}"),
+    "share": ("name: small", "name: small\nsplit: {validation: 1.5}",
+        "split.validation: must be < 1, got 1.5"),
+    "no share": ("name: small", "name: small\nsplit: 0.2",
+        "split: must be a mapping of keys to values, got 0.2"),
+    "seed of a split": ("name: small", "name: small\nsplit: {seed: rpeat}",
+        "split.seed: must be a whole number from 0 to 4,294,967,295, or repeat, got 'rpeat'"),
+    "key of a split": ("name: small", "name: small\nsplit: {sead: 1}",
+        "split.sead: unknown key: got 'sead'; allowed: seed, test, validation; "
+        "did you mean 'seed'?"),
+    "test part": ("name: small", "name: small\nsplit: {test: 0.2}",
+        "split.test: digits has a test part of its own"),
+    "augmentation": ("epochs: 4", "epochs: 4, augment: [flip, shft(1)]",
+        "training.augment.1: must be shift(N), crop(N) or flip, got 'shft(1)'"),
+    "augmentation as large as an image": ("epochs: 4", "epochs: 4, augment: [flip, shift(8)]",
+        "training.augment.1: moves images by their whole size, digits has (1, 8, 8)"),
     "optimizer": ("epochs: 4", "epochs: 4, optimizer: sdg",
         "training.optimizer: no such optimizer: got 'sdg'; allowed: adam, adamw, sgd; "
         "did you mean 'sgd'?"),
@@ -451,7 +493,7 @@ ONE_MISTAKE = {
         "training.learning_rate: must be a number, got 'fast'"),
     "density above 1": ("[0.01, 0.2]", "[0.01, 2]", "sparsification.density: must be <= 1, got 2"),
     "batch": ("epochs: 4", "epochs: 4, batch_size: 5000", "training.batch_size: must be <= 1137, "
-        "the training images of digits, got 5000"),
+        "the training examples of digits, got 5000"),
     "track": ("{density: {log_uniform: [0.01, 0.2]}}", "{track: prunde}",
         "sparsification.track: must be 'pruned' or 'as_trained', got 'prunde'"),
     "name": ("name: small", "name: a/b",
@@ -588,11 +630,32 @@ def with_decay(training: dict[str, Any]) -> dict[str, Any]:
     return training
 
 
+# Those that a batch of the usual size fits into, and any augmentation.
+named_datasets = st.sampled_from(
+    [name for name, entry in DATASETS.items() if entry.train >= 128 and len(entry.shape) == 3]
+)
+own_datasets: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        "a.b:data",
+        {"name": "a.b:data", "options": {"n": 1, "share": 0.5, "kind": "x", "on": True}},
+        {"name": "arrays", "file": "a.npz", "test_file": "b.npz"},
+        {"name": "arrays", "file": "a.csv", "target": "y", "standardise": False},
+        {"name": "images", "folder": "pictures", "size": 32, "channels": 3},
+    ]
+)
+datasets = named_datasets | named_datasets.map(lambda name: {"name": name}) | own_datasets
+splits = st.fixed_dictionaries(
+    {},
+    optional={
+        "validation": st.floats(0.01, 0.5),
+        "seed": st.integers(0, 2**32 - 1) | st.just("repeat"),
+    },
+)
 arms = no_penalty | one_penalty | sums | methods
 specs = st.fixed_dictionaries(
     {
         "name": names,
-        "dataset": st.sampled_from(sorted(DATASETS)),
+        "dataset": datasets,
         "model": st.sampled_from(["lenet-300-100", "mlp(3)", "mlp()", "a.b:c"]),
         "training": st.fixed_dictionaries(
             {"epochs": st.integers(1, 99)},
@@ -603,6 +666,7 @@ specs = st.fixed_dictionaries(
                 "weight_decay": searched,
                 "schedule": st.sampled_from(SCHEDULES),
                 "precision": st.sampled_from(PRECISIONS),
+                "augment": st.lists(st.sampled_from(["flip", "shift(1)", " crop( 2 ) "])),
             },
         ).map(with_decay),
         "search": st.fixed_dictionaries(
@@ -613,6 +677,7 @@ specs = st.fixed_dictionaries(
     },
     optional={
         "seed": st.integers(),
+        "split": splits,
         "sparsification": st.fixed_dictionaries(
             {"density": searched},
             optional={"finetuned_curve": st.lists(st.floats(0.001, 1.0), max_size=3)},
@@ -702,6 +767,9 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
     "kind",
     [
         "unknown key", "unknown key in a part", "unknown key of a formula", "missing", "dataset",
+        "switch in place of channels", "key of another form", "key of a form", "key of a name",
+        "form without its key", "list in place of a dataset", "searched option",
+        "share", "no share", "seed of a split", "key of a split", "augmentation",
         "optimizer", "adamw without decay", "precision", "sampler", "model", "penalty", "way",
         "way that does not exist",
         "method", "key of another method", "gates without strength", "shuffle is no switch",
