@@ -39,6 +39,8 @@ _LARGEST_ROW = 100_000
 """Bytes that a trial may take on the average, unpacked; those of ours take two thousand."""
 _AT_ONCE = 16
 """Rows that are unpacked at a time: what a file holds once may stand in all of them."""
+_LATER = {"normalisation": None}
+"""Columns of sweep.json that exports from before do not have."""
 _KINDS = ("string", "int64", "double", "bool", "null")
 _LONGEST = 200
 
@@ -60,7 +62,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
         "created_at": dump.created_at,
         "facts": len(dump.facts),
         "spec": json.loads(dump.spec),
-        **{name: [dict(row) for row in table] for name, table in rows.items()},
+        **{name: [_written(row) for row in table] for name, table in rows.items()},
     }
     contents = {
         FACTS: _parquet(dump.facts),
@@ -69,6 +71,11 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
     return [atomic_write(folder / name, content) for name, content in contents.items()]
+
+
+def _written(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row without the columns that came later, where they hold nothing."""
+    return {key: value for key, value in row.items() if key not in _LATER or value is not None}
 
 
 def _refuse_others(folder: Path, name: str) -> None:
@@ -143,7 +150,7 @@ def _read(folder: Path) -> Export:
             state=sheet.state,
             error="" if part else sheet.error,
             created_at=raw["created_at"],
-            provenance=tuple(raw["provenance"]),
+            provenance=tuple({**_LATER, **row} for row in raw["provenance"]),
             brackets=tuple(raw["brackets"]),
             facts=tuple(rows),
             failures=tuple(raw["failures"]),

@@ -29,6 +29,8 @@ FORMAT = 1
 """Version of the files: to be raised when an older program could not read them."""
 IN_JSON = ("params", "config", "layers", "curve", "finetuned")
 """Columns of a trial that hold JSON."""
+LONGEST_ROW = 1_000_000
+"""Most columns of a table whose normalisation is kept."""
 LARGEST = 10**15
 """Largest count: floats and JavaScript tell it apart from the next one."""
 
@@ -133,6 +135,20 @@ class _TrialRow(_Cells):
         return self
 
 
+class _Normalisation(_Cells):
+    mean: Annotated[list[float], Field(min_length=1, max_length=LONGEST_ROW)]
+    deviation: Annotated[
+        list[Annotated[float, Field(gt=0)]], Field(min_length=1, max_length=LONGEST_ROW)
+    ]
+
+    @model_validator(mode="after")
+    def _paired(self) -> Self:
+        if len(self.mean) != len(self.deviation):
+            text = f"must be as many as means, {len(self.mean)}, got {len(self.deviation)}"
+            raise ValueError(f"deviation: {text}")
+        return self
+
+
 class _ProvenanceRow(_Cells):
     sweep: str
     digest: Digest
@@ -146,6 +162,7 @@ class _ProvenanceRow(_Cells):
     threads: Int32
     data_hash: Word
     host: Text
+    normalisation: _Normalisation | None = None
 
 
 class _ProbePoint(_Cells):

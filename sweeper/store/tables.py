@@ -196,6 +196,8 @@ provenance = Table(
     Column("threads", Integer, nullable=False),
     Column("data_hash", KeyText(64), nullable=False),
     Column("host", MessageText(255), nullable=False),
+    # Mean and deviation of the raw values. NULL: they were not changed, or it was not kept yet.
+    Column("normalisation", JSON(none_as_null=True), nullable=True),
     **_OPTIONS,
 )
 

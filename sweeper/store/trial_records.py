@@ -16,6 +16,7 @@ from sweeper.types import (
     Evaluation,
     LayerCount,
     MethodConfig,
+    Normalisation,
     Options,
     PenaltyConfig,
     Provenance,
@@ -188,6 +189,8 @@ def sorted_by_place(connection: Connection, sweep: Sweep) -> tuple[TrialRecord, 
 def add_provenance(connection: Connection, sweep: str, provenance: Provenance) -> str:
     """Return the digest of a provenance, inserted if the sweep has none like it."""
     values = asdict(provenance)
+    if provenance.normalisation is None:
+        del values["normalisation"]  # the digest is what it was before there was one
     digest = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
     table = tables.provenance
     equal = select(table.c.digest).where(table.c.sweep == sweep, table.c.digest == digest)
@@ -198,7 +201,11 @@ def add_provenance(connection: Connection, sweep: str, provenance: Provenance) -
 
 def provenance_of(row: Mapping[Any, Any]) -> Provenance:
     """Return the provenance in the `FROM` columns of a row."""
-    return Provenance(**{name: row[f"from_{name}"] for name in _PROVENANCE})
+    values = {name: row[f"from_{name}"] for name in _PROVENANCE}
+    if raw := values["normalisation"]:
+        pairs = {name: tuple(map(float, numbers)) for name, numbers in raw.items()}
+        values["normalisation"] = Normalisation(**pairs)
+    return Provenance(**values)
 
 
 def _record(joined: Row[Any]) -> TrialRecord:

@@ -5,6 +5,7 @@ written to a database or another process without loss. Accuracies lie in [0, 1],
 seconds, counts are whole numbers of parameters.
 """
 
+from sweeper.types.normalisation import Normalisation
 from sweeper.types.probe import ProbePoint, ProbeTask, RecordedRange, StrengthRange
 from sweeper.types.status import (
     ArmProgress,
@@ -52,6 +53,7 @@ __all__ = [
     "LastError",
     "LayerCount",
     "MethodConfig",
+    "Normalisation",
     "Options",
     "PenaltyConfig",
     "Place",

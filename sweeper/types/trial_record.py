@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sweeper.types.normalisation import Normalisation
 from sweeper.types.trial_config import Scalar, TrialConfig, TrialState
 from sweeper.types.trial_result import TrialResult
 
@@ -49,6 +50,8 @@ class Provenance:
     data_hash: str
     """sha256 over the tensors and the split, in the order train, validation, test."""
     host: str
+    normalisation: Normalisation | None = None
+    """Of the examples; None where they are as they were read, or from before it was kept."""
 
 
 @dataclass(frozen=True, slots=True)

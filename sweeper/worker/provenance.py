@@ -8,12 +8,19 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import sweeper
-from sweeper.types import Provenance
+from sweeper.types import Normalisation, Provenance
 
 _ROOT = Path(sweeper.__file__).resolve().parents[1]
 
 
-def gather_provenance(*, device: str, processor: str, threads: int, data_hash: str) -> Provenance:
+def gather_provenance(
+    *,
+    device: str,
+    processor: str,
+    threads: int,
+    data_hash: str,
+    normalisation: Normalisation | None = None,
+) -> Provenance:
     """Return the provenance of everything that this process trains."""
     return Provenance(
         sweeper=sweeper.__version__,
@@ -26,6 +33,7 @@ def gather_provenance(*, device: str, processor: str, threads: int, data_hash: s
         threads=threads,
         data_hash=data_hash,
         host=socket.gethostname(),
+        normalisation=normalisation,
     )
 
 

@@ -105,6 +105,7 @@ class Trainer:
             processor=processor,
             threads=1,
             data_hash=getattr(self._data, "hash", ""),
+            normalisation=getattr(self._data, "normalisation", None),
         )
 
     def train(

@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import pyarrow.parquet as pq
@@ -24,7 +25,7 @@ from sweeper.config import Sweep
 from sweeper.errors import DigestError, InputError
 from sweeper.operations import export
 from sweeper.store import Store
-from sweeper.types import StrengthRange
+from sweeper.types import Normalisation, StrengthRange
 from sweeper.worker.worker_loop import work
 
 
@@ -113,6 +114,33 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(
             assert (one / file).read_bytes() == (two / file).read_bytes()
         assert trials(other, dump.sweep) == trials(store, dump.sweep)
         assert pq.read_table(one / export.FACTS).num_rows == len(store.records(name))
+
+
+def test_the_normalisation_of_the_data_travels_with_the_records(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    numbers = Normalisation((0.1 + 0.2, -1e-17), (3.0, 1e300))
+    lifecycle.register(store, small_sweep())
+    data = SimpleNamespace(hash="d" * 64, normalisation=numbers)
+    work("tiny", store, pack=18, train=fake_train, data=data)
+    assert {record.provenance.normalisation for record in store.records("tiny")} == {numbers}
+    dump = export.read(saved(store, "tiny", tmp_path / "out"))
+    assert dump == store.dump("tiny")
+    lifecycle.restore(other, dump)
+    assert other.records("tiny") == store.records("tiny")
+
+
+def test_an_export_from_before_normalisations_were_kept_is_read_and_written_as_it_was(
+    store: Store, other: Store, tmp_path: Path
+) -> None:
+    finished(store, small_sweep())
+    saved(store, "tiny", tmp_path / "one")
+    assert "normalisation" not in (tmp_path / "one" / export.SHEET).read_text()
+    lifecycle.restore(other, export.read(tmp_path / "one"))
+    assert {record.provenance.normalisation for record in other.records("tiny")} == {None}
+    saved(other, "tiny", tmp_path / "two")
+    for file in (export.SHEET, export.FACTS):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
 
 
 def test_lost_attempts_and_their_trials_travel_too(

@@ -318,6 +318,7 @@ def test_facts_that_use_nothing_new_go_back_to_the_second_schema(
             *row.config,
             *row.config["recipe"],
         }
+        assert not {"dataset_options", "split", "augment"} & {*row.config["recipe"]}
     store.upgrade()
     assert list(store.records(sweep.name)) == facts
     store.close()
@@ -348,6 +349,31 @@ def test_a_fact_that_the_second_schema_cannot_hold_forbids_the_way_back(
     assert list(store.records(sweep.name)) == facts
     database.close()
     store.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"split": {"seed": "repeat"}}, "split"),
+        ({"split": {"validation": 0.25}}, "split"),
+        ({"training": {"epochs": 1, "augment": ["flip"]}}, "augment"),
+        ({"dataset": {"name": "m:f", "options": {"n": 1}}}, "dataset_options"),
+    ],
+)
+def test_a_fact_that_the_seventh_schema_cannot_hold_forbids_the_way_back(
+    sqlite_url: str, sweep: Sweep, changes: dict[str, Any], key: str
+) -> None:
+    changed = Sweep.model_validate({**sweep.model_dump(mode="json"), **changes})
+    with closing(Store(sqlite_url)) as store:
+        store.upgrade()
+        facts = _recorded(store, changed)
+        with (
+            closing(Database(parse_storage_url(sqlite_url))) as database,
+            pytest.raises(SchemaError, match=f"schema 0007 cannot hold facts with {key} "),
+        ):
+            alembic(database, lambda config: command.downgrade(config, "0007"))
+        store.check()
+        assert list(store.records(sweep.name)) == facts
 
 
 def test_several_processes_may_upgrade_and_register_at_once(storage_url: str, sweep: Sweep) -> None:

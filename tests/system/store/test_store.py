@@ -1,5 +1,6 @@
 """The store's contract, on every kind of database: slots, leases, records, dumps."""
 
+import hashlib
 import json
 import subprocess
 import threading
@@ -7,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -35,11 +36,13 @@ from sweeper.types import (
     Evaluation,
     LayerCount,
     MethodConfig,
+    Normalisation,
     PenaltyConfig,
     Provenance,
     Scalar,
     SharedConfig,
     Slot,
+    SplitConfig,
     TrialConfig,
     TrialOutcome,
     TrialResult,
@@ -677,6 +680,9 @@ configs = st.builds(
         curve=tuples(reals),
         precision=words,
         finetuned_curve=tuples(reals),
+        dataset_options=tuples(st.tuples(words, scalars)),
+        split=st.builds(SplitConfig, st.none() | reals, st.none() | reals, counts, st.booleans()),
+        augment=tuples(words),
     ),
     init_seed=counts,
     learning_rate=reals,
@@ -725,7 +731,12 @@ results = st.builds(
     pack=st.integers(1, 2**20),
 )
 provenances = st.builds(
-    Provenance, *[words] * 7, threads=st.integers(1, 512), data_hash=words, host=words
+    Provenance,
+    *[words] * 7,
+    threads=st.integers(1, 512),
+    data_hash=words,
+    host=words,
+    normalisation=st.none() | st.builds(Normalisation, tuples(reals), tuples(reals)),
 )
 
 
@@ -769,6 +780,21 @@ def test_equal_provenance_is_kept_once(store: Store, storage_url: str, sweep: Sw
     for slot in store.claim(worker, 4):
         claimer.record(store, worker, slot, sweep)
     assert column(storage_url, "SELECT count(*) FROM sweeper_provenance") == [1]
+
+
+def test_a_provenance_without_a_normalisation_has_the_digest_that_it_always_had(
+    store: Store, storage_url: str, sweep: Sweep
+) -> None:
+    store.register(sweep)
+    worker = store.join(sweep.name, device="cpu")
+    (slot,) = store.claim(worker, 1)
+    claimer.record(store, worker, slot, sweep)
+    values = asdict(claimer.PROVENANCE)
+    assert values.pop("normalisation") is None
+    known = hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
+    assert column(storage_url, "SELECT digest FROM sweeper_provenance") == [known]
+    query = "SELECT count(*) FROM sweeper_provenance WHERE normalisation IS NULL"
+    assert column(storage_url, query) == [1]
 
 
 def test_a_result_that_is_not_a_number_is_refused_and_leaves_the_slot_claimed(

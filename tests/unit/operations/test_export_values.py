@@ -238,6 +238,22 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
         "sweep.json: created_at: must be a number, got 'now'",
     ),
     "rows that are none": (head(provenance={}), "sweep.json: provenance: must be a list, got {}"),
+    "a normalisation of none": (
+        cell("provenance", "normalisation", {"mean": [], "deviation": []}),
+        "provenance: 0: normalisation: mean: needs 1 or more, got []",
+    ),
+    "a normalisation of text": (
+        cell("provenance", "normalisation", {"mean": ["0"], "deviation": [1]}),
+        "provenance: 0: normalisation: mean: 0: must be a number, got '0'",
+    ),
+    "a deviation of 0": (
+        cell("provenance", "normalisation", {"mean": [0.5], "deviation": [0.0]}),
+        "provenance: 0: normalisation: deviation: 0: must be > 0, got 0.0",
+    ),
+    "means without deviations": (
+        cell("provenance", "normalisation", {"mean": [0.5, 1.0], "deviation": [1.0]}),
+        "provenance: 0: normalisation: deviation: must be as many as means, 2, got 1",
+    ),
     "a row that is a list": (head(provenance=[[]]), "provenance: 0: must be a mapping of keys"),
     "a bracket of text": (head(brackets=["l1"]), "brackets: 0: must be a mapping of keys"),
     "no brackets": (head(brackets=[]), "row 0: the range of a strength of both is missing in "),
