@@ -24,7 +24,11 @@ from sweeper.config.sweep import Sweep
 
 _DOMAINS = [{"$ref": f"#/$defs/{name}"} for name in ("Uniform", "LogUniform", "Integer", "Choice")]
 _OUTSIDE = f"^{PLUGIN.pattern}$"
-_MODEL_TEXT = r"^\s*(mlp\([\d\s,]*\)|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)\s*$"
+_WITH_WIDTHS = {name for name, entry in MODELS.items() if entry.with_widths}
+_MODEL_TEXT = (
+    rf"^\s*(({'|'.join(sorted(_WITH_WIDTHS))})\([\d\s,]*\)"
+    r"|[A-Za-z_][\w.]*:[A-Za-z_][\w.]*)\s*$"
+)
 
 
 def json_schema() -> dict[str, Any]:
@@ -35,7 +39,7 @@ def json_schema() -> dict[str, Any]:
     del top["confirms"], parts["ConfirmationPlan"], parts["SelectedConfig"]
     del top["facts"], parts["DatasetFacts"]
     top["dataset"] = _dataset(parts.pop("DatasetChoice")["properties"])
-    texts = {"enum": sorted(set(MODELS) - {"mlp"}), "title": "Name"}
+    texts = {"enum": sorted(MODELS.keys() - _WITH_WIDTHS), "title": "Name"}
     top["model"] = {
         "anyOf": [
             texts,

@@ -23,6 +23,7 @@ from sweeper.config.domains import (
     UnitInterval,
     omit_defaults,
 )
+from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import (
     MODELS,
     OPTIMIZERS,
@@ -31,7 +32,7 @@ from sweeper.config.registry import (
     SAMPLERS,
     SCHEDULES,
     ExampleShape,
-    count_parameters,
+    LayerSize,
 )
 from sweeper.errors import choices, shown
 from sweeper.types import Options, Scalar, Track
@@ -62,6 +63,9 @@ Count = Annotated[StrictInt, Field(ge=1)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 
 
+WITH_WIDTHS = tuple(name for name, entry in MODELS.items() if entry.with_widths)
+
+
 class ModelChoice(Section):
     """A network: a name from the registry or `package.module:factory`, with its options."""
 
@@ -76,55 +80,95 @@ class ModelChoice(Section):
         if not isinstance(value, str):
             return value
         text = value.strip()
-        match = re.fullmatch(r"mlp\((\s*|\s*\d+(?:\s*,\s*\d+)*\s*,?\s*)\)", text)
-        if match:
-            return {"name": "mlp", "widths": [int(part) for part in re.findall(r"\d+", match[1])]}
+        match = re.fullmatch(r"(\w+)\((\s*|\s*\d+(?:\s*,\s*\d+)*\s*,?\s*)\)", text)
+        if match and match[1] in WITH_WIDTHS:
+            return {"name": match[1], "widths": list(map(int, re.findall(r"\d+", match[2])))}
         return {"name": text}
 
     @model_validator(mode="after")
     def _known(self) -> Self:
         if PLUGIN.fullmatch(self.name):
             return self
-        if self.name.startswith("mlp("):
-            raise SectionErrors(
-                [("", f"must list whole numbers, mlp(64, 32), got {shown(self.name)}")]
-            )
+        name, bracket, _ = self.name.partition("(")
+        if bracket and name in WITH_WIDTHS:
+            text = f"must list whole numbers, {MODELS[name].with_widths}, got {shown(self.name)}"
+            raise SectionErrors([("", text)])
         if self.name not in MODELS:
             allowed = [*MODELS, "package.module:factory"]
             raise SectionErrors([("", f"no such model: {choices(self.name, allowed)}")])
-        if (self.name == "mlp") != (self.widths is not None):
-            raise SectionErrors(
-                [("widths", "required for mlp, such as mlp(64, 32), and only there")]
-            )
-        if self.options:
-            raise SectionErrors([("options", "only a package.module:factory takes options")])
+        entry = MODELS[self.name]
+        problems = []
+        if entry.with_widths and self.widths is None:
+            text = f"required for {self.name}, such as {entry.with_widths}"
+            problems.append(("widths", text))
+        elif not entry.with_widths and self.widths is not None:
+            text = f"{self.name} takes none; allowed: for {', '.join(WITH_WIDTHS)}"
+            problems.append(("widths", text))
+        elif self.widths is not None and len(self.widths) < entry.least_widths:
+            problems.append(("widths", f"{self.name} needs {entry.least_widths} or more, got none"))
+        for key, option in self.options.items():
+            if key not in entry.options:
+                takes = ", ".join(entry.options) or "none"
+                text = f"{self.name} does not take it; options that it takes: {takes}"
+                problems.append((f"options.{key}", text))
+            else:
+                faults = hyper_problems(entry.options[key], option)
+                problems += [(f"options.{key}", text) for text in faults]
+        if problems:
+            raise SectionErrors(problems)
         return self
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out options that change nothing: the same network has one digest."""
+        return {**write(self), "options": self._further}
+
+    @property
+    def _further(self) -> dict[str, Scalar]:
+        """Options that are not at their defaults."""
+        if self.name not in MODELS:
+            return dict(self.options)
+        usual = MODELS[self.name].options
+        return {key: value for key, value in self.options.items() if value != usual[key].default}
 
     @property
     def text(self) -> str:
-        """The name as people write it, such as `mlp(64, 32)`."""
-        if self.widths is None:
-            return self.name
-        return f"{self.name}({', '.join(map(str, self.widths))})"
+        """The network as people write it, such as `mlp(64, 32)` or `mlp(64) with dropout 0.2`."""
+        widths = "" if self.widths is None else f"({', '.join(map(str, self.widths))})"
+        if self.name not in MODELS:
+            return self.name + widths
+        further = ", ".join(f"{key} {value}" for key, value in self._further.items())
+        return self.name + widths + (f" with {further}" if further else "")
 
     @property
     def hidden(self) -> tuple[int, ...] | None:
         """Hidden widths of a fully connected network, else None."""
         if self.name == "mlp":
             return self.widths
-        return MODELS[self.name].widths if self.name in MODELS else None
+        return MODELS[self.name].hidden if self.name in MODELS else None
+
+    @property
+    def is_plain_mlp(self) -> bool:
+        """Whether it is a chain of linear layers and ReLU alone, which has kernels of its own."""
+        return self.hidden is not None and not self._further
+
+    def layers(self, dataset: ExampleShape) -> tuple[LayerSize, ...] | None:
+        """Layers with their sizes, or None where only the code can tell."""
+        if self.name not in MODELS:
+            return None
+        arguments = dict(self.arguments)
+        return tuple(MODELS[self.name].layers(dataset.shape, dataset.classes, **arguments))
 
     def parameters(self, dataset: ExampleShape) -> int | None:
         """All parameters, biases included, or None where only the code can tell."""
-        if self.hidden is not None:
-            return count_parameters(self.hidden, dataset)
-        return MODELS[self.name].parameters if self.name in MODELS else None
+        layers = self.layers(dataset)
+        return None if layers is None else sum(layer.parameters for layer in layers)
 
     @property
     def arguments(self) -> Options:
         """Arguments of the factory, in a fixed order."""
         widths = {} if self.widths is None else {"widths": self.widths}
-        return tuple(sorted({**self.options, **widths}.items()))
+        return tuple(sorted({**self._further, **widths}.items()))
 
 
 def _augmentation(text: str) -> str:

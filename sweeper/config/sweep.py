@@ -136,10 +136,14 @@ class Sweep(Section):
         """Return the demands of network and training on the dataset that are not met."""
         problems: list[Problem] = []
         data, name = self.data, self.dataset.text
-        needed = MODELS[self.model.name].shape if self.model.name in MODELS else None
-        if needed and needed != data.shape:
-            text = f"{self.model.name} takes {needed} images, {name} has {data.shape}"
-            problems.append(("model", text))
+        network = MODELS.get(self.model.name)
+        if network and not network.takes(data.shape):
+            sides = f">= {network.least_side}x{network.least_side}"
+            text = f"{self.model.text} needs images of 1 channel or more and {sides}"
+            problems.append(("model", f"{text}, {name} has {data.shape}"))
+        if network and network.batch_norm and self.training.batch_size < 2:
+            text = f"must be >= 2 for the batch norm of {self.model.text}, got 1"
+            problems.append(("training.batch_size", text))
         if self.training.batch_size > data.train:
             text = f"must be <= {data.train}, the training examples of {name}"
             problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))

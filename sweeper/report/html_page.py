@@ -148,14 +148,11 @@ def study_text(sweep: Sweep) -> str:
 
 
 def _question(sweep: Sweep) -> str:
-    network = sweep.model.name
-    if sweep.model.widths:
-        network = f"{network}({', '.join(str(width) for width in sweep.model.widths)})"
     size = f" ({sweep.parameters:,} parameters)" if sweep.parameters else ""
     names = f": {', '.join(sweep.arms)}" if len(sweep.arms) <= MOST_NAMES else ""
     return (
-        f"Which of these {len(sweep.arms)} arms gives the smallest {network}{size} at a given "
-        f"accuracy on {sweep.dataset.text}{names}?"
+        f"Which of these {len(sweep.arms)} arms gives the smallest {sweep.model.text}{size} "
+        f"at a given accuracy on {sweep.dataset.text}{names}?"
     )
 
 

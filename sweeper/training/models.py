@@ -1,4 +1,7 @@
-"""Models: networks as plain PyTorch modules, and the names of their prunable weights."""
+"""Models: networks as plain PyTorch modules, and the names of their prunable weights.
+
+Those with batch norm stand in `convolutional_networks.py` and `residual_networks.py`.
+"""
 
 import itertools
 import math
@@ -10,16 +13,17 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from sweeper.config.registry import MODELS, load
+from sweeper.config.registry.network_sizes import Shape
 from sweeper.errors import PluginError
 from sweeper.types import Options
 
-Shape = tuple[int, ...]
-"""Of one example, such as channels, height and width of an image."""
 _DTYPES = (torch.float32, torch.float64)
 
 
-def mlp(shape: Shape, classes: int, *, widths: tuple[int, ...]) -> nn.Sequential:
-    """Fully connected network with ReLU between its layers.
+def mlp(
+    shape: Shape, classes: int, *, widths: tuple[int, ...], dropout: float = 0.0
+) -> nn.Sequential:
+    """Fully connected network with ReLU between its layers, and dropout after it if it is > 0.
 
     >>> sum(p.numel() for p in mlp((1, 28, 28), 10, widths=(300, 100)).parameters())
     266610
@@ -28,7 +32,10 @@ def mlp(shape: Shape, classes: int, *, widths: tuple[int, ...]) -> nn.Sequential
     layers: list[nn.Module] = [nn.Flatten()]
     for inputs, outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    return nn.Sequential(*layers[:-1])
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    behind_the_last = 2 if dropout else 1
+    return nn.Sequential(*layers[:-behind_the_last])
 
 
 def lenet_300_100(shape: Shape, classes: int) -> nn.Sequential:
@@ -38,6 +45,8 @@ def lenet_300_100(shape: Shape, classes: int) -> nn.Sequential:
 
 def lenet_5(shape: Shape, classes: int) -> nn.Sequential:
     """LeNet-5 as Caffe and the pruning literature have it: 431,080 parameters on 28x28 images.
+
+    Images have sides of 16 or more.
 
     >>> sum(p.numel() for p in lenet_5((1, 28, 28), 10).parameters())
     431080

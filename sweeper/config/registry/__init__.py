@@ -29,7 +29,8 @@ from sweeper.config.registry.entries import (
 )
 from sweeper.config.registry.import_folder import FOLDER
 from sweeper.config.registry.method_entries import METHODS
-from sweeper.config.registry.model_entries import MODELS, count_parameters, layer_sizes
+from sweeper.config.registry.model_entries import MODELS
+from sweeper.config.registry.network_sizes import LayerSize
 from sweeper.config.registry.plugins import (
     DATASET_GROUP,
     GROUP,
@@ -66,13 +67,12 @@ __all__ = [
     "Family",
     "Formula",
     "Hyperparameter",
+    "LayerSize",
     "MethodEntry",
     "ModelEntry",
-    "count_parameters",
     "dataset_plugins",
     "family_of",
     "formula_of",
-    "layer_sizes",
     "load",
     "plugins",
 ]

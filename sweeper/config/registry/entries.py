@@ -1,10 +1,11 @@
 """Entries of the registry: formulas, methods, models and datasets, without loading torch."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from sweeper.config.registry.network_sizes import LayerSize
 from sweeper.types import APPLY_MODES, ApplyMode, Scalar
 
 Family = Literal["lp", "entropy", "arrangement", "hybrid", "shuffled", "other"]
@@ -104,14 +105,22 @@ class ModelEntry:
     summary: str
     factory: str
     """`module:function`, (shape, classes, **options) -> nn.Module."""
-    widths: tuple[int, ...] | None = None
-    """Hidden widths of a fully connected network; None: the option `widths` gives them."""
-    parameters: int | None = None
-    """Total parameters where widths do not tell."""
-    multiplications: int | None = None
-    """Multiply-adds of one forward pass of one example, where widths do not tell."""
-    shape: tuple[int, int, int] | None = None
-    """The only input shape that it takes; None: any."""
+    layers: Callable[..., Iterator[LayerSize]]
+    """Its layers by the same arguments."""
+    hidden: tuple[int, ...] | None = None
+    """Hidden widths of a fully connected network that takes no widths."""
+    with_widths: str = ""
+    """How it is written with the widths of its layers, such as `mlp(64, 32)`; empty: without."""
+    least_widths: int = 0
+    options: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    least_side: int = 0
+    """Height and width of the smallest images that it takes; 0: examples of any shape."""
+    batch_norm: bool = False
+    """Whether an example is normalised by those beside it, of which there must be some."""
+
+    def takes(self, shape: tuple[int, ...]) -> bool:
+        """Return True if examples of this shape fit."""
+        return not self.least_side or (len(shape) == 3 and min(shape[1:]) >= self.least_side)
 
 
 class ExampleShape(Protocol):

@@ -19,7 +19,7 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
         status.name: {
             "name": status.name,
             "dataset": sweep.dataset.text,
-            "model": sweep.model.name,
+            "model": sweep.model.text,
             "arms": len(sweep.arms),
             "repeats": sweep.search.repeats,
             "created_at": status.created_at,
@@ -41,7 +41,7 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
         "name": sweep.name,
         "track": sweep.sparsification.track,
         "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
-        f"{sweep.search.repeats} repeats each; {sweep.model.name} on {sweep.dataset.text}, "
+        f"{sweep.search.repeats} repeats each; {sweep.model.text} on {sweep.dataset.text}, "
         f"{sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs",
         **_progress(status),
         # While it runs, arms are unequal by a few trials: the counts show it.

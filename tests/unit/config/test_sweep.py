@@ -25,6 +25,7 @@ from sweeper.config.registry import (
     DATASETS,
     FORMULAS,
     METHODS,
+    MODELS,
     OPTIMIZERS,
     PRECISIONS,
     SAMPLERS,
@@ -145,10 +146,46 @@ def test_a_window_that_holds_no_step_is_refused(tmp_path: Path) -> None:
     load(tmp_path, SMALL.replace("{dense: {}}", arm.replace("0.9999", "0.96")))
 
 
-@pytest.mark.parametrize("model", ["mlp(64,32)", "mlp( 64, 32 )", "{name: mlp, widths: [64, 32]}"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "mlp(64,32)",
+        "mlp( 64, 32 )",
+        "{name: mlp, widths: [64, 32]}",
+        "{name: mlp, widths: [64, 32], options: {dropout: 0}}",
+    ],
+)
 def test_widths_may_be_written_in_any_of_these_ways(tmp_path: Path, model: str) -> None:
     sweep = load(tmp_path, SMALL.replace("model: mlp(64, 32)", f"model: {model}"))
     assert sweep.model.arguments == (("widths", (64, 32)),)
+    assert sweep.model.text == "mlp(64, 32)"
+    assert sweep.digest == load(tmp_path, SMALL).digest
+
+
+def test_dropout_is_part_of_the_question_and_of_the_name(tmp_path: Path) -> None:
+    text = "{name: mlp, widths: [64, 32], options: {dropout: 0.2}}"
+    sweep = load(tmp_path, SMALL.replace("mlp(64, 32)", text))
+    assert sweep.model.arguments == (("dropout", 0.2), ("widths", (64, 32)))
+    assert sweep.model.text == "mlp(64, 32) with dropout 0.2"
+    assert sweep.parameters == load(tmp_path, SMALL).parameters
+    assert sweep.digest != load(tmp_path, SMALL).digest
+    assert Sweep.from_json(sweep.canonical) == sweep
+
+
+def test_a_convnet_is_written_with_its_widths(tmp_path: Path) -> None:
+    sweep = load(tmp_path, SMALL.replace("mlp(64, 32)", "convnet(8, 16)"))
+    assert sweep.model.arguments == (("widths", (8, 16)),)
+    assert sweep.model.text == "convnet(8, 16)"
+    assert sweep.model.hidden is None
+    assert sweep.parameters == 72 + 16 + 8 * 16 * 9 + 32 + (16 * 4 + 1) * 10
+
+
+@pytest.mark.parametrize("shape", [(30,), (2, 30), (2, 3, 30, 30), (3, 7, 30), (3, 30, 7)])
+def test_networks_for_images_refuse_other_examples(shape: tuple[int, ...]) -> None:
+    for name in ("lenet-5", "convnet", "vgg-16-bn", "resnet-20", "resnet-32"):
+        if name != "convnet" or len(shape) != 3:
+            assert not MODELS[name].takes(shape)
+    assert MODELS["mlp"].takes(shape)
 
 
 def test_a_factory_of_ones_own_has_an_unknown_size(tmp_path: Path) -> None:
@@ -357,14 +394,32 @@ ONE_MISTAKE = {
         "search.sampler: no such sampler: got 'nsga'; allowed: gp, grid, nsga2, qmc, random, tpe; "
         "did you mean 'nsga2'?"),
     "model": ("mlp(64, 32)", "lenet300", "model: no such model: got 'lenet300'; allowed: "
-        "lenet-300-100, lenet-5, mlp, package.module:factory; did you mean 'lenet-300-100'?"),
+        "convnet, lenet-300-100, lenet-5, mlp, package.module:factory, resnet-20, resnet-32, "
+        "vgg-16-bn; did you mean 'lenet-300-100'?"),
     "mlp": ("mlp(64, 32)", "mlp(64 32)",
         "model: must list whole numbers, mlp(64, 32), got 'mlp(64 32)'"),
     "no widths": ("mlp(64, 32)", "mlp",
-        "model.widths: required for mlp, such as mlp(64, 32), and only there"),
+        "model.widths: required for mlp, such as mlp(64, 32)"),
+    "no widths of a convnet": ("mlp(64, 32)", "convnet",
+        "model.widths: required for convnet, such as convnet(32, 64, 128)"),
+    "a convnet without layers": ("mlp(64, 32)", "convnet()",
+        "model.widths: convnet needs 1 or more, got none"),
+    "convnet": ("mlp(64, 32)", "convnet(a)",
+        "model: must list whole numbers, convnet(32, 64, 128), got 'convnet(a)'"),
+    "widths of another": ("mlp(64, 32)", "{name: lenet-5, widths: [3]}",
+        "model.widths: lenet-5 takes none; allowed: for mlp, convnet"),
+    "dropout of another": ("mlp(64, 32)", "{name: convnet, widths: [8], options: {dropout: 0.2}}",
+        "model.options.dropout: convnet does not take it; options that it takes: none"),
+    "dropout": ("mlp(64, 32)", "{name: mlp, widths: [8], options: {dropout: 1}}",
+        "model.options.dropout: must lie in [0, 0.95], got 1"),
+    "option": ("mlp(64, 32)", "{name: mlp, widths: [8], options: {drop: 0.1}}",
+        "model.options.drop: mlp does not take it; options that it takes: dropout"),
+    "a batch of one": ("model: mlp(64, 32)\ntraining: {epochs: 4",
+        "model: convnet(8)\ntraining: {batch_size: 1, epochs: 4",
+        "training.batch_size: must be >= 2 for the batch norm of convnet(8), got 1"),
     "width 0": ("mlp(64, 32)", "{name: mlp, widths: [0]}", "model.widths.0: must be >= 1, got 0"),
     "image size": ("mlp(64, 32)", "lenet-5",
-        "model: lenet-5 takes (1, 28, 28) images, digits has (1, 8, 8)"),
+        "model: lenet-5 needs images of 1 channel or more and >= 16x16, digits has (1, 8, 8)"),
     "penalty": ("dense: {}", "a: {penalty: L1, strength: 1}", "arms.a.penalty: no such formula: "
         f"got 'L1'; allowed: {', '.join(sorted([*FORMULAS, 'package.module:function']))}"),
     "way": ("dense: {}", "a: {penalty: l1, strength: 1, apply: porx}",
@@ -656,7 +711,9 @@ specs = st.fixed_dictionaries(
     {
         "name": names,
         "dataset": datasets,
-        "model": st.sampled_from(["lenet-300-100", "mlp(3)", "mlp()", "a.b:c"]),
+        "model": st.sampled_from(
+            ["lenet-300-100", "mlp(3)", "mlp()", "convnet(3, 4)", "resnet-20", "a.b:c"]
+        ),
         "training": st.fixed_dictionaries(
             {"epochs": st.integers(1, 99)},
             optional={

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sweeper import settings
-from sweeper.config.registry import DATASETS, MODELS, dataset_files
-from sweeper.errors import DataError, PluginError
-from sweeper.training import datasets, models
+from sweeper.config.registry import DATASETS, dataset_files
+from sweeper.errors import DataError
+from sweeper.training import datasets
 
 
 def test_digits_are_split_as_the_registry_says() -> None:
@@ -259,47 +259,3 @@ def test_folder_is_the_option_then_the_environment_then_the_cache(
 def test_unknown_dataset_suggests_the_near_miss() -> None:
     with pytest.raises(DataError, match="did you mean 'mnist'"):
         datasets.load("minst")
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_models_are_as_large_as_the_registry_says(name: str) -> None:
-    known = MODELS[name]
-    options = (("widths", (20,)),) if name == "mlp" else ()
-    module = models.build(name, options, (1, 28, 28), 10, seed=0)
-    total = sum(value.numel() for value in module.parameters())
-    if known.parameters is not None:
-        assert total == known.parameters
-    assert module(torch.zeros(2, 1, 28, 28)).shape == (2, 10)
-
-
-def test_initial_weights_are_a_function_of_the_seed_and_leave_the_generator_alone() -> None:
-    torch.manual_seed(5)
-    expected = torch.rand(1)
-    torch.manual_seed(5)
-    first = models.build("mlp", (("widths", (4,)),), (1, 8, 8), 10, seed=1)
-    assert torch.equal(torch.rand(1), expected)
-    again = models.build("mlp", (("widths", (4,)),), (1, 8, 8), 10, seed=1)
-    other = models.build("mlp", (("widths", (4,)),), (1, 8, 8), 10, seed=2)
-    weights = [dict(m.named_parameters())["1.weight"] for m in (first, again, other)]
-    assert torch.equal(weights[0], weights[1])
-    assert not torch.equal(weights[0], weights[2])
-
-
-@pytest.mark.parametrize(
-    ("factory", "reason"),
-    [
-        ("no_such_module:factory", "No module named 'no_such_module'"),
-        ("math:no_such_name", "no_such_name"),
-        ("math:sqrt", "TypeError"),
-        ("builtins:print", "unexpected keyword|must return a torch.nn.Module"),
-    ],
-)
-def test_a_broken_factory_is_refused_with_one_line(factory: str, reason: str) -> None:
-    with pytest.raises(PluginError, match=reason) as caught:
-        models.build(factory, (), (1, 8, 8), 10, seed=0)
-    assert "\n" not in str(caught.value)
-
-
-def test_anybodys_factory_is_used_with_its_options() -> None:
-    module = models.build("sweeper.training.models:mlp", (("widths", (3,)),), (1, 8, 8), 10, seed=0)
-    assert models.prunable(module) == ("1.weight", "3.weight")
