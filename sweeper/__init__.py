@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
+    from sweeper.types import Dataset
 
 __version__ = "0.1.0"
 
 _HOME = {
+    "Dataset": "sweeper.types",
     "Formula": "sweeper.config.registry",
     "Front": "sweeper.analysis",
     "Hyperparameter": "sweeper.config.registry",
@@ -30,6 +32,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Dataset",
     "Formula",
     "Front",
     "Hyperparameter",

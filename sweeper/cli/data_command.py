@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.common import DataFolder
+from sweeper.config.registry import DATASETS
 
 
 def register(app: typer.Typer) -> None:
@@ -13,11 +14,10 @@ def register(app: typer.Typer) -> None:
 
 
 def data(
-    name: Annotated[str, typer.Argument(help="digits, mnist or fashion-mnist.")],
+    name: Annotated[str, typer.Argument(help=f"{', '.join(DATASETS)}.")],
     folder: DataFolder = None,
 ) -> None:
     """Fetch a dataset, once, however many ask at the same time."""
-    from sweeper.config.registry import DATASETS
     from sweeper.errors import DataError, choices
 
     if name not in DATASETS:  # said here: loading torch to say it would take seconds

@@ -5,6 +5,7 @@ written to a database or another process without loss. Accuracies lie in [0, 1],
 seconds, counts are whole numbers of parameters.
 """
 
+from sweeper.types.array_dataset import Dataset
 from sweeper.types.normalisation import Normalisation
 from sweeper.types.probe import ProbePoint, ProbeTask, RecordedRange, StrengthRange
 from sweeper.types.status import (
@@ -48,6 +49,7 @@ __all__ = [
     "ApplyMode",
     "ArmProgress",
     "CurvePoint",
+    "Dataset",
     "Evaluation",
     "FailureKind",
     "LastError",

@@ -18,7 +18,8 @@ from torch.nn import functional
 from handwritten import magnitude_masks, weights_of
 from sweeper import settings
 from sweeper.config import registry
-from sweeper.training import datasets
+from sweeper.training.raw_dataset import RawDataset
+from sweeper.training.stratified_split import stratified_split
 from task import Accuracy, Task, Trial
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ class Loaders:
         if recipe.dataset != "mnist":
             root = task.folder / "data"
         labels = MNIST(str(root), train=True).targets.numpy()
-        chosen, held_out = datasets.split(labels, known.validation)
+        chosen, held_out = stratified_split(labels, known.validation)
         pixels = MNIST(str(root), train=True).data.numpy()[chosen] / 255
         normalize = transforms.Normalize((pixels.mean(),), (pixels.std(),))
         transform = transforms.Compose([transforms.ToTensor(), normalize])
@@ -177,15 +178,13 @@ def _judge(model: nn.Sequential, loaders: Loaders) -> Accuracy:
     return Accuracy(shares[0], shares[1], nonzero)
 
 
-def write_idx(raw: datasets.RawDataset, root: Path) -> None:
+def write_idx(raw: RawDataset, root: Path) -> None:
     """Write images as the files that torchvision reads as MNIST."""
     folder = root / "MNIST" / "raw"
     folder.mkdir(parents=True)
-    for name, images, labels in (
-        ("train", raw.train_images, raw.train_labels),
-        ("t10k", raw.test_images, raw.test_labels),
-    ):
-        for kind, array in (("images-idx3", images[:, 0]), ("labels-idx1", labels)):
+    for name, part in (("train", raw.train), ("t10k", raw.parts["test"])):
+        arrays = (("images-idx3", part.examples[:, 0]), ("labels-idx1", part.labels))
+        for kind, array in arrays:
             head = np.array([0x800 + array.ndim, *array.shape], dtype=">i4")
             content = head.tobytes() + array.astype(np.uint8).tobytes()
             (folder / f"{name}-{kind}-ubyte").write_bytes(content)

@@ -1,7 +1,8 @@
-"""Dataset files in the format of MNIST: their names and shapes, and the faults of one.
+"""Dataset files as torchvision expects them: their names, and the faults of one.
 
-Whether a dataset is whole is seen by its hash, which every worker takes anyway; these files are
-looked at when that is another one, or none is known.
+Those in the format of MNIST are known by their shapes, others by their checksums. Whether MNIST is
+whole is seen by its hash, which every worker takes anyway; its files are looked at when that is
+another one.
 """
 
 import errno
@@ -18,27 +19,34 @@ _GZIP = b"\x1f\x8b"
 
 
 def shapes(dataset: DatasetEntry) -> dict[str, tuple[int, ...]]:
-    """Return the shape of what each file of a dataset holds; none for one of another format."""
-    if not dataset.torchvision:
+    """Return the shape of what each file in the format of MNIST holds; none for other formats."""
+    if not dataset.torchvision or dataset.files:
         return {}
     train, test = dataset.train + dataset.validation, dataset.test
     _, height, width = dataset.shape
+    collection = f"emnist-{dataset.subset}-" if dataset.subset else ""
+    learned, judged = f"{collection}train", f"{collection}test" if collection else "t10k"
     return {
-        "train-images-idx3-ubyte": (train, height, width),
-        "train-labels-idx1-ubyte": (train,),
-        "t10k-images-idx3-ubyte": (test, height, width),
-        "t10k-labels-idx1-ubyte": (test,),
+        f"{learned}-images-idx3-ubyte": (train, height, width),
+        f"{learned}-labels-idx1-ubyte": (train,),
+        f"{judged}-images-idx3-ubyte": (test, height, width),
+        f"{judged}-labels-idx1-ubyte": (test,),
     }
+
+
+def names(dataset: DatasetEntry) -> tuple[str, ...]:
+    """Return the names of a dataset's files; none for one that comes with a package."""
+    return tuple(dataset.files or shapes(dataset))
 
 
 def raw_folder(folder: Path, dataset: DatasetEntry) -> Path:
     """Return the folder of a dataset's files within the folder of datasets."""
-    return folder / dataset.torchvision / "raw"
+    return folder / dataset.folder
 
 
 def are_there(raw: Path, dataset: DatasetEntry) -> bool:
-    """Tell whether all files of a dataset are there."""
-    return all(_is_there(raw / file) for file in shapes(dataset))
+    """Tell whether all files of a dataset are there; one that comes with a package always is."""
+    return all(_is_there(raw / file) for file in names(dataset))
 
 
 def unreadable(raw: Path, dataset: DatasetEntry) -> str:
@@ -46,7 +54,7 @@ def unreadable(raw: Path, dataset: DatasetEntry) -> str:
 
     Nothing is wrong with such a file, which may be somebody else's.
     """
-    for file in shapes(dataset):
+    for file in names(dataset):
         path = raw / file
         try:
             path.stat()
@@ -62,12 +70,16 @@ def unreadable(raw: Path, dataset: DatasetEntry) -> str:
 def damage(raw: Path, dataset: DatasetEntry) -> dict[str, str]:
     """Return the faults of the files that are there: file -> fault in a few words."""
     damage_of_file = {}
-    for file, shape in shapes(dataset).items():
+    shape_of_file = shapes(dataset)
+    for file in names(dataset):
         path = raw / file
         if not _is_there(path):
             continue
         try:
-            fault = _damage(path, shape, dataset)
+            if file in shape_of_file:
+                fault = _damage(path, shape_of_file[file], dataset)
+            else:
+                fault = _another_checksum(path, dataset.files[file])
         except OSError as error:
             fault = f"cannot be read: {error.strerror}"
         if fault:
@@ -80,6 +92,15 @@ def _is_there(path: Path) -> bool:
         return path.is_file()
     except OSError:  # this account may not look into its folder
         return False
+
+
+def _another_checksum(path: Path, checksum: str) -> str:
+    """Return the fault of a file of which only the MD5 is known, or ''."""
+    if not path.stat().st_size:
+        return "is empty"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False))
+    return "" if digest.hexdigest() == checksum else "has another checksum"
 
 
 def _damage(path: Path, shape: tuple[int, ...], dataset: DatasetEntry) -> str:

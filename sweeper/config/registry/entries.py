@@ -150,9 +150,9 @@ class DatasetEntry:
 
     summary: str
     loader: str
-    """`module:function`, (folder) -> raw images and labels."""
-    shape: tuple[int, int, int]
-    """Channels, height, width."""
+    """`module:function`, (folder) -> raw examples and labels."""
+    shape: tuple[int, ...]
+    """Of an example: channels, height, width of an image; columns of a table."""
     classes: int
     train: int
     validation: int
@@ -160,10 +160,18 @@ class DatasetEntry:
     bundled: bool = False
     """Whether it comes with a package, and needs no folder."""
     torchvision: str = ""
-    """Its class in torchvision.datasets, for one in the format of MNIST; also its folder."""
+    """Its class in torchvision.datasets."""
+    subset: str = ""
+    """Its part of a collection, as torchvision's class names it."""
+    folder: str = ""
+    """Folder of its files within that of datasets, as torchvision has it; empty: that itself."""
     hash: str = ""
     """Of all images, labels and the split, where it is known: by it a dataset is whole."""
+    hash_of_parts: bool = False
+    """Whether its hash covers the drawn parts: results on record have such hashes."""
     checksums: Mapping[str, str] = field(default_factory=dict)
-    """File -> its SHA-256, where it is known."""
+    """File in the format of MNIST -> its SHA-256, where it is known."""
     downloads: Mapping[str, str] = field(default_factory=dict)
-    """Compressed file -> its MD5, as it was published."""
+    """Compressed file in the format of MNIST -> its MD5, as it was published."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """File of any other format -> its MD5, as it was published."""

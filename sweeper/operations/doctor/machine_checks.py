@@ -83,7 +83,7 @@ def _datasets(data: Path | None) -> Iterator[Finding]:
         folder = data_folder(data)
     except InputError:  # which the folder's own line says
         bundled = [name for name, dataset in registry.DATASETS.items() if dataset.bundled]
-        yield Finding("datasets", "ok", f"{', '.join(bundled)}, which needs no folder")
+        yield Finding("datasets", "ok", f"{', '.join(bundled)}, which need no folder")
         return
     for name, dataset in registry.DATASETS.items():
         raw = dataset_files.raw_folder(folder, dataset)
@@ -93,7 +93,10 @@ def _datasets(data: Path | None) -> Iterator[Finding]:
         elif damage := dataset_files.damage(raw, dataset):
             result = f"{name}: damaged: {'; '.join(map(' '.join, damage.items()))}"
             fetch = ["sweeper", "data", name, *(["--data", str(data)] if data else [])]
-            todo = f"{shlex.join(['rm', '-r', str(raw)])}; {shlex.join(fetch)}"
+            # Not all have a folder of their own: SVHN lies in that of all datasets.
+            files = [str(raw)] if dataset.folder else [str(raw / file) for file in damage]
+            remove = ["rm", *(["-r"] if dataset.folder else []), *files]
+            todo = f"{shlex.join(remove)}; {shlex.join(fetch)}"
             yield Finding("datasets", "wrong", result, todo)
         elif dataset_files.are_there(raw, dataset):
             there.append(name)  # or bundled with a package

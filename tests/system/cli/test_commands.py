@@ -27,6 +27,7 @@ from sweeper.cli.common import dashboard_command, dashboard_url, duration
 from sweeper.cli.init_command import template
 from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table, seconds_left
 from sweeper.config import Sweep
+from sweeper.config.registry import DATASET_FORMS, DATASETS
 from sweeper.errors import InputError, StorageError
 from sweeper.store import Store
 from sweeper.types import ArmProgress, SweepStatus, WorkerStatus
@@ -211,8 +212,9 @@ def test_every_mistake_of_a_study_file_is_one_line(sweeper: Command, folder: Pat
     code, out, err = sweeper("check", "tiny.yaml")
     assert (code, out) == (2, "")
     assert err.splitlines() == [
-        "error: tiny.yaml: dataset: no such dataset: got 'digit'; allowed: digits, fashion-mnist, "
-        "mnist; did you mean 'digits'?",
+        "error: tiny.yaml: dataset: no such dataset: got 'digit'; allowed: "
+        f"{', '.join(sorted([*DATASETS, *DATASET_FORMS, 'package.module:function']))}; "
+        "did you mean 'digits'?",
         "error: tiny.yaml: search.trials: must be >= 1, got 0",
     ]
 
@@ -276,7 +278,7 @@ def test_an_unknown_dataset_suggests_the_near_one(sweeper: Command) -> None:
     code, _, err = sweeper("data", "minst")
     assert code == 2
     assert err == (
-        "error: no such dataset: got 'minst'; allowed: digits, fashion-mnist, mnist; "
+        f"error: no such dataset: got 'minst'; allowed: {', '.join(sorted(DATASETS))}; "
         "did you mean 'mnist'?\n"
     )
 

@@ -82,7 +82,7 @@ def test_a_home_that_is_not_there_is_one_line_wherever_it_is_written(
 def test_the_doctor_says_so_and_goes_on(said: Said) -> None:
     _, out, err = said("doctor", "--json")
     assert "this account has no home folder: set SWEEPER_DATA to a folder, or HOME" in out
-    assert "digits, which needs no folder" in out
+    assert "digits, wine, breast-cancer, which need no folder" in out
     assert not err
 
 

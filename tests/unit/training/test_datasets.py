@@ -19,6 +19,7 @@ from sweeper import settings
 from sweeper.config.registry import DATASETS, dataset_files
 from sweeper.errors import DataError
 from sweeper.training import datasets
+from sweeper.training.stratified_split import stratified_split
 
 
 def test_digits_are_split_as_the_registry_says() -> None:
@@ -47,13 +48,13 @@ def test_mnist_is_split_as_published() -> None:
 @given(st.lists(st.integers(0, 4), min_size=10, max_size=200), st.integers(1, 9))
 def test_split_is_stratified_exact_and_fixed(labels: list[int], validation: int) -> None:
     array = np.array(labels)
-    train, held_out = datasets.split(array, validation)
+    train, held_out = stratified_split(array, validation)
     assert len(held_out) == validation
     assert sorted([*train, *held_out]) == list(range(len(labels)))
     for label in set(labels):
         share = (array == label).sum() * validation / len(labels)
         assert abs((array[held_out] == label).sum() - share) <= 1
-    again = datasets.split(array, validation)
+    again = stratified_split(array, validation)
     assert np.array_equal(again[1], held_out)
 
 
@@ -239,10 +240,24 @@ def test_checksums_of_downloads_are_torchvisions() -> None:
     from torchvision import datasets as torchvisions
 
     for known in DATASETS.values():
-        if known.torchvision:
-            theirs = dict(getattr(torchvisions, known.torchvision).resources)
-            assert not known.downloads or dict(known.downloads) == theirs
-            assert {f"{file}.gz" for file in dataset_files.shapes(known)} == set(theirs)
+        if not known.torchvision:
+            assert dataset_files.names(known) == ()
+            continue
+        theirs = getattr(torchvisions, known.torchvision)
+        if known.torchvision == "SVHN":
+            parts = [theirs.split_list[part][1:] for part in ("train", "test")]
+            assert dict(known.files) == dict(parts)
+        elif known.files:
+            meta = theirs.meta
+            parts = [*theirs.train_list, *theirs.test_list, (meta["filename"], meta["md5"])]
+            assert dict(known.files) == dict(parts)
+            assert known.folder == theirs.base_folder
+        elif known.subset:  # its names are formed when it is read
+            assert known.subset in theirs.splits
+        else:
+            resources = dict(theirs.resources)
+            assert not known.downloads or dict(known.downloads) == resources
+            assert {f"{file}.gz" for file in dataset_files.shapes(known)} == set(resources)
             assert set(known.checksums) in (set(), set(dataset_files.shapes(known)))
 
 
