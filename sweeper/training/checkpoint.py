@@ -1,4 +1,4 @@
-"""Checkpoint of one network: its weights as a safetensors file, and their evaluation from it.
+"""Checkpoint of one network: its parameters, and the buffers that training changes, as a file.
 
 Most of them are exactly 0. A tensor of which more than half is, is written as `NAME.indices`
 (int32, into the flattened tensor) and `NAME.values`; any other as it is. The metadata hold the
@@ -69,8 +69,10 @@ def re_evaluate(config: TrialConfig, network: Mapping[str, Tensor], data: Data) 
     """Count and evaluate a network as `train` does. Raises InputError if it is another's."""
     architecture = StackedArchitecture.of(config.recipe, data)
     stack = {name: value[None].to(data.device) for name, value in network.items()}
-    parameters = architecture.template.named_parameters()
-    shapes = {name: tuple(value.shape) for name, value in parameters}
+    template = architecture.template
+    named = dict((*template.named_parameters(), *template.named_buffers()))
+    kept = (*architecture.parameters, *architecture.buffers)
+    shapes = {name: tuple(named[name].shape) for name in kept}
     if {name: tuple(value.shape[1:]) for name, value in stack.items()} != shapes:
         raise InputError(f"the network is no {config.recipe.model}")
     with deterministic_numerics(data.device, config.recipe.precision):

@@ -9,7 +9,8 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from sweeper.training import pruning, sparse_inference
+from sweeper.training import parameter_counts, pruning, sparse_inference
+from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import CHUNK, Evaluator
 from sweeper.training.sparse_inference import SparseMLP
@@ -60,10 +61,11 @@ def _dense(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> P
     for density, bound in bounds.items():
         for name, mask in pruning.magnitude_mask(prunable, bound).items():
             pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
+        recalibrate(evaluator.network, pruned, evaluator.data.train)
         val, test = evaluator.accuracies(pruned)
-        counts = torch.stack([v.flatten(1).count_nonzero(1) for v in pruned.values()]).sum(0)
+        counts = parameter_counts.nonzero(evaluator.network, pruned)
         points[density] = [
-            CurvePoint(density, count, val[k], test[k]) for k, count in enumerate(counts.tolist())
+            CurvePoint(density, count, val[k], test[k]) for k, count in enumerate(counts)
         ]
     return points
 

@@ -6,7 +6,7 @@ import torch
 
 from sweeper.training import parameter_counts
 from sweeper.training.datasets import Data, DataSplit
-from sweeper.training.stack import Stack
+from sweeper.training.stack import Stack, rows
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Tick
 from sweeper.types import Evaluation
@@ -65,8 +65,8 @@ class Evaluator:
         return val, accuracy(self.network, stack, self.data.test, self.tick)
 
 
-def finite(stack: Stack) -> list[bool]:
+def finite(network: StackedArchitecture, stack: Stack) -> list[bool]:
     """Return for every network True if all its parameters are finite."""
-    rows = [value.flatten(1).isfinite().all(1) for value in stack.values()]
-    flags: list[bool] = torch.stack(rows).all(0).tolist()
+    each = [rows(value).isfinite().all(1) for value in network.trained(stack).values()]
+    flags: list[bool] = torch.stack(each).all(0).tolist()
     return flags

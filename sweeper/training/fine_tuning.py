@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from sweeper.training import pruning
+from sweeper.training import parameter_counts, pruning
+from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.stack import Stack
@@ -21,15 +22,20 @@ pack. More than the trials of a pack only if that holds fewer than this."""
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OptimizerSettings:
-    """Settings of the optimizer of each network, [pack] each."""
+    """Settings of the training of each network, [pack] each."""
 
     rate: Tensor
     momentum: Tensor
     decay: Tensor
+    seeds: tuple[int, ...]
+    """Of the initial weights, from which the noise of each network follows."""
 
     def at(self, networks: Tensor) -> "OptimizerSettings":
         """Return the settings of some networks, by their numbers."""
-        return OptimizerSettings(self.rate[networks], self.momentum[networks], self.decay[networks])
+        seeds = tuple(self.seeds[k] for k in networks.tolist())
+        return OptimizerSettings(
+            self.rate[networks], self.momentum[networks], self.decay[networks], seeds
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +72,7 @@ class FineTuner:
             momentum=rates.momentum,
             decay=rates.decay,
             masks=masks,
+            seeds=rates.seeds,
             tick=self.tick,
         )
 
@@ -88,9 +95,10 @@ class FineTuner:
             density = torch.tensor([d for _, d in chunk], device=ranked.device, dtype=torch.float64)
             copies = {name: value[networks] for name, value in stack.items()}
             self.prune(copies, ranked[networks], density, rates.at(networks))
+            recalibrate(self.network, copies, self.part)
             val, test = evaluator.accuracies(copies)
-            counts = torch.stack([v.flatten(1).count_nonzero(1) for v in copies.values()]).sum(0)
-            rows = zip(chunk, counts.tolist(), val, test, strict=True)
+            counts = parameter_counts.nonzero(self.network, copies)
+            rows = zip(chunk, counts, val, test, strict=True)
             for (k, at), count, validation, tested in rows:
                 points[k].append(CurvePoint(at, count, validation, tested))
         return [tuple(row) for row in points]

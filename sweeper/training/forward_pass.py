@@ -1,4 +1,4 @@
-"""Forward pass of a user's module under watch: random numbers drawn, and state changed by it."""
+"""Forward pass of a module under watch: random numbers drawn, and state changed by it."""
 
 import random
 import warnings
@@ -42,47 +42,76 @@ class _State:
         )
 
 
-def training_pass(name: str, module: nn.Module, examples: Tensor) -> Any:
-    """Return the output of a module in training mode, without gradients; `name` is for errors.
+@dataclass(frozen=True, slots=True)
+class TrainingChanges:
+    """What a forward pass in training draws and changes beside its output."""
 
-    Raises PluginError if it draws random numbers or changes a buffer, ForwardError if it raises.
+    draws: bool = False
+    """Random numbers of PyTorch's own generator, as dropout does."""
+    buffers: tuple[str, ...] = ()
+    """Names of the buffers that are other ones afterwards, such as batch norm's statistics."""
+
+
+def training_changes(name: str, module: nn.Module, examples: Tensor) -> TrainingChanges:
+    """Return what a pass in training mode, without gradients, draws and changes.
+
+    `name` is for errors. Raises PluginError as `watched`, ForwardError if the module raises.
     """
     module.train()
     with torch.no_grad():
-        return watched(name, module, examples)
+        _, changes = watched(name, module, examples)
+    return changes
 
 
-def watched(name: str, module: nn.Module, examples: Tensor) -> Any:
-    """Return the output of a module in the mode that it is in.
+def refuse_changes_when_judged(name: str, module: nn.Module, examples: Tensor) -> None:
+    """Raise PluginError if a pass where a module is judged draws or changes anything."""
+    module.eval()
+    with torch.no_grad():
+        watched(name, module, examples)
 
-    Raises PluginError if it draws random numbers, or if its parameters, buffers, numbers or the
-    examples are other ones afterwards; ForwardError if it raises.
+
+def watched(name: str, module: nn.Module, examples: Tensor) -> tuple[Any, TrainingChanges]:
+    """Return the output of a module in the mode that it is in, and what it drew and changed.
+
+    In training it may draw from PyTorch's own generator and change its buffers: each network of a
+    pack has its own. Raises PluginError if it does so where it is judged, if it draws from another
+    generator, or if its parameters, numbers or the examples are other ones afterwards;
+    ForwardError if it raises.
     """
     when = "in training" if module.training else "where it is judged"
     before, originals, state = _State.of(module), examples.clone(), _random_state(examples.device)
     with _random_state_restored(examples.device):
         output = called(name, module, examples)
-        drawn = not _same_state(state, _random_state(examples.device))
-    if drawn:
+        after_state = _random_state(examples.device)
+    draws = not _same_torch(state, after_state)
+    foreign = not _same_others(state, after_state)
+    if foreign or (draws and not module.training):
         # With hooks, which some modules ask for and then compute in another way: only now.
-        text = f"draws random numbers {when}, which have no seed in a pack"
-        raise PluginError(f"{name}: {text}: {_drawing(name, module, examples)}; allowed: p = 0")
+        text = (
+            "which have no seed in a pack; allowed: torch's" if foreign else "allowed: in training"
+        )
+        drawing = _drawing(name, module, examples)
+        raise PluginError(f"{name}: draws random numbers {when}: {drawing}; {text}")
     after = _State.of(module)
     if other := sorted(before.parameters.keys() ^ after.parameters.keys()):
         text = "must be there, and stay, from the beginning"
         raise PluginError(f"{name}: parameter {other[0]} comes or goes in forward: it {text}")
-    if changed := _changed(before.buffers, after.buffers):
-        text = f"change {when}, and networks of a pack share their buffers; allowed: constant ones"
+    if other := sorted(before.buffers.keys() ^ after.buffers.keys()):
+        text = "must be there, and stay, from the beginning"
+        raise PluginError(f"{name}: buffer {other[0]} comes or goes in forward: it {text}")
+    changed = _changed(before.buffers, after.buffers)
+    if changed and not module.training:
+        text = f"change {when}; allowed: in training"
         raise PluginError(f"{name}: buffers {_some(changed)} {text}")
     if numbers := [key for key, value in after.numbers.items() if before.numbers.get(key) != value]:
         text = f"{_some(numbers)} from call to call, which networks of a pack share"
-        raise PluginError(f"{name}: its forward changes {text}; allowed: no state")
-    if not module.training and (changed := _changed(before.parameters, after.parameters)):
-        raise PluginError(f"{name}: its forward changes parameter {_some(changed)} {when}")
+        raise PluginError(f"{name}: its forward changes {text}; allowed: buffers in training")
+    if not module.training and (other := _changed(before.parameters, after.parameters)):
+        raise PluginError(f"{name}: its forward changes parameter {_some(other)} {when}")
     if not same_bits(examples, originals):
         text = "its forward changes the examples it is given; allowed: in place on copies alone"
         raise PluginError(f"{name}: {text}")
-    return output
+    return output, TrainingChanges(draws, tuple(changed))
 
 
 def plain_tensors(module: nn.Module) -> dict[str, Tensor]:
@@ -120,10 +149,10 @@ def _drawing(name: str, module: nn.Module, examples: Tensor) -> str:
     started: list[Any] = []
     drawing: dict[str, str] = {}
 
-    def begin(part: nn.Module, inputs: Any) -> None:
+    def begin(part: nn.Module, arguments: Any) -> None:
         started.append(_random_state(examples.device))
 
-    def end(where: str, part: nn.Module, inputs: Any, output: Any) -> None:
+    def end(where: str, part: nn.Module, arguments: Any, output: Any) -> None:
         drew = not _same_state(started.pop(), _random_state(examples.device))
         if drew and not any(inner.startswith(f"{where}." if where else "") for inner in drawing):
             drawing[where] = f"{where} ({type(part).__name__})" if where else "its forward"
@@ -160,10 +189,17 @@ def _random_state(device: torch.device) -> tuple[Any, ...]:
     return torch.get_rng_state(), cuda, random.getstate(), np.random.get_state()
 
 
-def _same_state(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
-    torches = all(torch.equal(a, b) for a, b in zip(left[:2], right[:2], strict=True))
+def _same_torch(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(left[:2], right[:2], strict=True))
+
+
+def _same_others(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
     arrays = left[3][2:] == right[3][2:] and np.array_equal(left[3][1], right[3][1])
-    return torches and arrays and bool(left[2] == right[2])
+    return arrays and bool(left[2] == right[2])
+
+
+def _same_state(left: tuple[Any, ...], right: tuple[Any, ...]) -> bool:
+    return _same_torch(left, right) and _same_others(left, right)
 
 
 @contextmanager

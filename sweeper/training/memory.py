@@ -48,7 +48,9 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
 
 def _activations(network: StackedArchitecture, alone: Stack, example: Tensor) -> int:
     """Return the bytes that autograd keeps of one example on its way through one network."""
-    parameters = {name: value[0].detach().requires_grad_() for name, value in alone.items()}
+    values = {name: value[0].detach() for name, value in alone.items()}
+    for name in network.parameters:
+        values[name].requires_grad_()
     inputs = {value.untyped_storage().data_ptr() for value in (*alone.values(), example)}
     sizes: dict[int, int] = {}
 
@@ -58,7 +60,7 @@ def _activations(network: StackedArchitecture, alone: Stack, example: Tensor) ->
         return value
 
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        logits = functional_call(network.template, parameters, (example,))
+        logits = functional_call(network.template, values, (example,))
     return sum(size for place, size in sizes.items() if place not in inputs) + int(logits.nbytes)
 
 

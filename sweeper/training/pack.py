@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sweeper.config.registry import METHODS
 from sweeper.training import pruning
+from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.checkpoint import Keep
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
@@ -64,7 +65,7 @@ class _Networks:
     def __init__(
         self, network: StackedArchitecture, keep: Keep | None, order: Sequence[int]
     ) -> None:
-        self._names = [name for name, _ in network.template.named_parameters()]
+        self._names = (*network.parameters, *network.buffers)
         self._keep, self._order = keep, order
 
     def take(
@@ -113,19 +114,26 @@ def _train(
         decay=decay,
         groups=network_groups(configs, data.device),
         context=context,
+        seeds=context.seeds,
         tick=tick,
     )
-    healthy = finite(stack)
-    as_trained = judge.judge(stack)
-    networks.take("as_trained", configs, stack, healthy)
+    healthy = finite(network, stack)
+    # The statistics of training itself go on into fine-tuning.
+    trained = {**stack, **{name: stack[name].clone() for name in network.buffers}}
+    recalibrate(network, trained, data.train)
+    as_trained = judge.judge(trained)
+    networks.take("as_trained", configs, trained, healthy)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     curves = density_curves(judge, stack, ranked, recipe.curve)
 
     tuning = FineTuner(network, recipe, data.train, tick)
-    slower = OptimizerSettings(rate * factor, momentum, decay)
+    slower = OptimizerSettings(rate * factor, momentum, decay, context.seeds)
     finetuned = tuning.curves(judge, stack, ranked, recipe.finetuned_curve, slower)
     steps += tuning.prune(stack, ranked, _left(configs, density), slower)
-    healthy = [before and after for before, after in zip(healthy, finite(stack), strict=True)]
+    healthy = [
+        before and after for before, after in zip(healthy, finite(network, stack), strict=True)
+    ]
+    recalibrate(network, stack, data.train)
     pruned = judge.judge(stack)
     networks.take("pruned", configs, stack, healthy)
     seconds = (time.perf_counter() - began) / len(configs)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from sweeper.training.stack import Stack
+from sweeper.training.stack import Stack, rows
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import LayerCount
 
@@ -11,13 +11,16 @@ from sweeper.types import LayerCount
 def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[LayerCount, ...]]:
     """Return the nonzero counts of each layer for every network of a pack."""
     groups: dict[str, dict[str, list[str]]] = {}
-    for name in stack:
+    for name in network.parameters:
         layer, _, leaf = name.rpartition(".")
         kind = "weight" if name in network.weights else "bias"
         groups.setdefault(layer or leaf, {}).setdefault(kind, []).append(name)
-    counts = {name: _nonzero(value) for name, value in stack.items()}
-    pack = next(iter(stack.values())).shape[0]
-    sizes = {name: value[0].numel() for name, value in stack.items()}
+    trained = network.trained(stack)
+    counts = {
+        name: nonzero.tolist() for name, nonzero in zip(trained, _nonzero(trained), strict=True)
+    }
+    pack = len(next(iter(stack.values())))
+    sizes = {name: value[0].numel() for name, value in trained.items()}
     networks = []
     for k in range(pack):
         layers = []
@@ -37,8 +40,13 @@ def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[Layer
     return networks
 
 
-def _nonzero(value: Tensor) -> list[int]:
-    counts: list[int] = value.flatten(1).count_nonzero(1).tolist()
+def _nonzero(trained: Stack) -> list[Tensor]:
+    return [rows(value).count_nonzero(1) for value in trained.values()]
+
+
+def nonzero(network: StackedArchitecture, stack: Stack) -> list[int]:
+    """Return the parameters of each network that are not exactly 0; buffers are none."""
+    counts: list[int] = torch.stack(_nonzero(network.trained(stack))).sum(0).tolist()
     return counts
 
 
@@ -53,9 +61,9 @@ def effective(
     folded forward into the next biases. Exact for chains of linear and ReLU layers; for any
     other network it is the plain count of nonzeros.
     """
-    pack = next(iter(stack.values())).shape[0]
+    pack = len(next(iter(stack.values())))
     if network.layers is None:
-        return [sum(int(value[k].count_nonzero()) for value in stack.values()) for k in range(pack)]
+        return nonzero(network, stack)
     return [
         _effective_count(
             [(stack[weight][k], stack[bias][k]) for weight, bias in network.layers],

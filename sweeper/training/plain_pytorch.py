@@ -18,8 +18,9 @@ from sweeper.training import models
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.forward_pass import called, plain_tensors, same_bits, watched
+from sweeper.training.noise import Noise, generator_kept
 from sweeper.training.stack import GradientBuffer, Stack
-from sweeper.training.stacked_architecture import Runner, StackedArchitecture
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import StackedModule
 from sweeper.types import SharedConfig
 
@@ -42,11 +43,13 @@ class _Batches:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Course:
-    """Logits before and after a step of training, and its gradients by name."""
+    """Logits before and after a step of training, its gradients, parameters and buffers then."""
 
     before: Tensor
     after: Tensor
     gradients: Stack
+    state: Stack
+    """Parameters and buffers after the step."""
 
 
 def compare_with_plain(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
@@ -109,27 +112,38 @@ def _try_alone(recipe: SharedConfig, data: Data, batch: _Batches) -> None:
     name = recipe.model
     for training in (True, False):
         module = _build(recipe, data, 1).train(training)
-        with torch.no_grad():
-            output = watched(name, module, batch.examples)
+        noise = Noise((1,), 0)
+        with torch.no_grad(), generator_kept(data.device):
+            buffers = _buffers(module)
+            noise.start(0, data.device)
+            output, _ = watched(name, module, batch.examples)
             _check_output(name, output, len(batch.labels), data.classes)
             tensors = plain_tensors(module)
             called(name, module, batch.others)
+            for key, buffer in module.named_buffers():
+                buffer.copy_(buffers[key])
+            noise.start(0, data.device)
             repeated = called(name, module, batch.examples)
         if not same_bits(output, repeated):
             when = "in training" if training else "where it is judged"
             text = f"gives other logits for the same examples {when}: it keeps or draws something"
-            raise PluginError(f"{name}: {text}; allowed: no state, no random numbers")
+            raise PluginError(f"{name}: {text}; allowed: buffers, and torch's random numbers")
         _check_tensors(name, tensors, plain_tensors(module))
     _try_batches(name, module, batch.examples)
     module.train()
     module.zero_grad()
-    torch.autograd.backward(
-        functional.cross_entropy(called(name, module, batch.examples), batch.labels)
-    )
+    with generator_kept(data.device):
+        torch.autograd.backward(
+            functional.cross_entropy(called(name, module, batch.examples), batch.labels)
+        )
     idle = [key for key, value in module.named_parameters() if value.grad is None]
     if idle:
         text = "gets no gradient: it has no part in the output; allowed: without it"
         raise PluginError(f"{name}: parameter {idle[0]} {text}")
+
+
+def _buffers(module: nn.Module) -> Stack:
+    return {key: value.clone() for key, value in module.named_buffers()}
 
 
 def _check_tensors(name: str, before: Stack, after: Stack) -> None:
@@ -179,7 +193,8 @@ def _try_pack(
 ) -> None:
     name = recipe.model
     try:
-        packed = _course(network.runner(), network.init(seeds, recipe, data), batch)
+        with generator_kept(data.device):
+            packed = _course(network, network.init(seeds, recipe, data), seeds, batch)
     except PluginError:
         raise
     except Exception as error:  # whatever a module of somebody else's raises
@@ -188,35 +203,44 @@ def _try_pack(
             f"{name}: a pack cannot run it: {type(error).__name__}: {text}"
         ) from error
     for k, seed in enumerate(seeds):
-        alone = _alone(name, _build(recipe, data, seed), batch)
+        with generator_kept(data.device):
+            alone = _alone(name, _build(recipe, data, seed), seed, batch)
         other = "in a pack than in plain PyTorch"
         if not _close(packed.before[k], alone.before):
-            text = "it holds values that are neither parameters nor constant buffers"
+            text = "it holds values that are neither parameters nor buffers"
             raise PluginError(f"{name}: gives other logits {other}: {text}")
         for key, gradient in alone.gradients.items():
             if not _close(packed.gradients[key][k], gradient):
                 raise PluginError(f"{name}: parameter {key} gets another gradient {other}")
+        for key, value in packed.state.items():
+            if not _close(value[k], alone.state[key]):
+                raise PluginError(f"{name}: {key} is another one {other} after a step of training")
         if not _close(packed.after[k], alone.after):
             raise PluginError(f"{name}: gives other logits {other} after a step of training")
 
 
-def _course(runner: Runner, stack: Stack, batch: _Batches) -> _Course:
+def _course(
+    network: StackedArchitecture, stack: Stack, seeds: tuple[int, ...], batch: _Batches
+) -> _Course:
     """Judge, train one step by plain gradient descent, and judge again: a pack."""
+    runner, noise = network.runner(), Noise(seeds, 0)
     with torch.no_grad():
         before = runner.logits(stack, batch.examples).clone()
-    pack = len(before)
-    gradients = {name: torch.zeros_like(value) for name, value in stack.items()}
-    runner.backward(stack, batch.examples, batch.labels, [GradientBuffer(0, pack, gradients, 0.0)])
+    gradients = {name: torch.zeros_like(stack[name]) for name in network.parameters}
+    sinks = [GradientBuffer(0, len(seeds), gradients, 0.0)]
+    runner.backward(stack, batch.examples, batch.labels, sinks, noise)
     for name, gradient in gradients.items():
         stack[name].sub_(gradient, alpha=_RATE)
     with torch.no_grad():
-        return _Course(before, runner.logits(stack, batch.examples).clone(), gradients)
+        after = runner.logits(stack, batch.examples).clone()
+    return _Course(before, after, gradients, stack)
 
 
-def _alone(name: str, module: nn.Module, batch: _Batches) -> _Course:
-    """Do the same in plain PyTorch."""
+def _alone(name: str, module: nn.Module, seed: int, batch: _Batches) -> _Course:
+    """Do the same in plain PyTorch, eager and alone."""
     with torch.no_grad():
         before = called(name, module.eval(), batch.examples)
+    Noise((seed,), 0).start(0, batch.examples.device)
     logits = called(name, module.train(), batch.examples)
     torch.autograd.backward(functional.cross_entropy(logits, batch.labels))
     gradients = {
@@ -226,7 +250,8 @@ def _alone(name: str, module: nn.Module, batch: _Batches) -> _Course:
     with torch.no_grad():
         for key, value in module.named_parameters():  # torch.optim takes seconds to load
             value.sub_(gradients[key], alpha=_RATE)
-        return _Course(before, called(name, module.eval(), batch.examples), gradients)
+        state = {**dict(module.named_parameters()), **_buffers(module)}
+        return _Course(before, called(name, module.eval(), batch.examples), gradients, state)
 
 
 def _try_together(
@@ -241,10 +266,10 @@ def _try_together(
         with torch.no_grad():
             logits = runner.logits(stack, batch.examples)
             if not _close(runner.together(stack, batch.examples), logits):
-                yield f"{recipe.model}: for CPUs alone: GPUs, which run packs at once, differ"
+                yield f"{recipe.model}: as one program, as on GPUs, a pack differs"
     except Exception as error:  # of torch.func.vmap
         reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        yield f"{recipe.model}: for CPUs alone: GPUs run packs at once, and it cannot be: {reason}"
+        yield f"{recipe.model}: GPUs run its networks one by one: {reason}"
 
 
 def _close(left: Tensor, right: Tensor) -> bool:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 Stack = dict[str, Tensor]
-"""Parameters by name, each [pack, *shape]."""
+"""Parameters, and the buffers that training changes, by name; each [pack, *shape]."""
 Layers = tuple[tuple[str, str], ...]
 """The names of weight [pack, out, in] and bias [pack, out] of each layer of an MLP."""
 
@@ -65,6 +65,11 @@ class GradientBuffer:
         place = network - self.start
         into = {name: value[place : place + 1] for name, value in self.into.items()}
         return GradientBuffer(network, network + 1, into, self.keep)
+
+
+def rows(value: Tensor) -> Tensor:
+    """View [pack, *shape] as [pack, entries], that of single numbers too."""
+    return value.reshape(len(value), -1)
 
 
 def delta(logits: Tensor, labels: Tensor) -> Tensor:

@@ -1,22 +1,30 @@
 """Stacked architecture: K networks of one kind as stacked tensors, run as one program."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from sweeper.config.registry import MODELS
-from sweeper.errors import PluginError
 from sweeper.training import models
 from sweeper.training.datasets import Data
-from sweeper.training.forward_pass import ForwardError, same_bits, training_pass
-from sweeper.training.stack import Stack
+from sweeper.training.forward_pass import (
+    ForwardError,
+    TrainingChanges,
+    called,
+    refuse_changes_when_judged,
+    same_bits,
+    training_changes,
+)
+from sweeper.training.stack import GradientBuffer, Stack
 from sweeper.training.stacked_mlp import StackedMLP
 from sweeper.training.stacked_module import StackedModule
 from sweeper.types import SharedConfig
 
+_log = logging.getLogger("sweeper.worker")
 Runner = StackedMLP | StackedModule
 
 
@@ -29,42 +37,84 @@ class StackedArchitecture:
     """Names of the parameters that are penalised and pruned."""
     layers: tuple[tuple[str, str], ...] | None
     """(weight, bias) names of a fully connected network with ReLU; None for any other."""
+    parameters: tuple[str, ...]
+    """Names of all parameters, tied ones once."""
+    buffers: tuple[str, ...] = ()
+    """Names of the buffers that each network has its own of; others are the template's."""
+    draws: bool = False
+    """Whether training draws random numbers, as dropout does."""
+    channels_last: bool = False
+    """Whether the module can be run with images that lie so: see `StackedModule`."""
+    one_by_one: str = ""
+    """Why a GPU runs its networks one by one; empty where it runs all as one program."""
 
     @classmethod
     def of(cls, recipe: SharedConfig, data: Data) -> "StackedArchitecture":
         """Build the architecture of a recipe.
 
-        Raises PluginError for a factory that fails, and for a module of a user's that draws random
-        numbers or changes its buffers in training: cheap to see, and wrong in silence.
+        Raises PluginError for a factory that fails, and for a module of a user's that a pack would
+        train in a wrong way in silence: as far as a look at two examples shows it.
         """
         module = _build(recipe, data, seed=0)
-        if recipe.model not in MODELS:
-            with suppress(ForwardError):  # it is raised where the module is trained
-                training_pass(recipe.model, module.to(data.device), data.train.examples[:2])
-        return cls(_emptied(module, data.device), models.prunable(module), _fully_connected(module))
+        layers = _fully_connected(module)
+        parameters = tuple(name for name, _ in module.named_parameters())
+        weights = models.prunable(module)
+        if layers is not None:
+            return cls(_emptied(module, data.device, ()), weights, layers, parameters)
+        module.to(data.device)
+        changes, examples = TrainingChanges(), data.train.examples[:2]
+        with suppress(ForwardError):  # it is raised where the module is trained
+            changes = training_changes(recipe.model, module, examples)
+            refuse_changes_when_judged(recipe.model, module, examples)
+        other = dict(_build(recipe, data, seed=1).named_buffers())
+        buffers = tuple(
+            name
+            for name, value in module.named_buffers()
+            if name in changes.buffers or not _equal(value.cpu(), other.get(name))
+        )
+        lies_so = data.device.type == "cpu" and _runs_channels_last(module, examples)
+        architecture = cls(
+            _emptied(module, data.device, buffers),
+            weights,
+            None,
+            parameters,
+            buffers,
+            changes.draws,
+            lies_so,
+        )
+        if data.device.type == "cpu":
+            return architecture
+        if reason := _refusal(architecture, recipe, data):
+            _log.info("%s: networks one by one on %s: %s", recipe.model, data.device, reason)
+        return replace(architecture, one_by_one=reason)
 
     def init(self, seeds: Sequence[int], recipe: SharedConfig, data: Data) -> Stack:
-        """Return fresh parameters, those of network k drawn from seeds[k] alone."""
+        """Return fresh parameters and buffers, those of network k drawn from seeds[k] alone."""
+        named = (*self.template.named_parameters(), *self.template.named_buffers())
+        owned = {*self.parameters, *self.buffers}
         stack = {
             name: torch.empty(len(seeds), *value.shape, dtype=value.dtype, device=data.device)
-            for name, value in self.template.named_parameters()
+            for name, value in named
+            if name in owned
         }
-        constant = dict(self.template.named_buffers())
         for k, seed in enumerate(seeds):  # one by one: thousands may not fit beside a GPU
             module = _build(recipe, data, seed=seed)
-            for name, value in module.named_parameters():
-                stack[name][k].copy_(value.detach())
-            for name, buffer in module.named_buffers():
-                if not same_bits(buffer.to(data.device), constant[name]):
-                    text = f"buffer {name} differs from seed to seed, and a pack has one for all"
-                    raise PluginError(f"{recipe.model}: {text}; allowed: constant buffers")
+            for name, value in (*module.named_parameters(), *module.named_buffers()):
+                if name in owned:
+                    stack[name][k].copy_(value.detach())
         return stack
+
+    def trained(self, stack: Stack) -> Stack:
+        """Return the parameters of a stack, without its buffers."""
+        return {name: stack[name] for name in self.parameters}
 
     def runner(self) -> Runner:
         """Return the runner of stacks: logits and gradients. It keeps buffers between calls."""
         if self.layers is not None:
             return StackedMLP(self.layers)
-        return StackedModule(self.template)
+        return StackedModule(
+            self.template, self.parameters, self.buffers, self.channels_last, not self.one_by_one
+        )
 
     @property
     def total(self) -> int:
@@ -76,23 +126,77 @@ def _build(recipe: SharedConfig, data: Data, *, seed: int) -> nn.Module:
     return models.build(recipe.model, recipe.model_options, data.shape, data.classes, seed=seed)
 
 
-def _emptied(module: nn.Module, device: torch.device) -> nn.Module:
-    """Return the module with its buffers on a device and parameters without values.
+def _equal(left: Tensor, right: Tensor | None) -> bool:
+    return right is not None and same_bits(left, right)
+
+
+def _runs_channels_last(module: nn.Module, examples: Tensor) -> bool:
+    """Tell whether a module runs with images and kernels laid out so, as those with `view` do not.
+
+    It must have convolutions of images; others gain nothing by it.
+    """
+    if examples.ndim != 4 or not any(isinstance(part, nn.Conv2d) for part in module.modules()):
+        return False
+    copied = deepcopy(module).to(memory_format=torch.channels_last).eval()
+    with torch.no_grad():
+        try:
+            expected = called("", module.eval(), examples)
+            output = called("", copied, examples.contiguous(memory_format=torch.channels_last))
+        except ForwardError:
+            return False
+    return isinstance(output, Tensor) and output.shape == expected.shape
+
+
+def _refusal(network: StackedArchitecture, recipe: SharedConfig, data: Data) -> str:
+    """Return why torch.func.vmap does not run a module on the device of the data; else ''.
+
+    Data-dependent control flow and in-place sums pass on a CPU and are refused on a GPU. Buffers
+    that are assigned anew, not changed in place, would be lost.
+    """
+    part = data.train
+    results = []
+    for at_once in (True, False):
+        runner = replace(network, one_by_one="" if at_once else "asked for").runner()
+        stack = network.init((0, 1), recipe, data)
+        gradients = {name: torch.zeros_like(stack[name]) for name in network.parameters}
+        sinks = [GradientBuffer(0, 2, gradients, 0.0)]
+        try:
+            runner.backward(stack, part.examples[:2], part.labels[:2], sinks)
+        except Exception as error:  # of torch.func.vmap
+            if not at_once:
+                return ""  # it is raised where the module is trained
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        results.append({name: stack[name] for name in network.buffers})
+    together, alone = results
+    for name, value in together.items():
+        if not torch.allclose(value.double(), alone[name].double(), rtol=1e-3, atol=1e-5):
+            return f"buffer {name} is assigned anew, not changed in place"
+    return ""
+
+
+def _emptied(module: nn.Module, device: torch.device, buffers: tuple[str, ...]) -> nn.Module:
+    """Return the module with parameters and `buffers` without values, the rest on a device.
 
     What is shared stays shared, which `to("meta")` alone does not see to: each place would get a
     parameter of its own. Without values, whatever computes with them by mistake is an error.
     """
     places: dict[int, list[str]] = {}
+    constant: dict[str, Tensor] = {}
     for name, value in module.named_parameters(remove_duplicate=False):
         places.setdefault(id(value), []).append(name)
-    listed = module.named_buffers(remove_duplicate=False)
-    buffers = {name: value.to(device) for name, value in listed}
-    template = module.to("meta")
+    own = {id(module.get_buffer(name)) for name in buffers}
+    for name, buffer in module.named_buffers(remove_duplicate=False):
+        if id(buffer) in own:
+            places.setdefault(id(buffer), []).append(name)
+        else:
+            constant[name] = buffer.to(device)
+    template = module.to("meta").eval()
     for first, *others in places.values():
         for name in others:
             owner, _, leaf = name.rpartition(".")
-            setattr(template.get_submodule(owner), leaf, template.get_parameter(first))
-    for name, buffer in buffers.items():
+            part = template.get_submodule(first.rpartition(".")[0])
+            setattr(template.get_submodule(owner), leaf, getattr(part, first.rpartition(".")[2]))
+    for name, buffer in constant.items():
         owner, _, leaf = name.rpartition(".")
         setattr(template.get_submodule(owner), leaf, buffer)
     return template

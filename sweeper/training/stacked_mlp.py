@@ -12,6 +12,7 @@ from torch import Tensor
 
 from sweeper.kernels import matmul
 from sweeper.training import separate_mlp
+from sweeper.training.noise import Noise
 from sweeper.training.stack import GradientBuffer, Layers, Stack
 from sweeper.training.stack import delta as gradient_of
 
@@ -33,9 +34,17 @@ class StackedMLP:
 
     @torch.no_grad()
     def backward(
-        self, stack: Stack, examples: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+        self,
+        stack: Stack,
+        examples: Tensor,
+        labels: Tensor,
+        sinks: Sequence[GradientBuffer],
+        noise: Noise | None = None,
     ) -> None:
-        """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
+        """Add the gradient of each network's mean cross-entropy to what the sinks keep.
+
+        It draws no random numbers: `noise` is for modules that do.
+        """
         if matmul.serves(examples):
             separate_mlp.backward(self.layers, stack, examples, labels, sinks)
             return

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from sweeper.analysis.strength_range import GRID
 from sweeper.kernels.slopes import spread
+from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.custom_formulas import completed, resolve
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
@@ -15,6 +16,7 @@ from sweeper.training.evaluation import accuracy, finite
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
 from sweeper.training.pack import nothing
+from sweeper.training.parameter_counts import nonzero
 from sweeper.training.penalties import slope_of
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -63,6 +65,7 @@ def probe_strengths(
             decay=torch.full((pack,), config.weight_decay, device=data.device),
             groups=network_groups(configs, data.device),
             context=context,
+            seeds=context.seeds,
             tick=tick,
         )
         points = _points(network, stack, alone, strengths, config.floor, data, tick)
@@ -106,11 +109,12 @@ def _points(
     data: Data,
     tick: Tick,
 ) -> tuple[ProbePoint, ...]:
-    healthy = finite(stack)
+    healthy = finite(network, stack)
+    recalibrate(network, stack, data.train)
     reached = accuracy(network, stack, data.validation, tick)
     start = torch.cat([alone[name].flatten(1) for name in network.weights], 1)
     ends = torch.cat([stack[name].flatten(1) for name in network.weights], 1)
-    nonzero = torch.stack([value.flatten(1).count_nonzero(1) for value in stack.values()]).sum(0)
+    counts = nonzero(network, stack)
     # A probe is short: what the file's floor asks of a whole training may be out of reach.
     chance = 1 / data.classes
     bound = min(floor, reached[0] - COLLAPSE * (reached[0] - chance))
@@ -120,7 +124,7 @@ def _points(
             strength=strength,
             state="diverged" if not healthy[k] else _state(reached[k], max(bound, chance)),
             val_accuracy=reached[k],
-            nonzero=int(nonzero[k]),
+            nonzero=counts[k],
             moved=float(moved[k]) if healthy[k] else float("inf"),
         )
         for k, strength in enumerate(strengths)

@@ -14,6 +14,7 @@ from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
 from sweeper.training.methods import TrainingContext, TrainingStep, changes_forward
 from sweeper.training.network_groups import NetworkGroup
+from sweeper.training.noise import Noise, generator_kept
 from sweeper.training.optimizers import Optimizer
 from sweeper.training.penalties import PenaltyState
 from sweeper.training.stack import Stack
@@ -76,23 +77,29 @@ class Stepper:
         groups: Sequence[NetworkGroup] = (),
         context: TrainingContext | None = None,
         pruned: Stack | None = None,
+        noise: Noise | None = None,
     ) -> None:
         """Start the methods of the groups; `context` is of the whole pack, and they need it.
 
-        Weights that are True in `pruned` are set to 0 at every step.
+        Weights that are True in `pruned` are set to 0 at every step. `noise` seeds what networks
+        draw at random, such as dropout.
         """
         self._network, self._stack, self._optimizer = network, stack, optimizer
+        self._noise = noise
         self._runner = network.runner()
         linear = _linear_penalties(groups, network, stack)
         # What does more than add to gradients must not find those of earlier steps among them.
         apart = [group.networks for group in groups if changes_forward(group.method)]
-        self._buffers = optimizer.bind(stack, linear=linear, pruned=pruned, apart=apart)
+        trained = network.trained(stack)
+        self._buffers = optimizer.bind(trained, linear=linear, pruned=pruned, apart=apart)
         self._groups = [self._start(group, context) for group in groups]
 
     @property
     def capturable(self) -> bool:
         """Whether `begin` is the same program of one device at every step."""
-        # Gates draw their noise on the CPU.
+        # Gates draw their noise on the CPU; that of dropout is seeded at each step.
+        if self._network.draws:
+            return False
         groups = [state.group for state in self._groups]
         return all(g.penalties.capturable and not changes_forward(g.method) for g in groups)
 
@@ -134,7 +141,7 @@ class Stepper:
         networks, names = group.networks, self._network.weights
         stack, collected = networks.of(self._stack), self._optimizer.gradients(networks)
         weights = {name: _matrix(stack[name]) for name in names}
-        biases = {name: value for name, value in stack.items() if name not in names}
+        biases = {n: stack[n] for n in self._network.parameters if n not in names}
         return _GroupState(
             group=group,
             weights=weights,
@@ -152,7 +159,9 @@ class Stepper:
             for name in self._network.weights:
                 joined = torch.cat([weights[name] for weights in inside])
                 used[name] = joined.view_as(self._stack[name])
-        self._runner.backward(used, examples, labels, self._buffers)
+        self._runner.backward(used, examples, labels, self._buffers, self._noise)
+        if self._noise is not None:
+            self._noise.advance()
         for state in groups:
             state.group.method.vjp(state.weights, state.gradients, state.method)
             state.group.penalties.add_gradients(state.weights, state.gradients, state.penalties)
@@ -170,21 +179,25 @@ def fit(
     groups: Sequence[NetworkGroup] = (),
     context: TrainingContext | None = None,
     masks: Stack | None = None,
+    seeds: Sequence[int],
     tick: Tick,
 ) -> int:
     """Train a stack in place; `rate`, `momentum` and weight `decay` [pack]. Returns the steps.
 
-    With `masks`, weights outside of them are 0 and stay 0. `tick` is called before every step
-    and may raise to end the training.
+    `seeds` are those of the initial weights; the noise of each network follows from its own. With
+    `masks`, weights outside of them are 0 and stay 0. `tick` is called before every step and may
+    raise to end the training.
     """
     steps = schedule.steps(len(part))
     optimizer = optimizers.make(schedule.optimizer, momentum, decay)
     pruned = None if masks is None else {name: ~mask for name, mask in masks.items()}
-    stepper = Stepper(network, stack, optimizer, groups, context, pruned)
+    noise = Noise(seeds, schedule.order_seed)
+    stepper = Stepper(network, stack, optimizer, groups, context, pruned, noise)
     take = steps_on(stepper, part, schedule.batch_size, rate)
-    for number, index in enumerate(schedule.batches(part)):
-        tick()
-        take(index, schedule.factor(number, steps), number)
+    with generator_kept(part.labels.device):
+        for number, index in enumerate(schedule.batches(part)):
+            tick()
+            take(index, schedule.factor(number, steps), number)
     stepper.finish()
     return steps
 

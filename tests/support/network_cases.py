@@ -128,6 +128,21 @@ class Buffered(nn.Module):
         return found
 
 
+class Viewed(nn.Module):
+    """Views what a convolution gives, which must lie in rows for it."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.inner = nn.Conv2d(1, 4, 3, padding=1)
+        self.again = nn.Conv2d(4, 4, 3, padding=1)
+        self.out = nn.Linear(256, classes)
+
+    def forward(self, images: Tensor) -> Tensor:
+        hidden = self.again(torch.relu(self.inner(images)))
+        found: Tensor = self.out(hidden.view(len(images), -1))
+        return found
+
+
 class Embedded(nn.Module):
     """Looks up a vector for the value of each pixel."""
 
@@ -188,6 +203,19 @@ def _remembering(net: Any, flat: Tensor) -> Tensor:
     return usual(net, flat)
 
 
+def _dropped(rate: float) -> Compute:
+    return lambda net, flat: usual(net, functional.dropout(flat, rate, net.training))
+
+
+def _averaging(net: Any, flat: Tensor) -> Tensor:
+    """Keeps a mean in a buffer that it assigns anew, and takes it off where it is judged."""
+    hidden = torch.relu(net.inner(flat))
+    if net.training:
+        net.mean = 0.9 * net.mean + 0.1 * hidden.detach().mean(0)
+    found: Tensor = net.out(hidden if net.training else hidden - net.mean)
+    return found
+
+
 HARMLESS: dict[str, Factory] = {
     "layer_norm": chain(lambda: nn.LayerNorm(32), nn.GELU),
     "residual": lambda shape, classes: Residual(classes),
@@ -212,11 +240,39 @@ HARMLESS: dict[str, Factory] = {
     "assigned": two(_assigned),
     "remembering": two(_remembering),
     "equal_for_every_seed": changed(two(), _filled),
+    "batch_norm": lambda shape, classes: nn.Sequential(
+        nn.Conv2d(1, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(512, classes),
+    ),
+    "batch_norm_of_a_chain": chain(lambda: nn.BatchNorm1d(32), nn.ReLU),
+    "cumulative_batch_norm": chain(lambda: nn.BatchNorm1d(32, momentum=None)),
+    "spectral_norm": changed(two(), lambda net: nn.utils.parametrizations.spectral_norm(net.inner)),
+    "buffer_of_a_seed": changed(
+        two(lambda net, flat: usual(net, flat + net.noise)),
+        lambda net: net.register_buffer("noise", torch.rand(64)),
+    ),
+    "assigned_buffer": changed(
+        two(_averaging), lambda net: net.register_buffer("mean", torch.zeros(32))
+    ),
+    "dropout": chain(nn.Dropout, nn.ReLU),
+    "functional_dropout": two(_dropped(0.3)),
+    "rare_dropout": two(_dropped(1e-9)),
+    "attention": lambda shape, classes: Attention(classes, 0.2),
+    "self_attention_with_dropout": lambda shape, classes: SelfAttention(classes, 0.5),
+    "recurrent_dropout": lambda shape, classes: Rows(classes, 2, 0.3),
+    "conv1d": lambda shape, classes: nn.Sequential(
+        nn.Flatten(1, 2), nn.Conv1d(8, 6, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36, classes)
+    ),
+    "viewed": lambda shape, classes: Viewed(classes),
+    "scaled": changed(
+        two(lambda net, flat: usual(net, flat) * net.scale),
+        lambda net: setattr(net, "scale", nn.Parameter(torch.tensor(1.5))),
+    ),
 }
-
-
-def _dropped(rate: float) -> Compute:
-    return lambda net, flat: usual(net, functional.dropout(flat, rate, net.training))
+"""Those that packs compute as plain PyTorch does."""
 
 
 def _hidden(net: Any, flat: Tensor) -> Tensor:
@@ -287,16 +343,9 @@ def _exits(shape: Shape, classes: int) -> nn.Module:
 
 _ONCE = Two(10, usual)
 
-DRAWS = "draws random numbers in training, which have no seed in a pack: "
+DRAWS = "draws random numbers in training: "
+JUDGED = "draws random numbers where it is judged: "
 REFUSED: dict[str, tuple[Any, str]] = {
-    "batch_norm": (
-        chain(lambda: nn.BatchNorm1d(32)),
-        "buffers 2.running_mean, 2.running_var, 2.num_batches_tracked change in training",
-    ),
-    "spectral_norm": (
-        changed(two(), lambda net: nn.utils.parametrizations.spectral_norm(net.inner)),
-        "buffers inner.parametrizations.weight.0._u, ",
-    ),
     "batch_norm_without_statistics": (
         chain(lambda: nn.BatchNorm1d(32, track_running_stats=False)),
         "judges an example by those beside it in the batch, such as 2 (BatchNorm1d)",
@@ -305,33 +354,27 @@ REFUSED: dict[str, tuple[Any, str]] = {
         two(lambda net, flat: usual(net, flat - flat.mean(0))),
         "judges an example by those beside it in the batch; allowed",
     ),
-    "buffer_of_a_seed": (
-        changed(two(), lambda net: net.register_buffer("noise", torch.rand(64))),
-        "buffer noise differs from seed to seed",
-    ),
-    "dropout": (chain(nn.Dropout), f"{DRAWS}2 (Dropout); allowed: p = 0"),
-    "functional_dropout": (two(_dropped(0.3)), f"{DRAWS}its forward"),
-    "rare_dropout": (two(_dropped(1e-9)), f"{DRAWS}its forward"),
-    "attention": (
-        lambda shape, classes: Attention(classes, 0.2),
-        f"{DRAWS}layer.self_attn (MultiheadAttention), layer.dropout1 (Dropout), ",
-    ),
-    "self_attention": (
-        lambda shape, classes: SelfAttention(classes, 0.5),
-        f"{DRAWS}attention (MultiheadAttention)",
-    ),
-    "recurrent_dropout": (lambda shape, classes: Rows(classes, 2, 0.3), f"{DRAWS}rnn (LSTM)"),
     "gumbel": (
         two(lambda net, flat: net.out(functional.gumbel_softmax(net.inner(flat)))),
-        f"{DRAWS}its forward",
+        f"{JUDGED}its forward; allowed: in training",
     ),
-    "numpy_noise": (two(lambda net, flat: usual(net, flat) + np.random.rand()), DRAWS),
-    "python_noise": (two(lambda net, flat: usual(net, flat) + random.random()), DRAWS),
+    "always_noisy": (
+        two(lambda net, flat: usual(net, flat + 0.1 * torch.randn_like(flat))),
+        f"{JUDGED}its forward",
+    ),
+    "numpy_noise": (
+        two(lambda net, flat: usual(net, flat) + np.random.rand()),
+        f"{DRAWS}its forward; which have no seed",
+    ),
+    "python_noise": (
+        two(lambda net, flat: usual(net, flat) + random.random()),
+        f"{DRAWS}its forward; which have no seed",
+    ),
     "noise_when_judged": (
         two(lambda net, flat: usual(net, flat) + (0 if net.training else torch.rand(1))),
-        "draws random numbers where it is judged",
+        JUDGED,
     ),
-    "private_noise": (_private_noise, "gives other logits for the same images in training"),
+    "private_noise": (_private_noise, "gives other logits for the same examples in training"),
     "frozen": (
         changed(chain(nn.Tanh), lambda net: net[1].requires_grad_(False)),
         "parameter 1.weight has requires_grad=False",
@@ -353,7 +396,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
         two(lambda net, flat: net.out(net.inner(flat).detach())),
         "parameter inner.weight gets no gradient",
     ),
-    "stateful": (two(_stateful), "gives other logits for the same images in training"),
+    "stateful": (two(_stateful), "gives other logits for the same examples in training"),
     "counting": (two(_counting, calls=0), "its forward changes calls from call to call"),
     "counting_in_a_tensor": (
         two(_counting_in_a_tensor, step=torch.zeros(())),
@@ -389,7 +432,7 @@ REFUSED: dict[str, tuple[Any, str]] = {
     ),
     "too_wide": (
         lambda shape, classes: nn.Sequential(nn.Flatten(), nn.Linear(65, classes)),
-        "its forward on (6, 1, 8, 8) images: RuntimeError: ",
+        "its forward on (6, 1, 8, 8) examples: RuntimeError: ",
     ),
     "weightless": (lambda shape, classes: nn.Flatten(), "has no weight of two or more dimensions"),
     "no_module": (lambda shape, classes: usual, "must return a torch.nn.Module, got function"),

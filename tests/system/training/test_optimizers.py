@@ -61,6 +61,7 @@ def test_training_follows_torch_optim(
         rate=torch.tensor(rates),
         momentum=torch.tensor(momenta),
         decay=torch.tensor(decays),
+        seeds=(3, 4),
         tick=nothing,
     )
     for k, seed in enumerate((3, 4)):

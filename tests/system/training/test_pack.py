@@ -154,6 +154,7 @@ def test_loss_way_adds_the_gradient_of_the_penalty(digits: Data) -> None:
         momentum=torch.tensor([0.0]),
         groups=groups,
         context=TrainingContext((3,), 5, torch.tensor([1.0]), 1),
+        seeds=(3,),
         tick=nothing,
     )
     module = models.build("mlp", RECIPE.model_options, digits.shape, 10, seed=3)
@@ -284,7 +285,8 @@ def _chain(
 ) -> tuple[StackedArchitecture, dict[str, Tensor]]:
     module = models.mlp((1, 1, inputs), 3, widths=tuple(widths))
     layers = tuple((f"{k}.weight", f"{k}.bias") for k in range(1, 2 * len(widths) + 2, 2))
-    network = StackedArchitecture(module, models.prunable(module), layers)
+    names = tuple(name for name, _ in module.named_parameters())
+    network = StackedArchitecture(module, models.prunable(module), layers, names)
     generator = torch.Generator().manual_seed(seed)
     stack = {}
     for name, value in module.named_parameters():
