@@ -19,7 +19,7 @@ from sweeper.atomic_write import atomic_writer
 from sweeper.config import Sweep
 from sweeper.config.file_limits import open_regular
 from sweeper.errors import InputError, shown
-from sweeper.search.artifacts import NETWORK, Artifact
+from sweeper.search.artifacts import NETWORK, NETWORK_TYPE, Artifact
 from sweeper.store import Dump, Store
 from sweeper.types import TrialRecord
 
@@ -31,11 +31,10 @@ _AT_ONCE = 16
 """Networks that are in memory at a time."""
 _LARGEST = 1_000_000_000
 """Bytes of one network."""
-_MIMETYPE = "application/octet-stream"
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,120}}{re.escape(NETWORK)}")
 """Name that a worker gives the network of a slot; a browser takes it for nothing it runs."""
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-"""Optuna's artifacts are named by a UUID, which a folder of them uses as the name of a file."""
+"""Optuna's artifacts have a UUID, which buckets and folders use as the name of a file."""
 Progress = Callable[[int, int], None]
 
 
@@ -140,8 +139,8 @@ def _check(path: Path, name: str, trials: Collection[tuple[str, int]]) -> None:
         if not _NAME.fullmatch(artifact.name):
             text = f"must be a name that ends in {NETWORK}, got {shown(artifact.name)}"
             raise InputError(f"{place}: name: {text}")
-        if artifact.mimetype != _MIMETYPE:
-            text = f"must be {_MIMETYPE}, got {shown(artifact.mimetype)}"
+        if artifact.mimetype != NETWORK_TYPE:
+            text = f"must be {NETWORK_TYPE}, got {shown(artifact.mimetype)}"
             raise InputError(f"{place}: mimetype: {text}")
         try:
             deserialize(artifact.content or b"")  # type: ignore[no-untyped-call]

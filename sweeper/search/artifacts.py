@@ -9,16 +9,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from optuna.artifacts import (
     ArtifactMeta,
     Backoff,
     Boto3ArtifactStore,
-    FileSystemArtifactStore,
     GCSArtifactStore,
     download_artifact,
     get_all_artifact_meta,
-    upload_artifact,
 )
 from optuna.artifacts._upload import ARTIFACTS_ATTR_PREFIX
 from optuna.artifacts.exceptions import ArtifactNotFound
@@ -26,11 +25,14 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from sweeper.errors import InputError, StorageError
+from sweeper.errors import InputError, StorageError, SweeperError
+from sweeper.search.artifact_folder import ArtifactFolder
 from sweeper.search.optuna_retry import is_of_the_database
 
 NETWORK = ".safetensors"
 """Ending of the names of saved networks."""
+NETWORK_TYPE = "application/octet-stream"
+"""Media type of saved networks."""
 KINDS = "a folder, s3://BUCKET or gs://BUCKET"
 
 
@@ -39,11 +41,11 @@ class Artifact:
     """A file beside a trial."""
 
     artifact: str
-    """Its name in the artifact store, a UUID."""
+    """Its id in the artifact store, a UUID."""
     name: str
     mimetype: str
     content: bytes | None
-    """None if the store has none under that name."""
+    """None if the store has none under that id."""
 
 
 def artifact_store(place: str, *, writes: bool = False, may_come: bool = False) -> Any:
@@ -63,7 +65,7 @@ def artifact_store(place: str, *, writes: bool = False, may_come: bool = False) 
                 raise InputError(text) from error
         if writes and not os.access(place, os.W_OK | os.X_OK):
             raise InputError(f"artifacts: {place}: cannot be written by this account")
-        return FileSystemArtifactStore(Path(place))
+        return ArtifactFolder(Path(place))
     kinds: dict[str, tuple[Callable[[str], Any], str]] = {
         "s3": (Boto3ArtifactStore, "boto3"),
         "gs": (GCSArtifactStore, "google-cloud-storage"),
@@ -80,18 +82,14 @@ def artifact_store(place: str, *, writes: bool = False, may_come: bool = False) 
         raise InputError(f"artifacts: {place}: {text}") from error
 
 
-def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, name: str, content: bytes) -> None:
-    """Attach a file to a running trial. Raises StorageError where it cannot be written."""
-    with _writing(), tempfile.TemporaryDirectory(prefix="sweeper-") as folder:
-        path = Path(folder, name)
-        path.write_bytes(content)
-        upload_artifact(
-            artifact_store=store,
-            file_path=str(path),
-            study_or_trial=trial,
-            storage=storage,
-            mimetype="application/octet-stream",
-        )
+def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, path: str, content: bytes) -> None:
+    """Attach a file to a running trial. Raises StorageError where it cannot be written.
+
+    A folder keeps it at `path`, whose last part is the name of the file; a bucket under an id.
+    """
+    artifact = Artifact(str(uuid4()), path.rpartition("/")[2], NETWORK_TYPE, content)
+    storage.set_trial_system_attr(trial._trial_id, *_attribute(artifact))
+    _write(store, artifact, path)
 
 
 def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> Artifact | None:
@@ -111,21 +109,36 @@ def find(store: Any, storage: BaseStorage, trial: FrozenTrial, ending: str) -> A
     return artifact
 
 
-def put(store: Any, artifact: Artifact) -> tuple[str, str]:
-    """Write a file under the name that it has; return its attribute of a trial, key and value.
+def put(store: Any, artifact: Artifact, path: str) -> tuple[str, str]:
+    """Write a file under the id that it has; return its attribute of a trial, key and value.
 
-    Raises InputError where another file has that name: names are in every export, and anybody can
-    put them into one of theirs. The beginning of this one was left by a crash.
+    A folder keeps it at `path`. Raises InputError where another file has that id: ids are in every
+    export, and anybody can put them into one of theirs. The beginning of this one was left by a
+    crash.
     """
     present = _content(store, artifact.artifact)
     if present is not None and not (artifact.content or b"").startswith(present):
         raise InputError(
             f"artifacts: {artifact.artifact}: another file has this name there already"
         )
-    with _writing():
-        store.write(artifact.artifact, io.BytesIO(artifact.content or b""))
+    if present != artifact.content:
+        _write(store, artifact, path)
+    return _attribute(artifact)
+
+
+def _attribute(artifact: Artifact) -> tuple[str, str]:
+    """Return the attribute by which Optuna knows a file of a trial, key and value."""
     meta = ArtifactMeta(artifact.artifact, artifact.name, artifact.mimetype, None)
     return f"{ARTIFACTS_ATTR_PREFIX}{artifact.artifact}", json.dumps(asdict(meta))
+
+
+def _write(store: Any, artifact: Artifact, path: str) -> None:
+    content = artifact.content or b""
+    with _writing():
+        if isinstance(store, ArtifactFolder):
+            store.write_at(artifact.artifact, path, content)
+        else:
+            store.write(artifact.artifact, io.BytesIO(content))
 
 
 @contextmanager
@@ -139,6 +152,8 @@ def _writing() -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(f"artifacts: {error.strerror or error}") from error
+    except SweeperError as error:
+        raise StorageError(f"artifacts: {error}") from error
     except Exception as error:
         if isinstance(error, OptunaError | KeyError) or is_of_the_database(error):
             raise

@@ -180,7 +180,8 @@ class SweepStudies:
 
         with suppress(UpdateFinishedTrialError), self._index.gone(study):
             frozen = self._retry(read)
-            self._retry(lambda: upload(self._artifacts, self._storage, frozen, name, content))
+            path = f"{study}/{name}"
+            self._retry(lambda: upload(self._artifacts, self._storage, frozen, path, content))
 
     def load_artifact(self, study: str, trial: int, ending: str) -> Artifact | None:
         """Return the file of a trial with that ending; None if it has none, or is gone itself."""
@@ -198,7 +199,8 @@ class SweepStudies:
         id_ = self._trial_id(study, trial)
         if id_ is None:
             return
-        key, value = self._retry(lambda: put(self._artifacts, artifact))
+        path = f"{study}/{artifact.name}"
+        key, value = self._retry(lambda: put(self._artifacts, artifact, path))
 
         def write() -> None:
             self._index.guard(study, id_)

@@ -146,7 +146,7 @@ class TrialStorage:
         """
         for place, content in (networks or {}).items():
             task = pack[place]
-            name = f"{task.slot.arm}-{task.slot.repeat}-{task.slot.number}{NETWORK}"
+            name = _file_name(task, results[place])
             self._search.save_artifact(task.slot.study, task.trial, name, content)
         self._store.record(
             worker_id,
@@ -201,3 +201,10 @@ class TrialStorage:
     def release_probe(self, worker_id: str, task: ProbeTask, error: str) -> None:
         """Give back a claimed probe that failed."""
         self._store.release_probe(worker_id, task, error=error)
+
+
+def _file_name(task: TrialTask, result: TrialResult) -> str:
+    """Return the name of a network's file: `l1-0-trial-0012-1843-nonzero.safetensors`."""
+    judged = result.judged(task.config.track)
+    size = f"-{judged.nonzero}-nonzero" if judged else ""
+    return f"{task.slot.arm}-{task.slot.repeat}-trial-{task.trial:04}{size}{NETWORK}"

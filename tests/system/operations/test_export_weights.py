@@ -41,7 +41,7 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
         search.use_artifact_store(str(tmp_path / "kept"))
         for fact in store.records(sweep.name):
             content = tensors(fact.trial)
-            name = f"{fact.slot.arm}{NETWORK}"
+            name = f"{fact.slot.arm}-{fact.trial}{NETWORK}"
             search.restore_artifact(
                 fact.slot.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content)
             )
@@ -127,7 +127,10 @@ def test_interrupted_it_is_finished_by_the_same_again(
     for _ in range(2):
         export_weights.restore(tmp_path, other, sweep.name, str(new))
         assert kept(other, sweep, new) == kept(store, sweep, tmp_path / "kept")
-    assert len(list(new.iterdir())) == len(store.records(sweep.name))
+    places = {fact.slot.arm: new / fact.slot.study for fact in store.records(sweep.name)}
+    written = set(new.rglob(f"*{NETWORK}"))
+    assert {path.parent for path in written} == set(places.values())
+    assert len(written) == len(store.records(sweep.name))
 
 
 def row(**changes: object) -> dict[str, object]:

@@ -164,7 +164,7 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
         with pytest.raises(StorageError, match=said):
             storage.record(worker, pack, results(pack), make_provenance(), {0: b"network"})
     with pytest.raises(StorageError, match=said):
-        artifacts.put(Refusing(), artifacts.Artifact("id", "n.safetensors", "x/y", b""))
+        artifacts.put(Refusing(), artifacts.Artifact("id", "n", "x/y", b"new"), "a/n")
 
 
 @on_sqlite

@@ -16,7 +16,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from optuna.artifacts import upload_artifact
+from optuna.artifacts import get_all_artifact_meta, upload_artifact
 from safetensors.torch import load_file, save
 
 from support.commands import finish, main_ok, sweeper
@@ -25,7 +25,7 @@ from support.http_client import ask
 from support.packs import config, penalty, small_images
 from support.processes import LONG
 from sweeper.errors import InputError
-from sweeper.search.artifacts import artifact_store
+from sweeper.search.artifacts import artifact_store, upload
 from sweeper.store import Store
 from sweeper.training.checkpoint import from_safetensors, re_evaluate, to_safetensors
 from sweeper.training.pack import train_pack
@@ -187,12 +187,17 @@ def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(
         finish(launcher)
         facts = store.records("tiny/confirmed")
         assert len(facts) == store.status("tiny/confirmed").budget
+    for fact in facts:
+        judged = fact.result.judged("pruned")
+        name = f"{fact.slot.arm}-{fact.slot.repeat}-trial-{fact.trial:04}-"
+        name += f"{judged.nonzero if judged else 0}-nonzero.safetensors"
+        assert (kept / fact.slot.study / name).exists()
     verify = ["verify", "tiny", "--artifacts", str(kept)]
     assert f"tiny: {len(facts)} networks as on record" in finish(sweeper(searched, *verify))
     _carry_elsewhere(searched, kept, len(facts), capsys)
 
     # One is lost, another one is changed by a single weight.
-    changed, *_ = sorted(kept.iterdir(), key=lambda file: file.stat().st_mtime)[-1:]
+    lost, changed = sorted(kept.rglob("*.safetensors"), key=lambda file: file.stat().st_mtime)[-2:]
     network = load_file(changed)
     first = next(name for name in network if name.endswith(".values"))
     network[first][0] = 0.0
@@ -200,7 +205,7 @@ def test_confirmed_networks_are_kept_and_verified_though_a_worker_dies(
     size = int.from_bytes(content[:8], "little")
     told = json.loads(content[8 : 8 + size])["__metadata__"]
     changed.write_bytes(save(network, told))
-    sorted(kept.iterdir(), key=lambda file: file.stat().st_mtime)[-2].unlink()
+    lost.unlink()
     process = sweeper(searched, *verify)
     out, _ = process.communicate(timeout=240)
     assert process.returncode == 1, out
@@ -231,8 +236,10 @@ def _carry_elsewhere(
     assert "there are networks too: --artifacts says where they are to be kept" in found
     assert f"{all_} networks restored" in said("restore", out, *place)
     assert f"tiny: {all_} networks as on record\n" in said("verify", "tiny", *place)
-    assert len(list(new.iterdir())) == all_  # a worker that died may have left more than that
-    assert all(one.read_bytes() == (kept / one.name).read_bytes() for one in new.iterdir())
+    restored = list(new.rglob("*.safetensors"))
+    assert len(restored) == all_  # a worker that died may have left more than that
+    for file in restored:
+        assert file.read_bytes() == (kept / file.relative_to(new)).read_bytes()
 
 
 def _kill_a_worker(store: Store, launcher: "subprocess.Popen[str]") -> None:
@@ -277,17 +284,19 @@ def test_the_dashboard_gives_files_away_and_lets_nobody_change_them(
     store, place = filled(tmp_path), tmp_path / "networks"
     study = optuna.load_study(study_name="toy", storage=store.url)
     trial = study.ask()
-    (tmp_path / "a.safetensors").write_bytes(b"weights")
-    known = upload_artifact(
-        artifact_store=artifact_store(str(place)),
-        file_path=str(tmp_path / "a.safetensors"),
-        study_or_trial=trial,
-    )
+    folder = artifact_store(str(place))
+    frozen = study._storage.get_trial(trial._trial_id)
+    upload(folder, study._storage, frozen, "toy/l1/0/network.safetensors", b"weights")
+    (tmp_path / "a.txt").write_bytes(b"a user's own")
+    upload_artifact(artifact_store=folder, file_path=str(tmp_path / "a.txt"), study_or_trial=trial)
     study.tell(trial, (1.0, 2.0))
-    path = f"/artifacts/1/{trial._trial_id}/{known}"
+    network, others = (meta.artifact_id for meta in get_all_artifact_meta(trial))
     with running(store, monkeypatch, artifacts=str(place)) as url:
-        reply = ask(url, "GET", path)
-        assert (reply.status, reply.text) == (200, "weights")
-        assert ask(url, "DELETE", f"/api{path}").status == 403
+        for known, text in ((network, "weights"), (others, "a user's own")):
+            path = f"/artifacts/1/{trial._trial_id}/{known}"
+            reply = ask(url, "GET", path)
+            assert (reply.status, reply.text) == (200, text)
+            assert ask(url, "DELETE", f"/api{path}").status == 403
         assert ask(url, "POST", f"/api/artifacts/1/{trial._trial_id}", {}, "{}").status == 403
-    assert [file.name for file in place.iterdir()] == [known]
+    assert {path.name for path in place.iterdir()} == {".ids", "toy", others}
+    assert (place / "toy/l1/0/network.safetensors").read_bytes() == b"weights"
