@@ -4,6 +4,7 @@ An account need not have a home folder, as in a container with any user's number
 """
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from sweeper.errors import InputError
@@ -61,11 +62,29 @@ def data_folder(folder: str | Path | None = None) -> Path:
     if chosen := os.environ.get(DATA_VARIABLE):
         return expand_home(chosen, DATA_VARIABLE)
     try:
-        from platformdirs import user_cache_dir  # here, for few commands need it
-
-        return Path(user_cache_dir("sweeper")).expanduser()
+        return _user_cache()
     except RuntimeError:
         raise InputError(
             f"no folder for datasets: this account has no home folder: set {DATA_VARIABLE} to a "
             "folder, or HOME"
         ) from None
+
+
+def cache_folders(folder: str | Path | None = None) -> tuple[Path, ...]:
+    """Return where what was made of datasets may be kept, best first; `folder` is theirs.
+
+    The next one is for where the one before cannot be written to. None without a home folder.
+    """
+    places = []
+    with suppress(InputError):
+        places.append(data_folder(folder) / ".cache")
+    with suppress(RuntimeError):
+        places.append(_user_cache() / ".cache")
+    return tuple(dict.fromkeys(places))
+
+
+def _user_cache() -> Path:
+    """Return the folder of this user's cache. Raises RuntimeError without a home folder."""
+    from platformdirs import user_cache_dir  # here, for few commands need it
+
+    return Path(user_cache_dir("sweeper")).expanduser()

@@ -1,7 +1,7 @@
 """Array files: a dataset of one's own in an .npz file of arrays, or in a table."""
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +21,8 @@ _WANTED = "x_train, y_train, x_validation, y_validation, x_test, y_test; or x, y
 
 def read_arrays(
     folder: str | Path | None,
+    on_progress: Callable[[str], None],
+    /,
     *,
     file: str,
     test_file: str | None = None,
@@ -32,6 +34,7 @@ def read_arrays(
     An .npz file holds `x_train` and `y_train`, and may hold `x_validation` and `y_validation`,
     `x_test` and `y_test`; or `x` and `y` alone, large or small letters. Arrays are as of
     `sweeper.Dataset`. `test_file` is a further file with `x` and `y`, or of a table's columns.
+    Nothing is said to `on_progress`: one file is soon read.
     """
     path = data_path(file, folder, "file")
     test_path = data_path(test_file, folder, "test_file") if test_file else None

@@ -4,6 +4,7 @@ A dataset is read (`read`) and then split and scaled (`divide`): who needs anoth
 same examples need not read them again.
 """
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,8 @@ from sweeper.training.loaded_data import Data, DataSplit
 from sweeper.training.raw_dataset import RawDataset
 from sweeper.training.user_dataset import checked
 from sweeper.types import Normalisation, Options, SharedConfig, SplitConfig
+
+_log = logging.getLogger("sweeper.datasets")
 
 __all__ = [
     "Data",
@@ -44,11 +47,13 @@ def load(
     *,
     options: Options = (),
     split: SplitConfig = AS_PUBLISHED,
+    on_progress: Callable[[str], None] = _log.info,
 ) -> Data:
     """Load a dataset onto a device, downloading it first if need be. Raises DataError.
 
     `name` and `options` as of a study file: a name from the registry, `arrays` or `images` with
-    their keys, or a function of one's own with its arguments.
+    their keys, or a function of one's own with its arguments. `on_progress` is told a line now and
+    then where reading takes long.
     """
     entry = DATASETS.get(name)
     if entry and entry.hash and split == AS_PUBLISHED:
@@ -57,20 +62,34 @@ def load(
             problem = "its images are not those that were published"
             raise torchvision_files.damaged(name, data_folder(folder), problem)
         return data
-    return divide(read(name, folder, options=options), split, device)
+    return divide(read(name, folder, options=options, on_progress=on_progress), split, device)
 
 
 def load_for(
     recipe: SharedConfig,
     folder: str | Path | None = None,
     device: str | torch.device = "cpu",
+    *,
+    on_progress: Callable[[str], None] = _log.info,
 ) -> Data:
     """Load the dataset of a recipe with its split. Raises DataError."""
-    options = recipe.dataset_options
-    return load(recipe.dataset, folder, device, options=options, split=recipe.split)
+    return load(
+        recipe.dataset,
+        folder,
+        device,
+        options=recipe.dataset_options,
+        split=recipe.split,
+        on_progress=on_progress,
+    )
 
 
-def read(name: str, folder: str | Path | None = None, *, options: Options = ()) -> RawDataset:
+def read(
+    name: str,
+    folder: str | Path | None = None,
+    *,
+    options: Options = (),
+    on_progress: Callable[[str], None] = _log.info,
+) -> RawDataset:
     """Read the examples of a dataset, as `load` does, before they are split. Raises DataError."""
     target = dataset_plugins().get(name, name)
     arguments = dict(options)
@@ -81,7 +100,7 @@ def read(name: str, folder: str | Path | None = None, *, options: Options = ()) 
         return raw
     if name in DATASET_FORMS:
         reader: Callable[..., RawDataset] = registry.load(DATASET_FORMS[name].loader)
-        return reader(folder, **arguments)
+        return reader(folder, on_progress, **arguments)
     if registry.PLUGIN.fullmatch(target):
         return _call(target, data_folder(folder), arguments)
     known = [*DATASETS, *DATASET_FORMS, *dataset_plugins(), "package.module:function"]

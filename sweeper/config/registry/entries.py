@@ -139,7 +139,7 @@ class DatasetForm:
 
     summary: str
     loader: str
-    """`module:function`, (folder, **keys) -> raw examples and labels."""
+    """`module:function`, (folder, on_progress, **keys) -> raw examples and labels."""
     keys: Mapping[str, bool]
     """Keys of the study file that it takes -> whether they are required."""
 
