@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,10 +192,13 @@ def fit(
     steps = schedule.steps(len(part))
     optimizer = optimizers.make(schedule.optimizer, momentum, decay)
     pruned = None if masks is None else {name: ~mask for name, mask in masks.items()}
-    noise = Noise(seeds, schedule.order_seed)
+    device = part.labels.device
+    # On a CPU any module is given its noise, for one may draw at some steps alone.
+    may_draw = network.draws or (network.layers is None and device.type == "cpu")
+    noise = Noise(seeds, schedule.order_seed) if may_draw else None
     stepper = Stepper(network, stack, optimizer, groups, context, pruned, noise)
     take = steps_on(stepper, part, schedule.batch_size, rate)
-    with generator_kept(part.labels.device):
+    with generator_kept(device) if may_draw else nullcontext():
         for number, index in enumerate(schedule.batches(part)):
             tick()
             take(index, schedule.factor(number, steps), number)
