@@ -12,14 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from sweeper import settings
 from sweeper.config.registry import DATASETS, dataset_files
 from sweeper.errors import DataError
 from sweeper.training import datasets
-from sweeper.training.stratified_split import stratified_split
 
 
 def test_digits_are_split_as_the_registry_says() -> None:
@@ -43,19 +40,6 @@ def test_mnist_is_split_as_published() -> None:
     published = "31c7780da6a532fd815c23c44a6f4acd6922f36022b7f12e1828d79b0a7a9eb7"
     assert data.hash == published
     assert (len(data.train), len(data.validation), len(data.test)) == (50_000, 10_000, 10_000)
-
-
-@given(st.lists(st.integers(0, 4), min_size=10, max_size=200), st.integers(1, 9))
-def test_split_is_stratified_exact_and_fixed(labels: list[int], validation: int) -> None:
-    array = np.array(labels)
-    train, held_out = stratified_split(array, validation)
-    assert len(held_out) == validation
-    assert sorted([*train, *held_out]) == list(range(len(labels)))
-    for label in set(labels):
-        share = (array == label).sum() * validation / len(labels)
-        assert abs((array[held_out] == label).sum() - share) <= 1
-    again = stratified_split(array, validation)
-    assert np.array_equal(again[1], held_out)
 
 
 def test_missing_files_give_one_line_that_says_what_is_expected_where(
