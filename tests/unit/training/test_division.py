@@ -136,11 +136,11 @@ def test_parts_that_a_dataset_brings_are_used_as_they_are() -> None:
     [
         (
             SplitConfig(validation=0.1),
-            "split.validation: mine has a validation part of its own; le",
+            "split.validation: mine has a validation part of its own",
         ),
         (
             SplitConfig(seed=3),
-            "split.seed: mine has a validation part of its own; leave it out, go",
+            "split.seed: mine has a validation part of its own; leave it out",
         ),
         (SplitConfig(seed=0, by_repeat=True), "split.seed: mine has a validation part of its own;"),
         (SplitConfig(test=0.25), "split.test: mine has a test part of its own; leave it out, got "),
@@ -162,7 +162,7 @@ def test_a_split_of_parts_that_a_dataset_brings_is_refused(rule: SplitConfig, sa
             [0] * 20 + [1],
             {"test": [0, 1]},
             {},
-            "mine: class 1 has too few examples to split: 1, ne",
+            "mine: class 1 has too few examples to split: 1",
         ),
         (
             [0] * 20 + [1] * 3,
@@ -204,7 +204,7 @@ def test_a_rare_class_is_named_by_its_label_and_said_where_it_is_absent() -> Non
 
 
 def test_numbers_that_no_float32_holds_are_refused() -> None:
-    examples = np.linspace(-1e308, 1e308, 20)[:, None]
+    examples = np.linspace(-1, 1, 20)[:, None] * 1e308
     huge = RawDataset("mine", 2, RawPart(examples, np.arange(20) % 2), standardised=(True,))
     with pytest.raises(DataError, match="mine: its numbers are too large for float32"):
         datasets.divide(huge)
@@ -242,9 +242,8 @@ def test_bundled_datasets_are_as_the_registry_says(
     sizes = len(data.train), len(data.validation), len(data.test)
     assert sizes == (known.train, known.validation, known.test)
     assert data.classes == known.classes
-    assert all(
-        part.labels.unique().numel() == data.classes for part in (data.validation, data.test)
-    )
+    for part in (data.validation, data.test):
+        assert set(part.labels.tolist()) == set(range(data.classes))
     assert torch.allclose(data.train.examples.mean(), torch.zeros(()), atol=1e-4)
     if len(shape) == 1:
         assert len(data.features) == shape[0]
