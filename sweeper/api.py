@@ -43,8 +43,8 @@ def run(
 
     The budget is exact: what is on record already is not run again. Worker processes are started
     here and ended here: one for each GPU, else for each core, unless `workers` says how many.
-    Formulas and networks of your own are tried before anything is registered. Raises SpecError,
-    InputError, DigestError, StorageError, TrainingError.
+    Data, formulas and networks of your own are tried before anything is registered. Raises
+    SpecError, InputError, DigestError, StorageError, TrainingError.
     """
     return launch(
         study,
@@ -82,9 +82,9 @@ def launch(
 
     A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
     there is room for, unless `workers` says how many. `address` is that of a cluster, by which
-    Ray is not started here. `on_note` is told in one line what the workers wait for, `on_wait`
-    before them what is tried, if it takes long. `artifacts` is where the networks of a
-    confirmation are kept, a folder or a bucket.
+    Ray is not started here. `on_note` is told in one line what the workers wait for, and what
+    became of the examples of a dataset of your own; `on_wait` before that what is tried, if it
+    takes long. `artifacts` is where the networks of a confirmation are kept, a folder or a bucket.
     """
     from sweeper import lifecycle
     from sweeper.analysis import fronts
@@ -98,7 +98,10 @@ def launch(
     )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
     place = sweep.name if isinstance(study, Sweep) else str(study)
-    try_out(sweep, place, folder=data, on_wait=on_wait or _ignore)
+    tried = try_out(sweep, place, folder=data, on_wait=on_wait or _ignore)
+    sweep = tried.sweep
+    for note in tried.data_notes:
+        (on_note or _log.info)(f"{sweep.name}: dataset: {note}")
     store = _store(storage, on_note or _log.warning)
     try:
         most = store.most_workers

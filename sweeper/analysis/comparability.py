@@ -48,7 +48,7 @@ def comparability_caveats(
     if sweep.select_on == "test":
         caveats.append(
             "This study selects on TEST accuracy (select_on: test), as parts of the literature "
-            "do: its accuracies are too good, since the best were picked on the very images "
+            "do: its accuracies are too good, since the best were picked on the very examples "
             "that they are quoted on."
         )
     # Most commits change nothing of a trial: said, but no reason not to rank.

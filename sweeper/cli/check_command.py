@@ -4,12 +4,23 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sweeper.cli.common import StudyFile, console, count, duration, pluralize, table, waiting, warn
+from sweeper.cli.common import (
+    DataFolder,
+    StudyFile,
+    console,
+    count,
+    duration,
+    pluralize,
+    table,
+    waiting,
+    warn,
+)
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from sweeper.config import Sweep
+    from sweeper.config.dataset import DatasetFacts
     from sweeper.operations.plan import Plan
 
 MAX_WIDTH = 29
@@ -21,7 +32,7 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def check(file: StudyFile) -> None:
+def check(file: StudyFile, data: DataFolder = None) -> None:
     """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
     from sweeper.config import Sweep
     from sweeper.config.name_clashes import refuse_alike
@@ -32,12 +43,16 @@ def check(file: StudyFile) -> None:
     refuse_alike(sweep, str(file))
     terminal = console()
     with waiting() as on_wait:
-        oddities = try_out(sweep, str(file), on_wait=on_wait)
+        tried = try_out(sweep, str(file), folder=data, on_wait=on_wait)
+    sweep = tried.sweep
     planned = plan(sweep)
     size = f", {count(planned.parameters)} parameters" if planned.parameters else ""
     terminal.print(
         f"{sweep.name}: {sweep.model.text} on {sweep.dataset.text}{size}", soft_wrap=True
     )
+    if sweep.facts:
+        for line in (_facts_text(sweep.facts), *tried.data_notes):
+            terminal.print(f"dataset: {line}", soft_wrap=True)
     terminal.print(_arms_table(sweep, planned))
     shared = set(sweep.shared_domains())
     common = [key for key in planned.arms[0].searched if key in shared]
@@ -61,8 +76,14 @@ def check(file: StudyFile) -> None:
         terminal.print("time: unknown for a network of your own")
     else:
         terminal.print(f"time: roughly {duration(planned.seconds)} on this machine's CPU")
-    for warning in (*oddities, *planned.warnings):
+    for warning in (*tried.oddities, *planned.warnings):
         warn(warning)
+
+
+def _facts_text(facts: "DatasetFacts") -> str:
+    shape = " x ".join(f"{size:,}" for size in facts.shape)
+    sizes = f"{facts.train:,} for training, {facts.validation:,} for validation, {facts.test:,} "
+    return f"examples of {shape} in {facts.classes:,} classes: {sizes}for the test"
 
 
 def _arms_table(sweep: "Sweep", planned: "Plan") -> "Table":

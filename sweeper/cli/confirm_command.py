@@ -45,7 +45,7 @@ def confirm(
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
     The best on validation within each size of targets.nonzero, for each repeat of each arm. Only
-    these are worth quoting on test images. Goes on where it stopped.
+    these are worth quoting on test examples. Goes on where it stopped.
     """
     from sweeper import api
     from sweeper.cli.confirmation_tables import show

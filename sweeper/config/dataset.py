@@ -182,11 +182,15 @@ class SplitRule(Section):
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return omit_defaults(write(self), validation=None, test=None, seed=0)
 
+    @property
+    def by_repeat(self) -> bool:
+        """Whether each repeat holds out other validation examples."""
+        return self.seed == "repeat"
+
     def config(self, repeat_seed: int) -> SplitConfig:
         """Return the split of a repeat."""
-        by_repeat = self.seed == "repeat"
         seed = repeat_seed if isinstance(self.seed, str) else self.seed
-        return SplitConfig(self.validation, self.test, seed, by_repeat)
+        return SplitConfig(self.validation, self.test, seed, self.by_repeat)
 
 
 def known_facts(choice: DatasetChoice, split: SplitRule) -> DatasetFacts | None:

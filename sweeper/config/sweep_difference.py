@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sweeper.config.dataset import DatasetFacts
 from sweeper.config.domains import DOMAIN_KEYS
 from sweeper.config.sweep import Sweep
 
@@ -23,15 +24,36 @@ class Difference:
     appends: bool
     """Whether what is on record stays right: more trials, more repeats, another arm, other targets;
     for a confirmation more seeds, and what was chosen in further repeats or arms."""
+    is_of_data: bool = False
+    """Whether the file is the same in this, and the data that it names are others."""
 
     def __str__(self) -> str:
         return f"{self.path}: registered {self.old}, now {self.new}"
 
 
 def differences(old: Sweep, new: Sweep) -> tuple[Difference, ...]:
-    """Return each key that differs, in the order of the file; empty for equal digests."""
-    walk = _walk(old.model_dump(mode="json"), new.model_dump(mode="json"), ())
-    return tuple(walk)
+    """Return each key that differs, in the order of the file; empty for equal digests.
+
+    Facts of a dataset, which no file says, are one difference.
+    """
+    before, now = old.model_dump(mode="json"), new.model_dump(mode="json")
+    before.pop("facts", None)
+    now.pop("facts", None)
+    walk = tuple(_walk(before, now, ()))
+    # Other data are expected where the file itself names others, or splits them otherwise.
+    if old.facts == new.facts or (old.dataset, old.split) != (new.dataset, new.split):
+        return walk
+    registered, loaded = _data_text(old.facts), _data_text(new.facts)
+    return (*walk, Difference("dataset", registered, loaded, appends=False, is_of_data=True))
+
+
+def _data_text(facts: DatasetFacts | None) -> str:
+    if facts is None:
+        return "not loaded"
+    shape = " x ".join(map(str, facts.shape))
+    sizes = f"{facts.train:,} + {facts.validation:,} + {facts.test:,}"
+    classes = f"{facts.classes:,} classes"
+    return f"{sizes} examples of {shape}, {classes}, hash {facts.hash[:12]}"
 
 
 def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[Difference]:

@@ -41,8 +41,8 @@ def _search_warnings(sweep: Sweep) -> list[str]:
         warnings += _grid_warnings(sweep)
     if sweep.select_on == "test":
         warnings.append(
-            "select_on: test: fronts are chosen on the test images, as the literature often does; "
-            "every figure and table will say so"
+            "select_on: test: fronts are chosen on the test examples, as the literature often "
+            "does; every figure and table will say so"
         )
     return warnings
 

@@ -1,7 +1,7 @@
-"""Trial run of a user's formulas and networks, before a study file is registered.
+"""Trial run of a user's data, formulas and networks, before a study file is registered.
 
-Each is run once, small, in another process: `check` loads no torch, and what ends that process
-(`os._exit`, a crash of a library) does not end the command.
+Each is loaded or run once, small, in another process: `check` loads no torch, and what ends that
+process (`os._exit`, a crash of a library) does not end the command.
 """
 
 import json
@@ -11,16 +11,32 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sweeper.config import Sweep
+from sweeper.config.dataset import DatasetChoice, DatasetFacts
+from sweeper.config.parsing import build
 from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import FORMULAS, MODELS, load
 from sweeper.errors import DataError, PluginError, SpecError
+from sweeper.redact import visible
 
 NOTICE_SECONDS = 2.0
 """After which it is said what takes so long."""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedStudy:
+    """A study whose parts from outside of the registry work, and what was seen of them."""
+
+    sweep: Sweep
+    """With the facts of its dataset."""
+    oddities: tuple[str, ...] = ()
+    """Of formulas and networks, a line for each."""
+    data_notes: tuple[str, ...] = ()
+    """What its dataset's examples and labels became on the way, a line for each."""
 
 
 def try_out(
@@ -29,15 +45,15 @@ def try_out(
     *,
     folder: str | Path | None = None,
     on_wait: Callable[[str], None] = lambda line: None,
-) -> tuple[str, ...]:
-    """Return the oddities of formulas and networks that are not in the registry, a line for each.
+) -> TriedStudy:
+    """Try the parts of a study that are not in the registry; find out the facts of its dataset.
 
     `place` is the study file, `folder` that of datasets; `on_wait` is told the name of one that
     takes long. Raises SpecError with a line for each that does not work.
     """
     names = outside(sweep)
     if not names:
-        return ()
+        return TriedStudy(sweep)
     # -P: a file of the user's, such as token.py, must not take the place of a library's.
     command = [sys.executable, "-P", "-m", "sweeper.operations.try_out"]
     task = {
@@ -53,7 +69,8 @@ def try_out(
                 answers, noise = process.communicate(json.dumps(task), NOTICE_SECONDS)
             except subprocess.TimeoutExpired:
                 more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-                on_wait(f"{sweep.name}: trying {names[0]}{more} ...")
+                first = names[0] if sweep.is_resolved else f"the dataset {names[0]}"
+                on_wait(f"{sweep.name}: trying {first}{more} ...")
                 answers, noise = process.communicate()
         except BaseException:
             process.kill()
@@ -63,16 +80,35 @@ def try_out(
     if process.returncode or not any("end" in line for line in lines):
         tried = next((line["trying"] for line in reversed(lines) if "trying" in line), place)
         problems.append(f"{tried}: {_ending(process.returncode, noise)}")
+    for facts in (line["facts"] for line in lines if "facts" in line):
+        try:
+            sweep = resolved(sweep, DatasetFacts.model_validate(facts), place)
+        except SpecError as error:
+            problems[:0] = error.problems
     if problems:
         raise SpecError(problems)
-    return tuple(line["warning"] for line in lines if "warning" in line)
+    return TriedStudy(
+        sweep,
+        oddities=tuple(line["warning"] for line in lines if "warning" in line),
+        data_notes=tuple(line["note"] for line in lines if "note" in line),
+    )
+
+
+def resolved(sweep: Sweep, facts: DatasetFacts, place: str) -> Sweep:
+    """Return a sweep with the facts of its dataset. Raises SpecError as reading its file does."""
+    raw = {**sweep.model_dump(mode="json"), "facts": facts.model_dump(mode="json")}
+    return cast(Sweep, build(Sweep, raw, place=place))
 
 
 def outside(sweep: Sweep) -> list[str]:
-    """Return the names of formulas and networks that are not in the registry."""
+    """Return the names of dataset, formulas and networks that are not in the registry.
+
+    A dataset whose facts are known is left out: whether it is still the same, its workers see.
+    """
+    dataset = [] if sweep.is_resolved else [sweep.dataset.text]
     terms = [term.penalty for arm in sweep.arms.values() for term in arm.terms]
     formulas = dict.fromkeys(name for name in terms if name not in FORMULAS)
-    return [*formulas, *([] if sweep.model.name in MODELS else [sweep.model.name])]
+    return [*dataset, *formulas, *([] if sweep.model.name in MODELS else [sweep.model.name])]
 
 
 def _ending(code: int, noise: str) -> str:
@@ -82,11 +118,27 @@ def _ending(code: int, noise: str) -> str:
     return ": ".join(["ends the process that tries it", ending, *written])
 
 
-def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str, str]]:
-    """Yield the name of each thing that is tried, and the problems and warnings about it."""
+def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the name of each thing that is tried, the problems and warnings, and the facts."""
+    data = None
+    if not sweep.is_resolved:
+        where = f"{place}: dataset: {sweep.dataset.text}"
+        yield {"trying": where}
+        try:
+            data = _loaded(sweep, folder)
+        except (DataError, PluginError) as error:
+            yield {"problem": _data_problem(str(error), sweep, place)}
+        else:
+            facts = _facts(data)
+            yield {"facts": facts.model_dump(mode="json")}
+            yield from ({"note": note} for note in data.notes)
+            try:
+                sweep = resolved(sweep, facts, place)
+            except SpecError:
+                data = None  # the other process finds and says the same
     yield from _formulas(sweep, place)
     name = sweep.model.name
-    if name in MODELS:
+    if name in MODELS or not sweep.is_resolved:
         return
     where = f"{place}: model: {name}"
     yield {"trying": where}
@@ -98,7 +150,13 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
     from sweeper.training.forward_pass import ForwardError
     from sweeper.training.plain_pytorch import compare_with_plain
 
-    data, real = _images(sweep, folder)
+    real = True
+    if data is None:
+        try:
+            data, real = _examples(sweep, folder)
+        except (DataError, PluginError) as error:
+            yield {"problem": _data_problem(str(error), sweep, place)}
+            return
     try:
         yield from (
             {"warning": f"model: {note}"} for note in compare_with_plain(sweep.recipe(0), data)
@@ -108,7 +166,7 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
         if real or not isinstance(error, ForwardError):
             yield {"problem": f"{where}: {reason}"}
         else:
-            text = f"{reason}; on images like those of {sweep.dataset.text}, which is not here"
+            text = f"{reason}; on examples like those of {sweep.dataset.text}, which is not here"
             yield {"warning": f"model: {name}: {text}"}
 
 
@@ -143,13 +201,49 @@ def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
             yield {"problem": f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}"}
 
 
-def _images(sweep: Sweep, folder: str | None) -> tuple[Any, bool]:
-    """Return the dataset of a sweep, or images like those of one that is not on this machine."""
+def _loaded(sweep: Sweep, folder: str | None) -> Any:
+    """Return the dataset of a sweep. Raises DataError, PluginError."""
     from sweeper.training import datasets
 
+    return datasets.load_for(sweep.recipe(0), folder)
+
+
+def _facts(data: Any) -> DatasetFacts:
+    return DatasetFacts(
+        shape=data.shape,
+        classes=data.classes,
+        train=len(data.train),
+        validation=len(data.validation),
+        test=len(data.test),
+        hash=data.hash,
+        labels=tuple(map(visible, data.labels)),
+        features=tuple(map(visible, data.features)),
+    )
+
+
+def _data_problem(text: str, sweep: Sweep, place: str) -> str:
+    """Return what is wrong with data as a line about the file, with the key that it begins with."""
+    key = text.partition(":")[0]
+    if key.startswith("split."):
+        return f"{place}: {text}"
+    if key in DatasetChoice.model_fields:
+        return f"{place}: dataset.{text}"
+    name = sweep.dataset.text
+    return f"{place}: dataset: {text if Path(name).name in text else f'{name}: {text}'}"
+
+
+def _examples(sweep: Sweep, folder: str | None) -> tuple[Any, bool]:
+    """Return the dataset of a sweep, or examples like those of one that is not on this machine.
+
+    Raises DataError, PluginError for one that is not in the registry.
+    """
+    from sweeper.training import datasets
+
+    if not sweep.dataset.in_registry:
+        return _loaded(sweep, folder), True
     if datasets.is_here(sweep.dataset.name, folder):
         with suppress(DataError):  # it is said where the dataset is needed
-            return datasets.load(sweep.dataset.name, folder), True
+            return _loaded(sweep, folder), True
     return datasets.images_like(sweep.dataset.name), False
 
 

@@ -9,8 +9,8 @@ from sweeper.config import confirmation_name, is_confirmation
 from sweeper.errors import InputError
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
-from sweeper.training import datasets
 from sweeper.training.checkpoint import from_safetensors, re_evaluate
+from sweeper.training.recipe_data import RecipeData
 from sweeper.types import Evaluation, TrialRecord
 
 
@@ -56,7 +56,8 @@ def verify(
     if confirmation not in store.names():
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
     sweep = store.sweep(confirmation)
-    data = datasets.load(sweep.dataset.name, folder, device)
+    known_hash = sweep.facts.hash if sweep.facts else ""
+    data = RecipeData(folder, device, known_hash=known_hash)
     records = store.records(confirmation)
     verified = []
     with lifecycle.open_studies(store, sweep) as search:
@@ -71,7 +72,7 @@ def verify(
             if artifact and artifact.content is not None:
                 place = f"{record.slot.study}, trial {record.trial}"
                 weights = from_safetensors(artifact.content, place)
-                evaluated = re_evaluate(record.config, weights, data)
+                evaluated = re_evaluate(record.config, weights, data.of(record.config.recipe))
             verified.append(VerifiedWeights(record, recorded, evaluated, artifact is not None))
     on_network(len(records), len(records))
     return verified

@@ -22,11 +22,14 @@ def headline_caveat(confirmation: ConfirmationResult) -> str:
     repeats = confirmation.sweep.search.repeats
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
     if confirmation.sweep.select_on == "test":
-        split, quoted = "TEST (select_on: test)", "and quoted on the same test images, too good"
+        split, quoted = "TEST (select_on: test)", "and quoted on the same test examples, too good"
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
     few += (
-        " Intervals are over the repeats of the search: all of them saw one split into training "
-        "and validation images, and one test set, whose own luck is in none."
+        " Intervals are over the repeats of the search: each held out validation examples of its "
+        "own, and all saw one test set, whose own luck is in none."
+        if confirmation.sweep.split.by_repeat
+        else " Intervals are over the repeats of the search: all of them saw one split into "
+        "training and validation examples, and one test set, whose own luck is in none."
     )
     return (
         f"Of each of {repeats} independent searches the configuration that was best on {split} "

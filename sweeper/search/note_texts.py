@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from sweeper.config import Sweep
+from sweeper.redact import visible
 
 
 def fronts_page(sweep: Sweep) -> str:
@@ -53,7 +54,9 @@ def _what(sweep: Sweep, name: str) -> str:
         reference = f" ({formula.reference})" if formula.reference else ""
         lines.append(f"- **{term.penalty}** as {term.mode}{term.remarks}: {text}{reference}")
     lines = lines or ["- no penalty and no method: training as usual"]
-    data = f"On {sweep.dataset.text} with {sweep.model.text}. "
+    # A file may have any name, and this is Markdown.
+    name = visible(sweep.dataset.text).replace("`", "'")
+    data = f"On {name if sweep.dataset.in_registry else f'`{name}`'} with {sweep.model.text}. "
     if sweep.confirms:
         searches = "The configurations that the searches of this arm chose, trained again with "
         return data + searches + "fresh seeds:\n\n" + "\n".join(lines)
@@ -71,7 +74,7 @@ def _values(sweep: Sweep) -> str:
         chosen = "**test_accuracy**, in [0, 1], is of the same network. Selected on it: too good"
     else:
         chosen = (
-            "**val_accuracy**, in [0, 1], is of the same network, on validation images. Networks "
+            "**val_accuracy**, in [0, 1], is of the same network, on validation examples. Networks "
             "are selected on these two alone; `test_accuracy` only stands beside"
         )
     return (

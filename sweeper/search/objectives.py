@@ -8,7 +8,7 @@ from sweeper.types import Scalar, Track, TrialResult
 
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
 METRICS = (["nonzero", "val_accuracy"], ["nonzero", "test_accuracy"])
-"""Names of the two values: the second where networks are selected on test images."""
+"""Names of the two values: the second where networks are selected on test examples."""
 
 
 def by_test(sweep: Sweep) -> bool:

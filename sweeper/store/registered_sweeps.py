@@ -145,6 +145,11 @@ def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = Fa
             else "give the changed file another name"
         )
         head = f"sweep {sweep.name!r} is registered from another study file; {advice}:"
+        if all(difference.is_of_data for difference in changed):
+            head = (
+                f"the data of sweep {sweep.name!r} are other ones than when it was registered; "
+                "bring those back, or give the study another name:"
+            )
         raise DigestError("\n  ".join([head, *map(str, changed)]))
     if not sweep.confirms and (clashes := name_clashes.problems(sweep, parsed(row.spec))):
         raise SpecError(f"{sweep.name}: {problem}" for problem in clashes)

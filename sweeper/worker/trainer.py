@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -9,7 +10,7 @@ from sweeper.analysis.strength_range import GRID
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
 from sweeper.errors import SweeperError, TrainingError
-from sweeper.types import ProbePoint, Provenance, TrialConfig, TrialResult
+from sweeper.types import ProbePoint, Provenance, SharedConfig, TrialConfig, TrialResult
 from sweeper.worker import pack_size
 from sweeper.worker.devices import activate, fallback_devices, resolve_device
 from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
@@ -68,12 +69,14 @@ class Trainer:
         self._on_event = on_event
         self._fallbacks: list[str] = []
         """Devices to go to, one after the other, when a single network does not fit."""
-        self._load: Callable[[str], Any] = lambda device: data
+        self._open: Callable[[str], Callable[[SharedConfig], Any]]
+        """Opens the data on a device: a function of the recipe, by which repeats may differ."""
+        self._open = lambda device: lambda recipe: data
         self._processor: Callable[[str], str] = lambda device: ""
         is_measured = train is None
         if train is None:
-            from sweeper.training import datasets
             from sweeper.training.pack import train_pack
+            from sweeper.training.recipe_data import RecipeData
             from sweeper.training.strength_probe import probe_strengths
             from sweeper.training.validate_formulas import try_out
 
@@ -82,7 +85,9 @@ class Trainer:
             device = resolve_device(device)
             self._fallbacks, self._processor = fallback_devices(device), activate
             if data is None:
-                self._load = lambda device: datasets.load(sweep.dataset.name, folder, device)
+                known_hash = sweep.facts.hash if sweep.facts else ""
+                self._open = lambda device: RecipeData(folder, device, known_hash=known_hash).of
+        self._first_recipe = sweep.recipe(0)
         self._train, self._probe = train, probe
         self.pack = pack_size.DEFAULT if pack == "auto" else pack
         """Most trials that are trained together; fewer once memory has run out."""
@@ -99,7 +104,9 @@ class Trainer:
         """Train on a device from now on."""
         self.device = device
         processor = self._processor(device)
-        self._data = self._load(device)
+        self._data: Any = None  # not two at a time
+        self._data_of = self._open(device)
+        self._data = self._data_of(self._first_recipe)
         self.provenance: Provenance = gather_provenance(
             device=device,
             processor=processor,
@@ -107,6 +114,13 @@ class Trainer:
             data_hash=getattr(self._data, "hash", ""),
             normalisation=getattr(self._data, "normalisation", None),
         )
+
+    def _take(self, recipe: SharedConfig) -> None:
+        """Have the data of a recipe, and the provenance of what is trained on them."""
+        self._data = None
+        self._data = self._data_of(recipe)
+        normalisation = getattr(self._data, "normalisation", None)
+        self.provenance = replace(self.provenance, normalisation=normalisation)
 
     def train(
         self,
@@ -122,6 +136,8 @@ class Trainer:
         of our own tree.
         """
         results: list[TrialResult] = []
+        for config in configs[:1]:
+            self._take(config.recipe)
         while len(results) < len(configs):
             part = configs[len(results) :][: self.pack]
             try:
@@ -137,6 +153,7 @@ class Trainer:
                 if not self._fallbacks:
                     raise TrainingFailed(failure)
                 self._use(self._fallbacks.pop(0))
+                self._take(configs[0].recipe)
                 self._on_event(f"{failure}; on {self.device} from now on")
                 results.clear()  # all of them there, for they are recorded with one provenance
                 continue
@@ -153,6 +170,7 @@ class Trainer:
         probe = self._probe
         if probe is None:
             raise TrainingError("strength: auto needs a probe, and none was given")
+        self._take(config.recipe)
         try:
             return _classified(lambda: probe(config, self._data, tick=tick))
         except _OutOfMemory as error:

@@ -9,7 +9,7 @@ import pytest
 from support.fakes import small_sweep
 from support.paths import TESTS
 from sweeper.errors import PluginError, SpecError
-from sweeper.operations.try_out import try_out
+from sweeper.operations.try_out import TriedStudy, try_out
 from sweeper.training import datasets
 from sweeper.worker.trainer import Trainer
 
@@ -36,10 +36,14 @@ def fine(shape, classes):
     return nn.Sequential(nn.Flatten(), nn.Linear(shape[1] * shape[2], classes))
 
 
-def dropout(shape, classes):
+def pair(shape, classes):
     from torch import nn
 
-    return nn.Sequential(nn.Flatten(), nn.Dropout(), nn.Linear(64, classes))
+    class Pair(nn.Sequential):
+        def forward(self, images):
+            return super().forward(images), images
+
+    return Pair(nn.Flatten(), nn.Linear(64, classes))
 
 
 def leaves(shape, classes):
@@ -100,10 +104,10 @@ def test_a_network_that_is_not_there_is_one_line_and_nothing_is_registered(folde
 def test_a_network_that_no_pack_computes_is_refused_before_anything_is_registered(
     folder: Path,
 ) -> None:
-    write(folder, "dropout")
-    out, [error] = run("run dropout.yaml")
-    assert error.startswith("error: dropout.yaml: model: mine:dropout: draws random numbers in ")
-    assert error.endswith(": 1 (Dropout); allowed: p = 0")
+    write(folder, "pair")
+    out, [error] = run("run pair.yaml")
+    said = "must return logits [batch, 10], here [6, 10], returned a tuple"
+    assert error == f"error: pair.yaml: model: mine:pair: {said}"
     assert out[-1] == "code 2 False"
     assert not list(folder.glob("*.db*"))
 
@@ -141,18 +145,20 @@ def test_where_the_dataset_is_not_there_images_like_it_are_taken(folder: Path) -
     assert like.train.examples.shape[1:] == (1, 28, 28)
     assert like.classes == 10
     assert abs(float(like.train.examples.mean())) < 1e-4
-    assert try_out(small_sweep(model="mine:fine", dataset="mnist"), "s", folder=str(folder)) == ()
+    fine = small_sweep(model="mine:fine", dataset="mnist")
+    assert try_out(fine, "s", folder=str(folder)) == TriedStudy(fine)
     # Whether it would take the real images nobody knows.
-    [said] = try_out(small_sweep(model="mine:dropout", dataset="mnist"), "s", folder=str(folder))
-    assert said.startswith("model: mine:dropout: its forward on (6, 1, 28, 28) images: ")
-    assert said.endswith("on images like those of mnist, which is not here")
+    odd = small_sweep(model="mine:pair", dataset="mnist")
+    [said] = try_out(odd, "s", folder=str(folder)).oddities
+    assert said.startswith("model: mine:pair: its forward on (6, 1, 28, 28) examples: ")
+    assert said.endswith("on examples like those of mnist, which is not here")
 
 
 def test_a_study_file_of_the_registry_alone_starts_no_process(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("subprocess.Popen", None)
-    assert try_out(small_sweep(), "s.yaml") == ()
+    assert try_out(small_sweep(), "s.yaml") == TriedStudy(small_sweep())
 
 
 def test_a_worker_tries_the_network_that_it_finds_itself(

@@ -81,6 +81,31 @@ def test_a_difference_is_told_with_its_place_and_both_values(sweep: Sweep) -> No
     ]
 
 
+FACTS = {
+    "shape": [4], "classes": 3, "train": 60, "validation": 15, "test": 25, "hash": "a" * 64,
+}  # fmt: skip
+
+
+def test_other_data_of_the_same_file_are_one_difference_that_people_understand(
+    sweep: Sweep,
+) -> None:
+    own = {"dataset": "a.b:data", "model": "mlp(8)", "training": {"epochs": 1, "batch_size": 8}}
+    old = changed(sweep, **own, facts=FACTS)
+    new = changed(sweep, **own, facts={**FACTS, "hash": "b" * 64, "train": 61})
+    [difference] = differences(old, new)
+    assert str(difference) == (
+        "dataset: registered 60 + 15 + 25 examples of 4, 3 classes, hash aaaaaaaaaaaa, "
+        "now 61 + 15 + 25 examples of 4, 3 classes, hash bbbbbbbbbbbb"
+    )
+    assert difference.is_of_data
+    assert not difference.appends
+    assert differences(old, changed(sweep, **own, facts=FACTS)) == ()
+    # Another dataset or split is said as it stands in the file.
+    other = changed(sweep, **{**own, "dataset": "a.b:more"}, facts={**FACTS, "hash": "c" * 64})
+    assert [difference.path for difference in differences(old, other)] == ["dataset"]
+    assert not differences(old, other)[0].is_of_data
+
+
 def test_each_key_that_a_method_takes_is_compared_alone(sweep: Sweep) -> None:
     arm = {"penalty": "l1_marginal_entropy", "strength": 1, "mix": 0.5}
     old = changed(sweep, arms__mixed=arm)
