@@ -1,6 +1,7 @@
 """Array files: a dataset of one's own in an .npz file of arrays, or in a table."""
 
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -61,7 +62,7 @@ def _read_npz(path: Path, test_path: Path | None, standardise: bool | None) -> R
     if standardise is False and getattr(parts["train"][0], "dtype", None) == np.uint8:
         text = f"standardise: {path.name}: images of whole numbers (uint8) always are"
         raise DataError(f"{text}; leave it out, or make them float32")
-    notes = (f"not used of {path.name}: {', '.join(unused)}",) if unused else ()
+    notes = (f"not used: {', '.join(unused)}",) if unused else ()
     dataset = Dataset(
         parts["train"],
         parts.get("test"),
@@ -74,14 +75,17 @@ def _read_npz(path: Path, test_path: Path | None, standardise: bool | None) -> R
 def _arrays(path: Path) -> dict[str, Array]:
     """Return the arrays of an .npz file by their names. Raises DataError."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
+        with path.open("rb") as opened:  # NumPy leaves one that is damaged open
+            arrays = np.load(opened, allow_pickle=False)
+            if not isinstance(arrays, np.lib.npyio.NpzFile):
                 raise DataError(f"{path}: is a single array and no .npz file")
-            return {key: file[key] for key in file.files}
-    except (OSError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+            return {key: arrays[key] for key in arrays.files}
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, KeyError) as error:
         reason = (str(error).splitlines() or [""])[0]
-        if "allow_pickle" in reason:
+        if reason.startswith("Object arrays"):
             reason = "it holds objects of Python, which are not loaded; store numbers or text"
+        elif "allow_pickle" in reason or "pickled" in reason:
+            reason = "it is no file of this kind"
         raise DataError(f"{path}: cannot be read as .npz: {reason}") from error
 
 

@@ -68,7 +68,8 @@ def _locked(place: Path, source: str) -> Iterator[bool]:
 def _load(file: Path) -> Arrays | None:
     """Return the arrays of a file, or None where there is none that is whole."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened:  # NumPy leaves one that is damaged open
+            arrays = np.load(opened, allow_pickle=False)
             return {key: arrays[key] for key in arrays.files}  # checksums are compared here
     except FileNotFoundError:
         return None
