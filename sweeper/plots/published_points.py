@@ -8,6 +8,8 @@ from importlib.resources import files
 from sweeper.config import Sweep
 
 LEGEND = "published: reported, not re-run"
+_FILES = {"lenet-300-100": "published_lenet300.csv", "lenet-5": "published_lenet5.csv"}
+"""Tables of published networks, on MNIST, by the model's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +37,13 @@ class Published:
 
 def published_points(sweep: Sweep) -> tuple[Published, ...]:
     """Return the networks published for the sweep's model and data; for most there are none."""
-    is_lenet = sweep.model.name == "lenet-300-100" and sweep.dataset.name == "mnist"
-    return _table() if is_lenet else ()
+    file = _FILES.get(sweep.model.name) if sweep.dataset.name == "mnist" else None
+    return _table(file) if file else ()
 
 
 @cache
-def _table() -> tuple[Published, ...]:
-    text = files("sweeper.plots").joinpath("published_lenet300.csv").read_text(encoding="utf-8")
+def _table(file: str) -> tuple[Published, ...]:
+    text = files("sweeper.plots").joinpath(file).read_text(encoding="utf-8")
     return tuple(
         Published(
             method=row["method"],

@@ -17,6 +17,7 @@ from sweeper.errors import InputError, SweeperError
 from sweeper.plots import curve_view, front_view
 from sweeper.plots.labels import short_count
 from sweeper.plots.palette import COLORS, THEME
+from sweeper.plots.published_points import published_points
 from sweeper.types import CurvePoint, TrialRecord
 
 EIGHT = {
@@ -82,6 +83,11 @@ def test_published_networks_stand_beside_those_of_the_same_network_and_data_alon
     assert "biases unknown" in found.label
     assert all(view.y_range[0] <= one.accuracy <= view.y_range[1] for one in view.published)
     assert curve_view(facts, make_sweep()).published == ()
+    lenet_5 = {
+        point.method for point in published_points(make_sweep(dataset="mnist", model="lenet-5"))
+    }
+    assert len(lenet_5) == 9
+    assert "SNIP 98% (Lee et al.)" in lenet_5
     other = make_sweep(model="mlp(300, 100)")
     assert front_view(fronts(facts, other), other).published == ()
 
