@@ -137,15 +137,25 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
             except SpecError:
                 data = None  # the other process finds and says the same
     yield from _formulas(sweep, place)
+    yield from _network(sweep, place, folder, data)
+
+
+def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterator[dict[str, str]]:
+    """Yield the problems and warnings of the network; `data` is None where none was loaded."""
     name = sweep.model.name
-    if name in MODELS or not sweep.is_resolved:
-        return
+    if not sweep.is_resolved or (name in MODELS and data is None):
+        return  # networks of the registry are known to work on datasets of the registry
     where = f"{place}: model: {name}"
     yield {"trying": where}
     try:
-        load(name)  # said before torch and the data are loaded, if it is not there
+        if name not in MODELS:
+            load(name)  # said before torch and the data are loaded, if it is not there
     except PluginError as error:
         yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
+        return
+    if name in MODELS and data is not None and not data.train.examples.is_floating_point():
+        text = "its examples are whole numbers, for networks of your own with an embedding"
+        yield {"problem": f"{where}: takes no token ids: {sweep.dataset.text}: {text}"}
         return
     from sweeper.training.forward_pass import ForwardError
     from sweeper.training.plain_pytorch import compare_with_plain

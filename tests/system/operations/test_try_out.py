@@ -46,6 +46,32 @@ def pair(shape, classes):
     return Pair(nn.Flatten(), nn.Linear(64, classes))
 
 
+def tokens(folder):
+    import numpy as np
+
+    from sweeper import Dataset
+
+    ids = np.random.RandomState(0).randint(0, 50, (400, 12))
+    labels = (ids[:, 0] > 24).astype(int)
+    return Dataset(train=(ids[:300], labels[:300]), test=(ids[300:], labels[300:]))
+
+
+def recurrent(shape, classes):
+    from torch import nn
+
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(50, 8)
+            self.rnn = nn.GRU(8, 16, batch_first=True)
+            self.out = nn.Linear(16, classes)
+
+        def forward(self, ids):
+            return self.out(self.rnn(self.table(ids))[0][:, -1])
+
+    return Recurrent()
+
+
 def leaves(shape, classes):
     os._exit(0)
 
@@ -119,6 +145,19 @@ def test_a_network_that_is_fine_is_checked_without_torch_in_the_command(folder: 
     assert out[0] == "mine: mine:fine on digits"
     assert out[-1] == "code 0 False"
     assert not any("said while" in line for line in out)
+
+
+def test_token_ids_are_for_networks_of_ones_own(folder: Path) -> None:
+    for name, model in (("tokens", "lenet-300-100"), ("recurrent", "mine:recurrent")):
+        text = STUDY.format(dataset="mine:tokens", model=model)
+        (folder / f"{name}.yaml").write_text(text)
+    out, [error] = run("check tokens.yaml", "check recurrent.yaml")
+    reason = "mine:tokens: its examples are whole numbers, for networks of your own"
+    start = "error: tokens.yaml: model: lenet-300-100: takes no token ids: "
+    assert error.startswith(f"{start}{reason}")
+    assert any(line.startswith("warning: model: mine:recurrent: GPUs run its") for line in out)
+    assert out[1] == "mine: mine:recurrent on mine:tokens"
+    assert out[-1] == "code 0 False"
 
 
 @pytest.mark.parametrize(
