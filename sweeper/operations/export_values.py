@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, cast
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     Strict,
@@ -63,7 +64,17 @@ Text = Annotated[str, Field(max_length=255), AfterValidator(_printable)]
 Id = Annotated[str, Field(pattern="^[A-Za-z0-9_.-]{1,32}$")]
 Error = Annotated[str, Field(max_length=2000), AfterValidator(_lines)]
 Density = Annotated[float, Field(gt=0, le=1)]
-Point = Annotated[tuple[Density, Count, Share, Share], Strict(False)]
+_PointCells = tuple[Density, Count, Share, Share, Count, Count]
+
+
+def _with_examples(value: Any) -> Any:
+    """Complete a point that was judged on all examples, which has four cells."""
+    is_whole = isinstance(value, list | tuple) and len(value) == 4
+    return (*value, 0, 0) if is_whole else value
+
+
+Point = Annotated[_PointCells, Strict(False), BeforeValidator(_with_examples)]
+"""Density, nonzeros, accuracies; then on how many examples, 0 for all of them."""
 
 
 class _Layer(_Cells):

@@ -12,6 +12,7 @@ from sweeper.types import (
     SharedConfig,
     TrialRecord,
     TrialResult,
+    nothing,
 )
 from sweeper.worker.trainer import Train, Trainer
 
@@ -64,7 +65,7 @@ def reproduce(
     retrained: list[RetrainedTrial] = []
     for group in by_recipe.values():
         on_trial(len(retrained), len(selected))
-        results = trainer.train([record.config for record in group], lambda: None)
+        results = trainer.train([record.config for record in group], nothing)
         pairs = zip(group, results, strict=True)
         retrained += [_retrained_trial(record, result) for record, result in pairs]
     on_trial(len(selected), len(selected))

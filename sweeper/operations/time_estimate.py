@@ -1,6 +1,5 @@
 """Time estimate of a study: seconds of a trial on this machine's CPU, from its matrix products."""
 
-import math
 import os
 import time
 
@@ -8,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sweeper.config import Sweep
+from sweeper.config.judging_plan import PartSizes, judging_plan
 
 
 def matmul_rate(budget: float = 0.2) -> float:
@@ -36,8 +36,6 @@ def matmul_rate(budget: float = 0.2) -> float:
 # convnet(32, 64, 128), 0.55 of that of LeNet-5, whose 20 and 50 kernels fill no vectors, and all of
 # that of VGG-16.
 _STEP_FACTOR, _STEP_SECONDS = 1.3, 6e-5
-_SPARSE_FACTOR = 4.0
-"""Time of a network of low density over its density, as a multiple of a dense one's."""
 
 
 def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
@@ -46,10 +44,13 @@ def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
     if layers is None:
         return None
     multiplications = sum(layer.multiplications for layer in layers)
-    judged = sweep.data.validation + sweep.data.test
-    sparse = _SPARSE_FACTOR if sweep.model.is_plain_mlp else math.inf
-    points = sum(min(1.0, sparse * density) for density in sweep.sparsification.curve)
-    judging = 2 * multiplications * judged * (2 + points)
+    data = sweep.data
+    plan = judging_plan(
+        sweep.recipe(0),
+        PartSizes(data.train, data.validation, data.test),
+        is_mlp=sweep.model.is_plain_mlp,
+    )
+    judging = 2 * multiplications * plan.judging_passes
     return training_seconds(sweep, rate, sweep.steps_in_all) + judging / rate
 
 

@@ -31,6 +31,7 @@ def curve_view(records: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool 
         ]
         for arm in sweep.arms
     }
+    points = [point for record in complete for point in _points(record, finetuned)]
     view = accuracy_view(
         dots,
         sweep,
@@ -38,7 +39,7 @@ def curve_view(records: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool 
         title=f"{sweep.name}: density curves, pruned {'and' if finetuned else 'without'} "
         f"fine-tun{'ed' if finetuned else 'ing'}",
         subtitle=f"at each density the trial that is best on {ACCURACY_NAMES[selected]} accuracy "
-        f"(line) · markers: its {ACCURACY_NAMES[other]} accuracy",
+        f"(line) · markers: its {ACCURACY_NAMES[other]} accuracy{_examples(points)}",
         stairs=False,
     )
     # Published networks are finished ones, fine-tuned by means of their own.
@@ -49,11 +50,24 @@ def _best(records: Iterable[TrialRecord], selected: Accuracy, finetuned: bool) -
     """Return the best point of each density, by size."""
     best: dict[float, Best] = {}
     for record in records:
-        for point in record.result.finetuned if finetuned else record.result.curve:
+        for point in _points(record, finetuned):
             before = best.get(point.density)
             if before is None or getattr(point, selected) > getattr(before[0], selected):
                 best[point.density] = (point, record)
     return sorted(best.values(), key=lambda pair: pair[0].nonzero)
+
+
+def _points(record: TrialRecord, finetuned: bool) -> tuple[CurvePoint, ...]:
+    return record.result.finetuned if finetuned else record.result.curve
+
+
+def _examples(points: Iterable[CurvePoint]) -> str:
+    """Return how many examples points were judged on, for the caption; nothing if on all."""
+    counts = sorted({(point.val_examples, point.test_examples) for point in points} - {(0, 0)})
+    if not counts:
+        return ""
+    texts = [f"{val:,} validation and {test:,} test" for val, test in counts]
+    return f" · points judged on {', or '.join(texts)} examples, evenly spaced"
 
 
 def _dot(best: Best, selected: Accuracy, other: Accuracy) -> Dot:

@@ -116,8 +116,8 @@ def result_row(result: TrialResult) -> dict[str, Any]:
         "steps": result.steps,
         "seconds": result.seconds,
         "pack": result.pack,
-        "curve": [astuple(point) for point in result.curve],
-        "finetuned": [astuple(point) for point in result.finetuned],
+        "curve": [_point_row(point) for point in result.curve],
+        "finetuned": [_point_row(point) for point in result.finetuned],
         "layers": {},
     }
     for track in _TRACKS:
@@ -228,6 +228,12 @@ def _evaluation(row: Mapping[str, Any], track: Track) -> Evaluation | None:
         LayerCount(**{**layer, "shape": tuple(layer["shape"])}) for layer in row["layers"][track]
     )
     return Evaluation(**{name: row[f"{track}_{name}"] for name in _NUMBERS}, layers=layers)
+
+
+def _point_row(point: CurvePoint) -> list[float]:
+    """Return the cells of a point; four as ever for one that was judged on all examples."""
+    cells = list(astuple(point))
+    return cells if point.val_examples or point.test_examples else cells[:4]
 
 
 def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:

@@ -11,13 +11,13 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
+from sweeper.config.judging_plan import STATISTICS
 from sweeper.training.datasets import DataSplit
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.stacked_module import StackedModule
+from sweeper.training.work_meter import Advance
 
-EXAMPLES = 2000
-"""Training examples that the statistics are taken from."""
 _BATCH = 250
 
 
@@ -28,7 +28,12 @@ def needs_recalibration(network: StackedArchitecture) -> bool:
 
 @torch.no_grad()
 def recalibrate(
-    network: StackedArchitecture, stack: Stack, part: DataSplit, *, examples: int = EXAMPLES
+    network: StackedArchitecture,
+    stack: Stack,
+    part: DataSplit,
+    *,
+    examples: int = STATISTICS,
+    advance: Advance = lambda passes: None,
 ) -> None:
     """Take the running statistics of every network again, in place, from training examples.
 
@@ -46,6 +51,7 @@ def recalibrate(
     index = torch.arange(count, device=part.labels.device) * len(part) // count
     with _counting(network, layers):
         for batch in torch.split(index, _BATCH):
+            advance(len(batch))
             if len(batch) > 1:  # one alone has no variance
                 runner.refresh(stack, part.examples[batch])
 

@@ -76,7 +76,7 @@ def re_evaluate(config: TrialConfig, network: Mapping[str, Tensor], data: Data) 
     if {name: tuple(value.shape[1:]) for name, value in stack.items()} != shapes:
         raise InputError(f"the network is no {config.recipe.model}")
     with deterministic_numerics(data.device, config.recipe.precision):
-        (evaluation,) = Evaluator(architecture, data, lambda: None).judge(stack)
+        (evaluation,) = Evaluator(architecture, data, lambda passes: None).judge(stack)
     return evaluation
 
 

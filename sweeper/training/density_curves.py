@@ -9,10 +9,10 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from sweeper.config.judging_plan import point_cost
 from sweeper.training import parameter_counts, pruning, sparse_inference
-from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.datasets import DataSplit
-from sweeper.training.evaluation import CHUNK, Evaluator
+from sweeper.training.evaluation import CHUNK, Evaluator, batches
 from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.types import CurvePoint
@@ -61,11 +61,12 @@ def _dense(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> P
     for density, bound in bounds.items():
         for name, mask in pruning.magnitude_mask(prunable, bound).items():
             pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
-        recalibrate(evaluator.network, pruned, evaluator.data.train)
-        val, test = evaluator.accuracies(pruned)
+        evaluator.recalibrate(pruned)
+        cost = point_cost(density, is_mlp=evaluator.network.layers is not None)
+        val, test = evaluator.accuracies(pruned, cost)
         counts = parameter_counts.nonzero(evaluator.network, pruned)
         points[density] = [
-            CurvePoint(density, count, val[k], test[k]) for k, count in enumerate(counts)
+            evaluator.point(density, count, val[k], test[k]) for k, count in enumerate(counts)
         ]
     return points
 
@@ -87,25 +88,30 @@ def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> 
             for density, bound in least.items()
         }
         val, test = (
-            _shares(evaluator, nets, evaluator.data.validation),
-            _shares(evaluator, nets, evaluator.data.test),
+            _shares(evaluator, nets, part, chosen, pack) for part, chosen in evaluator.parts()
         )
         for density, row in nets.items():
             points[density] += [
-                CurvePoint(density, net.nonzero, val[net], test[net]) for net in row
+                evaluator.point(density, net.nonzero, val[net], test[net]) for net in row
             ]
     return points
 
 
 def _shares(
-    evaluator: Evaluator, nets: dict[float, list[SparseMLP]], part: DataSplit
+    evaluator: Evaluator,
+    nets: dict[float, list[SparseMLP]],
+    part: DataSplit,
+    chosen: Tensor | None,
+    pack: int,
 ) -> dict[SparseMLP, float]:
-    """Return the share of examples that each network labels rightly."""
+    """Return the share of examples that each network labels rightly; these are some of a pack."""
     right = dict.fromkeys(chain.from_iterable(nets.values()), 0)
-    for start in range(0, len(part), CHUNK):
-        evaluator.tick()
-        examples = sparse_inference.pixels_first(part.examples[start : start + CHUNK])
-        labels = part.labels[start : start + CHUNK].numpy()
+    cost = sum(point_cost(density, is_mlp=True) * len(row) for density, row in nets.items()) / pack
+    for some in batches(part, CHUNK, chosen):
+        evaluator.advance(cost * len(some))
+        examples = sparse_inference.pixels_first(some.examples)
+        labels = some.labels.numpy()
         for net in right:
             right[net] += net.right(examples, labels)
-    return {net: count / len(part) for net, count in right.items()}
+    count = len(part) if chosen is None else len(chosen)
+    return {net: hits / count for net, hits in right.items()}

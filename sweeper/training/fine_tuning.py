@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from sweeper.config.judging_plan import STEP_PASSES
 from sweeper.training import parameter_counts, pruning
-from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import Schedule, Tick, apply_masks, fit
+from sweeper.training.training_loop import Schedule, apply_masks, fit
+from sweeper.training.work_meter import Advance
 from sweeper.types import CurvePoint, SharedConfig
 
 MIN_PACK = 8
@@ -45,12 +47,21 @@ class FineTuner:
     network: StackedArchitecture
     recipe: SharedConfig
     part: DataSplit
-    tick: Tick
+    advance: Advance
 
-    def prune(self, stack: Stack, ranked: Tensor, density: Tensor, rates: OptimizerSettings) -> int:
+    def prune(
+        self,
+        stack: Stack,
+        ranked: Tensor,
+        density: Tensor,
+        rates: OptimizerSettings,
+        *,
+        share: float = 1.0,
+    ) -> int:
         """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
 
-        `ranked` comes from `pruning.magnitudes`.
+        `ranked` comes from `pruning.magnitudes`; `share` is the work of a step beside that of a
+        step of the whole pack.
         """
         recipe = self.recipe
         prunable = {name: stack[name] for name in self.network.weights}
@@ -73,7 +84,7 @@ class FineTuner:
             decay=rates.decay,
             masks=masks,
             seeds=rates.seeds,
-            tick=self.tick,
+            tick=partial(self.advance, share * STEP_PASSES * recipe.batch_size),
         )
 
     def curves(
@@ -94,11 +105,12 @@ class FineTuner:
             networks = torch.tensor([k for k, _ in chunk], device=ranked.device)
             density = torch.tensor([d for _, d in chunk], device=ranked.device, dtype=torch.float64)
             copies = {name: value[networks] for name, value in stack.items()}
-            self.prune(copies, ranked[networks], density, rates.at(networks))
-            recalibrate(self.network, copies, self.part)
-            val, test = evaluator.accuracies(copies)
+            share = len(chunk) / pack
+            self.prune(copies, ranked[networks], density, rates.at(networks), share=share)
+            evaluator.recalibrate(copies, share)
+            val, test = evaluator.accuracies(copies, share)
             counts = parameter_counts.nonzero(self.network, copies)
             rows = zip(chunk, counts, val, test, strict=True)
             for (k, at), count, validation, tested in rows:
-                points[k].append(CurvePoint(at, count, validation, tested))
+                points[k].append(evaluator.point(at, count, validation, tested))
         return [tuple(row) for row in points]

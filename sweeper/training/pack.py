@@ -2,13 +2,15 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from sweeper.config.judging_plan import STEP_PASSES, JudgingPlan, PartSizes, judging_plan
 from sweeper.config.registry import METHODS
 from sweeper.training import pruning
-from sweeper.training.batch_statistics import recalibrate
+from sweeper.training.batch_statistics import needs_recalibration
 from sweeper.training.checkpoint import Keep
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
@@ -19,12 +21,18 @@ from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups, static_part
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import Schedule, Tick, fit
-from sweeper.types import Evaluation, SharedConfig, Track, TrialConfig, TrialResult, TrialState
-
-
-def nothing() -> None:
-    """The tick that does nothing."""
+from sweeper.training.training_loop import Schedule, fit
+from sweeper.training.work_meter import WorkMeter
+from sweeper.types import (
+    Evaluation,
+    SharedConfig,
+    Tick,
+    Track,
+    TrialConfig,
+    TrialResult,
+    TrialState,
+    nothing,
+)
 
 
 def train_pack(
@@ -39,8 +47,9 @@ def train_pack(
 
     On one kind of CPU a configuration's result has the same bits whatever it is packed with and
     however many threads there are. `data` lies on `device` already. `tick` is called before
-    every step and may raise to end the training. `keep` is given the finished network of the
-    track that counts, with its place in `configs`; none of those that diverged. Raises ValueError
+    every step and every piece of judging, with the share of all work done so far, and may raise to
+    end the training. `keep` is given the finished network of the track that counts, with its place
+    in `configs`; none of those that diverged. Raises ValueError
     for an empty pack, mixed recipes or data elsewhere, InputError for a precision that the device
     does not have.
     """
@@ -93,7 +102,9 @@ def _train(
         [config.finetune_learning_rate_factor for config in configs], device=data.device
     )
     density = torch.tensor([c.density for c in configs], device=data.device, dtype=torch.float64)
-    judge = Evaluator(network, data, tick)
+    plan = plan_of(recipe, network, data)
+    meter = WorkMeter(tick, plan.passes)
+    judge = Evaluator(network, data, meter).on(plan.whole)
 
     training = Schedule(
         recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
@@ -115,27 +126,29 @@ def _train(
         groups=network_groups(configs, data.device),
         context=context,
         seeds=context.seeds,
-        tick=tick,
+        tick=partial(meter, STEP_PASSES * recipe.batch_size),
     )
     healthy = finite(network, stack)
     # The statistics of training itself go on into fine-tuning.
     trained = {**stack, **{name: stack[name].clone() for name in network.buffers}}
-    recalibrate(network, trained, data.train)
+    judge.recalibrate(trained)
     as_trained = judge.judge(trained)
     networks.take("as_trained", configs, trained, healthy)
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
-    curves = density_curves(judge, stack, ranked, recipe.curve)
+    curves = density_curves(judge.on(plan.curve), stack, ranked, recipe.curve)
 
-    tuning = FineTuner(network, recipe, data.train, tick)
+    tuning = FineTuner(network, recipe, data.train, meter)
     slower = OptimizerSettings(rate * factor, momentum, decay, context.seeds)
-    finetuned = tuning.curves(judge, stack, ranked, recipe.finetuned_curve, slower)
+    further = recipe.finetuned_curve
+    finetuned = tuning.curves(judge.on(plan.finetuned), stack, ranked, further, slower)
     steps += tuning.prune(stack, ranked, _left(configs, density), slower)
     healthy = [
         before and after for before, after in zip(healthy, finite(network, stack), strict=True)
     ]
-    recalibrate(network, stack, data.train)
+    judge.recalibrate(stack)
     pruned = judge.judge(stack)
     networks.take("pruned", configs, stack, healthy)
+    meter.finish()
     seconds = (time.perf_counter() - began) / len(configs)
     results = []
     for k, config in enumerate(configs):
@@ -155,6 +168,16 @@ def _train(
             )
         )
     return results
+
+
+def plan_of(recipe: SharedConfig, network: StackedArchitecture, data: Data) -> JudgingPlan:
+    """Return the plan of the judging of networks of a recipe."""
+    return judging_plan(
+        recipe,
+        PartSizes(len(data.train), len(data.validation), len(data.test)),
+        is_mlp=network.layers is not None,
+        has_statistics=needs_recalibration(network),
+    )
 
 
 def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:

@@ -2,26 +2,28 @@
 
 import time
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from sweeper.analysis.strength_range import GRID
+from sweeper.config.judging_plan import STATISTICS, STEP_PASSES
 from sweeper.kernels.slopes import spread
-from sweeper.training.batch_statistics import recalibrate
+from sweeper.training.batch_statistics import needs_recalibration, recalibrate
 from sweeper.training.custom_formulas import completed, resolve
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import accuracy, finite
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
-from sweeper.training.pack import nothing
 from sweeper.training.parameter_counts import nonzero
 from sweeper.training.penalties import slope_of
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import Schedule, Tick, fit
-from sweeper.types import MethodConfig, ProbePoint, TrialConfig, TrialState
+from sweeper.training.training_loop import Schedule, fit
+from sweeper.training.work_meter import Advance, WorkMeter
+from sweeper.types import MethodConfig, ProbePoint, Tick, TrialConfig, TrialState, nothing
 
 COLLAPSE = 0.05
 """A network of a probe has collapsed if it is under the file's floor, and has lost this share of
@@ -55,6 +57,9 @@ def probe_strengths(
             density=torch.ones(pack, dtype=torch.float64, device=data.device),
             steps=schedule.steps(len(data.train)),
         )
+        training = STEP_PASSES * recipe.batch_size * context.steps
+        statistics = min(STATISTICS, len(data.train)) if needs_recalibration(network) else 0
+        meter = WorkMeter(tick, training + statistics + len(data.validation))
         fit(
             network,
             stack,
@@ -66,9 +71,10 @@ def probe_strengths(
             groups=network_groups(configs, data.device),
             context=context,
             seeds=context.seeds,
-            tick=tick,
+            tick=partial(meter, STEP_PASSES * recipe.batch_size),
         )
-        points = _points(network, stack, alone, strengths, config.floor, data, tick)
+        points = _points(network, stack, alone, strengths, config.floor, data, meter)
+        meter.finish()
     return points, time.perf_counter() - began
 
 
@@ -107,11 +113,11 @@ def _points(
     strengths: tuple[float, ...],
     floor: float,
     data: Data,
-    tick: Tick,
+    advance: Advance,
 ) -> tuple[ProbePoint, ...]:
     healthy = finite(network, stack)
-    recalibrate(network, stack, data.train)
-    reached = accuracy(network, stack, data.validation, tick)
+    recalibrate(network, stack, data.train, advance=advance)
+    reached = accuracy(network, stack, data.validation, advance)
     start = torch.cat([alone[name].flatten(1) for name in network.weights], 1)
     ends = torch.cat([stack[name].flatten(1) for name in network.weights], 1)
     counts = nonzero(network, stack)

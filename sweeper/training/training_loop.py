@@ -21,8 +21,6 @@ from sweeper.training.penalties import PenaltyState
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 
-Tick = Callable[[], None]
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Schedule:
@@ -181,7 +179,7 @@ def fit(
     context: TrainingContext | None = None,
     masks: Stack | None = None,
     seeds: Sequence[int],
-    tick: Tick,
+    tick: Callable[[], None],
 ) -> int:
     """Train a stack in place; `rate`, `momentum` and weight `decay` [pack]. Returns the steps.
 

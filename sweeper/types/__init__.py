@@ -16,6 +16,7 @@ from sweeper.types.status import (
     SweepStatus,
     WorkerStatus,
 )
+from sweeper.types.tick import Tick, nothing
 from sweeper.types.trial_config import (
     APPLY_MODES,
     Accuracy,
@@ -73,6 +74,7 @@ __all__ = [
     "StrengthRange",
     "SweepState",
     "SweepStatus",
+    "Tick",
     "Track",
     "TrialConfig",
     "TrialOutcome",
@@ -81,4 +83,5 @@ __all__ = [
     "TrialState",
     "TrialTask",
     "WorkerStatus",
+    "nothing",
 ]

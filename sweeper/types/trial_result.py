@@ -40,6 +40,9 @@ class CurvePoint:
     nonzero: int
     val_accuracy: float
     test_accuracy: float
+    val_examples: int = 0
+    """Validation examples that it was judged on; 0 for all of them."""
+    test_examples: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sweeper.errors import LeaseLost, StorageError, SweeperError
-from sweeper.types import TrialResult
+from sweeper.types import Tick, TrialResult
 from sweeper.worker.background_thread import BackgroundThread, Job
 from sweeper.worker.lease import Lease
 from sweeper.worker.trainer import Trainer
@@ -92,31 +92,35 @@ class PackPipeline:
         self._pending.append(PendingRecord(pack, seconds, job))
         self._drop(pack)
 
-    def step_callback(self, steps: int, *, last: bool) -> Callable[[], None]:
-        """Return the callback for each of the `steps` of training; `last` if a claim follows them.
+    def step_callback(self, steps: int, *, last: bool) -> Tick:
+        """Return the callback for each step and piece of judging; `last` if a claim follows.
 
-        It checks the lease, polls the background thread and reports progress. It raises LeaseLost,
-        Interrupted, and the errors of the background thread: train inside of `background_errors`.
+        It checks the lease, polls the background thread and reports progress: the share that it
+        is told, or calls out of `steps` if it is told none. It raises LeaseLost, Interrupted, and
+        the errors of the background thread: train inside of `background_errors`.
         """
-        step = 0
-        began = 0.0
+        calls = 0
+        done = began = begun_at = 0.0
 
-        def on_step() -> None:
-            nonlocal step, began
+        def on_step(share: float | None = None, /) -> None:
+            nonlocal calls, done, began, begun_at
             self._lease.check()
             now = time.monotonic()
-            # From the first step on, for what comes before it is none: compiling, moving.
-            began = began or now
-            left = (steps - step) * (now - began) / step if last and step else float("inf")
+            # A part that is trained again, for memory ran out, is behind what was done before.
+            done = max(done, calls / steps if share is None else share)
+            if not began:
+                # From the first call on, for what comes before it is none: compiling, moving.
+                began, begun_at = now, done
+            gained = done - begun_at
+            left = (1 - done) * (now - began) / gained if last and gained else float("inf")
             try:
                 self.on_step(left)
             except SweeperError:
                 raise
             except Exception as error:
                 raise _BackgroundError from error
-            step += 1
-            # Training calls it while it evaluates, too: the last percents are slow ones.
-            self._lease.progress = min(step / steps, 0.99)
+            calls += 1
+            self._lease.progress = min(done, 0.99)
 
         return on_step
 

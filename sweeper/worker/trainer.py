@@ -10,7 +10,7 @@ from sweeper.analysis.strength_range import GRID
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
 from sweeper.errors import SweeperError, TrainingError
-from sweeper.types import ProbePoint, Provenance, SharedConfig, TrialConfig, TrialResult
+from sweeper.types import ProbePoint, Provenance, SharedConfig, Tick, TrialConfig, TrialResult
 from sweeper.worker import pack_size
 from sweeper.worker.devices import activate, fallback_devices, resolve_device
 from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
@@ -31,7 +31,7 @@ class Train(Protocol):
         device: str,
         /,
         *,
-        tick: Callable[[], None],
+        tick: Tick,
     ) -> list[TrialResult]: ...
 
 
@@ -39,7 +39,7 @@ class Probe(Protocol):
     """Trains the networks of a probe; returns their points and the seconds. `tick` may raise."""
 
     def __call__(
-        self, config: TrialConfig, data: Any, /, *, tick: Callable[[], None]
+        self, config: TrialConfig, data: Any, /, *, tick: Tick
     ) -> tuple[tuple[ProbePoint, ...], float]: ...
 
 
@@ -125,7 +125,7 @@ class Trainer:
     def train(
         self,
         configs: Sequence[TrialConfig],
-        tick: Callable[[], None],
+        tick: Tick,
         on_memory: Callable[[str], None] = lambda message: None,
         networks: dict[int, Any] | None = None,
     ) -> list[TrialResult]:
@@ -141,7 +141,8 @@ class Trainer:
         while len(results) < len(configs):
             part = configs[len(results) :][: self.pack]
             try:
-                results += self._train_part(part, tick, len(results), networks)
+                within = _within(tick, len(results), len(part), len(configs))
+                results += self._train_part(part, within, len(results), networks)
                 continue
             except _OutOfMemory as error:
                 message = str(error)
@@ -163,9 +164,7 @@ class Trainer:
             self._on_event(f"{self.device}: {text}")
         return results
 
-    def probe(
-        self, config: TrialConfig, tick: Callable[[], None]
-    ) -> tuple[tuple[ProbePoint, ...], float]:
+    def probe(self, config: TrialConfig, tick: Tick) -> tuple[tuple[ProbePoint, ...], float]:
         """Train the probe of a strength. Raises TrainingFailed like `train`."""
         probe = self._probe
         if probe is None:
@@ -184,7 +183,7 @@ class Trainer:
     def _train_part(
         self,
         configs: Sequence[TrialConfig],
-        tick: Callable[[], None],
+        tick: Tick,
         start: int,
         networks: dict[int, Any] | None,
     ) -> list[TrialResult]:
@@ -214,6 +213,15 @@ class Trainer:
             f"out of memory on {self.device} with {networks} ({message}); fewer workers on it, "
             "a smaller batch_size or a smaller model may help"
         )
+
+
+def _within(tick: Tick, before: int, now: int, all_: int) -> Tick:
+    """Return the tick of `now` of `all_` trials, `before` of which are trained already."""
+
+    def of_part(share: float | None = None, /) -> None:
+        tick(None if share is None else (before + share * now) / all_)
+
+    return of_part
 
 
 def _classified(training: Callable[[], T]) -> T:

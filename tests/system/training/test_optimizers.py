@@ -20,11 +20,11 @@ from sweeper.training.custom_formulas import resolve, shrinkage_of
 from sweeper.training.datasets import Data, load
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
-from sweeper.training.pack import nothing, train_pack
+from sweeper.training.pack import train_pack
 from sweeper.training.stack import NetworkRange
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, Stepper, fit
-from sweeper.types import MethodConfig
+from sweeper.types import MethodConfig, nothing
 
 NAMES = ("sgd", "adam", "adamw")
 FLOATS = st.floats(-1, 1, width=32)

@@ -16,12 +16,13 @@ from sweeper.training.datasets import Data, load
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
-from sweeper.training.pack import nothing, train_pack
+from sweeper.training.pack import train_pack
 from sweeper.training.parameter_counts import constant_inputs, effective
 from sweeper.training.pruning import magnitudes, masks
 from sweeper.training.stack import GradientBuffer
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, fit
+from sweeper.types import nothing
 
 
 @pytest.fixture(scope="module")
@@ -244,7 +245,7 @@ def test_every_parameter_of_a_network_of_ones_own_is_counted(digits: Data) -> No
 def test_tick_ends_the_training(digits: Data) -> None:
     calls = 0
 
-    def tick() -> None:
+    def tick(share: float | None = None) -> None:
         nonlocal calls
         calls += 1
         if calls == 5:

@@ -66,7 +66,7 @@ def test_a_probe_is_the_same_twice_and_ticks(digits: Data) -> None:
     one = config(1, method, recipe=dataclasses.replace(SHORT, epochs=1), floor=0.1)
     ticks = 0
 
-    def tick() -> None:
+    def tick(share: float | None = None) -> None:
         nonlocal ticks
         ticks += 1
 
@@ -75,7 +75,7 @@ def test_a_probe_is_the_same_twice_and_ticks(digits: Data) -> None:
     assert first == again
     assert ticks > 1137 // 32
 
-    def stop() -> None:
+    def stop(share: float | None = None) -> None:
         raise Interrupted("asked to stop")
 
     with pytest.raises(Interrupted):

@@ -1,5 +1,6 @@
 """SQL beside training: one pack trains, the one before is recorded, the next is claimed ahead."""
 
+import math
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,8 +25,9 @@ from sweeper.errors import Interrupted, StorageError, TrainingError
 from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.database import Database
-from sweeper.types import TrialConfig, TrialResult
+from sweeper.types import Tick, TrialConfig, TrialResult
 from sweeper.worker import pack_pipeline
+from sweeper.worker.pack_pipeline import PackPipeline
 from sweeper.worker.trainer import Train
 from sweeper.worker.trial_storage import TrialStorage
 from sweeper.worker.worker_loop import work
@@ -497,6 +500,40 @@ RAN_OUT: dict[str, Callable[[int], Exception]] = {
 }
 
 
+class Known:
+    """Lease and background of a pipeline that only reports."""
+
+    progress = 0.0
+
+    def check(self) -> None:
+        pass
+
+
+def test_progress_is_the_share_that_training_tells_or_else_counts_calls(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lease, left = Known(), list[float]()
+    known: Any = lease
+    packs = PackPipeline(known, threading.Event(), known, known, lambda pack, seconds: None)
+    monkeypatch.setattr(PackPipeline, "on_step", lambda self, seconds: left.append(seconds))
+    times = iter([10.0, 12.0, 14.0, 15.0, 16.0])
+    monkeypatch.setattr(pack_pipeline, "time", SimpleNamespace(monotonic=lambda: next(times)))
+    on_step = packs.step_callback(1000, last=True)
+    shown = []
+    # Half of the work is done in two seconds; a part is then trained again in smaller packs.
+    for share in (0.0, 0.5, 0.8, 0.2, 1.0):
+        on_step(share)
+        shown.append(lease.progress)
+    assert shown == [0.0, 0.5, 0.8, 0.8, 0.99]
+    assert left == pytest.approx([math.inf, 2.0, 1.0, 1.25, 0.0])
+    monkeypatch.setattr(pack_pipeline, "time", SimpleNamespace(monotonic=lambda: 0.0))
+    on_step, shown = packs.step_callback(4, last=False), []
+    for _ in range(6):
+        on_step()
+        shown.append(lease.progress)
+    assert shown == [0.0, 0.25, 0.5, 0.75, 0.99, 0.99]
+
+
 class Cramped:
     """Training for which memory is enough for packs up to a size: of its n-th call, `fits(n)`."""
 
@@ -508,7 +545,7 @@ class Cramped:
         self.trained: Counter[TrialConfig] = Counter()
 
     def __call__(
-        self, configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Callable[[], None]
+        self, configs: Sequence[TrialConfig], data: Any, device: str, *, tick: Tick
     ) -> list[TrialResult]:
         self.sizes.append(len(configs))
         if len(self.sizes) > 20:

@@ -24,7 +24,7 @@ from sweeper.errors import InputError
 from sweeper.store import Store
 from sweeper.training.datasets import Data, load
 from sweeper.training.largest_pack import SIZES
-from sweeper.types import TrialConfig, TrialResult
+from sweeper.types import Tick, TrialConfig, TrialResult, nothing
 from sweeper.worker import pack_size
 from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
 from sweeper.worker.trainer import Trainer, TrainingFailed
@@ -291,7 +291,7 @@ def test_packs_are_halved_for_good_when_memory_runs_out() -> None:
     configs = [
         sweep.config("l1", 0, k, {"strength": 1e-3, "learning_rate": 0.01 * k}) for k in range(1, 8)
     ]
-    assert trainer.train(configs, lambda: None) == [
+    assert trainer.train(configs, nothing) == [
         result for k in (0, 2, 4, 6) for result in fake_train(configs[k : k + 2])
     ]
     assert (packs, trainer.pack) == ([7, 4, 2, 2, 2, 1], 2)
@@ -299,8 +299,33 @@ def test_packs_are_halved_for_good_when_memory_runs_out() -> None:
         "cpu: out of memory with a pack of 7: packs of 4 from now on",
         "cpu: out of memory with a pack of 4: packs of 2 from now on",
     ]
-    assert len(trainer.train(configs, lambda: None)) == 7
+    assert len(trainer.train(configs, nothing)) == 7
     assert packs[6:] == [2, 2, 2, 1]
+
+
+def test_shares_of_halves_are_shares_of_the_whole() -> None:
+    def train(
+        configs: Sequence[TrialConfig], data: object, device: str, /, *, tick: Tick
+    ) -> list[TrialResult]:
+        tick(0.0)
+        tick(0.5)
+        if len(configs) > 2:
+            torch.empty(2**50, dtype=torch.uint8)
+        tick(1.0)
+        tick()
+        return fake_train(configs)
+
+    shares: list[float | None] = []
+
+    def tick(share: float | None = None, /) -> None:
+        shares.append(share)
+
+    sweep = small_sweep()
+    trainer = Trainer(sweep, pack=4, train=train, on_event=lambda _: None)
+    configs = [sweep.config("l1", 0, k, {"strength": 1e-3, "learning_rate": 0.1}) for k in range(4)]
+    trainer.train(configs, tick)
+    first, second = [0.0, 0.25, 0.5, None], [0.5, 0.75, 1.0, None]
+    assert shares == [0.0, 0.5, *first, *second]
 
 
 def test_memory_for_a_single_network_is_not_found_by_halving() -> None:
@@ -312,11 +337,11 @@ def test_memory_for_a_single_network_is_not_found_by_halving() -> None:
     trainer = Trainer(sweep, pack=2, train=narrow(0, []), probe=probe, on_event=lambda _: None)
     [one, *_] = pack_size.examples(sweep)
     with pytest.raises(TrainingFailed, match=r"^out of memory on cpu with a single network \(Run"):
-        trainer.train([one, one], lambda: None)
+        trainer.train([one, one], nothing)
     with pytest.raises(
         TrainingFailed, match="out of memory on cpu with the 16 networks of a probe"
     ):
-        trainer.probe(one, lambda: None)
+        trainer.probe(one, nothing)
 
 
 def real(**changes: Any) -> Sweep:

@@ -175,6 +175,14 @@ REFUSED: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "a curve of NaN": (fact("curve", "[[0.1, 1, NaN, 0.5]]"), "row 4: curve: NaN is no number"),
     "a curve of 1e999": (fact("curve", "[[0.1, 1, 1e999, 0.5]]"), "curve: 1e999 is no number of a"),
+    "a curve of part of its examples": (
+        fact("curve", "[[0.1, 1, 0.5, 0.5, 100]]"),
+        "row 4: curve: 0: 5: required, but not given",
+    ),
+    "a curve of a part of an example": (
+        fact("curve", "[[0.1, 1, 0.5, 0.5, 100, 0.5]]"),
+        "row 4: curve: 0: 5: must be a whole number",
+    ),
     "a long curve": (
         fact("curve", json.dumps([[0.1, 1, 0.5, 0.5]] * 1000)),
         "must have a point for",
@@ -374,7 +382,9 @@ def ends(rows: list[Row]) -> None:
             row.update({key: 0 for key in row if key.endswith("_biases")})
             row.update({key: float(most) for key in row if key.endswith("_accuracy")})
             row["layers"] = json.dumps({"pruned": [], "as_trained": []})
-            row["curve"] = json.dumps([[1.0, row["total"] * most, float(most), 0.0]] * most)
+            row["curve"] = json.dumps(
+                [[1.0, row["total"] * most, float(most), 0.0, 10**15, 10**15]] * most
+            )
         row.update(steps=10**15 * most, seconds=1e12 * most, recorded_at=1e11 * most)
         row["pack"] = 1 + (2**31 - 2) * most
 

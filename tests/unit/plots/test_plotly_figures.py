@@ -215,6 +215,18 @@ def test_density_curves_choose_on_validation_at_each_density() -> None:
     ]
 
 
+def test_a_caption_says_on_how_many_examples_points_were_judged() -> None:
+    whole, part = CurvePoint(0.01, 3000, 0.9, 0.9), CurvePoint(0.1, 9000, 0.9, 0.9, 1497, 1200)
+    captions = [
+        curve_view([make_fact(curve=points)], make_sweep()).subtitle
+        for points in ([whole], [whole, part])
+    ]
+    assert "judged on" not in captions[0]
+    assert captions[1].startswith(captions[0])
+    text = " · points judged on 1,497 validation and 1,200 test examples, evenly spaced"
+    assert captions[1].removeprefix(captions[0]) == text
+
+
 def test_finetuned_curves_are_a_view_of_their_own() -> None:
     plain, tuned = CurvePoint(0.01, 3000, 0.90, 0.91), CurvePoint(0.02, 6000, 0.95, 0.94)
     facts = [make_fact(curve=[plain], finetuned=[tuned])]

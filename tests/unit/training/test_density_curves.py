@@ -11,15 +11,17 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from support.packs import RECIPE, config, facts, penalty, small_images
+from sweeper.config.judging_plan import JudgedExamples, PartSizes, judging_plan
 from sweeper.training import fine_tuning, pruning, sparse_inference
-from sweeper.training.datasets import Data, load
+from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.density_curves import NETWORKS_AT_ONCE, density_curves
-from sweeper.training.evaluation import Evaluator
-from sweeper.training.pack import nothing, train_pack
+from sweeper.training.evaluation import Evaluator, sample
+from sweeper.training.pack import train_pack
 from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import fit
+from sweeper.types import TrialConfig, nothing
 
 DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35, 0.17, 0.18)
 
@@ -209,3 +211,113 @@ def test_a_network_that_diverges_in_one_finetuning_keeps_the_others(digits: Data
     accuracies = {point.density: point.val_accuracy for point in wild.finetuned}
     assert accuracies[0.3] == 0.0
     assert accuracies[0.002] > 0.0
+
+
+def test_a_sample_gives_every_class_its_share_evenly_spaced() -> None:
+    # Oracle: the k-th of m examples is the one at k x n / m, of all sorted by class.
+    labels = torch.tensor([0, 1] * 10 + [2] * 20)
+    part = DataSplit(torch.arange(40.0)[:, None], labels)
+    chosen = sample(part, 10)
+    assert chosen is not None
+    # In the order of the part every fourth would be of class 0 alone, in the first half.
+    assert labels[chosen].bincount().tolist() == [3, 2, 5]
+    order = sorted(range(40), key=lambda k: int(labels[k]))
+    assert chosen.tolist() == sorted(order[k * 40 // 10] for k in range(10))
+    assert sample(part, 40) is None
+
+
+@pytest.mark.parametrize("model", ["mlp", "lenet-5"])
+def test_a_curve_on_some_examples_is_the_one_of_a_dataset_of_these(
+    digits: Data, model: str
+) -> None:
+    # Oracle: the same networks on a dataset that has these examples alone.
+    if model == "mlp":
+        recipe, data = RECIPE, digits
+    else:
+        recipe = dataclasses.replace(RECIPE, model=model, model_options=(), dataset="mnist")
+        data = small_images(250)
+    network = StackedArchitecture.of(recipe, data)
+    stack = network.init(range(NETWORKS_AT_ONCE + 1), recipe, data)
+    ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
+    judge = Evaluator(network, data, nothing).on(JudgedExamples(130, 120))
+    assert judge.validation is not None
+    assert judge.test is not None
+    few = dataclasses.replace(
+        data,
+        validation=DataSplit(*(x[judge.validation] for x in tensors(data.validation))),
+        test=DataSplit(*(x[judge.test] for x in tensors(data.test))),
+    )
+    alone = Evaluator(network, few, nothing)
+    densities = (0.02, 0.9)
+    rows = density_curves(judge, stack, ranked, densities)
+    assert {(p.val_examples, p.test_examples) for row in rows for p in row} == {(130, 120)}
+    plain = [
+        tuple(dataclasses.replace(p, val_examples=0, test_examples=0) for p in row) for row in rows
+    ]
+    assert plain == density_curves(alone, stack, ranked, densities)
+
+
+def tensors(part: DataSplit) -> tuple[Tensor, Tensor]:
+    return part.examples, part.labels
+
+
+def short_lenet_5() -> tuple[list[TrialConfig], Data]:
+    """Return configurations whose judging is cut to a fifth, and their data."""
+    part, judged = small_images(1280), small_images(300)
+    data = dataclasses.replace(part, validation=judged.validation, test=judged.test)
+    recipe = dataclasses.replace(
+        RECIPE,
+        model="lenet-5",
+        model_options=(),
+        dataset="mnist",
+        batch_size=64,
+        epochs=1,
+        finetuned_curve=(0.3,),
+    )
+    return [config(k, recipe=recipe, floor=0.0) for k in range(3)], data
+
+
+def test_judging_moves_the_share_of_a_pack_by_what_it_costs() -> None:
+    configs, data = short_lenet_5()
+    shares: list[float] = []
+
+    def tick(share: float | None = None, /) -> None:
+        assert share is not None
+        shares.append(share)
+
+    (alone,) = train_pack(configs[1:2], data, tick=tick)
+    recipe = configs[0].recipe
+    plan = judging_plan(recipe, PartSizes(1280, 300, 300), is_mlp=False)
+    assert (shares[0], shares[-1]) == (0.0, 1.0)
+    moved = [after - before for before, after in pairwise(shares)]
+    assert min(moved) > 0
+    step = 3 * 64 / plan.passes
+    in_steps = [one for one in moved if one == pytest.approx(step)]
+    # An epoch, one of fine-tuning, and one at the further density; a piece of judging is less.
+    assert len(in_steps) == 3 * 20
+    assert sum(in_steps) == pytest.approx(plan.training_passes / plan.passes)
+    judging = 2 * 600 + 3 * 500 + 600
+    assert plan.judging_passes == judging
+    assert sum(moved) - sum(in_steps) == pytest.approx(judging / plan.passes)
+    # Some examples for the points of curves, all for those that pay for it by their fine-tuning.
+    assert {point.val_examples for point in alone.curve} == {250}
+    assert {point.val_examples for point in alone.finetuned} == {0}
+    together = train_pack(configs, data)
+    assert facts(together[1:2]) == facts([alone])
+
+
+def test_a_meter_of_a_pack_comes_to_the_same_shares(digits: Data) -> None:
+    # Sparse points are judged some networks after the others, further densities in larger packs.
+    recipe = dataclasses.replace(RECIPE, finetuned_curve=FURTHER)
+    for size in (1, NETWORKS_AT_ONCE + 2):
+        told: list[float] = []
+
+        def tick(share: float | None = None, /, told: list[float] = told) -> None:
+            assert share is not None
+            told.append(share)
+
+        train_pack([config(k, recipe=recipe) for k in range(size)], digits, tick=tick)
+        assert told == sorted(told)
+        # Before the last piece of judging.
+        plan = judging_plan(recipe, PartSizes(1137, 300, 360), is_mlp=True)
+        assert told[-2] == pytest.approx(1 - 360 / plan.passes)

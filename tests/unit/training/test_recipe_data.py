@@ -12,7 +12,7 @@ from sweeper.config import Sweep
 from sweeper.errors import DataError
 from sweeper.training import datasets
 from sweeper.training.recipe_data import RecipeData
-from sweeper.types import TrialConfig, TrialResult
+from sweeper.types import TrialConfig, TrialResult, nothing
 from sweeper.worker.trainer import Trainer
 
 
@@ -113,7 +113,7 @@ def test_a_trainer_trains_each_repeat_on_its_split_and_says_so_in_its_provenance
     origins = []
     for repeat in (0, 1, 0):
         values: dict[str, Any] = {"density": 0.1, "learning_rate": 0.05}
-        trainer.train([sweep.config("dense", repeat, 0, values)], lambda: None)
+        trainer.train([sweep.config("dense", repeat, 0, values)], nothing)
         origins.append(trainer.provenance)
     expected = [datasets.load_for(sweep.recipe(repeat), folder) for repeat in (0, 1, 0)]
     for (_, data), wanted in zip(seen, expected, strict=True):
