@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeper.analysis import Front
-    from sweeper.api import confirm, front, run
+    from sweeper.api import confirm, front, load_network, run
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
@@ -28,6 +28,7 @@ _HOME = {
     "TrainingError": "sweeper.errors",
     "confirm": "sweeper.api",
     "front": "sweeper.api",
+    "load_network": "sweeper.api",
     "run": "sweeper.api",
 }
 
@@ -44,6 +45,7 @@ __all__ = [
     "__version__",
     "confirm",
     "front",
+    "load_network",
     "run",
 ]
 

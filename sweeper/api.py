@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sweeper.errors import InputError, choices
-from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE
+from sweeper.settings import ARTIFACTS_VARIABLE, DEFAULT_STORAGE, STORAGE_VARIABLE
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from sweeper.analysis import Front
     from sweeper.analysis.confirmation import ConfirmedConfig
     from sweeper.config import Sweep
@@ -254,6 +256,64 @@ def front(
         return Front.of(store.records(name), track=track, by=chosen, show=show, arm=arm)
     finally:
         store.close()
+
+
+def load_network(
+    place: str | Path,
+    storage: str | None = None,
+    *,
+    arm: str = "",
+    at: int | None = None,
+    trial: str | None = None,
+    artifacts: str | None = None,
+    data: str | Path | None = None,
+    normalise: bool = False,
+    trust: bool = False,
+) -> "nn.Module":
+    """Return a trained network as a module in evaluation mode, on the CPU.
+
+    Of a .safetensors file that `sweeper network` or a worker wrote; or, by the name of a sweep, the
+    best of its confirmed networks that `artifacts` holds, as `sweeper network` chooses it: of an
+    arm, within `at` nonzero parameters, or that of a trial, STUDY#NUMBER. With `normalise` its
+    first layer standardises, so that it takes raw examples [batch, *shape] of any number type.
+    `data` is the folder of datasets, which old results need for that.
+
+    A file may be anybody's: it names the code that builds a network which is not built in, and
+    `trust` lets that code be called. Raises InputError, UnknownSweepError, PluginError.
+
+    >>> network = load_network("net.safetensors", normalise=True)  # doctest: +SKIP
+    >>> network(torch.tensor(picture)[None, None]).argmax(1)  # doctest: +SKIP
+    """
+    if Path(place).suffix == ".safetensors":
+        if arm or trial or at is not None:
+            raise InputError(f"{place}: is one network: it goes together with no arm, at or trial")
+        return _read_module(Path(place), normalise=normalise, trust=trust)
+    if isinstance(place, Path) or Path(place).suffix in {".pt2", ".onnx"}:
+        others = "torch.export.load reads a .pt2 file, onnxruntime an .onnx file"
+        raise InputError(f"{place}: must be the name of a sweep or a .safetensors file; {others}")
+    from sweeper.operations.stored_network import find_network
+
+    store = _store(storage)
+    try:
+        store.check()
+        artifacts = artifacts or os.environ.get(ARTIFACTS_VARIABLE) or None
+        chosen = find_network(store, place, artifacts, arm=arm, at=at, trial=trial)
+    finally:
+        store.close()
+    described = chosen.description(None if data is None else Path(data), raw=normalise)
+    return chosen.module(described, raw=normalise)
+
+
+def _read_module(file: Path, *, normalise: bool, trust: bool) -> "nn.Module":
+    from sweeper.training.network_files import read_network
+    from sweeper.training.network_module import for_raw_examples, network_module
+
+    description, tensors = read_network(file)
+    if not description.is_built_in and not trust:
+        text = f"is built by {description.model}, code that load_network calls with trust=True only"
+        raise InputError(f"{file}: {text}")
+    module = network_module(description, tensors, str(file))
+    return for_raw_examples(module, description, str(file)) if normalise else module
 
 
 def logs_folder(name: str) -> Path:

@@ -48,7 +48,7 @@ def from_safetensors(content: bytes, name: str) -> dict[str, Tensor]:
     """Return the parameters of a file by name, dense. Raises InputError, which names the file."""
     try:
         tensors = load(content)
-        shapes = json.loads(_metadata(content)["shapes"])
+        shapes = json.loads(safetensors_metadata(content)["shapes"])
         return {key: _dense(tensors, key, shape) for key, shape in shapes.items()}
     # Whatever stands there: it may come from anybody.
     except (
@@ -91,8 +91,8 @@ def _dense(tensors: Mapping[str, Tensor], name: str, shape: list[int]) -> Tensor
     return flat.reshape(shape)
 
 
-def _metadata(content: bytes) -> dict[str, str]:
-    """Return the metadata, which lie in the header: its length, then JSON."""
+def safetensors_metadata(content: bytes) -> dict[str, str]:
+    """Return the metadata of a file, which lie in its header: its length, then JSON."""
     size = int.from_bytes(content[:8], "little")
     metadata: dict[str, str] = json.loads(content[8 : 8 + size])["__metadata__"]
     return metadata

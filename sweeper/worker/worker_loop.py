@@ -265,10 +265,28 @@ class _Worker:
                     self.is_work_left()  # raises if that was once too often
             else:
                 seconds = time.monotonic() - began
-                packs.submit_results(part, results, seconds, _network_files(part, networks))
+                files = self._network_files(part, trainer, networks)
+                packs.submit_results(part, results, seconds, files)
             finally:
                 self._trained += time.monotonic() - began
                 lease.progress = 0.0
+
+    def _network_files(
+        self, pack: Pack, trainer: Trainer, networks: Mapping[int, Any] | None
+    ) -> dict[int, bytes]:
+        """Return the trained networks of a pack as safetensors files, by their place in it."""
+        if not networks:
+            return {}
+        from sweeper.training.checkpoint import to_safetensors
+        from sweeper.training.network_description import NetworkDescription
+
+        files = {}
+        for place, network in networks.items():
+            task = pack[place]
+            description = NetworkDescription.of(self._sweep, task.config.recipe, trainer.provenance)
+            about = {"sweep": task.slot.sweep, "study": task.slot.study, "trial": str(task.trial)}
+            files[place] = to_safetensors(network, {**description.metadata(), **about})
+        return files
 
     def _on_record(self, pack: Pack, seconds: float) -> None:
         self.done += len(pack)
@@ -317,26 +335,6 @@ class _Worker:
         except InputError as error:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
-
-
-def _network_files(pack: Pack, networks: Mapping[int, Any] | None) -> dict[int, bytes]:
-    """Return the trained networks of a pack as safetensors files, by their place in it."""
-    if not networks:
-        return {}
-    from sweeper.training.checkpoint import to_safetensors
-
-    return {
-        place: to_safetensors(
-            network,
-            {
-                "sweep": pack[place].slot.sweep,
-                "study": pack[place].slot.study,
-                "trial": str(pack[place].trial),
-                "model": pack[place].config.recipe.model,
-            },
-        )
-        for place, network in networks.items()
-    }
 
 
 def _parts(pack: Pack, key: Callable[[TrialTask], object]) -> list[Pack]:

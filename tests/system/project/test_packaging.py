@@ -112,7 +112,9 @@ def test_every_dependency_has_a_lower_and_an_upper_bound() -> None:
 def test_every_import_is_declared() -> None:
     extras = project()["optional-dependencies"]
     lines = [*project()["dependencies"]]
-    lines += [line for name in ("figures", "mysql", "ray", "server") for line in extras[name]]
+    lines += [
+        line for name in ("figures", "mysql", "onnx", "ray", "server") for line in extras[name]
+    ]
     declared = {re.split(r"[\[><=]", line)[0] for line in lines}
     for path in [*(ROOT / "sweeper").rglob("*.py"), *(ROOT / "db").rglob("*.py")]:
         for module in imported(path) - set(sys.stdlib_module_names) - {"sweeper", "_typeshed"}:
