@@ -152,6 +152,11 @@ class ModelChoice(Section):
         """Whether it is a chain of linear layers and ReLU alone, which has kernels of its own."""
         return self.hidden is not None and not self._further
 
+    @property
+    def has_statistics(self) -> bool:
+        """Whether it has batch norm; unknown, and False, for a factory of a user's own."""
+        return self.name in MODELS and MODELS[self.name].batch_norm
+
     def layers(self, dataset: ExampleShape) -> tuple[LayerSize, ...] | None:
         """Layers with their sizes, or None where only the code can tell."""
         if self.name not in MODELS:

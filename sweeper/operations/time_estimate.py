@@ -49,6 +49,7 @@ def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
         sweep.recipe(0),
         PartSizes(data.train, data.validation, data.test),
         is_mlp=sweep.model.is_plain_mlp,
+        has_statistics=sweep.model.has_statistics,
     )
     judging = 2 * multiplications * plan.judging_passes
     return training_seconds(sweep, rate, sweep.steps_in_all) + judging / rate

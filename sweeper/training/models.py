@@ -73,10 +73,10 @@ def build(name: str, options: Options, shape: Shape, classes: int, *, seed: int)
     `name` stands in the registry or is `package.module:factory`, called as
     `factory(shape, classes, **options)`. Raises PluginError when that gives no usable module.
     """
-    factory: Any = load(MODELS[name].factory if name in MODELS else name)
     arguments: Mapping[str, Any] = dict(options)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        factory: Any = load(MODELS[name].factory if name in MODELS else name)
+        torch.manual_seed(seed)  # after the import, in which a user's module may draw, too
         try:
             module = factory(shape, classes, **arguments)
         except (Exception, SystemExit) as error:  # a user's factory may raise anything

@@ -11,6 +11,7 @@ from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.methods import TrainingContext
 from sweeper.types import (
     MethodConfig,
+    Options,
     PenaltyConfig,
     Scalar,
     SharedConfig,
@@ -100,6 +101,18 @@ def every_method() -> list[MethodConfig]:
 def facts(results: Sequence[TrialResult]) -> list[TrialResult]:
     """Results without what a clock or the company gives."""
     return [dataclasses.replace(result, seconds=0.0, pack=0) for result in results]
+
+
+BUILT_IN: dict[str, tuple[Options, int]] = {
+    "mlp": ((("dropout", 0.3), ("widths", (24, 12))), 8),
+    "lenet-300-100": ((), 8),
+    "lenet-5": ((), 16),
+    "convnet": ((("widths", (8, 12)),), 8),
+    "resnet-20": ((), 8),
+    "resnet-32": ((), 8),
+    "vgg-16-bn": ((), 16),
+}
+"""Every network of the registry with its options, and the side of small images for it."""
 
 
 def small_images(count: int = 48, side: int = 28) -> Data:
