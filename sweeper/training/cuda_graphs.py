@@ -16,6 +16,8 @@ from sweeper.training.datasets import DataSplit
 
 Take = Callable[[Tensor, float, int], None]
 """Takes a step: indices of the batch [batch], factor on the learning rates, number of the step."""
+Gather = Callable[[Tensor], DataSplit]
+"""Gives the examples of one step after the other, by their indices [batch] in a split."""
 STEPS_AHEAD = 8
 """Steps of which at most twice as many are started before they are done on a GPU."""
 WARM_UP = 3
@@ -36,13 +38,18 @@ class Steps(Protocol):
     def end(self, now: Tensor, factor: float, number: int) -> None: ...
 
 
-def steps_on(steps: Steps, part: DataSplit, batch_size: int, rate: Tensor) -> Take:
-    """Return the function that takes steps on a split, with learning rates `rate` [pack]."""
+def steps_on(
+    steps: Steps, part: DataSplit, batch_size: int, rate: Tensor, changed: Gather | None = None
+) -> Take:
+    """Return the function that takes steps on a split, with learning rates `rate` [pack].
+
+    `changed` gives the examples of each step where they are not those of the split.
+    """
     if part.labels.device.type != "cuda":
-        return one_by_one(steps, part, rate)
+        return one_by_one(steps, part, rate, changed)
     if steps.capturable:
-        return paced(Captured(steps, part, batch_size, rate, _CudaGraph()))
-    return paced(one_by_one(steps, part, rate))
+        return paced(Captured(steps, part, batch_size, rate, _CudaGraph(), changed))
+    return paced(one_by_one(steps, part, rate, changed))
 
 
 def paced(take: Take) -> Take:
@@ -65,12 +72,13 @@ def paced(take: Take) -> Take:
     return wait
 
 
-def one_by_one(steps: Steps, part: DataSplit, rate: Tensor) -> Take:
+def one_by_one(steps: Steps, part: DataSplit, rate: Tensor, changed: Gather | None = None) -> Take:
     """Return a function that starts the halves of each step from Python."""
 
     def take(index: Tensor, factor: float, number: int) -> None:
         now = rate * factor
-        steps.begin(part.examples[index], part.labels[index], now)
+        batch = part.at(index) if changed is None else changed(index)
+        steps.begin(batch.examples, batch.labels, now)
         steps.end(now, factor, number)
 
     return take
@@ -120,15 +128,27 @@ class Captured:
     """Steps through a graph; what changes between them lies in tensors that stay in place."""
 
     def __init__(
-        self, steps: Steps, part: DataSplit, batch_size: int, rate: Tensor, graph: Graph
+        self,
+        steps: Steps,
+        part: DataSplit,
+        batch_size: int,
+        rate: Tensor,
+        graph: Graph,
+        changed: Gather | None = None,
     ) -> None:
         self._steps, self._part, self._rate, self._graph = steps, part, rate, graph
+        self._changed = changed
+        self._batch: DataSplit | None = None
+        """Where changed examples lie, which are made outside of the graph."""
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=rate.device)
         self._now = torch.zeros_like(rate)
         self._taken = 0
 
     def __call__(self, index: Tensor, factor: float, number: int) -> None:
-        self._index.copy_(index)
+        if self._changed is None:
+            self._index.copy_(index)
+        else:
+            self._put(self._changed(index))
         torch.mul(self._rate, factor, out=self._now)
         if self._taken < WARM_UP:
             self._graph.warm_up(self._begin)
@@ -139,6 +159,13 @@ class Captured:
         self._taken += 1
         self._steps.end(self._now, factor, number)
 
+    def _put(self, batch: DataSplit) -> None:
+        if self._batch is None:
+            self._batch = batch
+        else:
+            self._batch.examples.copy_(batch.examples)
+            self._batch.labels.copy_(batch.labels)
+
     def _begin(self) -> None:
-        examples, labels = self._part.examples[self._index], self._part.labels[self._index]
-        self._steps.begin(examples, labels, self._now)
+        batch = self._batch or self._part.at(self._index)
+        self._steps.begin(batch.examples, batch.labels, self._now)

@@ -35,7 +35,7 @@ def batches(part: DataSplit, size: int, chosen: Tensor | None) -> Iterator[DataS
     for start in range(0, count, size):
         # Not all chosen ones at once, which may be nearly a whole part.
         index = slice(start, start + size) if chosen is None else chosen[start : start + size]
-        yield DataSplit(part.examples[index], part.labels[index])
+        yield part.at(index)
 
 
 def sample(part: DataSplit, count: int) -> Tensor | None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sweeper.config.judging_plan import STEP_PASSES
 from sweeper.training import parameter_counts, pruning
+from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.stack import Stack
@@ -47,6 +48,7 @@ class FineTuner:
     network: StackedArchitecture
     recipe: SharedConfig
     part: DataSplit
+    augmenter: Augmenter | None
     advance: Advance
 
     def prune(
@@ -84,6 +86,7 @@ class FineTuner:
             decay=rates.decay,
             masks=masks,
             seeds=rates.seeds,
+            augmenter=self.augmenter,
             tick=partial(self.advance, share * STEP_PASSES * recipe.batch_size),
         )
 

@@ -23,6 +23,10 @@ class DataSplit:
     def __len__(self) -> int:
         return self.labels.shape[0]
 
+    def at(self, index: Tensor | slice) -> "DataSplit":
+        """Return the examples at some places, in their order."""
+        return DataSplit(self.examples[index], self.labels[index])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Data:

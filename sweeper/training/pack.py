@@ -10,6 +10,7 @@ from torch import Tensor
 from sweeper.config.judging_plan import STEP_PASSES, JudgingPlan, PartSizes, judging_plan
 from sweeper.config.registry import METHODS
 from sweeper.training import pruning
+from sweeper.training.augmentation import Augmenter
 from sweeper.training.batch_statistics import needs_recalibration
 from sweeper.training.checkpoint import Keep
 from sweeper.training.datasets import Data
@@ -104,6 +105,7 @@ def _train(
     density = torch.tensor([c.density for c in configs], device=data.device, dtype=torch.float64)
     plan = plan_of(recipe, network, data)
     meter = WorkMeter(tick, plan.passes)
+    augmenter = Augmenter.of(recipe, data)
     judge = Evaluator(network, data, meter).on(plan.whole)
 
     training = Schedule(
@@ -126,6 +128,7 @@ def _train(
         groups=network_groups(configs, data.device),
         context=context,
         seeds=context.seeds,
+        augmenter=augmenter,
         tick=partial(meter, STEP_PASSES * recipe.batch_size),
     )
     healthy = finite(network, stack)
@@ -137,7 +140,7 @@ def _train(
     ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
     curves = density_curves(judge.on(plan.curve), stack, ranked, recipe.curve)
 
-    tuning = FineTuner(network, recipe, data.train, meter)
+    tuning = FineTuner(network, recipe, data.train, augmenter, meter)
     slower = OptimizerSettings(rate * factor, momentum, decay, context.seeds)
     further = recipe.finetuned_curve
     finetuned = tuning.curves(judge.on(plan.finetuned), stack, ranked, further, slower)

@@ -10,6 +10,7 @@ from torch import Tensor
 from sweeper.analysis.strength_range import GRID
 from sweeper.config.judging_plan import STATISTICS, STEP_PASSES
 from sweeper.kernels.slopes import spread
+from sweeper.training.augmentation import Augmenter
 from sweeper.training.batch_statistics import needs_recalibration, recalibrate
 from sweeper.training.custom_formulas import completed, resolve
 from sweeper.training.datasets import Data
@@ -71,6 +72,7 @@ def probe_strengths(
             groups=network_groups(configs, data.device),
             context=context,
             seeds=context.seeds,
+            augmenter=Augmenter.of(recipe, data),
             tick=partial(meter, STEP_PASSES * recipe.batch_size),
         )
         points = _points(network, stack, alone, strengths, config.floor, data, meter)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.training import optimizers
+from sweeper.training.augmentation import Augmenter
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
 from sweeper.training.methods import TrainingContext, TrainingStep, changes_forward
@@ -179,13 +180,14 @@ def fit(
     context: TrainingContext | None = None,
     masks: Stack | None = None,
     seeds: Sequence[int],
+    augmenter: Augmenter | None = None,
     tick: Callable[[], None],
 ) -> int:
     """Train a stack in place; `rate`, `momentum` and weight `decay` [pack]. Returns the steps.
 
     `seeds` are those of the initial weights; the noise of each network follows from its own. With
-    `masks`, weights outside of them are 0 and stay 0. `tick` is called before every step and may
-    raise to end the training.
+    `masks`, weights outside of them are 0 and stay 0. `augmenter` changes the examples of each
+    step. `tick` is called before every step and may raise to end the training.
     """
     steps = schedule.steps(len(part))
     optimizer = optimizers.make(schedule.optimizer, momentum, decay)
@@ -195,7 +197,9 @@ def fit(
     may_draw = network.draws or (network.layers is None and device.type == "cpu")
     noise = Noise(seeds, schedule.order_seed) if may_draw else None
     stepper = Stepper(network, stack, optimizer, groups, context, pruned, noise)
-    take = steps_on(stepper, part, schedule.batch_size, rate)
+    batch = schedule.batch_size
+    changed = augmenter.gather(part, batch, schedule.order_seed) if augmenter else None
+    take = steps_on(stepper, part, batch, rate, changed)
     with generator_kept(device) if may_draw else nullcontext():
         for number, index in enumerate(schedule.batches(part)):
             tick()

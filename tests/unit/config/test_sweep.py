@@ -769,9 +769,12 @@ def test_the_digest_is_the_same_for_good(tmp_path: Path) -> None:
 
 def test_any_change_of_a_value_changes_the_digest(tmp_path: Path) -> None:
     digests = {load(tmp_path, SMALL).digest}
-    for old, new in [("24", "25"), ("64, 32", "64, 33"), ("0.01", "0.011"), ("dense", "none")]:
+    changes = [("24", "25"), ("64, 32", "64, 33"), ("0.01", "0.011"), ("dense", "none")]
+    augmented = ("[flip]", "[shift(1)]", "[shift(2)]", "[shift(1), flip]", "[flip, shift(1)]")
+    changes += [("epochs: 4", f"epochs: 4, augment: {augment}") for augment in augmented]
+    for old, new in changes:
         digests.add(load(tmp_path, SMALL.replace(old, new)).digest)
-    assert len(digests) == 5
+    assert len(digests) == 10
 
 
 def test_what_does_not_matter_does_not_change_the_digest(tmp_path: Path) -> None:
