@@ -1,5 +1,7 @@
 """Data of recipes: a dataset on a device, read once, split as the recipe of each repeat says."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,11 +12,14 @@ from sweeper.training.datasets import Data
 from sweeper.training.raw_dataset import RawDataset
 from sweeper.types import SharedConfig, SplitConfig
 
+_log = logging.getLogger("sweeper.datasets")
+
 
 class RecipeData:
     """The dataset that the recipes of one sweep share. Of several splits the last one is kept.
 
     `known_hash` is that of the data which the sweep was registered with; empty if it is not known.
+    `on_progress` is told a line now and then where reading takes long.
     """
 
     def __init__(
@@ -23,8 +28,10 @@ class RecipeData:
         device: str | torch.device = "cpu",
         *,
         known_hash: str = "",
+        on_progress: Callable[[str], None] = _log.info,
     ) -> None:
         self._folder, self._device, self._known_hash = folder, device, known_hash
+        self._on_progress = on_progress
         self._raw: RawDataset | None = None
         """As it was read: kept where repeats have splits of their own."""
         self._split: SplitConfig | None = None
@@ -41,11 +48,16 @@ class RecipeData:
         if recipe.split.by_repeat:
             if self._raw is None:
                 self._raw = datasets.read(
-                    recipe.dataset, self._folder, options=recipe.dataset_options
+                    recipe.dataset,
+                    self._folder,
+                    options=recipe.dataset_options,
+                    on_progress=self._on_progress,
                 )
             data = datasets.divide(self._raw, recipe.split, self._device)
         else:
-            data = datasets.load_for(recipe, self._folder, self._device)
+            data = datasets.load_for(
+                recipe, self._folder, self._device, on_progress=self._on_progress
+            )
         if self._known_hash not in ("", data.hash):
             raise DataError(
                 f"{data.name}: the data are other ones than when the sweep was registered (hash "

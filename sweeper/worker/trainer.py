@@ -86,7 +86,9 @@ class Trainer:
             self._fallbacks, self._processor = fallback_devices(device), activate
             if data is None:
                 known_hash = sweep.facts.hash if sweep.facts else ""
-                self._open = lambda device: RecipeData(folder, device, known_hash=known_hash).of
+                self._open = lambda device: (
+                    RecipeData(folder, device, known_hash=known_hash, on_progress=on_event).of
+                )
         self._first_recipe = sweep.recipe(0)
         self._train, self._probe = train, probe
         self.pack = pack_size.DEFAULT if pack == "auto" else pack
