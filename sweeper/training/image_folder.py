@@ -50,7 +50,7 @@ def read_images(
     digest = hashlib.sha256(f"{_READER} {PIL.__version__} {size} {channels}".encode())
     for name, pictures in parts.items():
         for picture in pictures:
-            place = picture.path.relative_to(path)
+            place = picture.path.removeprefix(str(path))
             line = f"\n{name}\0{place}\0{picture.bytes}\0{picture.modified}"
             digest.update(line.encode(errors="surrogateescape"))
     source = hashlib.sha256(f"{path.resolve()} {size} {channels}".encode(errors="surrogateescape"))
