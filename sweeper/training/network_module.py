@@ -33,6 +33,14 @@ class Standardise(nn.Module):
         return (raw.to(torch.float32) - self.mean) / self.deviation
 
 
+class SinglePrecision(nn.Module):
+    """First layer for raw examples that are taken as they are: fractions in float32, ids kept."""
+
+    def forward(self, raw: Tensor) -> Tensor:
+        """Return examples [batch, *shape] for raw ones, as NumPy has them in float64."""
+        return raw.to(torch.float32) if raw.is_floating_point() else raw
+
+
 def network_module(
     description: NetworkDescription, tensors: Mapping[str, Tensor], name: str
 ) -> nn.Module:
@@ -76,7 +84,9 @@ def for_raw_examples(module: nn.Module, description: NetworkDescription, name: s
     """Return a network that standardises its inputs itself. Raises InputError if it cannot."""
     if description.takes_raw is None:
         raise InputError(f"{name}: the numbers that its inputs were standardised by are not known")
-    if description.takes_raw or description.normalisation is None:
+    if description.takes_raw:
         return module
-    first = Standardise(description.normalisation, len(description.shape))
+    first: nn.Module = SinglePrecision()
+    if description.normalisation is not None:
+        first = Standardise(description.normalisation, len(description.shape))
     return nn.Sequential(OrderedDict(standardise=first, network=module)).eval()

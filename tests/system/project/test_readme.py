@@ -4,10 +4,14 @@ import re
 import shlex
 import subprocess
 import tomllib
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 import yaml
+from safetensors import safe_open
 
 from support.fakes import fake_probe, fake_train
 from support.paths import ROOT
@@ -43,6 +47,7 @@ WORDS = {word for path in SOURCES for word in re.findall(r"\w+", path.read_text(
 OF_USERS = {"my_penalties", "sum_of_roots", "dashboard_token"}
 """Names that stand for a reader's own."""
 MADE = {
+    "mine.py",
     ".secrets/dashboard_token",
     "sweep/arm/confirmed",
     "sweep/arm/repeat",
@@ -112,7 +117,12 @@ def test_every_command_of_the_console_blocks_works(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # Those about the committed results have tests of their own, in test_evidence.
-    commands = [words for words in console_commands() if "lenet300-mnist" not in " ".join(words)]
+    # So have those about a network of one's own.
+    commands = [
+        words
+        for words in console_commands()
+        if not {"lenet300-mnist", "own", "own.yaml"} & {*words}
+    ]
     assert len(commands) >= 10
     for program, *words in commands:
         assert program == "sweeper"
@@ -129,13 +139,44 @@ def test_every_command_of_the_console_blocks_works(
 
 
 def test_the_notebook_works(folder: Path) -> None:
-    [study], [notebook] = blocks(PROJECT, "yaml"), blocks(PROJECT, "python")
+    study, notebook = blocks(PROJECT, "yaml")[0], blocks(PROJECT, "python")[0]
     train(folder / "my-study" / "study.yaml", study)
     names: dict[str, object] = {}
     exec(compile(notebook, "README.md", "exec"), names)
     fronts = names["fronts"]
     assert isinstance(fronts, dict)
     assert "l1" in fronts
+
+
+@pytest.mark.slow
+def test_data_and_a_network_of_ones_own_go_in_and_come_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("SWEEPER_STORAGE", "SWEEPER_DATA", "SWEEPER_ARTIFACTS"):
+        monkeypatch.delenv(name, raising=False)
+    study, lines = blocks(PROJECT, "yaml")
+    _, mine, loading = blocks(PROJECT, "python")
+    (tmp_path / "mine.py").write_text(mine, encoding="utf-8")
+    for line in lines.splitlines():
+        key = line.partition(":")[0]
+        study = re.sub(rf"^{key}:.*$", line, study, flags=re.MULTILINE)
+    study = shrunk(study.replace("my-first-sweep", "own"), trials=2)
+    (tmp_path / "own.yaml").write_text(study, encoding="utf-8")
+    commands = [words for words in console_commands() if {"own", "own.yaml"} & {*words}]
+    assert [words[1] for words in commands] == ["run", "confirm", "network"]
+    for _, *words in commands:
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        said = capsys.readouterr()
+        assert ended.value.code in {0, None}, (words, said.err)
+    names: dict[str, Any] = {}
+    exec(compile(loading, "README.md", "exec"), names)
+    monkeypatch.syspath_prepend(tmp_path)
+    inputs, labels = import_module("mine").moons(None, noise=0.25).test
+    right = (names["network"](torch.tensor(inputs)).argmax(1).numpy() == labels).sum()
+    with safe_open(tmp_path / "net.safetensors", framework="numpy") as file:
+        assert right / len(labels) == float(file.metadata()["test_accuracy"])
 
 
 def test_the_two_commands_are_those_that_were_asked_for() -> None:
@@ -157,7 +198,7 @@ def test_the_gate_runs_readmes_test_command() -> None:
 
 
 def test_the_study_file_that_is_shown_is_one() -> None:
-    [text] = blocks(PROJECT, "yaml")
+    text, _ = blocks(PROJECT, "yaml")
     shown = yaml.safe_load(text)
     sweep = Sweep.model_validate(shown)
     assert list(sweep.arms) == list(shown["arms"])

@@ -236,11 +236,15 @@ def test_a_normalisation_that_is_not_known_is_said(tmp_path: Path) -> None:
         load_network(path, normalise=True)
 
 
-def test_a_network_of_raw_inputs_gets_no_first_layer(tmp_path: Path) -> None:
+def test_a_network_of_raw_inputs_takes_fractions_as_numpy_has_them(tmp_path: Path) -> None:
     path = tmp_path / "net.safetensors"
     module = written(path, described("mlp", normalisation=None))
     raw = torch.randn(4, 1, 8, 8)
-    assert torch.equal(load_network(path, normalise=True)(raw), module(raw))
+    network = load_network(path, normalise=True)
+    assert torch.equal(network(raw), module(raw))
+    assert torch.equal(network(raw.double()), module(raw))
+    first = network.get_submodule("standardise")
+    assert torch.equal(first(torch.arange(3)), torch.arange(3))  # ids stay what they are
 
 
 def test_weights_of_another_network_are_refused() -> None:
