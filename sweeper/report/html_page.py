@@ -142,8 +142,11 @@ def figures(record: SweepRecord) -> dict[str, View]:
 
 
 def study_text(sweep: Sweep) -> str:
-    """Return the study file with its defaults filled in; reading it gives the same digest."""
-    values = sweep.model_dump(mode="json", exclude_none=True)
+    """Return the study file with its defaults filled in; reading it gives the same digest.
+
+    Without the facts of a dataset of one's own, which come from the data again.
+    """
+    values = sweep.model_dump(mode="json", exclude_none=True, exclude={"facts"})
     return yaml.safe_dump(values, sort_keys=False, default_flow_style=None, width=88)
 
 

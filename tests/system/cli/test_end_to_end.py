@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pytest
 
 from support.commands import FACTORY, finish, sweeper, write_study
 from support.databases import on_sqlite
+from support.paths import ROOT
 from support.processes import LONG
+from sweeper.lifecycle import load_record
 from sweeper.store import Store
 from sweeper.types import TrialRecord
 
@@ -51,6 +54,22 @@ def test_facts_are_the_same_twice_and_with_other_workers_and_packs(tmp_path: Pat
         found.append(facts(study.parent))
     assert len(found[0]) == 2 * 6
     assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_the_study_of_a_table_runs_to_its_end(tmp_path: Path) -> None:
+    out = finish(sweeper(tmp_path, "run", str(ROOT / "studies" / "breast-cancer.yaml")))
+    assert "36 of 36 trials done" in out
+    with closing(Store(f"sqlite:///{tmp_path}/sweeper.db")) as store:
+        record = load_record(store, "breast-cancer")
+    assert record.problems == ()
+    fronts = record.fronts()
+    for arm in ("dense", "l1", "marginal_entropy"):
+        assert max(point.test_accuracy for point in fronts[arm].points) > 0.9
+    splits = {fact.config.recipe.split for fact in record.records}
+    assert len(splits) == 3
+    assert len({fact.provenance.normalisation for fact in record.records}) == 3
+    assert (tmp_path / "sweeps" / "breast-cancer" / "report.html").is_file()
 
 
 @pytest.mark.slow
