@@ -45,7 +45,7 @@ def check(file: StudyFile, data: DataFolder = None) -> None:
     with waiting() as on_wait:
         tried = try_out(sweep, str(file), folder=data, on_wait=on_wait)
     sweep = tried.sweep
-    planned = plan(sweep)
+    planned = plan(sweep, network=tried.network)
     size = f", {count(planned.parameters)} parameters" if planned.parameters else ""
     terminal.print(
         f"{sweep.name}: {sweep.model.text} on {sweep.dataset.text}{size}", soft_wrap=True
@@ -73,7 +73,7 @@ def check(file: StudyFile, data: DataFolder = None) -> None:
     steps = f"{planned.trials:,} x {planned.steps_in_all:,} = {planned.steps:,}"
     terminal.print(f"{steps} training steps")
     if planned.seconds is None:
-        terminal.print("time: unknown for a network of your own")
+        terminal.print("time: unknown for a network that cannot be run here")
     else:
         terminal.print(f"time: roughly {duration(planned.seconds)} on this machine's CPU")
     for warning in (*tried.oddities, *planned.warnings):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from sweeper.analysis import strength_range
 from sweeper.config import Sweep
+from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.study_warnings import study_warnings
 from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial, training_seconds
 
@@ -44,7 +45,7 @@ class Plan:
     steps_in_all: int
     probe: ProbePlan
     seconds: float | None
-    """Estimate for probes and trials on this CPU; None for a network of the user's own."""
+    """Estimate for probes and trials on this CPU; None for a network that nobody measured."""
     warnings: tuple[str, ...]
 
     @property
@@ -56,8 +57,15 @@ class Plan:
         return self.trials * self.steps_in_all
 
 
-def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
-    """Return the plan of a study; `rate` measures this machine's flop a second."""
+def plan(
+    sweep: Sweep,
+    rate: Callable[[], float] | None = None,
+    network: MeasuredNetwork | None = None,
+) -> Plan:
+    """Return the plan of a study; `rate` measures this machine's flop a second.
+
+    `network` is the study's, if that is not in the registry.
+    """
     trials = sweep.search.trials * sweep.search.repeats
     arms = tuple(
         ArmPlan(
@@ -72,13 +80,17 @@ def plan(sweep: Sweep, rate: Callable[[], float] | None = None) -> Plan:
     )
     probe = probe_plan(sweep)
     flops = (rate or matmul_rate)()
-    seconds = seconds_per_trial(sweep, flops)
+    seconds = seconds_per_trial(sweep, flops, network)
     if seconds is not None:
         seconds *= trials * len(arms)
-        seconds += probe.probes * probe.networks * training_seconds(sweep, flops, probe.steps)
+        each = training_seconds(sweep, flops, probe.steps, network)
+        seconds += probe.probes * probe.networks * each
+    parameters = sweep.parameters
+    if parameters is None and network is not None:
+        parameters = network.parameters
     return Plan(
         arms=arms,
-        parameters=sweep.parameters,
+        parameters=parameters,
         steps_in_all=sweep.steps_in_all,
         probe=probe,
         seconds=seconds,

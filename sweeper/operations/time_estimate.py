@@ -1,4 +1,7 @@
-"""Time estimate of a study: seconds of a trial on this machine's CPU, from its matrix products."""
+"""Time estimate of a study: seconds of a trial on this machine's CPU.
+
+From the matrix products of a network of the registry, from the measured step of any other.
+"""
 
 import os
 import time
@@ -7,7 +10,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sweeper.config import Sweep
-from sweeper.config.judging_plan import PartSizes, judging_plan
+from sweeper.config.judging_plan import STEP_PASSES, PartSizes, judging_plan
+from sweeper.operations.measured_network import MeasuredNetwork
 
 
 def matmul_rate(budget: float = 0.2) -> float:
@@ -26,8 +30,12 @@ def matmul_rate(budget: float = 0.2) -> float:
             start = time.thread_time()
             _ = left @ right
             best = max(best, flop / max(time.thread_time() - start, 1e-9))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return best * (cores or 1)
+    return best * _cores()
+
+
+def _cores() -> int:
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return count or 1
 
 
 # What a step costs beside its matrix products, and what each network costs however small it is.
@@ -38,12 +46,21 @@ def matmul_rate(budget: float = 0.2) -> float:
 _STEP_FACTOR, _STEP_SECONDS = 1.3, 6e-5
 
 
-def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
-    """Return the estimated seconds of one trial, judging included, at `rate` flop a second."""
+def seconds_per_trial(
+    sweep: Sweep, rate: float, network: MeasuredNetwork | None = None
+) -> float | None:
+    """Return the estimated seconds of one trial, judging included, at `rate` flop a second.
+
+    None for a network that is not in the registry and has not been measured.
+    """
     layers = sweep.model.layers(sweep.data)
-    if layers is None:
+    if layers is not None:
+        one_pass = 2 * sum(layer.multiplications for layer in layers) / rate
+    elif network is not None:
+        step = network.step_seconds / _cores()
+        one_pass = step / (STEP_PASSES * sweep.training.batch_size)
+    else:
         return None
-    multiplications = sum(layer.multiplications for layer in layers)
     data = sweep.data
     plan = judging_plan(
         sweep.recipe(0),
@@ -51,16 +68,18 @@ def seconds_per_trial(sweep: Sweep, rate: float) -> float | None:
         is_mlp=sweep.model.is_plain_mlp,
         has_statistics=sweep.model.has_statistics,
     )
-    judging = 2 * multiplications * plan.judging_passes
-    return training_seconds(sweep, rate, sweep.steps_in_all) + judging / rate
+    training = training_seconds(sweep, rate, sweep.steps_in_all, network)
+    return training + one_pass * plan.judging_passes
 
 
-def training_seconds(sweep: Sweep, rate: float, steps: int) -> float:
+def training_seconds(
+    sweep: Sweep, rate: float, steps: int, network: MeasuredNetwork | None = None
+) -> float:
     """Return the estimated seconds of some training steps of one network of a pack."""
-    layers = sweep.model.layers(sweep.data) or ()
+    layers = sweep.model.layers(sweep.data)
+    if layers is None:
+        return steps * (network.step_seconds if network else 0.0) / _cores()
     multiplications = sum(layer.multiplications for layer in layers)
-    first = layers[0].multiplications if layers else 0
-    batch = sweep.training.batch_size
     # Forward, gradient of the weights, gradient of the inputs: the first layer needs no last one.
-    step = 2 * batch * (3 * multiplications - first)
+    step = 2 * sweep.training.batch_size * (3 * multiplications - layers[0].multiplications)
     return steps * (_STEP_FACTOR * step / rate + _STEP_SECONDS)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +21,7 @@ from sweeper.config.parsing import build
 from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import FORMULAS, MODELS, load
 from sweeper.errors import DataError, PluginError, SpecError
+from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.redact import visible
 
 NOTICE_SECONDS = 2.0
@@ -37,6 +38,8 @@ class TriedStudy:
     """Of formulas and networks, a line for each."""
     data_notes: tuple[str, ...] = ()
     """What its dataset's examples and labels became on the way, a line for each."""
+    network: MeasuredNetwork | None = None
+    """Its network, if that is not in the registry and could be run."""
 
 
 def try_out(
@@ -91,6 +94,7 @@ def try_out(
         sweep,
         oddities=tuple(line["warning"] for line in lines if "warning" in line),
         data_notes=tuple(line["note"] for line in lines if "note" in line),
+        network=next((MeasuredNetwork(**x["network"]) for x in lines if "network" in x), None),
     )
 
 
@@ -140,8 +144,8 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
     yield from _network(sweep, place, folder, data)
 
 
-def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterator[dict[str, str]]:
-    """Yield the problems and warnings of the network; `data` is None where none was loaded."""
+def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterator[dict[str, Any]]:
+    """Yield the problems, warnings, size and speed of the network; `data` is None if not loaded."""
     name = sweep.model.name
     if not sweep.is_resolved or (name in MODELS and data is None):
         return  # networks of the registry are known to work on datasets of the registry
@@ -171,6 +175,8 @@ def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterato
         yield from (
             {"warning": f"model: {note}"} for note in compare_with_plain(sweep.recipe(0), data)
         )
+        if name not in MODELS:
+            yield {"network": asdict(_measured(sweep, data))}
     except PluginError as error:
         reason = str(error).removeprefix(f"{name}: ")
         if real or not isinstance(error, ForwardError):
@@ -178,6 +184,15 @@ def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterato
         else:
             text = f"{reason}; on examples like those of {sweep.dataset.text}, which is not here"
             yield {"warning": f"model: {name}: {text}"}
+
+
+def _measured(sweep: Sweep, data: Any) -> MeasuredNetwork:
+    from sweeper.training.stacked_architecture import StackedArchitecture
+    from sweeper.training.step_time import step_seconds
+
+    recipe = sweep.recipe(0)
+    network = StackedArchitecture.of(recipe, data)
+    return MeasuredNetwork(network.total, step_seconds(network, recipe, data))
 
 
 def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:

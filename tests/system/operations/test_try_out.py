@@ -9,6 +9,7 @@ import pytest
 from support.fakes import small_sweep
 from support.paths import TESTS
 from sweeper.errors import PluginError, SpecError
+from sweeper.operations.plan import plan
 from sweeper.operations.try_out import TriedStudy, try_out
 from sweeper.training import datasets
 from sweeper.worker.trainer import Trainer
@@ -156,7 +157,7 @@ def test_token_ids_are_for_networks_of_ones_own(folder: Path) -> None:
     start = "error: tokens.yaml: model: lenet-300-100: takes no token ids: "
     assert error.startswith(f"{start}{reason}")
     assert any(line.startswith("warning: model: mine:recurrent: GPUs run its") for line in out)
-    assert out[1] == "mine: mine:recurrent on mine:tokens"
+    assert out[1] == "mine: mine:recurrent on mine:tokens, 1,682 parameters"
     assert out[-1] == "code 0 False"
 
 
@@ -185,12 +186,36 @@ def test_where_the_dataset_is_not_there_images_like_it_are_taken(folder: Path) -
     assert like.classes == 10
     assert abs(float(like.train.examples.mean())) < 1e-4
     fine = small_sweep(model="mine:fine", dataset="mnist")
-    assert try_out(fine, "s", folder=str(folder)) == TriedStudy(fine)
+    tried = try_out(fine, "s", folder=str(folder))
+    assert tried == TriedStudy(fine, network=tried.network)
+    assert tried.network
+    assert tried.network.parameters == (28 * 28 + 1) * 10
     # Whether it would take the real images nobody knows.
     odd = small_sweep(model="mine:pair", dataset="mnist")
     [said] = try_out(odd, "s", folder=str(folder)).oddities
     assert said.startswith("model: mine:pair: its forward on (6, 1, 28, 28) examples: ")
     assert said.endswith("on examples like those of mnist, which is not here")
+
+
+def test_a_network_of_ones_own_is_measured(folder: Path) -> None:
+    fine = small_sweep(model="mine:fine", training={"epochs": 3, "batch_size": 100})
+    network = try_out(fine, "s.yaml").network
+    assert network
+    assert network.parameters == (64 + 1) * 10
+    assert 0 < network.step_seconds < 1
+    planned = plan(fine, rate=lambda: 1e9, network=network)
+    assert planned.parameters == network.parameters
+    assert planned.seconds
+    assert planned.seconds > planned.steps * network.step_seconds / 64  # by as many cores
+
+
+def test_check_says_size_and_time_of_a_network_of_ones_own(folder: Path) -> None:
+    file = folder / "own.yaml"
+    file.write_text(STUDY.format(dataset="digits", model="mine:fine"), encoding="utf-8")
+    command = [sys.executable, "-m", "sweeper", "check", str(file)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+    assert "mine: mine:fine on digits, 650 parameters" in done.stdout
+    assert "time: roughly " in done.stdout
 
 
 def test_a_study_file_of_the_registry_alone_starts_no_process(

@@ -7,6 +7,7 @@ import pytest
 from support.fakes import small_sweep
 from sweeper.config import Sweep
 from sweeper.config.registry import SAMPLERS
+from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.plan import plan, probe_plan
 from sweeper.operations.study_warnings import study_warnings
 from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial
@@ -83,10 +84,28 @@ def test_the_estimate_grows_with_the_trials_and_falls_with_the_rate() -> None:
     assert twice == pytest.approx(2 * once)
 
 
-def test_a_network_of_ones_own_has_no_estimate() -> None:
-    found = plan(sweep_with(model="my.nets:tiny"), rate=lambda: 1e9)
+def test_a_network_of_ones_own_has_no_estimate_before_it_is_measured() -> None:
+    own = sweep_with(model="my.nets:tiny")
+    found = plan(own, rate=lambda: 1e9)
     assert found.seconds is None
     assert found.parameters is None
+    once, twice = (
+        plan(own, rate=lambda: 1e9, network=MeasuredNetwork(1234, seconds))
+        for seconds in (0.01, 0.02)
+    )
+    assert once.parameters == 1234
+    assert once.seconds is not None
+    assert twice.seconds == pytest.approx(2 * once.seconds)
+
+
+def test_the_estimate_of_a_network_of_images_counts_the_layers_that_it_has() -> None:
+    usual = sweep_with(dataset="mnist", model="convnet(16, 32)")
+    wider = sweep_with(dataset="mnist", model="convnet(64, 128)")
+    small, large = (seconds_per_trial(sweep, 1e11) for sweep in (usual, wider))
+    assert small is not None
+    assert large is not None
+    # The first layer grows by 4, the second by 16.
+    assert 8 * small < large < 16 * small
 
 
 def test_the_probe_measures_a_rate_that_a_machine_can_have() -> None:
