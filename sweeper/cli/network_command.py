@@ -17,14 +17,12 @@ from sweeper.cli.common import (
     pluralize,
     warn,
 )
-from sweeper.errors import InputError, choices
+from sweeper.errors import InputError
 from sweeper.settings import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
     from sweeper.operations.stored_network import StoredNetwork
     from sweeper.training.network_description import NetworkDescription
-
-ENDINGS = (".safetensors", ".pt2", ".onnx")
 
 
 def register(app: typer.Typer) -> None:
@@ -64,10 +62,10 @@ def network(
     .safetensors file, `torch.export.load` a .pt2 file, onnxruntime an .onnx file.
     """
     from sweeper.operations.stored_network import find_network
+    from sweeper.training.network_description import check_ending
 
-    if out.suffix not in ENDINGS:
-        raise InputError(f"--out: {out}: ends otherwise: {choices(out.suffix, ENDINGS)}")
-    if raw and out.suffix == ENDINGS[0]:
+    check_ending(out)
+    if raw and out.suffix == ".safetensors":
         raise InputError(
             f"--raw: a {out.suffix} file holds weights, and the numbers beside them: "
             "sweeper.load_network(FILE, normalise=True) puts them first"

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
-from sweeper.errors import InputError
+from sweeper.errors import InputError, choices
 from sweeper.types import Normalisation, Options, Provenance, SharedConfig
 
 T = TypeVar("T")
+ENDINGS = (".safetensors", ".pt2", ".onnx")
+"""Endings of the files that networks are written to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,12 @@ class NetworkDescription:
             normalisation=read("normalisation", _normalisation) if is_known else None,
             takes_raw=read("takes_raw", bool) if is_known else None,
         )
+
+
+def check_ending(path: Path) -> None:
+    """Raise InputError for the name of a file that no network is written to."""
+    if path.suffix not in ENDINGS:
+        raise InputError(f"{path}: ends otherwise: {choices(path.suffix, ENDINGS)}")
 
 
 def _options(value: Any) -> Options:

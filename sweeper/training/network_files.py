@@ -14,9 +14,8 @@ from sweeper.atomic_write import atomic_write
 from sweeper.config.file_limits import open_regular
 from sweeper.errors import InputError
 from sweeper.training.checkpoint import from_safetensors, safetensors_metadata
-from sweeper.training.network_description import NetworkDescription
+from sweeper.training.network_description import NetworkDescription, check_ending
 
-ENDINGS = (".safetensors", ".pt2", ".onnx")
 DENSE = "sweeper-network-1"
 """Format of a file with dense tensors under the names of the module's `state_dict`."""
 INPUT, OUTPUT = "examples", "logits"
@@ -41,6 +40,7 @@ def write_network(
         ".pt2": _program,
         ".onnx": _onnx,
     }
+    check_ending(path)
     metadata = {**description.metadata(), **about}
     try:
         content = writers[path.suffix](module, description, metadata)

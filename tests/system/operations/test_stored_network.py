@@ -263,7 +263,7 @@ def test_without_kept_networks_the_command_that_keeps_them_is_named(
         ("plain", ["--trial", "plain/l/confirmed#0"], "did you mean 'plain/l1/confirmed'?"),
         ("plain", ["--trial", "a#1", "--arm", "l1"], "it goes together with no arm and no size"),
         ("nobody", [], "nobody"),
-        ("plain", ["--out", "net.h5"], "--out: net.h5: ends otherwise: got '.h5'; allowed: .onnx"),
+        ("plain", ["--out", "net.h5"], "net.h5: ends otherwise: got '.h5'; allowed: .onnx"),
         ("plain", ["--raw"], "sweeper.load_network(FILE, normalise=True) puts them first"),
         ("plain", ["--artifacts", "ftp://x"], "artifacts: must be a folder, s3://BUCKET"),
     ],

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import safe_open
 from safetensors.torch import load_model
 from sklearn.datasets import load_digits
 from torch import Tensor, nn
@@ -208,13 +209,17 @@ def test_a_sparse_file_is_read_as_readme_says(tmp_path: Path) -> None:
     path, description = tmp_path / "kept.safetensors", described("convnet")
     tensors = state(trained(description))
     path.write_bytes(to_safetensors(tensors, description.metadata()))
+    with safe_open(path, framework="numpy") as file:
+        assert {"conv2.weight.indices", "conv2.weight.values", "norm1.running_var"} <= {
+            *file.keys()
+        }
     [text] = blocks(NETWORK_FILES, "python")
     assert {line.split()[1] for line in text.splitlines() if "import" in line} == {
         "json", "numpy", "safetensors",
     }  # fmt: skip
-    names: dict[str, Any] = {}
-    exec(compile(text, "README.md", "exec"), names)
-    back = names["read"](path)
+    module: dict[str, Any] = {}
+    exec(compile(text, "README.md", "exec"), module)
+    back = module["read"](path)
     assert back.keys() == tensors.keys()
     for name, value in tensors.items():
         assert back[name].dtype == value.numpy().dtype
