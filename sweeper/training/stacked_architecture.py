@@ -64,13 +64,19 @@ class StackedArchitecture:
         module.to(data.device)
         changes, examples = TrainingChanges(), data.train.examples[:2]
         with suppress(ForwardError):  # it is raised where the module is trained
-            changes = training_changes(recipe.model, module, examples)
+            try:
+                changes = training_changes(recipe.model, module, examples)
+            except ForwardError:  # it may want more of them
+                examples = data.train.examples[: recipe.batch_size]
+                changes = training_changes(recipe.model, module, examples)
             refuse_changes_when_judged(recipe.model, module, examples)
         other = dict(_build(recipe, data, seed=1).named_buffers())
+        # Beside one that changes at this step another may change at a later one.
+        changing = {_owner(name) for name in changes.buffers}
         buffers = tuple(
             name
             for name, value in module.named_buffers()
-            if name in changes.buffers or not _equal(value.cpu(), other.get(name))
+            if _owner(name) in changing or not _equal(value.cpu(), other.get(name))
         )
         lies_so = data.device.type == "cpu" and _runs_channels_last(module, examples)
         architecture = cls(
@@ -124,6 +130,11 @@ class StackedArchitecture:
 
 def _build(recipe: SharedConfig, data: Data, *, seed: int) -> nn.Module:
     return models.build(recipe.model, recipe.model_options, data.shape, data.classes, seed=seed)
+
+
+def _owner(name: str) -> str:
+    """Return the name of the part of a module that holds a parameter or buffer."""
+    return name.rpartition(".")[0]
 
 
 def _equal(left: Tensor, right: Tensor | None) -> bool:

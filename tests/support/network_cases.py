@@ -216,6 +216,30 @@ def _averaging(net: Any, flat: Tensor) -> Tensor:
     return found
 
 
+class Counted(nn.Module):
+    """Counts its steps in a buffer, and at each other one takes a mean into another buffer."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.steps: Tensor
+        self.mean: Tensor
+        self.inner = nn.Linear(64, 32)
+        self.out = nn.Linear(32, classes)
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("mean", torch.zeros(32))
+
+    def forward(self, images: Tensor) -> Tensor:
+        if self.training and len(images) < 3:
+            raise ValueError("trains on three images or more")
+        hidden = torch.relu(self.inner(images.flatten(1)))
+        output: Tensor = self.out(hidden - self.mean)
+        if self.training:
+            self.steps += 1
+            if self.steps % 2 == 0:
+                self.mean.copy_(hidden.detach().mean(0))
+        return output
+
+
 HARMLESS: dict[str, Factory] = {
     "layer_norm": chain(lambda: nn.LayerNorm(32), nn.GELU),
     "residual": lambda shape, classes: Residual(classes),
@@ -257,6 +281,7 @@ HARMLESS: dict[str, Factory] = {
     "assigned_buffer": changed(
         two(_averaging), lambda net: net.register_buffer("mean", torch.zeros(32))
     ),
+    "counted": lambda shape, classes: Counted(classes),
     "dropout": chain(nn.Dropout, nn.ReLU),
     "functional_dropout": two(_dropped(0.3)),
     "rare_dropout": two(_dropped(1e-9)),

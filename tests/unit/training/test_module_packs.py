@@ -26,6 +26,7 @@ KINDS = (
     "embedded",
     "batch_norm_of_a_chain",
     "assigned_buffer",
+    "counted",
     "spectral_norm",
 )
 
