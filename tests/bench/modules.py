@@ -32,8 +32,6 @@ from sweeper.training.training_loop import Stepper
 from sweeper.types import MethodConfig, Options, SharedConfig, TrialConfig
 
 BATCH, STEPS, DENSITY = 128, 8, 0.1
-SAME_STEPS = 2
-"""After which parameters of ours and of plain PyTorch are compared."""
 AS_IT_COMES = torch.get_num_threads()
 
 
@@ -77,7 +75,7 @@ class Comparison:
     step: Times
     trial: Times
     difference: float
-    """Largest difference of a parameter after the same steps, as a share of the largest of all."""
+    """Largest difference of a parameter's first step, as a share of the largest step of all."""
     nonzero: tuple[int, int]
     """Of the first finished network: ours and that of plain PyTorch."""
 
@@ -164,14 +162,14 @@ def compare(name: str, pack: int, rounds: int, trials: int, *, quick: bool) -> C
     images, labels = data.train.examples[:BATCH], data.train.labels[:BATCH]
     mine = OurStep(chosen, data)
     plain = tutorial.TutorialStep(tutorial.build(chosen[0], data).train(), 0.05, 0.9, 10**9)
-    with deterministic_numerics(torch.device("cpu")):
-        for _ in range(SAME_STEPS):
-            mine.take(images, labels)
-            plain.take(images, labels)
-    expected = {key: value.detach() for key, value in plain.model.named_parameters()}
-    largest = max(float(value.abs().max()) for value in expected.values())
-    apart = [float((mine.stack[key][0] - value).abs().max()) for key, value in expected.items()]
-    difference = max(apart) / largest
+    start = {key: value.detach().clone() for key, value in plain.model.named_parameters()}
+    with deterministic_numerics(torch.device("cpu")):  # one step: rounding grows with further ones
+        mine.take(images, labels)
+        plain.take(images, labels)
+    moved = {key: value.detach() - start[key] for key, value in plain.model.named_parameters()}
+    largest = max(float(value.abs().max()) for value in moved.values())
+    apart = [(mine.stack[key][0] - start[key] - value).abs().max() for key, value in moved.items()]
+    difference = float(max(apart)) / largest
     step = in_turns(
         lambda: mine.take(images, labels), lambda: plain.take(images, labels), pack, rounds
     )

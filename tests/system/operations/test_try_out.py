@@ -143,7 +143,7 @@ def test_a_network_that_is_fine_is_checked_without_torch_in_the_command(folder: 
     write(folder, "fine")
     out, errors = run("check fine.yaml")
     assert errors == []
-    assert out[0] == "mine: mine:fine on digits"
+    assert out[0] == "mine: mine:fine on digits, 650 parameters"
     assert out[-1] == "code 0 False"
     assert not any("said while" in line for line in out)
 

@@ -121,7 +121,7 @@ def test_every_command_of_the_console_blocks_works(
     commands = [
         words
         for words in console_commands()
-        if not {"lenet300-mnist", "own", "own.yaml"} & {*words}
+        if "lenet300-mnist" not in " ".join(words) and not {"own", "own.yaml"} & {*words}
     ]
     assert len(commands) >= 10
     for program, *words in commands:

@@ -290,7 +290,9 @@ def test_the_dashboard_gives_files_away_and_lets_nobody_change_them(
     (tmp_path / "a.txt").write_bytes(b"a user's own")
     upload_artifact(artifact_store=folder, file_path=str(tmp_path / "a.txt"), study_or_trial=trial)
     study.tell(trial, (1.0, 2.0))
-    network, others = (meta.artifact_id for meta in get_all_artifact_meta(trial))
+    ids = {meta.filename: meta.artifact_id for meta in get_all_artifact_meta(trial)}
+    others = ids.pop("a.txt")
+    [network] = ids.values()
     with running(store, monkeypatch, artifacts=str(place)) as url:
         for known, text in ((network, "weights"), (others, "a user's own")):
             path = f"/artifacts/1/{trial._trial_id}/{known}"
