@@ -85,7 +85,7 @@ def test_our_modules_and_those_of_plain_pytorch_compute_the_same() -> None:
     found = measured("--pack", "1", "LeNet-5", "convnet", program="modules.py")
     assert [one["name"] for one in found] == ["LeNet-5", "convnet"]
     for one in found:
-        assert one["difference"] < 1e-3
+        assert one["difference"] < 1e-2
         ours, plain = one["nonzero"]
         assert ours == plain > 0
         assert all(value > 0 for key in ("step", "trial") for value in one[key].values())
