@@ -119,6 +119,12 @@ def test_what_is_harmless_is_not_refused(name: str, digits: Data) -> None:
     assert all(line.startswith(odd[name]) and "\n" not in line for line in said)
 
 
+@pytest.mark.parametrize("model", ["convnet", "resnet-20"])
+def test_rounding_that_a_deep_network_lets_grow_refuses_none(model: str) -> None:
+    # As where pictures of one's own are given to a network of the registry.
+    assert compare_with_plain(recipe(model), data_for(model)) == ()
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_a_pack_cannot_compute_is_refused_by_name(name: str, digits: Data) -> None:
     model, state = f"support.network_cases:refused_{name}", torch.get_rng_state()
