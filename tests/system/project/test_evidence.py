@@ -453,3 +453,15 @@ def test_readmes_table_of_forms_is_on_record(tmp_path: Path) -> None:
     sizes = smallest("lenet300-mnist-forms", 0.97, tmp_path)
     assert sizes.keys() == FORMS.keys()
     assert shown == {FORMS[arm]: size for arm, size in sizes.items()}
+
+
+def test_readmes_table_of_lenet_5_is_on_record(tmp_path: Path) -> None:
+    _, _, after = STUDIES.partition("## LeNet-5, beside what papers report")
+    lines = [cells(line) for line in after.partition("\n## ")[0].splitlines() if "|" in line]
+    shown = {arm: sizes for arm, *sizes in lines[2:]}
+    columns = []
+    for accuracy in (0.98, 0.985, 0.99):
+        folder = tmp_path / f"{accuracy}"
+        folder.mkdir()
+        columns.append(smallest("lenet5-mnist", accuracy, folder))
+    assert shown == {arm: [column[arm] for column in columns] for arm in columns[0]}
