@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, replace
 from functools import cached_property
@@ -17,13 +16,14 @@ from pydantic import (
     model_validator,
 )
 
+from sweeper.config import demands
 from sweeper.config.arm import Arm, SectionErrors
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
 from sweeper.config.dataset import DatasetChoice, DatasetFacts, SplitRule, known_facts
-from sweeper.config.domains import Auto, Domain, Section, StrictInt, grid_size, omit_defaults
+from sweeper.config.domains import Auto, Domain, Section, StrictInt, omit_defaults
 from sweeper.config.parsing import build, parse
-from sweeper.config.penalty import Problem, largest_value, midpoint, smallest_value
-from sweeper.config.registry import MODELS, SLOT_SAMPLERS
+from sweeper.config.penalty import midpoint
+from sweeper.config.registry import SLOT_SAMPLERS
 from sweeper.config.sections import (
     ModelChoice,
     Name,
@@ -116,105 +116,21 @@ class Sweep(Section):
             )
             problems.append(("name", text))
         if self.is_resolved:
-            problems += self._data_problems()
+            problems += demands.of_data(self)
         if self.trials > MOST_TRIALS:
             text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
             key = "confirms.seeds" if self.confirms else "search.trials"
             problems.append((key, f"{text}, got {shown(self.trials)}"))
         elif self.search.sampler == "grid":
-            problems += self._grid_problems()
+            problems += demands.of_grid(self)
         for name, arm in self.arms.items():
             problems += [
                 (f"arms.{name}.{key}" if key else f"arms.{name}", text)
-                for key, text in self._arm_problems(arm)
+                for key, text in demands.of_arm(self, arm)
             ]
         if problems:
             raise SectionErrors(problems)
         return self
-
-    def _data_problems(self) -> list[Problem]:
-        """Return the demands of network and training on the dataset that are not met."""
-        problems: list[Problem] = []
-        data, name = self.data, self.dataset.text
-        network = MODELS.get(self.model.name)
-        if network and not network.takes(data.shape):
-            sides = f">= {network.least_side}x{network.least_side}"
-            text = f"{self.model.text} needs images of 1 channel or more and {sides}"
-            problems.append(("model", f"{text}, {name} has {data.shape}"))
-        if network and network.batch_norm and self.training.batch_size < 2:
-            text = f"must be >= 2 for the batch norm of {self.model.text}, got 1"
-            problems.append(("training.batch_size", text))
-        if self.training.batch_size > data.train:
-            text = f"must be <= {data.train}, the training examples of {name}"
-            problems.append(("training.batch_size", f"{text}, got {self.training.batch_size}"))
-        if self.dataset.in_registry and self.split.test is not None:
-            problems.append(("split.test", f"{name} has a test part of its own"))
-        if self.training.augment:
-            problems += self._augmentation_problems()
-        return problems
-
-    def _augmentation_problems(self) -> list[Problem]:
-        shape, name = self.data.shape, self.dataset.text
-        if len(shape) != 3:
-            text = f"is for images (channels, height, width), {name} has {shape}"
-            return [("training.augment", text)]
-        return [
-            (f"training.augment.{place}", f"moves images by their whole size, {name} has {shape}")
-            for place, text in enumerate(self.training.augment)
-            if text != "flip" and int(text.rstrip(")").partition("(")[2]) >= min(shape[1:])
-        ]
-
-    def _arm_problems(self, arm: Arm) -> list[Problem]:
-        """Return the demands of an arm on the network and the learning rate that are not met."""
-        problems: list[Problem] = []
-        for term in arm.terms:
-            if ":" in term.penalty and not term.prefix:
-                text = "stands for all arms in its own part of the file, and cannot be a formula's"
-                problems += [
-                    (key, f"{key} {text}") for key in term.own_keys if key in self.shared_domains()
-                ]
-        if arm.entry and arm.entry.mlp_only and self.model.hidden is None:
-            text = f"{arm.method} needs a fully connected network, {self.model.name} is none"
-            problems.append(("method", text))
-        rate = largest_value(self.training.learning_rate)
-        for term in arm.terms:
-            if self.is_resolved and term.keys.during and self._is_empty(term.keys.during):
-                steps = self.training.epochs * self.steps_per_epoch
-                place = f"sum.{term.penalty}.during" if term.prefix else "during"
-                shown = list(term.keys.during)
-                problems.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
-            if term.mode != "prox":
-                continue
-            for key, entry in term.formula.hyper.items():
-                if (
-                    entry.min_above_learning_rate is None
-                    or smallest_value(term.hyper[key]) > rate + entry.min_above_learning_rate
-                ):
-                    continue
-                place = f"sum.{term.penalty}.{key}" if term.prefix else key
-                least = f"{rate + entry.min_above_learning_rate:g}"
-                text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
-                problems.append((place, f"{text}, got {smallest_value(term.hyper[key]):g}"))
-        return problems
-
-    def _is_empty(self, during: tuple[float, float]) -> bool:
-        """Tell whether no step lies between two shares of the training."""
-        steps = self.training.epochs * self.steps_per_epoch
-        begin, end = (math.ceil(part * steps) for part in during)
-        return begin == end
-
-    def _grid_problems(self) -> list[tuple[str, str]]:
-        problems = []
-        for name in self.arms:
-            size = grid_size(self.domains(name))
-            if size is None:
-                text = "the grid sampler needs choice or integer domains only"
-            elif size < self.search.trials:
-                text = f"the grid has {size} points, fewer than search.trials {self.search.trials}"
-            else:
-                continue
-            problems.append((f"arms.{name}", text))
-        return problems
 
     @property
     def confirmation_name(self) -> str:
@@ -233,10 +149,6 @@ class Sweep(Section):
         if facts is None:
             raise SpecError([f"{self.name}: dataset: {self.dataset.text} has not been loaded yet"])
         return facts
-
-    def resolved(self, facts: DatasetFacts) -> Self:
-        """Return the sweep with the facts of its dataset. Raises ValidationError as it is read."""
-        return type(self).model_validate({**self.model_dump(mode="json"), "facts": facts})
 
     @property
     def parameters(self) -> int | None:

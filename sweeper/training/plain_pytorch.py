@@ -63,7 +63,7 @@ def compare_with_plain(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
     Raises PluginError, one line, if a pack would compute anything else than the module itself,
     ForwardError if that cannot be run on the examples.
     """
-    part, half = data.train, min(_BATCH, len(data.train) // 2)
+    part, half = data.train, min(_BATCH, recipe.batch_size, len(data.train) // 2)
     batch = _Batches(
         part.examples[:half].clone(), part.labels[:half], part.examples[half : 2 * half].clone()
     )

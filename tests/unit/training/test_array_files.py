@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from sweeper.errors import DataError
+from support.refusals import refusal
 from sweeper.training import datasets
 from sweeper.types import SplitConfig
 
@@ -19,15 +19,6 @@ Y = np.arange(40) % 4
 
 def load(folder: Path, **options: Any) -> datasets.Data:
     return datasets.load("arrays", folder, options=tuple(sorted(options.items())))
-
-
-def refusal(use: Callable[[], object]) -> str:
-    """Return the one line with which data are refused."""
-    with pytest.raises(DataError) as caught:
-        use()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sweeper.errors import DataError
+from support.refusals import refusal
 from sweeper.training import datasets, image_folder, picture_files
 from sweeper.training.raw_dataset import RawDataset
 
@@ -44,15 +44,6 @@ def read(
         options=tuple(sorted({"folder": "pictures", **options}.items())),
         on_progress=on_progress,
     )
-
-
-def refusal(use: Callable[[], object]) -> str:
-    """Return the one line with which data are refused."""
-    with pytest.raises(DataError) as caught:
-        use()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 def cache(data: Path) -> list[Path]:

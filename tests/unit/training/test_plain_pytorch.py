@@ -119,6 +119,12 @@ def test_what_is_harmless_is_not_refused(name: str, digits: Data) -> None:
     assert all(line.startswith(odd[name]) and "\n" not in line for line in said)
 
 
+def test_a_batch_that_is_too_small_for_a_network_is_said_before_it_is_trained(digits: Data) -> None:
+    known = recipe("support.network_cases:harmless_batch_norm_of_a_chain")
+    with pytest.raises(PluginError, match="Expected more than 1 value per channel"):
+        compare_with_plain(dataclasses.replace(known, batch_size=1), digits)
+
+
 @pytest.mark.parametrize("model", ["convnet", "resnet-20"])
 def test_rounding_that_a_deep_network_lets_grow_refuses_none(model: str) -> None:
     # As where pictures of one's own are given to a network of the registry.

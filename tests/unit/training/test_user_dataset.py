@@ -1,6 +1,5 @@
 """A dataset of a user's own: what it may be, and the one line for each thing that is wrong."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,22 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from support.refusals import refusal
 from sweeper import Dataset
-from sweeper.errors import DataError, PluginError
+from sweeper.errors import PluginError
 from sweeper.training import datasets
 from sweeper.training.user_dataset import checked
 
 NUMBERS = np.arange(24, dtype=np.float32).reshape(12, 2)
 LABELS = np.arange(12) % 2
-
-
-def refusal(use: Callable[[], object]) -> str:
-    """Return the one line with which data are refused."""
-    with pytest.raises(DataError) as caught:
-        use()
-    text = str(caught.value)
-    assert "\n" not in text
-    return text
 
 
 @pytest.mark.parametrize(

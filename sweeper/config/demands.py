@@ -1,0 +1,102 @@
+"""Demands of a study file's parts on one another that are not met, each with the key at fault."""
+
+import math
+from typing import TYPE_CHECKING
+
+from sweeper.config.arm import Arm
+from sweeper.config.domains import grid_size
+from sweeper.config.penalty import Problem, largest_value, smallest_value
+from sweeper.config.registry import MODELS
+
+if TYPE_CHECKING:
+    from sweeper.config.sweep import Sweep
+
+
+def of_data(sweep: "Sweep") -> list[Problem]:
+    """Return the demands of network, training and split on the dataset that are not met."""
+    problems: list[Problem] = []
+    data, name = sweep.data, sweep.dataset.text
+    network = MODELS.get(sweep.model.name)
+    if network and not network.takes(data.shape):
+        sides = f">= {network.least_side}x{network.least_side}"
+        text = f"{sweep.model.text} needs images of 1 channel or more and {sides}"
+        problems.append(("model", f"{text}, {name} has {data.shape}"))
+    if network and network.batch_norm and sweep.training.batch_size < 2:
+        text = f"must be >= 2 for the batch norm of {sweep.model.text}, got 1"
+        problems.append(("training.batch_size", text))
+    if sweep.training.batch_size > data.train:
+        text = f"must be <= {data.train}, the training examples of {name}"
+        problems.append(("training.batch_size", f"{text}, got {sweep.training.batch_size}"))
+    if sweep.dataset.in_registry and sweep.split.test is not None:
+        problems.append(("split.test", f"{name} has a test part of its own"))
+    if sweep.training.augment:
+        problems += _augmentation_problems(sweep)
+    return problems
+
+
+def _augmentation_problems(sweep: "Sweep") -> list[Problem]:
+    shape, name = sweep.data.shape, sweep.dataset.text
+    if len(shape) != 3:
+        text = f"is for images (channels, height, width), {name} has {shape}"
+        return [("training.augment", text)]
+    return [
+        (f"training.augment.{place}", f"moves images by their whole size, {name} has {shape}")
+        for place, text in enumerate(sweep.training.augment)
+        if text != "flip" and int(text.rstrip(")").partition("(")[2]) >= min(shape[1:])
+    ]
+
+
+def of_arm(sweep: "Sweep", arm: Arm) -> list[Problem]:
+    """Return the demands of an arm on the network and the learning rate that are not met."""
+    problems: list[Problem] = []
+    for term in arm.terms:
+        if ":" in term.penalty and not term.prefix:
+            text = "stands for all arms in its own part of the file, and cannot be a formula's"
+            problems += [
+                (key, f"{key} {text}") for key in term.own_keys if key in sweep.shared_domains()
+            ]
+    if arm.entry and arm.entry.mlp_only and sweep.model.hidden is None:
+        text = f"{arm.method} needs a fully connected network, {sweep.model.name} is none"
+        problems.append(("method", text))
+    rate = largest_value(sweep.training.learning_rate)
+    for term in arm.terms:
+        if sweep.is_resolved and term.keys.during and _is_empty(sweep, term.keys.during):
+            steps = sweep.training.epochs * sweep.steps_per_epoch
+            place = f"sum.{term.penalty}.during" if term.prefix else "during"
+            shown = list(term.keys.during)
+            problems.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
+        if term.mode != "prox":
+            continue
+        for key, entry in term.formula.hyper.items():
+            if (
+                entry.min_above_learning_rate is None
+                or smallest_value(term.hyper[key]) > rate + entry.min_above_learning_rate
+            ):
+                continue
+            place = f"sum.{term.penalty}.{key}" if term.prefix else key
+            least = f"{rate + entry.min_above_learning_rate:g}"
+            text = f"must be > {least} as prox (the largest learning rate is {rate:g})"
+            problems.append((place, f"{text}, got {smallest_value(term.hyper[key]):g}"))
+    return problems
+
+
+def _is_empty(sweep: "Sweep", during: tuple[float, float]) -> bool:
+    """Tell whether no step lies between two shares of the training."""
+    steps = sweep.training.epochs * sweep.steps_per_epoch
+    begin, end = (math.ceil(part * steps) for part in during)
+    return begin == end
+
+
+def of_grid(sweep: "Sweep") -> list[Problem]:
+    """Return the arms that the grid sampler cannot search as the file says."""
+    problems = []
+    for name in sweep.arms:
+        size = grid_size(sweep.domains(name))
+        if size is None:
+            text = "the grid sampler needs choice or integer domains only"
+        elif size < sweep.search.trials:
+            text = f"the grid has {size} points, fewer than search.trials {sweep.search.trials}"
+        else:
+            continue
+        problems.append((f"arms.{name}", text))
+    return problems
