@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -14,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from support.postgres import Postgres
 from support.surroundings import set_usual_surroundings
-from sweeper.config import Sweep
+from sweeper.config import Sweep, registry
 from sweeper.store import Store
 
 
@@ -33,6 +34,25 @@ def pytest_xdist_auto_num_workers() -> int:
     Eight at most: each has a PostgreSQL and a PyTorch of its own.
     """
     return min(8, len(os.sched_getaffinity(0)) + 1)
+
+
+@pytest.fixture(autouse=True)
+def forgotten_modules(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Forget what a test imported from folders of its own, and the folders on the path.
+
+    Else the next one whose module has the same name is given the first one's.
+    """
+    modules, path = set(sys.modules), [*sys.path]
+    yield
+    base = tmp_path_factory.getbasetemp()
+    for name in set(sys.modules) - modules:
+        file = getattr(sys.modules[name], "__file__", None)
+        if file and Path(file).is_relative_to(base):
+            del sys.modules[name]
+    if sys.path != path:
+        sys.path[:] = path
+        registry.plugins.cache_clear()
+        registry.dataset_plugins.cache_clear()
 
 
 @pytest.fixture(scope="session")
