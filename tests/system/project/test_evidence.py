@@ -455,13 +455,32 @@ def test_readmes_table_of_forms_is_on_record(tmp_path: Path) -> None:
     assert shown == {FORMS[arm]: size for arm, size in sizes.items()}
 
 
-def test_readmes_table_of_lenet_5_is_on_record(tmp_path: Path) -> None:
-    _, _, after = STUDIES.partition("## LeNet-5, beside what papers report")
+@pytest.mark.parametrize(
+    ("name", "title", "accuracies"),
+    [
+        ("lenet5-mnist", "LeNet-5, beside what papers report", (0.98, 0.985, 0.99)),
+        ("convnet-cifar10", "Colour pictures, a convnet with batch norm", (0.65, 0.7, 0.75)),
+    ],
+)
+def test_readmes_table_of_a_search_is_on_record(
+    tmp_path: Path, name: str, title: str, accuracies: tuple[float, ...]
+) -> None:
+    _, _, after = STUDIES.partition(f"## {title}")
     lines = [cells(line) for line in after.partition("\n## ")[0].splitlines() if "|" in line]
     shown = {arm: sizes for arm, *sizes in lines[2:]}
     columns = []
-    for accuracy in (0.98, 0.985, 0.99):
+    for accuracy in accuracies:
         folder = tmp_path / f"{accuracy}"
         folder.mkdir()
-        columns.append(smallest("lenet5-mnist", accuracy, folder))
+        columns.append(smallest(name, accuracy, folder))
     assert shown == {arm: [column[arm] for column in columns] for arm in columns[0]}
+
+
+def test_dense_networks_of_colour_pictures_are_as_accurate_as_readme_says(tmp_path: Path) -> None:
+    with loaded("convnet-cifar10", tmp_path) as store:
+        records = store.records("convnet-cifar10")
+    dense = [record.result.as_trained for record in records if record.slot.arm == "dense"]
+    reached = [100 * network.test_accuracy for network in dense if network]
+    assert min(reached) >= 75
+    said = f"six networks of `dense` have {min(reached):.1f} to {max(reached):.1f} % of the test"
+    assert said in TEXT
