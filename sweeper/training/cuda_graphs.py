@@ -14,8 +14,9 @@ from torch import Tensor
 
 from sweeper.training.datasets import DataSplit
 
-Take = Callable[[Tensor, float, int], None]
-"""Takes a step: indices of the batch [batch], factor on the learning rates, number of the step."""
+Take = Callable[[Tensor, float | Tensor, int], None]
+"""Takes a step: indices of the batch [batch], factor on the learning rates (of all networks, or
+[pack]), number of the step."""
 Gather = Callable[[Tensor], DataSplit]
 """Gives the examples of one step after the other, by their indices [batch] in a split."""
 STEPS_AHEAD = 8
@@ -35,7 +36,7 @@ class Steps(Protocol):
 
     def begin(self, examples: Tensor, labels: Tensor, now: Tensor) -> None: ...
 
-    def end(self, now: Tensor, factor: float, number: int) -> None: ...
+    def end(self, now: Tensor, factor: float | Tensor, number: int) -> None: ...
 
 
 def steps_on(
@@ -59,7 +60,7 @@ def paced(take: Take) -> Take:
     """
     before: Any = None
 
-    def wait(index: Tensor, factor: float, number: int) -> None:
+    def wait(index: Tensor, factor: float | Tensor, number: int) -> None:
         nonlocal before
         take(index, factor, number)
         if number % STEPS_AHEAD == STEPS_AHEAD - 1:
@@ -75,7 +76,7 @@ def paced(take: Take) -> Take:
 def one_by_one(steps: Steps, part: DataSplit, rate: Tensor, changed: Gather | None = None) -> Take:
     """Return a function that starts the halves of each step from Python."""
 
-    def take(index: Tensor, factor: float, number: int) -> None:
+    def take(index: Tensor, factor: float | Tensor, number: int) -> None:
         now = rate * factor
         batch = part.at(index) if changed is None else changed(index)
         steps.begin(batch.examples, batch.labels, now)
@@ -144,7 +145,7 @@ class Captured:
         self._now = torch.zeros_like(rate)
         self._taken = 0
 
-    def __call__(self, index: Tensor, factor: float, number: int) -> None:
+    def __call__(self, index: Tensor, factor: float | Tensor, number: int) -> None:
         if self._changed is None:
             self._index.copy_(index)
         else:

@@ -11,6 +11,7 @@ one learning rate for all, torch.compile needs a C++ compiler and 10 s before th
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Protocol
 
@@ -52,8 +53,32 @@ class Optimizer(Protocol):
     def gradients(self, networks: NetworkRange) -> Stack:
         """Return what buffers hold for some networks, to be changed in place."""
 
+    def moments(self) -> tuple[Stack, ...]:
+        """Return the means of gradients that are kept, in the shapes of the parameters.
+
+        Momentum of SGD; first and second moments of Adam. They may be changed in place.
+        """
+
     def step(self, rate: Tensor) -> None:
         """Take one step with learning rates `rate` [pack] along what the buffers hold."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptimizerChoice:
+    """An optimizer by name, with momentum and weight decay [pack]: makes any number of them."""
+
+    name: str
+    momentum: Tensor
+    decay: Tensor | None = None
+
+    def of(self, networks: NetworkRange) -> "OptimizerChoice":
+        """Return the choice of some networks."""
+        decay = None if self.decay is None else networks.cut(self.decay)
+        return OptimizerChoice(self.name, networks.cut(self.momentum), decay)
+
+    def make(self) -> Optimizer:
+        """Return a fresh optimizer."""
+        return make(self.name, self.momentum, self.decay)
 
 
 def make(name: str, momentum: Tensor, decay: Tensor | None = None) -> Optimizer:
@@ -127,6 +152,9 @@ class SGD:
                 return NetworkRange(start, stop).of(buffer.into)
         return networks.of(self._buffers)
 
+    def moments(self) -> tuple[Stack, ...]:
+        return (self._buffers,)
+
     def step(self, rate: Tensor) -> None:
         self._steps += 1
         for buffer in self._apart:
@@ -178,6 +206,13 @@ class Adam:
 
     def gradients(self, networks: NetworkRange) -> Stack:
         return networks.of(self._gradients)
+
+    def moments(self) -> tuple[Stack, ...]:
+        kept = (self._first, self._second)
+        return tuple(
+            {name: value.view_as(self._gradients[name]) for name, value in moments.items()}
+            for moments in kept
+        )
 
     def step(self, rate: Tensor) -> None:
         self._steps += 1

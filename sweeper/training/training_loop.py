@@ -3,23 +3,28 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from sweeper.kernels.optimizer_steps import LinearPenalties
-from sweeper.training import optimizers
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
-from sweeper.training.methods import TrainingContext, TrainingStep, changes_forward
+from sweeper.training.loss_gradients import LossGradients
+from sweeper.training.methods import (
+    TrainingContext,
+    TrainingStep,
+    changes_forward,
+    changes_gradients,
+)
 from sweeper.training.network_groups import NetworkGroup
 from sweeper.training.noise import Noise, generator_kept
-from sweeper.training.optimizers import Optimizer
+from sweeper.training.optimizers import Optimizer, OptimizerChoice
 from sweeper.training.penalties import PenaltyState
-from sweeper.training.stack import Stack
+from sweeper.training.stack import NetworkRange, Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 
 
@@ -44,6 +49,14 @@ class Schedule:
         if self.shape == "linear":
             return 1 - step / steps
         return 1.0
+
+    def factors(self, groups: Sequence[NetworkGroup], step: int, steps: int) -> float | Tensor:
+        """Factor at a step of networks whose methods may have schedules of their own, or [pack]."""
+        each = [self.factor(g.method.schedule_step(step, steps), steps) for g in groups]
+        if len({*each}) <= 1:
+            return each[0] if each else self.factor(step, steps)
+        sizes = torch.tensor([len(group.networks) for group in groups])
+        return torch.tensor(each).repeat_interleave(sizes)
 
     def batches(self, part: DataSplit) -> Iterator[Tensor]:
         """Yield the indices of each batch; the order depends on the seed alone."""
@@ -89,9 +102,11 @@ class Stepper:
         self._runner = network.runner()
         linear = _linear_penalties(groups, network, stack)
         # What does more than add to gradients must not find those of earlier steps among them.
-        apart = [group.networks for group in groups if changes_forward(group.method)]
+        apart = [group.networks for group in groups if changes_gradients(group.method)]
         trained = network.trained(stack)
         self._buffers = optimizer.bind(trained, linear=linear, pruned=pruned, apart=apart)
+        if context is not None:
+            context = replace(context, moments=optimizer.moments())
         self._groups = [self._start(group, context) for group in groups]
 
     @property
@@ -101,10 +116,16 @@ class Stepper:
         if self._network.draws:
             return False
         groups = [state.group for state in self._groups]
-        return all(g.penalties.capturable and not changes_forward(g.method) for g in groups)
+        return all(g.penalties.capturable and not changes_gradients(g.method) for g in groups)
 
     def step(
-        self, examples: Tensor, labels: Tensor, *, rate: Tensor, factor: float, number: int
+        self,
+        examples: Tensor,
+        labels: Tensor,
+        *,
+        rate: Tensor,
+        factor: float | Tensor,
+        number: int,
     ) -> None:
         """Take the step `number`, 0 is the first, with learning rates `rate` [pack] x `factor`."""
         now = rate * factor
@@ -122,11 +143,12 @@ class Stepper:
             group = state.group
             group.penalties.after(state.weights, state.penalties, group.networks.cut(now))
 
-    def end(self, now: Tensor, factor: float, number: int) -> None:
+    def end(self, now: Tensor, factor: float | Tensor, number: int) -> None:
         """Do what depends on the number of the step: schedules of methods."""
         for state in self._groups:
             group = state.group
-            step = TrainingStep(number, group.networks.cut(now), factor)
+            share = factor if isinstance(factor, float) else group.networks.cut(factor)
+            step = TrainingStep(number, group.networks.cut(now), share)
             group.method.after(state.weights, state.method, step)
 
     def finish(self) -> None:
@@ -190,12 +212,17 @@ def fit(
     step. `tick` is called before every step and may raise to end the training.
     """
     steps = schedule.steps(len(part))
-    optimizer = optimizers.make(schedule.optimizer, momentum, decay)
+    choice = OptimizerChoice(schedule.optimizer, momentum, decay)
+    optimizer = choice.make()
     pruned = None if masks is None else {name: ~mask for name, mask in masks.items()}
     device = part.labels.device
     # On a CPU any module is given its noise, for one may draw at some steps alone.
     may_draw = network.draws or (network.layers is None and device.type == "cpu")
     noise = Noise(seeds, schedule.order_seed) if may_draw else None
+    if context is not None:
+        everybody = NetworkRange(0, len(rate))
+        loss = LossGradients(network, stack, part, tuple(seeds), schedule.order_seed, everybody)
+        context = replace(context, loss=loss, optimizer=choice)
     stepper = Stepper(network, stack, optimizer, groups, context, pruned, noise)
     batch = schedule.batch_size
     changed = augmenter.gather(part, batch, schedule.order_seed) if augmenter else None
@@ -203,7 +230,8 @@ def fit(
     with generator_kept(device) if may_draw else nullcontext():
         for number, index in enumerate(schedule.batches(part)):
             tick()
-            take(index, schedule.factor(number, steps), number)
+            factor = schedule.factors(groups, number, steps)
+            take(index, factor if isinstance(factor, float) else factor.to(device), number)
     stepper.finish()
     return steps
 

@@ -160,7 +160,7 @@ class Seen:
         self.places |= {examples.data_ptr(), labels.data_ptr()}
         self.batches.append(torch.cat([examples.flatten(), labels]))
 
-    def end(self, now: Tensor, factor: float, number: int) -> None:
+    def end(self, now: Tensor, factor: float | Tensor, number: int) -> None:
         pass
 
 
