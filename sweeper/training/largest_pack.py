@@ -10,13 +10,14 @@ from dataclasses import dataclass
 
 import torch
 
-from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
+from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.memory import needed
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
+from sweeper.training.optimizers import OptimizerChoice
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Stepper
@@ -139,16 +140,19 @@ def _stepper(
 ) -> Stepper:
     stack = {name: value.repeat(size, *[1] * (value.ndim - 1)) for name, value in alone.items()}
     recipe, device = config.recipe, data.device
-    context = TrainingContext(
-        seeds=(config.init_seed,) * size,
-        order_seed=recipe.order_seed,
-        density=torch.full((size,), config.density, dtype=torch.float64, device=device),
-        steps=recipe.epochs * (len(data.train) // recipe.batch_size),
-    )
-    optimizer = optimizers.make(
+    choice = OptimizerChoice(
         recipe.optimizer,
         torch.full((size,), config.momentum, device=device),
         torch.full((size,), config.weight_decay, device=device),
     )
+    seeds = (config.init_seed,) * size
+    context = TrainingContext(
+        seeds=seeds,
+        order_seed=recipe.order_seed,
+        density=torch.full((size,), config.density, dtype=torch.float64, device=device),
+        steps=recipe.epochs * (len(data.train) // recipe.batch_size),
+        loss=LossGradients.of_pack(network, stack, data.train, seeds, recipe.order_seed),
+        optimizer=choice,
+    )
     groups = network_groups([config] * size, device)
-    return Stepper(network, stack, optimizer, groups, context)
+    return Stepper(network, stack, choice.make(), groups, context)

@@ -1,6 +1,7 @@
 """Loss gradients: how the loss of networks changes with their weights, apart from training."""
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -14,14 +15,18 @@ from sweeper.training.loaded_data import DataSplit
 from sweeper.training.stack import NetworkRange, Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 
+AT_ONCE = 128
+"""Examples that go through a network at a time, at the most: more may not fit in memory."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LossGradients:
     """Gradients of the mean loss over some examples, at the weights that networks have by then.
 
     Networks are taken one by one, so that the bits of one do not depend on its pack. The module is
-    in its training mode: batch norm sees the very examples, dropout draws from the network's seed.
-    Nothing of the stack changes, buffers included.
+    in its training mode unless said otherwise: batch norm sees the very examples, in equal parts of
+    AT_ONCE at the most, dropout draws from the network's seed. Nothing of the stack changes,
+    buffers included.
     """
 
     network: StackedArchitecture
@@ -32,6 +37,18 @@ class LossGradients:
     """Of the networks in the range."""
     order_seed: int
     networks: NetworkRange
+
+    @classmethod
+    def of_pack(
+        cls,
+        network: StackedArchitecture,
+        stack: Stack,
+        part: DataSplit,
+        seeds: Sequence[int],
+        order_seed: int,
+    ) -> "LossGradients":
+        """Return the gradients of all networks of a pack."""
+        return cls(network, stack, part, tuple(seeds), order_seed, NetworkRange(0, len(seeds)))
 
     def of(self, networks: NetworkRange) -> "LossGradients":
         """Return the gradients of some of these networks."""
@@ -56,42 +73,95 @@ class LossGradients:
         """Return the Hessian of the loss times a direction, both [pack, out, in] by name."""
         return self._each(index, None, direction)
 
+    def squares(self, index: Tensor) -> Stack:
+        """Return the mean over examples of the squared gradient of the loss of each of them.
+
+        The diagonal of the empirical Fisher matrix, [pack, out, in] by name: labels are the given
+        ones. In evaluation mode, where one example does not depend on others: batch norm has its
+        running statistics, nothing is dropped.
+        """
+        names = self.network.weights
+        with self._mode(training=False):
+            each = []
+            for k in range(len(self.seeds)):
+                summed: list[Tensor] = []
+                for place in torch.split(index, 1):  # one by one: gradients of all would not fit
+                    leaves, loss = self._loss(k, place, None)
+                    gradients = torch.autograd.grad(loss, leaves, materialize_grads=True)
+                    if not summed:
+                        summed = [torch.zeros_like(gradient) for gradient in gradients]
+                    for total, gradient in zip(summed, gradients, strict=True):
+                        total.addcmul_(gradient, gradient)
+                each.append([total.div_(len(index)) for total in summed])
+        return _stacked(names, each)
+
     def _each(self, index: Tensor, weights: Stack | None, direction: Stack | None) -> Stack:
         names = self.network.weights
-        results: dict[str, list[Tensor]] = {name: [] for name in names}
-        chosen = self.part.at(index)
-        with self._training_mode():
+        each = []
+        with self._mode(training=True):
             for k, seed in enumerate(self.seeds):
-                values = {n: v[self.networks.start + k] for n, v in self.stack.items()}
-                for name in self.network.buffers:
-                    values[name] = values[name].clone()
-                for name in names:
-                    value = values[name] if weights is None else weights[name][k]
-                    values[name] = value.detach().view(values[name].shape).requires_grad_()
                 torch.manual_seed(derive_seed(seed, "loss_gradients"))
-                leaves = [values[name] for name in names]
-                with torch.enable_grad():
-                    outputs = functional_call(self.network.template, values, (chosen.examples,))
-                    loss = losses.cross_entropy(outputs, chosen.labels).mean()
-                    first = torch.autograd.grad(loss, leaves, create_graph=direction is not None)
-                    if direction is not None:
-                        along = (
-                            (gradient.flatten() * direction[name][k].flatten()).sum()
-                            for name, gradient in zip(names, first, strict=True)
-                        )
-                        first = torch.autograd.grad(sum(along, start=loss.new_zeros(())), leaves)
-                for name, gradient in zip(names, first, strict=True):
-                    results[name].append(gradient.detach().view(len(gradient), -1))
-        return {name: torch.stack(each) for name, each in results.items()}
+                summed: list[Tensor] = []
+                for part in index.tensor_split(math.ceil(len(index) / AT_ONCE)):
+                    leaves, loss = self._loss(k, part, weights)
+                    loss = loss * (len(part) / len(index))
+                    along = None if direction is None else [direction[name][k] for name in names]
+                    values = _derivatives(loss, leaves, along)
+                    summed = (
+                        [total + value for total, value in zip(summed, values, strict=True)]
+                        if summed
+                        else values
+                    )
+                each.append(summed)
+        return _stacked(names, each)
+
+    def _loss(self, k: int, index: Tensor, weights: Stack | None) -> tuple[list[Tensor], Tensor]:
+        """Return the prunable weights of a network, to be derived by, and its mean loss."""
+        names, chosen = self.network.weights, self.part.at(index)
+        values = {n: v[self.networks.start + k] for n, v in self.stack.items()}
+        for name in self.network.buffers:
+            values[name] = values[name].clone()
+        for name in names:
+            value = values[name] if weights is None else weights[name][k]
+            values[name] = value.detach().view(values[name].shape).requires_grad_()
+        with torch.enable_grad():
+            outputs = functional_call(self.network.template, values, (chosen.examples,))
+            loss = losses.cross_entropy(outputs, chosen.labels).mean()
+        return [values[name] for name in names], loss
 
     @contextmanager
-    def _training_mode(self) -> Iterator[None]:
+    def _mode(self, *, training: bool) -> Iterator[None]:
+        """Have the module in a mode, with gradients, and random numbers put back afterwards."""
         template, device = self.network.template, self.part.labels.device
         was = template.training
         devices = [device] if device.type == "cuda" else []
-        with torch.random.fork_rng(devices=devices):
-            template.train()
+        with torch.random.fork_rng(devices=devices), torch.enable_grad():
+            template.train(training)
             try:
                 yield
             finally:
                 template.train(was)
+
+
+def _derivatives(
+    loss: Tensor, leaves: Sequence[Tensor], along: Sequence[Tensor] | None
+) -> list[Tensor]:
+    """Return the gradients, or, along a direction, the product with the Hessian."""
+    # A parameter without gradient is refused where it is trained.
+    first = torch.autograd.grad(
+        loss, leaves, create_graph=along is not None, materialize_grads=True
+    )
+    if along is None:
+        return list(first)
+    pairs = zip(first, along, strict=True)
+    products = [(value.flatten() * way.flatten()).sum() for value, way in pairs]
+    return list(torch.autograd.grad(torch.stack(products).sum(), leaves, materialize_grads=True))
+
+
+def _stacked(names: Sequence[str], each: Sequence[Sequence[Tensor]]) -> Stack:
+    """Return what each network has for each name as stacks [pack, out, in]."""
+    columns = zip(*each, strict=True)
+    return {
+        name: torch.stack([value.detach().reshape(len(value), -1) for value in column])
+        for name, column in zip(names, columns, strict=True)
+    }

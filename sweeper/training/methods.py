@@ -1,4 +1,4 @@
-"""Methods: what an arm does to training beside penalties, as five hooks on a range of a pack."""
+"""Methods: what an arm does to training beside penalties, as hooks on a range of a pack."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -30,6 +30,8 @@ class TrainingContext:
     moments: tuple[Stack, ...] = ()
     """Means of gradients that the optimizer keeps, by the names of all parameters and in their
     shapes, [pack, ...]: momentum of SGD; first and second moments of Adam. In place."""
+    counts: tuple[Tensor, ...] = ()
+    """What stands for the steps that the optimizer has taken, [pack] each. In place."""
     loss: LossGradients | None = None
     """The loss at weights as they are, for what must know it outside of the steps of training."""
     optimizer: OptimizerChoice | None = None
@@ -43,6 +45,7 @@ class TrainingContext:
             seeds=seeds,
             density=networks.cut(self.density),
             moments=tuple(networks.of(moments) for moments in self.moments),
+            counts=tuple(map(networks.cut, self.counts)),
             loss=self.loss and self.loss.of(networks),
             optimizer=self.optimizer and self.optimizer.of(networks),
         )
@@ -72,8 +75,11 @@ class Method:
         """Return the method's own state; may change the initial network in place."""
         return None
 
-    def schedule_step(self, number: int, steps: int) -> int:
-        """Return the step whose learning rate the step `number` of `steps` has: itself, usually."""
+    def schedule_step(self, number: int, steps: int) -> int | Sequence[int]:
+        """Return the step whose learning rate the step `number` of `steps` has: itself, usually.
+
+        One for all networks, or one for each.
+        """
         return number
 
     def forward(self, weights: Stack, state: Any) -> Stack:

@@ -59,6 +59,9 @@ class Optimizer(Protocol):
         Momentum of SGD; first and second moments of Adam. They may be changed in place.
         """
 
+    def counts(self) -> tuple[Tensor, ...]:
+        """Return what stands for the number of steps, [pack] each; may be changed in place."""
+
     def step(self, rate: Tensor) -> None:
         """Take one step with learning rates `rate` [pack] along what the buffers hold."""
 
@@ -155,6 +158,9 @@ class SGD:
     def moments(self) -> tuple[Stack, ...]:
         return (self._buffers,)
 
+    def counts(self) -> tuple[Tensor, ...]:
+        return ()  # but for when traces are forgotten, which matters to none
+
     def step(self, rate: Tensor) -> None:
         self._steps += 1
         for buffer in self._apart:
@@ -213,6 +219,9 @@ class Adam:
             {name: value.view_as(self._gradients[name]) for name, value in moments.items()}
             for moments in kept
         )
+
+    def counts(self) -> tuple[Tensor, ...]:
+        return self._powers.unbind(0)
 
     def step(self, rate: Tensor) -> None:
         self._steps += 1

@@ -24,7 +24,7 @@ from sweeper.training.network_groups import NetworkGroup
 from sweeper.training.noise import Noise, generator_kept
 from sweeper.training.optimizers import Optimizer, OptimizerChoice
 from sweeper.training.penalties import PenaltyState
-from sweeper.training.stack import NetworkRange, Stack
+from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 
 
@@ -52,11 +52,14 @@ class Schedule:
 
     def factors(self, groups: Sequence[NetworkGroup], step: int, steps: int) -> float | Tensor:
         """Factor at a step of networks whose methods may have schedules of their own, or [pack]."""
-        each = [self.factor(g.method.schedule_step(step, steps), steps) for g in groups]
+        each: list[float] = []
+        for group in groups:
+            places = group.method.schedule_step(step, steps)
+            chosen = [places] * len(group.networks) if isinstance(places, int) else places
+            each += [self.factor(at, steps) for at in chosen]
         if len({*each}) <= 1:
             return each[0] if each else self.factor(step, steps)
-        sizes = torch.tensor([len(group.networks) for group in groups])
-        return torch.tensor(each).repeat_interleave(sizes)
+        return torch.tensor(each)
 
     def batches(self, part: DataSplit) -> Iterator[Tensor]:
         """Yield the indices of each batch; the order depends on the seed alone."""
@@ -106,7 +109,8 @@ class Stepper:
         trained = network.trained(stack)
         self._buffers = optimizer.bind(trained, linear=linear, pruned=pruned, apart=apart)
         if context is not None:
-            context = replace(context, moments=optimizer.moments())
+            moments, counts = optimizer.moments(), optimizer.counts()
+            context = replace(context, moments=moments, counts=counts)
         self._groups = [self._start(group, context) for group in groups]
 
     @property
@@ -220,8 +224,7 @@ def fit(
     may_draw = network.draws or (network.layers is None and device.type == "cpu")
     noise = Noise(seeds, schedule.order_seed) if may_draw else None
     if context is not None:
-        everybody = NetworkRange(0, len(rate))
-        loss = LossGradients(network, stack, part, tuple(seeds), schedule.order_seed, everybody)
+        loss = LossGradients.of_pack(network, stack, part, context.seeds, context.order_seed)
         context = replace(context, loss=loss, optimizer=choice)
     stepper = Stepper(network, stack, optimizer, groups, context, pruned, noise)
     batch = schedule.batch_size

@@ -16,11 +16,12 @@ from dataclasses import dataclass
 import torch
 
 from sweeper.config.registry import FORMULAS, METHODS
-from sweeper.training import optimizers
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.determinism import deterministic_numerics
+from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
+from sweeper.training.optimizers import OptimizerChoice
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Stepper
 from sweeper.types import MethodConfig, PenaltyConfig, SharedConfig, TrialConfig
@@ -95,14 +96,16 @@ def stepper(method: MethodConfig, pack: int, network: StackedArchitecture, data:
     ]
     device = data.device
     stack = network.init(range(pack), RECIPE, data)
+    choice = OptimizerChoice("sgd", torch.full((pack,), 0.9, device=device))
     setting = TrainingContext(
         seeds=tuple(range(pack)),
         order_seed=0,
         density=torch.full((pack,), 0.05, dtype=torch.float64, device=device),
         steps=1000,
+        loss=LossGradients.of_pack(network, stack, data.train, range(pack), 0),
+        optimizer=choice,
     )
-    optimizer = optimizers.make("sgd", torch.full((pack,), 0.9, device=device))
-    return Stepper(network, stack, optimizer, network_groups(configs, device), setting)
+    return Stepper(network, stack, choice.make(), network_groups(configs, device), setting)
 
 
 def measure(

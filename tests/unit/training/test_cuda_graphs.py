@@ -15,12 +15,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from support.packs import RECIPE, config, every_method, method, penalty
 from support.replayed_graph import Again
 from sweeper.errors import InputError
-from sweeper.training import optimizers
 from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
-from sweeper.training.datasets import Data, load
+from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.determinism import deterministic_numerics
+from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
+from sweeper.training.optimizers import OptimizerChoice
 from sweeper.training.penalties import penalties
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -47,13 +48,19 @@ def _stepper(
     network = StackedArchitecture.of(recipe, data)
     pack = len(chosen)
     stack = {n: v.to(dtype) for n, v in network.init(range(pack), recipe, data).items()}
-    own = optimizers.make(optimizer, torch.full((pack,), 0.9, dtype=dtype))
+    choice = OptimizerChoice(optimizer, torch.full((pack,), 0.9, dtype=dtype))
+    part = DataSplit(data.train.examples.to(dtype), data.train.labels)
     setting = TrainingContext(
-        tuple(range(pack)), 0, torch.full((pack,), 0.1, dtype=torch.float64), 30
+        tuple(range(pack)),
+        0,
+        torch.full((pack,), 0.1, dtype=torch.float64),
+        30,
+        loss=LossGradients.of_pack(network, stack, part, range(pack), 0),
+        optimizer=choice,
     )
     configs = [config(k, one, recipe=recipe) for k, one in enumerate(chosen)]
     groups = network_groups(configs, data.device)
-    return Stepper(network, stack, own, groups, setting), stack
+    return Stepper(network, stack, choice.make(), groups, setting), stack
 
 
 class AskedTrial(TorchDispatchMode):  # type: ignore[no-untyped-call]
