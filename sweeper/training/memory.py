@@ -20,6 +20,9 @@ from sweeper.types import SharedConfig, TrialConfig
 # the process: 32 LeNet-300-100 took 26 to 27 a parameter with any penalty, the 6 of their
 # activations among them; with gates, which are trained as well, 66 to 81, and 81 with Adam.
 PLAIN, ADAM, GATES, FINETUNED = 24, 8, 56, 8
+MASKED, FACTOR = 16, 20
+"""Of a method without a strength: masks, gradients apart, what is rewound to. Of each further
+factor of weights: its value, gradient and moments."""
 
 
 def needed(configs: Sequence[TrialConfig], data: Data) -> int:
@@ -31,11 +34,8 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
     """Return an estimate of the bytes that a network of the most demanding arm takes."""
     recipe = configs[0].recipe
     network = StackedArchitecture.of(recipe, data)
-    gates = any(
-        config.method.name in METHODS and METHODS[config.method.name].has_strength
-        for config in configs
-    )
-    each = PLAIN + (ADAM if recipe.optimizer.startswith("adam") else 0) + (GATES if gates else 0)
+    each = PLAIN + (ADAM if recipe.optimizer.startswith("adam") else 0)
+    each += max(map(_of_method, configs))
     each += FINETUNED if recipe.finetuned_curve else 0
     alone = network.init([configs[0].init_seed], recipe, data)
     activations = _activations(network, alone, data.train.examples[:1])
@@ -44,6 +44,17 @@ def estimated(configs: Sequence[TrialConfig], data: Data) -> int:
     if network.layers is not None:
         examples = max(examples, CHUNK)
     return each * network.total + examples * activations
+
+
+def _of_method(config: TrialConfig) -> int:
+    """Return the bytes for each parameter that a method takes beside those of training."""
+    name = config.method.name
+    if name not in METHODS:
+        return 0
+    depth = dict(config.method.hyper).get("depth")
+    if isinstance(depth, int):
+        return MASKED + FACTOR * (depth - 1)
+    return GATES if METHODS[name].has_strength else MASKED
 
 
 def _activations(network: StackedArchitecture, alone: Stack, example: Tensor) -> int:

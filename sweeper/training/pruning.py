@@ -44,6 +44,20 @@ def mask_at_density(scores: Stack, density: float, *, zeros: bool = False) -> St
     return magnitude_mask(scores, flat.kthvalue(count - keep + 1).values[None], zeros=zeros)
 
 
+def largest(scores: Stack, density: float) -> Stack:
+    """Return masks of the round(density x weights) largest scores of one network, [1, ...] each.
+
+    Their number is exact: of equal scores the first ones stay.
+    """
+    flat = torch.cat([score.flatten() for score in scores.values()])
+    keep = min(max(1, round(density * len(flat))), len(flat))
+    chosen = torch.zeros_like(flat, dtype=torch.bool)
+    chosen[flat.argsort(descending=True, stable=True)[:keep]] = True
+    parts = torch.split(chosen, [score.numel() for score in scores.values()])
+    pairs = zip(scores.items(), parts, strict=True)
+    return {name: part.view_as(score) for (name, score), part in pairs}
+
+
 def magnitude_mask(weights: Stack, threshold: Tensor, *, zeros: bool = False) -> Stack:
     """Return masks of the weights of at least a magnitude [pack]; `zeros` lets zeros in."""
     masks = {}

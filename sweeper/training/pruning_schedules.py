@@ -24,12 +24,11 @@ class Cut(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class PruningState:
-    """Cuts, scores and masks of some networks in training."""
+    """Cuts and masks of some networks in training."""
 
     cuts: list[dict[int, float]]
     """Of each network: steps -> density."""
-    scores: Stack | None
-    """What ranks the weights, if it is not their magnitude."""
+    context: TrainingContext
     masks: Stack | None = None
 
 
@@ -40,14 +39,18 @@ class Pruner(Method):
         """Return the cuts of one network, densities falling to that of the trial."""
         raise NotImplementedError
 
-    def scores(self, weights: Stack, context: TrainingContext) -> Stack | None:
-        """Return what ranks the weights; None for their magnitude at the moment of the cut."""
-        return None
+    def chosen(
+        self, weights: Stack, density: float, context: TrainingContext, *, early: bool
+    ) -> Stack:
+        """Return the masks of a cut of one network, whose context it is; `early` if more follow."""
+        # What a penalty holds at 0 in this moment may come back until the last cut: a schedule
+        # that still leaves room for it must not take it.
+        return pruning.mask_at_density(weights, density, zeros=early)
 
     def start(self, weights: Stack, biases: Stack, context: TrainingContext) -> PruningState:
         wanted = context.density.tolist()
         cuts = [dict(self.schedule(k, d, context.steps)) for k, d in enumerate(wanted)]
-        state = PruningState(cuts, self.scores(weights, context))
+        state = PruningState(cuts, context)
         self._cut(weights, state, 0)
         return state
 
@@ -65,22 +68,39 @@ class Pruner(Method):
             if state.masks is None:
                 state.masks = {name: torch.ones_like(weight) for name, weight in weights.items()}
             network = NetworkRange(k, k + 1)
-            scores = network.of(weights if state.scores is None else state.scores)
-            # What a penalty holds at 0 in this moment may come back until the last cut: a schedule
-            # that still leaves room for it must not take it.
-            early = steps < max(cuts)
-            for name, mask in pruning.mask_at_density(scores, cuts[steps], zeros=early).items():
+            masks = self.chosen(
+                network.of(weights),
+                cuts[steps],
+                state.context.part(network),
+                early=steps < max(cuts),
+            )
+            for name, mask in masks.items():
                 network.cut(weights[name]).mul_(network.cut(state.masks[name]).mul_(mask))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneShotMagnitude(Pruner):
-    """One cut by magnitude."""
+    """One cut, by magnitude or by how much the loss would rise to second order."""
 
     at: Tensor
+    score: str = "magnitude"
+    examples: int = 256
 
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         return [Cut(_step(float(self.at[network]), steps), density)]
+
+    def chosen(
+        self, weights: Stack, density: float, context: TrainingContext, *, early: bool
+    ) -> Stack:
+        if self.score == "magnitude":
+            return pruning.mask_at_density(weights, density, zeros=early)
+        if context.loss is None:
+            raise ValueError("pruning by the loss needs the loss")
+        index = context.loss.examples(self.examples, "curvature")
+        curvature = context.loss.squares(index)
+        # h w^2 / 2, without the factor that all have.
+        scores = {name: curvature[name] * weight.square() for name, weight in weights.items()}
+        return pruning.largest(scores, density)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +112,13 @@ class RandomPruning(Pruner):
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         return [Cut(_step(float(self.at[network]), steps), density)]
 
+    def chosen(
+        self, weights: Stack, density: float, context: TrainingContext, *, early: bool
+    ) -> Stack:
+        return pruning.mask_at_density(self.scores(weights, context), density, zeros=early)
+
     def scores(self, weights: Stack, context: TrainingContext) -> Stack:
+        """Return random numbers in (0, 1] for the weights of some networks."""
         # A seed of its own: that of the initial weights would rank them by their very values.
         seeds = [derive_seed(seed, "random_pruning") for seed in context.seeds]
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]

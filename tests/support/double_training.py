@@ -61,11 +61,10 @@ class Recipe:
         chosen = slice(BATCH * number, BATCH * (number + 1))
         return data.train.examples[chosen], data.train.labels[chosen]
 
-    @property
-    def tolerance(self) -> dict[str, float]:
-        """How near two networks are: constants of Adam are float32 in packs."""
-        exact = self.optimizer == "sgd"
-        return {"rtol": 1e-7, "atol": 1e-9} if exact else {"rtol": 1e-3, "atol": 1e-5}
+    def assert_near(self, actual: Tensor, expected: Tensor) -> None:
+        """Compare two parameters; constants of Adam are float32 in packs."""
+        rtol, atol = (1e-7, 1e-9) if self.optimizer == "sgd" else (1e-3, 1e-5)
+        torch.testing.assert_close(actual, expected, rtol=rtol, atol=atol)
 
     @property
     def phase(self) -> Schedule:

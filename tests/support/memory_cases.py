@@ -9,6 +9,8 @@ CASES: dict[str, tuple[MethodConfig, str, str, int, int]] = {
     "l1": (penalty("l1", "prox"), "lenet-300-100", "sgd", 24, 1000),
     "an entropy and Adam": (penalty("joint_entropy", "loss"), "lenet-300-100", "adam", 24, 1000),
     "gates": (method("l0_hard_concrete", 1e-4), "lenet-300-100", "sgd", 24, 1000),
+    "growing weights": (method("rigl"), "lenet-300-100", "sgd", 24, 1000),
+    "factors and Adam": (method("factorized", 1e-4, depth=3), "lenet-300-100", "adam", 24, 1000),
     "convolutions": (penalty("l1", "prox"), "lenet-5", "sgd", 16, 200),
 }
 """The arm, the model, the optimizer, the size of the pack and the number of images."""

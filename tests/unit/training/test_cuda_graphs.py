@@ -161,7 +161,7 @@ def test_the_host_is_never_more_than_sixteen_steps_ahead_of_a_gpu(
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
 
-    def take(index: torch.Tensor, factor: float, number: int) -> None:
+    def take(index: torch.Tensor, factor: float | torch.Tensor, number: int) -> None:
         nonlocal started
         started = number + 1
 
