@@ -109,8 +109,8 @@ class DynamicSparsity(Method):
         """Return after how many steps the updates of a network come; at most one a step."""
         every, end = float(self.every[network]) * steps, float(self.end[network]) * steps
         # 0.7 in float32 is a little less than 0.7.
-        moments = (int(n * every + 1e-4) for n in range(1, math.ceil(end / every) + 1))
-        return frozenset(at for at in moments if 0 < at < int(end + 1e-4))
+        places = (int(n * every + 1e-4) for n in range(1, math.ceil(end / every) + 1))
+        return frozenset(at for at in places if 0 < at < int(end + 1e-4))
 
     def _update(self, k: int, weights: Stack, rate: Tensor, state: SparseTraining) -> None:
         ranks = self.ranks(k, weights, state)

@@ -35,7 +35,7 @@ class PlainPruned(PlainNetwork):
     def __init__(self, kind: type[PruningAtStart], recipe: Recipe, data: Data, k: int) -> None:
         super().__init__(recipe, data, k)
         generator = torch.Generator().manual_seed(derive_seed(3, "pruning_at_start"))
-        index = torch.randperm(len(data.train), generator=generator)[:EXAMPLES]
+        index = torch.randperm(len(self.data.train), generator=generator)[:EXAMPLES]
         weights = list(self.weights.values())
         train = self.data.train
         loss = self.loss(train.examples[index], train.labels[index])
