@@ -47,9 +47,9 @@ def comparability_caveats(
     caveats = []
     if sweep.select_on == "test":
         caveats.append(
-            "This study selects on TEST accuracy (select_on: test), as parts of the literature "
-            "do: its accuracies are too good, since the best were picked on the very examples "
-            "that they are quoted on."
+            f"This study selects on TEST {sweep.measure_label} (select_on: test), as parts of the "
+            "literature do: its figures are too good, since the best were picked on the very "
+            "examples that they are quoted on."
         )
     # Most commits change nothing of a trial: said, but no reason not to rank.
     commits = _distinct([*records, *confirmed], lambda origin: origin.git_commit)

@@ -94,6 +94,7 @@ class ConfirmationResult:
     @property
     def answer(self) -> str:
         """The answer in a sentence, or the reason for none."""
+        measure = self.sweep.measure_label
         if self.problems:
             return f"No answer. {' '.join(self.problems)}"
         if self.done < self.budget:
@@ -101,11 +102,11 @@ class ConfirmationResult:
                 f"Of {self.budget} trainings with fresh seeds {self.done} are done: no answer "
                 "before all are."
             )
-        sentence = family_sentences.family_sentence(self.comparisons) or (
-            "No family of penalties reaches a target accuracy on fresh seeds in all of its repeats "
-            "together with another one: there is no ratio to quote."
+        sentence = family_sentences.family_sentence(self.comparisons, measure) or (
+            f"No family of penalties reaches a target {measure} on fresh seeds in all of its "
+            "repeats together with another one: there is no ratio to quote."
         )
         if self.other_track is None:
             return sentence
-        beside = family_sentences.other_track_sentence(self.comparisons, self.other_track)
+        beside = family_sentences.other_track_sentence(self.comparisons, self.other_track, measure)
         return f"{sentence} {beside}".strip()

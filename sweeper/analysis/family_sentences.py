@@ -6,8 +6,11 @@ from sweeper.analysis.family_comparison import TRACKS, FamilyComparison, OtherTr
 from sweeper.config.registry import FAMILIES
 
 
-def family_sentence(rows: Sequence[FamilyComparison]) -> str:
-    """Return the answer at the highest accuracy that can be compared; empty if there is none."""
+def family_sentence(rows: Sequence[FamilyComparison], measure: str = "accuracy") -> str:
+    """Return the answer at the highest accuracy that can be compared; empty if there is none.
+
+    `measure` is what stands for accuracy.
+    """
     accuracy = _highest(rows)
     parts: list[str] = []
     named: set[str] = set()
@@ -23,10 +26,12 @@ def family_sentence(rows: Sequence[FamilyComparison]) -> str:
         else:
             what = f"the nonzero parameters of the best L_p penalty, {row.theirs}"
             parts.append(f"{who} needs {_times(row)} times {what}{_interval(row)}")
-    return f"At {_percent(accuracy)} test accuracy, {'; '.join(parts)}." if parts else ""
+    return f"At {_percent(accuracy)} test {measure}, {'; '.join(parts)}." if parts else ""
 
 
-def other_track_sentence(rows: Sequence[FamilyComparison], other: OtherTrackComparison) -> str:
+def other_track_sentence(
+    rows: Sequence[FamilyComparison], other: OtherTrackComparison, measure: str = "accuracy"
+) -> str:
     """Return the sentence of the other track on the family of `family_sentence`; empty if none.
 
     A penalty that makes zeros by itself can look ten times better on one track and worse on the
@@ -49,7 +54,7 @@ def other_track_sentence(rows: Sequence[FamilyComparison], other: OtherTrackComp
         best_there = ", the best L_p penalty there" if row in other.rows else ""
         parts.append(f"{who}{_times(row)} times {what} of {row.theirs}{best_there}{_interval(row)}")
     images = "validation" if other.by == "val_accuracy" else "test"
-    where = f"at {_percent(accuracy)} {images} accuracy in the search"
+    where = f"at {_percent(accuracy)} {images} {measure} in the search"
     return f"{TRACKS[other.track]}, {where}, {', and '.join(parts)}." if parts else ""
 
 

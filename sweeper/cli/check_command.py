@@ -83,7 +83,7 @@ def check(file: StudyFile, data: DataFolder = None) -> None:
 def _facts_text(facts: "DatasetFacts") -> str:
     shape = " x ".join(f"{size:,}" for size in facts.shape)
     sizes = f"{facts.train:,} for training, {facts.validation:,} for validation, {facts.test:,} "
-    return f"examples of {shape} in {facts.classes:,} classes: {sizes}for the test"
+    return f"examples of {shape} {facts.targets_text}: {sizes}for the test"
 
 
 def _arms_table(sweep: "Sweep", planned: "Plan") -> "Table":

@@ -19,10 +19,11 @@ def show(confirmation: "ConfirmationResult") -> "Iterable[str | Table]":
     """Yield the lines and tables that are printed of a confirmation."""
     if not confirmation.configs:
         return
-    yield "test accuracy (%) of networks trained again, mean over seeds, then over repeats if all"
-    yield "have one; shrinkage: points of validation accuracy that the search promised too much:"
+    measure = confirmation.sweep.measure_label
+    yield f"test {measure} (%) of networks trained again, mean over seeds, then over repeats if all"
+    yield f"have one; shrinkage: points of validation {measure} that the search promised too much:"
     yield sizes_table(confirmation)
-    yield "nonzero parameters at a test accuracy, between these means:"
+    yield f"nonzero parameters at a test {measure}, between these means:"
     yield levels_table(confirmation)
 
 

@@ -75,7 +75,8 @@ def front(
             terminal.print(f"{arm}: {size} ({front.track.replace('_', ' ')})", soft_wrap=True)
             terminal.print(front_table(front))
         images = "validation" if front.by == "val_accuracy" else "test"
-        terminal.print(f"nonzero parameters of the smallest network at a {images} accuracy:")
+        goal = f"{images} {record.sweep.measure_label}"
+        terminal.print(f"nonzero parameters of the smallest network at a {goal}:")
         terminal.print(target_table(record.sweep, fronts))
         if warnings:
             warn(strength_range.summarize_edges(warnings))

@@ -80,7 +80,8 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
     with open_store(storage, waits=True) as store:
         record = load_record(store, name)
         status = record.status
-        terminal.print("each arm's best network, and nonzero parameters at an accuracy:")
+        measure = record.sweep.measure_label
+        terminal.print(f"each arm's best network, and nonzero parameters at a target {measure}:")
         terminal.print(arms_table(record))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)

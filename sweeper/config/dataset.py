@@ -56,6 +56,19 @@ class DatasetFacts(Section):
     """Names of the classes, where the dataset has any."""
     features: tuple[str, ...] = ()
     """Names of the columns of a table, categories spread out."""
+    values: StrictBool = False
+    """Whether targets are numbers; `classes` is how many of them an example has."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return omit_defaults(write(self), values=False)
+
+    @property
+    def targets_text(self) -> str:
+        """The targets in words, such as `in 10 classes` or `with 1 value each`."""
+        if self.values:
+            return f"with {self.classes:,} value{'' if self.classes == 1 else 's'} each"
+        return f"in {self.classes:,} classes"
 
 
 class DatasetChoice(Section):
@@ -70,6 +83,8 @@ class DatasetChoice(Section):
     """`arrays`: the column of a table that holds the labels."""
     standardise: StrictBool | None = None
     """`arrays`: whether numbers get mean 0 and deviation 1; tables do unless this is false."""
+    values: StrictBool | None = None
+    """`arrays`: whether targets are numbers that a network is to give, and no labels."""
     folder: str | None = None
     """`images`: a folder with one folder a class, or `train/` and `test/` with such folders."""
     size: Annotated[StrictInt, Field(ge=1, le=1024)] | None = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sweeper.config.arm import Arm
 from sweeper.config.domains import grid_size
 from sweeper.config.penalty import Problem, largest_value, smallest_value
-from sweeper.config.registry import MODELS
+from sweeper.config.registry import LOSSES, MEASURES, MODELS
 
 if TYPE_CHECKING:
     from sweeper.config.sweep import Sweep
@@ -29,8 +29,30 @@ def of_data(sweep: "Sweep") -> list[Problem]:
         problems.append(("training.batch_size", f"{text}, got {sweep.training.batch_size}"))
     if sweep.dataset.in_registry and sweep.split.test is not None:
         problems.append(("split.test", f"{name} has a test part of its own"))
+    problems += _target_problems(sweep)
     if sweep.training.augment:
         problems += _augmentation_problems(sweep)
+    return problems
+
+
+def _target_problems(sweep: "Sweep") -> list[Problem]:
+    """Return a loss and a measure that are not for the targets of the dataset."""
+    values, name = sweep.data.values, sweep.dataset.text
+    targets = "numbers" if values else "labels"
+    loss, measure = LOSSES.get(sweep.training.loss.name), MEASURES.get(sweep.measure)
+    problems: list[Problem] = []
+    if loss and values and not loss.takes_values:
+        allowed = ", ".join(key for key, entry in LOSSES.items() if entry.takes_values)
+        text = f"{sweep.training.loss.name} is for labels, the targets of {name} are numbers"
+        problems.append(("training.loss", f"{text}; allowed: {allowed}, package.module:function"))
+    if measure and measure.of_values != values:
+        allowed = ", ".join(key for key, entry in MEASURES.items() if entry.of_values == values)
+        whose = "numbers" if measure.of_values else "labels"
+        text = f"{sweep.measure} is for {whose}, the targets of {name} are {targets}"
+        problems.append(("measure", f"{text}; allowed: {allowed}, package.module:function"))
+    if values and sweep.training.teacher:
+        text = f"is for labels, the targets of {name} are numbers"
+        problems.append(("training.teacher", text))
     return problems
 
 

@@ -1,11 +1,14 @@
 """JSON Schema of study files, for editors: built from the same models that read them."""
 
+import re
 from typing import Any
 
 from sweeper.config.registry import (
     DATASET_FORMS,
     DATASETS,
     FORMULAS,
+    LOSSES,
+    MEASURES,
     METHODS,
     MODELS,
     OPTIMIZERS,
@@ -21,6 +24,7 @@ from sweeper.config.registry import (
 )
 from sweeper.config.sections import AUGMENTATION, NAME
 from sweeper.config.sweep import Sweep
+from sweeper.config.teacher import FILE
 
 _DOMAINS = [{"$ref": f"#/$defs/{name}"} for name in ("Uniform", "LogUniform", "Integer", "Choice")]
 _OUTSIDE = f"^{PLUGIN.pattern}$"
@@ -48,6 +52,18 @@ def json_schema() -> dict[str, Any]:
         ]
     }
     parts["Training"]["properties"]["augment"]["items"]["pattern"] = f"^{AUGMENTATION.pattern}$"
+    outside = {"type": "string", "pattern": rf"^\s*{PLUGIN.pattern}\s*$"}
+    top["measure"] = {"anyOf": [{"enum": sorted(MEASURES)}, outside], "default": "accuracy"}
+    # Under the name of the measure, which may be that of a function of one's own.
+    targets = parts["Targets"]
+    targets["patternProperties"] = {
+        r"^(?!nonzero$)[A-Za-z_]\w*$": targets["properties"]["accuracy"]
+    }
+    teacher = parts["TeacherChoice"]["properties"]["network"]
+    teacher["pattern"] = rf"^\s*({PLUGIN.pattern}|.*{re.escape(FILE)})\s*$"
+    by_name = {"type": "string", "pattern": teacher["pattern"]}
+    parts["Training"]["properties"]["teacher"]["anyOf"].append(by_name)
+    parts["Training"]["properties"]["loss"] = _loss(parts.pop("LossChoice")["properties"])
     parts["Training"]["properties"]["optimizer"]["enum"] = sorted(OPTIMIZERS)
     parts["Training"]["properties"]["precision"]["enum"] = sorted(PRECISIONS)
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
@@ -74,6 +90,21 @@ def _dataset(keys: dict[str, Any]) -> dict[str, Any]:
     function["if"] = {"properties": {"name": {"enum": sorted(DATASETS)}}}
     function["then"] = {"properties": {"options": {"maxProperties": 0}}}
     return {"anyOf": [named, own_function, function, *forms]}
+
+
+def _loss(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of `training.loss`: a name, or a mapping with what its name takes."""
+    smooth = sorted(name for name, entry in LOSSES.items() if entry.takes_smoothing)
+    outside = {"type": "string", "pattern": rf"^\s*{PLUGIN.pattern}\s*$"}
+    named = {"anyOf": [{"enum": sorted(LOSSES)}, outside]}
+    return {
+        "anyOf": [
+            *named["anyOf"],
+            _keys({"name": named}),
+            _keys({"name": {"enum": smooth}, "label_smoothing": keys["label_smoothing"]}),
+        ],
+        "default": "cross_entropy",
+    }
 
 
 def _keys(properties: dict[str, Any], *required: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from sweeper.config.domains import (
     UnitInterval,
     omit_defaults,
 )
+from sweeper.config.loss import LossChoice
 from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import (
     MODELS,
@@ -34,6 +35,7 @@ from sweeper.config.registry import (
     ExampleShape,
     LayerSize,
 )
+from sweeper.config.teacher import TeacherChoice
 from sweeper.errors import choices, shown
 from sweeper.types import Options, Scalar, Track
 
@@ -197,6 +199,8 @@ class Training(Section):
     weight_decay: NotNegative = 0.0
     schedule: Annotated[str, one_of("schedule", SCHEDULES)] = "cosine"
     augment: tuple[Augmentation, ...] = ()
+    loss: LossChoice = LossChoice()
+    teacher: TeacherChoice | None = None
     precision: Annotated[str, one_of("precision", PRECISIONS)] = "float32"
 
     @model_validator(mode="after")
@@ -211,7 +215,8 @@ class Training(Section):
         """Leave out what most sweeps do not use: their digests stay as they were without it."""
         written: dict[str, Any] = write(self)
         empty = type(written["augment"])()
-        return omit_defaults(written, weight_decay=0.0, precision="float32", augment=empty)
+        unused = {"weight_decay": 0.0, "precision": "float32", "augment": empty}
+        return omit_defaults(written, **unused, loss="cross_entropy", teacher=None)
 
 
 class Sparsification(Section):

@@ -21,6 +21,7 @@ from sweeper.config.arm import Arm, SectionErrors
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
 from sweeper.config.dataset import DatasetChoice, DatasetFacts, SplitRule, known_facts
 from sweeper.config.domains import Auto, Domain, Section, StrictInt, omit_defaults
+from sweeper.config.measure import MeasureName, label_of, target_key, with_usual_targets
 from sweeper.config.parsing import build, parse
 from sweeper.config.penalty import midpoint
 from sweeper.config.registry import SLOT_SAMPLERS
@@ -35,7 +36,7 @@ from sweeper.config.sections import (
     plain_name,
 )
 from sweeper.errors import SpecError, shown
-from sweeper.types import PenaltyConfig, Scalar, SharedConfig, SplitConfig, TrialConfig
+from sweeper.types import LossConfig, PenaltyConfig, Scalar, SharedConfig, SplitConfig, TrialConfig
 
 PROBE_VERSION = 2
 """To be raised with any change of what a probe trains or how its range is read."""
@@ -53,6 +54,8 @@ class Sweep(Section):
     split: SplitRule = SplitRule()
     model: ModelChoice
     seed: StrictInt = 0
+    measure: MeasureName = "accuracy"
+    """Quality of a network, which is searched for: the vertical axis of all fronts."""
     training: Training
     sparsification: Sparsification = Sparsification()
     search: SearchSettings
@@ -92,7 +95,18 @@ class Sweep(Section):
 
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return omit_defaults(write(self), confirms=None, facts=None, split={})
+        written = omit_defaults(
+            write(self), confirms=None, facts=None, split={}, measure="accuracy"
+        )
+        # Targets stand under the name of the measure, as in files.
+        targets = written["targets"]
+        targets[target_key(self.measure)] = targets.pop("accuracy")
+        return written
+
+    @model_validator(mode="before")
+    @classmethod
+    def _targets_of_the_measure(cls, raw: Any) -> Any:
+        return with_usual_targets(raw)
 
     @field_validator("name")
     @classmethod
@@ -136,6 +150,11 @@ class Sweep(Section):
     def confirmation_name(self) -> str:
         """The name that its confirmation is registered under; the other way, see `confirms.of`."""
         return confirmation_name(self.name)
+
+    @property
+    def measure_label(self) -> str:
+        """The measure as people write it, such as `accuracy` or `F1`."""
+        return label_of(self.measure)
 
     @property
     def is_resolved(self) -> bool:
@@ -310,10 +329,22 @@ class Sweep(Section):
         """
         config = self.probe(arm, parameter)
         outside = any(":" in term.penalty for term in config.method.terms)
-        outside |= ":" in config.recipe.model or not self.dataset.in_registry
+        outside |= (
+            ":" in config.recipe.model
+            or ":" in config.recipe.loss.name
+            or ":" in self.measure
+            or not self.dataset.in_registry
+        )
         known = asdict(config)
         # Keys that came later are left out at their defaults: what is on record stays known.
-        newer = {"dataset_options": (), "split": asdict(SplitConfig()), "augment": ()}
+        newer = {
+            "dataset_options": (),
+            "split": asdict(SplitConfig()),
+            "augment": (),
+            "loss": asdict(LossConfig()),
+            "measure": "accuracy",
+            "teacher": None,
+        }
         known["recipe"] = omit_defaults(known["recipe"], **newer)
         parts = [PROBE_VERSION, self.name if outside else "", known]
         text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
@@ -338,6 +369,9 @@ class Sweep(Section):
             dataset_options=self.dataset.arguments,
             split=self.split.config(derive_seed(self.seed, "split", repeat)),
             augment=self.training.augment,
+            loss=self.training.loss.config,
+            measure=self.measure,
+            teacher=None if self.training.teacher is None else self.training.teacher.config,
         )
 
 

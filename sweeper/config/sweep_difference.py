@@ -52,8 +52,7 @@ def _data_text(facts: DatasetFacts | None) -> str:
         return "not loaded"
     shape = " x ".join(map(str, facts.shape))
     sizes = f"{facts.train:,} + {facts.validation:,} + {facts.test:,}"
-    classes = f"{facts.classes:,} classes"
-    return f"{sizes} examples of {shape}, {classes}, hash {facts.hash[:12]}"
+    return f"{sizes} examples of {shape} {facts.targets_text}, hash {facts.hash[:12]}"
 
 
 def _walk(old: Any, new: Any, path: tuple[str, ...]) -> Iterator[Difference]:

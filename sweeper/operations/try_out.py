@@ -19,8 +19,8 @@ from sweeper.config import Sweep
 from sweeper.config.dataset import DatasetChoice, DatasetFacts
 from sweeper.config.parsing import build
 from sweeper.config.penalty import hyper_problems
-from sweeper.config.registry import FORMULAS, MODELS, load
-from sweeper.errors import DataError, PluginError, SpecError
+from sweeper.config.registry import FORMULAS, MEASURES, MODELS, load
+from sweeper.errors import DataError, InputError, PluginError, SpecError
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.redact import visible
 
@@ -83,6 +83,10 @@ def try_out(
     if process.returncode or not any("end" in line for line in lines):
         tried = next((line["trying"] for line in reversed(lines) if "trying" in line), place)
         problems.append(f"{tried}: {_ending(process.returncode, noise)}")
+    for digest in (line["teacher"] for line in lines if "teacher" in line):
+        raw = sweep.model_dump(mode="json")
+        raw["training"]["teacher"]["hash"] = digest
+        sweep = cast(Sweep, build(Sweep, raw, place=place))
     for facts in (line["facts"] for line in lines if "facts" in line):
         try:
             sweep = resolved(sweep, DatasetFacts.model_validate(facts), place)
@@ -105,14 +109,19 @@ def resolved(sweep: Sweep, facts: DatasetFacts, place: str) -> Sweep:
 
 
 def outside(sweep: Sweep) -> list[str]:
-    """Return the names of dataset, formulas and networks that are not in the registry.
+    """Return the names of all parts of a sweep that are not in the registry.
 
     A dataset whose facts are known is left out: whether it is still the same, its workers see.
     """
     dataset = [] if sweep.is_resolved else [sweep.dataset.text]
     terms = [term.penalty for arm in sweep.arms.values() for term in arm.terms]
     formulas = dict.fromkeys(name for name in terms if name not in FORMULAS)
-    return [*dataset, *formulas, *([] if sweep.model.name in MODELS else [sweep.model.name])]
+    loss = [] if sweep.training.loss.in_registry else [sweep.training.loss.name]
+    model = [] if sweep.model.name in MODELS else [sweep.model.name]
+    measure = [] if sweep.measure in MEASURES else [sweep.measure]
+    teacher = sweep.training.teacher
+    unknown = [] if teacher is None or teacher.hash else [teacher.network]
+    return [*dataset, *formulas, *loss, *measure, *unknown, *model]
 
 
 def _ending(code: int, noise: str) -> str:
@@ -141,6 +150,8 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
             except SpecError:
                 data = None  # the other process finds and says the same
     yield from _formulas(sweep, place)
+    yield from _loss_and_measure(sweep, place)
+    yield from _teacher(sweep, place, folder, data)
     yield from _network(sweep, place, folder, data)
 
 
@@ -226,6 +237,42 @@ def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
             yield {"problem": f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}"}
 
 
+def _loss_and_measure(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
+    loss, measure = sweep.training.loss, sweep.measure
+    if not sweep.is_resolved or (loss.in_registry and measure in MEASURES):
+        return
+    from sweeper.training import validate_losses, validate_measures
+
+    classes, values = sweep.data.classes, sweep.data.values
+    for key, name in (("training.loss", loss.name), ("measure", measure)):
+        where = f"{place}: {key}: {name}"
+        yield {"trying": where}
+        try:
+            if key == "measure":
+                validate_measures.try_out(measure, classes, values=values)
+            else:
+                validate_losses.try_out(loss.config, classes, values=values)
+        except PluginError as error:
+            yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
+
+
+def _teacher(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterator[dict[str, str]]:
+    """Yield the problems or the hash of the teacher; `data` is None if not loaded."""
+    config = sweep.recipe(0).teacher
+    if config is None or not sweep.is_resolved:
+        return
+    from sweeper.training.teacher import try_out as try_teacher
+
+    where = f"{place}: training.teacher: {config.network}"
+    yield {"trying": where}
+    try:
+        examples = _examples(sweep, folder)[0] if data is None else data
+        yield {"teacher": try_teacher(config, examples)}
+    except (DataError, InputError, PluginError) as error:
+        text = str(error).removeprefix("training.teacher: ").removeprefix(f"{config.network}: ")
+        yield {"problem": f"{where}: {text}"}
+
+
 def _loaded(sweep: Sweep, folder: str | None) -> Any:
     """Return the dataset of a sweep. Raises DataError, PluginError."""
     from sweeper.training import datasets
@@ -243,6 +290,7 @@ def _facts(data: Any) -> DatasetFacts:
         hash=data.hash,
         labels=tuple(map(visible, data.labels)),
         features=tuple(map(visible, data.features)),
+        values=data.has_values,
     )
 
 

@@ -9,7 +9,8 @@ from sweeper.config import confirmation_name, is_confirmation
 from sweeper.errors import InputError
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
-from sweeper.training.checkpoint import from_safetensors, re_evaluate
+from sweeper.training.checkpoint import from_safetensors
+from sweeper.training.re_evaluation import re_evaluate
 from sweeper.training.recipe_data import RecipeData
 from sweeper.types import Evaluation, TrialRecord
 

@@ -65,6 +65,7 @@ def accuracy_view(
         series=series,
         selected_name=ACCURACY_NAMES[selected],
         other_name=ACCURACY_NAMES[other],
+        y_name=f"{sweep.measure_label} (%)",
         stairs=stairs,
         x_range=(100.0, 1_000_000.0),
         y_range=(low, high),

@@ -38,8 +38,8 @@ def confirmed_view(
         sweep,
         [arm for arm in sweep.arms if arm in highlighted],
         title=f"{sweep.name.partition('/')[0]}: confirmed networks",
-        subtitle=f"markers: test accuracy, mean of {seeds} fresh {seed} of one repeat's choice · "
-        "lines: mean over repeats at each size that all have",
+        subtitle=f"markers: test {sweep.measure_label}, mean of {seeds} fresh {seed} of one "
+        "repeat's choice · lines: mean over repeats at each size that all have",
         stairs=False,
         lines=lines,
         reason="best, one of each family at least,",
@@ -47,7 +47,7 @@ def confirmed_view(
     # Whatever the search selected on.
     return replace(
         view,
-        y_name="test accuracy (%)",
+        y_name=f"test {sweep.measure_label} (%)",
         selected_name=ACCURACY_NAMES["val_accuracy"],
         other_name=ACCURACY_NAMES[_TEST],
     )

@@ -38,8 +38,9 @@ def curve_view(records: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool 
         highlighted_arms(fronts(complete, sweep), sweep),
         title=f"{sweep.name}: density curves, pruned {'and' if finetuned else 'without'} "
         f"fine-tun{'ed' if finetuned else 'ing'}",
-        subtitle=f"at each density the trial that is best on {ACCURACY_NAMES[selected]} accuracy "
-        f"(line) · markers: its {ACCURACY_NAMES[other]} accuracy{_examples(points)}",
+        subtitle=f"at each density the trial that is best on {ACCURACY_NAMES[selected]} "
+        f"{sweep.measure_label} "
+        f"(line) · markers: its {ACCURACY_NAMES[other]} {sweep.measure_label}{_examples(points)}",
         stairs=False,
     )
     # Published networks are finished ones, fine-tuned by means of their own.

@@ -35,19 +35,20 @@ def front_view(
     track = next((front.track for front in fronts.values()), sweep.sparsification.track)
     size: SizeMeasure = next((front.size for front in fronts.values()), "nonzero")
     of, beside = ACCURACY_NAMES[selected], ACCURACY_NAMES[other]
+    measure = sweep.measure_label
     choice = f"chosen on {of}, {beside} beside"
     if selected == "test_accuracy":
-        choice = "chosen on TEST accuracy (select_on: test)"
+        choice = f"chosen on TEST {measure} (select_on: test)"
     repeated = {name: several for name, several in (repeats or {}).items() if len(several) > 1}
     surfaces = {
         name: [attainment(several, level) for level in LEVELS] for name, several in repeated.items()
     }
-    lines = f"lines: fronts on {of} accuracy · markers: {beside} accuracy of the same"
+    lines = f"lines: fronts on {of} {measure} · markers: {beside} {measure} of the same"
     if repeated:
         count = max(len(several) for several in repeated.values())
         lines = (
-            f"lines: {of} accuracy that half of {count} repeats attain, bands 25 to 75 % · "
-            f"markers: {beside} accuracy of the pooled front's"
+            f"lines: {of} {measure} that half of {count} repeats attain, bands 25 to 75 % · "
+            f"markers: {beside} {measure} of the pooled front's"
         )
     return accuracy_view(
         {

@@ -52,12 +52,14 @@ def levels_table(confirmation: ConfirmationResult) -> ReportTable:
         cells.append(Cell(f"{failed} of {sum(len(config.records) for config in configs)}"))
         body.append(Row(arm, cells, FAMILIES[confirmation.sweep.arms[arm].family]))
     head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
+    measure = confirmation.sweep.measure_label
     caption = (
-        "Nonzero parameters, biases included, at a test accuracy: read between the means of each "
+        f"Nonzero parameters, biases included, at a test {measure}: read between the means of each "
         "repeat's configurations, geometric mean over repeats, below it the 95 % t-interval or in "
         "how many repeats it is reached; ≤ is the one-sided 95 % limit where the smallest networks "
         "of some repeats are better already, below it the mean. Shrinkage: points of validation "
-        "accuracy that the search promised too much. Failed: trainings that diverged or collapsed."
+        f"{measure} that the search promised too much. Failed: trainings that diverged or "
+        "collapsed."
     )
     return ReportTable(head, body, caption)
 
@@ -71,19 +73,21 @@ def sizes_table(confirmation: ConfirmationResult) -> ReportTable:
             for size in confirmation.sizes
         ]
         body.append(Row(arm, [_accuracy(accuracy) for accuracy in accuracies]))
+    measure = confirmation.sweep.measure_label
     caption = (
-        "Test accuracy in % of the configurations that were best on validation within a number of "
-        "nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval or "
-        "in how many repeats there is a network within that size."
+        f"Test {measure} in % of the configurations that were best on validation within a number "
+        "of nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval "
+        "or in how many repeats there is a network within that size."
     )
     return ReportTable(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
 
 def family_table(confirmation: ConfirmationResult) -> ReportTable | None:
     """Return the ratios of families; None if there is nothing to set against each other."""
+    measure = confirmation.sweep.measure_label
     caption = (
         "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
-        "test accuracy: under 1, the first needs fewer. Paired by repeat, with the 95 % "
+        f"test {measure}: under 1, the first needs fewer. Paired by repeat, with the 95 % "
         "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one "
         "of the two are better: then the one-sided 95 % limit, below it the mean of the bounds. "
         "The arms, named below, were chosen on validation. "
@@ -98,9 +102,10 @@ def other_track_table(confirmation: ConfirmationResult) -> ReportTable | None:
     if other is None:
         return None
     images = "validation" if other.by == "val_accuracy" else "test"
+    measure = confirmation.sweep.measure_label
     caption = (
         f"{TRACKS[other.track]}: nonzero parameters of one arm as a multiple of another one's, at "
-        f"a {images} accuracy, of the networks that the search itself trained: read along the "
+        f"a {images} {measure}, of the networks that the search itself trained: read along the "
         "front of each repeat, paired by repeat. First the best arms of each family on this "
         "track, then those that stand in the table above, where they are others."
     )
@@ -117,11 +122,12 @@ def gaps_table(confirmation: ConfirmationResult) -> ReportTable | None:
         by_size = {r.size: r for r in rows if (r.family, r.against) == (family, against)}
         cells = [_gap(by_size.get(size)) for size in confirmation.sizes]
         body.append(Row(f"{FAMILIES[family]} − {FAMILIES[against]}", cells))
+    measure = confirmation.sweep.measure_label
     caption = (
-        "Points of test accuracy of the best arm of one family minus another one's, within a "
+        f"Points of test {measure} of the best arm of one family minus another one's, within a "
         "number of nonzero parameters: over 0, the first is better. Paired by repeat, with the "
-        "95 % t-interval; bold where it leaves out 0. Where accuracy hardly rises with size, this "
-        "says more than a ratio of sizes. The arms, named below, were chosen on validation."
+        f"95 % t-interval; bold where it leaves out 0. Where {measure} hardly rises with size, "
+        "this says more than a ratio of sizes. The arms, named below, were chosen on validation."
     )
     return ReportTable(["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 

@@ -63,6 +63,7 @@ def page(record: SweepRecord) -> str:
     return template.render(
         sweep=sweep,
         rule=rule,
+        measure=sweep.measure_label,
         question=_question(sweep),
         progress=_progress(sweep, record.status),
         problems=record.problems,
@@ -155,7 +156,7 @@ def _question(sweep: Sweep) -> str:
     names = f": {', '.join(sweep.arms)}" if len(sweep.arms) <= MOST_NAMES else ""
     return (
         f"Which of these {len(sweep.arms)} arms gives the smallest {sweep.model.text}{size} "
-        f"at a given accuracy on {sweep.dataset.text}{names}?"
+        f"at a given {sweep.measure_label} on {sweep.dataset.text}{names}?"
     )
 
 

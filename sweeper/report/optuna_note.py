@@ -62,7 +62,8 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
     `studies` are those that can be linked to.
     """
     sweep, status, fronts = record.sweep, record.status, record.fronts()
-    by = selection_metrics(sweep)[0].replace("_", " ")
+    part, _, _ = selection_metrics(sweep)[0].partition("_")
+    by = f"{part} {sweep.measure_label}"
     targets = sweep.targets.accuracy
     head = ["arm", "trials", "diverged", "collapsed", f"best {by}"]
     head += [*(f"nonzero at {100 * target:g} %" for target in targets), "studies"]
@@ -123,10 +124,10 @@ def _confirmed(confirmation: ConfirmationResult) -> list[str]:
     return [
         f"**{confirmation.answer}**",
         _table(["arm", *(f"within {size:,}" for size in sizes)], rows),
-        f"Test accuracy of networks trained again with {confirmation.seeds} fresh "
+        f"Test {sweep.measure_label} of networks trained again with {confirmation.seeds} fresh "
         f"{'seed' if confirmation.seeds == 1 else 'seeds'} each, mean over repeats if all have "
-        "one. Chosen by the search on validation accuracy, the best within each number of nonzero "
-        "parameters; nothing was chosen on test.",
+        f"one. Chosen by the search on validation {sweep.measure_label}, the best within each "
+        "number of nonzero parameters; nothing was chosen on test.",
     ]
 
 

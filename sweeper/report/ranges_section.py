@@ -29,11 +29,12 @@ def table(record: SweepRecord) -> ReportTable | None:
             Cell(f"{measured.seconds:.1f}", "reused" if recorded.reused else ""),
         ]
         rows.append(Row(recorded.arm, cells, recorded.parameter))
+    measure = record.sweep.measure_label
     caption = (
-        "Lower and upper end: validation accuracy there, below it the nonzero parameters as "
+        f"Lower and upper end: validation {measure} there, below it the nonzero parameters as "
         "trained; next above: what became of the network at the first strength beyond the range. "
         "In the pictures strength grows to the right (logarithmic) and the range is shaded; the "
-        "line is validation accuracy from 0 to 100 %, the dashes are nonzero parameters from 0 "
+        f"line is validation {measure} from 0 to 100 %, the dashes are nonzero parameters from 0 "
         "to all. Reused: an equal probe was on record already."
     )
     return ReportTable(head, rows, caption)

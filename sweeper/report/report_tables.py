@@ -98,6 +98,7 @@ class OriginRow:
 def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
     """Return the table of arms: budget, failures, nonzeros at accuracies, best, hypervolume."""
     sweep, ranked = record.sweep, not record.problems
+    measure = sweep.measure_label
     by, show = selection_metrics(sweep)
     head = ["arm", "trials", "diverged", "collapsed"]
     head += [f"at {100 * value:.4g} %" for value in sweep.targets.accuracy]
@@ -128,9 +129,9 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTab
     corner, error = record.reference_corner
     caption = (
         f"Nonzero parameters, biases included, of the smallest network that reaches a "
-        f"{ACCURACY_NAMES[by]} accuracy; below it the {ACCURACY_NAMES[show]} accuracy of that same "
-        f"network; – is not reached. Hypervolume: area on (log10 nonzero, error) below the corner "
-        f"({corner:,}; {100 * error:.4g} %)."
+        f"{ACCURACY_NAMES[by]} {measure}; below it the {ACCURACY_NAMES[show]} {measure} of that "
+        f"same network; – is not reached. Hypervolume: area on (log10 nonzero, error) below the "
+        f"corner ({corner:,}; {100 * error:.4g} %)."
     )
     return ReportTable(head, body, caption)
 
@@ -138,6 +139,7 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTab
 def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
     """Return the accuracies that are reached within each of the file's target sizes."""
     sweep, ranked = record.sweep, not record.problems
+    measure = sweep.measure_label
     by, show = selection_metrics(sweep)
     head = ["arm", *(f"≤ {value:,}" for value in sweep.targets.nonzero)]
     body = []
@@ -156,8 +158,8 @@ def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
             cells.append(Cell(_percent(point.accuracy(by)), beside, best))
         body.append(Row(row.arm, cells))
     caption = (
-        f"Best {ACCURACY_NAMES[by]} accuracy within a number of nonzero parameters; below it the "
-        f"{ACCURACY_NAMES[show]} accuracy of that same network."
+        f"Best {ACCURACY_NAMES[by]} {measure} within a number of nonzero parameters; below it the "
+        f"{ACCURACY_NAMES[show]} {measure} of that same network."
     )
     return ReportTable(head, body, caption)
 

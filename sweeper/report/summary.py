@@ -83,10 +83,11 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
         for index, accuracy in enumerate(sweep.targets.accuracy)
         if (points := [point for row in rows if (point := row.at_accuracy[index])])
     ]
+    measure = sweep.measure_label
     split = "validation" if selection_metrics(sweep)[0] == "val_accuracy" else "test"
     if not reached:
         lowest = min(sweep.targets.accuracy)
-        return f"No arm reaches {100 * lowest:.4g} % {split} accuracy, the lowest target."
+        return f"No arm reaches {100 * lowest:.4g} % {split} {measure}, the lowest target."
     # The highest target at which there is something to compare, else the highest one reached.
     shared = [level for level in reached if level[0] > 1] or reached
     _, accuracy, points = max(shared, key=lambda level: level[1])
@@ -94,12 +95,12 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     show = selection_metrics(sweep)[1]
     beside = "test" if show == "test_accuracy" else "validation"
     text = (
-        f"At {100 * accuracy:.4g} % {split} accuracy the smallest network is "
+        f"At {100 * accuracy:.4g} % {split} {measure} the smallest network is "
         f"{first.arm}'s with {first.nonzero:,} of {first.total:,} parameters nonzero "
         f"({beside} {100 * first.accuracy(show):.2f} %)"
     )
     if not others:
-        return f"{text}; no other arm reaches that accuracy."
+        return f"{text}; no other arm reaches that {measure}."
     second = others[0]
     ratio = second.nonzero / max(first.nonzero, 1)
     alike = [point.arm for point in others if point.nonzero == first.nonzero]

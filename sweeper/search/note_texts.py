@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from sweeper.config import Sweep
+from sweeper.config.measure import target_key
 from sweeper.redact import visible
 
 
@@ -66,21 +67,22 @@ def _what(sweep: Sweep, name: str) -> str:
 
 
 def _values(sweep: Sweep) -> str:
+    key = target_key(sweep.measure)
     track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
     size = f" of {sweep.parameters:,}" if sweep.parameters else ""
     if sweep.confirms:
-        chosen = "**test_accuracy**, in [0, 1], is of the same network. Nothing is selected here"
+        chosen = f"**test_{key}**, in [0, 1], is of the same network. Nothing is selected here"
     elif sweep.select_on == "test":
-        chosen = "**test_accuracy**, in [0, 1], is of the same network. Selected on it: too good"
+        chosen = f"**test_{key}**, in [0, 1], is of the same network. Selected on it: too good"
     else:
         chosen = (
-            "**val_accuracy**, in [0, 1], is of the same network, on validation examples. Networks "
-            "are selected on these two alone; `test_accuracy` only stands beside"
+            f"**val_{key}**, in [0, 1], is of the same network, on validation examples. Networks "
+            f"are selected on these two alone; `test_{key}` only stands beside"
         )
     return (
         f"**nonzero** counts the parameters that are not exactly 0{size}, biases included, "
         f"{track}. {chosen}. A PRUNED trial diverged, or collapsed under "
-        f"{sweep.sparsification.floor:.4g} of accuracy (`outcome`): it is on no front."
+        f"{sweep.sparsification.floor:.4g} of {sweep.measure_label} (`outcome`): it is on no front."
     )
 
 

@@ -4,11 +4,25 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweeper.config import Sweep
+from sweeper.config.measure import target_key
 from sweeper.types import Scalar, Track, TrialResult
 
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
-METRICS = (["nonzero", "val_accuracy"], ["nonzero", "test_accuracy"])
-"""Names of the two values: the second where networks are selected on test examples."""
+SIZE = "nonzero"
+
+
+def metric_names(sweep: Sweep) -> list[str]:
+    """Return the names of the two values: the measure is one of validation or of test."""
+    part = "test" if by_test(sweep) else "val"
+    return [SIZE, f"{part}_{target_key(sweep.measure)}"]
+
+
+def are_ours(names: object) -> bool:
+    """Tell whether the values of a study are named as ours are."""
+    match names:
+        case [size, str(measure)] if size == SIZE:
+            return measure.startswith(("val_", "test_"))
+    return False
 
 
 def by_test(sweep: Sweep) -> bool:
@@ -29,9 +43,10 @@ def tell_arguments(
     if result.state != "complete" or judged is None:
         return TrialState.PRUNED, None, {"outcome": result.state, "seconds": seconds}
     second, beside = judged.val_accuracy, judged.test_accuracy
-    name = "test_accuracy"
+    key = target_key(sweep.measure)
+    name = f"test_{key}"
     if by_test(sweep):
-        second, beside, name = beside, second, "val_accuracy"
+        second, beside, name = beside, second, f"val_{key}"
     measured: dict[str, Scalar] = {
         name: beside,
         "effective_nonzero": judged.effective,
@@ -40,5 +55,5 @@ def tell_arguments(
     other: Track = "as_trained" if track == "pruned" else "pruned"
     if network := result.judged(other):
         measured[f"{other}_nonzero"] = network.nonzero
-        measured[f"{other}_val_accuracy"] = network.val_accuracy
+        measured[f"{other}_val_{key}"] = network.val_accuracy
     return TrialState.COMPLETE, (float(judged.nonzero), second), measured

@@ -17,7 +17,7 @@ from sweeper.search import optuna_tables
 from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.note_texts import arm_note
-from sweeper.search.objectives import METRICS, by_test, tell_arguments
+from sweeper.search.objectives import metric_names, tell_arguments
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
@@ -93,7 +93,7 @@ class SweepStudies:
         Raises InputError, before anything is created, where another's study has one of the names.
         """
         home, rows = self._sweep.name, self._index.owned(self._names())
-        named = {METRIC_NAMES: METRICS[by_test(self._sweep)]}
+        named = {METRIC_NAMES: metric_names(self._sweep)}
         id_ = self._index.open(home, rows.get(home), lambda: named)
         for name, (arm, repeats) in self._sweep.studies().items():
             note = partial(arm_note, self._sweep, arm, repeats, id_)

@@ -13,7 +13,7 @@ from optuna.storages import RDBStorage
 
 from sweeper.search import optuna_tables
 from sweeper.search.attributes import METRIC_NAMES
-from sweeper.search.objectives import DIRECTIONS, METRICS
+from sweeper.search.objectives import DIRECTIONS, are_ours
 from sweeper.search.optuna_tables import MARK, StudyRow
 
 
@@ -53,4 +53,4 @@ def _made_by_an_older_version(storage: RDBStorage, study: int) -> bool:
     if contents.directions != DIRECTIONS or contents.without_slot:
         return False
     empty = not (contents.trials or contents.system_attributes or contents.user_attributes)
-    return empty or contents.system_attributes.get(METRIC_NAMES) in METRICS
+    return empty or are_ours(contents.system_attributes.get(METRIC_NAMES))

@@ -15,6 +15,7 @@ from sweeper.types import (
     CurvePoint,
     Evaluation,
     LayerCount,
+    LossConfig,
     MethodConfig,
     Normalisation,
     Options,
@@ -24,6 +25,7 @@ from sweeper.types import (
     SharedConfig,
     Slot,
     SplitConfig,
+    TeacherConfig,
     Track,
     TrialConfig,
     TrialOutcome,
@@ -74,6 +76,7 @@ def config_row(config: TrialConfig) -> dict[str, Any]:
 def config_of(raw: Mapping[str, Any]) -> TrialConfig:
     """Return the configuration that `config_row` wrote."""
     recipe, method = raw["recipe"], raw["method"]
+    teacher = recipe.get("teacher")
     return TrialConfig(
         **{
             **raw,
@@ -86,6 +89,8 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     "dataset_options": _options(recipe.get("dataset_options", ())),
                     "split": SplitConfig(**recipe.get("split", {})),
                     "augment": tuple(recipe.get("augment", ())),
+                    "loss": LossConfig(**recipe.get("loss", {})),
+                    "teacher": TeacherConfig(**teacher) if teacher else None,
                 }
             ),
             "method": MethodConfig(

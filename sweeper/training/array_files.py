@@ -29,6 +29,7 @@ def read_arrays(
     test_file: str | None = None,
     target: str | None = None,
     standardise: bool | None = None,
+    values: bool = False,
 ) -> RawDataset:
     """Read an .npz file of arrays, or a .csv or .parquet table. Raises DataError.
 
@@ -42,11 +43,14 @@ def read_arrays(
     if path.suffix != ".npz":
         if target is None:
             raise DataError(f"{file}: target: required for tables, but not given")
-        return read_table(path, test_path, target=target, standardise=standardise is not False)
-    return _read_npz(path, test_path, standardise)
+        scaled = standardise is not False
+        return read_table(path, test_path, target=target, standardise=scaled, values=values)
+    return _read_npz(path, test_path, standardise, values)
 
 
-def _read_npz(path: Path, test_path: Path | None, standardise: bool | None) -> RawDataset:
+def _read_npz(
+    path: Path, test_path: Path | None, standardise: bool | None, values: bool
+) -> RawDataset:
     parts, unused = _parts(_arrays(path), path)
     if test_path:
         if "test" in parts:
@@ -68,6 +72,7 @@ def _read_npz(path: Path, test_path: Path | None, standardise: bool | None) -> R
         parts.get("test"),
         parts.get("validation"),
         standardise=bool(standardise),
+        values=values,
     )
     return checked(dataset, path.name, notes=notes)
 

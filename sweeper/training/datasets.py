@@ -21,6 +21,7 @@ from sweeper.training import torchvision_files
 from sweeper.training.division import AS_PUBLISHED, divide
 from sweeper.training.loaded_data import Data, DataSplit
 from sweeper.training.raw_dataset import RawDataset
+from sweeper.training.target_values import check_range
 from sweeper.training.user_dataset import checked
 from sweeper.types import Normalisation, Options, SharedConfig, SplitConfig
 
@@ -73,7 +74,7 @@ def load_for(
     on_progress: Callable[[str], None] = _log.info,
 ) -> Data:
     """Load the dataset of a recipe with its split. Raises DataError."""
-    return load(
+    data = load(
         recipe.dataset,
         folder,
         device,
@@ -81,6 +82,8 @@ def load_for(
         split=recipe.split,
         on_progress=on_progress,
     )
+    check_range(data, recipe.loss)
+    return data
 
 
 def read(

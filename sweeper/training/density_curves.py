@@ -6,13 +6,16 @@ Each network is evaluated at each density; the examples are gone through once fo
 from collections.abc import Sequence
 from itertools import chain
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from sweeper.config.judging_plan import point_cost
+from sweeper.kernels.jit import Array
 from sweeper.training import parameter_counts, pruning, sparse_inference
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import CHUNK, Evaluator, batches
+from sweeper.training.measures import measured
 from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.types import CurvePoint
@@ -88,7 +91,7 @@ def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> 
             for density, bound in least.items()
         }
         val, test = (
-            _shares(evaluator, nets, part, chosen, pack) for part, chosen in evaluator.parts()
+            _qualities(evaluator, nets, part, chosen, pack) for part, chosen in evaluator.parts()
         )
         for density, row in nets.items():
             points[density] += [
@@ -97,21 +100,34 @@ def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> 
     return points
 
 
-def _shares(
+def _qualities(
     evaluator: Evaluator,
     nets: dict[float, list[SparseMLP]],
     part: DataSplit,
     chosen: Tensor | None,
     pack: int,
 ) -> dict[SparseMLP, float]:
-    """Return the share of examples that each network labels rightly; these are some of a pack."""
+    """Return the measure of each network on the examples; these are some of a pack."""
+    counts = evaluator.measure == "accuracy"
     right = dict.fromkeys(chain.from_iterable(nets.values()), 0)
+    outputs: dict[SparseMLP, list[Array]] = {net: [] for net in right}
+    labels_seen = []
     cost = sum(point_cost(density, is_mlp=True) * len(row) for density, row in nets.items()) / pack
     for some in batches(part, CHUNK, chosen):
         evaluator.advance(cost * len(some))
         examples = sparse_inference.pixels_first(some.examples)
         labels = some.labels.numpy()
+        labels_seen.append(labels)
         for net in right:
-            right[net] += net.right(examples, labels)
+            if counts:
+                right[net] += net.right(examples, labels)
+            else:
+                outputs[net].append(net.outputs(examples))
+    if not counts:
+        true = np.concatenate(labels_seen)
+        return {
+            net: measured(evaluator.measure, np.concatenate(parts, axis=1).T, true)
+            for net, parts in outputs.items()
+        }
     count = len(part) if chosen is None else len(chosen)
     return {net: hits / count for net, hits in right.items()}

@@ -43,10 +43,11 @@ def divide(
         sizes[0] = _validation_size(raw, split, len(train))
         train, validation = _held_out(raw, train, sizes[0], split.seed, "validation", notes)
     normalisation = _normalisation(raw, train.examples)
+    kind = np.float32 if raw.has_values else np.int64
     loaded_train, loaded_validation, loaded_test = (
         DataSplit(
             _scaled(raw, part.examples, normalisation).to(device),
-            torch.from_numpy(part.labels.astype(np.int64)).to(device),
+            torch.from_numpy(part.labels.astype(kind)).to(device),
         )
         for part in (train, validation, test)
     )
@@ -89,6 +90,11 @@ def _check_split(raw: RawDataset, split: SplitConfig) -> None:
 
 def _check_classes(raw: RawDataset, part: RawPart, least: int) -> None:
     """Raise DataError for a class that has too few examples to be split."""
+    if raw.has_values:
+        if len(part) < least:
+            text = f"{raw.name}: has too few examples to split: {len(part)}, needs {least}"
+            raise DataError(text)
+        return
     counts = np.bincount(part.labels, minlength=raw.classes)
     if counts.min() < least:
         rarest = int(counts.argmin())
@@ -106,6 +112,10 @@ def _held_out(
     raw: RawDataset, part: RawPart, size: int, seed: int, purpose: str, notes: list[str]
 ) -> tuple[RawPart, RawPart]:
     """Return what stays for training and what is held out. Raises DataError."""
+    if raw.has_values:
+        # Of one class: a plain draw.
+        stays, held = stratified_split(np.zeros(len(part), np.int64), size, seed)
+        return part.subset(stays), part.subset(held)
     if size < raw.classes:
         text = f"split.{purpose}: {size} of {len(part):,} examples of {raw.name} are too few"
         raise DataError(f"{text} to judge {raw.classes} classes by")

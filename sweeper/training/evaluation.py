@@ -1,4 +1,4 @@
-"""Evaluation of all networks of a pack: accuracies on examples not trained on, and sizes."""
+"""Evaluation of all networks of a pack: quality on examples not trained on, and sizes."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -10,6 +10,7 @@ from sweeper.config.judging_plan import STATISTICS, JudgedExamples
 from sweeper.training import parameter_counts
 from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.datasets import Data, DataSplit
+from sweeper.training.measures import measured
 from sweeper.training.stack import Stack, rows
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.work_meter import Advance
@@ -41,29 +42,56 @@ def batches(part: DataSplit, size: int, chosen: Tensor | None) -> Iterator[DataS
 def sample(part: DataSplit, count: int) -> Tensor | None:
     """Return the indices of `count` examples, ascending; None for all of them.
 
-    Each class gives its share, evenly spaced in the order of the part: the same for everybody.
+    Each class, or range of values, gives its share, evenly spaced in the order of the part: the
+    same for everybody.
     """
     if count >= len(part):
         return None
-    by_class = part.labels.argsort(stable=True)
+    classes = part.labels if part.labels.ndim == 1 else part.labels[:, 0]
+    by_class = classes.argsort(stable=True)
     spaced = torch.arange(count, device=by_class.device) * len(part) // count
     return by_class[spaced].sort().values
 
 
 @torch.no_grad()
-def accuracy(
+def quality(
     network: StackedArchitecture,
     stack: Stack,
     part: DataSplit,
     advance: Advance,
     *,
+    measure: str = "accuracy",
     chosen: Tensor | None = None,
     cost: float = 1.0,
 ) -> list[float]:
-    """Return the share of examples that each network labels rightly; NaN logits are wrong.
+    """Return a measure of each network on all examples, or on those at the `chosen` indices.
 
-    Of all examples, or of those at the `chosen` indices; `cost` is that of one, in forward passes.
+    `cost` is that of an example, in forward passes.
     """
+    if measure == "accuracy":
+        return _accuracy(network, stack, part, advance, chosen, cost)
+    runner, outputs, labels = network.runner(), [], []
+    for some in batches(part, chunk(network, part.labels.device), chosen):
+        advance(cost * len(some))
+        # A runner's buffer is overwritten by its next call.
+        outputs.append(runner.logits(stack, some.examples).clone().cpu())
+        labels.append(some.labels.cpu())
+    true = torch.cat(labels).numpy()
+    return [
+        measured(measure, network_outputs.float().numpy(), true)
+        for network_outputs in torch.cat(outputs, dim=1)
+    ]
+
+
+def _accuracy(
+    network: StackedArchitecture,
+    stack: Stack,
+    part: DataSplit,
+    advance: Advance,
+    chosen: Tensor | None,
+    cost: float,
+) -> list[float]:
+    """Return the share of examples that each network labels rightly; NaN logits are wrong."""
     pack = next(iter(stack.values())).shape[0]
     right = torch.zeros(pack, dtype=torch.int64, device=part.labels.device)
     runner = network.runner()
@@ -82,6 +110,7 @@ class Evaluator:
     network: StackedArchitecture
     data: Data
     advance: Advance
+    measure: str = "accuracy"
     validation: Tensor | None = None
     """Indices of the validation examples that are judged on; None: all of them."""
     test: Tensor | None = None
@@ -129,9 +158,17 @@ class Evaluator:
         )
 
     def accuracies(self, stack: Stack, cost: float = 1.0) -> tuple[list[float], list[float]]:
-        """Return the validation and test accuracy of every network; `cost` as in `accuracy`."""
+        """Return the measure on validation and test of every network; `cost` as in `quality`."""
         val, test = (
-            accuracy(self.network, stack, part, self.advance, chosen=chosen, cost=cost)
+            quality(
+                self.network,
+                stack,
+                part,
+                self.advance,
+                measure=self.measure,
+                chosen=chosen,
+                cost=cost,
+            )
             for part, chosen in self.parts()
         )
         return val, test

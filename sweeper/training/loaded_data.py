@@ -12,6 +12,8 @@ from sweeper.types import Normalisation
 class DataSplit:
     """One part of a dataset: examples [n, *shape], as [n, channels, height, width]; labels [n].
 
+    Or values [n, outputs], float32, in place of labels.
+
     Examples are float32, but for token ids, which are int64. Pixels have mean 0 and deviation 1
     over the training images. Without taking off the mean, L1 prox at 4,000 weights on MNIST lost
     0.1 % of validation accuracy (three of four settings).
@@ -38,6 +40,7 @@ class Data:
 
     name: str
     classes: int
+    """Outputs of a network: one for each class, or for each target value."""
     train: DataSplit
     validation: DataSplit
     test: DataSplit
@@ -55,6 +58,11 @@ class Data:
     def shape(self) -> tuple[int, ...]:
         """Shape of one example, such as channels, height and width of an image."""
         return tuple(self.train.examples.shape[1:])
+
+    @property
+    def has_values(self) -> bool:
+        """Whether its targets are numbers, and no labels."""
+        return self.train.labels.is_floating_point()
 
     @property
     def device(self) -> torch.device:

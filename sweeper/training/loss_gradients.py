@@ -10,7 +10,6 @@ from torch import Tensor
 from torch.func import functional_call
 
 from sweeper.config import derive_seed
-from sweeper.training import losses
 from sweeper.training.loaded_data import DataSplit
 from sweeper.training.stack import NetworkRange, Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -126,7 +125,8 @@ class LossGradients:
             values[name] = value.detach().view(values[name].shape).requires_grad_()
         with torch.enable_grad():
             outputs = functional_call(self.network.template, values, (chosen.examples,))
-            loss = losses.cross_entropy(outputs, chosen.labels).mean()
+            guide = self.network.loss.guide(chosen.examples)
+            loss = self.network.loss.values(outputs, chosen.labels, guide).mean()
         return [values[name] for name in names], loss
 
     @contextmanager

@@ -106,7 +106,7 @@ def _train(
     plan = plan_of(recipe, network, data)
     meter = WorkMeter(tick, plan.passes)
     augmenter = Augmenter.of(recipe, data)
-    judge = Evaluator(network, data, meter).on(plan.whole)
+    judge = Evaluator(network, data, meter, recipe.measure).on(plan.whole)
 
     training = Schedule(
         recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed

@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from sweeper.errors import PluginError
 from sweeper.training import models
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.forward_pass import called, plain_tensors, same_bits, watched
+from sweeper.training.losses import Loss
 from sweeper.training.noise import Noise, generator_kept
 from sweeper.training.stack import GradientBuffer, Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -139,7 +139,7 @@ def _try_alone(recipe: SharedConfig, data: Data, batch: _Batches) -> None:
     module.zero_grad()
     with generator_kept(data.device):
         torch.autograd.backward(
-            functional.cross_entropy(called(name, module, batch.examples), batch.labels)
+            Loss(recipe.loss).values(called(name, module, batch.examples), batch.labels).mean()
         )
     idle = [key for key, value in module.named_parameters() if value.grad is None]
     if idle:
@@ -243,7 +243,7 @@ def _compare(
     for k, seed in enumerate(seeds):
         module = _build(recipe, data, seed)
         with generator_kept(data.device):
-            alone = _alone(name, module.double() if in_double else module, seed, batch)
+            alone = _alone(recipe, module.double() if in_double else module, seed, batch)
         other = "in a pack than in plain PyTorch"
         if not _close(packed.before[k], alone.before):
             text = "it holds values that are neither parameters nor buffers"
@@ -280,13 +280,14 @@ def _course(
     return _Course(before, after, gradients, stack)
 
 
-def _alone(name: str, module: nn.Module, seed: int, batch: _Batches) -> _Course:
+def _alone(recipe: SharedConfig, module: nn.Module, seed: int, batch: _Batches) -> _Course:
     """Do the same in plain PyTorch, eager and alone."""
+    name = recipe.model
     with torch.no_grad():
         before = called(name, module.eval(), batch.examples)
     Noise((seed,), 0).start(0, batch.examples.device)
     logits = called(name, module.train(), batch.examples)
-    torch.autograd.backward(functional.cross_entropy(logits, batch.labels))
+    torch.autograd.backward(Loss(recipe.loss).values(logits, batch.labels).mean())
     gradients = {
         key: torch.zeros_like(value) if value.grad is None else value.grad.clone()
         for key, value in module.named_parameters()

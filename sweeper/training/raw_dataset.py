@@ -18,6 +18,8 @@ Array = NDArray[Any]
 class RawPart:
     """Examples [n, *shape] of one part of a dataset, and their labels [n], 0 to classes - 1.
 
+    Or values [n, classes], float32, in place of labels.
+
     Images are uint8 [n, channels, height, width], token ids int64, numbers float32 or float64.
     """
 
@@ -59,6 +61,11 @@ class RawDataset:
         return repr(self.labels[label]) if self.labels else str(label)
 
     @property
+    def has_values(self) -> bool:
+        """Whether its targets are numbers, and no labels."""
+        return self.train.labels.ndim == 2
+
+    @property
     def parts(self) -> dict[str, RawPart]:
         """The parts that it brings, by name."""
         parts = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -75,5 +82,6 @@ class RawDataset:
         digest = hashlib.sha256(json.dumps(head).encode())
         for part in self.parts.values():
             digest.update(np.ascontiguousarray(part.examples).data)
-            digest.update(np.ascontiguousarray(part.labels, dtype=np.int64).data)
+            kind = np.float32 if self.has_values else np.int64
+            digest.update(np.ascontiguousarray(part.labels, dtype=kind).data)
         return digest.hexdigest()

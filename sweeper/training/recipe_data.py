@@ -10,6 +10,7 @@ from sweeper.errors import DataError
 from sweeper.training import datasets
 from sweeper.training.datasets import Data
 from sweeper.training.raw_dataset import RawDataset
+from sweeper.training.target_values import check_range
 from sweeper.types import SharedConfig, SplitConfig
 
 _log = logging.getLogger("sweeper.datasets")
@@ -54,6 +55,7 @@ class RecipeData:
                     on_progress=self._on_progress,
                 )
             data = datasets.divide(self._raw, recipe.split, self._device)
+            check_range(data, recipe.loss)
         else:
             data = datasets.load_for(
                 recipe, self._folder, self._device, on_progress=self._on_progress

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from sweeper.kernels.matmul import linear
-from sweeper.training.stack import GradientBuffer, Layers, Stack, delta
+from sweeper.training.losses import Loss
+from sweeper.training.stack import GradientBuffer, Layers, Stack
 
 Rows = list[tuple[Tensor, ...]]
 """Of each layer, its parameter in each network."""
@@ -28,14 +29,19 @@ def logits(layers: Layers, stack: Stack, examples: Tensor) -> Tensor:
 
 
 def backward(
-    layers: Layers, stack: Stack, examples: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+    layers: Layers,
+    stack: Stack,
+    examples: Tensor,
+    labels: Tensor,
+    sinks: Sequence[GradientBuffer],
+    loss: Loss,
 ) -> None:
-    """Add the gradient of each network's mean cross-entropy to what the sinks keep."""
+    """Add the gradient of each network's mean loss to what the sinks keep."""
     weights, biases = _apart(layers, stack)
     flat = examples.flatten(1)
     hidden = [_hidden(weights, biases, k, flat) for k in range(len(weights[0]))]
     outputs = [_output(weights, biases, k, inputs[-1]) for k, inputs in enumerate(hidden)]
-    deltas = delta(torch.stack(outputs), labels)
+    deltas = loss.gradient(torch.stack(outputs), labels, loss.guide(examples))
     for sink in sinks:
         into, beside = _apart(layers, sink.into)
         for k in range(sink.start, sink.stop):

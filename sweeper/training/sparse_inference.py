@@ -59,12 +59,16 @@ class SparseMLP:
 
     def right(self, examples: Array, labels: NDArray[np.int64]) -> int:
         """Return the number of [pixels, examples] that get their label; NaN logits are wrong."""
+        return int(_hits(self.outputs(examples), labels))
+
+    def outputs(self, examples: Array) -> Array:
+        """Return the logits [classes, examples] of [pixels, examples]."""
         last = len(self.layers) - 1
         for index, layer in enumerate(self.layers):
             out = np.empty((len(layer.bias), examples.shape[1]), np.float32)
             _run(layer.values, layer.columns, layer.starts, layer.bias, examples, out, index < last)
             examples = out
-        return int(_hits(examples, labels))
+        return examples
 
 
 def max_density() -> float:

@@ -70,14 +70,3 @@ class GradientBuffer:
 def rows(value: Tensor) -> Tensor:
     """View [pack, *shape] as [pack, entries], that of single numbers too."""
     return value.reshape(len(value), -1)
-
-
-def delta(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return the gradient of mean cross-entropy in logits [pack, batch, classes].
-
-    (softmax - one hot) / batch.
-    """
-    gradient = logits.softmax(-1)
-    index = labels[None, :, None].expand(logits.shape[0], -1, 1)
-    gradient.scatter_add_(2, index, gradient.new_full((1, 1, 1), -1.0).expand_as(index))
-    return gradient.div_(labels.shape[0])

@@ -19,9 +19,11 @@ from sweeper.training.forward_pass import (
     same_bits,
     training_changes,
 )
+from sweeper.training.losses import CROSS_ENTROPY, Loss
 from sweeper.training.stack import GradientBuffer, Stack
 from sweeper.training.stacked_mlp import StackedMLP
 from sweeper.training.stacked_module import StackedModule
+from sweeper.training.teacher import Teacher
 from sweeper.types import SharedConfig
 
 _log = logging.getLogger("sweeper.worker")
@@ -47,6 +49,8 @@ class StackedArchitecture:
     """Whether the module can be run with images that lie so: see `StackedModule`."""
     one_by_one: str = ""
     """Why a GPU runs its networks one by one; empty where it runs all as one program."""
+    loss: Loss = CROSS_ENTROPY
+    """Loss that they are trained along."""
 
     @classmethod
     def of(cls, recipe: SharedConfig, data: Data) -> "StackedArchitecture":
@@ -58,9 +62,12 @@ class StackedArchitecture:
         module = _build(recipe, data, seed=0)
         layers = _fully_connected(module)
         parameters = tuple(name for name, _ in module.named_parameters())
+        teacher = None if recipe.teacher is None else Teacher.of(recipe.teacher, data)
+        loss = Loss(recipe.loss, teacher)
         weights = models.prunable(module)
         if layers is not None:
-            return cls(_emptied(module, data.device, ()), weights, layers, parameters)
+            emptied = _emptied(module, data.device, ())
+            return cls(emptied, weights, layers, parameters, loss=loss)
         module.to(data.device)
         changes, examples = TrainingChanges(), data.train.examples[:2]
         with suppress(ForwardError):  # it is raised where the module is trained
@@ -87,6 +94,7 @@ class StackedArchitecture:
             buffers,
             changes.draws,
             lies_so,
+            loss=loss,
         )
         if data.device.type == "cpu":
             return architecture
@@ -117,9 +125,14 @@ class StackedArchitecture:
     def runner(self) -> Runner:
         """Return the runner of stacks: logits and gradients. It keeps buffers between calls."""
         if self.layers is not None:
-            return StackedMLP(self.layers)
+            return StackedMLP(self.layers, self.loss)
         return StackedModule(
-            self.template, self.parameters, self.buffers, self.channels_last, not self.one_by_one
+            self.template,
+            self.parameters,
+            self.buffers,
+            self.channels_last,
+            not self.one_by_one,
+            self.loss,
         )
 
     @property

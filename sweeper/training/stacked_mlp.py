@@ -12,9 +12,9 @@ from torch import Tensor
 
 from sweeper.kernels import matmul
 from sweeper.training import separate_mlp
+from sweeper.training.losses import CROSS_ENTROPY, Loss
 from sweeper.training.noise import Noise
 from sweeper.training.stack import GradientBuffer, Layers, Stack
-from sweeper.training.stack import delta as gradient_of
 
 
 @dataclass(slots=True)
@@ -22,6 +22,7 @@ class StackedMLP:
     """Logits and gradients of a stack; buffers are made once for each size of batch."""
 
     layers: Layers
+    loss: Loss = CROSS_ENTROPY
     _buffers: Stack = field(default_factory=dict)
 
     @torch.no_grad()
@@ -41,16 +42,16 @@ class StackedMLP:
         sinks: Sequence[GradientBuffer],
         noise: Noise | None = None,
     ) -> None:
-        """Add the gradient of each network's mean cross-entropy to what the sinks keep.
+        """Add the gradient of each network's mean loss to what the sinks keep.
 
         It draws no random numbers: `noise` is for modules that do.
         """
         if matmul.serves(examples):
-            separate_mlp.backward(self.layers, stack, examples, labels, sinks)
+            separate_mlp.backward(self.layers, stack, examples, labels, sinks, self.loss)
             return
         hidden = self._hidden(stack, examples.flatten(1))
         logits = self._affine(hidden[-1], stack, len(self.layers) - 1)
-        delta = gradient_of(logits, labels)
+        delta = self.loss.gradient(logits, labels, self.loss.guide(examples))
         for index in reversed(range(len(self.layers))):
             weight, bias = self.layers[index]
             inputs = hidden[index]

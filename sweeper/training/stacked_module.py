@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.nn import functional
 
 from sweeper.errors import PluginError
+from sweeper.training.losses import CROSS_ENTROPY, Loss
 from sweeper.training.noise import Noise
 from sweeper.training.stack import GradientBuffer, Stack
 
@@ -28,6 +28,7 @@ class StackedModule:
     """
     at_once: bool = True
     """Whether a GPU runs all networks as one program."""
+    loss: Loss = CROSS_ENTROPY
 
     def logits(self, stack: Stack, examples: Tensor) -> Tensor:
         """Return [pack, batch, classes] for examples [batch, ...].
@@ -53,7 +54,7 @@ class StackedModule:
         sinks: Sequence[GradientBuffer],
         noise: Noise | None = None,
     ) -> None:
-        """Add the gradient of each network's mean cross-entropy to what the sinks keep.
+        """Add the gradient of each network's mean loss to what the sinks keep.
 
         The module is in its training mode: buffers of the stack change in place. Without `noise`
         it draws random numbers as they come.
@@ -61,12 +62,13 @@ class StackedModule:
         self._set_mode(training=True)
         if not self._runs_together(examples):
             # One by one here too, so that the hidden layers of one network are held at a time.
+            guide = self.loss.guide(examples)
             examples = self._laid_out(examples)
             for sink in sinks:
                 for k in range(sink.start, sink.stop):
                     if noise is not None:
                         noise.start(k, examples.device)
-                    gradients = self._network_gradients(stack, k, examples, labels)
+                    gradients = self._network_gradients(stack, k, examples, labels, guide)
                     sink.at(k).take_all(gradients)
             return
         if noise is not None:
@@ -104,14 +106,16 @@ class StackedModule:
         """Return views of the parameters and buffers of a network."""
         return {name: self._laid_out(value[k]) for name, value in stack.items()}
 
-    def _network_gradients(self, stack: Stack, k: int, examples: Tensor, labels: Tensor) -> Stack:
+    def _network_gradients(
+        self, stack: Stack, k: int, examples: Tensor, labels: Tensor, guide: Tensor | None
+    ) -> Stack:
         """Return the gradients of a network by name, [1, *shape] each."""
         network = self._network(stack, k)
         leaves = [network[name].detach().requires_grad_() for name in self.parameters]
         network.update(zip(self.parameters, leaves, strict=True))
         with torch.enable_grad():
             logits = self._network_logits(network, examples)
-            loss = functional.cross_entropy(logits, labels, reduction="sum") / len(labels)
+            loss = self.loss.total(logits, labels, guide) / len(labels)
             values: Sequence[Tensor | None] = torch.autograd.grad(loss, leaves, allow_unused=True)
         self._keep_buffers(stack, k, network)
         return self._named(value if value is None else value[None] for value in values)
@@ -125,9 +129,10 @@ class StackedModule:
             logits = self.together(network, examples)
             pack, batch, classes = logits.shape
             # A sum over networks: the gradient of one does not depend on the others.
-            loss = functional.cross_entropy(
-                logits.reshape(-1, classes), labels.repeat(pack), reduction="sum"
-            )
+            guide = self.loss.guide(examples)
+            guides = None if guide is None else torch.cat([guide] * pack)
+            flat = logits.reshape(-1, classes)
+            loss = self.loss.total(flat, torch.cat([labels] * pack), guides)
             values: Sequence[Tensor | None] = torch.autograd.grad(
                 loss / batch, leaves, allow_unused=True
             )

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from sweeper.analysis.strength_range import GRID
 from sweeper.config.judging_plan import STATISTICS, STEP_PASSES
+from sweeper.config.registry import MEASURES
 from sweeper.kernels.slopes import spread
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.batch_statistics import needs_recalibration, recalibrate
 from sweeper.training.custom_formulas import completed, resolve
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
-from sweeper.training.evaluation import accuracy, finite
+from sweeper.training.evaluation import finite, quality
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
 from sweeper.training.parameter_counts import nonzero
@@ -75,7 +76,9 @@ def probe_strengths(
             augmenter=Augmenter.of(recipe, data),
             tick=partial(meter, STEP_PASSES * recipe.batch_size),
         )
-        points = _points(network, stack, alone, strengths, config.floor, data, meter)
+        points = _points(
+            network, stack, alone, strengths, config.floor, data, meter, recipe.measure
+        )
         meter.finish()
     return points, time.perf_counter() - began
 
@@ -116,15 +119,18 @@ def _points(
     floor: float,
     data: Data,
     advance: Advance,
+    measure: str,
 ) -> tuple[ProbePoint, ...]:
     healthy = finite(network, stack)
     recalibrate(network, stack, data.train, advance=advance)
-    reached = accuracy(network, stack, data.validation, advance)
+    reached = quality(network, stack, data.validation, advance, measure=measure)
     start = torch.cat([alone[name].flatten(1) for name in network.weights], 1)
     ends = torch.cat([stack[name].flatten(1) for name in network.weights], 1)
     counts = nonzero(network, stack)
     # A probe is short: what the file's floor asks of a whole training may be out of reach.
-    chance = 1 / data.classes
+    entry = MEASURES.get(measure)
+    guess = entry.chance if entry else None
+    chance = 1 / data.classes if guess is None else guess
     bound = min(floor, reached[0] - COLLAPSE * (reached[0] - chance))
     moved = (ends - ends[:1]).norm(dim=1) / (ends[:1] - start).norm()
     return tuple(

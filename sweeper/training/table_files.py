@@ -18,12 +18,15 @@ _LISTED = 5
 """Most columns that a note lists."""
 
 
-def read_table(path: Path, test_path: Path | None, *, target: str, standardise: bool) -> RawDataset:
+def read_table(
+    path: Path, test_path: Path | None, *, target: str, standardise: bool, values: bool = False
+) -> RawDataset:
     """Read a table, and another one with the test examples. Raises DataError.
 
     Columns of numbers are features as they are. Of text, categories and truth values each value
     becomes a column of 0 and 1, named `column=value`, in sorted order; values of both files count.
-    `standardise`: columns of numbers get mean 0 and deviation 1 over the training examples.
+    `values`: targets are numbers, no labels. `standardise`: columns of numbers get mean 0 and
+    deviation 1 over the training examples.
     """
     table = _frame(path)
     notes = []
@@ -50,9 +53,9 @@ def read_table(path: Path, test_path: Path | None, *, target: str, standardise: 
             features.append(str(name))
             standardised.append(standardise)
             continue
-        values = _categories(column, name, places)
-        categories = np.unique(values)
-        columns += [(values == category).astype(np.float64) for category in categories]
+        texts = _categories(column, name, places)
+        categories = np.unique(texts)
+        columns += [(texts == category).astype(np.float64) for category in categories]
         features += [f"{name}={category}" for category in categories]
         standardised += [False] * len(categories)
         spread.append(f"{name} ({len(categories)})")
@@ -71,6 +74,7 @@ def read_table(path: Path, test_path: Path | None, *, target: str, standardise: 
         (examples[:rows], labels[:rows]),
         (examples[rows:], labels[rows:]) if test_path else None,
         standardise=any(standardised),
+        values=values,
     )
     return checked(
         dataset,

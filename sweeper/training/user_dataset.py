@@ -5,6 +5,7 @@ import torch
 
 from sweeper.errors import DataError, shown
 from sweeper.training.raw_dataset import Array, RawDataset, RawPart
+from sweeper.training.target_values import scale_notes, value_array
 from sweeper.training.user_labels import LabelCodes, label_array
 from sweeper.types import Dataset
 
@@ -38,29 +39,41 @@ def checked(
             text = f"{place}: {name}: must be a pair, inputs and targets"
             raise DataError(f"{text}, got {_described(pair)}")
         examples[name] = _inputs(pair[0], f"{place}: {name} inputs", scales=scales)
-        targets[name] = label_array(as_array(pair[1], f"{place}: {name} targets"), place, name)
+        array = as_array(pair[1], f"{place}: {name} targets")
+        if dataset.values:
+            targets[name] = value_array(array, f"{place}: {name} targets")
+            _check_alike(targets[name], targets["train"], f"{place}: {name} targets")
+        else:
+            targets[name] = label_array(array, place, name)
         _check_lengths(examples[name], targets[name], f"{place}: {name}")
         _check_alike(examples[name], examples["train"], f"{place}: {name} inputs")
     train = examples["train"]
     if not any((row != train[0]).any() for row in train[1:]):
         raise DataError(f"{place}: train inputs: all {len(train):,} are equal")
-    codes = LabelCodes.of(targets["train"], place)
-    parts = {
-        name: RawPart(examples[name], codes.encode(targets[name], f"{place}: {name} targets"))
-        for name in examples
-    }
+    if dataset.values:
+        outputs, names = targets["train"].shape[1], tuple[str, ...]()
+        parts = {name: RawPart(examples[name], targets[name]) for name in examples}
+        notes = (*notes, *scale_notes(targets["train"]))
+    else:
+        codes = LabelCodes.of(targets["train"], place)
+        outputs, names = codes.classes, codes.names
+        parts = {
+            name: RawPart(examples[name], codes.encode(targets[name], f"{place}: {name} targets"))
+            for name in examples
+        }
+        notes = (*notes, *codes.notes)
     if train.dtype == np.uint8 or (dataset.standardise and not standardised):
         standardised = (True,) * train.shape[1]
     return RawDataset(
         place,
-        codes.classes,
+        outputs,
         parts["train"],
         parts.get("test"),
         parts.get("validation"),
         standardised=standardised,
-        labels=codes.names,
+        labels=names,
         features=features,
-        notes=(*notes, *codes.notes),
+        notes=notes,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 Part = tuple[Any, Any]
-"""Inputs [n, *shape] and targets [n] of a part of a dataset."""
+"""Inputs [n, *shape] and targets [n] or [n, k] of a part of a dataset."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,7 +27,8 @@ class Dataset:
     - bool: numbers 0 and 1.
 
     Targets are labels [n]: whole numbers (1.0 is one) or text. Those that are not 0 to k - 1 are
-    mapped, in sorted order.
+    mapped, in sorted order. With `values` they are numbers [n] or [n, k] instead, an output of the
+    network for each, as they are: scale them where they are made.
     """
 
     train: Part
@@ -37,3 +38,5 @@ class Dataset:
     """Give numbers mean 0 and deviation 1 over the training examples, along the first axis of an
     example: each column of a table, each channel. Whole numbers other than uint8 are numbers then,
     no token ids. A column of one value is moved to 0."""
+    values: bool = False
+    """Whether targets are numbers, for the losses mse and binary_cross_entropy, and no labels."""

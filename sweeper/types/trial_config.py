@@ -36,6 +36,30 @@ class SplitConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class LossConfig:
+    """Loss that training minimises."""
+
+    name: str = "cross_entropy"
+    """Name in the registry, or `package.module:function`."""
+    label_smoothing: float = 0.0
+    """Share of a label that is spread over all classes, for cross-entropy."""
+
+
+@dataclass(frozen=True, slots=True)
+class TeacherConfig:
+    """Trained network that all networks of a sweep learn from beside the labels."""
+
+    network: str
+    """A .safetensors file, or `package.module:function`."""
+    weight: float
+    """Share of the loss that is the distance from it, in (0, 1]."""
+    temperature: float
+    """By which logits are divided for that distance."""
+    hash: str = ""
+    """sha256 of its parameters and buffers; empty before it is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class SharedConfig:
     """Settings that all networks of a pack share. Two trials fit one pack if theirs are equal."""
 
@@ -61,6 +85,10 @@ class SharedConfig:
     split: SplitConfig = SplitConfig()
     augment: tuple[str, ...] = ()
     """Random changes of the training examples of each step, in order: `shift(1)`, `flip`."""
+    loss: LossConfig = LossConfig()
+    measure: str = "accuracy"
+    """Quality of a network: name in the registry, or `package.module:function`."""
+    teacher: TeacherConfig | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,6 +28,8 @@ from sweeper.config.registry.entries import (
     ModelEntry,
 )
 from sweeper.config.registry.import_folder import FOLDER
+from sweeper.config.registry.loss_entries import LOSSES, LossEntry
+from sweeper.config.registry.measure_entries import MEASURES, MeasureEntry
 from sweeper.config.registry.method_entries import METHODS
 from sweeper.config.registry.model_entries import MODELS
 from sweeper.config.registry.network_sizes import LayerSize
@@ -52,6 +54,8 @@ __all__ = [
     "FOLDER",
     "FORMULAS",
     "GROUP",
+    "LOSSES",
+    "MEASURES",
     "METHODS",
     "MODELS",
     "OPTIMIZERS",
@@ -68,6 +72,8 @@ __all__ = [
     "Formula",
     "Hyperparameter",
     "LayerSize",
+    "LossEntry",
+    "MeasureEntry",
     "MethodEntry",
     "ModelEntry",
     "dataset_plugins",

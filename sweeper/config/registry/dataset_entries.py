@@ -169,7 +169,13 @@ DATASET_FORMS: Mapping[str, DatasetForm] = {
     "arrays": DatasetForm(
         summary="a file of one's own: arrays (.npz) or a table (.csv, .parquet)",
         loader="sweeper.training.array_files:read_arrays",
-        keys={"file": True, "test_file": False, "target": False, "standardise": False},
+        keys={
+            "file": True,
+            "test_file": False,
+            "target": False,
+            "standardise": False,
+            "values": False,
+        },
     ),
     "images": DatasetForm(
         summary="a folder of one's own pictures, PNG or JPEG, one folder a class",

@@ -234,3 +234,51 @@ def test_a_worker_tries_the_network_that_it_finds_itself(
         Trainer(sweep, device="cpu", pack=1)
     fine = small_sweep(model="support.network_cases:harmless_residual")
     assert Trainer(fine, device="cpu", pack=1).pack == 1
+
+
+ASKED = """\
+def hinge(outputs, labels):
+    right = outputs.gather(1, labels[:, None])
+    return (1 + outputs - right).clamp_min(0).sum(1)
+
+
+def mean(outputs, labels):
+    return outputs.mean()
+
+
+def percent(labels, outputs):
+    return 100.0
+
+
+def teacher(shape, classes):
+    import torch
+    from torch import nn
+
+    torch.manual_seed(1)
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, classes))
+"""
+
+
+def test_loss_measure_and_teacher_of_ones_own_are_tried_and_the_teacher_is_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "asked.py").write_text(ASKED, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    training = {"epochs": 1, "loss": "asked:hinge", "teacher": "asked:teacher"}
+    tried = try_out(small_sweep(training=training), "s.yaml").sweep
+    teacher = tried.training.teacher
+    assert teacher is not None
+    assert len(teacher.hash) == 64
+    assert tried.recipe(0).teacher == teacher.config
+    assert try_out(tried, "s.yaml").sweep == tried
+    training = {"epochs": 1, "loss": "asked:mean", "teacher": "asked:nobody"}
+    with pytest.raises(SpecError) as raised:
+        try_out(small_sweep(training=training, measure="asked:percent"), "s.yaml")
+    assert list(raised.value.problems) == [
+        "s.yaml: training.loss: asked:mean: must return one value for each example, here [6], "
+        "returned []",
+        "s.yaml: measure: asked:percent: must return a number in [0, 1], 1 for a perfect network, "
+        "returned 100",
+        "s.yaml: training.teacher: asked:nobody: cannot be loaded: AttributeError: module 'asked' "
+        "has no attribute 'nobody'",
+    ]

@@ -28,7 +28,8 @@ from sweeper.operations import export, export_weights
 from sweeper.report import figures, standalone_svg
 from sweeper.store import Store
 from sweeper.training import datasets
-from sweeper.training.checkpoint import from_safetensors, re_evaluate
+from sweeper.training.checkpoint import from_safetensors
+from sweeper.training.re_evaluation import re_evaluate
 
 RESULTS = ROOT / "studies" / "results"
 MAIN, LARGE = "lenet300-mnist", "lenet300-mnist-large"

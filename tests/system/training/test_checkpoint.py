@@ -27,8 +27,9 @@ from support.processes import LONG
 from sweeper.errors import InputError
 from sweeper.search.artifacts import artifact_store, upload
 from sweeper.store import Store
-from sweeper.training.checkpoint import from_safetensors, re_evaluate, to_safetensors
+from sweeper.training.checkpoint import from_safetensors, to_safetensors
 from sweeper.training.pack import train_pack
+from sweeper.training.re_evaluation import re_evaluate
 
 STUDY = """
 name: tiny

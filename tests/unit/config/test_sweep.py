@@ -24,6 +24,8 @@ from sweeper.config.registry import (
     DATASET_FORMS,
     DATASETS,
     FORMULAS,
+    LOSSES,
+    MEASURES,
     METHODS,
     MODELS,
     OPTIMIZERS,
@@ -326,11 +328,11 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
 # What replaces which part of SMALL -> the one line that it must give.
 ONE_MISTAKE = {
     "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, dataset, "
-        "model, name, reference, search, seed, select_on, sparsification, split, targets, "
+        "measure, model, name, reference, search, seed, select_on, sparsification, split, targets, "
         "training; did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
         "training.epoch: unknown key: got 'epoch'; allowed: augment, batch_size, epochs, "
-        "learning_rate, momentum, optimizer, precision, schedule, weight_decay; "
+        "learning_rate, loss, momentum, optimizer, precision, schedule, teacher, weight_decay; "
         "did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
         "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, method, penalty, ramp, "
@@ -342,6 +344,30 @@ ONE_MISTAKE = {
         "training.weight_decay: must be >= 0, got -1"),
     "precision": ("epochs: 4", "epochs: 4, precision: fp16",
         "training.precision: no such precision: got 'fp16'; allowed: float32, tf32"),
+    "loss": ("epochs: 4", "epochs: 4, loss: crossentropy",
+        "training.loss: no such loss: got 'crossentropy'; allowed: binary_cross_entropy, "
+        "cross_entropy, mse, package.module:function; did you mean 'cross_entropy'?"),
+    "key of another loss": ("epochs: 4", "epochs: 4, loss: {name: mse, label_smoothing: 0.1}",
+        "training.loss.label_smoothing: mse does not take it; allowed: for cross_entropy"),
+    "key of a loss": ("epochs: 4", "epochs: 4, loss: {name: mse, smoothing: 0.1}",
+        "training.loss.smoothing: unknown key: got 'smoothing'; allowed: label_smoothing, name; "
+        "did you mean 'label_smoothing'?"),
+    "list in place of a loss": ("epochs: 4", "epochs: 4, loss: [mse]",
+        "training.loss: must be a name, or a mapping with a name and its keys, got ['mse']"),
+    "teacher": ("epochs: 4", "epochs: 4, teacher: net.pt",
+        "training.teacher.network: must be a .safetensors file or package.module:function, got "
+        "'net.pt'"),
+    "weight of a teacher": ("epochs: 4", "epochs: 4, teacher: {network: a.b:c, weight: 2}",
+        "training.teacher.weight: must be <= 1, got 2"),
+    "measure": ("seed", "measure: precision", "measure: no such measure: got 'precision'; "
+        "allowed: accuracy, auroc, balanced_accuracy, f1, package.module:function, r2"),
+    "measure of numbers": ("seed", "measure: r2", "measure: r2 is for numbers, the targets of "
+        "digits are labels; allowed: accuracy, balanced_accuracy, f1, auroc, "
+        "package.module:function"),
+    "targets of another measure": ("seed", "measure: f1\ntargets: {accuracy: [0.5]}",
+        "targets.accuracy: unknown key: the measure is 'f1', whose targets are targets.f1"),
+    "targets of no measure": ("seed", "measure: a.b:top_5\ntargets: {f1: [0.5]}",
+        "targets.f1: unknown key: got 'f1'; allowed: accuracy, nonzero"),
     "a curve without epochs": ("{density:", "{finetune_epochs: 0, finetuned_curve: [0.1], density:",
         "sparsification.finetuned_curve: needs finetune_epochs of 1 or more"),
     "missing": ("name: small\n", "", "name: required, but not given"),
@@ -354,7 +380,7 @@ ONE_MISTAKE = {
         "dataset.file: images does not take it; it takes folder, size, channels"),
     "key of a form": ("digits", "{name: arrays, fil: a.csv}",
         "dataset.fil: unknown key: got 'fil'; allowed: channels, file, folder, name, options, "
-        "size, standardise, target, test_file; did you mean 'file'?"),
+        "size, standardise, target, test_file, values; did you mean 'file'?"),
     "key of a name": ("digits", "{name: digits, file: a.csv}",
         "dataset.file: digits does not take it; it takes no further key"),
     "form without its key": ("digits", "{name: images}",
@@ -706,6 +732,9 @@ splits = st.fixed_dictionaries(
         "seed": st.integers(0, 2**32 - 1) | st.just("repeat"),
     },
 )
+losses = st.sampled_from([*LOSSES, "a.b:c"]) | st.fixed_dictionaries(
+    {"name": st.just("cross_entropy")}, optional={"label_smoothing": st.floats(0, 0.99)}
+)
 arms = no_penalty | one_penalty | sums | methods
 specs = st.fixed_dictionaries(
     {
@@ -723,6 +752,8 @@ specs = st.fixed_dictionaries(
                 "weight_decay": searched,
                 "schedule": st.sampled_from(SCHEDULES),
                 "precision": st.sampled_from(PRECISIONS),
+                "loss": losses,
+                "teacher": st.sampled_from(["a.b:c", "net.safetensors", {"network": "a:b"}]),
                 "augment": st.lists(st.sampled_from(["flip", "shift(1)", " crop( 2 ) "])),
             },
         ).map(with_decay),
@@ -734,6 +765,7 @@ specs = st.fixed_dictionaries(
     },
     optional={
         "seed": st.integers(),
+        "measure": st.sampled_from([*set(MEASURES) - {"r2"}, "a.b:c"]),
         "split": splits,
         "sparsification": st.fixed_dictionaries(
             {"density": searched},
@@ -830,7 +862,9 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
         "switch in place of channels", "key of another form", "key of a form", "key of a name",
         "form without its key", "list in place of a dataset", "searched option",
         "share", "no share", "seed of a split", "key of a split", "augmentation",
-        "optimizer", "adamw without decay", "precision", "sampler", "model", "penalty", "way",
+        "optimizer", "adamw without decay", "precision", "loss", "key of another loss",
+        "key of a loss", "list in place of a loss", "teacher",
+        "weight of a teacher", "measure", "sampler", "model", "penalty", "way",
         "way that does not exist",
         "method", "key of another method", "gates without strength", "shuffle is no switch",
         "time beyond the end", "time of one end", "ramp is a share",

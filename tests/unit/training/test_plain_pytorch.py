@@ -15,7 +15,7 @@ from sweeper.config.registry import MODELS
 from sweeper.errors import PluginError
 from sweeper.training import datasets, models
 from sweeper.training.datasets import Data
-from sweeper.training.evaluation import accuracy
+from sweeper.training.evaluation import quality
 from sweeper.training.noise import Noise
 from sweeper.training.pack import train_pack
 from sweeper.training.plain_pytorch import compare_with_plain
@@ -184,9 +184,9 @@ def test_a_network_is_judged_in_its_evaluation_mode_and_trained_in_its_training_
     assert isinstance(runner, StackedModule)
     into = {name: torch.zeros_like(value) for name, value in stack.items()}
     images, labels = digits.train.examples[:4], digits.train.labels[:4]
-    accuracy(network, stack, digits.validation, nothing)
+    quality(network, stack, digits.validation, nothing)
     runner.backward(stack, images, labels, [GradientBuffer(0, 1, into, 0.0)])
-    accuracy(network, stack, digits.validation, nothing)
+    quality(network, stack, digits.validation, nothing)
     # By some examples after the others where it is judged.
     assert [mode for mode, _ in itertools.groupby(Modes.seen)] == [False, True, False]
 

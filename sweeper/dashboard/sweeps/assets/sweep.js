@@ -151,8 +151,8 @@ function showLevels(picture) {
   const head = ["arm", ...picture.accuracies.map((target) => `at ${+target.toFixed(2)} %`), "hypervolume", "networks"];
   const caption =
     `${picture.x_name[0].toUpperCase()}${picture.x_name.slice(1)} of the smallest network that ` +
-    `reaches a ${picture.line_name} accuracy, over all repeats, below it the ${picture.mark_name} ` +
-    "accuracy of that same network; – is not reached.";
+    `reaches a ${picture.line_name} ${picture.measure}, over all repeats, below it the ${picture.mark_name} ` +
+    `${picture.measure} of that same network; – is not reached.`;
   fill(place("levels"), table(head, lines, caption));
   place("edges").textContent = picture.edges;
 }
@@ -204,7 +204,7 @@ async function showConfirmed() {
   };
   const lines = picture.arms.map((arm) => [chip(arm, picture), arm.family, ...arm.levels.map(level)]);
   const explanation =
-    `Nonzero parameters at a test accuracy: read between the means of each repeat's ` +
+    `Nonzero parameters at a test ${picture.measure}: read between the means of each repeat's ` +
     `configurations, trained again with ${many(picture.seeds, "fresh seed")}; geometric mean over ` +
     `repeats with its 95 % t-interval. ${count(picture.done)} of ${count(picture.budget)} trainings are done.`;
   fill(place("confirmed-levels"), table(head, lines, explanation));
