@@ -50,6 +50,8 @@ def check(file: StudyFile, data: DataFolder = None) -> None:
     terminal.print(
         f"{sweep.name}: {sweep.model.text} on {sweep.dataset.text}{size}", soft_wrap=True
     )
+    if line := _pruning_text(sweep, planned):
+        terminal.print(f"pruned: {line}", soft_wrap=True)
     if sweep.facts:
         for line in (_facts_text(sweep.facts), *tried.data_notes):
             terminal.print(f"dataset: {line}", soft_wrap=True)
@@ -84,6 +86,25 @@ def _facts_text(facts: "DatasetFacts") -> str:
     shape = " x ".join(f"{size:,}" for size in facts.shape)
     sizes = f"{facts.train:,} for training, {facts.validation:,} for validation, {facts.test:,} "
     return f"examples of {shape} {facts.targets_text}: {sizes}for the test"
+
+
+def _pruning_text(sweep: "Sweep", planned: "Plan") -> str:
+    """Return what is pruned, and how; empty where it is the smallest weights of all layers."""
+    from sweeper.config.domains import values
+
+    rule = sweep.sparsification
+    if not (rule.prune or rule.scope != "global" or rule.granularity != "weight"):
+        return ""
+    units = {"weight": "weights", "input": "input units", "output": "output units"}
+    by = units.get(rule.granularity, f"{rule.granularity} of consecutive inputs")
+    scopes = {"global": "", "per_layer": ", each layer alike", "erk": ", layers by their sides"}
+    if not planned.weights:
+        return by + scopes[rule.scope]
+    densities = [value for value in values(rule.density) if isinstance(value, float)]
+    sizes = [count(round(density * planned.weights)) for density in densities]
+    left = " to ".join(dict.fromkeys(sizes))
+    of = f"{count(planned.weights)} weights in {', '.join(sweep.prunable or rule.prune)}"
+    return f"{by}{scopes[rule.scope]}: {left} of {of}"
 
 
 def _arms_table(sweep: "Sweep", planned: "Plan") -> "Table":

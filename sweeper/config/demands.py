@@ -3,6 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
+from sweeper.config import weight_patterns
 from sweeper.config.arm import Arm
 from sweeper.config.domains import grid_size
 from sweeper.config.penalty import Problem, largest_value, smallest_value
@@ -32,6 +33,11 @@ def of_data(sweep: "Sweep") -> list[Problem]:
     problems += _target_problems(sweep)
     if sweep.training.augment:
         problems += _augmentation_problems(sweep)
+    layers = sweep.model.layers(data) if sweep.sparsification.prune and not problems else None
+    if layers is not None:
+        names = [layer.weight for layer in layers if layer.weight]
+        for place, text in weight_patterns.faults(sweep.sparsification.prune, names):
+            problems.append((f"sparsification.prune.{place}".rstrip("."), text))
     return problems
 
 
@@ -79,6 +85,9 @@ def of_arm(sweep: "Sweep", arm: Arm) -> list[Problem]:
             ]
     if arm.entry and arm.entry.mlp_only and sweep.model.hidden is None:
         text = f"{arm.method} needs a fully connected network, {sweep.model.name} is none"
+        problems.append(("method", text))
+    if arm.entry and arm.entry.mlp_only and sweep.sparsification.prune:
+        text = f"{arm.method} narrows every layer, sparsification.prune leaves some out"
         problems.append(("method", text))
     rate = largest_value(sweep.training.learning_rate)
     for term in arm.terms:

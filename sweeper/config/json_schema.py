@@ -22,7 +22,7 @@ from sweeper.config.registry import (
     dataset_plugins,
     plugins,
 )
-from sweeper.config.sections import AUGMENTATION, NAME
+from sweeper.config.sections import AUGMENTATION, GRANULARITY, NAME
 from sweeper.config.sweep import Sweep
 from sweeper.config.teacher import FILE
 
@@ -64,6 +64,9 @@ def json_schema() -> dict[str, Any]:
     by_name = {"type": "string", "pattern": teacher["pattern"]}
     parts["Training"]["properties"]["teacher"]["anyOf"].append(by_name)
     parts["Training"]["properties"]["loss"] = _loss(parts.pop("LossChoice")["properties"])
+    pruning = parts["Sparsification"]["properties"]
+    pruning["granularity"]["pattern"] = f"^({GRANULARITY.pattern})$"
+    pruning["prune"]["items"]["pattern"] = r"^!?\s*[^!\s]"
     parts["Training"]["properties"]["optimizer"]["enum"] = sorted(OPTIMIZERS)
     parts["Training"]["properties"]["precision"]["enum"] = sorted(PRECISIONS)
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)

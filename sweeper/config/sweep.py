@@ -35,8 +35,17 @@ from sweeper.config.sections import (
     Training,
     plain_name,
 )
+from sweeper.config.weight_patterns import chosen
 from sweeper.errors import SpecError, shown
-from sweeper.types import LossConfig, PenaltyConfig, Scalar, SharedConfig, SplitConfig, TrialConfig
+from sweeper.types import (
+    LossConfig,
+    PenaltyConfig,
+    PruneConfig,
+    Scalar,
+    SharedConfig,
+    SplitConfig,
+    TrialConfig,
+)
 
 PROBE_VERSION = 2
 """To be raised with any change of what a probe trains or how its range is read."""
@@ -175,6 +184,15 @@ class Sweep(Section):
         return self.model.parameters(self.data) if self.is_resolved else None
 
     @property
+    def prunable(self) -> dict[str, tuple[int, ...]] | None:
+        """Shapes of the weights that are pruned, by name; None for a factory of the user's own."""
+        layers = self.model.layers(self.data) if self.is_resolved else None
+        if layers is None:
+            return None
+        shapes = {layer.weight: layer.shape for layer in layers if layer.weight}
+        return {name: shapes[name] for name in chosen(self.sparsification.prune, [*shapes])}
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps; an incomplete last batch is left out."""
         return self.data.train // self.training.batch_size
@@ -311,6 +329,8 @@ class Sweep(Section):
             order_seed=0,
             curve=(),
             finetuned_curve=(),
+            # Nothing is cut; but penalties see the weights that are pruned alone.
+            prune=PruneConfig(self.sparsification.prune),
         )
         return TrialConfig(
             recipe=recipe,
@@ -344,6 +364,7 @@ class Sweep(Section):
             "loss": asdict(LossConfig()),
             "measure": "accuracy",
             "teacher": None,
+            "prune": asdict(PruneConfig()),
         }
         known["recipe"] = omit_defaults(known["recipe"], **newer)
         parts = [PROBE_VERSION, self.name if outside else "", known]
@@ -372,6 +393,7 @@ class Sweep(Section):
             loss=self.training.loss.config,
             measure=self.measure,
             teacher=None if self.training.teacher is None else self.training.teacher.config,
+            prune=self.sparsification.prune_config,
         )
 
 

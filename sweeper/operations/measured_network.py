@@ -9,5 +9,7 @@ class MeasuredNetwork:
 
     parameters: int
     """All of them, biases included, tied ones once."""
+    weights: int
+    """Those of them that are pruned."""
     step_seconds: float
     """Processor time of a training step of one network, at the batch size of the study."""

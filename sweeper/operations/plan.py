@@ -1,5 +1,6 @@
 """Plan of a study file: its arms, trials, probes, seconds and warnings, before it is run."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,6 +43,8 @@ class Plan:
 
     arms: tuple[ArmPlan, ...]
     parameters: int | None
+    weights: int | None
+    """Those of the parameters that are pruned; None where only the code can tell."""
     steps_in_all: int
     probe: ProbePlan
     seconds: float | None
@@ -88,9 +91,14 @@ def plan(
     parameters = sweep.parameters
     if parameters is None and network is not None:
         parameters = network.parameters
+    shapes = sweep.prunable
+    weights = network.weights if network else None
+    if shapes is not None:
+        weights = sum(math.prod(shape) for shape in shapes.values())
     return Plan(
         arms=arms,
         parameters=parameters,
+        weights=weights,
         steps_in_all=sweep.steps_in_all,
         probe=probe,
         seconds=seconds,

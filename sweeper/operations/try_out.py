@@ -5,6 +5,7 @@ process (`os._exit`, a crash of a library) does not end the command.
 """
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -190,7 +191,9 @@ def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterato
             yield {"network": asdict(_measured(sweep, data))}
     except PluginError as error:
         reason = str(error).removeprefix(f"{name}: ")
-        if real or not isinstance(error, ForwardError):
+        if reason.startswith("sparsification."):
+            yield {"problem": f"{place}: {reason}"}
+        elif real or not isinstance(error, ForwardError):
             yield {"problem": f"{where}: {reason}"}
         else:
             text = f"{reason}; on examples like those of {sweep.dataset.text}, which is not here"
@@ -203,7 +206,8 @@ def _measured(sweep: Sweep, data: Any) -> MeasuredNetwork:
 
     recipe = sweep.recipe(0)
     network = StackedArchitecture.of(recipe, data)
-    return MeasuredNetwork(network.total, step_seconds(network, recipe, data))
+    weights = sum(math.prod(shape) for shape in network.rule.shapes.values())
+    return MeasuredNetwork(network.total, weights, step_seconds(network, recipe, data))
 
 
 def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:

@@ -21,6 +21,7 @@ from sweeper.types import (
     Options,
     PenaltyConfig,
     Provenance,
+    PruneConfig,
     Scalar,
     SharedConfig,
     Slot,
@@ -66,11 +67,18 @@ def add(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -
 def config_row(config: TrialConfig) -> dict[str, Any]:
     """Return the columns that hold a configuration."""
     return {
-        "config": asdict(config),
+        "config": _config_json(config),
         "density": config.density,
         "strength": config.method.strength,
         "learning_rate": config.learning_rate,
     }
+
+
+def _config_json(config: TrialConfig) -> dict[str, Any]:
+    raw = asdict(config)
+    if config.recipe.prune == PruneConfig():
+        del raw["recipe"]["prune"]  # what is on record says the same in the same words
+    return raw
 
 
 def config_of(raw: Mapping[str, Any]) -> TrialConfig:
@@ -91,6 +99,7 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     "augment": tuple(recipe.get("augment", ())),
                     "loss": LossConfig(**recipe.get("loss", {})),
                     "teacher": TeacherConfig(**teacher) if teacher else None,
+                    "prune": _prune_config(recipe.get("prune", {})),
                 }
             ),
             "method": MethodConfig(
@@ -239,6 +248,10 @@ def _point_row(point: CurvePoint) -> list[float]:
     """Return the cells of a point; four as ever for one that was judged on all examples."""
     cells = list(astuple(point))
     return cells if point.val_examples or point.test_examples else cells[:4]
+
+
+def _prune_config(raw: Mapping[str, Any]) -> PruneConfig:
+    return PruneConfig(**{**raw, "names": tuple(raw.get("names", ()))})
 
 
 def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:

@@ -12,12 +12,13 @@ from torch import Tensor
 
 from sweeper.config.judging_plan import point_cost
 from sweeper.kernels.jit import Array
-from sweeper.training import parameter_counts, pruning, sparse_inference
+from sweeper.training import parameter_counts, sparse_inference
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import CHUNK, Evaluator, batches
 from sweeper.training.measures import measured
 from sweeper.training.sparse_inference import SparseMLP
-from sweeper.training.stack import Stack
+from sweeper.training.stack import Layers, NetworkRange, Stack
+from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.types import CurvePoint
 
 NETWORKS_AT_ONCE = 4
@@ -34,35 +35,33 @@ def density_curves(
 ) -> list[tuple[CurvePoint, ...]]:
     """Return for every network its points at the densities, in their order.
 
-    `ranked` comes from `pruning.magnitudes`. The way to a point depends on its density and the
+    `ranked` comes from the network's rule. The way to a point depends on its density and the
     kind of network and device alone, so that its bits do not depend on the pack.
     """
-    bounds = {
-        density: pruning.thresholds(
-            ranked, ranked.new_full((len(ranked),), density, dtype=torch.float64)
-        )
-        for density in densities
-    }
     runs_sparse = sparse_inference.runs(evaluator.network.layers, stack)
-    low = {
-        density: bound
-        for density, bound in bounds.items()
-        if runs_sparse and density <= sparse_inference.max_density()
-    }
-    high = {density: bound for density, bound in bounds.items() if density not in low}
-    points = _dense(evaluator, stack, high) | _sparse(evaluator, stack, low)
+    most = sparse_inference.max_density() if runs_sparse else 0.0
+    low = [density for density in dict.fromkeys(densities) if density <= most]
+    high = [density for density in dict.fromkeys(densities) if density > most]
+    points = _dense(evaluator, stack, ranked, high) | _sparse(evaluator, stack, ranked, low)
     return [tuple(points[density][k] for density in densities) for k in range(len(ranked))]
 
 
-def _dense(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+def _of_all(density: float, ranked: Tensor) -> Tensor:
+    return ranked.new_full((len(ranked),), density, dtype=torch.float64)
+
+
+def _dense(
+    evaluator: Evaluator, stack: Stack, ranked: Tensor, densities: Sequence[float]
+) -> Points:
     """Evaluate whole packs, one density after the other."""
-    if not bounds:
+    if not densities:
         return {}
     points = {}
+    rule = evaluator.network.rule
     pruned = {name: value.clone() for name, value in stack.items()}
     prunable = {name: stack[name] for name in evaluator.network.weights}
-    for density, bound in bounds.items():
-        for name, mask in pruning.magnitude_mask(prunable, bound).items():
+    for density in densities:
+        for name, mask in rule.masks(prunable, ranked, _of_all(density, ranked)).items():
             pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
         evaluator.recalibrate(pruned)
         cost = point_cost(density, is_mlp=evaluator.network.layers is not None)
@@ -74,21 +73,20 @@ def _dense(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> P
     return points
 
 
-def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> Points:
+def _sparse(
+    evaluator: Evaluator, stack: Stack, ranked: Tensor, densities: Sequence[float]
+) -> Points:
     """Evaluate some networks after the others, each at all densities at once."""
     layers = evaluator.network.layers
-    points: Points = {density: [] for density in bounds}
-    if layers is None or not bounds:
+    points: Points = {density: [] for density in densities}
+    if layers is None or not densities:
         return points
-    least = {density: bound.tolist() for density, bound in bounds.items()}
-    pack = len(next(iter(stack.values())))
+    pack = len(ranked)
     for start in range(0, pack, NETWORKS_AT_ONCE):
+        some = NetworkRange(start, min(start + NETWORKS_AT_ONCE, pack))
         nets = {
-            density: [
-                SparseMLP.cut(layers, stack, k, bound[k])
-                for k in range(start, min(start + NETWORKS_AT_ONCE, pack))
-            ]
-            for density, bound in least.items()
+            density: _cut(evaluator.network, layers, some.of(stack), some.cut(ranked), density)
+            for density in densities
         }
         val, test = (
             _qualities(evaluator, nets, part, chosen, pack) for part, chosen in evaluator.parts()
@@ -98,6 +96,23 @@ def _sparse(evaluator: Evaluator, stack: Stack, bounds: dict[float, Tensor]) -> 
                 evaluator.point(density, net.nonzero, val[net], test[net]) for net in row
             ]
     return points
+
+
+def _cut(
+    network: StackedArchitecture, layers: Layers, stack: Stack, ranked: Tensor, density: float
+) -> list[SparseMLP]:
+    """Return some networks at a density, through what is left of their weights alone."""
+    rule, each = network.rule, _of_all(density, ranked)
+    if rule.cuts_at_scores:
+        bounds = {name: least.tolist() for name, least in rule.thresholds(ranked, each).items()}
+    else:
+        prunable = {name: stack[name] for name in network.weights}
+        masks = rule.masks(prunable, ranked, each)
+        left = {name: weight.masked_fill(~masks[name], 0) for name, weight in prunable.items()}
+        stack, bounds = {**stack, **left}, {}
+    # What is not pruned stays, whatever its magnitude.
+    rows = [bounds.get(weight, [0.0] * len(ranked)) for weight, _ in layers]
+    return [SparseMLP.cut(layers, stack, k, [row[k] for row in rows]) for k in range(len(ranked))]
 
 
 def _qualities(

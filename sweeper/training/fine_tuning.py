@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sweeper.config.judging_plan import STEP_PASSES
-from sweeper.training import parameter_counts, pruning
+from sweeper.training import parameter_counts
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import DataSplit
 from sweeper.training.evaluation import Evaluator
@@ -62,12 +62,12 @@ class FineTuner:
     ) -> int:
         """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
 
-        `ranked` comes from `pruning.magnitudes`; `share` is the work of a step beside that of a
+        `ranked` comes from the network's rule; `share` is the work of a step beside that of a
         step of the whole pack.
         """
         recipe = self.recipe
         prunable = {name: stack[name] for name in self.network.weights}
-        masks = pruning.masks(prunable, ranked, density)
+        masks = self.network.rule.masks(prunable, ranked, density)
         apply_masks(stack, masks)
         schedule = Schedule(
             recipe.finetune_epochs,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.optimizers import OptimizerChoice
+from sweeper.training.pruning_rule import PruningRule
 from sweeper.training.stack import NetworkRange, Stack
 from sweeper.types import Scalar
 
@@ -36,6 +37,8 @@ class TrainingContext:
     """The loss at weights as they are, for what must know it outside of the steps of training."""
     optimizer: OptimizerChoice | None = None
     """The networks' own, to make one more for parameters that a method adds."""
+    rule: PruningRule | None = None
+    """What goes first where a method prunes; None: the smallest weights of all."""
 
     def part(self, networks: NetworkRange) -> "TrainingContext":
         """Return the context of some networks."""

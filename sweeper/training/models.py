@@ -5,13 +5,14 @@ Those with batch norm stand in `convolutional_networks.py` and `residual_network
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.parameter import is_lazy
 
+from sweeper.config import weight_patterns
 from sweeper.config.registry import MODELS, load
 from sweeper.config.registry.network_sizes import Shape
 from sweeper.errors import PluginError
@@ -107,6 +108,13 @@ def _refuse_parameters(name: str, module: nn.Module) -> None:
             raise PluginError(f"{name}: parameter {where} {text}")
 
 
-def prunable(module: nn.Module) -> tuple[str, ...]:
-    """Return the names of the weights that are pruned and penalised: those of >= 2 dimensions."""
-    return tuple(name for name, value in module.named_parameters() if value.ndim >= 2)
+def prunable(module: nn.Module, patterns: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the names of the weights that are pruned and penalised.
+
+    Those of two or more dimensions, as far as the patterns choose them. Raises PluginError for
+    patterns that do not fit the network.
+    """
+    names = [name for name, value in module.named_parameters() if value.ndim >= 2]
+    for place, text in weight_patterns.faults(patterns, names) if patterns else ():
+        raise PluginError(f"sparsification.prune.{place}".rstrip(".") + f": {text}")
+    return weight_patterns.chosen(patterns, names)

@@ -9,7 +9,6 @@ from torch import Tensor
 
 from sweeper.config.judging_plan import STEP_PASSES, JudgingPlan, PartSizes, judging_plan
 from sweeper.config.registry import METHODS
-from sweeper.training import pruning
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.batch_statistics import needs_recalibration
 from sweeper.training.checkpoint import Keep
@@ -116,6 +115,7 @@ def _train(
         order_seed=recipe.order_seed,
         density=density,
         steps=training.steps(len(data.train)),
+        rule=network.rule,
     )
     steps = fit(
         network,
@@ -137,7 +137,7 @@ def _train(
     judge.recalibrate(trained)
     as_trained = judge.judge(trained)
     networks.take("as_trained", configs, trained, healthy)
-    ranked = pruning.magnitudes({name: stack[name] for name in network.weights})
+    ranked = network.rule.rank({name: stack[name] for name in network.weights})
     curves = density_curves(judge.on(plan.curve), stack, ranked, recipe.curve)
 
     tuning = FineTuner(network, recipe, data.train, augmenter, meter)

@@ -13,7 +13,7 @@ def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[Layer
     groups: dict[str, dict[str, list[str]]] = {}
     for name in network.parameters:
         layer, _, leaf = name.rpartition(".")
-        kind = "weight" if name in network.weights else "bias"
+        kind = "weight" if stack[name].ndim > 2 else "bias"
         groups.setdefault(layer or leaf, {}).setdefault(kind, []).append(name)
     trained = network.trained(stack)
     counts = {

@@ -1,4 +1,4 @@
-"""Magnitude pruning, global over the weights of each network of a pack, to a density."""
+"""Magnitude pruning: weights of each network of a pack ranked and cut to a density."""
 
 import torch
 from torch import Tensor
@@ -24,19 +24,11 @@ def thresholds(ranked: Tensor, density: Tensor) -> Tensor:
     return ranked.gather(1, (keep - 1)[:, None])[:, 0]
 
 
-def masks(weights: Stack, ranked: Tensor, density: Tensor) -> Stack:
-    """Return masks of the weights that stay: of at least their network's threshold, zeros never.
-
-    Weights as large as the last one that stays, stay too, so that the choice does not depend on a
-    sorting order.
-    """
-    return magnitude_mask(weights, thresholds(ranked, density))
-
-
 def mask_at_density(scores: Stack, density: float, *, zeros: bool = False) -> Stack:
-    """Return masks of the weights of one network, [1, ...] each: as `masks`, without sorting.
+    """Return masks of the weights of one network, [1, ...] each, without sorting.
 
-    `zeros`: those stay too, where fewer than the density others are left.
+    As many as `thresholds` lets stay. `zeros`: those stay too, where fewer than the density others
+    are left.
     """
     flat = torch.cat([score.flatten().abs() for score in scores.values()])
     count = flat.numel()

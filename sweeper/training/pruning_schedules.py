@@ -9,6 +9,7 @@ from torch import Tensor
 from sweeper.config import derive_seed
 from sweeper.training import pruning
 from sweeper.training.methods import Method, TrainingContext, TrainingStep
+from sweeper.training.pruning_rule import PruningRule
 from sweeper.training.stack import NetworkRange, Stack
 
 CUTS = 40
@@ -45,7 +46,7 @@ class Pruner(Method):
         """Return the masks of a cut of one network, whose context it is; `early` if more follow."""
         # What a penalty holds at 0 in this moment may come back until the last cut: a schedule
         # that still leaves room for it must not take it.
-        return pruning.mask_at_density(weights, density, zeros=early)
+        return _rule(weights, context).network_masks(weights, density, zeros=early)
 
     def start(self, weights: Stack, biases: Stack, context: TrainingContext) -> PruningState:
         wanted = context.density.tolist()
@@ -92,15 +93,16 @@ class OneShotMagnitude(Pruner):
     def chosen(
         self, weights: Stack, density: float, context: TrainingContext, *, early: bool
     ) -> Stack:
+        rule = _rule(weights, context)
         if self.score == "magnitude":
-            return pruning.mask_at_density(weights, density, zeros=early)
+            return rule.network_masks(weights, density, zeros=early)
         if context.loss is None:
             raise ValueError("pruning by the loss needs the loss")
         index = context.loss.examples(self.examples, "curvature")
         curvature = context.loss.squares(index)
         # h w^2 / 2, without the factor that all have.
         scores = {name: curvature[name] * weight.square() for name, weight in weights.items()}
-        return pruning.largest(scores, density)
+        return pruning.largest(scores, density) if rule.is_plain else rule.network_masks(scores, density)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,7 +117,8 @@ class RandomPruning(Pruner):
     def chosen(
         self, weights: Stack, density: float, context: TrainingContext, *, early: bool
     ) -> Stack:
-        return pruning.mask_at_density(self.scores(weights, context), density, zeros=early)
+        scores = self.scores(weights, context)
+        return _rule(weights, context).network_masks(scores, density, zeros=early)
 
     def scores(self, weights: Stack, context: TrainingContext) -> Stack:
         """Return random numbers in (0, 1] for the weights of some networks."""
@@ -165,6 +168,10 @@ class GradualMagnitude(Pruner):
             )
             for n in range(CUTS + 1)
         ]
+
+
+def _rule(weights: Stack, context: TrainingContext) -> PruningRule:
+    return context.rule or PruningRule.plain(weights)
 
 
 def _step(share: float, steps: int) -> int:

@@ -6,6 +6,7 @@ A matrix product takes as long for a pruned network as for a dense one. For 784 
 40 % or 20 % of the weights.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,14 +42,16 @@ class SparseMLP:
     layers: tuple[_Layer, ...]
 
     @classmethod
-    def cut(cls, layers: Layers, stack: Stack, network: int, threshold: float) -> "SparseMLP":
-        """Keep the weights of at least `threshold` of one network of a stack; zeros never."""
+    def cut(
+        cls, layers: Layers, stack: Stack, network: int, thresholds: Sequence[float]
+    ) -> "SparseMLP":
+        """Keep the weights of at least each layer's threshold of one network; zeros never."""
         return cls(
             tuple(
                 _sparse_layer(
                     stack[weight][network].numpy(), stack[bias][network].numpy(), threshold
                 )
-                for weight, bias in layers
+                for (weight, bias), threshold in zip(layers, thresholds, strict=True)
             )
         )
 

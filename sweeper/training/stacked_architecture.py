@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from copy import deepcopy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -20,11 +20,12 @@ from sweeper.training.forward_pass import (
     training_changes,
 )
 from sweeper.training.losses import CROSS_ENTROPY, Loss
+from sweeper.training.pruning_rule import PruningRule
 from sweeper.training.stack import GradientBuffer, Stack
 from sweeper.training.stacked_mlp import StackedMLP
 from sweeper.training.stacked_module import StackedModule
 from sweeper.training.teacher import Teacher
-from sweeper.types import SharedConfig
+from sweeper.types import PruneConfig, SharedConfig
 
 _log = logging.getLogger("sweeper.worker")
 Runner = StackedMLP | StackedModule
@@ -51,6 +52,7 @@ class StackedArchitecture:
     """Why a GPU runs its networks one by one; empty where it runs all as one program."""
     loss: Loss = CROSS_ENTROPY
     """Loss that they are trained along."""
+    prune: PruneConfig = field(default_factory=PruneConfig)
 
     @classmethod
     def of(cls, recipe: SharedConfig, data: Data) -> "StackedArchitecture":
@@ -64,10 +66,10 @@ class StackedArchitecture:
         parameters = tuple(name for name, _ in module.named_parameters())
         teacher = None if recipe.teacher is None else Teacher.of(recipe.teacher, data)
         loss = Loss(recipe.loss, teacher)
-        weights = models.prunable(module)
+        weights = models.prunable(module, recipe.prune.names)
         if layers is not None:
             emptied = _emptied(module, data.device, ())
-            return cls(emptied, weights, layers, parameters, loss=loss)
+            return cls(emptied, weights, layers, parameters, loss=loss, prune=recipe.prune)
         module.to(data.device)
         changes, examples = TrainingChanges(), data.train.examples[:2]
         with suppress(ForwardError):  # it is raised where the module is trained
@@ -95,6 +97,7 @@ class StackedArchitecture:
             changes.draws,
             lies_so,
             loss=loss,
+            prune=recipe.prune,
         )
         if data.device.type == "cpu":
             return architecture
@@ -134,6 +137,12 @@ class StackedArchitecture:
             not self.one_by_one,
             self.loss,
         )
+
+    @property
+    def rule(self) -> PruningRule:
+        """The rule by which its weights are pruned."""
+        shapes = {name: tuple(self.template.get_parameter(name).shape) for name in self.weights}
+        return PruningRule(self.prune, shapes)
 
     @property
     def total(self) -> int:

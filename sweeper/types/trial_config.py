@@ -16,6 +16,10 @@ ApplyMode = Literal["loss", "decoupled", "prox", "shrink"]
 APPLY_MODES: tuple[ApplyMode, ...] = ("loss", "decoupled", "prox", "shrink")
 """Modes in which a penalty acts: see `sweeper.training.penalties`."""
 
+PruningScope = Literal["global", "per_layer", "erk"]
+"""Weights that are ranked together: those of all layers, or of each, at the density of all or at
+Erdos-Renyi-Kernel densities."""
+
 Accuracy = Literal["val_accuracy", "test_accuracy"]
 SizeMeasure = Literal["nonzero", "effective"]
 """A count of parameters: all that are not 0, or those of them that reach the output."""
@@ -60,6 +64,33 @@ class TeacherConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PruneConfig:
+    """Choice of the weights that are pruned, and the order in which they go."""
+
+    names: tuple[str, ...] = ()
+    """Patterns of names of weights, with `!` before those left out; none: all of two or more
+    dimensions."""
+    scope: PruningScope = "global"
+    granularity: str = "weight"
+    """`weight`; `input` or `output`, whole units or channels; `2:4`, of consecutive inputs."""
+
+    @property
+    def pattern(self) -> tuple[int, int] | None:
+        """How many of how many consecutive inputs stay, if that is fixed."""
+        return consecutive(self.granularity)
+
+
+def consecutive(granularity: str) -> tuple[int, int] | None:
+    """Return the numbers of a granularity like `2:4`; None for any other.
+
+    >>> consecutive("2:4"), consecutive("input")
+    ((2, 4), None)
+    """
+    stay, colon, of = granularity.partition(":")
+    return (int(stay), int(of)) if colon else None
+
+
+@dataclass(frozen=True, slots=True)
 class SharedConfig:
     """Settings that all networks of a pack share. Two trials fit one pack if theirs are equal."""
 
@@ -89,6 +120,7 @@ class SharedConfig:
     measure: str = "accuracy"
     """Quality of a network: name in the registry, or `package.module:function`."""
     teacher: TeacherConfig | None = None
+    prune: PruneConfig = PruneConfig()
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,20 +28,27 @@ class LayerSize:
     """Multiply-adds of a forward pass; 0 of a layer that only scales its inputs."""
     outputs: int
     """Numbers that it puts out."""
+    weight: str = ""
+    """Name of its weight; empty of a layer that has none of two or more dimensions."""
+    shape: Shape = ()
+    """Of its weight."""
 
 
-def linear(inputs: int, outputs: int) -> LayerSize:
+def linear(name: str, inputs: int, outputs: int) -> LayerSize:
     """Return a fully connected layer with biases."""
-    return LayerSize((inputs + 1) * outputs, inputs * outputs, outputs)
+    weights = inputs * outputs
+    shape = (outputs, inputs)
+    return LayerSize(weights + outputs, weights, outputs, f"{name}.weight", shape)
 
 
 def convolution(
-    inputs: int, outputs: int, side: Side, *, kernel: int = 3, bias: bool = False
+    name: str, inputs: int, outputs: int, side: Side, *, kernel: int = 3, bias: bool = False
 ) -> LayerSize:
     """Return a convolution; `side` is that of its outputs."""
     weights = inputs * outputs * kernel**2
     area = math.prod(side)
-    return LayerSize(weights + outputs * bias, weights * area, outputs * area)
+    parameters, shape = weights + outputs * bias, (outputs, inputs, kernel, kernel)
+    return LayerSize(parameters, weights * area, outputs * area, f"{name}.weight", shape)
 
 
 def batch_norm(channels: int, side: Side) -> LayerSize:
@@ -67,8 +74,11 @@ def mlp_layers(
     dropout: float = 0.0,
 ) -> Iterator[LayerSize]:
     """Yield the layers of a fully connected network."""
-    for inputs, outputs in itertools.pairwise((math.prod(shape), *widths, classes)):
-        yield linear(inputs, outputs)
+    apart = 3 if dropout else 2  # linear, ReLU, and dropout if there is one
+    for number, (inputs, outputs) in enumerate(
+        itertools.pairwise((math.prod(shape), *widths, classes))
+    ):
+        yield linear(f"{1 + apart * number}", inputs, outputs)
 
 
 def lenet_300_100_layers(shape: Shape, classes: int) -> Iterator[LayerSize]:
@@ -80,35 +90,36 @@ def lenet_5_layers(shape: Shape, classes: int) -> Iterator[LayerSize]:
     """Yield the layers of LeNet-5."""
     channels, height, width = shape
     side = (height - 4, width - 4)
-    yield convolution(channels, 20, side, kernel=5, bias=True)
+    yield convolution("0", channels, 20, side, kernel=5, bias=True)
     height, width = pooled(side)
     side = (height - 4, width - 4)
-    yield convolution(20, 50, side, kernel=5, bias=True)
-    yield linear(50 * math.prod(pooled(side)), 500)
-    yield linear(500, classes)
+    yield convolution("3", 20, 50, side, kernel=5, bias=True)
+    yield linear("7", 50 * math.prod(pooled(side)), 500)
+    yield linear("9", 500, classes)
 
 
 def convnet_layers(shape: Shape, classes: int, *, widths: tuple[int, ...]) -> Iterator[LayerSize]:
     """Yield the layers of a plain convolutional network."""
     channels, side = shape[0], (shape[1], shape[2])
-    for width in widths:
-        yield convolution(channels, width, side)
+    for number, width in enumerate(widths, 1):
+        yield convolution(f"conv{number}", channels, width, side)
         channels, side = width, pooled(side)
         yield batch_norm(channels, side)
-    yield linear(channels * math.prod(side), classes)
+    yield linear("linear", channels * math.prod(side), classes)
 
 
 def vgg_16_bn_layers(shape: Shape, classes: int) -> Iterator[LayerSize]:
     """Yield the layers of VGG-16 with batch norm."""
     channels, side = shape[0], (shape[1], shape[2])
+    numbers = itertools.count(1)
     for width in VGG_16:
         if width:
-            yield convolution(channels, width, side)
+            yield convolution(f"conv{next(numbers)}", channels, width, side)
             yield batch_norm(width, side)
             channels = width
         else:
             side = pooled(side)
-    yield linear(channels * math.prod(side), classes)
+    yield linear("linear", channels * math.prod(side), classes)
 
 
 def resnet_layers(shape: Shape, classes: int, *, blocks: int) -> Iterator[LayerSize]:
@@ -118,11 +129,12 @@ def resnet_layers(shape: Shape, classes: int, *, blocks: int) -> Iterator[LayerS
     for stage, (width, convolutions) in enumerate(counts):
         if stage > 1:
             side = (-(-side[0] // 2), -(-side[1] // 2))
-        for _ in range(convolutions):
-            yield convolution(channels, width, side)
+        for number in range(convolutions):
+            block = f"stage{stage}block{number // 2 + 1}.conv{number % 2 + 1}"
+            yield convolution(block if stage else "conv", channels, width, side)
             yield batch_norm(width, side)
             channels = width
-    yield linear(channels, classes)
+    yield linear("linear", channels, classes)
 
 
 def resnet_20_layers(shape: Shape, classes: int) -> Iterator[LayerSize]:

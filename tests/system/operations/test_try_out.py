@@ -148,6 +148,28 @@ def test_a_network_that_is_fine_is_checked_without_torch_in_the_command(folder: 
     assert not any("said while" in line for line in out)
 
 
+def test_what_is_pruned_is_said_and_a_pattern_that_fits_no_weight_is_one_line(folder: Path) -> None:
+    files = {
+        "lost": ("mine:fine", "prune: ['2.weight'], "),
+        "mine": ("mine:fine", "prune: ['1*'], granularity: output, "),
+        "known": ("mlp(20)", "prune: ['!3*'], scope: per_layer, density: 0.1, "),
+    }
+    for name, (model, keys) in files.items():
+        text = STUDY.format(dataset="digits", model=model)
+        head, tail = text.split("sparsification: {")
+        if "density" in keys:
+            tail = tail.replace("density: {log_uniform: [0.1, 0.5]}, ", "")
+        (folder / f"{name}.yaml").write_text(f"{head}sparsification: {{{keys}{tail}")
+    out, errors = run("check lost.yaml", "check mine.yaml", "check known.yaml")
+    text = "sparsification.prune.0: matches no weight of two or more dimensions: got '2.weight'; "
+    assert errors[0] == f"error: lost.yaml: {text}allowed: 1.weight; did you mean '1.weight'?"
+    lines = [line for line in out if line.startswith("pruned: ")]
+    assert lines == [
+        "pruned: output units: 64 to 320 of 640 weights in 1*",
+        "pruned: weights, each layer alike: 128 of 1,280 weights in 1.weight",
+    ]
+
+
 def test_token_ids_are_for_networks_of_ones_own(folder: Path) -> None:
     for name, model in (("tokens", "lenet-300-100"), ("recurrent", "mine:recurrent")):
         text = STUDY.format(dataset="mine:tokens", model=model)

@@ -318,7 +318,7 @@ def test_facts_that_use_nothing_new_go_back_to_the_second_schema(
             *row.config,
             *row.config["recipe"],
         }
-        assert not {"dataset_options", "split", "augment"} & {*row.config["recipe"]}
+        assert not {"dataset_options", "split", "augment", "prune"} & {*row.config["recipe"]}
     store.upgrade()
     assert list(store.records(sweep.name)) == facts
     store.close()
@@ -372,6 +372,23 @@ def test_a_fact_that_the_seventh_schema_cannot_hold_forbids_the_way_back(
             pytest.raises(SchemaError, match=f"schema 0007 cannot hold facts with {key} "),
         ):
             alembic(database, lambda config: command.downgrade(config, "0007"))
+        store.check()
+        assert list(store.records(sweep.name)) == facts
+
+
+@pytest.mark.parametrize("rule", [{"prune": ["*"]}, {"scope": "erk"}, {"granularity": "input"}])
+def test_a_fact_that_the_eighth_schema_cannot_hold_forbids_the_way_back(
+    sqlite_url: str, sweep: Sweep, rule: dict[str, Any]
+) -> None:
+    changed = Sweep.model_validate({**sweep.model_dump(mode="json"), "sparsification": rule})
+    with closing(Store(sqlite_url)) as store:
+        store.upgrade()
+        facts = _recorded(store, changed)
+        with (
+            closing(Database(parse_storage_url(sqlite_url))) as database,
+            pytest.raises(SchemaError, match="schema 0008 cannot hold facts with prune "),
+        ):
+            alembic(database, lambda config: command.downgrade(config, "0008"))
         store.check()
         assert list(store.records(sweep.name)) == facts
 

@@ -39,6 +39,7 @@ from sweeper.types import (
     Normalisation,
     PenaltyConfig,
     Provenance,
+    PruneConfig,
     Scalar,
     SharedConfig,
     Slot,
@@ -683,6 +684,8 @@ configs = st.builds(
         dataset_options=tuples(st.tuples(words, scalars)),
         split=st.builds(SplitConfig, st.none() | reals, st.none() | reals, counts, st.booleans()),
         augment=tuples(words),
+        prune=st.just(PruneConfig())
+        | st.builds(PruneConfig, tuples(words), st.sampled_from(["global", "erk"]), words),
     ),
     init_seed=counts,
     learning_rate=reals,

@@ -18,7 +18,6 @@ from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
 from sweeper.training.pack import train_pack
 from sweeper.training.parameter_counts import constant_inputs, effective
-from sweeper.training.pruning import magnitudes, masks
 from sweeper.training.stack import GradientBuffer
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, fit
@@ -270,8 +269,8 @@ def test_pruning_never_revives_zeros_and_keeps_the_largest(digits: Data) -> None
     for name in network.weights:
         stack[name][1].mul_(stack[name][1].abs() > 0.2)
     prunable = {name: stack[name] for name in network.weights}
-    ranked = magnitudes(prunable)
-    found = masks(prunable, ranked, torch.tensor([0.25, 1.0]))
+    rule = network.rule
+    found = rule.masks(prunable, rule.rank(prunable), torch.tensor([0.25, 1.0]))
     flat = torch.cat([stack[name][0].flatten().abs() for name in network.weights])
     kept = torch.cat([found[name][0].flatten() for name in network.weights])
     # Oracle: the definition, by a full sort.

@@ -208,6 +208,22 @@ def test_prox_of_a_concave_penalty_needs_a_small_learning_rate(tmp_path: Path) -
     load(tmp_path, wrong.replace("gamma", "apply: shrink, gamma"))
 
 
+def test_a_granularity_of_consecutive_inputs_says_the_densities(tmp_path: Path) -> None:
+    text = SMALL.replace(RULE, "sparsification: {granularity: '2:4'}")
+    rule = load(tmp_path, text).sparsification
+    assert (rule.density, rule.curve) == (0.5, (0.25, 0.5, 0.75))
+
+
+def test_patterns_choose_weights_and_small_dense_needs_all(tmp_path: Path) -> None:
+    text = SMALL.replace(RULE, "sparsification: {prune: ['!5*']}")
+    assert load(tmp_path, text).prunable == {"1.weight": (64, 64), "3.weight": (32, 64)}
+    line = (
+        "arms.small.method: small_dense narrows every layer, sparsification.prune leaves some out"
+    )
+    changed = text.replace("{dense: {}}", "{small: {method: small_dense}}")
+    assert problems(tmp_path, changed) == [line]
+
+
 def test_small_dense_needs_a_fully_connected_network(tmp_path: Path) -> None:
     text = SMALL.replace("dense: {}", "a: {method: small_dense}")
     load(tmp_path, text)
@@ -326,6 +342,7 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
 
 
 # What replaces which part of SMALL -> the one line that it must give.
+RULE = "sparsification: {density: {log_uniform: [0.01, 0.2]}}"
 ONE_MISTAKE = {
     "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, dataset, "
         "measure, model, name, reference, search, seed, select_on, sparsification, split, targets, "
@@ -413,6 +430,31 @@ ONE_MISTAKE = {
         "training.augment.1: must be shift(N), crop(N) or flip, got 'shft(1)'"),
     "augmentation as large as an image": ("epochs: 4", "epochs: 4, augment: [flip, shift(8)]",
         "training.augment.1: moves images by their whole size, digits has (1, 8, 8)"),
+    "pattern without a weight": (RULE, "sparsification: {prune: ['*', '!1.weigth']}",
+        "sparsification.prune.1: matches no weight of two or more dimensions: got '!1.weigth'; "
+        "allowed: 1.weight, 3.weight, 5.weight; did you mean '1.weight'?"),
+    "no weight left": (RULE, "sparsification: {prune: ['1*', '!?.weight']}",
+        "sparsification.prune: leaves no weight to prune, of 1.weight, 3.weight, 5.weight"),
+    "empty pattern": (RULE, "sparsification: {prune: ['! ']}",
+        "sparsification.prune.0: must be a pattern such as 'conv*' or '!head*', got '! '"),
+    "scope": (RULE, "sparsification: {scope: layer}",
+        "sparsification.scope: must be 'global', 'per_layer' or 'erk', got 'layer'"),
+    "granularity": (RULE, "sparsification: {granularity: '4:2'}",
+        "sparsification.granularity: must be weight, input, output or N:M with N < M, such as "
+        "2:4, got '4:2'"),
+    "granularity by another name": (RULE, "sparsification: {granularity: row}",
+        "sparsification.granularity: must be weight, input, output or N:M with N < M, such as "
+        "2:4, got 'row'"),
+    "density of a pattern": (RULE, "sparsification: {granularity: '2:4', density: 0.1}",
+        "sparsification.density: must be 0.5 for granularity 2:4, got 0.1"),
+    "searched density of a pattern": (RULE,
+        "sparsification: {granularity: '2:4', density: {uniform: [0.1, 0.5]}}",
+        "sparsification.density: must be 0.5 for granularity 2:4, got {'uniform': [0.1, 0.5]}"),
+    "scope of a pattern": (RULE, "sparsification: {granularity: '2:4', scope: erk}",
+        "sparsification.scope: every layer has the same density with granularity 2:4; allowed: "
+        "global, got erk"),
+    "curve of a pattern": (RULE, "sparsification: {granularity: '2:4', curve: [0.25, 0.3]}",
+        "sparsification.curve.1: must be a multiple of 1/4 for granularity 2:4, got 0.3"),
     "optimizer": ("epochs: 4", "epochs: 4, optimizer: sdg",
         "training.optimizer: no such optimizer: got 'sdg'; allowed: adam, adamw, sgd; "
         "did you mean 'sgd'?"),
@@ -769,7 +811,16 @@ specs = st.fixed_dictionaries(
         "split": splits,
         "sparsification": st.fixed_dictionaries(
             {"density": searched},
-            optional={"finetuned_curve": st.lists(st.floats(0.001, 1.0), max_size=3)},
+            optional={
+                "finetuned_curve": st.lists(st.floats(0.001, 1.0), max_size=3),
+                "prune": st.lists(st.sampled_from(["*", "*weight"]), max_size=2),
+                "scope": st.sampled_from(["global", "per_layer", "erk"]),
+                "granularity": st.sampled_from(["weight", "input", "output"]),
+            },
+        )
+        | st.fixed_dictionaries(
+            {"granularity": st.sampled_from(["2:4", "1:2"])},
+            optional={"curve": st.lists(st.just(0.5), max_size=2)},
         ),
     },
 )
@@ -806,7 +857,11 @@ def test_any_change_of_a_value_changes_the_digest(tmp_path: Path) -> None:
     changes += [("epochs: 4", f"epochs: 4, augment: {augment}") for augment in augmented]
     for old, new in changes:
         digests.add(load(tmp_path, SMALL.replace(old, new)).digest)
-    assert len(digests) == 10
+    rules = ("prune: [1*]", "scope: erk", "granularity: input", "granularity: '2:4'")
+    for rule in rules:
+        changed = SMALL.replace(RULE, f"sparsification: {{{rule}}}")
+        digests.add(load(tmp_path, changed).digest)
+    assert len(digests) == 14
 
 
 def test_what_does_not_matter_does_not_change_the_digest(tmp_path: Path) -> None:
@@ -861,6 +916,7 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
         "unknown key", "unknown key in a part", "unknown key of a formula", "missing", "dataset",
         "switch in place of channels", "key of another form", "key of a form", "key of a name",
         "form without its key", "list in place of a dataset", "searched option",
+        "empty pattern", "scope", "granularity by another name",
         "share", "no share", "seed of a split", "key of a split", "augmentation",
         "optimizer", "adamw without decay", "precision", "loss", "key of another loss",
         "key of a loss", "list in place of a loss", "teacher",

@@ -90,7 +90,7 @@ def test_a_network_of_ones_own_has_no_estimate_before_it_is_measured() -> None:
     assert found.seconds is None
     assert found.parameters is None
     once, twice = (
-        plan(own, rate=lambda: 1e9, network=MeasuredNetwork(1234, seconds))
+        plan(own, rate=lambda: 1e9, network=MeasuredNetwork(1234, 1200, seconds))
         for seconds in (0.01, 0.02)
     )
     assert once.parameters == 1234

@@ -131,7 +131,7 @@ def test_sparse_networks_give_the_labels_of_dense_ones(
         linear.weight.data, linear.bias.data = weight[0].double(), bias[0].double()
         parts += [linear, nn.ReLU()]
     shown = numbers(images, widths[0])
-    net = SparseMLP.cut(tuple(names), stack, 0, 0.0)
+    net = SparseMLP.cut(tuple(names), stack, 0, [0.0] * len(names))
     assert net.nonzero == sum(int(value.count_nonzero()) for value in stack.values())
     guess = nn.Sequential(*parts[:-1])(shown.double()).argmax(1)
     assert net.right(sparse_inference.pixels_first(shown), guess.numpy()) == images
@@ -142,18 +142,14 @@ def test_sparse_networks_give_the_labels_of_dense_ones(
 def test_a_threshold_keeps_what_is_as_large() -> None:
     stack = {"w": torch.tensor([[[0.5, -0.25, 0.25, 0.0, -1.0]]]), "b": torch.tensor([[0.0]])}
     layers = (("w", "b"),)
-    assert [SparseMLP.cut(layers, stack, 0, least).nonzero for least in (0.0, 0.25, 0.26, 2.0)] == [
-        4,
-        4,
-        2,
-        0,
-    ]
+    nets = [SparseMLP.cut(layers, stack, 0, [least]) for least in (0.0, 0.25, 0.26, 2.0)]
+    assert [net.nonzero for net in nets] == [4, 4, 2, 0]
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_logits_that_are_not_finite_are_wrong(bad: float) -> None:
     stack = {"w": torch.ones(1, 2, 1), "b": torch.tensor([[0.0, bad]])}
-    net = SparseMLP.cut((("w", "b"),), stack, 0, 0.0)
+    net = SparseMLP.cut((("w", "b"),), stack, 0, [0.0])
     for label in (0, 1):
         labels = torch.tensor([label]).numpy()
         assert net.right(sparse_inference.pixels_first(torch.ones(1, 1)), labels) == 0

@@ -47,6 +47,8 @@ def test_layers_are_as_large_as_the_registry_says(
         assert module(torch.zeros(2, *shape)).shape == (2, classes)
     assert [(one.parameters, one.multiplications, one.outputs) for one in said] == seen
     assert sum(one.parameters for one in said) == sum(p.numel() for p in module.parameters())
+    weights = [(name, tuple(p.shape)) for name, p in module.named_parameters() if p.ndim > 1]
+    assert [(one.weight, one.shape) for one in said if one.weight] == weights
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,0 +1,212 @@
+"""Pruning rules: which weights go first, against plain definitions, in any pack."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from support.packs import RECIPE, config, facts, method, penalty
+from sweeper.errors import PluginError
+from sweeper.training import layer_densities, models, pruning
+from sweeper.training.datasets import Data, load
+from sweeper.training.pack import train_pack
+from sweeper.training.pruning_rule import PruningRule
+from sweeper.training.stack import Stack
+from sweeper.types import PruneConfig, PruningScope, SharedConfig
+
+SHAPES = {"conv": (6, 4, 3, 3), "first": (8, 10), "last": (3, 8)}
+GRANULARITIES = ("weight", "input", "output")
+SCOPES: tuple[PruningScope, ...] = ("global", "per_layer", "erk")
+
+
+@pytest.fixture(scope="module")
+def digits() -> Data:
+    return load("digits")
+
+
+def stacked(pack: int = 3, zeros: float = 0.2) -> Stack:
+    """Return weights of a pack, some of them 0."""
+    generator = torch.Generator().manual_seed(1)
+
+    def drawn(*shape: int) -> Tensor:
+        values = torch.randn(pack, *shape, generator=generator)
+        return values * (torch.rand(values.shape, generator=generator) >= zeros)
+
+    return {name: drawn(*shape) for name, shape in SHAPES.items()}
+
+
+def unit_of(weight: Tensor, granularity: str) -> Tensor:
+    """Return for each weight the number of its unit, in a plain loop over the units."""
+    units = torch.arange(weight.numel()).view(weight.shape)
+    if granularity == "output":
+        units = torch.arange(len(weight)).view(-1, *[1] * (weight.ndim - 1)).expand_as(weight)
+    if granularity == "input":
+        units = torch.arange(weight.shape[1]).view(1, -1, *[1] * (weight.ndim - 2))
+        units = units.expand_as(weight)
+    return units
+
+
+def by_definition(weights: Stack, rule: PruneConfig, density: float) -> dict[str, Tensor]:
+    """Add whole units, the largest first, until the density of their group is reached."""
+    scored: list[tuple[float, str, int, int]] = []
+    for name, (weight,) in weights.items():
+        units = unit_of(weight, rule.granularity)
+        for unit in range(int(units.max()) + 1):
+            values = weight[units == unit]
+            scored.append((float(values.norm()) / len(values) ** 0.5, name, unit, len(values)))
+    scored.sort(reverse=True)
+    densities = dict.fromkeys(SHAPES, density)
+    if rule.scope == "erk":
+        densities = layer_densities.erk(SHAPES, density)
+    groups = [[*SHAPES]] if rule.scope == "global" else [[name] for name in SHAPES]
+    masks = {name: torch.zeros(shape, dtype=torch.bool) for name, shape in SHAPES.items()}
+    for group in groups:
+        most = max(1, round(densities[group[0]] * sum(math.prod(SHAPES[name]) for name in group)))
+        for _, name, unit, size in scored:
+            if name in group and most > 0:
+                masks[name] |= unit_of(weights[name][0], rule.granularity) == unit
+                most -= size
+    return {name: mask & (weights[name][0] != 0) for name, mask in masks.items()}
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+@pytest.mark.parametrize("granularity", GRANULARITIES)
+def test_what_stays_is_the_largest_of_its_group(granularity: str, scope: PruningScope) -> None:
+    # Oracle: units sorted by their norm / sqrt(size) in a plain list.
+    weights = stacked()
+    rule = PruningRule(PruneConfig((), scope, granularity), SHAPES)
+    ranked = rule.rank(weights)
+    for density in (0.001, 0.1, 0.45, 1.0):
+        masks = rule.masks(weights, ranked, torch.full((3,), density, dtype=torch.float64))
+        for k in range(3):
+            network = {name: weight[k : k + 1] for name, weight in weights.items()}
+            expected = by_definition(network, rule.config, density)
+            # As a scheduled cut finds it, with the weights as matrices.
+            flat = {name: weight.flatten(2) for name, weight in network.items()}
+            cut = rule.network_masks(flat, density)
+            for name in SHAPES:
+                assert torch.equal(masks[name][k], expected[name]), (density, k, name)
+                assert torch.equal(cut[name][0].view_as(expected[name]), expected[name])
+
+
+def test_the_usual_rule_has_the_bits_of_magnitude_pruning() -> None:
+    weights = stacked()
+    rule = PruningRule(PruneConfig(), SHAPES)
+    ranked = rule.rank(weights)
+    assert torch.equal(ranked, pruning.magnitudes(weights))
+    density = torch.tensor([0.1, 0.2, 0.9], dtype=torch.float64)
+    expected = pruning.magnitude_mask(weights, pruning.thresholds(ranked, density))
+    masks = rule.masks(weights, ranked, density)
+    assert all(torch.equal(masks[name], expected[name]) for name in SHAPES)
+
+
+def test_of_consecutive_inputs_the_largest_stay() -> None:
+    # Oracle: each group of four by itself, sorted.
+    weights = stacked(zeros=0.0)
+    rule = PruningRule(PruneConfig(granularity="2:4"), SHAPES)
+    for density, stay in ((0.25, 1), (0.5, 2), (1.0, 4)):
+        each = torch.full((3,), density, dtype=torch.float64)
+        masks = rule.masks(weights, rule.rank(weights), each)
+        for name, weight in weights.items():
+            rows = weight.movedim(2, -1).reshape(-1, weight.shape[2])
+            stays = masks[name].movedim(2, -1).reshape(rows.shape)
+            for row, mask in zip(rows, stays, strict=True):
+                for start in range(0, len(row), 4):
+                    group, kept = row[start : start + 4].abs(), mask[start : start + 4]
+                    assert int(kept.sum()) == min(stay, len(group))
+                    assert set(group[kept].tolist()) == set(group.sort().values[-stay:].tolist())
+        flat = {name: weight[:1].flatten(2) for name, weight in weights.items()}
+        cut = rule.network_masks(flat, density)
+        assert all(torch.equal(cut[n].view_as(masks[n][:1]), masks[n][:1]) for n in SHAPES)
+
+
+def test_ties_and_zeros_do_not_depend_on_their_order() -> None:
+    equal = {"w": torch.ones(1, 4, 8)}
+    equal["w"][0, 0, :4] = 0
+    for granularity, left in (("weight", 28), ("output", 24), ("2:4", 28)):
+        rule = PruningRule(PruneConfig(granularity=granularity), {"w": (4, 8)})
+        half = torch.tensor([0.5], dtype=torch.float64)
+        (mask,) = rule.masks(equal, rule.rank(equal), half)["w"]
+        assert int(mask.sum()) == left, granularity
+        assert int(rule.network_masks(equal, 0.5)["w"].sum()) == left
+    early = PruningRule(PruneConfig(granularity="2:4"), {"w": (4, 8)})
+    assert early.network_masks(equal, 0.5, zeros=True)["w"].sum() == 32
+
+
+RULES = [
+    PruneConfig(("!5*",)),
+    PruneConfig(scope="per_layer"),
+    PruneConfig(("1*", "3*"), "erk"),
+    PruneConfig(granularity="input"),
+    PruneConfig(("!5*",), "per_layer", "output"),
+    PruneConfig(granularity="1:2"),
+]
+
+
+def recipe_of(rule: PruneConfig, **changes: object) -> SharedConfig:
+    curve = (0.5,) if rule.pattern else (0.05, 0.3, 0.9)
+    return dataclasses.replace(RECIPE, prune=rule, curve=curve, **changes)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("rule", RULES, ids=repr)
+def test_a_pruned_network_is_as_dense_as_it_is_said_and_has_its_bits_in_any_pack(
+    rule: PruneConfig, digits: Data
+) -> None:
+    # Oracle: counts of the layers, and the same configurations in other company.
+    recipe = recipe_of(rule)
+    density = 0.5 if rule.pattern else 0.3
+    configs = [
+        config(0, recipe=recipe, density=density),
+        config(1, penalty("l1", "prox"), recipe=recipe, density=density),
+        config(2, method("gradual_magnitude"), recipe=recipe, density=density),
+        config(3, method("random_pruning"), recipe=recipe, density=density),
+    ]
+    together = facts(train_pack(configs, digits))
+    assert facts(train_pack(configs[::-1], digits)) == together[::-1]
+    assert facts(train_pack(configs[2:3], digits)) == together[2:3]
+    largest = {"weight": 0, "input": 64, "output": 64, "1:2": 0}[rule.granularity]
+    for result in together:
+        assert result.pruned is not None
+        layers = {layer.name: layer for layer in result.pruned.layers}
+        cut = [layer for layer in layers.values() if not (rule.names and layer.name == "5")]
+        left, of = (sum(getattr(x, key) for x in cut) for key in ("weights", "total_weights"))
+        if rule.granularity in ("weight", "1:2"):
+            assert left <= round(density * of) + largest + 2
+        assert left >= 0.9 * min(density * of, left + largest)
+        if rule.names:
+            assert layers["5"].weights == layers["5"].total_weights
+        if rule.scope == "per_layer" and rule.granularity == "weight":
+            assert all(abs(x.weights / x.total_weights - density) < 0.01 for x in cut)
+        sizes = [point.nonzero for point in result.curve]
+        assert sizes == sorted(sizes)
+
+
+def test_a_curve_counts_the_networks_that_the_rule_gives(digits: Data) -> None:
+    # Oracle: counts of masks by `masks`, where the curve goes through sparse inference.
+    for rule in RULES:
+        recipe = recipe_of(rule, finetune_epochs=0)
+        if rule.pattern is None:
+            recipe = dataclasses.replace(recipe, curve=(0.3,))
+        density = recipe.curve[0]
+        (result,) = train_pack([config(1, recipe=recipe, density=density)], digits)
+        assert result.pruned is not None
+        assert result.pruned.nonzero == result.curve[0].nonzero
+
+
+def test_penalties_act_on_what_is_pruned_alone(digits: Data) -> None:
+    recipe = recipe_of(PruneConfig(("!5*",)), finetune_epochs=0)
+    strong = config(0, penalty("l1", "prox", 1.0), recipe=recipe, track="as_trained")
+    (result,) = train_pack([strong], digits)
+    assert result.as_trained is not None
+    assert [layer.weights for layer in result.as_trained.layers] == [0, 0, 120]
+
+
+def test_patterns_that_do_not_fit_a_network_are_refused_by_name() -> None:
+    module = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2))
+    assert models.prunable(module, ["*.weight", "!1*"]) == ("0.weight",)
+    with pytest.raises(PluginError, match=r"sparsification\.prune\.0: matches no weight .*0\.bias"):
+        models.prunable(module, ["0.bias"])
+    with pytest.raises(PluginError, match=r"sparsification\.prune: leaves no weight to prune"):
+        models.prunable(module, ["!*"])
