@@ -36,15 +36,22 @@ class FrontPoint:
     """The searched parameters."""
     nonzero: int
     total: int
-    effective: int
+    effective: int | None
+    """None of a network whose effective parameters are not counted."""
     val_accuracy: float
     test_accuracy: float
     weights: int
     biases: int
 
     def size(self, measure: SizeMeasure) -> int:
-        """Return one of the two counts of parameters by its name."""
-        return self.nonzero if measure == "nonzero" else self.effective
+        """Return one of the two counts of parameters by its name.
+
+        Raises ValueError where the network has no such count.
+        """
+        size = self.nonzero if measure == "nonzero" else self.effective
+        if size is None:
+            raise ValueError("effective parameters were not counted")
+        return size
 
     def accuracy(self, name: Accuracy) -> float:
         """Return one of the two accuracies by its name."""
@@ -63,7 +70,7 @@ class Front:
 
     points: tuple[FrontPoint, ...]
     candidates: int
-    """Trials with a network over the floor, among which the points were chosen."""
+    """Trials with a network over the floor and of a size, among which the points were chosen."""
     track: Track = "pruned"
     by: Accuracy = "val_accuracy"
     show: Accuracy = "test_accuracy"
@@ -86,6 +93,8 @@ class Front:
             for record in records
             if (not arm or record.slot.arm == arm) and (point := _point(record, track)) is not None
         ]
+        if size == "effective":
+            candidates = [point for point in candidates if point.effective is not None]
         candidates.sort(key=lambda point: (point.repeat, point.slot))
         members = non_dominated(
             [point.size(size) for point in candidates], [point.accuracy(by) for point in candidates]
@@ -137,7 +146,12 @@ class Front:
 
         rows = [point.columns() for point in self.points]
         names = [field.name for field in fields(FrontPoint) if field.name != "params"]
-        return pd.DataFrame(rows, columns=[*dict.fromkeys([*names, *(k for r in rows for k in r)])])
+        columns = [*dict.fromkeys([*names, *(k for r in rows for k in r)])]
+        frame = pd.DataFrame(rows, columns=columns)
+        if any(point.effective is None for point in self.points):
+            counts = [point.effective for point in self.points]
+            frame["effective"] = pd.array(counts, dtype="Int64")  # whole numbers, and none
+        return frame
 
     def _repr_html_(self) -> str:
         head = ["nonzero", "of", self.by, self.show, "effective", "repeat", "slot", "configuration"]
@@ -147,7 +161,7 @@ class Front:
                 f"{point.total:,}",
                 f"{point.accuracy(self.by):.2%}",
                 f"{point.accuracy(self.show):.2%}",
-                f"{point.effective:,}",
+                "-" if point.effective is None else f"{point.effective:,}",
                 str(point.repeat),
                 str(point.slot),
                 describe_point(point.params),

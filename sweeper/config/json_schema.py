@@ -22,7 +22,8 @@ from sweeper.config.registry import (
     dataset_plugins,
     plugins,
 )
-from sweeper.config.sections import AUGMENTATION, GRANULARITY, NAME
+from sweeper.config.sections import AUGMENTATION, NAME
+from sweeper.config.sparsification import GRANULARITY
 from sweeper.config.sweep import Sweep
 from sweeper.config.teacher import FILE
 

@@ -30,11 +30,11 @@ from sweeper.config.sections import (
     Name,
     Reference,
     SearchSettings,
-    Sparsification,
     Targets,
     Training,
     plain_name,
 )
+from sweeper.config.sparsification import Sparsification
 from sweeper.config.weight_patterns import chosen
 from sweeper.errors import SpecError, shown
 from sweeper.types import (

@@ -129,7 +129,11 @@ class _TrialRow(_Cells):
         tracks: tuple[Track, ...] = ("pruned", "as_trained")
         for track in tracks:
             values = {key: value for key, value in self if key.startswith(f"{track}_")}
-            present = {value is not None for value in values.values()} | {track in self.layers}
+            # A network that cannot be followed has no effective parameters.
+            counted = [value for key, value in values.items() if key != f"{track}_effective"]
+            present = {value is not None for value in counted} | {track in self.layers}
+            if self.state == "diverged" and values[f"{track}_effective"] is not None:
+                present.add(True)
             if present != {self.state != "diverged"}:
                 number = "none" if self.state == "diverged" else "all"
                 raise ValueError(

@@ -188,7 +188,11 @@ def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterato
             {"warning": f"model: {note}"} for note in compare_with_plain(sweep.recipe(0), data)
         )
         if name not in MODELS:
-            yield {"network": asdict(_measured(sweep, data))}
+            network, uncounted = _measured(sweep, data)
+            yield {"network": asdict(network)}
+            if uncounted:
+                text = f"effective parameters are not counted: {uncounted}"
+                yield {"warning": f"model: {name}: {text}"}
     except PluginError as error:
         reason = str(error).removeprefix(f"{name}: ")
         if reason.startswith("sparsification."):
@@ -200,14 +204,21 @@ def _network(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterato
             yield {"warning": f"model: {name}: {text}"}
 
 
-def _measured(sweep: Sweep, data: Any) -> MeasuredNetwork:
+def _measured(sweep: Sweep, data: Any) -> tuple[MeasuredNetwork, str]:
+    """Return size and speed of a network, and why it has no effective parameters, if so."""
+    from sweeper.training.parameter_counts import refusal_to_count
     from sweeper.training.stacked_architecture import StackedArchitecture
     from sweeper.training.step_time import step_seconds
 
     recipe = sweep.recipe(0)
     network = StackedArchitecture.of(recipe, data)
+    stack = network.init([0], recipe, data)
+    uncounted = refusal_to_count(network, stack)
+    if network.prune.dead_biases and uncounted:
+        raise PluginError(f"sparsification.prune_dead_biases: {sweep.model.name}: {uncounted}")
     weights = sum(math.prod(shape) for shape in network.rule.shapes.values())
-    return MeasuredNetwork(network.total, weights, step_seconds(network, recipe, data))
+    seconds = step_seconds(network, recipe, data)
+    return MeasuredNetwork(network.total, weights, seconds), uncounted
 
 
 def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:

@@ -25,17 +25,22 @@ class VerifiedWeights:
     """None without weights."""
     stored: bool
     """True if weights were ever stored. Those of which `evaluated` is None are lost then."""
+    is_chain: bool = False
+    """Whether it is a chain of linear layers and ReLU, whose effective count never changed."""
 
     @property
     def differences(self) -> tuple[str, ...]:
         """Fields that differ, as `nonzero: recorded 1,999, found 2,003`; the layers too."""
         if self.evaluated is None:
             return ()
+        # Of other networks it was once the count of all nonzeros.
+        older = not self.is_chain and self.recorded.effective == self.recorded.nonzero
         return tuple(
             f"{field.name}: recorded {getattr(self.recorded, field.name)}, "
             f"found {getattr(self.evaluated, field.name)}"
             for field in fields(Evaluation)
             if getattr(self.recorded, field.name) != getattr(self.evaluated, field.name)
+            and not (older and field.name == "effective")
         )
 
 
@@ -74,6 +79,7 @@ def verify(
                 place = f"{record.slot.study}, trial {record.trial}"
                 weights = from_safetensors(artifact.content, place)
                 evaluated = re_evaluate(record.config, weights, data.of(record.config.recipe))
-            verified.append(VerifiedWeights(record, recorded, evaluated, artifact is not None))
+            stored, is_chain = artifact is not None, sweep.model.is_plain_mlp
+            verified.append(VerifiedWeights(record, recorded, evaluated, stored, is_chain))
     on_network(len(records), len(records))
     return verified

@@ -118,7 +118,7 @@ def _hover_data(view: View, dot: Dot, small: bool) -> list[Any]:
     if small:
         return data
     beside = dot.effective if view.size == "nonzero" else dot.nonzero
-    data += [escape(dot.label, quote=False), "" if beside is None else f"{beside:,}"]
+    data += [escape(dot.label, quote=False), "-" if beside is None else f"{beside:,}"]
     return [*data, dot.link] if dot.link else data
 
 

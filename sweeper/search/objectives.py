@@ -47,11 +47,9 @@ def tell_arguments(
     name = f"test_{key}"
     if by_test(sweep):
         second, beside, name = beside, second, f"val_{key}"
-    measured: dict[str, Scalar] = {
-        name: beside,
-        "effective_nonzero": judged.effective,
-        "seconds": seconds,
-    }
+    measured: dict[str, Scalar] = {name: beside, "seconds": seconds}
+    if judged.effective is not None:
+        measured["effective_nonzero"] = judged.effective
     other: Track = "as_trained" if track == "pruned" else "pruned"
     if network := result.judged(other):
         measured[f"{other}_nonzero"] = network.nonzero

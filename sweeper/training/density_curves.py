@@ -14,6 +14,7 @@ from sweeper.config.judging_plan import point_cost
 from sweeper.kernels.jit import Array
 from sweeper.training import parameter_counts, sparse_inference
 from sweeper.training.datasets import DataSplit
+from sweeper.training.dead_biases import remove_dead_biases
 from sweeper.training.evaluation import CHUNK, Evaluator, batches
 from sweeper.training.measures import measured
 from sweeper.training.sparse_inference import SparseMLP
@@ -58,11 +59,15 @@ def _dense(
         return {}
     points = {}
     rule = evaluator.network.rule
+    dead: Stack = {}
     pruned = {name: value.clone() for name, value in stack.items()}
     prunable = {name: stack[name] for name in evaluator.network.weights}
     for density in densities:
         for name, mask in rule.masks(prunable, ranked, _of_all(density, ranked)).items():
             pruned[name].copy_(stack[name]).masked_fill_(mask.logical_not_(), 0)
+        for name in dead:
+            pruned[name].copy_(stack[name])
+        dead = remove_dead_biases(evaluator.network, pruned)
         evaluator.recalibrate(pruned)
         cost = point_cost(density, is_mlp=evaluator.network.layers is not None)
         val, test = evaluator.accuracies(pruned, cost)
@@ -112,7 +117,8 @@ def _cut(
         stack, bounds = {**stack, **left}, {}
     # What is not pruned stays, whatever its magnitude.
     rows = [bounds.get(weight, [0.0] * len(ranked)) for weight, _ in layers]
-    return [SparseMLP.cut(layers, stack, k, [row[k] for row in rows]) for k in range(len(ranked))]
+    nets = [SparseMLP.cut(layers, stack, k, [row[k] for row in rows]) for k in range(len(ranked))]
+    return [net.without_dead_biases() for net in nets] if network.prune.dead_biases else nets
 
 
 def _qualities(

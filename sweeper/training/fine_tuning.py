@@ -11,6 +11,7 @@ from sweeper.config.judging_plan import STEP_PASSES
 from sweeper.training import parameter_counts
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import DataSplit
+from sweeper.training.dead_biases import remove_dead_biases
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -69,6 +70,7 @@ class FineTuner:
         prunable = {name: stack[name] for name in self.network.weights}
         masks = self.network.rule.masks(prunable, ranked, density)
         apply_masks(stack, masks)
+        masks |= remove_dead_biases(self.network, stack)
         schedule = Schedule(
             recipe.finetune_epochs,
             recipe.batch_size,
@@ -76,7 +78,7 @@ class FineTuner:
             recipe.schedule,
             (recipe.order_seed + 1) % 2**32,
         )
-        return fit(
+        steps = fit(
             self.network,
             stack,
             self.part,
@@ -89,6 +91,8 @@ class FineTuner:
             augmenter=self.augmenter,
             tick=partial(self.advance, share * STEP_PASSES * recipe.batch_size),
         )
+        remove_dead_biases(self.network, stack)
+        return steps
 
     def curves(
         self,

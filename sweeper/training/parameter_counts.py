@@ -1,11 +1,20 @@
 """Parameter counts of networks: those that are not exactly 0, and those that have an effect."""
 
+import logging
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
+from sweeper.training.entry_flow import Entries
+from sweeper.training.reduced_network import reduced
 from sweeper.training.stack import Stack, rows
 from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.training.traced_network import NotFollowed, TracedNetwork
 from sweeper.types import LayerCount
+
+_log = logging.getLogger("sweeper.worker")
 
 
 def layer_counts(network: StackedArchitecture, stack: Stack) -> list[tuple[LayerCount, ...]]:
@@ -52,18 +61,21 @@ def nonzero(network: StackedArchitecture, stack: Stack) -> list[int]:
 
 def effective(
     network: StackedArchitecture, stack: Stack, constant: Tensor, level: Tensor
-) -> list[int]:
+) -> Sequence[int | None]:
     """Return, for every network, the nonzeros of an equal network without idle parts.
 
     Removed are weights on inputs that never change (`constant` [inputs], at `level` [inputs]),
     and weights and biases into or out of units that are dead: without a changing input, or
     without a way to the output. What a constant input or a unit without inputs contributes is
-    folded forward into the next biases. Exact for chains of linear and ReLU layers; for any
-    other network it is the plain count of nonzeros.
+    folded forward into the next biases. Exact; None for a network that cannot be followed.
     """
     pack = len(next(iter(stack.values())))
     if network.layers is None:
-        return nonzero(network, stack)
+        try:
+            return _followed(network, stack, constant, level)
+        except NotFollowed as refusal:
+            _log.info("effective parameters are not counted: %s", refusal)
+            return [None] * pack
     return [
         _effective_count(
             [(stack[weight][k], stack[bias][k]) for weight, bias in network.layers],
@@ -72,6 +84,29 @@ def effective(
         )
         for k in range(pack)
     ]
+
+
+def refusal_to_count(network: StackedArchitecture, stack: Stack) -> str:
+    """Return why the effective parameters of a network are not counted; empty if they are."""
+    inputs = torch.zeros(math.prod(network.example_shape))
+    try:
+        if network.layers is None:
+            _followed(network, stack, inputs.bool(), inputs)
+    except NotFollowed as refusal:
+        return str(refusal)
+    return ""
+
+
+def _followed(
+    network: StackedArchitecture, stack: Stack, constant: Tensor, level: Tensor
+) -> list[int]:
+    traced, shape = TracedNetwork.of(network.template), network.example_shape
+    entries = Entries.of_examples(constant.cpu().view(shape), level.cpu().view(shape))
+    counts = []
+    for k in range(len(next(iter(stack.values())))):
+        left = reduced(traced, network.values(stack, k), entries)
+        counts.append(sum(int(left[name].count_nonzero()) for name in network.parameters))
+    return counts
 
 
 def _effective_count(layers: list[tuple[Tensor, Tensor]], constant: Tensor, level: Tensor) -> int:

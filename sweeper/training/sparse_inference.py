@@ -7,7 +7,7 @@ A matrix product takes as long for a pruned network as for a dense one. For 784 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -54,6 +54,19 @@ class SparseMLP:
                 for (weight, bias), threshold in zip(layers, thresholds, strict=True)
             )
         )
+
+    def without_dead_biases(self) -> "SparseMLP":
+        """Return the network with 0 in place of the biases of units that nothing leads on from."""
+        layers: list[_Layer] = []
+        live = np.ones(len(self.layers[-1].bias), bool)
+        for index in reversed(range(len(self.layers))):
+            layer = self.layers[index]
+            layers.insert(0, replace(layer, bias=np.where(live, layer.bias, np.float32(0))))
+            if index:
+                used = layer.columns[np.repeat(live, np.diff(layer.starts))]
+                live = np.zeros(len(self.layers[index - 1].bias), bool)
+                live[used] = True
+        return SparseMLP(tuple(layers))
 
     @property
     def nonzero(self) -> int:

@@ -53,6 +53,7 @@ class StackedArchitecture:
     loss: Loss = CROSS_ENTROPY
     """Loss that they are trained along."""
     prune: PruneConfig = field(default_factory=PruneConfig)
+    example_shape: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, recipe: SharedConfig, data: Data) -> "StackedArchitecture":
@@ -69,7 +70,15 @@ class StackedArchitecture:
         weights = models.prunable(module, recipe.prune.names)
         if layers is not None:
             emptied = _emptied(module, data.device, ())
-            return cls(emptied, weights, layers, parameters, loss=loss, prune=recipe.prune)
+            return cls(
+                emptied,
+                weights,
+                layers,
+                parameters,
+                loss=loss,
+                prune=recipe.prune,
+                example_shape=data.shape,
+            )
         module.to(data.device)
         changes, examples = TrainingChanges(), data.train.examples[:2]
         with suppress(ForwardError):  # it is raised where the module is trained
@@ -98,6 +107,7 @@ class StackedArchitecture:
             lies_so,
             loss=loss,
             prune=recipe.prune,
+            example_shape=data.shape,
         )
         if data.device.type == "cpu":
             return architecture
@@ -124,6 +134,11 @@ class StackedArchitecture:
     def trained(self, stack: Stack) -> Stack:
         """Return the parameters of a stack, without its buffers."""
         return {name: stack[name] for name in self.parameters}
+
+    def values(self, stack: Stack, k: int) -> dict[str, Tensor]:
+        """Return parameters and buffers of network k of a stack, those that all share too."""
+        shared = dict(self.template.named_buffers())
+        return {**shared, **{name: value[k] for name, value in stack.items()}}
 
     def runner(self) -> Runner:
         """Return the runner of stacks: logits and gradients. It keeps buffers between calls."""

@@ -73,6 +73,8 @@ class PruneConfig:
     scope: PruningScope = "global"
     granularity: str = "weight"
     """`weight`; `input` or `output`, whole units or channels; `2:4`, of consecutive inputs."""
+    dead_biases: bool = False
+    """Whether biases go that no weight leads on from."""
 
     @property
     def pattern(self) -> tuple[int, int] | None:

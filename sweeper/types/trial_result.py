@@ -25,8 +25,11 @@ class Evaluation:
     """Parameters, biases included, that are not exactly 0."""
     weights: int
     biases: int
-    effective: int
-    """`nonzero` after removing what cannot reach the output; see `training.counting`."""
+    effective: int | None
+    """Nonzero parameters of an equal network without idle parts; see `training.parameter_counts`.
+
+    None for a network that cannot be followed. Records of networks other than chains that are from
+    before these were have `nonzero` here."""
     val_accuracy: float
     test_accuracy: float
     layers: tuple[LayerCount, ...]

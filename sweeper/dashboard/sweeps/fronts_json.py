@@ -64,8 +64,19 @@ def fronts_payload(
             }
             for arm, front in of_arms.items()
         ],
-        "edges": summarize_edges(edge_warnings(sweep, of_arms)) if size == "nonzero" else "",
+        "edges": (
+            summarize_edges(edge_warnings(sweep, of_arms))
+            if size == "nonzero"
+            else _uncounted(of_arms, fronts(records, sweep, track))
+        ),
     }
+
+
+def _uncounted(effective: Mapping[str, Front], nonzero: Mapping[str, Front]) -> str:
+    """Return how many networks are left out since their effective parameters are not counted."""
+    missing = sum(nonzero[arm].candidates - effective[arm].candidates for arm in effective)
+    text = "are left out: their effective parameters are not counted, see sweeper check"
+    return f"{missing:,} networks {text}" if missing else ""
 
 
 def confirmed_payload(result: ConfirmationResult, studies: StudyIds) -> dict[str, Any]:

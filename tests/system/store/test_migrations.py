@@ -393,6 +393,22 @@ def test_a_fact_that_the_eighth_schema_cannot_hold_forbids_the_way_back(
         assert list(store.records(sweep.name)) == facts
 
 
+def test_a_network_that_is_not_counted_forbids_the_way_back_to_the_eighth_schema(
+    sqlite_url: str, sweep: Sweep
+) -> None:
+    assert claimer.RESULT.pruned is not None
+    network = dataclasses.replace(claimer.RESULT.pruned, effective=None)
+    with closing(Store(sqlite_url)) as store:
+        store.upgrade()
+        facts = _recorded(store, sweep, dataclasses.replace(claimer.RESULT, pruned=network))
+        assert facts[0].result.pruned == network
+        with (
+            closing(Database(parse_storage_url(sqlite_url))) as database,
+            pytest.raises(SchemaError, match="schema 0008 cannot hold facts without effective"),
+        ):
+            alembic(database, lambda config: command.downgrade(config, "0008"))
+
+
 def test_several_processes_may_upgrade_and_register_at_once(storage_url: str, sweep: Sweep) -> None:
     claimer.together("upgrade", 3, storage_url)
     outcomes = claimer.together("register", 3, storage_url, sweep.canonical)

@@ -202,6 +202,7 @@ def test_pruned_track_keeps_the_wanted_number_of_weights_and_all_counts_agree(
     assert judged.weights == sum(layer.weights for layer in judged.layers)
     assert judged.biases == sum(layer.biases for layer in judged.layers)
     assert result.total == sum(layer.total_weights + layer.total_biases for layer in judged.layers)
+    assert judged.effective is not None
     assert judged.effective <= judged.nonzero
     assert [point.density for point in result.curve] == list(RECIPE.curve)
     assert [p.nonzero for p in result.curve] == sorted(p.nonzero for p in result.curve)
@@ -310,6 +311,7 @@ def test_effective_network_is_smaller_and_computes_the_same(seed: int) -> None:
     (count,) = effective(network, stack, constant, level)
     smaller = _removed_one_by_one(network, stack, images)
     plain = sum(int(value.count_nonzero()) for value in stack.values())
+    assert count is not None
     assert count <= plain
     assert count == smaller
 

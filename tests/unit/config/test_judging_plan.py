@@ -18,7 +18,7 @@ from sweeper.config.judging_plan import (
     judging_plan,
     point_cost,
 )
-from sweeper.config.sections import Sparsification
+from sweeper.config.sparsification import Sparsification
 from sweeper.types import SharedConfig
 
 DEFAULT_CURVE = Sparsification().curve

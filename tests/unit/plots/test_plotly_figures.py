@@ -11,7 +11,7 @@ import pytest
 
 from support.factories import make_fact, make_facts, make_sweep
 from sweeper import plots
-from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat
+from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat, fronts_to_pandas
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.plots import curve_view, front_view
@@ -271,7 +271,7 @@ def test_accuracies_are_percentages_and_sizes_span_the_facts() -> None:
     assert math.isclose(view.series[1].dots[0].selected_accuracy, 95.0)
 
 
-def effective(record: TrialRecord, count: int) -> TrialRecord:
+def effective(record: TrialRecord, count: int | None) -> TrialRecord:
     """Return a record of which so many parameters reach the output."""
     assert record.result.pruned is not None
     pruned = replace(record.result.pruned, effective=count)
@@ -295,6 +295,24 @@ def test_fronts_of_effective_parameters_are_counted_and_named_as_such() -> None:
     assert "%{customdata[4]} nonzero, %{x:,} effective" in markers["hovertemplate"]
     assert markers["customdata"][0][4:] == ["2,000", f"/toy/l1/0/{front.points[0].trial}"]
     assert figure["layout"]["xaxis"]["title"]["text"] == "effective parameters"
+
+
+def test_a_network_that_is_not_counted_has_a_dash_and_no_place_among_those_that_are() -> None:
+    records = [
+        effective(make_fact(slot=0, nonzero=1000, val=0.95), 900),
+        effective(make_fact(slot=1, nonzero=2000, val=0.97), None),
+    ]
+    front = fronts(records, make_sweep(), size="effective")["l1"]
+    assert ([point.effective for point in front.points], front.candidates) == ([900], 1)
+    of_all = fronts(records, make_sweep())
+    assert [point.effective for point in of_all["l1"].points] == [900, None]
+    assert "<td>-</td>" in of_all["l1"]._repr_html_()
+    table = fronts_to_pandas(of_all, plain=True).to_csv(index=False).splitlines()
+    place = table[0].split(",").index("effective")
+    assert [line.split(",")[place] for line in table[1:]] == ["900", ""]
+    figure = json.loads(plots.draw_view(front_view(of_all, make_sweep())).to_json())
+    marks = [trace for trace in figure["data"] if trace["mode"] == "markers"]
+    assert [data[4] for trace in marks for data in trace["customdata"]] == ["900", "-"]
 
 
 def test_a_page_knows_each_colour_of_a_figure_that_is_not_an_arms() -> None:
