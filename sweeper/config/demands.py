@@ -89,6 +89,10 @@ def of_arm(sweep: "Sweep", arm: Arm) -> list[Problem]:
     if arm.entry and arm.entry.mlp_only and sweep.sparsification.prune:
         text = f"{arm.method} narrows every layer, sparsification.prune leaves some out"
         problems.append(("method", text))
+    granularity = sweep.sparsification.granularity
+    if arm.entry and arm.entry.picks_weights and granularity != "weight":
+        text = f"{arm.method} picks single weights: needs sparsification.granularity weight"
+        problems.append(("method", f"{text}, got {granularity}"))
     rate = largest_value(sweep.training.learning_rate)
     for term in arm.terms:
         if sweep.is_resolved and term.keys.during and _is_empty(sweep, term.keys.during):

@@ -102,7 +102,11 @@ class OneShotMagnitude(Pruner):
         curvature = context.loss.squares(index)
         # h w^2 / 2, without the factor that all have.
         scores = {name: curvature[name] * weight.square() for name, weight in weights.items()}
-        return pruning.largest(scores, density) if rule.is_plain else rule.network_masks(scores, density)
+        return (
+            pruning.largest(scores, density)
+            if rule.is_plain
+            else rule.network_masks(scores, density)
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,9 +7,10 @@ all places where a weight acts, or not at all. A constant that meets zeros of pa
 border, so that what gives it stays, and counts.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from sweeper.training.traced_network import NotFollowed, TracedNetwork
 
 _ROUNDING = 1e-9
 """Relative difference up to which levels in float64 are one."""
+T = TypeVar("T")
 Network = Mapping[str, Tensor]
 """Parameters and buffers of one network, by name."""
 
@@ -47,6 +49,17 @@ def alive(traced: TracedNetwork, network: Network, shape: tuple[int, ...]) -> di
     nothing = torch.zeros(shape, dtype=torch.bool)
     walk.follow(Entries.of_examples(nothing, torch.zeros(shape)))
     return {name: value != 0 for name, value in walk.left.items() if name not in walk.buffers}
+
+
+def _told(node: Node, rule: Callable[[], T]) -> T:
+    """Return what a rule gives. Raises NotFollowed whatever it raises."""
+    try:
+        return rule()
+    except NotFollowed:
+        raise
+    except Exception as error:  # of a user's code, which is run on two examples
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise NotFollowed(f"its code fails at {node.name}: {reason}") from None
 
 
 def _doubled(network: Network) -> dict[str, Tensor]:
@@ -79,7 +92,7 @@ class _Walk:
             elif node.op == "output":
                 last = node.args[0] if isinstance(node.args[0], Node) else None
             else:
-                seen[node], back = self._rule(node, seen)
+                seen[node], back = _told(node, partial(self._rule, node, seen))
                 ways.append((node, back))
         if last is None or not isinstance(out := seen[last], Entries):
             raise NotFollowed("its outputs are no tensor of its layers")
@@ -87,7 +100,7 @@ class _Walk:
         for node, back in reversed(ways):
             if (need := needs.pop(node, None)) is None:
                 continue
-            for before, more in back(need):
+            for before, more in _told(node, partial(back, need)):
                 needs[before] = more | needs[before] if before in needs else more
 
     def _rule(self, node: Node, seen: Mapping[Node, Any]) -> tuple[Any, Back]:

@@ -1,6 +1,7 @@
 """Traced network: a module as a graph of layers and functions, or why there is none."""
 
 from collections import Counter
+from copy import deepcopy
 from dataclasses import dataclass
 
 from torch import nn
@@ -22,16 +23,15 @@ class TracedNetwork:
 
     @classmethod
     def of(cls, module: nn.Module) -> "TracedNetwork":
-        """Trace a module. Raises NotFollowed."""
+        """Trace a copy of a module. Raises NotFollowed."""
         _refuse_what_a_trace_does_not_show(module)
-        training = module.training
         try:
-            graph = Tracer().trace(module.eval())
+            # What it keeps of a trace, as some do of what they saw, must not stay in the module.
+            module = deepcopy(module).eval()
+            graph = Tracer().trace(module)
         except Exception as error:  # of a user's code, run with stand-ins for tensors
             reason = (str(error).splitlines() or [type(error).__name__])[0]
             raise NotFollowed(f"its code cannot be traced: {reason}") from None
-        finally:
-            module.train(training)
         traced = cls(module, graph)
         traced._refuse_layers_used_twice()
         traced._refuse_changes_of_what_is_used_again()

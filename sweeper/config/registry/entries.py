@@ -96,6 +96,8 @@ class MethodEntry:
     """Whether it brings the network to the trial's density by itself."""
     mlp_only: bool = False
     """Whether it needs a fully connected network."""
+    picks_weights: bool = False
+    """Whether it picks single weights to be trained, by no rule of the study file."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -128,6 +128,7 @@ METHODS: Mapping[str, MethodEntry] = {
         "connection sensitivity",
         factory=f"{_AT_START}:Snip",
         hyper={"examples": _EXAMPLES},
+        picks_weights=True,
     ),
     "grasp": MethodEntry(
         summary="weights chosen before training by what they do for the flow of gradients",
@@ -137,6 +138,7 @@ METHODS: Mapping[str, MethodEntry] = {
         "preserving gradient flow",
         factory=f"{_AT_START}:Grasp",
         hyper={"examples": _EXAMPLES},
+        picks_weights=True,
     ),
     "set": MethodEntry(
         summary="sparse from the start; the smallest weights give way to random ones",
@@ -154,6 +156,7 @@ METHODS: Mapping[str, MethodEntry] = {
             "end": _HELD,
             "distribution": _DISTRIBUTION,
         },
+        picks_weights=True,
     ),
     "rigl": MethodEntry(
         summary="sparse from the start; the smallest weights give way to those of large gradient",
@@ -169,6 +172,7 @@ METHODS: Mapping[str, MethodEntry] = {
             "end": _HELD,
             "distribution": _DISTRIBUTION,
         },
+        picks_weights=True,
     ),
     "sparse_momentum": MethodEntry(
         summary="sparse from the start; weights go to layers and places of large momentum",
@@ -185,6 +189,7 @@ METHODS: Mapping[str, MethodEntry] = {
             "end": replace(_HELD, default=1.0),
             "distribution": replace(_DISTRIBUTION, default="uniform"),
         },
+        picks_weights=True,
     ),
     "l0_hard_concrete": MethodEntry(
         summary="gates on weights or input units, with a penalty on how many are open",

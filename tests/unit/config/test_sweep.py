@@ -224,6 +224,14 @@ def test_patterns_choose_weights_and_small_dense_needs_all(tmp_path: Path) -> No
     assert problems(tmp_path, changed) == [line]
 
 
+@pytest.mark.parametrize("method", ["snip", "grasp", "set", "rigl", "sparse_momentum"])
+def test_a_method_that_picks_weights_needs_single_ones(tmp_path: Path, method: str) -> None:
+    text = SMALL.replace(RULE, "sparsification: {granularity: input, scope: erk}")
+    changed = text.replace("{dense: {}}", f"{{a: {{method: {method}}}}}")
+    line = f"arms.a.method: {method} picks single weights: needs sparsification.granularity weight"
+    assert problems(tmp_path, changed) == [f"{line}, got input"]
+
+
 def test_small_dense_needs_a_fully_connected_network(tmp_path: Path) -> None:
     text = SMALL.replace("dense: {}", "a: {method: small_dense}")
     load(tmp_path, text)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from support import network_cases
 from support.packs import BUILT_IN
 from sweeper.training import models, parameter_counts
 from sweeper.training.entry_flow import Entries
@@ -277,3 +278,28 @@ def test_what_cannot_be_followed_is_refused_with_its_reason(reason: str) -> None
     with pytest.raises(NotFollowed) as refused:
         reduce(module, torch.zeros(shape).bool(), torch.zeros(shape))
     assert str(refused.value).startswith(reason)
+
+
+FOLLOWED = {
+    "residual", "batch_norm", "batch_norm_of_a_chain", "cumulative_batch_norm", "dropout",
+    "functional_dropout", "functional_dropout_of_0", "dropout_of_0", "in_place", "squeezed",
+    "double", "conv1d", "other_when_judged", "equal_for_every_seed", "gradient_free",
+}  # fmt: skip
+
+
+def test_networks_of_every_kind_are_followed_or_refused_by_name() -> None:
+    # Oracle: the outputs of the whole network, on examples that are constant here and there.
+    followed, refusals = set(), []
+    for name, factory in network_cases.HARMLESS.items():
+        module = sparse(factory((1, 8, 8), 10), 3, 0.1)
+        images, constant, level = examples(2, 1, 8, 8, count=8)
+        try:
+            state = reduce(module, constant, level)
+        except NotFollowed as refused:
+            refusals.append(str(refused))
+            continue
+        followed.add(name)
+        whole = outputs(module, dict(module.state_dict()), images)
+        assert torch.allclose(outputs(module, state, images), whole, rtol=1e-7, atol=1e-7), name
+    assert [text for text in refusals if not text.startswith("its ")] == []
+    assert followed == FOLLOWED
