@@ -152,7 +152,8 @@ def _elementwise_of(node: Node, name: str, run: Compute) -> Compute | None:
     keys = {key: value for key, value in node.kwargs.items() if key != "inplace"}
     if name == "dropout":
         given = dict(zip(("p", "training"), further, strict=False)) | keys
-        return None if given.get("training", True) else lambda x: x
+        drops = given.get("training", True) and given.get("p", 0.5) != 0
+        return None if drops else lambda x: x
     if name in _WITH_NUMBERS and len(further) == 1 and not keys:
         sign, second = _WITH_NUMBERS[name], further[0]
         if isinstance(second, int | float):

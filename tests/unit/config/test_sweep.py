@@ -786,6 +786,17 @@ losses = st.sampled_from([*LOSSES, "a.b:c"]) | st.fixed_dictionaries(
     {"name": st.just("cross_entropy")}, optional={"label_smoothing": st.floats(0, 0.99)}
 )
 arms = no_penalty | one_penalty | sums | methods
+
+
+def with_units(spec: dict[str, Any]) -> dict[str, Any]:
+    """Methods that pick single weights are refused where whole units go."""
+    if spec.get("sparsification", {}).get("granularity", "weight") == "weight":
+        return spec
+    picking = {name for name, entry in METHODS.items() if entry.picks_weights}
+    arms = {key: arm for key, arm in spec["arms"].items() if arm.get("method") not in picking}
+    return {**spec, "arms": arms or {"plain": {}}}
+
+
 specs = st.fixed_dictionaries(
     {
         "name": names,
@@ -831,7 +842,7 @@ specs = st.fixed_dictionaries(
             optional={"curve": st.lists(st.just(0.5), max_size=2)},
         ),
     },
-)
+).map(with_units)
 
 
 def turned(value: Any) -> Any:

@@ -281,9 +281,9 @@ def test_what_cannot_be_followed_is_refused_with_its_reason(reason: str) -> None
 
 
 FOLLOWED = {
-    "residual", "batch_norm", "batch_norm_of_a_chain", "cumulative_batch_norm", "dropout",
+    "batch_norm", "batch_norm_of_a_chain", "cumulative_batch_norm", "dropout", "rare_dropout",
     "functional_dropout", "functional_dropout_of_0", "dropout_of_0", "in_place", "squeezed",
-    "double", "conv1d", "other_when_judged", "equal_for_every_seed", "gradient_free",
+    "double", "conv1d", "other_when_judged", "equal_for_every_seed", "remembering",
 }  # fmt: skip
 
 
