@@ -194,7 +194,8 @@ class RigL(MaskedGradients):
 class SparseMomentum(DynamicSparsity):
     """Weights come where momentum is largest; layers get as many as their momentum is large.
 
-    Momentum is that of all weights, those that are 0 too: nothing is masked but the weights.
+    Momentum is that of all weights, those that are 0 too: nothing is masked but the weights. Those
+    whose momentum is 0, as behind a dead unit, do not come: they would stay 0.
     """
 
     __slots__ = ()
@@ -203,7 +204,11 @@ class SparseMomentum(DynamicSparsity):
         return annealed(float(self.fraction[network]), progress)
 
     def ranks(self, network: int, weights: Stack, state: SparseTraining) -> Ranks:
-        return {name: moment[network].abs() for name, moment in state.moments[0].items()}
+        ranks = {}
+        for name, moment in state.moments[0].items():
+            idle = (moment[network] == 0) & (state.masks[name][network] == 0)
+            ranks[name] = moment[network].abs().masked_fill_(idle, -1.0)
+        return ranks
 
     def grown(self, network: int, dropped: dict[str, int], state: SparseTraining) -> dict[str, int]:
         """Share in proportion to the mean |momentum| of each layer's weights in the mask."""
@@ -211,9 +216,9 @@ class SparseMomentum(DynamicSparsity):
         for name, mask in state.masks.items():
             inside = mask[network] > 0
             count = int(inside.sum())
-            summed = float((state.moments[0][name][network].abs() * inside).sum())
-            means[name] = summed / count if count else 0.0
-            room[name] = inside.numel() - count + dropped[name]
+            moment = state.moments[0][name][network]
+            means[name] = float((moment.abs() * inside).sum()) / count if count else 0.0
+            room[name] = int((~inside & (moment != 0)).sum()) + dropped[name]
         return apportioned(sum(dropped.values()), means, room)
 
     def _renew(

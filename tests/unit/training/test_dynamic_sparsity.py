@@ -15,7 +15,7 @@ from support.double_training import (
     Recipe,
     pack_trained,
 )
-from support.packs import RECIPE, config, facts, method, penalty
+from support.packs import RECIPE, config, facts, method, penalty, setting, stack_of
 from sweeper.config import derive_seed
 from sweeper.training.datasets import Data, load
 from sweeper.training.dynamic_sparsity import (
@@ -128,7 +128,10 @@ class PlainSparse(PlainNetwork):
             means = {
                 key: float(self.momentum(key)[m].abs().mean()) for key, m in self.masks.items()
             }
-            room = {key: int((~m).sum()) + drop[key] for key, m in self.masks.items()}
+            room = {
+                key: int((~m & (self.momentum(key) != 0)).sum()) + drop[key]
+                for key, m in self.masks.items()
+            }
             grow = apportioned(sum(drop.values()), means, room)
             for key, mean in means.items():  # within one of the paper's share
                 share = sum(drop.values()) * mean / sum(means.values())
@@ -146,6 +149,7 @@ class PlainSparse(PlainNetwork):
                 score = dense[key].abs().flatten()
             else:
                 score = self.momentum(key).abs().flatten()
+                score[(score == 0) & ~mask.flatten()] = -1
             grown = smallest(-score.masked_fill(alive, -math.inf), grow[key])
             now = alive.clone()
             now[grown] = True
@@ -201,6 +205,24 @@ def test_erk_is_the_paper_s(shapes: dict[str, tuple[int, ...]], density: float) 
     assert counts == counts_by_bisection(shapes, density)
     assert sum(counts.values()) == round(density * sum(map(math.prod, shapes.values())))
     assert all(value <= 1 for value in erk(shapes, density).values())
+
+
+def test_weights_without_momentum_do_not_come() -> None:
+    # The last layer has nearly all momentum, but half of its units are dead.
+    weights = {"first": stack_of(1, 20, 30), "last": stack_of(1, 10, 20, seed=1)}
+    moments = {"first": 1e-3 * stack_of(1, 20, 30, seed=2), "last": stack_of(1, 10, 20, seed=3)}
+    moments["last"][:, :, 10:] = 0
+    context = dataclasses.replace(setting(1, 10, 0.3), moments=(moments,))
+    ones = torch.ones(1)
+    made = SparseMomentum(0.5 * ones, 0.2 * ones, ones, "uniform")
+    state = made.start(weights, {}, context)
+    before = {name: mask > 0 for name, mask in state.masks.items()}
+    made.after(weights, state, TrainingStep(1, ones))
+    come = {name: (mask > 0) & ~before[name] for name, mask in state.masks.items()}
+    assert int(come["last"].sum()) > 20
+    for name, places in come.items():
+        assert bool((moments[name][places] != 0).all())
+    assert sum(int(mask.sum()) for mask in state.masks.values()) == 240
 
 
 @pytest.mark.parametrize("name", NAMES)
