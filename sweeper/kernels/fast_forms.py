@@ -11,7 +11,7 @@ from functools import partial
 
 from torch import Tensor
 
-from sweeper.kernels import affine_slopes, logarithmic_slopes, thresholds
+from sweeper.kernels import affine_slopes, group_loops, logarithmic_slopes, thresholds
 from sweeper.kernels.jit import supports_jit
 from sweeper.kernels.linear_slopes import LINES, line_prox, line_slope
 from sweeper.kernels.slopes import Slope
@@ -54,6 +54,8 @@ FAST_FORMS: Mapping[str, FastForm] = {
     "local_entropy": FastForm(local_entropy_slope, one_pass=False),
     "l1_marginal_entropy": FastForm(affine_slopes.l1_marginal_entropy_slope),
     "l1_joint_entropy": FastForm(logarithmic_slopes.l1_joint_entropy_slope),
+    "tile_group_lasso": FastForm(prox_=group_loops.tile_group_prox_),
+    "exclusive_lasso": FastForm(group_loops.exclusive_slope, group_loops.exclusive_prox_),
 }
 """Formula -> its fast forms, for stacks that `supports_jit` takes."""
 _NONE = FastForm()

@@ -22,6 +22,12 @@ from sweeper.regularizers.concave import (
     transformed_l1_prox,
     transformed_l1_shrinkage,
 )
+from sweeper.regularizers.differences import (
+    difference_entropy,
+    difference_entropy_shrinkage,
+    fused_lasso,
+    fused_lasso_shrinkage,
+)
 from sweeper.regularizers.entropies import (
     joint_entropy,
     joint_entropy_shrinkage,
@@ -29,6 +35,11 @@ from sweeper.regularizers.entropies import (
     l1_joint_entropy_shrinkage,
     renyi_entropy,
     renyi_entropy_shrinkage,
+)
+from sweeper.regularizers.exclusive import (
+    exclusive_lasso,
+    exclusive_lasso_prox,
+    exclusive_lasso_shrinkage,
 )
 from sweeper.regularizers.groups import (
     group_lasso,
@@ -81,17 +92,39 @@ from sweeper.regularizers.structural_entropies import (
     mutual_information,
     mutual_information_shrinkage,
 )
+from sweeper.regularizers.tiles import (
+    tile_entropy,
+    tile_entropy_shrinkage,
+    tile_group_lasso,
+    tile_group_lasso_prox,
+    tile_group_lasso_shrinkage,
+)
+from sweeper.regularizers.topography import (
+    topographic_cosine,
+    topographic_cosine_shrinkage,
+)
 from sweeper.regularizers.window_entropy import (
     local_entropy,
     local_entropy_shrinkage,
+)
+from sweeper.regularizers.wiring import (
+    wiring_cost,
+    wiring_cost_shrinkage,
 )
 
 __all__ = [
     "conditional_entropy",
     "conditional_entropy_shrinkage",
+    "difference_entropy",
+    "difference_entropy_shrinkage",
     "elastic_net",
     "elastic_net_prox",
     "elastic_net_shrinkage",
+    "exclusive_lasso",
+    "exclusive_lasso_prox",
+    "exclusive_lasso_shrinkage",
+    "fused_lasso",
+    "fused_lasso_shrinkage",
     "group_lasso",
     "group_lasso_prox",
     "group_lasso_shrinkage",
@@ -136,8 +169,17 @@ __all__ = [
     "sparse_group_lasso",
     "sparse_group_lasso_prox",
     "sparse_group_lasso_shrinkage",
+    "tile_entropy",
+    "tile_entropy_shrinkage",
+    "tile_group_lasso",
+    "tile_group_lasso_prox",
+    "tile_group_lasso_shrinkage",
+    "topographic_cosine",
+    "topographic_cosine_shrinkage",
     "transformed_l1",
     "transformed_l1_prox",
     "transformed_l1_shrinkage",
+    "wiring_cost",
+    "wiring_cost_shrinkage",
     "zero",
 ]

@@ -52,6 +52,7 @@ NEEDS_POWER = frozenset(
         "mutual_information",
         "local_entropy",
         "l1_joint_entropy",
+        "difference_entropy",
     }
 )
 """Formulas that need a log or a power for each weight."""

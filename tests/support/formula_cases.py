@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from support import adjacency_cases
 from sweeper.config.registry import FORMULAS, load
 
 Matrix = NDArray[np.float64]
@@ -58,6 +59,13 @@ HYPER: dict[str, list[Letters]] = {
     "local_entropy": each(window=(2, 3, 5, 7), scaled=BOTH),
     "l1_marginal_entropy": each(mix=(0.0, 0.5, 2.0)),
     "l1_joint_entropy": each(mix=(0.0, 0.3)),
+    "difference_entropy": each(scaled=BOTH),
+    "tile_entropy": each(sizes=("2 4", "4 8", "2 4 8", "2 4 8 16"), scaled=BOTH),
+    "fused_lasso": each(smooth=(0.0, 0.5, 2.0)),
+    "tile_group_lasso": each(tile=(2, 4, 8)),
+    "topographic_cosine": each(shrink=(2, 3, 4, 5), scaled=BOTH),
+    "wiring_cost": each(places=("line", "grid"), scaled=BOTH),
+    "exclusive_lasso": each(by=BY),
 }
 CASES = [(name, hyper) for name, many in HYPER.items() for hyper in many]
 SLOPED = [case for case in CASES if FORMULAS[case[0]].shrinkage]
@@ -162,11 +170,10 @@ def written(name: str, w: Matrix, held: float | None = None, **letters: Any) -> 
         case "sparse_group_lasso":
             ratio = letters["l1_ratio"]
             return float(ratio * total + (1 - ratio) * _groups(w, letters["by"]))
-        case "l1_marginal_entropy":
-            return float(total + letters["mix"] * held * (h_rows + h_columns))
-        case "l1_joint_entropy":
-            return float(total + letters["mix"] * held * h)
-    raise KeyError(name)
+        case "l1_marginal_entropy" | "l1_joint_entropy":
+            mixed = h if name == "l1_joint_entropy" else h_rows + h_columns
+            return float(total + letters["mix"] * held * mixed)
+    return adjacency_cases.written(name, w, held, **letters)
 
 
 def elementwise(name: str, magnitudes: Matrix, **letters: Any) -> Matrix:

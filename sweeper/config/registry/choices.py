@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 
+from sweeper.config.registry.adjacency_entries import ADJACENCY
 from sweeper.config.registry.entries import Family, Formula
 from sweeper.config.registry.entropy_entries import ENTROPIES
 from sweeper.config.registry.penalty_entries import PENALTIES
 
-FORMULAS: Mapping[str, Formula] = {**PENALTIES, **ENTROPIES}
+FORMULAS: Mapping[str, Formula] = {**PENALTIES, **ENTROPIES, **ADJACENCY}
 """All penalties R(W), in the order in which they are listed to people."""
 
 FAMILIES: dict[Family, str] = {
@@ -39,6 +40,16 @@ SAMPLERS: Mapping[str, int] = {
 
 SLOT_SAMPLERS = frozenset({"qmc", "random", "grid"})
 """Samplers whose parameters are a function of the slot alone."""
+
+RESERVED_FAMILIES = {
+    "arrangement": "is the part of `entropy` that sees arrangement; name another",
+}
+"""Families that no arm names as its own, with the reason."""
+
+
+def family_title(family: str) -> str:
+    """Return the title of a family; one that a study file made up is its own."""
+    return next((title for name, title in FAMILIES.items() if name == family), family)
 
 
 def family_of(penalty: str) -> Family:

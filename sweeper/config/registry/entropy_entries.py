@@ -12,16 +12,16 @@ from sweeper.types import ApplyMode
 _ENTROPIES = "sweeper.regularizers.entropies"
 _ARRANGEMENT = "sweeper.regularizers.structural_entropies"
 _WINDOWS = "sweeper.regularizers.window_entropy"
-_FAMILY = (
+FAMILY_OF_THE_ABSTRACT = (
     "in the family that the abstract of arXiv 2301.07285 describes; the formula of that paper is "
     "not at hand"
 )
-_SCALED = Hyperparameter(
+SCALED = Hyperparameter(
     default=True,
     choices=(True, False),
     summary="whether the entropy is multiplied by S = sum |w|, held constant in the gradient",
 )
-_WHY_NOT: Mapping[ApplyMode, str] = {"prox": "its proximal operator has no closed form; use shrink"}
+NO_PROX: Mapping[ApplyMode, str] = {"prox": "its proximal operator has no closed form; use shrink"}
 
 ENTROPIES: Mapping[str, Formula] = {
     "joint_entropy": Formula(
@@ -32,9 +32,9 @@ ENTROPIES: Mapping[str, Formula] = {
         value=f"{_ENTROPIES}:joint_entropy",
         shrinkage=f"{_ENTROPIES}:joint_entropy_shrinkage",
         default_mode="shrink",
-        hyper={"scaled": _SCALED},
+        hyper={"scaled": SCALED},
         scale_invariant=True,
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "renyi_entropy": Formula(
         family="entropy",
@@ -53,29 +53,29 @@ ENTROPIES: Mapping[str, Formula] = {
                 differentiable_from=1.0,
                 summary="1 is Shannon's entropy, 2 the logarithm of hoyer_square",
             ),
-            "scaled": _SCALED,
+            "scaled": SCALED,
         },
         scale_invariant=True,
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "marginal_entropy": Formula(
         family="entropy",
         summary="entropies of the row sums and of the column sums of the magnitudes",
         formula="R(W) = H(r) + H(c), times S if scaled",
-        reference=_FAMILY,
+        reference=FAMILY_OF_THE_ABSTRACT,
         value=f"{_ARRANGEMENT}:marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:marginal_entropy_shrinkage",
         default_mode="shrink",
-        hyper={"scaled": _SCALED},
+        hyper={"scaled": SCALED},
         sees_arrangement_of="rows and columns",
         scale_invariant=True,
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "conditional_entropy": Formula(
         family="entropy",
         summary="entropy of the magnitudes within rows, or within columns",
         formula="R(W) = H(P) - H(r) or H(P) - H(c), times S if scaled",
-        reference=_FAMILY,
+        reference=FAMILY_OF_THE_ABSTRACT,
         value=f"{_ARRANGEMENT}:conditional_entropy",
         shrinkage=f"{_ARRANGEMENT}:conditional_entropy_shrinkage",
         default_mode="shrink",
@@ -85,30 +85,30 @@ ENTROPIES: Mapping[str, Formula] = {
                 choices=("rows", "columns"),
                 summary="what is known: rows subtracts H(r), columns subtracts H(c)",
             ),
-            "scaled": _SCALED,
+            "scaled": SCALED,
         },
         sees_arrangement_of="rows or columns",
         scale_invariant=True,
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "mutual_information": Formula(
         family="entropy",
         summary="what the row of a weight tells of its column; 0 on a uniform matrix",
         formula="R(W) = H(r) + H(c) - H(P), times S if scaled",
-        reference=_FAMILY,
+        reference=FAMILY_OF_THE_ABSTRACT,
         value=f"{_ARRANGEMENT}:mutual_information",
         shrinkage=f"{_ARRANGEMENT}:mutual_information_shrinkage",
         default_mode="shrink",
-        hyper={"scaled": _SCALED},
+        hyper={"scaled": SCALED},
         sees_arrangement_of="rows and columns",
         scale_invariant=True,
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "local_entropy": Formula(
         family="entropy",
         summary="entropy of the masses in square windows that slide over the matrix",
         formula="R(W) = H(m), m = sums of A in all windows, over their sum; times S if scaled",
-        reference=_FAMILY,
+        reference=FAMILY_OF_THE_ABSTRACT,
         value=f"{_WINDOWS}:local_entropy",
         shrinkage=f"{_WINDOWS}:local_entropy_shrinkage",
         default_mode="shrink",
@@ -116,23 +116,23 @@ ENTROPIES: Mapping[str, Formula] = {
             "window": Hyperparameter(
                 default=3, choices=(2, 3, 5, 7), summary="rows and columns of a window"
             ),
-            "scaled": _SCALED,
+            "scaled": SCALED,
         },
         sees_arrangement_of="neighbourhood",
         scale_invariant=True,
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "l1_marginal_entropy": Formula(
         family="hybrid",
         summary="L1 with the entropies of the row and column sums",
         formula="R(W) = S + mix x S x (H(r) + H(c)), the second S held constant in the gradient",
-        reference=_FAMILY,
+        reference=FAMILY_OF_THE_ABSTRACT,
         value=f"{_ARRANGEMENT}:l1_marginal_entropy",
         shrinkage=f"{_ARRANGEMENT}:l1_marginal_entropy_shrinkage",
         default_mode="shrink",
         hyper={"mix": Hyperparameter(default=0.5, low=0.0, high=10.0, summary="0 is L1")},
         sees_arrangement_of="rows and columns",
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
     "l1_joint_entropy": Formula(
         family="hybrid",
@@ -143,6 +143,6 @@ ENTROPIES: Mapping[str, Formula] = {
         shrinkage=f"{_ENTROPIES}:l1_joint_entropy_shrinkage",
         default_mode="shrink",
         hyper={"mix": Hyperparameter(default=0.3, low=0.0, high=10.0, summary="0 is L1")},
-        unsupported=_WHY_NOT,
+        unsupported=NO_PROX,
     ),
 }

@@ -23,7 +23,7 @@ _RATIO: Mapping[ApplyMode, str] = {"prox": "its proximal operator has no closed 
 _EPS = Hyperparameter(
     default=1e-2, low=1e-6, high=1.0, summary="the size of weights below which it is smoothed"
 )
-_BY = Hyperparameter(
+BY = Hyperparameter(
     default="input",
     choices=("input", "neuron"),
     summary="a group is all weights that leave an input, or all that enter a neuron",
@@ -205,7 +205,7 @@ PENALTIES: Mapping[str, Formula] = {
         shrinkage=f"{_GROUPS}:group_lasso_shrinkage",
         prox=f"{_GROUPS}:group_lasso_prox",
         default_mode="prox",
-        hyper={"by": _BY},
+        hyper={"by": BY},
         sees_arrangement_of="inputs or neurons",
         unsupported={"shrink": "it would be the same step as prox; use prox"},
     ),
@@ -219,7 +219,7 @@ PENALTIES: Mapping[str, Formula] = {
         prox=f"{_GROUPS}:sparse_group_lasso_prox",
         default_mode="prox",
         hyper={
-            "by": _BY,
+            "by": BY,
             "l1_ratio": Hyperparameter(
                 default=0.5, low=0.0, high=1.0, summary="1 is L1, 0 group lasso"
             ),

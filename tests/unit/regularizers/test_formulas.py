@@ -36,6 +36,11 @@ H_COLUMNS = -(3 / 8 * math.log(3 / 8) + 5 / 8 * math.log(5 / 8))
 GROUPS = math.sqrt(2) * (3 + math.sqrt(17))
 # Worked by hand for W = [[1, 2, 0, 0]] and windows of 2, which are of one row here: 3, 2, 0.
 ROW = torch.tensor([[[1.0, -2.0, 0.0, 0.0]]], dtype=torch.float64)
+# Tiles of 2 have 3, 0, 1, 0, 4 of S = 8; those of 4 have 3, 1, 4; those of 8 have 4, 4.
+STRIP = torch.tensor([[[1.0, -2.0, 0.0, 0.0, -1.0, 0.0, 0.0, 0.0, 4.0]]], dtype=torch.float64)
+# Differences of BY_HAND: 3 and 5 down, 4 and 4 across.
+EDGES = -(3 / 16 * math.log(3 / 16) + 5 / 16 * math.log(5 / 16) + 1 / 2 * math.log(1 / 4))
+MATRICES = {"local_entropy": ROW, "tile_entropy": STRIP}
 VALUES: dict[str, tuple[Letters, float]] = {
     "none": ({}, 0.0),
     "l1": ({}, 8.0),
@@ -61,6 +66,17 @@ VALUES: dict[str, tuple[Letters, float]] = {
     "local_entropy": ({"window": 2}, 3 * -(0.6 * math.log(0.6) + 0.4 * math.log(0.4))),
     "l1_marginal_entropy": ({"mix": 0.5}, 8 + 0.5 * 8 * (H_ROWS + H_COLUMNS)),
     "l1_joint_entropy": ({"mix": 0.3}, 8 + 0.3 * 8 * H_JOINT),
+    "difference_entropy": ({}, 8 * EDGES),
+    "tile_entropy": ({"sizes": "2 4 8"}, 8 * (2 * H_JOINT + math.log(2))),
+    "fused_lasso": ({"smooth": 0.25}, 8 + 0.25 * 16),
+    "tile_group_lasso": ({"tile": 2}, 2 * math.sqrt(26)),
+    # The mean of both neurons is (1.5, 1.5), at 63.4 degrees from (3, -1) and 45 from (0, 4).
+    "topographic_cosine": (
+        {"shrink": 2, "scaled": False},
+        1 - (2 / math.sqrt(20) + 1 / math.sqrt(2)) / 2,
+    ),
+    "wiring_cost": ({"places": "line"}, 0.5),  # of the weight -1 alone, half of a side away
+    "exclusive_lasso": ({"by": "input"}, 9 + 25),
 }
 
 
@@ -123,8 +139,7 @@ def test_documentation_says_what_the_conventions_ask_for(name: str) -> None:
 @pytest.mark.parametrize("name", FORMULAS)
 def test_value_is_the_one_worked_by_hand(name: str) -> None:
     hyper, expected = VALUES[name]
-    weight = ROW if name == "local_entropy" else BY_HAND
-    assert value(name, weight, **hyper).item() == pytest.approx(expected)
+    assert value(name, MATRICES.get(name, BY_HAND), **hyper).item() == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("name", "hyper"), CASES, ids=label)
@@ -279,3 +294,23 @@ def test_a_row_too_small_to_have_a_mass_is_shrunk(name: str, scaled: bool) -> No
     weight = matrices(dtype=torch.float32)
     weight[:, 2] = 1e-44
     assert (shrinkage(name, weight, scaled=scaled)[:, 2] > 0).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "clustered", "scattered", "dense"),
+    [("difference_entropy", 3.178, 4.779, 6.594), ("tile_entropy", 2.773, 8.423, 10.305)],
+)
+def test_what_sees_neighbours_ranks_clustered_before_scattered_before_dense(
+    name: str, clustered: float, scattered: float, dense: float
+) -> None:
+    # Oracle: log 24 edges of a block, 3 log 2 for its tiles; the others, of NumPy's seed 0, lie
+    # where any draw does: 4.7 to 4.8 and 6.6, 8.1 to 8.4 and 10.3. 32 of 512 entries are 1.
+    block = torch.zeros(16, 32)
+    block[4:8, 8:16] = 1
+    generator = np.random.default_rng(0)
+    anywhere = np.zeros(512)
+    anywhere[generator.choice(512, 32, replace=False)] = 1
+    everywhere = torch.from_numpy(generator.standard_normal((16, 32)))
+    matrices = block.double(), torch.from_numpy(anywhere).view(16, 32), everywhere
+    found = [value(name, matrix, scaled=False).item() for matrix in matrices]
+    assert found == pytest.approx([clustered, scattered, dense], abs=0.001)

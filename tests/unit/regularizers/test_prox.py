@@ -25,9 +25,11 @@ from support.formula_cases import (
 )
 from sweeper.config.registry import FORMULAS, Hyperparameter
 
-GROUPED = ("group_lasso", "sparse_group_lasso")
+GROUPED = ("group_lasso", "sparse_group_lasso", "tile_group_lasso", "exclusive_lasso")
+SQUARED = {"l2", "exclusive_lasso"}
+"""Those whose prox has no size of its own: it scales with the weights."""
 SINGLE = [case for case in PROXES if case[0] not in GROUPED]
-VECTOR = [case for case in PROXES if case[0] in GROUPED]
+VECTOR = [case for case in PROXES if case[0] in {"group_lasso", "sparse_group_lasso"}]
 SINGLE_NAMES = sorted({name for name, _ in SINGLE})
 NAMES = sorted({name for name, _ in PROXES})
 
@@ -192,6 +194,40 @@ def test_prox_of_a_group_is_that_of_a_loop_over_groups(by: str) -> None:
     assert (found != 0).any()
 
 
+@pytest.mark.parametrize("tile", [2, 4])
+def test_prox_of_tiles_is_that_of_a_loop_over_tiles(tile: int) -> None:
+    # Oracle: the formula, tile by tile; 5 x 7 has smaller ones at its edges.
+    weight, t = matrices(pack=1), 0.9
+    expected = weight.clone()
+    for strip in expected[0].split(tile):
+        for part in strip.split(tile, 1):
+            part.mul_(max(0.0, 1 - t * math.sqrt(part.numel()) / part.norm().item()))
+    found = prox("tile_group_lasso", weight, step=0.3, strength=3.0, tile=tile)
+    torch.testing.assert_close(found, expected)
+    assert (found == 0).any()
+    assert (found != 0).any()
+
+
+@pytest.mark.parametrize("by", ["input", "neuron"])
+@pytest.mark.parametrize("t", [0.01, 0.2, 5.0])
+def test_prox_of_competing_groups_is_what_bisection_finds(by: str, t: float) -> None:
+    # Oracle: T = 2t sum max(|v| - T, 0), whose left side rises and whose right side falls.
+    weight = matrices(pack=1, shape=(6, 9))
+    expected = weight.clone()
+    for group in expected[0].T if by == "input" else expected[0]:
+        low, high = 0.0, group.abs().max().item()
+        for _ in range(200):
+            middle = (low + high) / 2
+            left = (group.abs() - middle).clamp_min(0).sum().item()
+            low, high = (middle, high) if middle < 2 * t * left else (low, middle)
+        group.copy_(group.sign() * (group.abs() - low).clamp_min(0))
+    found = prox("exclusive_lasso", weight, step=0.1, strength=10 * t, by=by)
+    torch.testing.assert_close(found, expected, atol=1e-12, rtol=1e-9)
+    groups = found[0].T if by == "input" else found[0]
+    assert all((group != 0).any() for group in groups)  # never a whole group
+    assert (found == 0).any() or t < 0.1
+
+
 @pytest.mark.parametrize("strength", [0.0, 0.01, 0.5])
 @pytest.mark.parametrize(("name", "hyper"), PROXES, ids=label)
 def test_prox_keeps_zeros_and_signs_and_shrinks(name: str, hyper: Letters, strength: float) -> None:
@@ -240,13 +276,13 @@ def test_prox_of_tiny_and_huge_weights_is_no_nan(name: str, hyper: Letters, scal
     weight = matrices(dtype=torch.float32) * scale
     found = prox(name, weight, **{"strength": 0.3, **hyper, "step": 0.1})
     assert found.isfinite().all()
-    if name != "l2" and scale < 1:
+    if name not in SQUARED and scale < 1:
         assert (found == 0).all()
-    elif name != "l2" and not hyper.get("ridge"):
+    elif name not in SQUARED and not hyper.get("ridge"):
         torch.testing.assert_close(found, weight)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "l2"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in SQUARED])
 def test_a_large_strength_sets_everything_to_exactly_zero(name: str) -> None:
     assert (prox(name, matrices(dtype=torch.float32), step=0.5, strength=1e3) == 0).all()
 
