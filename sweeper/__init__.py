@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
+    from sweeper.training.methods import Method, TrainingContext, TrainingStep
     from sweeper.types import Dataset
 
 __version__ = "0.1.0"
@@ -22,10 +23,13 @@ _HOME = {
     "Front": "sweeper.analysis",
     "Hyperparameter": "sweeper.config.registry",
     "InputError": "sweeper.errors",
+    "Method": "sweeper.training.methods",
     "StorageError": "sweeper.errors",
     "Sweep": "sweeper.config",
     "SweeperError": "sweeper.errors",
+    "TrainingContext": "sweeper.training.methods",
     "TrainingError": "sweeper.errors",
+    "TrainingStep": "sweeper.training.methods",
     "confirm": "sweeper.api",
     "front": "sweeper.api",
     "load_network": "sweeper.api",
@@ -38,10 +42,13 @@ __all__ = [
     "Front",
     "Hyperparameter",
     "InputError",
+    "Method",
     "StorageError",
     "Sweep",
     "SweeperError",
+    "TrainingContext",
     "TrainingError",
+    "TrainingStep",
     "__version__",
     "confirm",
     "front",

@@ -8,6 +8,7 @@ from sweeper.analysis import family_comparison, family_sentences
 from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.family_comparison import AccuracyGap, FamilyComparison, OtherTrackComparison
 from sweeper.config import Sweep
+from sweeper.config.comparison_plan import yardsticks
 from sweeper.types import TrialRecord
 
 
@@ -102,11 +103,14 @@ class ConfirmationResult:
                 f"Of {self.budget} trainings with fresh seeds {self.done} are done: no answer "
                 "before all are."
             )
-        sentence = family_sentences.family_sentence(self.comparisons, measure) or (
+        sides = yardsticks(self.sweep)
+        sentence = family_sentences.family_sentence(self.comparisons, measure, sides) or (
             f"No family of penalties reaches a target {measure} on fresh seeds in all of its "
             "repeats together with another one: there is no ratio to quote."
         )
         if self.other_track is None:
             return sentence
-        beside = family_sentences.other_track_sentence(self.comparisons, self.other_track, measure)
+        beside = family_sentences.other_track_sentence(
+            self.comparisons, self.other_track, measure, sides
+        )
         return f"{sentence} {beside}".strip()

@@ -1,8 +1,9 @@
 """Comparison of families of penalties: ratios of sizes, bounds of them, gaps in accuracy.
 
 The arm that stands for a family is chosen on validation, what is said of it is read on test, and
-pairs are repeats. Pure entropies, those of them that see arrangement, entropies with L_p and
-shuffled controls stand apart. Of the other track the search's own networks are read, on validation.
+pairs are repeats. Unless a file says otherwise, pure entropies, those of them that see arrangement,
+entropies with L_p and shuffled controls stand apart. Of the other track the search's own networks
+are read, on validation.
 """
 
 import math
@@ -25,13 +26,11 @@ from sweeper.analysis.confirmation import (
     confirmed_curves,
     size_at_accuracy,
 )
-from sweeper.config import Arm, Sweep
-from sweeper.config.registry import Family
+from sweeper.config import Sweep
+from sweeper.config.comparison_plan import against as opponents
+from sweeper.config.comparison_plan import compared, members
 from sweeper.types import Accuracy, Track, TrialRecord
 
-OURS: tuple[Family, ...] = ("entropy", "arrangement", "hybrid", "shuffled")
-THEIRS: tuple[Family, ...] = ("lp", "other", "shuffled")
-"""Against its shuffled control, a penalty shows what it owes to the arrangement of weights."""
 Curves = Mapping[str, Mapping[int, Curve]]
 TRACKS: dict[Track, str] = {
     "pruned": "Pruned and fine-tuned",
@@ -70,8 +69,9 @@ class FamilyComparison:
     ours: str
     theirs: str
     """The arms that stand for their families."""
-    family: Family
-    against: Family
+    family: str
+    against: str
+    """Families, or arms that a file names in their place."""
     ratio: Estimate | None
     """Nonzeros of ours / nonzeros of theirs: under 1 means that ours needs fewer."""
     bound: RatioBound | None
@@ -114,8 +114,9 @@ class AccuracyGap:
     ours: str
     theirs: str
     """The arms that stand for their families."""
-    family: Family
-    against: Family
+    family: str
+    against: str
+    """Families, or arms that a file names in their place."""
     difference: Estimate | None
     """None unless both have a network within the size in every repeat."""
     paired: int
@@ -138,7 +139,7 @@ class OtherTrackComparison:
 def compare_families(
     sweep: Sweep, configs: Sequence[ConfirmedConfig]
 ) -> tuple[FamilyComparison, ...]:
-    """Return every family of `OURS` against every one of `THEIRS`, at the file's accuracies."""
+    """Return every family that is compared against every other side, at the file's accuracies."""
     chosen = confirmed_curves(sweep, configs, "val_accuracy")
     return _rows(sweep, chosen, confirmed_curves(sweep, configs, "test_accuracy"))
 
@@ -188,15 +189,16 @@ def searched(
     return {arm: of_arm for arm, of_arm in curves.items() if any(c.sizes for c in of_arm.values())}
 
 
-def representative_arm(sweep: Sweep, chosen: Curves, family: Family, accuracy: float) -> str | None:
+def representative_arm(sweep: Sweep, chosen: Curves, family: str, accuracy: float) -> str | None:
     """Return the arm of a family that reaches a validation accuracy in most repeats.
 
     Of several such arms the one that needs least where it does; None if none ever does.
     """
     places: dict[str, tuple[int, float]] = {}
+    belonging = members(sweep, family)
     for arm, curves in chosen.items():
         at = size_at_accuracy(curves, accuracy)
-        if _belongs(sweep.arms[arm], family) and at.reached:
+        if arm in belonging and at.reached:
             sizes = [reading.value for reading in at.readings.values()]
             logs = [math.log(size) for size in sizes if size is not None]
             places[arm] = -at.reached, math.fsum(logs) / len(logs)
@@ -212,7 +214,7 @@ def accuracy_gaps(
     gap in accuracy says more than a ratio of sizes.
     """
     rows = []
-    for family, against in _families():
+    for family, against in _families(sweep):
         for size in sizes:
             ours, theirs = (_best_within(sweep, configs, name, size) for name in (family, against))
             if ours and theirs and ours != theirs:
@@ -233,24 +235,23 @@ def _few(values: Sequence[float]) -> str:
     return f"n = {len(values)}, no interval under {FEWEST}: {shown}"
 
 
-def _families() -> list[tuple[Family, Family]]:
-    return [(family, against) for family in OURS for against in THEIRS if against != family]
-
-
-def _belongs(arm: Arm, family: Family) -> bool:
-    if family == "arrangement":
-        return arm.family == "entropy" and arm.sees_arrangement
-    return arm.family == family
+def _families(sweep: Sweep) -> list[tuple[str, str]]:
+    return [
+        (family, against)
+        for family in compared(sweep)
+        for against in opponents(sweep)
+        if against != family
+    ]
 
 
 def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[FamilyComparison, ...]:
     """Return families against each other: arms by the `chosen` curves, ratios of the `shown`."""
     rows = []
-    for family, against in _families():
+    for family, against in _families(sweep):
         for accuracy in sweep.targets.accuracy:
             ours = representative_arm(sweep, chosen, family, accuracy)
             theirs = representative_arm(sweep, chosen, against, accuracy)
-            if ours and theirs:
+            if ours and theirs and ours != theirs:
                 rows.append(_compare(shown, ours, theirs, family, against, accuracy))
     pure = {(row.ours, row.accuracy) for row in rows if row.family == "entropy"}
     part = {(row.ours, row.accuracy) for row in rows if row.family == "arrangement"}
@@ -259,7 +260,7 @@ def _rows(sweep: Sweep, chosen: Curves, shown: Curves) -> tuple[FamilyComparison
 
 
 def _compare(
-    shown: Curves, ours: str, theirs: str, family: Family, against: Family, accuracy: float
+    shown: Curves, ours: str, theirs: str, family: str, against: str, accuracy: float
 ) -> FamilyComparison:
     first, second = (size_at_accuracy(shown[arm], accuracy) for arm in (ours, theirs))
     pairs = [
@@ -306,15 +307,15 @@ def _within(
 
 
 def _best_within(
-    sweep: Sweep, configs: Sequence[ConfirmedConfig], family: Family, size: int
+    sweep: Sweep, configs: Sequence[ConfirmedConfig], family: str, size: int
 ) -> str | None:
     """Return the arm of a family with a network within a size in most repeats, then the best.
 
     Both on validation; None if none has any.
     """
     places: dict[str, tuple[int, float]] = {}
-    for arm, entry in sweep.arms.items():
+    for arm in members(sweep, family):
         values = _within(configs, arm, size, "val_accuracy").values()
-        if _belongs(entry, family) and values:
+        if values:
             places[arm] = len(values), math.fsum(values) / len(values)
     return max(places, key=lambda arm: places[arm]) if places else None

@@ -3,71 +3,112 @@
 from collections.abc import Iterable, Sequence
 
 from sweeper.analysis.family_comparison import TRACKS, FamilyComparison, OtherTrackComparison
-from sweeper.config.registry import FAMILIES
+from sweeper.config.registry import FAMILIES, family_title
+
+LP = ("lp",)
 
 
-def family_sentence(rows: Sequence[FamilyComparison], measure: str = "accuracy") -> str:
+def family_sentence(
+    rows: Sequence[FamilyComparison], measure: str = "accuracy", yardsticks: Sequence[str] = LP
+) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none.
 
-    `measure` is what stands for accuracy.
+    `measure` is what stands for accuracy. The answer is about the first of the yardsticks, families
+    or arms, that anything is said of.
     """
-    accuracy = _highest(rows)
+    yardstick = _yardstick(rows, yardsticks)
+    accuracy = _highest(rows, yardstick)
     parts: list[str] = []
     named: set[str] = set()
     for row in rows:
-        if row.against != "lp" or row.accuracy != accuracy or not (row.ratio or row.bound):
+        if row.against != yardstick or row.accuracy != accuracy or not (row.ratio or row.bound):
             continue
         if row.ours in named:  # the best of all pure entropies sees arrangement
             continue
         named.add(row.ours)
-        who = f"the best of the {FAMILIES[row.family]} ({row.ours})"
+        who = _who(row)
         if parts:
             parts.append(f"{who} {_times(row)} times{_interval(row)}")
         else:
-            what = f"the nonzero parameters of the best L_p penalty, {row.theirs}"
+            what = f"the nonzero parameters of {_best_of(row)}"
             parts.append(f"{who} needs {_times(row)} times {what}{_interval(row)}")
     return f"At {_percent(accuracy)} test {measure}, {'; '.join(parts)}." if parts else ""
 
 
 def other_track_sentence(
-    rows: Sequence[FamilyComparison], other: OtherTrackComparison, measure: str = "accuracy"
+    rows: Sequence[FamilyComparison],
+    other: OtherTrackComparison,
+    measure: str = "accuracy",
+    yardsticks: Sequence[str] = LP,
 ) -> str:
     """Return the sentence of the other track on the family of `family_sentence`; empty if none.
 
     A penalty that makes zeros by itself can look ten times better on one track and worse on the
     other: either alone misleads.
     """
-    accuracy = _highest(rows)
-    first = next((row for row in _against_lp(rows) if row.accuracy == accuracy), None)
-    against_lp = [
+    yardstick = _yardstick((*rows, *other.same, *other.rows), yardsticks)
+    accuracy = _highest(rows, yardstick)
+    first = next((row for row in _against(rows, yardstick) if row.accuracy == accuracy), None)
+    usable = [
         row
-        for row in _against_lp((*other.same, *other.rows))
+        for row in _against((*other.same, *other.rows), yardstick)
         if first is None or row.family == first.family
     ]
-    if not any(row.accuracy == accuracy for row in against_lp):
-        accuracy = _highest(against_lp)
-    shown = [row for row in against_lp if row.accuracy == accuracy]
+    if not any(row.accuracy == accuracy for row in usable):
+        accuracy = _highest(usable, yardstick)
+    shown = [row for row in usable if row.accuracy == accuracy]
     parts: list[str] = []
     for row in shown:
         what = "those" if parts else "the nonzero parameters"
         who = "" if parts and row.ours == shown[0].ours else f"{row.ours} needs "
-        best_there = ", the best L_p penalty there" if row in other.rows else ""
+        best_there = _best_there(row) if row in other.rows else ""
         parts.append(f"{who}{_times(row)} times {what} of {row.theirs}{best_there}{_interval(row)}")
     images = "validation" if other.by == "val_accuracy" else "test"
     where = f"at {_percent(accuracy)} {images} {measure} in the search"
     return f"{TRACKS[other.track]}, {where}, {', and '.join(parts)}." if parts else ""
 
 
-def _against_lp(rows: Iterable[FamilyComparison]) -> list[FamilyComparison]:
-    """Return the rows that say something of an L_p penalty."""
-    return [row for row in rows if row.against == "lp" and (row.ratio or row.bound)]
+def _who(row: FamilyComparison) -> str:
+    """Return the arm that stands for the first side, with that side."""
+    if row.family in FAMILIES:
+        return f"the best of the {family_title(row.family)} ({row.ours})"
+    return row.ours if row.family == row.ours else f"the best arm of {row.family} ({row.ours})"
 
 
-def _highest(rows: Iterable[FamilyComparison]) -> float:
-    """Return the highest accuracy with a ratio to an L_p penalty, else with a bound; else 0."""
-    against_lp = _against_lp(rows)
+def _best_of(row: FamilyComparison) -> str:
+    """Return the arm that stands for the other side, with that side."""
+    if row.against == "lp":
+        return f"the best L_p penalty, {row.theirs}"
+    if row.against in FAMILIES:
+        return f"the best of the {family_title(row.against)}, {row.theirs}"
+    of_family = "" if row.against == row.theirs else f", the best arm of {row.against}"
+    return row.theirs + of_family
+
+
+def _best_there(row: FamilyComparison) -> str:
+    if row.against == "lp":
+        return ", the best L_p penalty there"
+    if row.against in FAMILIES:
+        return f", the best of the {family_title(row.against)} there"
+    return "" if row.against == row.theirs else f", the best arm of {row.against} there"
+
+
+def _yardstick(rows: Iterable[FamilyComparison], yardsticks: Sequence[str]) -> str:
+    """Return the first of the yardsticks that anything is said of, else the first."""
+    said = {row.against for row in rows if row.ratio or row.bound}
+    return next((name for name in yardsticks if name in said), yardsticks[0])
+
+
+def _against(rows: Iterable[FamilyComparison], yardstick: str) -> list[FamilyComparison]:
+    """Return the rows that say something of a yardstick."""
+    return [row for row in rows if row.against == yardstick and (row.ratio or row.bound)]
+
+
+def _highest(rows: Iterable[FamilyComparison], yardstick: str) -> float:
+    """Return the highest accuracy with a ratio to a yardstick, else with a bound; else 0."""
+    against = _against(rows, yardstick)
     # Where there is no ratio at all, one of which a side is known is better than silence.
-    usable = [row for row in against_lp if row.ratio] or against_lp
+    usable = [row for row in against if row.ratio] or against
     return max((row.accuracy for row in usable), default=0.0)
 
 

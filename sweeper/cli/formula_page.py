@@ -36,6 +36,10 @@ _LETTERS = {
     "H": "the entropy H(q) = -sum q log q",
     "g": "a group of weights; |w_g|_2 is the root of the sum of its squares",
     "d": "the number of weights of the group",
+    "D": "the differences between neighbours in W, down and across",
+    "u": "the weights of a neuron, a row of W",
+    "v": "the same, the sheet of neurons shrunk and enlarged again",
+    "L": "the distances between the places of neurons and inputs",
 }
 _IN_TURN = {"r": "P", "c": "P", "P": "AS", "S": "A"}
 """Letters that the meaning of a letter needs."""
@@ -85,11 +89,13 @@ def of_method(name: str, entry: MethodEntry) -> dict[str, Any]:
 
 
 def of_plugin(name: str, place: str) -> dict[str, Any]:
-    """Import a formula from outside and return what it says. Raises PluginError."""
+    """Import a formula or method from outside; return what it says. Raises PluginError."""
     from sweeper.training.custom_formulas import resolve
 
-    formula = resolve(place)
     loaded = load(place)
+    if isinstance(loaded, type):
+        return {**of_method(name, _entry(place)), "place": place}
+    formula = resolve(place)
     if isinstance(loaded, Formula):
         # What a formula says is its usual way is not known before it is imported: see `spec`.
         return {**of_formula(name, formula), "default_way": "loss", "place": place}
@@ -108,6 +114,22 @@ def of_plugin(name: str, place: str) -> dict[str, Any]:
         "keys": keys,
         "arm": {"penalty": name, "apply": formula.default_mode, "strength": "auto", **chosen},
     }
+
+
+def _entry(place: str) -> MethodEntry:
+    """Return what a method from outside says of itself. Raises PluginError."""
+    from sweeper.training.custom_methods import method_class
+
+    method = method_class(place)
+    summary, _, description = (inspect.getdoc(method) or "").partition("\n\n")
+    return MethodEntry(
+        summary=" ".join(summary.split()) or "it has no docstring",
+        description=" ".join(description.split()) or "See its code.",
+        reference="",
+        factory=place,
+        hyper=method.hyper,
+        takes_density=method.takes_density,
+    )
 
 
 def _defaults(function: Any) -> dict[str, Scalar | None]:

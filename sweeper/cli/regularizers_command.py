@@ -14,6 +14,7 @@ from sweeper.config.registry import (
     METHODS,
     PLUGIN,
     Formula,
+    method_plugins,
     plugins,
 )
 from sweeper.errors import InputError, choices
@@ -32,7 +33,7 @@ def regularizers(
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            help="A formula, a method, or package.module:function.",
+            help="A formula, a method, or package.module:name.",
             show_default=False,
         ),
     ] = None,
@@ -48,6 +49,7 @@ def regularizers(
             "formulas": [formula_page.of_formula(key, entry) for key, entry in FORMULAS.items()],
             "methods": [formula_page.of_method(key, entry) for key, entry in METHODS.items()],
             "plugins": plugins(),
+            "method_plugins": method_plugins(),
         }
         typer.echo(json.dumps(listed, indent=2))
         return
@@ -61,12 +63,16 @@ def regularizers(
     )
     terminal.print("\nmethods, for `method:`")
     terminal.print(method_table())
-    if plugins():
-        terminal.print("\nformulas of installed packages")
-        shown = table("formula", "function")
-        for formula, function in plugins().items():
-            shown.add_row(formula, function)
-        terminal.print(shown)
+    for what, place, installed in (
+        ("formula", "function", plugins()),
+        ("method", "class", method_plugins()),
+    ):
+        if installed:
+            terminal.print(f"\n{what}s of installed packages")
+            shown = table(what, place)
+            for name_of_it, target in installed.items():
+                shown.add_row(name_of_it, target)
+            terminal.print(shown)
     terminal.print("\nmore about each: sweeper regularizers NAME")
 
 
@@ -76,10 +82,11 @@ def described(name: str) -> dict[str, Any]:
         return formula_page.of_formula(name, FORMULAS[name])
     if name in METHODS:
         return formula_page.of_method(name, METHODS[name])
-    place = plugins().get(name, name)
+    place = {**method_plugins(), **plugins()}.get(name, name)
     if PLUGIN.fullmatch(place):
         return formula_page.of_plugin(name, place)
-    allowed = [*FORMULAS, *METHODS, *plugins(), "package.module:function"]
+    installed = [*plugins(), *method_plugins()]
+    allowed = [*FORMULAS, *METHODS, *installed, "package.module:function"]
     raise InputError(f"no such formula or method: {choices(name, allowed)}")
 
 

@@ -1,9 +1,11 @@
 """Arm of a study file: one method under comparison."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     model_validator,
 )
@@ -25,9 +27,23 @@ from sweeper.config.penalty import (
     smallest_value,
     with_defaults,
 )
-from sweeper.config.registry import EXACT_ZEROS, METHODS, Family, MethodEntry, family_of, plugins
-from sweeper.errors import choices
+from sweeper.config.registry import (
+    EXACT_ZEROS,
+    METHODS,
+    PLUGIN,
+    RESERVED_FAMILIES,
+    MethodEntry,
+    family_of,
+    formula_of,
+    method_of,
+    method_plugins,
+    plugins,
+)
+from sweeper.errors import choices, shown
 from sweeper.types import MethodConfig, Scalar
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
+"""Of sweeps, arms and families."""
 
 
 class SectionErrors(ValueError):
@@ -46,6 +62,10 @@ def _written_out(penalty: Any) -> Any:
     return plugins().get(penalty, penalty) if isinstance(penalty, str) else penalty
 
 
+def _method_written_out(method: Any) -> Any:
+    return method_plugins().get(method, method) if isinstance(method, str) else method
+
+
 def _keys_written_out(terms: Any) -> Any:
     return (
         {_written_out(key): term for key, term in terms.items()}
@@ -54,22 +74,32 @@ def _keys_written_out(terms: Any) -> Any:
     )
 
 
+def _family(name: str | None) -> str | None:
+    """Return the name of a family. Raises ValueError."""
+    if name is not None and not NAME.fullmatch(name):
+        raise ValueError(f"must be 1-54 letters, digits, '.', '_' or '-', got {shown(name)}")
+    if name in RESERVED_FAMILIES:
+        raise ValueError(f"{shown(name)} {RESERVED_FAMILIES[name]}")
+    return name
+
+
 class Arm(PenaltyKeys):
     """One method: a penalty or a sum of some, and what else it does to training."""
 
     penalty: Annotated[str, BeforeValidator(_written_out)] = "none"
     sum: Annotated[dict[str, PenaltyKeys], BeforeValidator(_keys_written_out)] = {}
     """Penalties by formula, each with its own keys."""
-    method: str | None = None
+    method: Annotated[str | None, BeforeValidator(_method_written_out)] = None
+    """Name in the registry, or `package.module:Class`."""
+    family: Annotated[str | None, AfterValidator(_family)] = None
+    """The family that it is compared in, where the file says so."""
 
     @property
     def terms(self) -> tuple[PenaltySpec, ...]:
         """The penalties; those of a sum by name."""
         specs = []
         if self.penalty != "none":
-            # A method that does not exist is reported later.
-            method = METHODS.get(self.method or "")
-            of_method = method.hyper if method else {}
+            of_method = self.method_hyper if self._names_a_method else {}
             own_keys = {key: value for key, value in self.extra.items() if key not in of_method}
             specs.append(PenaltySpec(self.penalty, self, own_keys))
         # Sorted, as in the digest: the file's order must not decide a result.
@@ -80,11 +110,25 @@ class Arm(PenaltyKeys):
     @property
     def entry(self) -> MethodEntry | None:
         """The method's entry in the registry, or None for training as usual."""
-        return METHODS[self.method] if self.method else None
+        return method_of(self.method) if self.method else None
+
+    @property
+    def _names_a_method(self) -> bool:
+        """Whether there is such a method; one that does not exist is reported."""
+        return self.method in METHODS or self.has_outside_method
+
+    @property
+    def has_outside_method(self) -> bool:
+        """Whether its method is one of a user's own, `package.module:Class`."""
+        return self.method not in METHODS and bool(PLUGIN.fullmatch(self.method or ""))
 
     @property
     def method_hyper(self) -> dict[str, Scalar | Domain]:
         """The method's hyperparameters, defaults filled in."""
+        if self.has_outside_method:
+            # Its keys are known once it is imported; those of a known formula are not its.
+            of_formula = formula_of(self.penalty).hyper
+            return {key: self.extra[key] for key in sorted(self.extra) if key not in of_formula}
         return with_defaults(self.entry.hyper, self.extra) if self.entry else {}
 
     @property
@@ -144,11 +188,13 @@ class Arm(PenaltyKeys):
         return "; ".join(parts) or "no penalty"
 
     @property
-    def family(self) -> Family:
-        """Family that it is compared in: its penalties decide, whatever else it does."""
+    def family_name(self) -> str:
+        """Family that it is compared in: the file's, else what its penalties are."""
+        if self.family is not None:
+            return self.family
         if any(term.keys.shuffle for term in self.terms):
             return "shuffled"
-        families = {family_of(term.penalty) for term in self.terms}
+        families: set[str] = {family_of(term.penalty) for term in self.terms}
         if len(families) == 1:
             return families.pop()
         return "hybrid" if families and families <= {"lp", "entropy", "hybrid"} else "other"
@@ -173,8 +219,9 @@ class Arm(PenaltyKeys):
 
     @model_validator(mode="after")
     def _fits_the_registry(self) -> Self:
-        if self.method is not None and self.method not in METHODS:
-            allowed = choices(self.method, METHODS)
+        if self.method is not None and not self._names_a_method:
+            names = [*METHODS, *method_plugins(), "package.module:Class"]
+            allowed = choices(self.method, names)
             raise SectionErrors([("method", f"no such method: {allowed}")])
         problems = [
             *self._combination_problems(),
@@ -242,13 +289,17 @@ class Arm(PenaltyKeys):
         # A plugin's keys are known once it is imported: see `operations.try_out`.
         outside = any(":" in term.penalty for term in self.terms if not term.prefix)
         of_method = self.entry.hyper if self.entry else {}
+        if outside and self.has_outside_method and self.extra:
+            text = "may be the formula's or the method's, both from outside; allowed: no keys"
+            return [(name, text) for name in self.extra]
+        outside |= self.has_outside_method
         of_formula = self.terms[0].formula.hyper if self.terms and not self.sum else {}
         problems: list[Problem] = []
         for name, value in self.extra.items():
             if name in of_method:
                 problems += [(name, text) for text in hyper_problems(of_method[name], value)]
             elif name not in of_formula and not outside:
-                allowed = ["method", "sum", *PLAIN_KEYS, *of_method, *of_formula]
+                allowed = ["method", "sum", "family", *PLAIN_KEYS, *of_method, *of_formula]
                 problems.append((name, f"unknown key: {choices(name, allowed)}"))
         for term in self.terms:
             if term.prefix and ":" not in term.penalty:

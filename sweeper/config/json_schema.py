@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from sweeper.config.arm import NAME
 from sweeper.config.registry import (
     DATASET_FORMS,
     DATASETS,
@@ -14,15 +15,17 @@ from sweeper.config.registry import (
     OPTIMIZERS,
     PLUGIN,
     PRECISIONS,
+    RESERVED_FAMILIES,
     SAMPLERS,
     SCHEDULES,
     Formula,
     Hyperparameter,
     MethodEntry,
     dataset_plugins,
+    method_plugins,
     plugins,
 )
-from sweeper.config.sections import AUGMENTATION, NAME
+from sweeper.config.sections import AUGMENTATION
 from sweeper.config.sparsification import GRANULARITY
 from sweeper.config.sweep import Sweep
 from sweeper.config.teacher import FILE
@@ -75,6 +78,14 @@ def json_schema() -> dict[str, Any]:
     parts["Training"]["allOf"] = [_when("optimizer", "adamw", decay)]
     parts["SearchSettings"]["properties"]["sampler"]["enum"] = sorted(SAMPLERS)
     top["arms"]["propertyNames"] = {"pattern": f"^{NAME.pattern}$", "not": {"const": "confirmed"}}
+    names = {"type": "string", "pattern": f"^{NAME.pattern}$"}
+    for side in parts["Comparison"]["properties"].values():
+        side["anyOf"][0]["items"] = names
+    parts["Arm"]["properties"]["family"] = {
+        "anyOf": [{**names, "not": {"enum": [*RESERVED_FAMILIES]}}, {"type": "null"}],
+        "default": None,
+        "description": "The family that it is compared in: any name, or one of the catalogue's.",
+    }
     parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyKeys")["properties"])
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -133,8 +144,11 @@ def _arm(base: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
         "default": "none",
         "description": "A formula: see `sweeper regularizers`.",
     }
+    outside_method = {
+        "anyOf": [{"enum": sorted(method_plugins())}, {"type": "string", "pattern": _OUTSIDE}]
+    }
     properties["method"] = {
-        "enum": [*METHODS, None],
+        "anyOf": [{"enum": [*METHODS, None]}, outside_method],
         "default": None,
         "description": "What else the arm does to training: see `sweeper regularizers`.",
     }
@@ -155,6 +169,10 @@ def _arm(base: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
         *(_when("method", name, _method(entry)) for name, entry in METHODS.items()),
         # What keys it takes, only its code can tell.
         {"if": of_its_own, "then": {"unevaluatedProperties": True}},
+        {
+            "if": {"properties": {"method": outside_method}, "required": ["method"]},
+            "then": {"unevaluatedProperties": True},
+        },
     ]
     arm["unevaluatedProperties"] = False
     return arm

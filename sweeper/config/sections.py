@@ -12,7 +12,7 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.config.arm import SectionErrors
+from sweeper.config.arm import NAME, SectionErrors
 from sweeper.config.domains import (
     NotNegative,
     Number,
@@ -38,7 +38,6 @@ from sweeper.config.teacher import TeacherChoice
 from sweeper.errors import choices, shown
 from sweeper.types import Options, Scalar
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
 AUGMENTATION = re.compile(r"\s*(flip|(shift|crop)\s*\(\s*[1-9][0-9]?\s*\))\s*")
 """Of training examples, with the most pixels that it moves them by."""
 

@@ -16,8 +16,9 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.config import demands
+from sweeper.config import comparison_plan, demands
 from sweeper.config.arm import Arm, SectionErrors
+from sweeper.config.comparison_plan import Comparison
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
 from sweeper.config.dataset import DatasetChoice, DatasetFacts, SplitRule, known_facts
 from sweeper.config.domains import Auto, Domain, Section, StrictInt, omit_defaults
@@ -72,6 +73,7 @@ class Sweep(Section):
     reference: Reference = Reference()
     select_on: Literal["validation", "test"] = "validation"
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
+    compare: Comparison = Comparison()
     confirms: Annotated[ConfirmationPlan | None, Field(repr=False)] = None
     """Set by `sweeper confirm`, never by a study file."""
     facts: Annotated[DatasetFacts | None, Field(repr=False)] = None
@@ -105,7 +107,12 @@ class Sweep(Section):
     @model_serializer(mode="wrap")
     def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
         written = omit_defaults(
-            write(self), confirms=None, facts=None, split={}, measure="accuracy"
+            write(self),
+            confirms=None,
+            facts=None,
+            split={},
+            measure="accuracy",
+            compare=Comparison().model_dump(),
         )
         # Targets stand under the name of the measure, as in files.
         targets = written["targets"]
@@ -151,6 +158,7 @@ class Sweep(Section):
                 (f"arms.{name}.{key}" if key else f"arms.{name}", text)
                 for key, text in demands.of_arm(self, arm)
             ]
+        problems += comparison_plan.problems(self)
         if problems:
             raise SectionErrors(problems)
         return self

@@ -74,8 +74,10 @@ def _appends(old: Any, new: Any, path: tuple[str, ...]) -> bool:
     if path[:2] == ("confirms", "chosen") and len(path) == 3:
         # What was chosen in further arms or repeats; the search has another digest then.
         return old is _MISSING or (isinstance(new, list) and new[: len(old)] == old)
-    if path[0] == "targets" or path == ("confirms", "digest"):
-        return True  # targets say where fronts are read off: no trial knows of them
+    if path[0] in ("targets", "compare") or path == ("confirms", "digest"):
+        return True  # they say where fronts are read off, and by whom: no trial knows of them
+    if path[0] == "arms" and path[2:] == ("family",):
+        return True
     return len(path) == 2 and path[0] == "arms" and old is _MISSING
 
 

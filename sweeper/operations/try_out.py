@@ -1,4 +1,4 @@
-"""Trial run of a user's data, formulas and networks, before a study file is registered.
+"""Trial run of a user's data, formulas, methods and networks, before a study file is registered.
 
 Each is loaded or run once, small, in another process: `check` loads no torch, and what ends that
 process (`os._exit`, a crash of a library) does not end the command.
@@ -23,6 +23,7 @@ from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import FORMULAS, MEASURES, MODELS, load
 from sweeper.errors import DataError, InputError, PluginError, SpecError
 from sweeper.operations.measured_network import MeasuredNetwork
+from sweeper.operations.method_probation import method_answers, outside_methods
 from sweeper.redact import visible
 
 NOTICE_SECONDS = 2.0
@@ -36,7 +37,7 @@ class TriedStudy:
     sweep: Sweep
     """With the facts of its dataset."""
     oddities: tuple[str, ...] = ()
-    """Of formulas and networks, a line for each."""
+    """Of formulas, methods and networks, a line for each."""
     data_notes: tuple[str, ...] = ()
     """What its dataset's examples and labels became on the way, a line for each."""
     network: MeasuredNetwork | None = None
@@ -122,7 +123,8 @@ def outside(sweep: Sweep) -> list[str]:
     measure = [] if sweep.measure in MEASURES else [sweep.measure]
     teacher = sweep.training.teacher
     unknown = [] if teacher is None or teacher.hash else [teacher.network]
-    return [*dataset, *formulas, *loss, *measure, *unknown, *model]
+    methods = outside_methods(sweep)
+    return [*dataset, *formulas, *methods, *loss, *measure, *unknown, *model]
 
 
 def _ending(code: int, noise: str) -> str:
@@ -151,6 +153,7 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
             except SpecError:
                 data = None  # the other process finds and says the same
     yield from _formulas(sweep, place)
+    yield from method_answers(sweep, place)
     yield from _loss_and_measure(sweep, place)
     yield from _teacher(sweep, place, folder, data)
     yield from _network(sweep, place, folder, data)

@@ -29,7 +29,7 @@ def confirmed_view(
     of_arm = {arm: [config for config in configs if config.arm == arm] for arm in sweep.arms}
     lines = {arm: _line(sweep, of_this) for arm, of_this in of_arm.items()}
     ranked = sorted(sweep.arms, key=lambda arm: -sum(height for _, height in lines[arm]))
-    best_of_family = {sweep.arms[arm].family: arm for arm in reversed(ranked)}
+    best_of_family = {sweep.arms[arm].family_name: arm for arm in reversed(ranked)}
     highlighted = set(list(dict.fromkeys([*best_of_family.values(), *ranked]))[:MOST])
     seeds = sweep.confirms.seeds if sweep.confirms else 0
     seed = "seed" if seeds == 1 else "seeds"

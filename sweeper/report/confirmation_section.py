@@ -12,7 +12,7 @@ from sweeper.analysis.confirmation import (
     size_at_accuracy,
 )
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
-from sweeper.config.registry import FAMILIES
+from sweeper.config.registry import family_title
 from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row
 
 
@@ -50,7 +50,7 @@ def levels_table(confirmation: ConfirmationResult) -> ReportTable:
         cells = [_level(size_at_accuracy(of[arm], accuracy)) for accuracy in targets]
         cells.append(Cell(f"{100 * lost:+z.2f}"))
         cells.append(Cell(f"{failed} of {sum(len(config.records) for config in configs)}"))
-        body.append(Row(arm, cells, FAMILIES[confirmation.sweep.arms[arm].family]))
+        body.append(Row(arm, cells, family_title(confirmation.sweep.arms[arm].family_name)))
     head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
     measure = confirmation.sweep.measure_label
     caption = (
@@ -121,7 +121,7 @@ def gaps_table(confirmation: ConfirmationResult) -> ReportTable | None:
     for family, against in dict.fromkeys((row.family, row.against) for row in rows):
         by_size = {r.size: r for r in rows if (r.family, r.against) == (family, against)}
         cells = [_gap(by_size.get(size)) for size in confirmation.sizes]
-        body.append(Row(f"{FAMILIES[family]} − {FAMILIES[against]}", cells))
+        body.append(Row(f"{family_title(family)} − {family_title(against)}", cells))
     measure = confirmation.sweep.measure_label
     caption = (
         f"Points of test {measure} of the best arm of one family minus another one's, within a "
@@ -218,7 +218,7 @@ def _ratios(rows: Sequence[FamilyComparison], caption: str) -> ReportTable | Non
         line[row.accuracy] = row
     body = [
         Row(
-            f"{FAMILIES[row.family]} / {FAMILIES[row.against]}",
+            f"{family_title(row.family)} / {family_title(row.against)}",
             [_ratio(line.get(target)) for target in targets],
         )
         for line in lines.values()

@@ -1,12 +1,13 @@
 """Methods: what an arm does to training beside penalties, as hooks on a range of a pack."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from sweeper.config.registry import Hyperparameter
 from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.optimizers import OptimizerChoice
 from sweeper.training.pruning_rule import PruningRule
@@ -73,6 +74,11 @@ class Method:
     views, and what is said to happen in place happens to the network. The gradients of a method
     with a `vjp` of its own are stored apart at each step, which costs 0.15 ms for LeNet-300-100.
     """
+
+    hyper: ClassVar[Mapping[str, Hyperparameter]] = {}
+    """Keys that a class from outside of the registry takes, by name: its arguments."""
+    takes_density: ClassVar[bool] = False
+    """Whether such a class brings a network to the trial's density by itself."""
 
     def start(self, weights: Stack, biases: Stack, context: TrainingContext) -> Any:
         """Return the method's own state; may change the initial network in place."""

@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from sweeper.config.registry import METHODS, load
-from sweeper.training.methods import Method, batched
+from sweeper.training.custom_methods import made
+from sweeper.training.methods import Method
 from sweeper.training.penalties import Penalties, penalties
 from sweeper.training.stack import NetworkRange
 from sweeper.types import MethodConfig, Scalar, TrialConfig
@@ -45,22 +45,8 @@ def _groups(methods: Sequence[MethodConfig], device: torch.device) -> Iterator[N
         members = list(run)
         networks = NetworkRange(start, start + len(members))
         terms = penalties([method.terms for method in members], device)
-        yield NetworkGroup(networks, _method(members, device), terms)
+        yield NetworkGroup(networks, made(members, device), terms)
         start = networks.stop
-
-
-def _method(configs: Sequence[MethodConfig], device: torch.device) -> Method:
-    """Return the method of configurations whose static parts are equal."""
-    name = configs[0].name
-    if name == "plain":
-        return Method()
-    hyper = batched([config.hyper for config in configs], device)
-    entry = METHODS[name]
-    if entry.has_strength:
-        strengths = [config.own_strength for config in configs]
-        hyper["strength"] = torch.tensor(strengths, device=device)
-    method: Method = load(entry.factory)(**hyper)
-    return method
 
 
 def _static(hyper: Sequence[tuple[str, Scalar]]) -> tuple[Any, ...]:

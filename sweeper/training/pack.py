@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from sweeper.config.judging_plan import STEP_PASSES, JudgingPlan, PartSizes, judging_plan
-from sweeper.config.registry import METHODS
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.batch_statistics import needs_recalibration
 from sweeper.training.checkpoint import Keep
+from sweeper.training.custom_methods import takes_density
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
 from sweeper.training.determinism import deterministic_numerics
@@ -185,7 +185,7 @@ def plan_of(recipe: SharedConfig, network: StackedArchitecture, data: Data) -> J
 
 def _left(configs: list[TrialConfig], density: Tensor) -> Tensor:
     """Return the densities to prune to: 1 where a method has brought its network there itself."""
-    by_method = [c.method.name in METHODS and METHODS[c.method.name].takes_density for c in configs]
+    by_method = [takes_density(config.method.name) for config in configs]
     return torch.where(torch.tensor(by_method, device=density.device), 1.0, density)
 
 

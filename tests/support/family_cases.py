@@ -30,12 +30,15 @@ SIZES = (1000, 10_000)
 Middle = Callable[[str, int], tuple[float, float]]
 
 
-def search(repeats: int, arms: Mapping[str, Any] = ARMS) -> tuple[Sweep, list[TrialRecord]]:
+def search(
+    repeats: int, arms: Mapping[str, Any] = ARMS, **changes: Any
+) -> tuple[Sweep, list[TrialRecord]]:
     """Each repeat of each arm has one network at each size."""
     sweep = make_sweep(
         arms=arms,
         search={"trials": 2, "repeats": repeats},
         targets={"nonzero": list(SIZES), "accuracy": [0.95, 0.97, 0.99]},
+        **changes,
     )
     make = partial(make_fact, sweep=sweep)
     return sweep, [
@@ -47,10 +50,10 @@ def search(repeats: int, arms: Mapping[str, Any] = ARMS) -> tuple[Sweep, list[Tr
 
 
 def again(
-    repeats: int, middle: Middle, seeds: int = 2, arms: Mapping[str, Any] = ARMS
+    repeats: int, middle: Middle, seeds: int = 2, arms: Mapping[str, Any] = ARMS, **changes: Any
 ) -> tuple[Sweep, list[ConfirmedConfig], list[TrialRecord]]:
     """`middle` says at which size a repeat of an arm reaches 97 %: on validation, and on test."""
-    sweep, facts = search(repeats, arms)
+    sweep, facts = search(repeats, arms, **changes)
     confirms = confirmation_sweep(sweep, make_status(sweep, facts), facts, seeds=seeds)
     trained = []
     for arm in confirms.arms:

@@ -10,10 +10,12 @@ from sweeper.config.registry.choices import (
     FORMULAS,
     OPTIMIZERS,
     PRECISIONS,
+    RESERVED_FAMILIES,
     SAMPLERS,
     SCHEDULES,
     SLOT_SAMPLERS,
     family_of,
+    family_title,
 )
 from sweeper.config.registry.dataset_entries import DATASET_FORMS, DATASETS
 from sweeper.config.registry.entries import (
@@ -36,10 +38,13 @@ from sweeper.config.registry.network_sizes import LayerSize
 from sweeper.config.registry.plugins import (
     DATASET_GROUP,
     GROUP,
+    METHOD_GROUP,
     PLUGIN,
     dataset_plugins,
     formula_of,
     load,
+    method_of,
+    method_plugins,
     plugins,
 )
 from sweeper.types import APPLY_MODES, ApplyMode
@@ -57,10 +62,12 @@ __all__ = [
     "LOSSES",
     "MEASURES",
     "METHODS",
+    "METHOD_GROUP",
     "MODELS",
     "OPTIMIZERS",
     "PLUGIN",
     "PRECISIONS",
+    "RESERVED_FAMILIES",
     "SAMPLERS",
     "SCHEDULES",
     "SLOT_SAMPLERS",
@@ -78,7 +85,10 @@ __all__ = [
     "ModelEntry",
     "dataset_plugins",
     "family_of",
+    "family_title",
     "formula_of",
     "load",
+    "method_of",
+    "method_plugins",
     "plugins",
 ]

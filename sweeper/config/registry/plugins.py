@@ -1,4 +1,4 @@
-"""Plugins: objects by their `module:function`, formulas and datasets that packages bring."""
+"""Plugins: objects by their `module:function`; formulas, methods, datasets that packages bring."""
 
 import importlib
 import logging
@@ -10,14 +10,17 @@ from typing import Any
 
 from sweeper.config.registry.choices import FORMULAS
 from sweeper.config.registry.dataset_entries import DATASET_FORMS, DATASETS
-from sweeper.config.registry.entries import Formula
+from sweeper.config.registry.entries import Formula, MethodEntry
 from sweeper.config.registry.import_folder import FOLDER
+from sweeper.config.registry.method_entries import METHODS
 from sweeper.errors import PluginError
 
 _log = logging.getLogger("sweeper.plugins")
 _LOADED: set[str] = set()
 GROUP = "sweeper.regularizers"
 """Entry points of this group name formulas of a user's own packages."""
+METHOD_GROUP = "sweeper.methods"
+"""Entry points of this group name methods: subclasses of `sweeper.Method`."""
 DATASET_GROUP = "sweeper.datasets"
 """Entry points of this group name functions that return a dataset."""
 
@@ -64,6 +67,16 @@ def plugins() -> dict[str, str]:
 
 
 @cache
+def method_plugins() -> dict[str, str]:
+    """Return the methods of installed packages: name -> `module:Class`. Imports none.
+
+    One with the name of a method of the registry is left out.
+    """
+    targets = {point.name: point.value for point in entry_points(group=METHOD_GROUP)}
+    return {name: value for name, value in sorted(targets.items()) if name not in METHODS}
+
+
+@cache
 def dataset_plugins() -> dict[str, str]:
     """Return the datasets of installed packages: name -> `module:function`. Imports none.
 
@@ -87,4 +100,17 @@ def formula_of(name: str) -> Formula:
         reference="",
         value=name,
         default_mode="loss",
+    )
+
+
+def method_of(name: str) -> MethodEntry:
+    """Return the entry of a method; of one from outside it holds nothing but the name."""
+    if name in METHODS:
+        return METHODS[name]
+    return MethodEntry(
+        summary=f"{name}, a method of one's own",
+        description="See its code.",
+        reference="",
+        factory=name,
+        takes_density=False,
     )

@@ -19,7 +19,7 @@ from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.strength_range import edge_warnings, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
-from sweeper.config.registry import FAMILIES
+from sweeper.config.registry import family_title
 from sweeper.plots import Dot, Series, View
 from sweeper.plots.confirmation_view import by_size
 from sweeper.plots.labels import percent
@@ -98,7 +98,7 @@ def confirmed_payload(result: ConfirmationResult, studies: StudyIds) -> dict[str
         "arms": [
             {
                 **_look(view, series[arm]),
-                "family": FAMILIES[sweep.arms[arm].family],
+                "family": family_title(sweep.arms[arm].family_name),
                 "points": [
                     _confirmed_point(config, dot, view, link)
                     for config, dot in zip(

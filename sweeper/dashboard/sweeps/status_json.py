@@ -6,7 +6,7 @@ from typing import Any
 from sweeper.analysis.strength_range import range_caveats
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, confirmation_name, is_confirmation
-from sweeper.config.registry import FAMILIES
+from sweeper.config.registry import family_title
 from sweeper.plots.labels import percent
 from sweeper.types import ArmProgress, RecordedRange, SweepStatus, WorkerStatus
 
@@ -84,7 +84,7 @@ def _rate(worker: WorkerStatus, now: float) -> float:
 def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
     return {
         "name": arm.arm,
-        "family": FAMILIES[sweep.arms[arm.arm].family],
+        "family": family_title(sweep.arms[arm.arm].family_name),
         "done": arm.done,
         "budget": arm.budget,
         "claimed": arm.claimed,

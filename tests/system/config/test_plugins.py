@@ -1,9 +1,11 @@
-"""Formulas of a user's own: README's package works, and a broken one is refused in one line."""
+"""Formulas and methods of a user's own: README's work, a broken one is refused in one line."""
 
 import re
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -11,7 +13,7 @@ import yaml
 from support.readmes import REGULARIZERS, blocks
 from sweeper.cli import main
 from sweeper.config import registry
-from sweeper.config.registry import GROUP
+from sweeper.config.registry import GROUP, METHOD_GROUP
 from sweeper.store import Store
 
 STUDY = """\
@@ -64,14 +66,14 @@ def block(language: str, holding: str) -> str:
     return text
 
 
-def install(folder: Path, name: str, point: str, text: str) -> None:
+def install(folder: Path, name: str, point: str, text: str, group: str = GROUP) -> None:
     """Install a package as pip does: its module, and what its pyproject.toml says."""
     (folder / f"{name}.py").write_text(text, encoding="utf-8")
     said = folder / f"{name}-1.0.dist-info"
     said.mkdir()
     (said / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     points = tomllib.loads(point)["project"]["entry-points"]
-    lines = [f"[{GROUP}]", *(f"{key} = {value}" for key, value in points[GROUP].items())]
+    lines = [f"[{group}]", *(f"{key} = {value}" for key, value in points[group].items())]
     (said / "entry_points.txt").write_text("\n".join(lines))
 
 
@@ -86,6 +88,7 @@ def _command(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("SWEEPER_STORAGE", raising=False)
     registry.plugins.cache_clear()
+    registry.method_plugins.cache_clear()
 
     def command(*words: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
@@ -331,3 +334,147 @@ def test_installed_packages_are_listed_by_name_and_cannot_replace_what_is_known(
     assert page.startswith("roots: Sum of magnitudes.\n")
     assert "penalty: roots" in page
     assert "did you mean 'roots'?" in command("regularizers", "rots")[2]
+
+
+FADING = block("python", "class Fading")
+
+
+@pytest.mark.slow
+def test_the_method_of_readme_is_found_tried_and_trained(
+    command: Command,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    site = tmp_path_factory.mktemp("site")
+    monkeypatch.setenv("PYTHONPATH", str(site))  # where the worker, a process of its own, finds it
+    monkeypatch.syspath_prepend(str(site))
+    point = f'[project.entry-points."{METHOD_GROUP}"]\nfading = "my_methods:Fading"\n'
+    install(site, "my_methods", point, FADING, METHOD_GROUP)
+    [readme] = yaml.safe_load(block("yaml", "my_methods"))["arms"].values()
+    fixed = {**readme, "least": 1.0}
+    arms = {
+        "readme": readme,
+        "fixed": fixed,
+        "named": {**fixed, "method": "fading"},
+        "off": {**fixed, "least": 0.0},
+        "dense": {},
+        "both": {**fixed, "penalty": "l1", "strength": 0.001},
+    }
+    (tmp_path / "study.yaml").write_text(STUDY + yaml.safe_dump({"arms": arms}))
+    assert re.search(r"^fading +my_methods:Fading *$", command("regularizers")[1], re.MULTILINE)
+    assert command("check", "study.yaml")[::2] == (0, "")
+    code, _, err = command("run", "study.yaml", "--workers", "1", "--pack", "12")
+    assert (code, err) == (0, "")
+    store = Store(f"sqlite:///{tmp_path}/sweeper.db")
+    facts = {(fact.slot.arm, fact.slot.number): fact.result for fact in store.records("own")}
+    store.close()
+    for slot in range(2):
+        as_trained = {arm: facts[arm, slot].as_trained for arm in arms}
+        # Oracle: the name of an installed package stands for its class; at 0 nothing fades.
+        assert as_trained["named"] == as_trained["fixed"]
+        assert as_trained["off"] == as_trained["dense"]
+        assert as_trained["fixed"] != as_trained["dense"]
+        assert as_trained["both"] != as_trained["fixed"]
+
+
+BROKEN_METHODS = """\
+import torch
+
+from sweeper import Hyperparameter, Method
+
+
+class Raising(Method):
+    def after(self, weights, state, step):
+        raise RuntimeError("no way")
+
+
+class Keyed(Method):
+    hyper = {"rate": Hyperparameter(0.5, "a rate", low=0.0, high=1.0)}
+
+    def __init__(self, rate):
+        self.rate = rate
+
+    def finish(self, weights, state):
+        for weight in weights.values():
+            weight.mul_(self.rate.reshape(-1, 1, 1))
+
+
+def function(weight):
+    return weight.abs().sum(-1).sum(-1)
+"""
+
+
+def test_every_broken_method_is_refused_in_its_own_line(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "broken_methods.py").write_text(BROKEN_METHODS)
+    cases = {
+        "a: {method: broken_methods:Raising}": "a.method: broken_methods:Raising: after: "
+        "RuntimeError: no way",
+        "b: {method: broken_methods:function}": "b.method: broken_methods:function: must be a "
+        "subclass of sweeper.Method, is a function",
+        "c: {method: broken_methods:Lost}": "c.method: broken_methods:Lost: cannot be loaded: "
+        "AttributeError: module 'broken_methods' has no attribute 'Lost'",
+        "d: {method: broken_methods:Keyed, rate: {uniform: [0.5, 2]}}": "d.rate: must lie in "
+        "[0, 1], got 2",
+        "e: {method: broken_methods:Keyed, rat: 0.5}": "e.method: broken_methods:Keyed: unknown "
+        "key: got 'rat'; allowed: rate; did you mean 'rate'?",
+    }
+    # Those that work are not named; of a known formula's keys and a method's each gets its own.
+    fine = [
+        "f: {method: broken_methods:Keyed}",
+        "g: {method: broken_methods:Keyed, rate: {uniform: [0.5, 1]}, penalty: l1_joint_entropy, "
+        "strength: auto, mix: 0.1}",
+    ]
+    lines = [f"  {line}" for line in (*cases, *fine)]
+    (tmp_path / "s.yaml").write_text("\n".join([STUDY, "arms:", *lines]))
+    code, out, err = command("check", "s.yaml")
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [f"error: s.yaml: arms.{line}" for line in cases.values()]
+
+
+@pytest.mark.parametrize(
+    ("arm", "line"),
+    [
+        ("{method: fadin}", "arms.a.method: no such method: got 'fadin'; allowed: "),
+        (
+            "{method: m:C, penalty: m:f, strength: 1, rate: 1}",
+            "arms.a.rate: may be the formula's or the method's, both from outside; allowed: no "
+            "keys",
+        ),
+        ("{method: m:C, strength: 1}", "arms.a.strength: has no meaning without a penalty"),
+    ],
+)
+def test_a_method_that_cannot_be_one_is_a_line_before_it_is_tried(
+    command: Command, tmp_path: Path, arm: str, line: str
+) -> None:
+    (tmp_path / "s.yaml").write_text(f"{STUDY}arms: {{a: {arm}}}")
+    code, _, err = command("check", "s.yaml")
+    assert (code, len(err.splitlines())) == (2, 1)
+    assert err.startswith(f"error: s.yaml: {line}")
+
+
+def test_a_method_says_what_it_is(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "my_methods.py").write_text(FADING)
+    code, page, _ = command("regularizers", "my_methods:Fading")
+    assert code == 0
+    for text in ("The smallest weights of each matrix fade", "in [0, 2]; x the mean |w|"):
+        assert text in " ".join(page.split())
+    assert "comes from" in page
+    assert "method: my_methods:Fading" in page
+    code, _, err = command("regularizers", "pathlib:Path")
+    assert (code, len(err.splitlines())) == (2, 1)
+
+
+def test_the_tests_of_readme_pass(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
+) -> None:
+    (tmp_path / "my_methods.py").write_text(FADING)
+    (tmp_path / "my_penalties.py").write_text(block("python", "def sum_of_roots"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for module in ("my_methods", "my_penalties"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    names: dict[str, Any] = {}
+    exec(block("python", "from sweeper.testing import"), names)
+    names["test_mine"]()
+    for module in ("my_methods", "my_penalties"):
+        monkeypatch.delitem(sys.modules, module, raising=False)

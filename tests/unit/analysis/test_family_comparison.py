@@ -36,6 +36,7 @@ from sweeper.analysis.family_comparison import (
 )
 from sweeper.analysis.family_sentences import family_sentence
 from sweeper.config import Arm, Sweep
+from sweeper.config.comparison_plan import yardsticks
 from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
 from sweeper.plots import confirmed_view
 from sweeper.report import optuna_note, write_report
@@ -57,11 +58,14 @@ from sweeper.types import ReproducibilityCheck, RetrainedTrial, TrialRecord
         ({"sum": {"mcp": {"strength": 1.0}, "joint_entropy": {"strength": 1.0}}}, "other"),
         ({"penalty": "hoyer", "strength": 1.0}, "other"),
         ({"method": "gradual_magnitude"}, "other"),
+        ({"penalty": "mine:crosses", "strength": 1.0}, "other"),
+        ({"penalty": "mine:crosses", "strength": 1.0, "family": "crosses"}, "crosses"),
+        ({"penalty": "joint_entropy", "strength": 1.0, "family": "lp"}, "lp"),
         ({}, "other"),
     ],
 )
 def test_penalties_decide_the_family(arm: Any, family: str) -> None:
-    assert Arm.model_validate(arm).family == family
+    assert Arm.model_validate(arm).family_name == family
 
 
 def test_the_ratio_is_that_of_the_repeats_with_its_interval() -> None:
@@ -309,6 +313,56 @@ def test_pure_entropies_that_see_arrangement_stand_apart() -> None:
     # Where the only one sees arrangement, it is not said twice.
     alone, found, _ = again(5, sizes)
     assert not [row for row in compare_families(alone, found) if row.family == "arrangement"]
+
+
+MINE = {
+    "l1": ARMS["l1"],
+    "l2": ARMS["l2"],
+    "mixed": {"penalty": "mine:crosses", "strength": AUTO, "family": "crosses"},
+    "gradual": ARMS["gradual"],
+}
+
+
+def test_a_formula_of_ones_own_speaks_for_the_family_that_the_file_names() -> None:
+    sweep, found, _ = again(5, sizes, arms=MINE)
+    compared = compare_families(sweep, found)
+    assert {(row.family, row.ours) for row in compared} == {("crosses", "mixed")}
+    assert {(row.against, row.theirs) for row in compared} == {("lp", "l1"), ("other", "gradual")}
+    # Oracle: the sizes that were put in.
+    pairs = [(sizes("mixed", repeat)[1], sizes("l1", repeat)[1]) for repeat in range(5)]
+    expected = paired_ratio([ours for ours, _ in pairs], [theirs for _, theirs in pairs])
+    assert expected is not None
+    said = family_sentence(compared, yardsticks=yardsticks(sweep))
+    assert said.startswith(
+        f"At 97 % test accuracy, the best arm of crosses (mixed) needs {expected.center:.2f} times "
+        "the nonzero parameters of the best L_p penalty, l1 ("
+    )
+
+
+@pytest.mark.parametrize(
+    ("compare", "said"),
+    [
+        ({"families": ["mixed"], "against": ["gradual"]}, "mixed needs 0.80 times the nonzero "
+         "parameters of gradual ("),
+        ({"families": ["lp"], "against": ["crosses"]}, "the best of the L_p penalties (l1) needs "
+         "1.49 times the nonzero parameters of mixed, the best arm of crosses ("),
+        ({"families": ["gradual"]}, "gradual needs 0.84 times the nonzero parameters of the best "
+         "L_p penalty, l1 ("),
+        ({"against": ["other"]}, "the best arm of crosses (mixed) needs 0.80 times the nonzero "
+         "parameters of the best of the other arms, gradual ("),
+    ],
+)  # fmt: skip
+def test_the_first_sentence_is_about_what_the_file_compares(
+    compare: dict[str, list[str]], said: str
+) -> None:
+    sweep, facts = search(5, MINE, compare=compare)
+    confirms, _, trained = again(5, sizes, arms=MINE, compare=compare)
+    result = confirmed(sweep, facts, confirms, trained)
+    assert result.answer.startswith(f"At 97 % test accuracy, {said}")
+    text = readable(page(recorded(sweep, facts, result)))
+    assert said in text
+    compared = compare.get("families", ["crosses"])
+    assert {row.family for row in result.comparisons} == set(compared)
 
 
 def test_gaps_are_differences_within_a_size_paired_by_repeat() -> None:

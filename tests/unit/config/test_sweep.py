@@ -352,16 +352,28 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
 # What replaces which part of SMALL -> the one line that it must give.
 RULE = "sparsification: {density: {log_uniform: [0.01, 0.2]}}"
 ONE_MISTAKE = {
-    "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, dataset, "
-        "measure, model, name, reference, search, seed, select_on, sparsification, split, targets, "
-        "training; did you mean 'seed'?"),
+    "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, compare, "
+        "dataset, measure, model, name, reference, search, seed, select_on, sparsification, split, "
+        "targets, training; did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
         "training.epoch: unknown key: got 'epoch'; allowed: augment, batch_size, epochs, "
         "learning_rate, loss, momentum, optimizer, precision, schedule, teacher, weight_decay; "
         "did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
-        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, method, penalty, ramp, "
-        "shuffle, strength, sum"),
+        "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, family, method, "
+        "penalty, ramp, shuffle, strength, sum"),
+    "family": ("dense: {}", "dense: {family: a b}",
+        "arms.dense.family: must be 1-54 letters, digits, '.', '_' or '-', got 'a b'"),
+    "family that is a part of another": ("dense: {}", "dense: {family: arrangement}",
+        "arms.dense.family: 'arrangement' is the part of `entropy` that sees arrangement; name "
+        "another"),
+    "side of a comparison": ("seed", "compare: {families: [denze]}",
+        "compare.families.0: no such family or arm: got 'denze'; allowed: dense, other; did you "
+        "mean 'dense'?"),
+    "empty side": ("seed", "compare: {against: []}",
+        "compare.against: needs 1 or more, got []"),
+    "key of a comparison": ("seed", "compare: {with: [dense]}",
+        "compare.with: unknown key: got 'with'; allowed: against, families"),
     "adamw without decay": ("epochs: 4", "epochs: 4, optimizer: adamw",
         "training.weight_decay: must be > 0 or a domain for adamw, such as 0.01; without it, it "
         "is adam"),
@@ -508,8 +520,8 @@ ONE_MISTAKE = {
     "method": ("dense: {}", "a: {method: gradual}", "arms.a.method: no such method: "
         f"got 'gradual'; allowed: {', '.join(sorted(METHODS))}"),
     "key of another method": ("dense: {}", "a: {method: gradual_magnitude, at: 1}",
-        "arms.a.at: unknown key: got 'at'; allowed: apply, begin, during, end, method, penalty, "
-        "ramp, shuffle, strength, sum"),
+        "arms.a.at: unknown key: got 'at'; allowed: apply, begin, during, end, family, method, "
+        "penalty, ramp, shuffle, strength, sum"),
     "end before begin": ("dense: {}", "a: {method: gradual_magnitude, end: 0.1}",
         "arms.a.begin: must be < end 0.1, got 0.2"),
     "gates and a penalty": ("dense: {}",
@@ -726,8 +738,9 @@ other_keys: dict[str, st.SearchStrategy[Any]] = {
     "during": st.tuples(st.floats(0, 0.4), st.floats(0.5, 1)).map(list),
     "ramp": st.floats(0, 1),
 }
+family = {"family": st.sampled_from(["mine", "lp", "other", None])}
 one_penalty = st.fixed_dictionaries(
-    {"penalty": penalties, "strength": strengths}, optional=other_keys
+    {"penalty": penalties, "strength": strengths}, optional=other_keys | family
 )
 summand = st.fixed_dictionaries({"strength": strengths}, optional=other_keys)
 sums = st.fixed_dictionaries(
@@ -785,6 +798,14 @@ splits = st.fixed_dictionaries(
 losses = st.sampled_from([*LOSSES, "a.b:c"]) | st.fixed_dictionaries(
     {"name": st.just("cross_entropy")}, optional={"label_smoothing": st.floats(0, 0.99)}
 )
+
+
+def with_mine(arms: dict[str, Any]) -> dict[str, Any]:
+    """Return arms with those that a comparison may name."""
+    l1 = {"penalty": "l1", "strength": 1.0}
+    return {**arms, "a": l1, "mine-too": {**l1, "family": "mine"}}
+
+
 arms = no_penalty | one_penalty | sums | methods
 
 
@@ -822,9 +843,12 @@ specs = st.fixed_dictionaries(
             {"trials": st.integers(1, 99)},
             optional={"sampler": st.sampled_from(sorted(set(SAMPLERS) - {"grid"}))},
         ),
-        "arms": st.dictionaries(names, arms, min_size=1, max_size=4),
+        "arms": st.dictionaries(names, arms, min_size=1, max_size=4).map(with_mine),
     },
     optional={
+        "compare": st.fixed_dictionaries(
+            {}, optional={"families": st.just(["mine", "lp"]), "against": st.just(["a"])}
+        ),
         "seed": st.integers(),
         "measure": st.sampled_from([*set(MEASURES) - {"r2"}, "a.b:c"]),
         "split": splits,
@@ -885,6 +909,7 @@ def test_any_change_of_a_value_changes_the_digest(tmp_path: Path) -> None:
 
 def test_what_does_not_matter_does_not_change_the_digest(tmp_path: Path) -> None:
     same = SMALL.replace("epochs: 4", "batch_size: 128, epochs: 4") + "# a remark\nseed: 0\n"
+    same = same.replace("dense: {}", "dense: {family: null}") + "compare: {}\n"
     assert load(tmp_path, same).digest == load(tmp_path, SMALL).digest
 
 
@@ -936,6 +961,7 @@ def test_the_json_schema_accepts_whatever_the_program_accepts(spec: dict[str, An
         "switch in place of channels", "key of another form", "key of a form", "key of a name",
         "form without its key", "list in place of a dataset", "searched option",
         "empty pattern", "scope", "granularity by another name",
+        "family", "family that is a part of another", "empty side", "key of a comparison",
         "share", "no share", "seed of a split", "key of a split", "augmentation",
         "optimizer", "adamw without decay", "precision", "loss", "key of another loss",
         "key of a loss", "list in place of a loss", "teacher",

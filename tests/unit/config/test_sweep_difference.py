@@ -37,6 +37,7 @@ def test_a_sweep_that_went_through_json_does_not_differ(sweep: Sweep) -> None:
         {"arms__l2": {"penalty": "l2", "strength": 0.1}},
         {"search__trials": 7, "search__repeats": 2, "arms__l2": {"penalty": "l2", "strength": 1}},
         {"targets__accuracy": [0.9], "targets__nonzero": [10]},
+        {"compare": {"against": ["other"]}, "arms__none__family": "other"},
     ],
 )
 def test_more_trials_repeats_arms_and_other_targets_append(
