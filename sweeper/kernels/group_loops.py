@@ -104,7 +104,8 @@ def _columns_compete(weight: Array, twice: Array) -> None:
                 more = np.float32(factor * summed[j] / (1 + factor * count[j]))
                 if not more <= amount[j]:
                     amount[j] = more
-                    rose = rose or more < np.inf
+                    if more < np.inf:
+                        rose = True
             if not rose:
                 break
         for i in range(weight.shape[1]):

@@ -161,13 +161,12 @@ def _by_blocks(
 
     PyTorch's own reduction of two to eight neighbours is slower.
     """
-    behind = (slice(None),) * (-1 - dim)
-    combined = values[(..., slice(0, None, size), *behind)]
-    count = combined.shape[dim]
-    for place in range(1, min(size, values.shape[dim])):
-        part = values[(..., slice(place, None, size), *behind)]
-        complete = part.shape[dim]
-        both = combine(combined.narrow(dim, 0, complete), part)
-        rest = combined.narrow(dim, complete, count - complete)
-        combined = torch.cat([both, rest], dim) if complete < count else both
-    return combined
+    ordered = values.movedim(dim, -1)
+    combined = ordered[..., ::size]
+    count = combined.shape[-1]
+    for place in range(1, min(size, ordered.shape[-1])):
+        part = ordered[..., place::size]
+        complete = part.shape[-1]
+        both = combine(combined[..., :complete], part)
+        combined = torch.cat([both, combined[..., complete:]], -1) if complete < count else both
+    return combined.movedim(-1, dim)

@@ -89,7 +89,7 @@ def _cell_means(weight: Tensor, sides: tuple[int, int], shrink: int) -> tuple[Te
 
 def _cell_sums(rows: Tensor, sides: tuple[int, int], shrink: int) -> Tensor:
     """Sum the neurons of each cell of the sheet, [..., neurons, n] -> [..., cells, n]."""
-    sheet = rows.unflatten(-2, sides)
+    sheet = rows.reshape(*rows.shape[:-2], *sides, rows.shape[-1])
     return block_sums(block_sums(sheet, shrink, -3), shrink, -2).flatten(-3, -2)
 
 

@@ -18,14 +18,15 @@ def method_class(name: str) -> type[Method]:
     if not isinstance(loaded, type) or not issubclass(loaded, Method) or loaded is Method:
         kind = "a class that is none" if isinstance(loaded, type) else f"a {type(loaded).__name__}"
         raise PluginError(f"{name}: must be a subclass of sweeper.Method, is {kind}")
-    entries = loaded.hyper
+    entries: object = loaded.hyper
+    density: object = loaded.takes_density
     known = isinstance(entries, Mapping) and all(
         isinstance(key, str) and isinstance(entry, Hyperparameter) for key, entry in entries.items()
     )
     if not known:
         text = "its `hyper` must be a mapping of names to sweeper.Hyperparameter"
         raise PluginError(f"{name}: {text}")
-    if not isinstance(loaded.takes_density, bool):
+    if not isinstance(density, bool):
         raise PluginError(f"{name}: its `takes_density` must be True or False")
     return loaded
 

@@ -21,9 +21,9 @@ def written(name: str, w: Matrix, held: float | None = None, **letters: Any) -> 
     match name:
         case "difference_entropy":
             sizes = np.array([abs(step) for step in _steps(w)])
-            return factor * _entropy(sizes / sizes.sum())
+            return float(factor * _entropy(sizes / sizes.sum()))
         case "fused_lasso":
-            return float(np.abs(w).sum()) + letters["smooth"] * sum(map(abs, _steps(w)))
+            return float(np.abs(w).sum() + letters["smooth"] * sum(map(abs, _steps(w))))
         case "tile_entropy":
             sums = [
                 np.array([np.abs(tile).sum() for tile in _tiles(w, int(size))])
@@ -133,13 +133,15 @@ def _fused_lasso(weight: Tensor, hyper: dict[str, Any], rows: int) -> Tensor:
 
 
 def _tile_sums(block: Tensor, size: int) -> Tensor:
-    sums = [tile.sum() for strip in block.split(size) for tile in strip.split(size, 1)]
+    sums = [
+        tile.sum() for strip in torch.split(block, size) for tile in torch.split(strip, size, 1)
+    ]
     return torch.stack(sums)
 
 
 def _whole_tiles(weight: Tensor, rows: int, size: int) -> Iterator[Tensor]:
     """Yield blocks of whole tiles."""
-    yield from weight.split(-(-rows // size) * size)
+    yield from torch.split(weight, -(-rows // size) * size)
 
 
 def _tile_entropy(weight: Tensor, hyper: dict[str, Any], rows: int) -> Tensor:
@@ -162,7 +164,7 @@ def _tile_group_lasso(weight: Tensor, hyper: dict[str, Any], rows: int) -> Tenso
 
 def _topographic_cosine(weight: Tensor, hyper: dict[str, Any], rows: int) -> Tensor:
     # Products of neurons are sums over inputs: of blocks of columns, for once.
-    products = torch.stack([part @ part.T for part in weight.split(rows, 1)]).sum(0)
+    products = torch.stack([part @ part.T for part in torch.split(weight, rows, 1)]).sum(0)
     mean = torch.zeros_like(products)
     for cell in _cells(len(weight), hyper["shrink"]):
         mean[np.ix_(cell, cell)] = 1 / len(cell)
@@ -174,14 +176,14 @@ def _wiring_cost(weight: Tensor, hyper: dict[str, Any], rows: int) -> Tensor:
     neurons, inputs = (
         torch.tensor(_places(count, hyper["places"]), dtype=weight.dtype) for count in weight.shape
     )
-    blocks = zip(weight.split(rows), neurons.split(rows), strict=True)
+    blocks = zip(torch.split(weight, rows), torch.split(neurons, rows), strict=True)
     parts = [(block.abs(), torch.cdist(places, inputs)) for block, places in blocks]
     costs = torch.stack([(block * length).sum() for block, length in parts]).sum()
     return costs / torch.stack([block.sum() for block, _ in parts]).sum()
 
 
 def _exclusive_lasso(weight: Tensor, hyper: dict[str, Any], rows: int) -> Tensor:
-    blocks = weight.abs().split(rows)
+    blocks = torch.split(weight.abs(), rows)
     if hyper["by"] == "input":
         return torch.stack([block.sum(0) for block in blocks]).sum(0).square().sum()
     return torch.stack([block.sum(1).square().sum() for block in blocks]).sum()

@@ -17,7 +17,8 @@ RATE = Hyperparameter(default=0.5, low=0.0, high=1.0, summary="a rate")
 
 def roots(weight: Tensor, *, eps: Any = 0.01) -> Tensor:
     eps = torch.as_tensor(eps).reshape(-1, 1, 1)
-    return (weight.abs() + eps).sqrt().sum(-1).sum(-1)
+    summed: Tensor = (weight.abs() + eps).sqrt().sum(-1).sum(-1)
+    return summed
 
 
 def logarithm(weight: Tensor) -> Tensor:
@@ -216,7 +217,7 @@ def test_a_method_that_does_not_work_is_one_line(
 
 
 def network(shape: tuple[int, ...], classes: int, width: int = 4) -> nn.Module:
-    return nn.Sequential(nn.Linear(*shape, width), nn.ReLU(), nn.Linear(width, classes))
+    return nn.Sequential(nn.Linear(shape[0], width), nn.ReLU(), nn.Linear(width, classes))
 
 
 def embedded(shape: tuple[int, ...], classes: int) -> nn.Module:
@@ -228,7 +229,7 @@ class Counting(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], classes: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(*shape, classes)
+        self.linear = nn.Linear(shape[0], classes)
         self.calls = torch.zeros(1)
 
     def forward(self, examples: Tensor) -> Tensor:

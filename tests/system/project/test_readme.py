@@ -208,10 +208,10 @@ def test_the_study_file_that_is_shown_is_one() -> None:
 
 def test_the_arms_that_are_shown_can_be_run() -> None:
     shown = blocks(REGULARIZERS, "yaml")
-    assert len(shown) == 2
+    assert len(shown) == 4
     for text in shown:
-        sweep = yaml.safe_load(template())
-        checked = Sweep.model_validate({**sweep, "arms": yaml.safe_load(text)["arms"]})
+        sweep = {**yaml.safe_load(template()), **yaml.safe_load(text)}
+        checked = Sweep.model_validate(sweep)
         assert all(checked.domains(arm) for arm in checked.arms)
 
 

@@ -10,7 +10,14 @@ import yaml
 
 from support.factories import make_sweep
 from sweeper.cli import main
-from sweeper.config.registry import APPLY_MODES, EXACT_ZEROS, FORMULAS, METHODS, plugins
+from sweeper.config.registry import (
+    APPLY_MODES,
+    EXACT_ZEROS,
+    FORMULAS,
+    METHODS,
+    method_plugins,
+    plugins,
+)
 
 NAMES = [*FORMULAS, *METHODS]
 
@@ -154,6 +161,7 @@ def test_the_list_as_json_holds_the_pages_as_json(said: Any) -> None:
     assert listed["l2"]["why_not"] == FORMULAS["l2"].unsupported
     assert listed["renyi_entropy"]["keys"]["order"]["allowed"] == "(0, 20]"
     assert found["plugins"] == plugins()
+    assert found["method_plugins"] == method_plugins()
 
 
 def test_an_unknown_name_is_one_line_with_the_near_one(said: Any) -> None:

@@ -518,7 +518,7 @@ ONE_MISTAKE = {
         "arms.a.apply: joint_entropy cannot be applied as prox: its proximal operator has no "
         "closed form; use shrink"),
     "method": ("dense: {}", "a: {method: gradual}", "arms.a.method: no such method: "
-        f"got 'gradual'; allowed: {', '.join(sorted(METHODS))}"),
+        f"got 'gradual'; allowed: {', '.join(sorted([*METHODS, 'package.module:Class']))}"),
     "key of another method": ("dense: {}", "a: {method: gradual_magnitude, at: 1}",
         "arms.a.at: unknown key: got 'at'; allowed: apply, begin, during, end, family, method, "
         "penalty, ramp, shuffle, strength, sum"),

@@ -199,8 +199,8 @@ def test_prox_of_tiles_is_that_of_a_loop_over_tiles(tile: int) -> None:
     # Oracle: the formula, tile by tile; 5 x 7 has smaller ones at its edges.
     weight, t = matrices(pack=1), 0.9
     expected = weight.clone()
-    for strip in expected[0].split(tile):
-        for part in strip.split(tile, 1):
+    for strip in torch.split(expected[0], tile):
+        for part in torch.split(strip, tile, 1):
             part.mul_(max(0.0, 1 - t * math.sqrt(part.numel()) / part.norm().item()))
     found = prox("tile_group_lasso", weight, step=0.3, strength=3.0, tile=tile)
     torch.testing.assert_close(found, expected)
