@@ -5,7 +5,7 @@ Hooks are watched in a subclass, which says which of them is at fault.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -170,12 +170,14 @@ def _forward(name: str, hook: str, function: Hook) -> Hook:
 
 def _schedule_step(name: str, hook: str, function: Hook) -> Hook:
     @wraps(function)
-    def watched(self: Method, number: int, steps: int) -> int:
-        step = _called(name, hook, function, self, number, steps)
-        if not isinstance(step, int) or not 0 <= step < steps:
-            text = f"schedule_step must return a step in 0 ... {steps - 1}, returned {step!r}"
-            raise PluginError(f"{name}: {text}")
-        return step
+    def watched(self: Method, number: int, steps: int) -> int | Sequence[int]:
+        returned = _called(name, hook, function, self, number, steps)
+        each = returned if isinstance(returned, list | tuple) else (returned,)
+        for step in each:
+            if not isinstance(step, int) or not 0 <= step < steps:
+                text = f"schedule_step must return steps in 0 ... {steps - 1}, returned {step!r}"
+                raise PluginError(f"{name}: {text}")
+        return returned if isinstance(returned, list | tuple) else int(returned)
 
     return watched
 

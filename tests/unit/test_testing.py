@@ -187,7 +187,7 @@ BROKEN: list[tuple[Any, dict[str, Any], str]] = [
     (
         hooked(schedule_step=lambda self, number, steps: number + 1),
         {},
-        "Broken: schedule_step must return a step in 0 ... 19, returned 20",
+        "Broken: schedule_step must return steps in 0 ... 19, returned 20",
     ),
     (
         hooked(after=_in_all(lambda weight: weight.sub_(weight.mean(0)))),
