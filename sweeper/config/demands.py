@@ -77,12 +77,14 @@ def _augmentation_problems(sweep: "Sweep") -> list[Problem]:
 def of_arm(sweep: "Sweep", arm: Arm) -> list[Problem]:
     """Return the demands of an arm on the network and the learning rate that are not met."""
     problems: list[Problem] = []
+    shared, text = sweep.shared_domains(), "stands for all arms in its own part of the file"
     for term in arm.terms:
         if ":" in term.penalty and not term.prefix:
-            text = "stands for all arms in its own part of the file, and cannot be a formula's"
-            problems += [
-                (key, f"{key} {text}") for key in term.own_keys if key in sweep.shared_domains()
-            ]
+            keys = [key for key in term.own_keys if key in shared]
+            problems += [(key, f"{key} {text}, and cannot be a formula's") for key in keys]
+    if arm.has_outside_method:
+        keys = [key for key in arm.method_hyper if key in shared]
+        problems += [(key, f"{key} {text}, and cannot be a method's") for key in keys]
     if arm.entry and arm.entry.mlp_only and sweep.model.hidden is None:
         text = f"{arm.method} needs a fully connected network, {sweep.model.name} is none"
         problems.append(("method", text))

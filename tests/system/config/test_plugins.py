@@ -441,6 +441,11 @@ def test_every_broken_method_is_refused_in_its_own_line(command: Command, tmp_pa
             "arms.a.rate: may be the formula's or the method's, both from outside; allowed: no "
             "keys",
         ),
+        (
+            "{method: m:C, density: 0.5}",
+            "arms.a.density: density stands for all arms in its own part of the file, and cannot "
+            "be a method's",
+        ),
         ("{method: m:C, strength: 1}", "arms.a.strength: has no meaning without a penalty"),
     ],
 )
