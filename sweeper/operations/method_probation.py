@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from sweeper.config import Sweep
 from sweeper.config.arm import Arm
 from sweeper.config.domains import values
-from sweeper.config.penalty import hyper_problems, is_domain, midpoint
+from sweeper.config.penalty import hyper_problems, is_domain, midpoint, resolve_domains
 from sweeper.config.registry import METHODS
 from sweeper.errors import PluginError
 from sweeper.types import MethodConfig
@@ -52,13 +52,13 @@ def method_answers(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
 
 def examples(arm: Arm) -> Iterator[MethodConfig]:
     """Yield the method of an arm without its penalties, with values from its domains."""
-    usual = {key: midpoint(value) for key, value in arm.domains.items()}
+    hyper = arm.method_hyper
+    usual = {key: midpoint(value) for key, value in hyper.items()}
     ends = [
         {**usual, key: value}
-        for key, domain in arm.method_hyper.items()
+        for key, domain in hyper.items()
         if is_domain(domain)
         for value in values(domain)
     ]
     for params in (usual, *ends):
-        config = arm.config(params)
-        yield MethodConfig(name=config.name, hyper=config.hyper)
+        yield MethodConfig(name=arm.method or "plain", hyper=resolve_domains({}, hyper, params))
