@@ -28,7 +28,7 @@ from sweeper.config.registry import (
 from sweeper.config.sections import AUGMENTATION
 from sweeper.config.sparsification import GRANULARITY
 from sweeper.config.sweep import Sweep
-from sweeper.config.teacher import FILE
+from sweeper.config.teacher_choice import FILE
 
 _DOMAINS = [{"$ref": f"#/$defs/{name}"} for name in ("Uniform", "LogUniform", "Integer", "Choice")]
 _OUTSIDE = f"^{PLUGIN.pattern}$"

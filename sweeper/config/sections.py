@@ -34,7 +34,7 @@ from sweeper.config.registry import (
     ExampleShape,
     LayerSize,
 )
-from sweeper.config.teacher import TeacherChoice
+from sweeper.config.teacher_choice import TeacherChoice
 from sweeper.errors import choices, shown
 from sweeper.types import Options, Scalar
 
