@@ -21,7 +21,7 @@ def topographic_cosine(weight: Tensor, *, shrink: int = 3, scaled: bool = True) 
     Reference: Deb et al. 2025, TopoNets (arXiv 2501.16396), which enlarges by interpolation.
 
     >>> alike, crossed = torch.ones(1, 2, 2), torch.eye(2)[None]
-    >>> topographic_cosine(torch.cat([alike, crossed]), scaled=False)
+    >>> topographic_cosine(torch.cat([alike, crossed]), scaled=False).round(decimals=4)
     tensor([0.0000, 0.2929])
     """
     unit, _ = _directions(weight)
