@@ -115,8 +115,8 @@ class Sweep(Section):
             compare=Comparison().model_dump(),
         )
         # Targets stand under the name of the measure, as in files.
-        targets = written["targets"]
-        targets[target_key(self.measure)] = targets.pop("accuracy")
+        names = {"accuracy": target_key(self.measure)}
+        written["targets"] = {names.get(key, key): v for key, v in written["targets"].items()}
         return written
 
     @model_validator(mode="before")

@@ -95,8 +95,8 @@ def test_other_data_of_the_same_file_are_one_difference_that_people_understand(
     new = changed(sweep, **own, facts={**FACTS, "hash": "b" * 64, "train": 61})
     [difference] = differences(old, new)
     assert str(difference) == (
-        "dataset: registered 60 + 15 + 25 examples of 4, 3 classes, hash aaaaaaaaaaaa, "
-        "now 61 + 15 + 25 examples of 4, 3 classes, hash bbbbbbbbbbbb"
+        "dataset: registered 60 + 15 + 25 examples of 4 in 3 classes, hash aaaaaaaaaaaa, "
+        "now 61 + 15 + 25 examples of 4 in 3 classes, hash bbbbbbbbbbbb"
     )
     assert difference.is_of_data
     assert not difference.appends
