@@ -485,3 +485,17 @@ def test_dense_networks_of_colour_pictures_are_as_accurate_as_readme_says(tmp_pa
     assert min(reached) >= 75
     said = f"six networks of `dense` have {min(reached):.1f} to {max(reached):.1f} % of the test"
     assert said in TEXT
+
+
+def test_readmes_errors_of_sparse_momentum_are_on_record(tmp_path: Path) -> None:
+    _, _, after = STUDIES.partition("## Does sparse momentum reach what its authors report?")
+    lines = [cells(line) for line in after.partition("\n## ")[0].splitlines() if "|" in line]
+    with loaded("sparse-momentum-mnist", tmp_path) as store:
+        records = store.records("sparse-momentum-mnist")
+    for (share, theirs, mean, ends), density in zip(lines[2:], (0.02, 0.05), strict=True):
+        networks = [r.result.pruned for r in records if r.config.density == density]
+        errors = [100 * (1 - network.test_accuracy) for network in networks if network]
+        assert (share, len(errors)) == (f"{density:.0%}", 3)
+        assert mean == f"{sum(errors) / 3:.2f}"
+        assert ends == f"{min(errors):.2f} to {max(errors):.2f}"
+        assert abs(sum(errors) / 3 - float(theirs)) <= 0.15
