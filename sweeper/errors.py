@@ -102,6 +102,25 @@ def shown(value: object) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
 
 
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's text, or its type where it has none.
+
+    >>> first_line(ValueError("too long\\nby far")), first_line(MemoryError())
+    ('too long', 'MemoryError')
+    """
+    return (str(error).splitlines() or [""])[0] or type(error).__name__
+
+
+def typed_line(error: BaseException) -> str:
+    """Return an error of somebody else's code in one line: its type and its first line.
+
+    >>> typed_line(ValueError("too long\\nby far")), typed_line(MemoryError())
+    ('ValueError: too long', 'MemoryError')
+    """
+    name, line = type(error).__name__, first_line(error)
+    return line if line == name else f"{name}: {line}"
+
+
 def choices(value: object, allowed: Iterable[str]) -> str:
     """Return `got 'x'; allowed: a, b, c; did you mean 'a'?` for the end of an error line."""
     names = sorted(allowed)

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from sweeper.errors import first_line
+
 T = TypeVar("T")
 
 COMMAND = 30.0
@@ -202,5 +204,4 @@ def _state(driver: BaseException) -> str:
 
 def message(error: BaseException) -> str:
     """Return the first line of what the driver said."""
-    driver = driver_error(error)
-    return (str(driver).splitlines() or [type(driver).__name__])[0]
+    return first_line(driver_error(error))

@@ -67,7 +67,7 @@ def front(
     if as_json:
         typer.echo(json.dumps(_fronts_json(record, fronts, warnings), indent=2))
     elif as_csv:
-        _write_csv(fronts)
+        _write_csv(fronts, record.sweep.measure)
     else:
         terminal = console()
         for arm, front in fronts.items():
@@ -119,7 +119,10 @@ def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
 def _fronts_json(
     record: "SweepRecord", fronts: "Mapping[str, Front]", warnings: Sequence[str]
 ) -> dict[str, Any]:
+    from sweeper.config.measure import target_key
+
     sweep = record.sweep
+    measure = target_key(sweep.measure)
     return {
         "sweep": sweep.name,
         "digest": sweep.digest,
@@ -129,15 +132,15 @@ def _fronts_json(
         "fronts": {
             arm: {
                 "track": front.track,
-                "by": front.by,
+                "by": _renamed(front.by, measure),
                 "candidates": front.candidates,
-                "points": [_row(point) for point in front.points],
-                "nonzero_at_accuracy": {
+                "points": [_row(point, measure) for point in front.points],
+                f"nonzero_at_{measure}": {
                     f"{accuracy:g}": point.nonzero if point else None
                     for accuracy in sweep.targets.accuracy
                     for point in [front.at(accuracy=accuracy)]
                 },
-                "accuracy_at_nonzero": {
+                f"{measure}_at_nonzero": {
                     str(nonzero): point.accuracy(front.by) if point else None
                     for nonzero in sweep.targets.nonzero
                     for point in [front.at(nonzero=nonzero)]
@@ -148,16 +151,24 @@ def _fronts_json(
     }
 
 
-def _row(point: "FrontPoint") -> dict[str, Any]:
+def _row(point: "FrontPoint", measure: str) -> dict[str, Any]:
     from dataclasses import asdict
 
-    return {**asdict(point), "params": dict(point.params)}
+    values = {_renamed(key, measure): value for key, value in asdict(point).items()}
+    return {**values, "params": dict(point.params)}
 
 
-def _write_csv(fronts: "Mapping[str, Front]") -> None:
+def _renamed(key: str, measure: str) -> str:
+    """Return the name of a value under that of its measure, such as `val_f1`."""
+    return f"{key.removesuffix('accuracy')}{measure}" if key in BY.values() else key
+
+
+def _write_csv(fronts: "Mapping[str, Front]", measure: str) -> None:
     from sweeper.analysis import fronts_to_pandas
+    from sweeper.config.measure import target_key
 
     frame, stream = fronts_to_pandas(fronts, plain=True), data_stream()
+    frame = frame.rename(columns=lambda key: _renamed(key, target_key(measure)))
     if stream.isatty():
         frame = frame.rename(columns=visible).map(_visible)
     stream.write(frame.to_csv(index=False, lineterminator="\n"))

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
         is_confirmation,
     )
     from sweeper.config.domains import Auto, Choice, Domain, Integer, LogUniform, Uniform
-    from sweeper.config.sweep import Sweep, derive_seed
+    from sweeper.config.seeds import derive_seed
+    from sweeper.config.sweep import Sweep
 
 _HOME = {
     "Arm": "sweeper.config.arm",
@@ -32,7 +33,7 @@ _HOME = {
     "Sweep": "sweeper.config.sweep",
     "Uniform": "sweeper.config.domains",
     "confirmation_name": "sweeper.config.confirmation_plan",
-    "derive_seed": "sweeper.config.sweep",
+    "derive_seed": "sweeper.config.seeds",
     "is_confirmation": "sweeper.config.confirmation_plan",
 }
 

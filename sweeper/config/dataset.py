@@ -14,7 +14,7 @@ from pydantic import (
 )
 
 from sweeper.config.arm import SectionErrors
-from sweeper.config.domains import Number, Section, StrictBool, StrictInt, omit_defaults
+from sweeper.config.domains import Number, Section, StrictBool, StrictInt, from_text, omit_defaults
 from sweeper.config.registry import DATASET_FORMS, DATASETS, PLUGIN, dataset_plugins
 from sweeper.errors import choices, shown
 from sweeper.types import Options, Scalar, SplitConfig
@@ -97,12 +97,7 @@ class DatasetChoice(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value.strip()}
-        if not isinstance(value, dict | cls):
-            text = f"must be a name, or a mapping with a name and its keys, got {shown(value)}"
-            raise SectionErrors([("", text)])
-        return value
+        return from_text(value, "name", cls, "a name, or a mapping with a name and its keys")
 
     @field_validator("name")
     @classmethod

@@ -118,6 +118,18 @@ def _kind(value: Any) -> str | None:
     return "fixed"
 
 
+def from_text(value: Any, key: str, cls: type, what: str) -> Any:
+    """Turn a part that is written as text alone into the mapping of its first key.
+
+    Raises ValueError for what is neither text nor a mapping; `what` says what it should be.
+    """
+    if isinstance(value, str):
+        return {key: value.strip()}
+    if not isinstance(value, dict | cls):
+        raise ValueError(f"must be {what}, got {shown(value)}")
+    return value
+
+
 def omit_defaults(written: dict[str, Any], **unused: object) -> dict[str, Any]:
     """Leave out keys with the values of those who do not use them: digests outlive new keys."""
     return {k: v for k, v in written.items() if k not in unused or v != unused[k]}

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from sweeper.config.arm import SectionErrors
-from sweeper.config.domains import Number, Section
+from sweeper.config.domains import Number, Section, from_text
 from sweeper.config.registry import LOSSES, PLUGIN
-from sweeper.errors import choices, shown
+from sweeper.errors import choices
 from sweeper.types import LossConfig
 
 
@@ -21,12 +21,7 @@ class LossChoice(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value.strip()}
-        if not isinstance(value, dict | cls):
-            text = f"must be a name, or a mapping with a name and its keys, got {shown(value)}"
-            raise SectionErrors([("", text)])
-        return value
+        return from_text(value, "name", cls, "a name, or a mapping with a name and its keys")
 
     @model_validator(mode="after")
     def _known(self) -> Self:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -24,7 +24,6 @@ from sweeper.config.dataset import DatasetChoice, DatasetFacts, SplitRule, known
 from sweeper.config.domains import Auto, Domain, Section, StrictInt, omit_defaults
 from sweeper.config.measure import MeasureName, label_of, target_key, with_usual_targets
 from sweeper.config.parsing import build, parse
-from sweeper.config.penalty import midpoint
 from sweeper.config.registry import SLOT_SAMPLERS
 from sweeper.config.sections import (
     ModelChoice,
@@ -35,23 +34,12 @@ from sweeper.config.sections import (
     Training,
     plain_name,
 )
+from sweeper.config.seeds import derive_seed
 from sweeper.config.sparsification import Sparsification
 from sweeper.config.weight_patterns import chosen
 from sweeper.errors import SpecError, shown
-from sweeper.types import (
-    LossConfig,
-    PenaltyConfig,
-    PruneConfig,
-    Scalar,
-    SharedConfig,
-    SplitConfig,
-    TrialConfig,
-)
+from sweeper.types import PenaltyConfig, Scalar, SharedConfig, TrialConfig
 
-PROBE_VERSION = 2
-"""To be raised with any change of what a probe trains or how its range is read."""
-PROBE_STEPS = 380
-"""Training steps that the probe of a strength takes at least, whole epochs."""
 MOST_TRIALS = 1_000_000
 """Of a sweep: each is a row of a table from the moment when it is registered."""
 
@@ -319,66 +307,6 @@ class Sweep(Section):
         terms = [term for arm in self.arms.values() for term in arm.terms]
         return tuple(example for term in terms for example in term.examples())
 
-    def probe(self, arm: str, parameter: str) -> TrialConfig:
-        """Return the configuration of a probe, at strength 1 and with nothing else searched.
-
-        It is the same for every sweep that asks the same of it: seeds and density do not enter.
-        """
-        usual = {
-            key: float(midpoint(value))
-            for key, value in self.shared_domains().items()
-            if key != "density"
-        }
-        epochs = min(self.training.epochs, -(-PROBE_STEPS // self.steps_per_epoch))
-        recipe = replace(
-            self.recipe(0),
-            epochs=epochs,
-            finetune_epochs=0,
-            order_seed=0,
-            curve=(),
-            finetuned_curve=(),
-            # Nothing is cut; but penalties see the weights that are pruned alone.
-            prune=PruneConfig(self.sparsification.prune),
-        )
-        return TrialConfig(
-            recipe=recipe,
-            init_seed=0,
-            method=self.arms[arm].probed(parameter),
-            floor=self.sparsification.floor,
-            track="as_trained",
-            density=1.0,
-            **{**usual, "finetune_learning_rate_factor": 1.0},
-        )
-
-    def probe_key(self, arm: str, parameter: str) -> str:
-        """Return the sha256 of what a probe trains: equal for probes that give the same.
-
-        What formulas and models from outside compute may change: ranges stay with their sweep.
-        """
-        config = self.probe(arm, parameter)
-        outside = any(":" in term.penalty for term in config.method.terms)
-        outside |= (
-            ":" in config.recipe.model
-            or ":" in config.recipe.loss.name
-            or ":" in self.measure
-            or not self.dataset.in_registry
-        )
-        known = asdict(config)
-        # Keys that came later are left out at their defaults: what is on record stays known.
-        newer = {
-            "dataset_options": (),
-            "split": asdict(SplitConfig()),
-            "augment": (),
-            "loss": asdict(LossConfig()),
-            "measure": "accuracy",
-            "teacher": None,
-            "prune": asdict(PruneConfig()),
-        }
-        known["recipe"] = omit_defaults(known["recipe"], **newer)
-        parts = [PROBE_VERSION, self.name if outside else "", known]
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()
-
     def recipe(self, repeat: int) -> SharedConfig:
         """Return the settings that all trials of a repeat share."""
         return SharedConfig(
@@ -403,13 +331,3 @@ class Sweep(Section):
             teacher=None if self.training.teacher is None else self.training.teacher.config,
             prune=self.sparsification.prune_config,
         )
-
-
-def derive_seed(*parts: int | str) -> int:
-    """Return a seed in [0, 2^32) that is a fixed function of its parts.
-
-    >>> derive_seed(0, "init", 0, 0) == derive_seed(0, "init", 0, 0)
-    True
-    """
-    text = json.dumps(parts, separators=(",", ":"))
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big")

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from sweeper.config.arm import SectionErrors
-from sweeper.config.domains import Number, Section, omit_defaults
+from sweeper.config.domains import Number, Section, from_text, omit_defaults
 from sweeper.config.registry import PLUGIN
 from sweeper.errors import shown
 from sweeper.types import TeacherConfig
@@ -28,12 +28,7 @@ class TeacherChoice(Section):
     @model_validator(mode="before")
     @classmethod
     def _from_text(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"network": value.strip()}
-        if not isinstance(value, dict | cls):
-            text = f"must be a network, or a mapping with it and its keys, got {shown(value)}"
-            raise SectionErrors([("", text)])
-        return value
+        return from_text(value, "network", cls, "a network, or a mapping with it and its keys")
 
     @model_validator(mode="after")
     def _is_a_network(self) -> Self:

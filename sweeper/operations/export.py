@@ -19,7 +19,7 @@ from typing import Any
 from sweeper.analysis import Front, fronts_to_pandas
 from sweeper.atomic_write import atomic_write
 from sweeper.config.file_limits import content_of
-from sweeper.errors import InputError, shown
+from sweeper.errors import InputError, first_line, shown
 from sweeper.operations import export_values
 from sweeper.operations.export_references import Export
 from sweeper.store import IN_PART, Dump
@@ -106,7 +106,7 @@ def _sweeps_in(facts: Path) -> set[Any]:
     try:
         column = pq.read_table(facts, columns=["sweep"]).column(0)
     except (pa.ArrowException, IndexError) as error:
-        raise InputError(f"{facts}: cannot be read: {_first_line(error)}") from None
+        raise InputError(f"{facts}: cannot be read: {_short_line(error)}") from None
     return set(column.unique().to_pylist())
 
 
@@ -133,7 +133,7 @@ def _read(folder: Path) -> Export:
     try:
         raw = export_values.parsed(content_of(path, _LARGEST))
     except ValueError as error:  # JSON's, or bytes that are no text
-        raise InputError(f"{path}: is no export of sweeper: {_first_line(error)}") from None
+        raise InputError(f"{path}: is no export of sweeper: {_short_line(error)}") from None
     sheet, sweep = export_values.sheet(raw, str(path))
     table = folder / FACTS
     if sheet.facts > sweep.trials:
@@ -195,7 +195,7 @@ def _read_parquet(path: Path, count: int) -> list[dict[str, Any]]:
                 start = len(rows)
                 rows += (_row(raw, path, start + n) for n, raw in enumerate(batch.to_pylist()))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read: {_first_line(error)}") from None
+        raise InputError(f"{path}: cannot be read: {_short_line(error)}") from None
     if len(rows) != count:
         raise InputError(_miscounted(path, len(rows), count))
     return rows
@@ -234,7 +234,7 @@ def _row(raw: Mapping[str, Any], path: Path, number: int) -> dict[str, Any]:
                 raise ValueError(f"must be at most {_LARGEST_CELL:,} characters of JSON")
             values[key] = export_values.parsed(text)
         except ValueError as error:
-            raise InputError(f"{place}: {key}: {_first_line(error)}, got {shown(text)}") from None
+            raise InputError(f"{place}: {key}: {_short_line(error)}, got {shown(text)}") from None
     export_values.row(values, place)
     return values
 
@@ -243,8 +243,8 @@ def _text(value: Any) -> str | None:
     return None if value is None else json.dumps(value)
 
 
-def _first_line(error: Exception) -> str:
-    line = (str(error).splitlines() or [""])[0] or type(error).__name__
+def _short_line(error: Exception) -> str:
+    line = first_line(error)
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sweeper.analysis import strength_range
 from sweeper.config import Sweep
+from sweeper.config.probe_plan import probe_config, probe_key
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.study_warnings import study_warnings
 from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial, training_seconds
@@ -109,9 +110,11 @@ def plan(
 def probe_plan(sweep: Sweep) -> ProbePlan:
     """Return the probes of a study, as if no range were on record."""
     strengths = [(arm, parameter) for arm in sweep.arms for parameter in sweep.auto_parameters(arm)]
-    epochs = max((sweep.probe(*strength).recipe.epochs for strength in strengths), default=0)
+    epochs = max(
+        (probe_config(sweep, *strength).recipe.epochs for strength in strengths), default=0
+    )
     return ProbePlan(
         ranges=len(strengths),
-        probes=len({sweep.probe_key(*strength) for strength in strengths}),
+        probes=len({probe_key(sweep, *strength) for strength in strengths}),
         steps=epochs * sweep.steps_per_epoch,
     )

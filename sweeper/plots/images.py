@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.atomic_write import atomic_write
-from sweeper.errors import InputError, SweeperError, choices
+from sweeper.errors import InputError, SweeperError, choices, first_line
 
 FORMATS = ("jpeg", "jpg", "pdf", "png", "svg", "webp")
 INSTALL = "install Chrome or Chromium, or run kaleido_get_chrome"
@@ -41,6 +41,6 @@ def _render(figure: Any, options: dict[str, Any]) -> bytes:
     except ChromeNotFoundError as error:
         raise InputError(f"images need a browser: {INSTALL}") from error
     except Exception as error:  # a browser, its pipe and its page fail in many ways
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise SweeperError(f"the browser could not draw the figure: {reason}") from error
     return bytes(image)

@@ -25,7 +25,7 @@ from optuna.exceptions import OptunaError
 from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 
-from sweeper.errors import InputError, StorageError, SweeperError
+from sweeper.errors import InputError, StorageError, SweeperError, first_line, typed_line
 from sweeper.search.artifact_folder import ArtifactFolder
 from sweeper.search.optuna_retry import is_of_the_database
 
@@ -78,8 +78,7 @@ def artifact_store(place: str, *, writes: bool = False, may_come: bool = False) 
     except ImportError:
         raise InputError(f"artifacts: {scheme}:// needs {package}: pip install it") from None
     except Exception as error:  # its library has many ways to say that it lacks a region or a key
-        text = (str(error).splitlines() or [type(error).__name__])[0]
-        raise InputError(f"artifacts: {place}: {text}") from error
+        raise InputError(f"artifacts: {place}: {first_line(error)}") from error
 
 
 def upload(store: Any, storage: BaseStorage, trial: FrozenTrial, path: str, content: bytes) -> None:
@@ -157,8 +156,7 @@ def _writing() -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OptunaError | KeyError) or is_of_the_database(error):
             raise
-        text = (str(error).splitlines() or [""])[0]
-        raise StorageError(f"artifacts: {type(error).__name__}: {text}") from error
+        raise StorageError(f"artifacts: {typed_line(error)}") from error
 
 
 def _content(store: Any, artifact: str) -> bytes | None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from sweeper.config import Sweep, name_clashes
+from sweeper.config.probe_plan import probe_key
 from sweeper.config.sweep_difference import differences
 from sweeper.errors import (
     DigestError,
@@ -258,7 +259,7 @@ def _add_probes(connection: Connection, sweep: Sweep) -> None:
             "sweep": sweep.name,
             "arm": arm,
             "parameter": parameter,
-            "key": sweep.probe_key(arm, parameter),
+            "key": probe_key(sweep, arm, parameter),
             "state": "open",
             "reused": False,
         }

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sweeper.errors import DataError
+from sweeper.errors import DataError, first_line
 from sweeper.training.data_path import data_path
 from sweeper.training.raw_dataset import Array, RawDataset
 from sweeper.training.table_files import read_table
@@ -86,7 +86,7 @@ def _arrays(path: Path) -> dict[str, Array]:
                 raise DataError(f"{path}: is a single array and no .npz file")
             return {key: arrays[key] for key in arrays.files}
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, ValueError, KeyError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = first_line(error)
         if reason.startswith("Object arrays"):
             reason = "it holds objects of Python, which are not loaded; store numbers or text"
         elif "allow_pickle" in reason or "pickled" in reason:

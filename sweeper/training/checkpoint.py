@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from sweeper.errors import InputError
+from sweeper.errors import InputError, first_line
 
 Keep = Callable[[int, Mapping[str, Tensor]], None]
 """Takes the place of a configuration and its trained network, parameters by name."""
@@ -56,7 +56,7 @@ def from_safetensors(content: bytes, name: str) -> dict[str, Tensor]:
         TypeError,
         ValueError,
     ) as error:
-        text = (str(error).splitlines() or [type(error).__name__])[0]
+        text = first_line(error)
         raise InputError(f"{name}: holds no network of sweeper: {text}") from None
 
 

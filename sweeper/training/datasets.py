@@ -15,7 +15,7 @@ import torch
 
 from sweeper.config import registry
 from sweeper.config.registry import DATASET_FORMS, DATASETS, dataset_files, dataset_plugins
-from sweeper.errors import DataError, SweeperError, choices
+from sweeper.errors import DataError, SweeperError, choices, first_line, typed_line
 from sweeper.settings import data_folder
 from sweeper.training import torchvision_files
 from sweeper.training.division import AS_PUBLISHED, divide
@@ -157,8 +157,7 @@ def _call(function: str, folder: Path, arguments: dict[str, Any]) -> RawDataset:
     try:
         dataset = make(folder, **arguments)
     except (Exception, SystemExit) as error:
-        text = (str(error).splitlines() or [""])[0]
-        reason = text if isinstance(error, SweeperError) else f"{type(error).__name__}: {text}"
+        reason = (first_line if isinstance(error, SweeperError) else typed_line)(error)
         raise DataError(f"{function}: {reason}") from error
     return checked(dataset, function)
 

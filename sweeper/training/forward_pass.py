@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from sweeper.errors import PluginError
+from sweeper.errors import PluginError, typed_line
 
 
 class ForwardError(PluginError):
@@ -131,9 +131,8 @@ def called(name: str, module: nn.Module, examples: Tensor) -> Any:
             warnings.simplefilter("ignore")
             return module(examples)
     except Exception as error:  # whatever a module of somebody else's raises
-        text = (str(error).splitlines() or [""])[0]
         shape = tuple(examples.shape)
-        reason = f"its forward on {shape} examples: {type(error).__name__}: {text}"
+        reason = f"its forward on {shape} examples: {typed_line(error)}"
         raise ForwardError(f"{name}: {reason}") from error
 
 

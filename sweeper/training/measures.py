@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sweeper.config.registry import load
+from sweeper.errors import PluginError, typed_line
 
 Outputs = NDArray[np.float32]
 """[examples, classes]."""
@@ -17,7 +18,7 @@ def measured(measure: str, outputs: Outputs, labels: Labels) -> float:
     """Return a measure by its name in the registry, or `package.module:function`.
 
     A network with outputs that are not finite is worth 0, whatever the measure. Classes that have
-    no example are left out.
+    no example are left out. Raises PluginError as `measured_outside`.
     """
     if not np.isfinite(outputs).all():
         return 0.0
@@ -27,8 +28,20 @@ def measured(measure: str, outputs: Outputs, labels: Labels) -> float:
         return _auroc(outputs, labels)
     if measure in _OF_LABELS:
         return _OF_LABELS[measure](labels, outputs.argmax(1).astype(np.int64))
+    return measured_outside(measure, outputs, labels)
+
+
+def measured_outside(measure: str, outputs: Outputs, labels: Labels) -> float:
+    """Return what a user's function gives. Raises PluginError, one line, if that is no measure."""
     function: Callable[[Labels, Outputs], float] = load(measure)
-    return float(function(labels, outputs))
+    try:
+        value = float(function(labels.copy(), outputs.copy()))
+    except Exception as error:  # whatever a function of somebody else's raises
+        raise PluginError(f"{measure}: {typed_line(error)}") from error
+    if not 0 <= value <= 1:  # NaN neither
+        text = f"must return a number in [0, 1], 1 for a perfect network, returned {value:g}"
+        raise PluginError(f"{measure}: {text}")
+    return value
 
 
 def _accuracy(labels: Labels, predicted: Labels) -> float:

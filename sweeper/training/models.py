@@ -15,7 +15,7 @@ from torch.nn.parameter import is_lazy
 from sweeper.config import weight_patterns
 from sweeper.config.registry import MODELS, load
 from sweeper.config.registry.network_sizes import Shape
-from sweeper.errors import PluginError
+from sweeper.errors import PluginError, typed_line
 from sweeper.types import Options
 
 _DTYPES = (torch.float32, torch.float64)
@@ -74,6 +74,20 @@ def build(name: str, options: Options, shape: Shape, classes: int, *, seed: int)
     `name` stands in the registry or is `package.module:factory`, called as
     `factory(shape, classes, **options)`. Raises PluginError when that gives no usable module.
     """
+    module = call_factory(name, options, shape, classes, seed=seed)
+    _refuse_parameters(name, module)
+    if not prunable(module):
+        raise PluginError(f"{name}: the network has no weight of two or more dimensions to prune")
+    return module
+
+
+def call_factory(
+    name: str, options: Options, shape: Shape, classes: int, *, seed: int = 0
+) -> nn.Module:
+    """Return what a factory makes, whether a pack could train it or not; for all else see `build`.
+
+    Raises PluginError when that is no module.
+    """
     arguments: Mapping[str, Any] = dict(options)
     with torch.random.fork_rng(devices=[]):
         factory: Any = load(MODELS[name].factory if name in MODELS else name)
@@ -83,13 +97,10 @@ def build(name: str, options: Options, shape: Shape, classes: int, *, seed: int)
         except (Exception, SystemExit) as error:  # a user's factory may raise anything
             if name in MODELS:
                 raise
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise PluginError(f"{name}: the call with ({shape}, {classes}): {reason}") from error
+            call = f"the call with ({shape}, {classes})"
+            raise PluginError(f"{name}: {call}: {typed_line(error)}") from error
     if not isinstance(module, nn.Module):
         raise PluginError(f"{name}: must return a torch.nn.Module, got {type(module).__name__}")
-    _refuse_parameters(name, module)
-    if not prunable(module):
-        raise PluginError(f"{name}: the network has no weight of two or more dimensions to prune")
     return module
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from sweeper.errors import InputError
+from sweeper.errors import InputError, first_line
 from sweeper.training import models
 from sweeper.training.network_description import NetworkDescription
 from sweeper.types import Normalisation
@@ -31,6 +31,14 @@ class Standardise(nn.Module):
     def forward(self, raw: Tensor) -> Tensor:
         """Return examples [batch, *shape] for raw ones."""
         return (raw.to(torch.float32) - self.mean) / self.deviation
+
+
+class Raw(Standardise):
+    """The way back: raw examples, as numbers of float32, for those that were standardised."""
+
+    def forward(self, examples: Tensor) -> Tensor:
+        """Return raw examples [batch, *shape] for standardised ones."""
+        return examples * self.deviation + self.mean
 
 
 class SinglePrecision(nn.Module):
@@ -76,7 +84,7 @@ def _built(description: NetworkDescription, name: str) -> nn.Module:
         ValueError,
     ) as error:
         # Of a built-in network: its file may come from anybody.
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise InputError(f"{name}: no {description.model} can be built so: {reason}") from error
 
 

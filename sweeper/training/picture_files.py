@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from sweeper.errors import DataError
+from sweeper.errors import DataError, first_line
 from sweeper.training.raw_dataset import Array
 
 _ENDINGS = (".png", ".jpg", ".jpeg")
@@ -111,9 +111,9 @@ def decoded(picture: Picture, size: int | None, channels: int | None) -> Array:
         reason = "is empty" if not picture.bytes else "is no PNG or JPEG picture"
         raise DataError(f"{picture.path}: {reason}") from error
     except Exception as error:  # Pillow's readers of damaged files raise many kinds
-        reason = getattr(error, "strerror", None) or (str(error).splitlines() or [""])[0]
+        reason = getattr(error, "strerror", None) or first_line(error)
         text = f"{picture.path}: cannot be read as a picture"
-        raise DataError(f"{text}: {reason or type(error).__name__}") from error
+        raise DataError(f"{text}: {reason}") from error
 
 
 def _pixels(image: Image.Image, path: str, size: int | None, channels: int | None) -> Array:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from sweeper.errors import PluginError
+from sweeper.errors import PluginError, typed_line
 from sweeper.training import models
 from sweeper.training.datasets import Data
 from sweeper.training.determinism import deterministic_numerics
@@ -236,10 +236,7 @@ def _compare(
     except PluginError:
         raise
     except Exception as error:  # whatever a module of somebody else's raises
-        text = (str(error).splitlines() or [""])[0]
-        raise PluginError(
-            f"{name}: a pack cannot run it: {type(error).__name__}: {text}"
-        ) from error
+        raise PluginError(f"{name}: a pack cannot run it: {typed_line(error)}") from error
     for k, seed in enumerate(seeds):
         module = _build(recipe, data, seed)
         with generator_kept(data.device):
@@ -313,8 +310,7 @@ def _try_together(
             if not _close(runner.together(stack, batch.examples), logits):
                 yield f"{recipe.model}: as one program, as on GPUs, a pack differs"
     except Exception as error:  # of torch.func.vmap
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
-        yield f"{recipe.model}: GPUs run its networks one by one: {reason}"
+        yield f"{recipe.model}: GPUs run its networks one by one: {typed_line(error)}"
 
 
 def _close(left: Tensor, right: Tensor) -> bool:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.fx import Node
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from sweeper.errors import first_line
 from sweeper.training.affine_places import AffinePlaces
 from sweeper.training.entry_flow import Back, Entries, Needs, rule_of
 from sweeper.training.traced_network import NotFollowed, TracedNetwork
@@ -58,7 +59,7 @@ def _told(node: Node, rule: Callable[[], T]) -> T:
     except NotFollowed:
         raise
     except Exception as error:  # of a user's code, which is run on two examples
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        reason = first_line(error)
         raise NotFollowed(f"its code fails at {node.name}: {reason}") from None
 
 

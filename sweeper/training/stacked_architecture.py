@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor, nn
 
+from sweeper.errors import typed_line
 from sweeper.training import models
 from sweeper.training.datasets import Data
 from sweeper.training.forward_pass import (
@@ -213,7 +214,7 @@ def _refusal(network: StackedArchitecture, recipe: SharedConfig, data: Data) -> 
         except Exception as error:  # of torch.func.vmap
             if not at_once:
                 return ""  # it is raised where the module is trained
-            return f"{type(error).__name__}: {error}".splitlines()[0]
+            return typed_line(error)
         results.append({name: stack[name] for name in network.buffers})
     together, alone = results
     for name, value in together.items():

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweeper.errors import DataError, choices, shown
+from sweeper.errors import DataError, choices, first_line, shown
 from sweeper.training.raw_dataset import Array, RawDataset
 from sweeper.training.user_dataset import checked
 from sweeper.types import Dataset
@@ -112,7 +112,7 @@ def _frame(path: Path) -> pd.DataFrame:
         else:
             raise DataError(f"{path}: must end in .csv or .parquet, as all tables")
     except (OSError, ValueError, KeyError) as error:  # pandas' and pyarrow's are ValueErrors
-        reason = (str(error).splitlines() or [""])[0]
+        reason = first_line(error)
         raise DataError(f"{path}: cannot be read as a table: {reason}") from error
     if table.empty:
         raise DataError(f"{path}: has no rows")

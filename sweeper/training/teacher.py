@@ -4,6 +4,7 @@ Reference: Hinton, Vinyals and Dean 2015, Distilling the knowledge in a neural n
 """
 
 import hashlib
+from collections import OrderedDict
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,13 +12,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from sweeper.config.registry import PLUGIN, load
-from sweeper.errors import InputError, PluginError
+from sweeper.config.registry import PLUGIN
+from sweeper.errors import InputError, PluginError, typed_line
+from sweeper.training import models
 from sweeper.training.data_path import data_path
 from sweeper.training.loaded_data import Data
 from sweeper.training.network_files import read_network
-from sweeper.training.network_module import network_module
-from sweeper.types import TeacherConfig
+from sweeper.training.network_module import Raw, Standardise, network_module
+from sweeper.types import Normalisation, TeacherConfig
 
 Shape = tuple[int, ...]
 _TRIED = 6
@@ -26,7 +28,10 @@ _TRIED = 6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Teacher:
-    """A module that is never trained, and how much it weighs."""
+    """A module that is never trained, and how much it weighs.
+
+    What it was trained on, it has seen: one of another split knows validation examples of this one.
+    """
 
     config: TeacherConfig
     module: nn.Module
@@ -40,7 +45,12 @@ class Teacher:
         Raises InputError, PluginError for one that is not there, does not fit the data, or has
         other parameters than when the sweep was registered.
         """
-        return _loaded(config, data.shape, data.classes, str(data.device))
+        known = data.shape, data.classes, data.normalisation, str(data.device)
+        if PLUGIN.fullmatch(config.network):
+            return _loaded(config, *known)
+        path = data_path(config.network, None, "training.teacher")
+        status = path.stat()
+        return _loaded(config, *known, path, (status.st_mtime_ns, status.st_size))
 
     @torch.no_grad()
     def outputs(self, examples: Tensor) -> Tensor:
@@ -55,8 +65,7 @@ def try_out(config: TeacherConfig, data: Data) -> str:
     try:
         first, second = (teacher.outputs(examples) for _ in range(2))
     except Exception as error:  # whatever a module of somebody else's raises
-        text = (str(error).splitlines() or [""])[0]
-        raise PluginError(f"{config.network}: {type(error).__name__}: {text}") from error
+        raise PluginError(f"{config.network}: {typed_line(error)}") from error
     wanted = [len(examples), data.classes]
     got = list(first.shape) if hasattr(first, "shape") else f"a {type(first).__name__}"
     if got != wanted:
@@ -70,34 +79,34 @@ def try_out(config: TeacherConfig, data: Data) -> str:
 
 
 @lru_cache(maxsize=2)
-def _loaded(config: TeacherConfig, shape: Shape, classes: int, device: str) -> Teacher:
-    make = _called if PLUGIN.fullmatch(config.network) else _read
-    module = make(config.network, shape, classes).to(device).eval().requires_grad_(False)
-    digest = _hash(module)
+def _loaded(
+    config: TeacherConfig,
+    shape: Shape,
+    classes: int,
+    normalisation: Normalisation | None,
+    device: str,
+    path: Path | None = None,
+    stamp: tuple[int, int] = (0, 0),
+) -> Teacher:
+    """Return a teacher, once for all packs; `stamp` says whether a file is still the same."""
+    if path is None:
+        module = models.call_factory(config.network, (), shape, classes)
+        digest = _hash(module)
+    else:
+        module, digest = _read(path, shape, classes, normalisation)
     if config.hash not in ("", digest):
         raise InputError(
             f"training.teacher: {config.network}: its parameters are other ones than when the "
             f"sweep was registered (hash {digest[:12]}, then {config.hash[:12]})"
         )
-    return Teacher(config, module, digest)
+    return Teacher(config, module.to(device).eval().requires_grad_(False), digest)
 
 
-def _called(name: str, shape: Shape, classes: int) -> nn.Module:
-    function = load(name)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        try:
-            module = function(shape, classes)
-        except (Exception, SystemExit) as error:  # a user's function may raise anything
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
-            raise PluginError(f"{name}: the call with ({shape}, {classes}): {reason}") from error
-    if not isinstance(module, nn.Module):
-        raise PluginError(f"{name}: must return a torch.nn.Module, got {type(module).__name__}")
-    return module
-
-
-def _read(name: str, shape: Shape, classes: int) -> nn.Module:
-    path: Path = data_path(name, None, "training.teacher")
+def _read(
+    path: Path, shape: Shape, classes: int, normalisation: Normalisation | None
+) -> tuple[nn.Module, str]:
+    """Return the network of a file and its hash; it takes examples as the data have them."""
+    name = path.name
     description, tensors = read_network(path)
     if not description.is_built_in:
         text = f"is built by {description.model}, code that no file may call; allowed: a function"
@@ -105,7 +114,17 @@ def _read(name: str, shape: Shape, classes: int) -> nn.Module:
     if (description.shape, description.classes) != (shape, classes):
         theirs = f"examples of {list(description.shape)} in {description.classes} classes"
         raise InputError(f"{name}: is for {theirs}, the data have {list(shape)} in {classes}")
-    return network_module(description, tensors, name)
+    module = network_module(description, tensors, name)
+    digest = _hash(module)
+    if description.takes_raw is None or description.normalisation == normalisation:
+        return module, digest
+    # The data of another split have another mean and deviation.
+    steps = OrderedDict[str, nn.Module]()
+    if normalisation is not None:
+        steps["raw"] = Raw(normalisation, len(shape))
+    if description.normalisation is not None:
+        steps["standardise"] = Standardise(description.normalisation, len(shape))
+    return nn.Sequential(OrderedDict(**steps, network=module)), digest
 
 
 def _hash(module: nn.Module) -> str:

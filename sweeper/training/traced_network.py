@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 from torch.fx import Graph, Node, Tracer
 
-from sweeper.errors import PluginError
+from sweeper.errors import PluginError, first_line
 
 
 class NotFollowed(PluginError):
@@ -30,7 +30,7 @@ class TracedNetwork:
             module = deepcopy(module).eval()
             graph = Tracer().trace(module)
         except Exception as error:  # of a user's code, run with stand-ins for tensors
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             raise NotFollowed(f"its code cannot be traced: {reason}") from None
         traced = cls(module, graph)
         traced._refuse_layers_used_twice()

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from sweeper.errors import DataError, shown
+from sweeper.errors import DataError, first_line, shown
 from sweeper.training.raw_dataset import Array, RawDataset, RawPart
 from sweeper.training.target_values import scale_notes, value_array
 from sweeper.training.user_labels import LabelCodes, label_array
@@ -87,7 +87,7 @@ def as_array(value: object, where: str) -> Array:
             value = value.numpy()
         array = np.asarray(value)
     except (TypeError, ValueError, RuntimeError) as error:
-        reason = (str(error).splitlines() or [""])[0]
+        reason = first_line(error)
         raise DataError(f"{where}: must be one array, got {_described(value)}: {reason}") from error
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from sweeper.config.registry import FORMULAS, Formula, load
-from sweeper.errors import PluginError, choices
+from sweeper.errors import PluginError, choices, typed_line
 from sweeper.training.custom_formulas import completed, resolve, shrinkage_of
 from sweeper.types import PenaltyConfig
 
@@ -114,8 +114,7 @@ def _call(term: PenaltyConfig, function: Callable[[], Tensor]) -> Tensor:
     except PluginError:
         raise
     except Exception as error:  # whatever a function of somebody else's raises
-        text = (str(error).splitlines() or [""])[0]
-        raise PluginError(f"{term.penalty}: {type(error).__name__}: {text}") from error
+        raise PluginError(f"{term.penalty}: {typed_line(error)}") from error
 
 
 def _demand(term: PenaltyConfig, holds: bool, text: str) -> None:

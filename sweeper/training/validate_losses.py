@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from sweeper.config.registry import load
-from sweeper.errors import PluginError
+from sweeper.errors import PluginError, typed_line
 from sweeper.training.losses import is_registered
 from sweeper.types import LossConfig
 
@@ -57,8 +57,7 @@ def _call(name: str, function: Callable[[], Tensor]) -> Tensor:
     try:
         return function()
     except Exception as error:  # whatever a function of somebody else's raises
-        text = (str(error).splitlines() or [""])[0]
-        raise PluginError(f"{name}: {type(error).__name__}: {text}") from error
+        raise PluginError(f"{name}: {typed_line(error)}") from error
 
 
 def _demand(name: str, holds: bool, text: str) -> None:

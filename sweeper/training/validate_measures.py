@@ -1,11 +1,10 @@
 """Validation of a user's own measure, on made-up outputs, before any training."""
 
-import math
-
 import numpy as np
 
 from sweeper.config.registry import MEASURES, load
 from sweeper.errors import PluginError
+from sweeper.training.measures import measured_outside
 
 _EXAMPLES = 40
 
@@ -27,18 +26,7 @@ def try_out(measure: str, classes: int, *, values: bool = False) -> None:
     perfect = labels if values else np.eye(classes, dtype=np.float32)[labels]
     guesses = random.standard_normal((_EXAMPLES, classes)).astype(np.float32)
     constant = np.zeros((_EXAMPLES, classes), np.float32)
-    reached = []
-    for outputs in (perfect, guesses, constant):
-        try:
-            value = function(labels.copy(), outputs.copy())
-            number = float(value)
-        except Exception as error:  # whatever a function of somebody else's raises
-            text = (str(error).splitlines() or [""])[0]
-            raise PluginError(f"{measure}: {type(error).__name__}: {text}") from error
-        if not math.isfinite(number) or number > 1 or number < 0:
-            text = f"must return a number in [0, 1], 1 for a perfect network, returned {number:g}"
-            raise PluginError(f"{measure}: {text}")
-        reached.append(number)
+    reached = [measured_outside(measure, given, labels) for given in (perfect, guesses, constant)]
     if reached[0] < max(reached):
         best = max(reached)
         text = f"gives {reached[0]:g} to outputs that are right, {best:g} to others"

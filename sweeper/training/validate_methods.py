@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sweeper.errors import PluginError, choices
+from sweeper.errors import PluginError, choices, typed_line
 from sweeper.training.custom_methods import method_class, with_defaults_of
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.loaded_data import Data, DataSplit
@@ -83,7 +83,7 @@ def _trained(name: str, method: type[Method], hyper: Pairs, seeds: tuple[int, ..
     try:
         instance = tried(**batched([hyper] * pack, device))
     except (Exception, SystemExit) as error:  # a user's class may raise anything
-        raise PluginError(f"{name}: cannot be made: {_reason(error)}") from error
+        raise PluginError(f"{name}: cannot be made: {typed_line(error)}") from error
     try:
         fit(
             network,
@@ -105,7 +105,7 @@ def _trained(name: str, method: type[Method], hyper: Pairs, seeds: tuple[int, ..
     except PluginError:
         raise
     except Exception as error:  # what its hooks return may break the loop later
-        raise PluginError(f"{name}: a pack cannot be trained: {_reason(error)}") from error
+        raise PluginError(f"{name}: a pack cannot be trained: {typed_line(error)}") from error
     return {key: stack[key] for key in network.weights}
 
 
@@ -198,11 +198,7 @@ def _called(name: str, hook: str, function: Hook, *arguments: Any) -> Any:
     except PluginError:
         raise
     except (Exception, SystemExit) as error:  # a hook of a user's may raise anything
-        raise PluginError(f"{name}: {hook}: {_reason(error)}") from error
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {error}".splitlines()[0]
+        raise PluginError(f"{name}: {hook}: {typed_line(error)}") from error
 
 
 def _demand_finite(name: str, hook: str, tensors: Mapping[str, Tensor]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 from sweeper.analysis.strength_range import GRID
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
-from sweeper.errors import SweeperError, TrainingError
+from sweeper.errors import SweeperError, TrainingError, typed_line
 from sweeper.types import ProbePoint, Provenance, SharedConfig, Tick, TrialConfig, TrialResult
 from sweeper.worker import pack_size
 from sweeper.worker.devices import activate, fallback_devices, resolve_device
@@ -234,11 +234,6 @@ def _classified(training: Callable[[], T]) -> T:
         raise
     except Exception as error:
         if not is_out_of_memory(error):
-            raise TrainingFailed(_line(error)) from error
-        message = _line(error)
+            raise TrainingFailed(typed_line(error)) from error
+        message = typed_line(error)
     raise _OutOfMemory(message)
-
-
-def _line(error: Exception) -> str:
-    text = (str(error).splitlines() or [""])[0]
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeper.analysis import strength_range
+from sweeper.config.probe_plan import probe_config
 from sweeper.errors import InputError, Interrupted, LeaseLost, TrainingError, UnknownSweepError
 from sweeper.store import Store
 from sweeper.types import ProbePoint, ProbeTask, StrengthRange, TrialTask
@@ -300,7 +301,7 @@ class _Worker:
     def _probe(self, task: ProbeTask, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
         """Train the probe of a strength; record the range that follows from it."""
         sweep = self._store.sweep(self._name)
-        config = sweep.probe(task.arm, task.parameter)
+        config = probe_config(sweep, task.arm, task.parameter)
         steps = config.recipe.epochs * (sweep.data.train // config.recipe.batch_size)
         worker_id = lease.worker_id
         try:

@@ -13,7 +13,7 @@ from sweeper.config.registry.dataset_entries import DATASET_FORMS, DATASETS
 from sweeper.config.registry.entries import Formula, MethodEntry
 from sweeper.config.registry.import_folder import FOLDER
 from sweeper.config.registry.method_entries import METHODS
-from sweeper.errors import PluginError
+from sweeper.errors import PluginError, typed_line
 
 _log = logging.getLogger("sweeper.plugins")
 _LOADED: set[str] = set()
@@ -41,7 +41,7 @@ def load(name: str) -> Any:
         with FOLDER.named(module_name):
             value = getattr(importlib.import_module(module_name), attribute)
     except (Exception, SystemExit) as error:  # a user's module may raise anything when imported
-        reason = f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = typed_line(error)
         hidden = (FOLDER.shadowed(module) for module in (module_name, _missed(error)) if module)
         reasons = "; ".join([reason, *filter(None, dict.fromkeys(hidden))])
         raise PluginError(f"{name}: cannot be loaded: {reasons}") from error

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import InputError, Interrupted
+from sweeper.errors import InputError, Interrupted, first_line
 from sweeper.worker.launch.machine import Machine
 
 CONNECT_SECONDS = 5.0
@@ -58,7 +58,7 @@ def connected(address: str | None, machine: Machine) -> Iterator[Any]:
         except SystemExit:  # how Ray takes SIGTERM
             raise Interrupted("stopped by SIGTERM") from None
         except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            reason = first_line(error)
             problem = f"{address} cannot be used" if address else "cannot be started"
             raise InputError(f"ray: {problem}: {reason}") from error
         yield ray

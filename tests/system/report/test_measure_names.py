@@ -64,10 +64,15 @@ def test_optunas_values_and_the_terminal_have_its_name(
         for study in f1_sweep.studies()
     }
     assert set(map(str, names.values())) == {"['nonzero', 'val_f1']"}
-    for words in (["front", f1_sweep.name], ["confirm", f1_sweep.name, "--seeds", "3"]):
+    for words in (
+        ["front", f1_sweep.name],
+        ["front", f1_sweep.name, "--csv"],
+        ["front", f1_sweep.name, "--json"],
+        ["confirm", f1_sweep.name, "--seeds", "3"],
+    ):
         with pytest.raises(SystemExit) as ended:
             main([*words, "--storage", sqlite_url])
         said = capsys.readouterr().out
         assert ended.value.code in {0, None}
-        assert "F1" in said
+        assert "f1" in said.lower()
         assert "accuracy" not in said

@@ -12,6 +12,7 @@ from support.claimer import BRACKET, PROVENANCE
 from support.fakes import small_sweep
 from support.finished_sweeps import find_all
 from sweeper.config import Sweep
+from sweeper.config.probe_plan import probe_key
 from sweeper.errors import LeaseLost, StorageError
 from sweeper.store import Store
 from sweeper.store.database import Database
@@ -303,11 +304,11 @@ def test_deleting_takes_the_probes_of_one_sweep_and_no_other(
 def test_ranges_of_a_model_from_outside_stay_with_their_sweep() -> None:
     """What it computes may have changed since another sweep looked for its range."""
     own = [
-        small_sweep(name, model={"name": "my.nets:tiny"}, dataset="digits").probe_key(
-            "l1", "strength"
+        probe_key(
+            small_sweep(name, model={"name": "my.nets:tiny"}, dataset="digits"), "l1", "strength"
         )
         for name in ("one", "two")
     ]
     assert own[0] != own[1]
-    ours = [small_sweep(name).probe_key("l1", "strength") for name in ("one", "two")]
+    ours = [probe_key(small_sweep(name), "l1", "strength") for name in ("one", "two")]
     assert ours[0] == ours[1]

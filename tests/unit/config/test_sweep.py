@@ -20,6 +20,7 @@ from support.study_text import SMALL, load
 from sweeper.config import Arm, Choice, Integer, LogUniform, Sweep, Uniform, derive_seed
 from sweeper.config.json_schema import json_schema
 from sweeper.config.parsing import _Loader, parse
+from sweeper.config.probe_plan import probe_key
 from sweeper.config.registry import (
     DATASET_FORMS,
     DATASETS,
@@ -321,7 +322,7 @@ def test_probes_of_the_same_penalty_are_the_same_whatever_the_sweep(tmp_path: Pa
     text = SMALL.replace("arms: {dense: {}}", f"arms:{arms}")
 
     def key(arm: str, parameter: str = "strength", text: str = text) -> str:
-        return load(tmp_path, text).probe_key(arm, parameter)
+        return probe_key(load(tmp_path, text), arm, parameter)
 
     assert key("a") == key("b", "l1.strength") == key("c")
     other = text.replace("name: small", "name: big\nseed: 7").replace("[0.01, 0.2]", "[0.1, 0.3]")

@@ -28,6 +28,9 @@ def percent(labels, outputs):
 def error(labels, outputs):
     return (outputs.argmax(1) != labels).mean()
 
+def undefined(labels, outputs):
+    return float("nan")
+
 def raises(labels, outputs):
     return outputs @ labels
 
@@ -114,6 +117,14 @@ def test_a_network_is_judged_alike_in_any_pack(digits: Data, measure: str) -> No
         assert result.as_trained.nonzero == plain.as_trained.nonzero  # trained all the same
         assert result.as_trained.val_accuracy != plain.as_trained.val_accuracy
         assert result.curve[-1].val_accuracy != plain.curve[-1].val_accuracy
+
+
+@pytest.mark.usefixtures("own")
+@pytest.mark.parametrize("name", ["percent", "undefined", "raises"])
+def test_what_is_no_measure_of_a_real_network_is_one_line(name: str) -> None:
+    outputs, labels = _drawn(3)
+    with pytest.raises(PluginError, match=f"^own_measures:{name}: (must return a number|ValueErr)"):
+        measured(f"own_measures:{name}", outputs, labels)
 
 
 @pytest.mark.usefixtures("own")

@@ -10,13 +10,13 @@ from torch.nn import functional
 
 from support.packs import RECIPE, config, facts, small_images
 from sweeper.errors import DataError, InputError, PluginError
-from sweeper.training.datasets import Data, load
+from sweeper.training.datasets import Data, divide, load, read
 from sweeper.training.losses import Loss
 from sweeper.training.network_description import NetworkDescription
 from sweeper.training.network_files import write_network
 from sweeper.training.pack import train_pack
 from sweeper.training.teacher import Teacher, try_out
-from sweeper.types import LossConfig, TeacherConfig
+from sweeper.types import LossConfig, Normalisation, SplitConfig, TeacherConfig
 
 OWN = """\
 import torch
@@ -67,11 +67,16 @@ def _own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def _written(path: Path, shape: tuple[int, ...] = (1, 8, 8)) -> None:
+def _written(path: Path, normalisation: Normalisation | None = None) -> nn.Module:
     torch.manual_seed(0)
     module = nn.Sequential(nn.Flatten(), nn.Linear(64, 24), nn.ReLU(), nn.Linear(24, 10))
-    description = NetworkDescription("mlp", (("widths", (24,)),), shape, 10)
+    takes_raw = None if normalisation is None else False
+    widths = (("widths", (24,)),)
+    description = NetworkDescription(
+        "mlp", widths, (1, 8, 8), 10, normalisation=normalisation, takes_raw=takes_raw
+    )
     write_network(path, module, description, {})
+    return module
 
 
 def test_the_loss_is_hintons(digits: Data) -> None:
@@ -125,6 +130,23 @@ def test_a_file_can_be_a_teacher_and_its_hash_is_held(digits: Data, tmp_path: Pa
         try_out(TeacherConfig("nowhere.safetensors", 0.5, 2.0), digits)
     with pytest.raises(InputError, match=r"is for examples of \[1, 8, 8\] in 10 classes, the data"):
         try_out(unknown, small_images())
+
+
+def test_a_teacher_of_another_split_sees_examples_as_it_was_trained_on(tmp_path: Path) -> None:
+    raw = read("digits")
+    here, there = (divide(raw, SplitConfig(seed=seed)) for seed in (0, 1))
+    assert here.normalisation != there.normalisation
+    module = _written(tmp_path / "net.safetensors", normalisation=there.normalisation)
+    teacher = Teacher.of(TeacherConfig("net.safetensors", 0.5, 2.0), here)
+    # Oracle: the network on the raw pixels, standardised as its own training examples were.
+    assert there.normalisation is not None
+    pixels = torch.tensor(raw.train.examples[:5].astype("float64"))
+    mean, deviation = there.normalisation.mean[0], there.normalisation.deviation[0]
+    with torch.no_grad():
+        expected = module(((pixels - mean) / deviation).float())
+    assert here.normalisation is not None
+    ours = (pixels - here.normalisation.mean[0]) / here.normalisation.deviation[0]
+    torch.testing.assert_close(teacher.outputs(ours.float()), expected, rtol=1e-4, atol=1e-4)
 
 
 def test_what_cannot_teach_is_one_line(digits: Data) -> None:
