@@ -106,6 +106,30 @@ class Sparsification(Section):
         """What is pruned, and in which order."""
         return PruneConfig(self.prune, self.scope, self.granularity, self.prune_dead_biases)
 
+    @property
+    def text(self) -> str:
+        """What is kept, in a sentence: its subject and what becomes of it."""
+        places = {
+            "global": "over all layers are kept up to the density",
+            "per_layer": "in each layer are kept, the same share of all",
+            "erk": "in each layer are kept, a larger share the smaller it is (Erdos-Renyi-Kernel)",
+        }
+        if pattern := consecutive(self.granularity):
+            text = (
+                f"of {pattern[1]} consecutive inputs the {pattern[0]} weights that are largest in "
+            )
+            text += "magnitude are kept"
+        elif self.granularity == "weight":
+            text = f"the weights that are largest in magnitude {places[self.scope]}"
+        else:
+            text = f"the {self.granularity} units whose weights are largest in root mean square "
+            text += places[self.scope]
+        if self.prune:
+            text += f", among the weights {', '.join(self.prune)} (! are left out)"
+        if self.prune_dead_biases:
+            text += "; biases that no weight leads on from go, too"
+        return text
+
     @model_validator(mode="after")
     def _curve_is_finetuned(self) -> Self:
         if self.finetuned_curve and not self.finetune_epochs:

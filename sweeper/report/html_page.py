@@ -13,6 +13,7 @@ from sweeper.analysis.strength_range import GRID, range_caveats, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
+from sweeper.config.loss import LossChoice
 from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES
 from sweeper.plots.svg import draw_svg
@@ -64,6 +65,7 @@ def page(record: SweepRecord) -> str:
         sweep=sweep,
         rule=rule,
         measure=sweep.measure_label,
+        objective=_objective(sweep),
         question=_question(sweep),
         progress=_progress(sweep, record.status),
         problems=record.problems,
@@ -158,6 +160,23 @@ def _question(sweep: Sweep) -> str:
         f"Which of these {len(sweep.arms)} arms gives the smallest {sweep.model.text}{size} "
         f"at a given {sweep.measure_label} on {sweep.dataset.text}{names}?"
     )
+
+
+def _objective(sweep: Sweep) -> str:
+    """Return what training minimises in words; empty where it is the usual loss alone."""
+    loss, teacher = sweep.training.loss, sweep.training.teacher
+    if loss == LossChoice() and teacher is None:
+        return ""
+    text = loss.name.replace("_", " ")
+    if loss.label_smoothing:
+        text += f" with labels smoothed by {loss.label_smoothing:g}"
+    if teacher is not None:
+        share, temperature = f"{teacher.weight:g}", f"{teacher.temperature:g}"
+        text += (
+            f", and with weight {share} the distance from the outputs of {teacher.network} at "
+            f"temperature {temperature}"
+        )
+    return text
 
 
 def _progress(sweep: Sweep, status: SweepStatus) -> str:

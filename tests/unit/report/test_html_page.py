@@ -289,6 +289,43 @@ def test_the_study_file_in_the_report_gives_the_same_sweep(tmp_path: Path) -> No
     assert yaml.safe_load(study_text(sweep))["name"] == "toy"
 
 
+@pytest.mark.parametrize(
+    ("section", "keys", "said"),
+    [
+        ("sparsification", {}, "the weights that are largest in magnitude over all layers are"),
+        ("sparsification", {"scope": "erk"}, "in each layer are kept, a larger share the smaller"),
+        (
+            "sparsification",
+            {"granularity": "output", "prune_dead_biases": True},
+            "the output units whose weights are largest in root mean square over all layers are "
+            "kept up to the density; biases that no weight leads on from go, too",
+        ),
+        (
+            "sparsification",
+            {"granularity": "2:4", "prune": ["!5*"]},
+            "of 4 consecutive inputs the 2 weights that are largest in magnitude are kept, among "
+            "the weights !5* (! are left out)",
+        ),
+        (
+            "training",
+            {"loss": {"name": "cross_entropy", "label_smoothing": 0.1}, "teacher": "a.b:c"},
+            "minimises cross entropy with labels smoothed by 0.1, and with weight 0.5 the distance "
+            "from the outputs of a.b:c at temperature 2",
+        ),
+    ],
+)
+def test_what_is_pruned_and_minimised_is_said_as_the_file_has_it(
+    section: str, keys: dict[str, Any], said: str
+) -> None:
+    raw = small_study()[0].model_dump(mode="json")
+    if "granularity" in keys:
+        raw[section] = {"finetune_epochs": 1}
+    raw[section] = {**raw[section], **keys}
+    text = readable(written(Sweep.model_validate(raw), []))
+    assert said in text
+    assert ("Training minimises" in text) == (section == "training")
+
+
 def test_the_page_is_whole_small_and_names_no_other_place() -> None:
     class Checker(HTMLParser):
         attributes: list[tuple[str, str | None]] = []
