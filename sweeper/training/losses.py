@@ -45,26 +45,20 @@ class Loss:
 
     def _of_labels(self, outputs: Tensor, labels: Tensor) -> Tensor:
         if self.config.name == "cross_entropy":
-            smoothing = self.config.label_smoothing
-            return functional.cross_entropy(
-                outputs, labels, reduction="none", label_smoothing=smoothing
-            )
+            return self._cross_entropy(outputs, labels, "none")
         if self.config.name == "mse":
             return (outputs - _wanted(outputs, labels)).square().mean(-1)
         if self.config.name == "binary_cross_entropy":
             wanted = _wanted(outputs, labels)
             each = functional.binary_cross_entropy_with_logits(outputs, wanted, reduction="none")
             return each.mean(-1)
-        values: Tensor = self._own(outputs, labels)
+        values: Tensor = self._outside(outputs, labels)
         return values
 
     def total(self, outputs: Tensor, labels: Tensor, guide: Tensor | None = None) -> Tensor:
         """Return the sum over all examples, a number, for outputs [batch, outputs]."""
         if self.config.name == "cross_entropy" and guide is None:
-            smoothing = self.config.label_smoothing
-            return functional.cross_entropy(
-                outputs, labels, reduction="sum", label_smoothing=smoothing
-            )
+            return self._cross_entropy(outputs, labels, "sum")
         return self.values(outputs, labels, guide).sum()
 
     def gradient(self, outputs: Tensor, labels: Tensor, guide: Tensor | None = None) -> Tensor:
@@ -88,8 +82,14 @@ class Loss:
             return self._gradient_by_autograd(outputs, labels)
         return gradient.div_(outputs.shape[-1] * outputs.shape[-2])
 
+    def _cross_entropy(self, outputs: Tensor, labels: Tensor, reduction: str) -> Tensor:
+        smoothing = self.config.label_smoothing
+        return functional.cross_entropy(
+            outputs, labels, reduction=reduction, label_smoothing=smoothing
+        )
+
     @property
-    def _own(self) -> Callable[[Tensor, Tensor], Tensor]:
+    def _outside(self) -> Callable[[Tensor, Tensor], Tensor]:
         function: Callable[[Tensor, Tensor], Tensor] = load(self.config.name)
         return function
 
