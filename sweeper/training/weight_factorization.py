@@ -19,8 +19,8 @@ from sweeper.training.optimizers import Optimizer
 from sweeper.training.stack import NetworkRange, Stack
 
 LEAST = 3e-3
-"""Magnitude of a product at the start, at the least: a factor of 0 would hold all others at 0. Chosen
-here, as `ZERO`."""
+"""Magnitude of a product at the start, at the least: a factor of 0 would hold all others at 0.
+Chosen here, as `ZERO`."""
 ZERO = torch.finfo(torch.float32).eps
 """Products below it are 0 in the finished network: factors that decay never are 0 exactly."""
 
