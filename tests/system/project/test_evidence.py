@@ -461,6 +461,7 @@ def test_readmes_table_of_forms_is_on_record(tmp_path: Path) -> None:
     [
         ("lenet5-mnist", "LeNet-5, beside what papers report", (0.98, 0.985, 0.99)),
         ("convnet-cifar10", "Colour pictures, a convnet with batch norm", (0.65, 0.7, 0.75)),
+        ("methods-mnist", "The methods of sparse training, under", (0.95, 0.97, 0.975, 0.98)),
     ],
 )
 def test_readmes_table_of_a_search_is_on_record(
