@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import pandas
 
 from sweeper.errors import DataError, shown
 from sweeper.training.raw_dataset import Array
@@ -48,6 +47,8 @@ def _check_whole(array: Array, where: str) -> None:
 
 def _objects(array: Array, where: str) -> Array:
     """Return labels that came as Python's objects, all of one kind."""
+    import pandas  # a third of a second, in each worker
+
     missing = np.flatnonzero(pandas.isna(array))
     if len(missing):
         raise DataError(f"{where}: the label of example {missing[0]} is missing")

@@ -6,17 +6,20 @@ import hashlib
 import os
 import shutil
 import struct
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from sweeper import settings
 from sweeper.config.registry import DATASETS, dataset_files
 from sweeper.errors import DataError
-from sweeper.training import datasets
+from sweeper.training import bundled_datasets, datasets
+from sweeper.training.bundled_datasets import read_digits
 
 
 def test_digits_are_split_as_the_registry_says() -> None:
@@ -32,6 +35,24 @@ def test_digits_are_split_as_the_registry_says() -> None:
 def test_hash_of_the_digits_is_the_published_one() -> None:
     published = "025e7ad80dfe5853e0e251fb3150a77d003440d24687d4b5faead011d9b4c91b"
     assert datasets.load("digits").hash == published
+
+
+def test_digits_are_read_without_scikit_learn_or_else_by_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Oracle: scikit-learn's own reader.
+    bundle = load_digits()
+    test = np.arange(len(bundle.target)) % 5 == 0
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "sklearn.datasets", None)  # importing it would fail
+        from_file = read_digits(Path())
+    monkeypatch.setattr(bundled_datasets, "find_spec", lambda name: None)
+    for raw in (from_file, read_digits(Path())):
+        for part, rows in ((raw.train, ~test), (raw.test, test)):
+            assert part is not None
+            assert part.examples.dtype == np.uint8
+            assert np.array_equal(part.examples[:, 0], bundle.images[rows])
+            assert np.array_equal(part.labels, bundle.target[rows])
 
 
 @pytest.mark.skipif("SWEEPER_DATA" not in os.environ, reason="SWEEPER_DATA names no MNIST folder")
