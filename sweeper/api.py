@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from sweeper.analysis.confirmation import ConfirmedConfig
     from sweeper.config import Sweep
     from sweeper.store import Store
+    from sweeper.trainers.pack_size import PackSize
     from sweeper.types import Accuracy, SweepStatus, Track
-    from sweeper.worker.pack_size import PackSize
 
 _log = logging.getLogger("sweeper.launch")
 
@@ -92,7 +92,7 @@ def launch(
     from sweeper.analysis import fronts
     from sweeper.config import Sweep
     from sweeper.operations.try_out import try_out
-    from sweeper.worker import pack_size
+    from sweeper.trainers import pack_size
 
     pack, artifacts = pack_size.parse_pack_size(pack), _absolute(artifacts)
     start = _starter(

@@ -244,7 +244,7 @@ def other_accuracy(by: Accuracy) -> Accuracy:
 
 def reference_corner(sweep: Sweep, records: Iterable[TrialRecord]) -> tuple[int, float]:
     """Return the corner for hypervolumes: the file's, or the dense network's size."""
-    named = sweep.reference.nonzero or sweep.parameters
+    named = sweep.reference.nonzero or sweep.total_parameters
     size = named or max((record.result.total for record in records), default=1)
     return size, sweep.reference.error
 

@@ -50,7 +50,7 @@ def confirm(
     from sweeper import api
     from sweeper.cli.confirmation_tables import show
     from sweeper.lifecycle import load_record
-    from sweeper.worker.pack_size import parse_pack_size
+    from sweeper.trainers.pack_size import parse_pack_size
 
     train = partial(
         api.confirm,

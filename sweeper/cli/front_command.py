@@ -119,10 +119,9 @@ def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
 def _fronts_json(
     record: "SweepRecord", fronts: "Mapping[str, Front]", warnings: Sequence[str]
 ) -> dict[str, Any]:
-    from sweeper.config.measure import target_key
 
     sweep = record.sweep
-    measure = target_key(sweep.measure)
+    measure = sweep.measure_key
     return {
         "sweep": sweep.name,
         "digest": sweep.digest,

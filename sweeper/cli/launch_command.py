@@ -69,7 +69,7 @@ def launch(
 ) -> None:
     """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
     from sweeper import api
-    from sweeper.worker.pack_size import parse_pack_size
+    from sweeper.trainers.pack_size import parse_pack_size
 
     train = partial(
         api.launch,

@@ -51,7 +51,7 @@ def run(
     """Run a study file to its end; the same command goes on where it stopped."""
     from sweeper import api
     from sweeper.cli.report_command import report_path
-    from sweeper.worker.pack_size import parse_pack_size
+    from sweeper.trainers.pack_size import parse_pack_size
 
     train = partial(
         api.launch,

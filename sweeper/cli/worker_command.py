@@ -32,7 +32,7 @@ def worker(
     artifacts: Artifacts = None,
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
-    from sweeper.worker import devices, pack_size
+    from sweeper.trainers import devices, pack_size
     from sweeper.worker.worker_loop import work
 
     devices.parse_device(device)

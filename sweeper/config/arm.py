@@ -13,6 +13,7 @@ from pydantic import (
 from sweeper.config.domains import (
     Domain,
     LogUniform,
+    SearchedScalar,
 )
 from sweeper.config.penalty import (
     PLAIN_KEYS,
@@ -44,6 +45,8 @@ from sweeper.types import MethodConfig, Scalar
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,53}")
 """Of sweeps, arms and families."""
+PARAMETER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+"""Of what a script is given."""
 
 
 class SectionErrors(ValueError):
@@ -93,6 +96,8 @@ class Arm(PenaltyKeys):
     """Name in the registry, or `package.module:Class`."""
     family: Annotated[str | None, AfterValidator(_family)] = None
     """The family that it is compared in, where the file says so."""
+    parameters: dict[str, SearchedScalar] = {}
+    """Of a script: values of this arm, before those that all arms share."""
 
     @property
     def terms(self) -> tuple[PenaltySpec, ...]:
@@ -139,6 +144,7 @@ class Arm(PenaltyKeys):
             of_method = {"strength": self.strength, **of_method}
         parts = [term.domains for term in self.terms]
         parts.append({key: value for key, value in of_method.items() if is_domain(value)})
+        parts.append({key: value for key, value in self.parameters.items() if is_domain(value)})
         return {key: value for part in parts for key, value in part.items()}
 
     def config(self, params: Mapping[str, Scalar]) -> MethodConfig:
@@ -299,7 +305,15 @@ class Arm(PenaltyKeys):
             if name in of_method:
                 problems += [(name, text) for text in hyper_problems(of_method[name], value)]
             elif name not in of_formula and not outside:
-                allowed = ["method", "sum", "family", *PLAIN_KEYS, *of_method, *of_formula]
+                allowed = [
+                    "method",
+                    "sum",
+                    "family",
+                    "parameters",
+                    *PLAIN_KEYS,
+                    *of_method,
+                    *of_formula,
+                ]
                 problems.append((name, f"unknown key: {choices(name, allowed)}"))
         for term in self.terms:
             if term.prefix and ":" not in term.penalty:

@@ -24,6 +24,8 @@ Share = Annotated[Number, Field(gt=0, lt=1)]
 Seed = Annotated[StrictInt, Field(ge=0, le=2**32 - 1)]
 _OWN = "package.module:function"
 _LARGEST_SEED = 2**32 - 1
+NO_DATASET = "none"
+"""Name of the dataset of a script, which has its own; no study file can say it."""
 
 
 def _no_switch(value: Any) -> Any:
@@ -108,6 +110,8 @@ class DatasetChoice(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
+        if self.name == NO_DATASET:
+            return self
         if self.name in DATASET_FORMS:
             allowed = DATASET_FORMS[self.name].keys
         elif self.name in DATASETS:

@@ -47,12 +47,26 @@ def with_usual_targets(raw: Any) -> Any:
     """
     if not isinstance(raw, Mapping) or not isinstance(raw.get("targets"), Mapping):
         return raw
-    measure, targets = raw.get("measure", _USUAL), dict(raw["targets"])
-    if not isinstance(measure, str) or (key := target_key(measure)) == _USUAL:
+    measure = raw.get("measure", _USUAL)
+    if not isinstance(measure, str):
         return raw
-    if _USUAL in targets:
-        text = f"unknown key: the measure is {shown(measure)}, whose targets are targets.{key}"
-        raise SectionErrors([(f"targets.{_USUAL}", text)])
-    if key in targets:
-        targets[_USUAL] = targets.pop(key)
-    return {**raw, "targets": targets}
+    return rename_targets(raw, {target_key(measure): _USUAL})
+
+
+def rename_targets(raw: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parts of a study file with targets under their usual keys, `keys` to these.
+
+    Raises SectionErrors for targets under a usual key that is not theirs.
+    """
+    targets = raw.get("targets")
+    if not isinstance(targets, Mapping):
+        return dict(raw)
+    renamed = {}
+    for key, value in targets.items():
+        theirs = next((name for name, usual in keys.items() if usual == key), key)
+        if theirs != key:
+            what = "measure" if key == _USUAL else "size"
+            text = f"unknown key: the {what} is {shown(theirs)}, whose targets are targets.{theirs}"
+            raise SectionErrors([(f"targets.{key}", text)])
+        renamed[keys.get(key, key)] = value
+    return {**raw, "targets": renamed}

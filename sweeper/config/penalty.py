@@ -80,7 +80,7 @@ class PenaltyKeys(Section):
         written: dict[str, Any] = write(self)
         # An arm's formula first, as in files: pydantic has the fields of a subclass last.
         ordered = {key: written[key] for key in ("penalty",) if key in written} | written
-        seldom = ("sum", "method", "family", "shuffle", "during", "ramp")
+        seldom = ("sum", "method", "family", "parameters", "shuffle", "during", "ramp")
         return {key: value for key, value in ordered.items() if value or key not in seldom}
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import MISSING, asdict, fields, replace
+from typing import Any
 
 from sweeper.config.domains import omit_defaults
 from sweeper.config.penalty import midpoint
@@ -22,7 +23,7 @@ def probe_config(sweep: Sweep, arm: str, parameter: str) -> TrialConfig:
 
     It is the same for every sweep that asks the same of it: seeds and density do not enter.
     """
-    usual = {
+    usual: dict[str, Any] = {
         key: float(midpoint(value))
         for key, value in sweep.shared_domains().items()
         if key != "density"
@@ -69,6 +70,7 @@ def probe_key(sweep: Sweep, arm: str, parameter: str) -> str:
         if value is not MISSING
     }
     known["recipe"] = omit_defaults(known["recipe"], **newer)
+    known = omit_defaults(known, values=())
     parts = [PROBE_VERSION, sweep.name if outside else "", known]
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -63,6 +63,8 @@ Count = Annotated[StrictInt, Field(ge=1)]
 Density = Annotated[Number, Field(gt=0, le=1)]
 
 
+NO_MODEL = "none"
+"""Name of the network of a script, which has its own; no study file can say it."""
 WITH_WIDTHS = tuple(name for name, entry in MODELS.items() if entry.with_widths)
 
 
@@ -87,7 +89,7 @@ class ModelChoice(Section):
 
     @model_validator(mode="after")
     def _known(self) -> Self:
-        if PLUGIN.fullmatch(self.name):
+        if PLUGIN.fullmatch(self.name) or self.name == NO_MODEL:
             return self
         name, bracket, _ = self.name.partition("(")
         if bracket and name in WITH_WIDTHS:

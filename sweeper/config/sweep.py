@@ -16,15 +16,37 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.config import comparison_plan, demands
+from sweeper.config import comparison_plan, demands, script_sweep
 from sweeper.config.arm import Arm, SectionErrors
 from sweeper.config.comparison_plan import Comparison
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
 from sweeper.config.dataset import DatasetChoice, DatasetFacts, SplitRule, known_facts
-from sweeper.config.domains import Auto, Domain, Section, StrictInt, omit_defaults
+from sweeper.config.domains import (
+    Auto,
+    Domain,
+    SearchedScalar,
+    Section,
+    StrictInt,
+    omit_defaults,
+)
 from sweeper.config.measure import MeasureName, label_of, target_key, with_usual_targets
+from sweeper.config.packed_sweep import packed_config, packed_recipe
 from sweeper.config.parsing import build, parse
 from sweeper.config.registry import SLOT_SAMPLERS
+from sweeper.config.script import (
+    Command,
+    FunctionName,
+    Objectives,
+    Resources,
+    TimeLimit,
+)
+from sweeper.config.script_sweep import (
+    is_script,
+    script_config,
+    script_recipe,
+    with_packed_keys,
+    without_packed_keys,
+)
 from sweeper.config.sections import (
     ModelChoice,
     Name,
@@ -38,7 +60,7 @@ from sweeper.config.seeds import derive_seed
 from sweeper.config.sparsification import Sparsification
 from sweeper.config.weight_patterns import chosen
 from sweeper.errors import SpecError, shown
-from sweeper.types import PenaltyConfig, Scalar, SharedConfig, TrialConfig
+from sweeper.types import PenaltyConfig, Scalar, ScriptConfig, SharedConfig, TrialConfig
 
 MOST_TRIALS = 1_000_000
 """Of a sweep: each is a row of a table from the moment when it is registered."""
@@ -66,6 +88,16 @@ class Sweep(Section):
     """Set by `sweeper confirm`, never by a study file."""
     facts: Annotated[DatasetFacts | None, Field(repr=False)] = None
     """Of a dataset that is not in the registry: set where it is loaded, never by a study file."""
+    trial: FunctionName | None = None
+    """A function that trains, in place of dataset, model, training and sparsification."""
+    command: Command | None = None
+    """A command that trains, in place of the same."""
+    time_limit: TimeLimit = None
+    """Seconds after which an attempt of a script is ended."""
+    resources: Resources = Resources()
+    objectives: Objectives = Objectives()
+    parameters: dict[str, SearchedScalar] = {}
+    """What a script is given by name in every arm, searched or fixed."""
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -101,16 +133,22 @@ class Sweep(Section):
             split={},
             measure="accuracy",
             compare=Comparison().model_dump(),
+            trial=None,
+            command=None,
+            time_limit=None,
+            resources={},
+            objectives={},
+            parameters={},
         )
-        # Targets stand under the name of the measure, as in files.
-        names = {"accuracy": target_key(self.measure)}
+        # Targets stand under the names of the measure and the size, as in files.
+        names = {"accuracy": self.measure_key, "nonzero": self.size_key}
         written["targets"] = {names.get(key, key): v for key, v in written["targets"].items()}
-        return written
+        return written if self.script is None else without_packed_keys(written)
 
     @model_validator(mode="before")
     @classmethod
-    def _targets_of_the_measure(cls, raw: Any) -> Any:
-        return with_usual_targets(raw)
+    def _usual_keys(cls, raw: Any) -> Any:
+        return with_packed_keys(raw) if is_script(raw) else with_usual_targets(raw)
 
     @field_validator("name")
     @classmethod
@@ -133,7 +171,11 @@ class Sweep(Section):
                 f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {shown(self.name)}"
             )
             problems.append(("name", text))
-        if self.is_resolved:
+        if self.script is not None:
+            problems += script_sweep.problems(self)
+        elif further := script_sweep.packed_problems(self):
+            raise SectionErrors(problems + further)
+        elif self.is_resolved:
             problems += demands.of_data(self)
         if self.trials > MOST_TRIALS:
             text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
@@ -157,14 +199,36 @@ class Sweep(Section):
         return confirmation_name(self.name)
 
     @property
+    def script(self) -> ScriptConfig | None:
+        """The training of the user's own that takes the place of packs, if there is one."""
+        if self.trial is None and self.command is None:
+            return None
+        return ScriptConfig(self.trial or "", self.command or ())
+
+    @property
     def measure_label(self) -> str:
         """The measure as people write it, such as `accuracy` or `F1`."""
-        return label_of(self.measure)
+        return label_of(self.measure) if self.script is None else self.objectives.quality
+
+    @property
+    def measure_key(self) -> str:
+        """The measure in keys of targets and names of columns, such as `accuracy` or `f1`."""
+        return target_key(self.measure) if self.script is None else self.objectives.quality_key
+
+    @property
+    def size_label(self) -> str:
+        """The size of a network as people write it: `nonzero parameters`, or a script's."""
+        return self.objectives.size
+
+    @property
+    def size_key(self) -> str:
+        """The size in keys of targets and names of columns: `nonzero`, or a script's."""
+        return self.objectives.size_key
 
     @property
     def is_resolved(self) -> bool:
-        """Whether the facts of its dataset are known: by the registry, or since it was loaded."""
-        return self.facts is not None or self.dataset.in_registry
+        """Whether nothing has to be loaded: known by the registry, loaded, or a script's."""
+        return self.facts is not None or self.dataset.in_registry or self.script is not None
 
     @cached_property
     def data(self) -> DatasetFacts:
@@ -175,14 +239,16 @@ class Sweep(Section):
         return facts
 
     @property
-    def parameters(self) -> int | None:
+    def total_parameters(self) -> int | None:
         """Total parameters of the network, or None for a factory of the user's own."""
-        return self.model.parameters(self.data) if self.is_resolved else None
+        is_known = self.is_resolved and self.script is None
+        return self.model.parameters(self.data) if is_known else None
 
     @property
     def prunable(self) -> dict[str, tuple[int, ...]] | None:
         """Shapes of the weights that are pruned, by name; None for a factory of the user's own."""
-        layers = self.model.layers(self.data) if self.is_resolved else None
+        is_known = self.is_resolved and self.script is None
+        layers = self.model.layers(self.data) if is_known else None
         if layers is None:
             return None
         shapes = {layer.weight: layer.shape for layer in layers if layer.weight}
@@ -248,6 +314,8 @@ class Sweep(Section):
 
     def shared_domains(self) -> dict[str, Any]:
         """The keys that every arm shares and that may be searched, in a fixed order."""
+        if self.script is not None:
+            return dict(self.parameters)
         return {
             "density": self.sparsification.density,
             "learning_rate": self.training.learning_rate,
@@ -263,7 +331,9 @@ class Sweep(Section):
     def domains(self, arm: str) -> dict[str, Domain]:
         """Return the searched parameters of an arm, in a fixed order."""
         shared = {
-            key: value for key, value in self.shared_domains().items() if isinstance(value, Domain)
+            key: value
+            for key, value in self.shared_domains().items()
+            if isinstance(value, Domain) and key not in self.arms[arm].parameters
         }
         return {**self.arms[arm].domains, **shared}
 
@@ -290,17 +360,8 @@ class Sweep(Section):
             init_seed = derive_seed(self.seed, "init", *fresh)
             order = derive_seed(self.seed, "order", *fresh)
             recipe = replace(recipe, order_seed=order, finetuned_curve=())
-        shared = {
-            key: float(params.get(key, value)) for key, value in self.shared_domains().items()
-        }
-        return TrialConfig(
-            recipe=recipe,
-            init_seed=init_seed,
-            method=self.arms[arm].config(params),
-            floor=self.sparsification.floor,
-            track=self.sparsification.track,
-            **shared,
-        )
+        make = packed_config if self.script is None else script_config
+        return make(self, arm, recipe, init_seed, params)
 
     def examples(self) -> tuple[PenaltyConfig, ...]:
         """Return each penalty of each arm with values from its domains, to try it out."""
@@ -309,25 +370,7 @@ class Sweep(Section):
 
     def recipe(self, repeat: int) -> SharedConfig:
         """Return the settings that all trials of a repeat share."""
-        return SharedConfig(
-            model=self.model.name,
-            model_options=self.model.arguments,
-            dataset=self.dataset.name,
-            batch_size=self.training.batch_size,
-            epochs=self.training.epochs,
-            finetune_epochs=self.sparsification.finetune_epochs,
-            optimizer=self.training.optimizer,
-            schedule=self.training.schedule,
-            repeat=repeat,
-            order_seed=derive_seed(self.seed, "order", repeat),
-            curve=self.sparsification.curve,
-            precision=self.training.precision,
-            finetuned_curve=self.sparsification.finetuned_curve,
-            dataset_options=self.dataset.arguments,
-            split=self.split.config(derive_seed(self.seed, "split", repeat)),
-            augment=self.training.augment,
-            loss=self.training.loss.config,
-            measure=self.measure,
-            teacher=None if self.training.teacher is None else self.training.teacher.config,
-            prune=self.sparsification.prune_config,
-        )
+        order_seed = derive_seed(self.seed, "order", repeat)
+        if self.script is not None:
+            return script_recipe(self.script, repeat, order_seed)
+        return packed_recipe(self, repeat, order_seed)

@@ -76,6 +76,8 @@ def _appends(old: Any, new: Any, path: tuple[str, ...]) -> bool:
         return old is _MISSING or (isinstance(new, list) and new[: len(old)] == old)
     if path[0] in ("targets", "compare") or path == ("confirms", "digest"):
         return True  # they say where fronts are read off, and by whom: no trial knows of them
+    if path[0] in ("time_limit", "resources"):
+        return True  # of a script: when an attempt is given up, and where it is placed
     if path[0] == "arms" and path[2:] == ("family",):
         return True
     return len(path) == 2 and path[0] == "arms" and old is _MISSING

@@ -254,7 +254,8 @@ def facts_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     for row in rows:
         plain = {key: value for key, value in row.items() if key not in export_values.IN_JSON}
         searched = {f"params_{key}": value for key, value in row["params"].items()}
-        table.append(plain | searched)
+        measured = {f"numbers_{key}": value for key, value in (row["numbers"] or {}).items()}
+        table.append(plain | searched | measured)
     names = list(dict.fromkeys(key for row in table for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, names, lineterminator="\n")

@@ -25,10 +25,11 @@ from sweeper.config import Sweep
 from sweeper.config.parsing import allowed, build
 from sweeper.errors import InputError, SpecError, shown
 from sweeper.types import FailureKind, Scalar, SweepState, Track, TrialState
+from sweeper.types.trial_result import MOST_NUMBERS, MOST_POINTS
 
 FORMAT = 1
 """Version of the files: to be raised when an older program could not read them."""
-IN_JSON = ("params", "config", "layers", "curve", "finetuned")
+IN_JSON = ("params", "config", "layers", "curve", "finetuned", "learning", "numbers")
 """Columns of a trial that hold JSON."""
 LONGEST_ROW = 1_000_000
 """Most columns of a table whose normalisation is kept."""
@@ -77,6 +78,11 @@ Point = Annotated[_PointCells, Strict(False), BeforeValidator(_with_examples)]
 """Density, nonzeros, accuracies; then on how many examples, 0 for all of them."""
 
 
+_LearningCells = tuple[Size, Annotated[dict[Word, float], Field(max_length=MOST_NUMBERS)]]
+LearningCells = Annotated[_LearningCells, Strict(False)]
+"""Epochs done, then what was measured after them, by name."""
+
+
 class _Layer(_Cells):
     name: Text
     shape: Annotated[list[Int32], Field(max_length=16)]
@@ -123,6 +129,8 @@ class _TrialRow(_Cells):
     layers: Annotated[dict[Track, list[_Layer]], Field(max_length=2)]
     curve: list[Point]
     finetuned: list[Point] | None = None
+    learning: Annotated[list[LearningCells], Field(max_length=MOST_POINTS)] | None = None
+    numbers: Annotated[dict[Word, float], Field(max_length=MOST_NUMBERS)] | None = None
 
     @model_validator(mode="after")
     def _judged(self) -> Self:

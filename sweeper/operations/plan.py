@@ -89,7 +89,7 @@ def plan(
         seconds *= trials * len(arms)
         each = training_seconds(sweep, flops, probe.steps, network)
         seconds += probe.probes * probe.networks * each
-    parameters = sweep.parameters
+    parameters = sweep.total_parameters
     if parameters is None and network is not None:
         parameters = network.parameters
     shapes = sweep.prunable

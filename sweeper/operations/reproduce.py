@@ -6,6 +6,8 @@ from pathlib import Path
 from sweeper.analysis.reproducibility import Platform
 from sweeper.errors import InputError
 from sweeper.store import Store
+from sweeper.trainers.open_trainer import open_trainer
+from sweeper.trainers.trainer import Train
 from sweeper.types import (
     ReproducibilityCheck,
     RetrainedTrial,
@@ -14,7 +16,6 @@ from sweeper.types import (
     TrialResult,
     nothing,
 )
-from sweeper.worker.trainer import Train, Trainer
 
 TRIALS = 8
 
@@ -35,7 +36,7 @@ def reproduce(
     if there are none, and what training raises.
     """
     sweep, records = store.sweep(name), store.records(name)
-    trainer = Trainer(sweep, device=device, pack=trials, folder=folder, train=train)
+    trainer = open_trainer(sweep, device=device, pack=trials, folder=folder, train=train)
     here = Platform.of(trainer.provenance)
     foreign = [record for record in records if Platform.of(record.provenance) != here]
     if not foreign:
@@ -65,7 +66,7 @@ def reproduce(
     retrained: list[RetrainedTrial] = []
     for group in by_recipe.values():
         on_trial(len(retrained), len(selected))
-        results = trainer.train([record.config for record in group], nothing)
+        results = trainer.train(group, nothing)
         pairs = zip(group, results, strict=True)
         retrained += [_retrained_trial(record, result) for record, result in pairs]
     on_trial(len(selected), len(selected))

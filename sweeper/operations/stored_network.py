@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from sweeper import lifecycle
 from sweeper.analysis import Front, selection_metrics
 from sweeper.config import Sweep, confirmation_name, is_confirmation
-from sweeper.config.measure import target_key
 from sweeper.errors import InputError, choices
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
@@ -83,8 +82,8 @@ class StoredNetwork:
             "trial": self.record.trial,
             "nonzero": self.evaluation.nonzero,
             "total": self.record.result.total,
-            f"val_{target_key(self.sweep.measure)}": self.evaluation.val_accuracy,
-            f"test_{target_key(self.sweep.measure)}": self.evaluation.test_accuracy,
+            f"val_{self.sweep.measure_key}": self.evaluation.val_accuracy,
+            f"test_{self.sweep.measure_key}": self.evaluation.test_accuracy,
         }
         texts = {
             "sweep": slot.sweep,

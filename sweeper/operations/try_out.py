@@ -118,6 +118,8 @@ def outside(sweep: Sweep) -> list[str]:
     dataset = [] if sweep.is_resolved else [sweep.dataset.text]
     terms = [term.penalty for arm in sweep.arms.values() for term in arm.terms]
     formulas = dict.fromkeys(name for name in terms if name not in FORMULAS)
+    if sweep.script is not None:
+        return [*formulas]
     loss = [] if sweep.training.loss.in_registry else [sweep.training.loss.name]
     model = [] if sweep.model.name in MODELS else [sweep.model.name]
     measure = [] if sweep.measure in MEASURES else [sweep.measure]
@@ -153,6 +155,8 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
             except SpecError:
                 data = None  # the other process finds and says the same
     yield from _formulas(sweep, place)
+    if sweep.script is not None:
+        return
     yield from method_answers(sweep, place)
     yield from _loss_and_measure(sweep, place)
     yield from _teacher(sweep, place, folder, data)

@@ -22,7 +22,7 @@ def highlighted_arms(fronts: Mapping[str, Front], sweep: Sweep) -> tuple[str, ..
     if len(fronts) <= MOST:
         return tuple(fronts)
     sizes = [point.total for front in fronts.values() for point in front.points]
-    size = sweep.reference.nonzero or sweep.parameters or max(sizes, default=1)
+    size = sweep.reference.nonzero or sweep.total_parameters or max(sizes, default=1)
     corner = (size, sweep.reference.error)
     hypervolumes = {name: front.hypervolume(corner) for name, front in fronts.items()}
     plain = [name for name in fronts if is_plain(sweep, name)][:1]

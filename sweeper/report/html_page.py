@@ -154,7 +154,7 @@ def study_text(sweep: Sweep) -> str:
 
 
 def _question(sweep: Sweep) -> str:
-    size = f" ({sweep.parameters:,} parameters)" if sweep.parameters else ""
+    size = f" ({sweep.total_parameters:,} parameters)" if sweep.total_parameters else ""
     names = f": {', '.join(sweep.arms)}" if len(sweep.arms) <= MOST_NAMES else ""
     return (
         f"Which of these {len(sweep.arms)} arms gives the smallest {sweep.model.text}{size} "

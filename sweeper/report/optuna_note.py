@@ -83,7 +83,7 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
             ]
         )
     track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
-    size = f" of {sweep.parameters:,}" if sweep.parameters else ""
+    size = f" of {sweep.total_parameters:,}" if sweep.total_parameters else ""
     parts = [
         f"## {sweep.name}",
         f"[Live fronts]({fronts_page(sweep)}). {status.done} of {status.budget} trials are done.",

@@ -25,7 +25,7 @@ def table(record: SweepRecord) -> ReportTable | None:
             _outcome(_point_at(measured, measured.low)),
             _outcome(_point_at(measured, measured.high)),
             _outcome(_point_above(measured)),
-            Cell("", picture=_picture(measured, record.sweep.parameters)),
+            Cell("", picture=_picture(measured, record.sweep.total_parameters)),
             Cell(f"{measured.seconds:.1f}", "reused" if recorded.reused else ""),
         ]
         rows.append(Row(recorded.arm, cells, recorded.parameter))

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from sweeper.config import Sweep
-from sweeper.config.measure import target_key
 from sweeper.redact import visible
 
 
@@ -67,9 +66,9 @@ def _what(sweep: Sweep, name: str) -> str:
 
 
 def _values(sweep: Sweep) -> str:
-    key = target_key(sweep.measure)
+    key = sweep.measure_key
     track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
-    size = f" of {sweep.parameters:,}" if sweep.parameters else ""
+    size = f" of {sweep.total_parameters:,}" if sweep.total_parameters else ""
     if sweep.confirms:
         chosen = f"**test_{key}**, in [0, 1], is of the same network. Nothing is selected here"
     elif sweep.select_on == "test":

@@ -4,7 +4,6 @@ from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from sweeper.config import Sweep
-from sweeper.config.measure import target_key
 from sweeper.types import Scalar, Track, TrialResult
 
 DIRECTIONS = (StudyDirection.MINIMIZE, StudyDirection.MAXIMIZE)
@@ -14,7 +13,7 @@ SIZE = "nonzero"
 def metric_names(sweep: Sweep) -> list[str]:
     """Return the names of the two values: the measure is one of validation or of test."""
     part = "test" if by_test(sweep) else "val"
-    return [SIZE, f"{part}_{target_key(sweep.measure)}"]
+    return [sweep.size_key, f"{part}_{sweep.measure_key}"]
 
 
 def are_ours(names: object) -> bool:
@@ -43,7 +42,7 @@ def tell_arguments(
     if result.state != "complete" or judged is None:
         return TrialState.PRUNED, None, {"outcome": result.state, "seconds": seconds}
     second, beside = judged.val_accuracy, judged.test_accuracy
-    key = target_key(sweep.measure)
+    key = sweep.measure_key
     name = f"test_{key}"
     if by_test(sweep):
         second, beside, name = beside, second, f"val_{key}"

@@ -240,6 +240,10 @@ fact = Table(
     Column("layers", JSON, nullable=False),
     Column("curve", JSON, nullable=False),
     Column("finetuned", JSON, nullable=True),  # NULL in facts from before there was one
+    # Epochs with numbers by name; NULL where no learning curve was kept.
+    Column("learning", JSON(none_as_null=True), nullable=True),
+    # Further numbers that a script measured, by name; NULL where there are none.
+    Column("numbers", JSON(none_as_null=True), nullable=True),
     ForeignKeyConstraint(
         ["sweep", "arm", "repeat", "slot"],
         [slot.c.sweep, slot.c.arm, slot.c.repeat, slot.c.number],

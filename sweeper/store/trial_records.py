@@ -15,6 +15,7 @@ from sweeper.types import (
     CurvePoint,
     Evaluation,
     LayerCount,
+    LearningPoint,
     LossConfig,
     MethodConfig,
     Normalisation,
@@ -23,6 +24,7 @@ from sweeper.types import (
     Provenance,
     PruneConfig,
     Scalar,
+    ScriptConfig,
     SharedConfig,
     Slot,
     SplitConfig,
@@ -76,8 +78,11 @@ def config_row(config: TrialConfig) -> dict[str, Any]:
 
 def _config_json(config: TrialConfig) -> dict[str, Any]:
     raw = asdict(config)
+    # What is on record says the same in the same words.
     if config.recipe.prune == PruneConfig():
-        del raw["recipe"]["prune"]  # what is on record says the same in the same words
+        del raw["recipe"]["prune"]
+    if config.recipe.script is None:
+        del raw["recipe"]["script"], raw["values"]
     return raw
 
 
@@ -88,6 +93,7 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
     return TrialConfig(
         **{
             **raw,
+            "values": _pairs(raw.get("values", [])),
             "recipe": SharedConfig(
                 **{
                     **recipe,
@@ -100,6 +106,7 @@ def config_of(raw: Mapping[str, Any]) -> TrialConfig:
                     "loss": LossConfig(**recipe.get("loss", {})),
                     "teacher": TeacherConfig(**teacher) if teacher else None,
                     "prune": _prune_config(recipe.get("prune", {})),
+                    "script": _script_config(recipe.get("script")),
                 }
             ),
             "method": MethodConfig(
@@ -132,6 +139,8 @@ def result_row(result: TrialResult) -> dict[str, Any]:
         "pack": result.pack,
         "curve": [_point_row(point) for point in result.curve],
         "finetuned": [_point_row(point) for point in result.finetuned],
+        "learning": [_learning_row(point) for point in result.learning] or None,
+        "numbers": dict(result.numbers) or None,
         "layers": {},
     }
     for track in _TRACKS:
@@ -152,6 +161,8 @@ def result_of(row: Mapping[str, Any]) -> TrialResult:
         as_trained=_evaluation(row, "as_trained"),
         curve=tuple(CurvePoint(*point) for point in row["curve"]),
         finetuned=tuple(CurvePoint(*point) for point in row["finetuned"] or ()),
+        learning=tuple(map(_learning_point, row["learning"] or ())),
+        numbers=_numbers(row["numbers"] or {}),
         steps=row["steps"],
         seconds=row["seconds"],
         pack=row["pack"],
@@ -252,6 +263,23 @@ def _point_row(point: CurvePoint) -> list[float]:
 
 def _prune_config(raw: Mapping[str, Any]) -> PruneConfig:
     return PruneConfig(**{**raw, "names": tuple(raw.get("names", ()))})
+
+
+def _script_config(raw: Mapping[str, Any] | None) -> ScriptConfig | None:
+    return ScriptConfig(**{**raw, "command": tuple(raw["command"])}) if raw else None
+
+
+def _learning_row(point: LearningPoint) -> list[Any]:
+    return [point.epoch, dict(point.values)]
+
+
+def _learning_point(row: list[Any]) -> LearningPoint:
+    epoch, values = row
+    return LearningPoint(float(epoch), _numbers(values))
+
+
+def _numbers(raw: Mapping[str, float]) -> tuple[tuple[str, float], ...]:
+    return tuple((name, float(value)) for name, value in sorted(raw.items()))
 
 
 def _pairs(raw: list[list[Any]]) -> tuple[tuple[str, Scalar], ...]:

@@ -28,6 +28,7 @@ from sweeper.types.trial_config import (
     PruneConfig,
     PruningScope,
     Scalar,
+    ScriptConfig,
     SharedConfig,
     SizeMeasure,
     SplitConfig,
@@ -46,7 +47,13 @@ from sweeper.types.trial_record import (
     TrialRecord,
     TrialTask,
 )
-from sweeper.types.trial_result import CurvePoint, Evaluation, LayerCount, TrialResult
+from sweeper.types.trial_result import (
+    CurvePoint,
+    Evaluation,
+    LayerCount,
+    LearningPoint,
+    TrialResult,
+)
 
 __all__ = [
     "APPLY_MODES",
@@ -59,6 +66,7 @@ __all__ = [
     "FailureKind",
     "LastError",
     "LayerCount",
+    "LearningPoint",
     "LossConfig",
     "MethodConfig",
     "Normalisation",
@@ -74,6 +82,7 @@ __all__ = [
     "ReproducibilityCheck",
     "RetrainedTrial",
     "Scalar",
+    "ScriptConfig",
     "SharedConfig",
     "SizeMeasure",
     "Slot",

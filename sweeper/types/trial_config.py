@@ -1,5 +1,6 @@
 """Trial configuration: all that the training of one network depends on, data and device apart."""
 
+import shlex
 from dataclasses import dataclass
 from typing import Literal
 
@@ -93,6 +94,21 @@ def consecutive(granularity: str) -> tuple[int, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
+class ScriptConfig:
+    """Training of a user's own that is called for each trial: a function, or a command."""
+
+    function: str = ""
+    """`package.module:function`; empty for a command."""
+    command: tuple[str, ...] = ()
+    """Program and arguments, with `{name}` where a value of the trial stands."""
+
+    @property
+    def text(self) -> str:
+        """The training as people write it."""
+        return self.function or shlex.join(self.command)
+
+
+@dataclass(frozen=True, slots=True)
 class SharedConfig:
     """Settings that all networks of a pack share. Two trials fit one pack if theirs are equal."""
 
@@ -123,6 +139,8 @@ class SharedConfig:
     """Quality of a network: name in the registry, or `package.module:function`."""
     teacher: TeacherConfig | None = None
     prune: PruneConfig = PruneConfig()
+    script: ScriptConfig | None = None
+    """What trains in place of all the above but `repeat` and `order_seed`; they are empty then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,3 +204,5 @@ class TrialConfig:
     track: Track
     weight_decay: float = 0.0
     """Of all parameters: in the loss, or decoupled from the moments with AdamW."""
+    values: tuple[tuple[str, Scalar], ...] = ()
+    """Of a script: all that it is given by name, searched or fixed, in the order of the names."""

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 
 from sweeper.types.trial_config import Track, TrialState
 
+MOST_POINTS = 500
+"""Of a learning curve that is kept."""
+MOST_NUMBERS = 64
+"""Further numbers of a trial that are kept, and names in a learning curve."""
+
 
 @dataclass(frozen=True, slots=True)
 class LayerCount:
@@ -49,6 +54,16 @@ class CurvePoint:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningPoint:
+    """What was measured of a training after some of its epochs."""
+
+    epoch: float
+    """Epochs done; any number that grows, such as steps, for a script."""
+    values: tuple[tuple[str, float], ...]
+    """By name, such as `val_accuracy` in [0, 1] and `loss`, in the order of the names."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrialResult:
     """The outcome of one trial. A diverged one has no networks and empty curves."""
 
@@ -70,6 +85,11 @@ class TrialResult:
 
     One that diverged in its fine-tuning labels nothing rightly: its accuracies are 0.
     """
+
+    learning: tuple[LearningPoint, ...] = ()
+    """Its learning curve, ascending in epochs; empty if there is none."""
+    numbers: tuple[tuple[str, float], ...] = ()
+    """Further numbers that a script measured, in the order of their names."""
 
     def judged(self, track: Track) -> Evaluation | None:
         """Return the network of a track, or None for a diverged trial."""

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sweeper.errors import LeaseLost, StorageError, SweeperError
+from sweeper.trainers.trainer import Trainer
 from sweeper.types import Tick, TrialResult
 from sweeper.worker.background_thread import BackgroundThread, Job
 from sweeper.worker.lease import Lease
-from sweeper.worker.trainer import Trainer
 from sweeper.worker.trial_storage import Claim, Pack, TrialStorage
 
 NOTICE_SECONDS = 1.0

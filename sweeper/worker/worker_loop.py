@@ -18,11 +18,13 @@ from sweeper.analysis import strength_range
 from sweeper.config.probe_plan import probe_config
 from sweeper.errors import InputError, Interrupted, LeaseLost, TrainingError, UnknownSweepError
 from sweeper.store import Store
+from sweeper.trainers.open_trainer import open_trainer
+from sweeper.trainers.pack_size import PackSize
+from sweeper.trainers.trainer import Probe, Train, Trainer, TrainingFailed
 from sweeper.types import ProbePoint, ProbeTask, StrengthRange, TrialTask
 from sweeper.worker.background_thread import BackgroundThread
 from sweeper.worker.lease import Lease
 from sweeper.worker.pack_pipeline import PackPipeline
-from sweeper.worker.pack_size import PackSize
 from sweeper.worker.stop_signals import (
     StopFlag,
     exit_in_time,
@@ -30,7 +32,6 @@ from sweeper.worker.stop_signals import (
     stop_if_orphaned,
     stoppable_policy,
 )
-from sweeper.worker.trainer import Probe, Train, Trainer, TrainingFailed
 from sweeper.worker.trial_storage import Pack, TrialStorage
 
 _log = logging.getLogger("sweeper.worker")
@@ -110,7 +111,7 @@ def work(
         worker.recover()
         if worker.is_work_left():
             with stop.at_once():  # torch, the data and a first look at packs take their time
-                trainer = Trainer(
+                trainer = open_trainer(
                     sweep,
                     device=device,
                     pack=pack,
@@ -120,6 +121,7 @@ def work(
                     data=data,
                     on_event=on_event,
                 )
+            stack.enter_context(closing(trainer))
             background.wait(background.submit(TrialStorage.warm_up), stop.check)
             with worker.timed(on_spent):
                 worker.run(trainer)
@@ -248,12 +250,11 @@ class _Worker:
             part = left.pop(0)
             on_step = packs.step_callback(self._sweep.steps_in_all, last=not left)
             on_memory = partial(packs.record_out_of_memory, part)
-            configs = [task.config for task in part]
             networks: dict[int, Any] | None = {} if self._stores_networks else None
             began = time.monotonic()
             try:
                 with packs.background_errors():
-                    results = trainer.train(configs, on_step, on_memory, networks)
+                    results = trainer.train(part, on_step, on_memory, networks)
             except TrainingFailed as error:
                 arms = _parts(part, lambda task: task.slot.arm)
                 if len(arms) > 1:

@@ -21,8 +21,8 @@ from sweeper.search import SweepStudies
 from sweeper.search.objectives import DIRECTIONS
 from sweeper.search.samplers import ParameterSource, space_of
 from sweeper.store import Store
+from sweeper.trainers.provenance import gather_provenance
 from sweeper.worker import worker_loop
-from sweeper.worker.provenance import gather_provenance
 from sweeper.worker.trial_storage import TrialStorage
 
 PAUSE = 0.01

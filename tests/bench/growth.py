@@ -11,6 +11,7 @@ from sweeper.config import Sweep
 from sweeper.config.registry import FORMULAS
 from sweeper.search import SweepStudies
 from sweeper.store import Store
+from sweeper.trainers.provenance import gather_provenance
 from sweeper.types import (
     Evaluation,
     LayerCount,
@@ -19,7 +20,6 @@ from sweeper.types import (
     TrialOutcome,
     TrialResult,
 )
-from sweeper.worker.provenance import gather_provenance
 from work import Work
 
 PACK = 16

@@ -18,7 +18,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.search.samplers import space_of
 from sweeper.store import Store, tables
-from sweeper.worker.provenance import gather_provenance
+from sweeper.trainers.provenance import gather_provenance
 from sweeper.worker.trial_storage import TrialStorage
 
 ARMS, REPEATS, IN_FLIGHT = 16, 4, 4

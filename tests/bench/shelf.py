@@ -13,7 +13,7 @@ from support.fakes import fake_train
 from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.store import Dump, Store
-from sweeper.worker.provenance import gather_provenance
+from sweeper.trainers.provenance import gather_provenance
 from sweeper.worker.trial_storage import TrialStorage
 
 PACK = 16

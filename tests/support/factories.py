@@ -20,9 +20,11 @@ from sweeper.types import (
     Slot,
     StrengthRange,
     SweepStatus,
+    TrialConfig,
     TrialRecord,
     TrialResult,
     TrialState,
+    TrialTask,
 )
 
 TOTAL = 266_610
@@ -79,6 +81,15 @@ def make_judged(nonzero: int, val: float, test: float | None = None) -> Evaluati
         test_accuracy=val if test is None else test,
         layers=(layer,),
     )
+
+
+def make_tasks(sweep: Sweep, configs: Sequence[TrialConfig]) -> list[TrialTask]:
+    """Return tasks of these configurations, one a slot of the first arm."""
+    arm = next(iter(sweep.arms))
+    return [
+        TrialTask(Slot(sweep.name, arm, 0, number, sweep.study(arm, 0)), number, {}, config)
+        for number, config in enumerate(configs)
+    ]
 
 
 def make_fact(

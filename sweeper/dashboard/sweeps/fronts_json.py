@@ -46,7 +46,7 @@ def fronts_payload(
         "size": size,
         "chosen_on": selected,
         "shown": other,
-        "total": sweep.parameters,
+        "total": sweep.total_parameters,
         "measure": sweep.measure_label,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
         "trials": len(records),

@@ -14,7 +14,7 @@ from sweeper.errors import InputError
 from sweeper.kernels import jit_cache
 from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
 from sweeper.settings import DATA_VARIABLE, LOOPS_VARIABLE, data_folder
-from sweeper.worker import cgroups
+from sweeper.trainers import cgroups
 
 LEAST_MEMORY = GIB
 """Bytes under which a worker may find no room."""

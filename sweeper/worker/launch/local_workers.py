@@ -22,8 +22,8 @@ from sweeper.settings import (
     STORAGE_VARIABLE,
 )
 from sweeper.store import Store
+from sweeper.trainers.pack_size import PackSize
 from sweeper.types import SweepStatus
-from sweeper.worker.pack_size import PackSize
 from sweeper.worker.stop_signals import handle_signals, stoppable_policy
 
 _log = logging.getLogger("sweeper.launch")

@@ -10,8 +10,8 @@ from itertools import takewhile
 from pathlib import Path
 
 from sweeper.errors import InputError
-from sweeper.worker import cgroups
-from sweeper.worker.devices import parse_device
+from sweeper.trainers import cgroups
+from sweeper.trainers.devices import parse_device
 
 MAX_CPU_WORKERS = 8
 """Workers on processor cores unless told otherwise: SQLite is for a handful."""

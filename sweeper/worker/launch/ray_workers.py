@@ -20,11 +20,11 @@ from typing import Any
 from sweeper.errors import InputError, Interrupted, StorageError, SweeperError, TrainingError
 from sweeper.settings import SHARED_BY_VARIABLE
 from sweeper.store import Store
+from sweeper.trainers.pack_size import PackSize
 from sweeper.types import SweepStatus
 from sweeper.worker.launch import local_workers
 from sweeper.worker.launch.machine import Machine, WorkerResources, amounts
 from sweeper.worker.launch.ray_connection import connected
-from sweeper.worker.pack_size import PackSize
 from sweeper.worker.stop_signals import handle_signals, stoppable_policy
 
 LEAVE_SECONDS = 30.0

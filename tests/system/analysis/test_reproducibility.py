@@ -27,6 +27,7 @@ from sweeper.errors import InputError
 from sweeper.operations.reproduce import reproduce
 from sweeper.report.html_page import page
 from sweeper.store import Store
+from sweeper.trainers import provenance
 from sweeper.types import (
     ReproducibilityCheck,
     RetrainedTrial,
@@ -34,7 +35,6 @@ from sweeper.types import (
     TrialRecord,
     TrialResult,
 )
-from sweeper.worker import provenance
 from sweeper.worker.worker_loop import work
 
 CUDA = make_provenance(device="cuda", processor="Some GPU")
@@ -178,7 +178,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
         def changed(**options: Any) -> Any:
             return replace(gather(**options), torch="9.9.9")
 
-        monkeypatch.setattr("sweeper.worker.trainer.gather_provenance", changed)
+        monkeypatch.setattr("sweeper.trainers.pack_trainer.gather_provenance", changed)
 
     return begin
 

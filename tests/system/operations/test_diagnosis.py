@@ -254,7 +254,7 @@ def test_a_check_that_raises_stops_no_other_and_tells_no_password(
         raise RuntimeError("with geheim")
 
     monkeypatch.setattr(StorageDiagnostics, "read_seconds", broken)
-    monkeypatch.setattr("sweeper.worker.cgroups.memory", broken)
+    monkeypatch.setattr("sweeper.trainers.cgroups.memory", broken)
     code, found = doctor(role)
     assert code == 1
     assert found["reading"] == "wrong: RuntimeError: with *** -> "
@@ -572,5 +572,5 @@ def test_gpus_that_torch_is_not_built_for_are_told(
 def test_little_memory_is_told(
     doctor: Doctor, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.worker.cgroups.memory", lambda: 2**28)
+    monkeypatch.setattr("sweeper.trainers.cgroups.memory", lambda: 2**28)
     assert doctor(sqlite_url)[1]["memory"].startswith("warning: 0.2 GiB free -> fewer workers")

@@ -11,8 +11,8 @@ from support.paths import TESTS
 from sweeper.errors import PluginError, SpecError
 from sweeper.operations.plan import plan
 from sweeper.operations.try_out import TriedStudy, try_out
+from sweeper.trainers.pack_trainer import PackTrainer
 from sweeper.training import datasets
-from sweeper.worker.trainer import Trainer
 
 STUDY = """\
 name: mine
@@ -253,9 +253,9 @@ def test_a_worker_tries_the_network_that_it_finds_itself(
     monkeypatch.syspath_prepend(str(TESTS))
     sweep = small_sweep(model="support.network_cases:refused_gradient_hook")
     with pytest.raises(PluginError, match=r"parameter 1\.weight gets another gradient"):
-        Trainer(sweep, device="cpu", pack=1)
+        PackTrainer(sweep, device="cpu", pack=1)
     fine = small_sweep(model="support.network_cases:harmless_residual")
-    assert Trainer(fine, device="cpu", pack=1).pack == 1
+    assert PackTrainer(fine, device="cpu", pack=1).pack == 1
 
 
 ASKED = """\

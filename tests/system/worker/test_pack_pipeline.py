@@ -25,10 +25,10 @@ from sweeper.errors import Interrupted, StorageError, TrainingError
 from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.database import Database
+from sweeper.trainers.trainer import Train
 from sweeper.types import Tick, TrialConfig, TrialResult
 from sweeper.worker import pack_pipeline
 from sweeper.worker.pack_pipeline import PackPipeline
-from sweeper.worker.trainer import Train
 from sweeper.worker.trial_storage import TrialStorage
 from sweeper.worker.worker_loop import work
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 
+from support.factories import make_tasks
 from support.fakes import auto_sweep, fake_probe, fake_train, small_sweep
 from support.paths import ROOT
 from sweeper import lifecycle, settings
@@ -22,12 +23,13 @@ from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.store import Store
+from sweeper.trainers import pack_size
+from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
+from sweeper.trainers.pack_trainer import PackTrainer
+from sweeper.trainers.trainer import TrainingFailed
 from sweeper.training.datasets import Data, load
 from sweeper.training.largest_pack import SIZES
 from sweeper.types import Tick, TrialConfig, TrialResult, nothing
-from sweeper.worker import pack_size
-from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
-from sweeper.worker.trainer import Trainer, TrainingFailed
 from sweeper.worker.worker_loop import work
 
 GIB = 2**30
@@ -245,7 +247,7 @@ def test_other_failures_are_no_lack_of_memory(act: Callable[[], object]) -> None
 def test_lack_of_memory_is_known_and_set_free_without_loading_torch() -> None:
     code = """
 import sys
-from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
+from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
 free_memory()
 assert is_out_of_memory(MemoryError()) and is_out_of_memory(RuntimeError("std::bad_alloc"))
 assert not is_out_of_memory(RuntimeError("CUDA")) and "torch" not in sys.modules
@@ -287,11 +289,11 @@ def narrow(most: int, packs: list[int]) -> Callable[..., list[TrialResult]]:
 
 def test_packs_are_halved_for_good_when_memory_runs_out() -> None:
     sweep, said, packs = small_sweep(), list[str](), list[int]()
-    trainer = Trainer(sweep, pack=8, train=narrow(2, packs), on_event=said.append)
+    trainer = PackTrainer(sweep, pack=8, train=narrow(2, packs), on_event=said.append)
     configs = [
         sweep.config("l1", 0, k, {"strength": 1e-3, "learning_rate": 0.01 * k}) for k in range(1, 8)
     ]
-    assert trainer.train(configs, nothing) == [
+    assert trainer.train(make_tasks(sweep, configs), nothing) == [
         result for k in (0, 2, 4, 6) for result in fake_train(configs[k : k + 2])
     ]
     assert (packs, trainer.pack) == ([7, 4, 2, 2, 2, 1], 2)
@@ -299,7 +301,7 @@ def test_packs_are_halved_for_good_when_memory_runs_out() -> None:
         "cpu: out of memory with a pack of 7: packs of 4 from now on",
         "cpu: out of memory with a pack of 4: packs of 2 from now on",
     ]
-    assert len(trainer.train(configs, nothing)) == 7
+    assert len(trainer.train(make_tasks(sweep, configs), nothing)) == 7
     assert packs[6:] == [2, 2, 2, 1]
 
 
@@ -321,9 +323,9 @@ def test_shares_of_halves_are_shares_of_the_whole() -> None:
         shares.append(share)
 
     sweep = small_sweep()
-    trainer = Trainer(sweep, pack=4, train=train, on_event=lambda _: None)
+    trainer = PackTrainer(sweep, pack=4, train=train, on_event=lambda _: None)
     configs = [sweep.config("l1", 0, k, {"strength": 1e-3, "learning_rate": 0.1}) for k in range(4)]
-    trainer.train(configs, tick)
+    trainer.train(make_tasks(sweep, configs), tick)
     first, second = [0.0, 0.25, 0.5, None], [0.5, 0.75, 1.0, None]
     assert shares == [0.0, 0.5, *first, *second]
 
@@ -334,10 +336,10 @@ def test_memory_for_a_single_network_is_not_found_by_halving() -> None:
         return fake_probe(config, data, **options)
 
     sweep = auto_sweep()
-    trainer = Trainer(sweep, pack=2, train=narrow(0, []), probe=probe, on_event=lambda _: None)
+    trainer = PackTrainer(sweep, pack=2, train=narrow(0, []), probe=probe, on_event=lambda _: None)
     [one, *_] = pack_size.examples(sweep)
     with pytest.raises(TrainingFailed, match=r"^out of memory on cpu with a single network \(Run"):
-        trainer.train([one, one], nothing)
+        trainer.train(make_tasks(sweep, [one, one]), nothing)
     with pytest.raises(
         TrainingFailed, match="out of memory on cpu with the 16 networks of a probe"
     ):
@@ -351,20 +353,20 @@ def real(**changes: Any) -> Sweep:
 def test_a_worker_measures_its_packs(digits: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(settings.SHARED_BY_VARIABLE, raising=False)
     said: list[str] = []
-    trainer = Trainer(real(), device="cpu", data=digits, on_event=said.append)
+    trainer = PackTrainer(real(), device="cpu", data=digits, on_event=said.append)
     assert trainer.pack in SIZES["cpu"]
     assert trainer.pack > 1  # of networks as small as these one alone never is as fast
     [line] = said
     assert re.fullmatch(rf"packs of {trainer.pack}: \S+ ms a step and network, \d+ MB", line)
     monkeypatch.setenv(settings.SHARED_BY_VARIABLE, str(2**40))  # which leaves some bytes for each
-    assert Trainer(real(), device="cpu", data=digits, on_event=said.append).pack == 1
+    assert PackTrainer(real(), device="cpu", data=digits, on_event=said.append).pack == 1
     assert said[-1].startswith("packs of 1: ")
 
 
 def test_a_worker_that_was_told_measures_nothing(digits: Data) -> None:
     said: list[str] = []
-    told = Trainer(real(), device="cpu", pack=5, data=digits, on_event=said.append)
-    other = Trainer(real(), train=fake_train, data=digits, on_event=said.append)
+    told = PackTrainer(real(), device="cpu", pack=5, data=digits, on_event=said.append)
+    other = PackTrainer(real(), train=fake_train, data=digits, on_event=said.append)
     assert (told.pack, other.pack, said) == (5, pack_size.DEFAULT, [])
 
 
@@ -385,7 +387,7 @@ def test_packs_that_cannot_be_measured_are_of_the_usual_size(
     monkeypatch.delitem(sys.modules, "own_formula", raising=False)
     arms = {"own": {"penalty": "own_formula:f", "apply": "loss", "strength": 1e-3}}
     sweep, said = small_sweep(arms=arms, model="mlp(8)"), list[str]()
-    trainer = Trainer(sweep, device="cpu", data=digits, on_event=said.append)
+    trainer = PackTrainer(sweep, device="cpu", data=digits, on_event=said.append)
     assert trainer.pack == pack_size.DEFAULT
     assert re.fullmatch(f"packs of 16: no other size could be measured: {told}", said[0])
 

@@ -75,7 +75,7 @@ def test_the_defaults_are_filled_in(tmp_path: Path) -> None:
     sweep = load(tmp_path, SMALL)
     assert sweep.training.optimizer == "sgd"
     assert sweep.search.in_flight == 4
-    assert sweep.parameters == 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
+    assert sweep.total_parameters == 64 * 64 + 64 + 64 * 32 + 32 + 32 * 10 + 10
     assert sweep.steps_per_trial == sweep.steps_in_all == (4 + 1) * (1137 // 128)
 
 
@@ -170,7 +170,7 @@ def test_dropout_is_part_of_the_question_and_of_the_name(tmp_path: Path) -> None
     sweep = load(tmp_path, SMALL.replace("mlp(64, 32)", text))
     assert sweep.model.arguments == (("dropout", 0.2), ("widths", (64, 32)))
     assert sweep.model.text == "mlp(64, 32) with dropout 0.2"
-    assert sweep.parameters == load(tmp_path, SMALL).parameters
+    assert sweep.total_parameters == load(tmp_path, SMALL).total_parameters
     assert sweep.digest != load(tmp_path, SMALL).digest
     assert Sweep.from_json(sweep.canonical) == sweep
 
@@ -180,7 +180,7 @@ def test_a_convnet_is_written_with_its_widths(tmp_path: Path) -> None:
     assert sweep.model.arguments == (("widths", (8, 16)),)
     assert sweep.model.text == "convnet(8, 16)"
     assert sweep.model.hidden is None
-    assert sweep.parameters == 72 + 16 + 8 * 16 * 9 + 32 + (16 * 4 + 1) * 10
+    assert sweep.total_parameters == 72 + 16 + 8 * 16 * 9 + 32 + (16 * 4 + 1) * 10
 
 
 @pytest.mark.parametrize("shape", [(30,), (2, 30), (2, 3, 30, 30), (3, 7, 30), (3, 30, 7)])
@@ -194,7 +194,7 @@ def test_networks_for_images_refuse_other_examples(shape: tuple[int, ...]) -> No
 def test_a_factory_of_ones_own_has_an_unknown_size(tmp_path: Path) -> None:
     text = "{name: 'my.nets:tiny', options: {width: 3}}"
     sweep = load(tmp_path, SMALL.replace("mlp(64, 32)", text))
-    assert sweep.parameters is None
+    assert sweep.total_parameters is None
     assert sweep.model.arguments == (("width", 3),)
 
 
@@ -353,16 +353,17 @@ def test_parts_may_be_repeated_by_anchor_and_merge(tmp_path: Path) -> None:
 # What replaces which part of SMALL -> the one line that it must give.
 RULE = "sparsification: {density: {log_uniform: [0.01, 0.2]}}"
 ONE_MISTAKE = {
-    "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, compare, "
-        "dataset, measure, model, name, reference, search, seed, select_on, sparsification, split, "
-        "targets, training; did you mean 'seed'?"),
+    "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, command, "
+        "compare, dataset, measure, model, name, objectives, parameters, reference, resources, "
+        "search, seed, select_on, sparsification, split, targets, time_limit, training, trial; "
+        "did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
         "training.epoch: unknown key: got 'epoch'; allowed: augment, batch_size, epochs, "
         "learning_rate, loss, momentum, optimizer, precision, schedule, teacher, weight_decay; "
         "did you mean 'epochs'?"),
     "unknown key of a formula": ("dense: {}", "l1: {penalty: l1, strength: 1, mix: 1}",
         "arms.l1.mix: unknown key: got 'mix'; allowed: apply, during, family, method, "
-        "penalty, ramp, shuffle, strength, sum"),
+        "parameters, penalty, ramp, shuffle, strength, sum"),
     "family": ("dense: {}", "dense: {family: a b}",
         "arms.dense.family: must be 1-54 letters, digits, '.', '_' or '-', got 'a b'"),
     "family that is a part of another": ("dense: {}", "dense: {family: arrangement}",
@@ -522,7 +523,7 @@ ONE_MISTAKE = {
         f"got 'gradual'; allowed: {', '.join(sorted([*METHODS, 'package.module:Class']))}"),
     "key of another method": ("dense: {}", "a: {method: gradual_magnitude, at: 1}",
         "arms.a.at: unknown key: got 'at'; allowed: apply, begin, during, end, family, method, "
-        "penalty, ramp, shuffle, strength, sum"),
+        "parameters, penalty, ramp, shuffle, strength, sum"),
     "end before begin": ("dense: {}", "a: {method: gradual_magnitude, end: 0.1}",
         "arms.a.begin: must be < end 0.1, got 0.2"),
     "gates and a penalty": ("dense: {}",

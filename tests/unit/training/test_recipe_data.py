@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import torch
 
+from support.factories import make_tasks
 from support.fakes import fake_train, small_sweep
 from sweeper.config import Sweep
 from sweeper.errors import DataError
+from sweeper.trainers.pack_trainer import PackTrainer
 from sweeper.training import datasets
 from sweeper.training.recipe_data import RecipeData
 from sweeper.types import TrialConfig, TrialResult, nothing
-from sweeper.worker.trainer import Trainer
 
 
 @pytest.fixture(name="folder")
@@ -95,7 +96,7 @@ def test_other_data_than_those_known_are_one_line(folder: Path) -> None:
     assert f"then {facts.hash[:12]})" in said
     assert "\n" not in said
     with pytest.raises(DataError, match="other ones than when the sweep was registered"):
-        Trainer(sweep, device="cpu", pack=1, folder=folder)
+        PackTrainer(sweep, device="cpu", pack=1, folder=folder)
 
 
 def test_a_trainer_trains_each_repeat_on_its_split_and_says_so_in_its_provenance(
@@ -109,11 +110,11 @@ def test_a_trainer_trains_each_repeat_on_its_split_and_says_so_in_its_provenance
 
     monkeypatch.setattr("sweeper.training.pack.train_pack", watched)
     sweep = known(folder, split={"seed": "repeat"}, search={"repeats": 2})
-    trainer = Trainer(sweep, device="cpu", pack=4, folder=folder)
+    trainer = PackTrainer(sweep, device="cpu", pack=4, folder=folder)
     origins = []
     for repeat in (0, 1, 0):
         values: dict[str, Any] = {"density": 0.1, "learning_rate": 0.05}
-        trainer.train([sweep.config("dense", repeat, 0, values)], nothing)
+        trainer.train(make_tasks(sweep, [sweep.config("dense", repeat, 0, values)]), nothing)
         origins.append(trainer.provenance)
     expected = [datasets.load_for(sweep.recipe(repeat), folder) for repeat in (0, 1, 0)]
     for (_, data), wanted in zip(seen, expected, strict=True):

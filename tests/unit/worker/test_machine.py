@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from sweeper.errors import InputError
-from sweeper.worker import cgroups, devices
+from sweeper.trainers import cgroups, devices
 from sweeper.worker.launch.machine import MAX_CPU_WORKERS, Machine, WorkerResources, cores, gpus
 
 Tree = Callable[[dict[str, str]], Path]

@@ -1,57 +1,40 @@
-"""Trainer of a worker: a training function with its data on a device, within its memory."""
+"""Trainer of packs: a training function with its data on a device, within its memory."""
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sweeper.analysis.strength_range import GRID
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
 from sweeper.errors import SweeperError, TrainingError, typed_line
-from sweeper.types import ProbePoint, Provenance, SharedConfig, Tick, TrialConfig, TrialResult
-from sweeper.worker import pack_size
-from sweeper.worker.devices import activate, fallback_devices, resolve_device
-from sweeper.worker.out_of_memory import free_memory, is_out_of_memory
-from sweeper.worker.pack_size import PackSize
-from sweeper.worker.provenance import gather_provenance
+from sweeper.trainers import pack_size
+from sweeper.trainers.devices import activate, fallback_devices, resolve_device
+from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
+from sweeper.trainers.pack_size import PackSize
+from sweeper.trainers.provenance import gather_provenance
+from sweeper.trainers.trainer import Probe, Train, TrainingFailed
+from sweeper.types import (
+    ProbePoint,
+    Provenance,
+    SharedConfig,
+    Tick,
+    TrialConfig,
+    TrialResult,
+    TrialTask,
+)
 
 _log = logging.getLogger("sweeper.worker")
 T = TypeVar("T")
-
-
-class Train(Protocol):
-    """Trains configurations that share one recipe; results in their order. `tick` may raise."""
-
-    def __call__(
-        self,
-        configs: Sequence[TrialConfig],
-        data: Any,
-        device: str,
-        /,
-        *,
-        tick: Tick,
-    ) -> list[TrialResult]: ...
-
-
-class Probe(Protocol):
-    """Trains the networks of a probe; returns their points and the seconds. `tick` may raise."""
-
-    def __call__(
-        self, config: TrialConfig, data: Any, /, *, tick: Tick
-    ) -> tuple[tuple[ProbePoint, ...], float]: ...
-
-
-class TrainingFailed(Exception):
-    """Training raised; the worker decides if it is tried again."""
 
 
 class _OutOfMemory(Exception):
     """Memory ran out; its text is the allocator's."""
 
 
-class Trainer:
+class PackTrainer:
     """A training function with its data on a device. Loads torch only if no function is given."""
 
     def __init__(
@@ -126,18 +109,19 @@ class Trainer:
 
     def train(
         self,
-        configs: Sequence[TrialConfig],
+        tasks: Sequence[TrialTask],
         tick: Tick,
         on_memory: Callable[[str], None] = lambda message: None,
         networks: dict[int, Any] | None = None,
     ) -> list[TrialResult]:
-        """Train configurations; results in their order, finished networks into `networks`.
+        """Train trials; results in their order, finished networks into `networks`.
 
         In smaller packs if memory runs out, and on another device if there is none for a single
         network; `on_memory` is told of each time. Raises TrainingFailed for what is not an error
         of our own tree.
         """
         results: list[TrialResult] = []
+        configs = [task.config for task in tasks]
         for config in configs[:1]:
             self._take(config.recipe)
         while len(results) < len(configs):
@@ -181,6 +165,9 @@ class Trainer:
             f"the {len(GRID) + 1} networks of a probe, which finds the range of strength: auto"
         )
         raise TrainingFailed(self._memory_message(networks, message))
+
+    def close(self) -> None:
+        """Nothing: what it holds goes with it."""
 
     def _train_part(
         self,

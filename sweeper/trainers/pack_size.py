@@ -9,8 +9,8 @@ from sweeper.config.domains import Auto
 from sweeper.config.penalty import midpoint
 from sweeper.errors import InputError
 from sweeper.settings import SHARED_BY_VARIABLE
+from sweeper.trainers import cgroups
 from sweeper.types import Scalar, TrialConfig
-from sweeper.worker import cgroups
 
 if TYPE_CHECKING:
     from sweeper.training.largest_pack import PackEstimate

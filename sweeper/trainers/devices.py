@@ -3,7 +3,7 @@
 import re
 
 from sweeper.errors import InputError
-from sweeper.worker.provenance import cpu_name
+from sweeper.trainers.provenance import cpu_name
 
 
 def parse_device(name: str) -> str:
