@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
+    from sweeper.modules import Penalty, count, effective, prune_
     from sweeper.training.methods import Method, TrainingContext, TrainingStep
     from sweeper.types import Dataset
 
@@ -24,6 +25,7 @@ _HOME = {
     "Hyperparameter": "sweeper.config.registry",
     "InputError": "sweeper.errors",
     "Method": "sweeper.training.methods",
+    "Penalty": "sweeper.modules",
     "StorageError": "sweeper.errors",
     "Sweep": "sweeper.config",
     "SweeperError": "sweeper.errors",
@@ -31,8 +33,11 @@ _HOME = {
     "TrainingError": "sweeper.errors",
     "TrainingStep": "sweeper.training.methods",
     "confirm": "sweeper.api",
+    "count": "sweeper.modules",
+    "effective": "sweeper.modules",
     "front": "sweeper.api",
     "load_network": "sweeper.api",
+    "prune_": "sweeper.modules",
     "run": "sweeper.api",
 }
 
@@ -43,6 +48,7 @@ __all__ = [
     "Hyperparameter",
     "InputError",
     "Method",
+    "Penalty",
     "StorageError",
     "Sweep",
     "SweeperError",
@@ -51,8 +57,11 @@ __all__ = [
     "TrainingStep",
     "__version__",
     "confirm",
+    "count",
+    "effective",
     "front",
     "load_network",
+    "prune_",
     "run",
 ]
 

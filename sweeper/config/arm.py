@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -98,6 +98,8 @@ class Arm(PenaltyKeys):
     """The family that it is compared in, where the file says so."""
     parameters: dict[str, SearchedScalar] = {}
     """Of a script: values of this arm, before those that all arms share."""
+    usual_keys: ClassVar[tuple[str, ...]] = ("method", "sum", "family", "parameters", *PLAIN_KEYS)
+    """Those that any arm may have, as an error line lists them."""
 
     @property
     def terms(self) -> tuple[PenaltySpec, ...]:
@@ -305,15 +307,7 @@ class Arm(PenaltyKeys):
             if name in of_method:
                 problems += [(name, text) for text in hyper_problems(of_method[name], value)]
             elif name not in of_formula and not outside:
-                allowed = [
-                    "method",
-                    "sum",
-                    "family",
-                    "parameters",
-                    *PLAIN_KEYS,
-                    *of_method,
-                    *of_formula,
-                ]
+                allowed = [*self.usual_keys, *of_method, *of_formula]
                 problems.append((name, f"unknown key: {choices(name, allowed)}"))
         for term in self.terms:
             if term.prefix and ":" not in term.penalty:

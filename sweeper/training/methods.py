@@ -118,11 +118,16 @@ def changes_gradients(method: Method) -> bool:
     return type(method).vjp is not Method.vjp
 
 
-def batched(hypers: Sequence[Sequence[tuple[str, Scalar]]], device: torch.device) -> HyperValues:
+def batched(
+    hypers: Sequence[Sequence[tuple[str, Scalar]]],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> HyperValues:
     """Return the hyperparameters of networks: floats as [pack] tensors, others as they are."""
     values: HyperValues = {}
     for index, (name, value) in enumerate(hypers[0]):
         values[name] = value
         if isinstance(value, float):
-            values[name] = torch.tensor([hyper[index][1] for hyper in hypers], device=device)
+            each = [hyper[index][1] for hyper in hypers]
+            values[name] = torch.tensor(each, device=device, dtype=dtype)
     return values

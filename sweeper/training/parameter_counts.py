@@ -64,25 +64,34 @@ def effective(
 ) -> Sequence[int | None]:
     """Return, for every network, the nonzeros of an equal network without idle parts.
 
+    None for networks that cannot be followed; else as `effective_counts`.
+    """
+    try:
+        return effective_counts(network, stack, constant, level)
+    except NotFollowed as refusal:
+        _log.info("effective parameters are not counted: %s", refusal)
+        return [None] * len(next(iter(stack.values())))
+
+
+def effective_counts(
+    network: StackedArchitecture, stack: Stack, constant: Tensor, level: Tensor
+) -> list[int]:
+    """Return the nonzeros of an equal network without idle parts for each; raises NotFollowed.
+
     Removed are weights on inputs that never change (`constant` [inputs], at `level` [inputs]),
     and weights and biases into or out of units that are dead: without a changing input, or
     without a way to the output. What a constant input or a unit without inputs contributes is
-    folded forward into the next biases. Exact; None for a network that cannot be followed.
+    folded forward into the next biases. Exact.
     """
-    pack = len(next(iter(stack.values())))
     if network.layers is None:
-        try:
-            return _followed(network, stack, constant, level)
-        except NotFollowed as refusal:
-            _log.info("effective parameters are not counted: %s", refusal)
-            return [None] * pack
+        return _followed(network, stack, constant, level)
     return [
         _effective_count(
             [(stack[weight][k], stack[bias][k]) for weight, bias in network.layers],
             constant,
             level,
         )
-        for k in range(pack)
+        for k in range(len(next(iter(stack.values()))))
     ]
 
 

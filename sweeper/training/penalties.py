@@ -69,6 +69,12 @@ class PenaltyTerm:
         """Return what the slope is multiplied by, [pack]."""
         return torch.ones_like(self.strength) if self.formula.strength_inside else self.strength
 
+    def value(self, weight: Tensor) -> Tensor:
+        """Return strength x R(W), [pack]."""
+        inner = {"strength": self.strength} if self.formula.strength_inside else {}
+        value: Tensor = load(self.formula.value)(weight, **self.hyper, **inner)
+        return self.factor() * value
+
     def prox_(self, weight: Tensor, rate: Tensor) -> None:
         """Apply the proximal operator with t = rate x strength in place."""
         letters = {"step": rate, "strength": self.strength, **self.hyper}
@@ -178,14 +184,14 @@ class Penalties:
         for block, term in state.acting(("loss",)):
             weight = block.networks.cut(weights[block.name])
             gradient = block.networks.cut(gradients[block.name])
-            apply.add_(gradient, weight, _slope(term, weight, block.order), term.factor())
+            apply.add_(gradient, weight, term_slope(term, weight, block.order), term.factor())
 
     @torch.no_grad()
     def after(self, weights: Stack, state: PenaltyState, rate: Tensor) -> None:
         """Apply the others to the weights after the optimizer's step, in place; rate [pack]."""
         for block, term in state.acting(("decoupled", "shrink", "prox")):
             weight = block.networks.cut(weights[block.name])
-            _apply(term, weight, block.networks.cut(rate), block.order)
+            apply_term(term, weight, block.networks.cut(rate), block.order)
         state.done += 1
 
 
@@ -194,21 +200,7 @@ def penalties(configs: Sequence[Sequence[PenaltyConfig]], device: torch.device) 
 
     They differ in strengths and hyperparameters that are floats at most.
     """
-    terms = []
-    for index, first in enumerate(configs[0]):
-        column = [network[index] for network in configs]
-        formula = resolve(first.penalty)
-        terms.append(
-            PenaltyTerm(
-                config=first,
-                formula=formula,
-                strength=torch.tensor([config.strength for config in column], device=device),
-                hyper=batched([completed(formula, config.hyper) for config in column], device),
-            )
-        )
-    terms.sort(
-        key=lambda term: (_ORDER[term.config.apply], _PROX_ORDER.get(term.config.penalty, 0))
-    )
+    terms = penalty_terms(configs, device)
     linear, rest = LinearPenalties.none(len(configs)), []
     for term in terms:
         if _is_handed_over(term, terms):
@@ -221,8 +213,38 @@ def penalties(configs: Sequence[Sequence[PenaltyConfig]], device: torch.device) 
     return Penalties(tuple(rest), linear)
 
 
+def penalty_terms(
+    configs: Sequence[Sequence[PenaltyConfig]],
+    device: torch.device,
+    dtype: torch.dtype = torch.float32,
+) -> list[PenaltyTerm]:
+    """Return the terms of some networks in the order in which they act; as for `penalties`."""
+    terms = []
+    for index, first in enumerate(configs[0]):
+        column = [network[index] for network in configs]
+        formula, strengths = resolve(first.penalty), [config.strength for config in column]
+        hypers = [completed(formula, config.hyper) for config in column]
+        terms.append(
+            PenaltyTerm(
+                config=first,
+                formula=formula,
+                strength=torch.tensor(strengths, device=device, dtype=dtype),
+                hyper=batched(hypers, device, dtype),
+            )
+        )
+    terms.sort(
+        key=lambda term: (_ORDER[term.config.apply], _PROX_ORDER.get(term.config.penalty, 0))
+    )
+    return terms
+
+
 def schedule_factor(config: PenaltyConfig, step: int, steps: int) -> float:
-    """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests."""
+    """Return the share of a term's strength at a step in 0 ... steps - 1; 0 while it rests.
+
+    One that acts in the same way at every step does so however many there are.
+    """
+    if config.step_invariant:
+        return 1.0
     begin, end = (part * steps for part in config.during)
     if not begin <= step < end:
         return 0.0
@@ -236,19 +258,20 @@ def slope_of(penalty: str, formula: Formula, weight: Tensor, letters: Mapping[st
     return fast(weight, **letters) if fast else shrinkage_of(formula, weight, letters)
 
 
-def _slope(term: PenaltyTerm, weight: Tensor, order: Permutation | None) -> Slope:
+def term_slope(term: PenaltyTerm, weight: Tensor, order: Permutation | None) -> Slope:
+    """Return the slope of a term, of its shuffled weights where it wants them so."""
     if not term.config.shuffled or order is None:
         return term.slope(weight)
     moved = order.shuffle(weight)
     return order.restore(spread(term.slope(moved), moved), weight)
 
 
-def _apply(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Permutation | None) -> None:
+def apply_term(term: PenaltyTerm, weight: Tensor, rate: Tensor, order: Permutation | None) -> None:
     """Apply one term that acts after the optimizer's step, in place."""
     if term.config.apply == "decoupled":
-        apply.descend_(weight, _slope(term, weight, order), rate * term.factor())
+        apply.descend_(weight, term_slope(term, weight, order), rate * term.factor())
     elif term.config.apply == "shrink":
-        apply.shrink_(weight, _slope(term, weight, order), rate * term.factor())
+        apply.shrink_(weight, term_slope(term, weight, order), rate * term.factor())
     elif term.config.apply == "prox":
         if term.config.shuffled and order is not None:
             moved = order.shuffle(weight)

@@ -64,7 +64,7 @@ class StackedArchitecture:
         train in a wrong way in silence: as far as a look at two examples shows it.
         """
         module = _build(recipe, data, seed=0)
-        layers = _fully_connected(module)
+        layers = fully_connected(module)
         parameters = tuple(name for name, _ in module.named_parameters())
         teacher = None if recipe.teacher is None else Teacher.of(recipe.teacher, data)
         loss = Loss(recipe.loss, teacher)
@@ -251,7 +251,7 @@ def _emptied(module: nn.Module, device: torch.device, buffers: tuple[str, ...]) 
     return template
 
 
-def _fully_connected(module: nn.Module) -> tuple[tuple[str, str], ...] | None:
+def fully_connected(module: nn.Module) -> tuple[tuple[str, str], ...] | None:
     """Return the layers' parameter names if a module is Flatten, Linear, ReLU, ..., Linear."""
     # By exact type: what a subclass computes is its own affair.
     if type(module) is not nn.Sequential or not len(module):

@@ -1,0 +1,57 @@
+"""Pack of one: a module with its very weights as the stack that pruning and counting take."""
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from sweeper.modules.module_weights import plain_name, refuse_computed
+from sweeper.training.stack import Stack
+from sweeper.training.stacked_architecture import StackedArchitecture, fully_connected
+from sweeper.types import PruneConfig
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackOfOne:
+    """A module as an architecture, and its parameters and buffers, [1, *shape] by name: views."""
+
+    architecture: StackedArchitecture
+    stack: Stack
+
+    @classmethod
+    def of(
+        cls,
+        place: str,
+        module: nn.Module,
+        *,
+        weights: tuple[str, ...] = (),
+        prune: PruneConfig | None = None,
+        example_shape: tuple[int, ...] = (),
+    ) -> "PackOfOne":
+        """Look at a module, with those of its weights that are pruned. Raises InputError.
+
+        Refused are parameters that others are computed from: they are not what the network has.
+        """
+        parameters = {name: value.detach() for name, value in module.named_parameters()}
+        for name in parameters:
+            refuse_computed(place, module, name)
+        buffers = {name: value.detach() for name, value in module.named_buffers()}
+        architecture = StackedArchitecture(
+            module,
+            weights,
+            fully_connected(module),
+            tuple(parameters),
+            tuple(buffers),
+            prune=prune or PruneConfig(),
+            example_shape=example_shape,
+        )
+        return cls(architecture, {n: value[None] for n, value in (parameters | buffers).items()})
+
+    @property
+    def prunable(self) -> Stack:
+        """The weights that are pruned."""
+        return {name: self.stack[name] for name in self.architecture.weights}
+
+
+def in_plain_names(tensors: Stack) -> dict[str, Tensor]:
+    """Return tensors by the names that they have where no part of the module is compiled."""
+    return {plain_name(name): value for name, value in tensors.items()}
