@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeper.analysis import Front
-    from sweeper.api import confirm, front, load_network, run
+    from sweeper.api import compare, confirm, front, launch, load_network, run
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
     from sweeper.modules import Penalty, count, effective, prune_
+    from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
     from sweeper.training.methods import Method, TrainingContext, TrainingStep
     from sweeper.types import Dataset
 
@@ -28,14 +29,18 @@ _HOME = {
     "Penalty": "sweeper.modules",
     "StorageError": "sweeper.errors",
     "Sweep": "sweeper.config",
+    "SweepFront": "sweeper.operations.sweep_fronts",
+    "SweepFronts": "sweeper.operations.sweep_fronts",
     "SweeperError": "sweeper.errors",
     "TrainingContext": "sweeper.training.methods",
     "TrainingError": "sweeper.errors",
     "TrainingStep": "sweeper.training.methods",
+    "compare": "sweeper.api",
     "confirm": "sweeper.api",
     "count": "sweeper.modules",
     "effective": "sweeper.modules",
     "front": "sweeper.api",
+    "launch": "sweeper.api",
     "load_network": "sweeper.api",
     "prune_": "sweeper.modules",
     "run": "sweeper.api",
@@ -51,15 +56,19 @@ __all__ = [
     "Penalty",
     "StorageError",
     "Sweep",
+    "SweepFront",
+    "SweepFronts",
     "SweeperError",
     "TrainingContext",
     "TrainingError",
     "TrainingStep",
     "__version__",
+    "compare",
     "confirm",
     "count",
     "effective",
     "front",
+    "launch",
     "load_network",
     "prune_",
     "run",

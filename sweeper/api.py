@@ -5,8 +5,8 @@ Storage is a URL; unless given it is SWEEPER_STORAGE, or sweeper.db in the curre
 
 import logging
 import os
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -16,12 +16,12 @@ from sweeper.settings import ARTIFACTS_VARIABLE, DEFAULT_STORAGE, STORAGE_VARIAB
 if TYPE_CHECKING:
     from torch import nn
 
-    from sweeper.analysis import Front
     from sweeper.analysis.confirmation import ConfirmedConfig
     from sweeper.config import Sweep
+    from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
     from sweeper.store import Store
     from sweeper.trainers.pack_size import PackSize
-    from sweeper.types import Accuracy, SweepStatus, Track
+    from sweeper.types import Accuracy, SizeMeasure, SweepStatus, Track
 
 _log = logging.getLogger("sweeper.launch")
 
@@ -40,7 +40,7 @@ def run(
     extend: bool = False,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
-) -> "dict[str, Front]":
+) -> "SweepFronts":
     """Run a sweep to its end, or on from where it stopped; returns the front of every arm.
 
     The budget is exact: what is on record already is not run again. Worker processes are started
@@ -79,7 +79,7 @@ def launch(
     on_status: "Callable[[SweepStatus], None] | None" = None,
     on_note: "Callable[[str], None] | None" = None,
     on_wait: "Callable[[str], None] | None" = None,
-) -> "dict[str, Front]":
+) -> "SweepFronts":
     """Run a sweep as `run` does, with workers on this machine or on a cluster of Ray.
 
     A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
@@ -89,13 +89,14 @@ def launch(
     takes long. `artifacts` is where the networks of a confirmation are kept, a folder or a bucket.
     """
     from sweeper import lifecycle
-    from sweeper.analysis import fronts
     from sweeper.config import Sweep
+    from sweeper.operations.sweep_fronts import SweepFronts
     from sweeper.operations.try_out import try_out
     from sweeper.trainers import pack_size
+    from sweeper.operations.worker_start import worker_starter
 
     pack, artifacts = pack_size.parse_pack_size(pack), _absolute(artifacts)
-    start = _starter(
+    start = worker_starter(
         on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
     )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
@@ -127,7 +128,7 @@ def launch(
             )
         lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
         lifecycle.publish(store, sweep.name, force=True)
-        return fronts(store.records(sweep.name), sweep)
+        return SweepFronts.of(store.records(sweep.name), sweep)
     finally:
         store.close()
 
@@ -181,49 +182,6 @@ def _absolute(place: str | None) -> str | None:
     return place if "://" in place else str(Path(place).absolute())
 
 
-def _starter(
-    on: str,
-    *,
-    workers: int | None,
-    cpus: float | None,
-    gpus: float | None,
-    address: str | None,
-    device: str,
-    on_note: "Callable[[str], None] | None",
-) -> "Callable[..., None]":
-    """Return the function that starts workers, once its options are checked. Raises InputError."""
-    from sweeper.worker.launch.machine import Machine, WorkerResources
-
-    if on == "local":
-        if address is not None:
-            raise InputError("address: is that of a cluster, which goes together with ray")
-        from sweeper.worker.launch.local_workers import run_workers
-
-        devices = Machine.here().shared(device, workers, cpus=cpus, gpus=gpus)
-
-        def start(name: str, store: "Store", **options: Any) -> None:
-            few = devices[: store.most_workers]
-            run_workers(name, store, devices=few, logs=logs_folder(name), **options)
-
-        return start
-    if on != "ray":
-        raise InputError(f"on: no such place: {choices(on, ('local', 'ray'))}")
-    if device != "auto":
-        raise InputError(f"device: on ray it follows from gpus, got {device!r}")
-    if workers is not None and workers < 1:
-        raise InputError(f"workers: must be >= 1, got {workers}")
-    from sweeper.worker.launch import ray_connection, ray_workers
-
-    ray_connection.check_installed()
-    return partial(
-        ray_workers.run_on_ray,
-        share=WorkerResources(1.0 if cpus is None else cpus, gpus or 0.0),
-        address=address,
-        workers=workers,
-        on_note=on_note or _ignore,
-    )
-
-
 def front(
     name: str,
     arm: str = "",
@@ -231,31 +189,44 @@ def front(
     *,
     track: "Track | None" = None,
     by: "Accuracy | None" = None,
-) -> "Front":
+) -> "SweepFront":
     """Return the front of one arm of a sweep, or of all its arms together if none is named.
 
     `track` and `by` are what the study file says unless given. Raises UnknownSweepError, and
     InputError for another arm, track or accuracy.
     """
-    from sweeper.analysis import Front, selection_metrics
+    from sweeper.operations.sweep_fronts import SweepFront
     from sweeper.types import Accuracy, Track
 
     for key, value, allowed in (("track", track, Track), ("by", by, Accuracy)):
         if value is not None and value not in get_args(allowed):
             raise InputError(f"{key}: {choices(value, get_args(allowed))}")
+    with _open(storage) as store:
+        return SweepFront.of_record(store.sweep_record(name), arm, track=track, by=by)
 
-    store = _store(storage)
-    try:
-        store.check()
-        sweep = store.sweep(name)
-        if arm and arm not in sweep.arms:
-            raise InputError(f"{name}: no such arm: {choices(arm, sweep.arms)}")
-        chosen = by or selection_metrics(sweep)[0]
-        show: Accuracy = "val_accuracy" if chosen == "test_accuracy" else "test_accuracy"
-        track = track or sweep.sparsification.track
-        return Front.of(store.records(name), track=track, by=chosen, show=show, arm=arm)
-    finally:
-        store.close()
+
+def compare(
+    *names: str,
+    arms: Sequence[str] = (),
+    storage: str | None = None,
+    track: "Track | None" = None,
+    size: "SizeMeasure" = "nonzero",
+) -> "SweepFronts":
+    """Return the fronts of several sweeps, of all arms or of those named, for one figure.
+
+    Arms are called `sweep/arm`. One that is named in `arms` is taken of every sweep that has it, or
+    of one as `sweep/arm`. What is unequal between the sweeps stands in `.notes`; sweeps of other
+    data, another measure or other selection are refused. Raises UnknownSweepError, InputError.
+    """
+    from sweeper.operations.sweep_fronts import SweepFronts
+    from sweeper.types import SizeMeasure, Track
+
+    for key, value, allowed in (("track", track, Track), ("size", size, SizeMeasure)):
+        if value is not None and value not in get_args(allowed):
+            raise InputError(f"{key}: {choices(value, get_args(allowed))}")
+    with _open(storage) as store:
+        records = [store.sweep_record(name) for name in names]
+    return SweepFronts.compared(records, arms=arms, track=track, size=size)
 
 
 def load_network(
@@ -284,41 +255,26 @@ def load_network(
     >>> network = load_network("net.safetensors", normalise=True)  # doctest: +SKIP
     >>> network(torch.tensor(picture)[None, None]).argmax(1)  # doctest: +SKIP
     """
+    from sweeper.operations.loaded_network import module_of_file, module_of_sweep
+
     if Path(place).suffix == ".safetensors":
         if arm or trial or at is not None:
             raise InputError(f"{place}: is one network: it goes together with no arm, at or trial")
-        return _read_module(Path(place), normalise=normalise, trust=trust)
+        return module_of_file(Path(place), normalise=normalise, trust=trust)
     if isinstance(place, Path) or Path(place).suffix in {".pt2", ".onnx"}:
         others = "torch.export.load reads a .pt2 file, onnxruntime an .onnx file"
         raise InputError(f"{place}: must be the name of a sweep or a .safetensors file; {others}")
-    from sweeper.operations.stored_network import find_network
-
-    store = _store(storage)
-    try:
-        store.check()
-        artifacts = artifacts or os.environ.get(ARTIFACTS_VARIABLE) or None
-        chosen = find_network(store, place, artifacts, arm=arm, at=at, trial=trial)
-    finally:
-        store.close()
-    described = chosen.description(None if data is None else Path(data), raw=normalise)
-    return chosen.module(described, raw=normalise)
-
-
-def _read_module(file: Path, *, normalise: bool, trust: bool) -> "nn.Module":
-    from sweeper.training.network_files import read_network
-    from sweeper.training.network_module import for_raw_examples, network_module
-
-    description, tensors = read_network(file)
-    if not description.is_built_in and not trust:
-        text = f"is built by {description.model}, code that load_network calls with trust=True only"
-        raise InputError(f"{file}: {text}")
-    module = network_module(description, tensors, str(file))
-    return for_raw_examples(module, description, str(file)) if normalise else module
-
-
-def logs_folder(name: str) -> Path:
-    """Return the folder of the logs of a sweep's workers."""
-    return Path("sweeps") / name / "logs"
+    with _open(storage) as store:
+        return module_of_sweep(
+            store,
+            place,
+            artifacts or os.environ.get(ARTIFACTS_VARIABLE) or None,
+            arm=arm,
+            at=at,
+            trial=trial,
+            folder=None if data is None else Path(data),
+            normalise=normalise,
+        )
 
 
 def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) -> "Store":
@@ -329,6 +285,17 @@ def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) 
     patience = RetryPolicy(SERVICE, throttled_notice(on_note)) if on_note else None
     url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
     return Store(url, patience=patience)
+
+
+@contextmanager
+def _open(storage: str | None) -> "Iterator[Store]":
+    """Open a storage whose tables are there. Raises StorageError."""
+    store = _store(storage)
+    try:
+        store.check()
+        yield store
+    finally:
+        store.close()
 
 
 def _ignore(told: object) -> None:

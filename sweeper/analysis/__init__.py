@@ -3,8 +3,6 @@
 from sweeper.analysis.attainment import LEVELS, Surface, attainment
 from sweeper.analysis.front import (
     Front,
-    FrontPoint,
-    describe_point,
     fronts,
     fronts_by_repeat,
     fronts_to_pandas,
@@ -13,6 +11,7 @@ from sweeper.analysis.front import (
     reference_corner,
     selection_metrics,
 )
+from sweeper.analysis.front_point import FrontPoint, describe_point
 from sweeper.analysis.interpolation import Curve, CurveValue
 from sweeper.analysis.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
 

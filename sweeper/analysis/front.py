@@ -7,66 +7,31 @@ Membership is decided on one accuracy (`by`); the other (`show`)
 is carried beside it and never selected on.
 """
 
-import html
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from numbers import Integral
 from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from sweeper.analysis.front_point import FrontPoint, describe_point
+from sweeper.analysis.notebook_table import notebook_table
 from sweeper.config import Sweep
-from sweeper.types import Accuracy, Evaluation, Scalar, SizeMeasure, Track, TrialRecord
+from sweeper.errors import InputError, shown
+from sweeper.types import Accuracy, Evaluation, SizeMeasure, Track, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-@dataclass(frozen=True, slots=True)
-class FrontPoint:
-    """One network of a front: where it comes from, its size and its accuracies."""
-
-    arm: str
-    repeat: int
-    slot: int
-    study: str
-    trial: int
-    params: Mapping[str, Scalar]
-    """The searched parameters."""
-    nonzero: int
-    total: int
-    effective: int | None
-    """None of a network whose effective parameters are not counted."""
-    val_accuracy: float
-    test_accuracy: float
-    weights: int
-    biases: int
-
-    def size(self, measure: SizeMeasure) -> int:
-        """Return one of the two counts of parameters by its name.
-
-        Raises ValueError where the network has no such count.
-        """
-        size = self.nonzero if measure == "nonzero" else self.effective
-        if size is None:
-            raise ValueError("effective parameters were not counted")
-        return size
-
-    def accuracy(self, name: Accuracy) -> float:
-        """Return one of the two accuracies by its name."""
-        return self.val_accuracy if name == "val_accuracy" else self.test_accuracy
-
-    def columns(self) -> dict[str, Scalar]:
-        """Return its fields as a flat row; searched parameters are called `params_<name>`."""
-        row = asdict(self)
-        params = row.pop("params")
-        return {**row, **{f"params_{name}": value for name, value in params.items()}}
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Front:
-    """The undominated networks, ascending in `size` and so in the accuracy `by`."""
+    """The undominated networks, ascending in `size` and so in the accuracy `by`.
+
+    A sequence of `FrontPoint`: `len(front)`, `front[0]`, `for point in front`.
+    """
 
     points: tuple[FrontPoint, ...]
     candidates: int
@@ -119,22 +84,24 @@ class Front:
         return area
 
     @overload
-    def at(self, *, accuracy: float) -> FrontPoint | None: ...
+    def at(self, accuracy: float) -> FrontPoint | None: ...
 
     @overload
     def at(self, *, nonzero: int) -> FrontPoint | None: ...
 
-    def at(self, *, accuracy: float | None = None, nonzero: int | None = None) -> FrontPoint | None:
+    def at(self, accuracy: float | None = None, *, nonzero: int | None = None) -> FrontPoint | None:
         """Return the smallest network of at least `accuracy`, or the best of at most `nonzero`.
 
-        The accuracy is the one that decides membership. None means: not reached.
+        The accuracy is the one that decides membership, a share such as 0.97. None means: not
+        reached. Raises InputError for an accuracy that is no share, or a size that is no count.
         """
         if (accuracy is None) == (nonzero is None):
-            raise TypeError("give either accuracy= or nonzero=")
+            raise TypeError("give either an accuracy or nonzero=")
         if accuracy is not None:
-            reached = (point for point in self.points if point.accuracy(self.by) >= accuracy)
-            return next(reached, None)
-        within = [point for point in self.points if nonzero is None or point.nonzero <= nonzero]
+            share = _share(accuracy)
+            return next((point for point in self if point.accuracy(self.by) >= share), None)
+        most = _count(nonzero or 0)
+        within = [point for point in self if point.nonzero <= most]
         return within[-1] if within else None
 
     def to_pandas(self) -> "pd.DataFrame":
@@ -153,8 +120,51 @@ class Front:
             frame["effective"] = pd.array(counts, dtype="Int64")  # whole numbers, and none
         return frame
 
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __iter__(self) -> Iterator[FrontPoint]:
+        return iter(self.points)
+
+    @overload
+    def __getitem__(self, place: int) -> FrontPoint: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[FrontPoint, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> FrontPoint | tuple[FrontPoint, ...]:
+        return self.points[place]
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._title}{self._ends}>"
+
+    @property
+    def measure_label(self) -> str:
+        """The measure as people write it."""
+        return "accuracy"
+
+    @property
+    def _title(self) -> str:
+        track = self.track.replace("_", " ")
+        return f"{self.arm or 'all arms'}, {track}: {len(self)} of {self.candidates} networks"
+
+    @property
+    def _ends(self) -> str:
+        """Sizes and accuracies of the smallest and the largest network, for one line."""
+        if not self:
+            return ""
+        ends = (self[0], self[-1])
+        sizes = " to ".join(f"{point.size(self.size):,}" for point in ends)
+        shares = " to ".join(f"{point.accuracy(self.by):.4g}" for point in ends)
+        return f", {sizes} {self.size}, {self._name(self.by)} {shares}"
+
+    def _name(self, accuracy: Accuracy) -> str:
+        """Return what people call one of the two accuracies, such as `test F1`."""
+        return f"{accuracy.removesuffix('_accuracy')} {self.measure_label}"
+
     def _repr_html_(self) -> str:
-        head = ["nonzero", "of", self.by, self.show, "effective", "repeat", "slot", "configuration"]
+        accuracies = [self._name(self.by), self._name(self.show)]
+        head = ["nonzero", "of", *accuracies, "effective", "repeat", "slot", "configuration"]
         body = [
             [
                 f"{point.nonzero:,}",
@@ -166,12 +176,10 @@ class Front:
                 str(point.slot),
                 describe_point(point.params),
             ]
-            for point in self.points
+            for point in self
         ]
-        title = f"{self.arm or 'all arms'}, {self.track.replace('_', ' ')}: {len(self.points)} of "
-        title += f"{self.candidates} networks are on the front, chosen on {self.by}"
-        rows = [_row(head, "th"), *(_row(cells, "td") for cells in body)]
-        return f"<table><caption>{html.escape(title)}</caption>{''.join(rows)}</table>"
+        title = f"{self._title} are on the front, chosen on {self._name(self.by)}"
+        return notebook_table(title, head, body)
 
 
 def fronts(
@@ -262,14 +270,6 @@ def non_dominated(nonzero: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
     return order[scores[order] > best_before]
 
 
-def describe_point(params: Mapping[str, Scalar]) -> str:
-    """Return searched parameters as short text, such as `strength 0.003, density 0.02`."""
-    return ", ".join(
-        f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
-        for name, value in params.items()
-    )
-
-
 def _point(record: TrialRecord, track: Track) -> FrontPoint | None:
     network = record.result.judged(track)
     if network is None or not _over_the_floor(record, network, track):
@@ -303,5 +303,16 @@ def _over_the_floor(record: TrialRecord, network: Evaluation, track: Track) -> b
     return network.val_accuracy >= record.config.floor
 
 
-def _row(cells: list[str], tag: str) -> str:
-    return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+def _share(accuracy: float) -> float:
+    """Return an accuracy that is a share. Raises InputError for another, such as 97."""
+    if isinstance(accuracy, bool) or not 0.0 <= accuracy <= 1.0:
+        meant = f"; did you mean {accuracy / 100:.10g}?" if 1.0 < accuracy <= 100.0 else ""
+        raise InputError(f"accuracy: must be a share from 0 to 1, got {shown(accuracy)}{meant}")
+    return accuracy
+
+
+def _count(nonzero: int) -> int:
+    """Return a size that is a count. Raises InputError for another, such as 0.97."""
+    if isinstance(nonzero, bool) or not isinstance(nonzero, Integral) or nonzero < 0:
+        raise InputError(f"nonzero: must be a whole number >= 0, got {shown(nonzero)}")
+    return nonzero

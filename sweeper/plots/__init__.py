@@ -1,6 +1,7 @@
 """Plots of fronts, in two steps: views gather plain values, and renderers draw them."""
 
 from sweeper.plots.arm_styles import highlighted_arms
+from sweeper.plots.comparison_view import comparison_view
 from sweeper.plots.confirmation_view import confirmed_view
 from sweeper.plots.curve_view import curve_view
 from sweeper.plots.effort_view import effort_view
@@ -16,6 +17,8 @@ from sweeper.plots.plotly_figures import (
     packed_javascript,
     page_asset,
 )
+from sweeper.plots.standalone_figures import notebook_figure, standalone_html
+from sweeper.plots.svg import standalone_svg
 from sweeper.plots.views import Dot, Series, View
 
 __all__ = [
@@ -24,6 +27,7 @@ __all__ = [
     "HypervolumeView",
     "Series",
     "View",
+    "comparison_view",
     "confirmed_view",
     "curve_view",
     "density_curves",
@@ -34,8 +38,11 @@ __all__ = [
     "highlighted_arms",
     "hypervolume_view",
     "javascript",
+    "notebook_figure",
     "overlay_figure",
     "packed_javascript",
     "page_asset",
     "save_figure",
+    "standalone_html",
+    "standalone_svg",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 
 from sweeper.analysis import selection_metrics
 from sweeper.config import Sweep
-from sweeper.plots.arm_styles import is_plain, series_of
+from sweeper.plots.arm_styles import Looks, is_plain, series_of
 from sweeper.plots.labels import ACCURACY_NAMES, SIZE_NAMES
 from sweeper.plots.published_points import Published, published_points
 from sweeper.plots.views import Dot, View
@@ -31,13 +31,13 @@ def accuracy_view(
     lines: Mapping[str, Line] | None = None,
     bands: Mapping[str, Band] | None = None,
     reason: str = "of largest hypervolume",
+    looks: Looks = series_of,
 ) -> View:
     """Return the view of the dots of each arm, the `highlighted` arms in colour for a `reason`.
 
     `lines` and `bands` are those of arms whose line does not go through their dots.
     """
     selected, other = selection_metrics(sweep)
-    looks = series_of(list(dots), list(highlighted))
     series = tuple(
         replace(
             look,
@@ -45,7 +45,7 @@ def accuracy_view(
             corners=(lines or {}).get(name),
             band=() if look.grey else (bands or {}).get(name, ()),
         )
-        for name, look in looks.items()
+        for name, look in looks(list(dots), list(highlighted)).items()
     )
     all_dots = [dot for of_arm in dots.values() for dot in of_arm]
     heights = [y for dot in all_dots for y in (dot.selected_accuracy, dot.other_accuracy)]

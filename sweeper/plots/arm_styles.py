@@ -1,6 +1,7 @@
 """Styles of arms: colours, symbols and dashes, and the arms that stand out among many."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sweeper.analysis import Front
 from sweeper.config import Sweep
@@ -9,6 +10,8 @@ from sweeper.plots.views import Series
 
 SYMBOLS = ("circle", "square", "diamond", "triangle-up", "triangle-down", "cross", "x", "star")
 DASHES = ("solid", "dash", "dot", "dashdot")
+Looks = Callable[[Sequence[str], Sequence[str]], dict[str, Series]]
+"""Series without dots of all names and the highlighted ones, such as `series_of`."""
 MOST = 8
 """With more arms than this, most are grey: nobody tells thirty lines apart by their look."""
 
@@ -58,3 +61,27 @@ def series_of(names: Sequence[str], highlighted: Sequence[str]) -> dict[str, Ser
         for index, name in enumerate(highlighted)
     }
     return grey | coloured
+
+
+def series_of_sweeps(names: Sequence[str], highlighted: Sequence[str]) -> dict[str, Series]:
+    """Return series of `sweep/arm`: the arm has a colour, the sweep has a marker and dashes.
+
+    >>> [(look.color, look.dash) for look in series_of_sweeps(["a/l1", "b/l1"], ["a/l1", "b/l1"])
+    ...  .values()]
+    [('#0072B2', 'solid'), ('#0072B2', 'dash')]
+    """
+    looks = series_of(names, highlighted)
+    places = [tuple(name.split("/", 1)) for name in highlighted]
+    sweeps = [*dict.fromkeys(sweep for sweep, _ in places)]
+    arms = [*dict.fromkeys(arm for _, arm in places)]
+    for name, (sweep, arm) in zip(highlighted, places, strict=True):
+        row, (turn, column) = sweeps.index(sweep), divmod(arms.index(arm), len(COLORS))
+        looks[name] = replace(
+            looks[name],
+            color=COLORS[column],
+            # Two steps of the dashes for three of the markers: no two of up to 14 arms in up to 8
+            # sweeps look alike.
+            symbol=SYMBOLS[(row + 3 * turn) % len(SYMBOLS)],
+            dash=DASHES[(row + 2 * turn) % len(DASHES)],
+        )
+    return looks

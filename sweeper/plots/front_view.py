@@ -13,7 +13,7 @@ from sweeper.analysis import (
 )
 from sweeper.config import Sweep
 from sweeper.plots.accuracy_view import Band, Line, accuracy_view
-from sweeper.plots.arm_styles import highlighted_arms
+from sweeper.plots.arm_styles import Looks, highlighted_arms, series_of
 from sweeper.plots.labels import ACCURACY_NAMES, TRACK_NAMES, percent
 from sweeper.plots.views import Dot, TrialLink, View, no_link
 from sweeper.types import Accuracy, SizeMeasure
@@ -33,16 +33,8 @@ def front_view(
     """
     selected, other = selection_metrics(sweep)
     track = next((front.track for front in fronts.values()), sweep.sparsification.track)
-    size: SizeMeasure = next((front.size for front in fronts.values()), "nonzero")
-    of, beside = ACCURACY_NAMES[selected], ACCURACY_NAMES[other]
-    measure = sweep.measure_label
-    choice = f"chosen on {of}, {beside} beside"
-    if selected == "test_accuracy":
-        choice = f"chosen on TEST {measure} (select_on: test)"
     repeated = {name: several for name, several in (repeats or {}).items() if len(several) > 1}
-    surfaces = {
-        name: [attainment(several, level) for level in LEVELS] for name, several in repeated.items()
-    }
+    of, beside, measure = ACCURACY_NAMES[selected], ACCURACY_NAMES[other], sweep.measure_label
     lines = f"lines: fronts on {of} {measure} · markers: {beside} {measure} of the same"
     if repeated:
         count = max(len(several) for several in repeated.values())
@@ -50,19 +42,58 @@ def front_view(
             f"lines: {of} {measure} that half of {count} repeats attain, bands 25 to 75 % · "
             f"markers: {beside} {measure} of the pooled front's"
         )
+    return drawn_fronts(
+        fronts,
+        sweep,
+        repeated,
+        title=f"{sweep.name}: {TRACK_NAMES[track]}, {choice_text(sweep)}",
+        subtitle=f"{lines} networks",
+        link=link,
+    )
+
+
+def choice_text(sweep: Sweep) -> str:
+    """Return what decides who is on a front, and what stands beside, in words."""
+    selected, other = selection_metrics(sweep)
+    if selected == "test_accuracy":
+        return f"chosen on TEST {sweep.measure_label} (select_on: test)"
+    return f"chosen on {ACCURACY_NAMES[selected]}, {ACCURACY_NAMES[other]} beside"
+
+
+def drawn_fronts(
+    fronts: Mapping[str, Front],
+    sweep: Sweep,
+    repeated: Mapping[str, Sequence[Front]],
+    *,
+    title: str,
+    subtitle: str,
+    link: TrialLink = no_link,
+    looks: Looks = series_of,
+) -> View:
+    """Return the view of fronts, each with the line and the band that its repeats attain.
+
+    Those without `repeated` fronts have a line through their networks. `looks` gives each its
+    colour, marker and dashes.
+    """
+    selected, other = selection_metrics(sweep)
+    size: SizeMeasure = next((front.size for front in fronts.values()), "nonzero")
+    surfaces = {
+        name: [attainment(several, level) for level in LEVELS] for name, several in repeated.items()
+    }
     return accuracy_view(
         {
-            name: [_dot(point, selected, other, link) for point in front.points]
+            name: [_dot(point, selected, other, link) for point in front]
             for name, front in fronts.items()
         },
         sweep,
         highlighted_arms(fronts, sweep),
-        title=f"{sweep.name}: {TRACK_NAMES[track]}, {choice}",
-        subtitle=f"{lines} networks",
+        title=title,
+        subtitle=subtitle,
         stairs=True,
         size=size,
         lines={name: _line(half) for name, (_, half, _) in surfaces.items()},
         bands={name: _band(most, few) for name, (few, _, most) in surfaces.items()},
+        looks=looks,
     )
 
 

@@ -10,8 +10,10 @@ from sweeper.plots.views import Series, View
 
 WIDTH, HEIGHT = 960, 480
 LEFT, RIGHT, TOP, BOTTOM = 62, 760, 12, 424
-LETTERS, MOST_LETTERS = 20, 34
+LETTERS, MOST_LETTERS = 20, 28
 """Letters of a name that fit beside the picture at full size, and squeezed."""
+LONGEST, LETTER = 60, 7.2
+"""Letters of a name that make the picture wider, and the pixels of each."""
 _DASHES = {"solid": "", "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
 _SHAPES = {
     "square": "M-4-4H4V4H-4Z",
@@ -40,7 +42,7 @@ def draw_svg(view: View, name: str) -> str:
         parts.append(_text((LEFT + RIGHT) / 2, 220, "no complete trial yet", "middle"))
     title = escape(f"{view.title}. {view.subtitle}")
     return (
-        f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}" '
+        f'<svg viewBox="0 0 {_width(view)} {HEIGHT}" role="img" aria-label="{title}" '
         f'font-size="13" fill="currentColor">{"".join(parts)}</svg>'
     )
 
@@ -54,15 +56,15 @@ def standalone_svg(view: View) -> str:
         "</text>"
         for number, (line, weight) in enumerate(zip(words, weights, strict=True))
     )
-    height = HEIGHT + 26 + 18 * len(words)
+    width, height = _width(view), HEIGHT + 26 + 18 * len(words)
     inner = draw_svg(view, "figure").partition(">")[2].removesuffix("</svg>")
     inner = re.sub(r"var\((--[a-z-]+)\)", lambda name: LIGHT[name[1]], inner)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
-        f'width="{WIDTH}" height="{height}" font-size="13" fill="{INK}" color="{INK}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'width="{width}" height="{height}" font-size="13" fill="{INK}" color="{INK}" '
         f'font-family="{FONT}">'
         f"<style>.grid{{stroke:{GRID};fill:none}}.mark{{stroke:{PAPER};stroke-width:1}}</style>"
-        f'<rect width="{WIDTH}" height="{height}" fill="{PAPER}"/>{inner}{lines}</svg>\n'
+        f'<rect width="{width}" height="{height}" fill="{PAPER}"/>{inner}{lines}</svg>\n'
     )
 
 
@@ -155,6 +157,14 @@ def _mark(series: Series, x: float, y: float) -> str:
     return f'<path class="mark" d="{shape}" transform="{move}" fill="{_ink(series)}"/>'
 
 
+def _width(view: View) -> int:
+    """Return the width of a picture: more than usual where a name would be squeezed too hard."""
+    longest = max((len(series.name) for series in view.coloured), default=0)
+    if longest <= MOST_LETTERS:
+        return WIDTH
+    return max(WIDTH, math.ceil(RIGHT + 54 + LETTER * min(longest, LONGEST)))
+
+
 def _legend(view: View) -> str:
     parts = []
     for index, series in enumerate(view.coloured):
@@ -163,7 +173,7 @@ def _legend(view: View) -> str:
         ink = _ink(series)
         parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{ink}" stroke-width="2"{dash}/>')
         parts.append(_mark(series, RIGHT + 31, y))
-        parts.append(_name(RIGHT + 54, y + 4, series.name))
+        parts.append(_name(RIGHT + 54, y + 4, series.name, _width(view) - RIGHT - 54))
     if view.grey:
         y = TOP + 12 + 22 * len(view.coloured)
         parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{_ink(view.grey[0])}"/>')
@@ -178,12 +188,12 @@ def _legend(view: View) -> str:
     return "".join(parts)
 
 
-def _name(x: float, y: float, name: str) -> str:
-    """Return an entry of the legend; a long one is squeezed into the space that is left."""
-    shown = name if len(name) <= MOST_LETTERS else f"{name[: MOST_LETTERS - 1]}…"
-    if len(shown) <= LETTERS:
+def _name(x: float, y: float, name: str, room: int) -> str:
+    """Return an entry of the legend; a long one is squeezed into the room that is left."""
+    shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+    if len(shown) <= LETTERS or len(shown) * LETTER <= room:
         return _text(x, y, shown, "start")
-    squeezed = f'textLength="{WIDTH - x}" lengthAdjust="spacingAndGlyphs"'
+    squeezed = f'textLength="{room}" lengthAdjust="spacingAndGlyphs"'
     return f'<text x="{x}" y="{y}" {squeezed}>{escape(shown)}</text>'
 
 

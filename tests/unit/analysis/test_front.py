@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from support.factories import TOTAL, make_fact, make_sweep
 from sweeper.analysis import Front, fronts, fronts_to_pandas, non_dominated, reference_corner
+from sweeper.errors import InputError
 
 Cloud = list[tuple[int, float]]
 
@@ -125,6 +126,54 @@ def test_at_refuses_no_question_and_two_questions(question: dict[str, Any]) -> N
         front_of([(1000, 0.90)]).at(**question)
 
 
+def test_an_accuracy_may_stand_without_its_name() -> None:
+    front = front_of([(1000, 0.90), (2000, 0.95)])
+    assert front.at(0.95) == front.at(accuracy=0.95) == front[1]
+    assert front.at(0) == front[0]
+    assert front.at(1) is None
+
+
+@pytest.mark.parametrize(
+    ("question", "line"),
+    [
+        ({"accuracy": 97}, "accuracy: must be a share from 0 to 1, got 97; did you mean 0.97?"),
+        (
+            {"accuracy": 97.5},
+            "accuracy: must be a share from 0 to 1, got 97.5; did you mean 0.975?",
+        ),
+        ({"accuracy": -0.1}, "accuracy: must be a share from 0 to 1, got -0.1"),
+        ({"accuracy": math.nan}, "accuracy: must be a share from 0 to 1, got nan"),
+        ({"accuracy": True}, "accuracy: must be a share from 0 to 1, got True"),
+        ({"nonzero": 0.97}, "nonzero: must be a whole number >= 0, got 0.97"),
+        ({"nonzero": -1}, "nonzero: must be a whole number >= 0, got -1"),
+    ],
+)
+def test_a_question_that_no_network_can_answer_is_refused(
+    question: dict[str, Any], line: str
+) -> None:
+    with pytest.raises(InputError) as refusal:
+        front_of([(1000, 0.90)]).at(**question)
+    assert str(refusal.value) == line
+
+
+def test_a_front_is_a_sequence_of_its_points() -> None:
+    front = front_of([(1000, 0.90), (1500, 0.80), (2000, 0.95)])
+    assert len(front) == 2
+    assert [point.nonzero for point in front] == [1000, 2000]
+    assert front[-1] is front.points[1]
+    assert front[:1] == front.points[:1]
+    assert not front_of([])
+
+
+def test_a_front_says_in_one_line_what_is_on_it() -> None:
+    front = Front.of([make_fact(nonzero=4000, val=0.97), make_fact(slot=1, nonzero=9000, val=0.98)])
+    assert repr(front) == (
+        "<Front all arms, pruned: 2 of 2 networks, 4,000 to 9,000 nonzero, "
+        "val accuracy 0.97 to 0.98>"
+    )
+    assert repr(front_of([])) == "<Front all arms, pruned: 0 of 0 networks>"
+
+
 def test_diverged_and_collapsed_trials_are_no_candidates() -> None:
     facts = [
         make_fact(slot=0, nonzero=5000, val=0.97),
@@ -195,4 +244,4 @@ def test_the_table_for_notebooks_is_readable_and_escaped() -> None:
     text = Front.of(facts, arm="l1")._repr_html_()
     assert "<td>4,000</td><td>266,610</td><td>97.12%</td><td>96.98%</td>" in text
     assert "&lt;b&gt; 0.00301" in text
-    assert "1 of 1 networks are on the front, chosen on val_accuracy" in text
+    assert "1 of 1 networks are on the front, chosen on val accuracy" in text

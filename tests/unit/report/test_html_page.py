@@ -252,11 +252,20 @@ def test_of_many_arms_the_best_and_the_dense_one_have_a_colour() -> None:
 
 
 def test_a_long_name_fits_into_the_legend_of_a_sketch() -> None:
-    name = "a" * 30
-    sweep = make_sweep(search={"trials": 1}, arms={name: {}, "b" * 54: {}})
+    name = "a" * 28
+    sweep = make_sweep(search={"trials": 1}, arms={name: {}, "b" * 21: {}})
     text = written(sweep, [make_fact(sweep=sweep, arm=name)])
     squeezed = re.findall(r'<text x="814" [^>]*textLength="146"[^>]*>([^<]*)<', text)
-    assert squeezed[:2] == [name, "b" * 33 + "…"]
+    assert squeezed[:2] == [name, "b" * 21]
+
+
+def test_a_sketch_is_wider_for_a_name_that_nobody_could_read_squeezed() -> None:
+    sweep = make_sweep(search={"trials": 1}, arms={"a" * 30: {}, "b" * 54: {}})
+    text = written(sweep, [make_fact(sweep=sweep, arm="a" * 30)])
+    [sketch, *_] = re.findall(r'<svg viewBox="0 0 (\d+) 480.*?</svg>', text)
+    assert int(sketch) >= 814 + 7 * 54
+    assert f'text-anchor="start">{"b" * 54}<' in text
+    assert "textLength" not in text
 
 
 def test_failures_are_counted_and_never_on_a_front() -> None:

@@ -1,0 +1,55 @@
+"""Start of workers: on this machine or on Ray, with the options of either checked."""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from sweeper.errors import InputError, choices
+from sweeper.store import Store
+from sweeper.worker.launch import local_workers
+from sweeper.worker.launch.machine import Machine, WorkerResources
+
+
+def worker_starter(
+    on: str,
+    *,
+    workers: int | None,
+    cpus: float | None,
+    gpus: float | None,
+    address: str | None,
+    device: str,
+    on_note: Callable[[str], None] | None,
+) -> Callable[..., None]:
+    """Return the function that starts workers, once its options are checked. Raises InputError."""
+    if on == "local":
+        if address is not None:
+            raise InputError("address: is that of a cluster, which goes together with ray")
+        devices = Machine.here().shared(device, workers, cpus=cpus, gpus=gpus)
+
+        def start(name: str, store: Store, **options: Any) -> None:
+            few = devices[: store.most_workers]
+            local_workers.run_workers(name, store, devices=few, logs=logs_folder(name), **options)
+
+        return start
+    if on != "ray":
+        raise InputError(f"on: no such place: {choices(on, ('local', 'ray'))}")
+    if device != "auto":
+        raise InputError(f"device: on ray it follows from gpus, got {device!r}")
+    if workers is not None and workers < 1:
+        raise InputError(f"workers: must be >= 1, got {workers}")
+    from sweeper.worker.launch import ray_connection, ray_workers
+
+    ray_connection.check_installed()
+    return partial(
+        ray_workers.run_on_ray,
+        share=WorkerResources(1.0 if cpus is None else cpus, gpus or 0.0),
+        address=address,
+        workers=workers,
+        on_note=on_note or (lambda line: None),
+    )
+
+
+def logs_folder(name: str) -> Path:
+    """Return the folder of the logs of a sweep's workers."""
+    return Path("sweeps") / name / "logs"
