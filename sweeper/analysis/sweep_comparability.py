@@ -21,14 +21,18 @@ _EXPECTED = ("name", "seed", "arms", "targets", "reference", "compare")
 """Keys that say what is compared, and how it is shown."""
 
 
-def refuse_other_questions(sweeps: Sequence[Sweep]) -> None:
-    """Raise InputError unless fronts of these sweeps may stand in one figure."""
-    names = [sweep.name for sweep in sweeps]
-    place = ", ".join(names)
-    if not sweeps or len(names) > MOST_SWEEPS:
+def refuse_wrong_number(names: Sequence[str]) -> None:
+    """Raise InputError unless as many sweeps are named as one figure holds, once each."""
+    if not 1 <= len(names) <= MOST_SWEEPS:
         raise InputError(f"compare: takes 1 to {MOST_SWEEPS} sweeps, got {len(names)}")
     if twice := [name for name in names if names.count(name) > 1]:
         raise InputError(f"compare: {twice[0]} is named twice")
+
+
+def refuse_other_questions(sweeps: Sequence[Sweep]) -> None:
+    """Raise InputError unless fronts of these sweeps may stand in one figure."""
+    names = [sweep.name for sweep in sweeps]
+    refuse_wrong_number(names)
     if again := [name for name in names if is_confirmation(name)]:
         raise InputError(
             f"{again[0]}: is a confirmation; compare takes the search, of its own name"
@@ -40,7 +44,9 @@ def refuse_other_questions(sweeps: Sequence[Sweep]) -> None:
     ):
         if len(set(told)) > 1:
             values = _by_value(dict(zip(names, told, strict=True)))
-            raise InputError(f"{place}: {key}: must be the same in one figure, got {values}")
+            raise InputError(
+                f"{', '.join(names)}: {key}: must be the same in one figure, got {values}"
+            )
 
 
 def unequal_keys(sweeps: Sequence[Sweep]) -> dict[str, dict[str, str]]:

@@ -15,6 +15,7 @@ import typer
 
 from sweeper.cli import (
     check_command,
+    compare_command,
     confirm_command,
     dashboard_command,
     data_command,
@@ -64,6 +65,7 @@ for module in (  # in the order of the help
     data_command,
     regularizers_command,
     front_command,
+    compare_command,
     report_command,
     network_command,
     export_command,

@@ -58,8 +58,8 @@ def front(
 
     if as_json and as_csv:
         raise InputError("--json and --csv: choose one")
-    selected_track = _parse("--track", track, TRACKS)
-    selected_by = _parse("--by", by, BY)
+    selected_track = None if track is None else parse_choice("--track", track, TRACKS)
+    selected_by = None if by is None else parse_choice("--by", by, BY)
     with open_store(storage) as store:
         record = load_record(store, name)
     fronts = record.fronts(selected_track, selected_by)
@@ -82,9 +82,8 @@ def front(
             warn(strength_range.summarize_edges(warnings))
 
 
-def _parse(option: str, word: str | None, allowed: Mapping[str, T]) -> T | None:
-    if word is None:
-        return None
+def parse_choice(option: str, word: str, allowed: Mapping[str, T]) -> T:
+    """Return what a word of an option stands for. Raises InputError with those allowed."""
     if word not in allowed:
         raise InputError(f"{option}: {choices(word, allowed)}")
     return allowed[word]

@@ -27,6 +27,7 @@ from sweeper.config import Sweep
 from sweeper.errors import InputError, choices
 from sweeper.plots import View
 from sweeper.plots.images import FORMATS
+from sweeper.plots.views import TrialLink, no_link
 from sweeper.types import Accuracy, SizeMeasure, Track, TrialRecord
 
 if TYPE_CHECKING:
@@ -145,16 +146,17 @@ class SweepFronts(Mapping[str, SweepFront]):
         names = ", ".join(sweep.name for sweep in self.sweeps)
         return f"<{type(self).__name__} {names}: {', '.join(self)}>"
 
-    @property
-    def view(self) -> View:
-        """Everything that the figure says, as plain values."""
+    def view(self, *, link: TrialLink = no_link) -> View:
+        """Return everything that the figure says; with a `link` a network leads to its trial."""
         if len(self.sweeps) == 1 and not any("/" in name for name in self):
-            return plots.front_view(self.fronts, self.sweeps[0], self.repeats)
-        return plots.comparison_view(self.fronts, self.sweeps, self.repeats, self.unequal)
+            return plots.front_view(self.fronts, self.sweeps[0], self.repeats, link=link)
+        return plots.comparison_view(
+            self.fronts, self.sweeps, self.repeats, self.unequal, link=link
+        )
 
     def plot(self) -> "go.Figure":
         """Return a Plotly figure of all fronts."""
-        return plots.notebook_figure(self.view)
+        return plots.notebook_figure(self.view())
 
     def to_pandas(self) -> "pd.DataFrame":
         """Return one row per network; the column `sweep` says whose it is."""
@@ -171,9 +173,11 @@ class SweepFronts(Mapping[str, SweepFront]):
         path = Path(path)
         ending = path.suffix.lstrip(".").lower()
         if ending == "svg":
-            return atomic_write(path, plots.standalone_svg(self.view).encode())
+            return atomic_write(path, plots.standalone_svg(self.view()).encode())
         if ending == "html":
-            return atomic_write(path, plots.standalone_html(self.view, self._repr_html_()).encode())
+            return atomic_write(
+                path, plots.standalone_html(self.view(), self._repr_html_()).encode()
+            )
         if ending == "csv":
             text = self.to_pandas().to_csv(index=False, lineterminator="\n")
             return atomic_write(path, text.encode())

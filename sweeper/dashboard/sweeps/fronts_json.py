@@ -20,6 +20,7 @@ from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.strength_range import edge_warnings, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config.registry import family_title
+from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.plots import Dot, Series, View
 from sweeper.plots.confirmation_view import by_size
 from sweeper.plots.labels import percent
@@ -69,6 +70,38 @@ def fronts_payload(
             if size == "nonzero"
             else _uncounted(of_arms, fronts(records, sweep, track))
         ),
+    }
+
+
+def comparison_payload(
+    fronts_of_sweeps: SweepFronts, size: SizeMeasure, studies: StudyIds
+) -> dict[str, Any]:
+    """Return the figure of several sweeps' fronts, their networks, and what is unequal."""
+    first = next(iter(fronts_of_sweeps.values()))
+    sweeps = fronts_of_sweeps.sweeps
+    view = fronts_of_sweeps.view(link=_trial_link(studies))
+    series = {arm.name: arm for arm in view.series}
+    return {
+        "sweeps": [sweep.name for sweep in sweeps],
+        "all_arms": [*dict.fromkeys(arm for sweep in sweeps for arm in sweep.arms)],
+        "track": first.track,
+        "size": size,
+        "measure": first.measure_label,
+        "accuracies": [percent(target) for target in fronts_of_sweeps.targets],
+        "notes": fronts_of_sweeps.notes,
+        **_frame(view),
+        "arms": [
+            {
+                **_look(view, series[name]),
+                "points": [
+                    _point(point, dot, view)
+                    for point, dot in zip(front, series[name].dots, strict=True)
+                ],
+                "trials": front.candidates,
+                "at_accuracy": [_smallest(front, target) for target in fronts_of_sweeps.targets],
+            }
+            for name, front in fronts_of_sweeps.items()
+        ],
     }
 
 

@@ -12,6 +12,7 @@ from optuna.storages import RDBStorage
 
 from sweeper import lifecycle, plots
 from sweeper.analysis import fronts
+from sweeper.analysis.sweep_comparability import refuse_wrong_number
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import confirmation_name
 from sweeper.dashboard.cache import Cache
@@ -21,6 +22,7 @@ from sweeper.dashboard.sweeps.study_ids import ids_of_studies
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
 from sweeper.errors import UnknownSweepError, UnreadableError
 from sweeper.operations import export
+from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.report import html_page
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
@@ -97,6 +99,25 @@ class SweepPages:
             lambda: to_json(
                 fronts_json.fronts_payload(self._record(snapshot), of_track, size, studies)
             ),
+        )
+
+    def comparison(
+        self, names: Sequence[str], arms: Sequence[str], track: Track | None, size: SizeMeasure
+    ) -> ResponseBody:
+        """Return the fronts of several sweeps in one figure. Raises InputError."""
+        refuse_wrong_number(names)
+        snapshots = [self._sweeps.snapshot(name) for name in names]
+        studies = self._studies([record for one in snapshots for record in one.records])
+
+        def content() -> bytes:
+            records = [self._record(snapshot) for snapshot in snapshots]
+            compared = SweepFronts.compared(records, arms=arms, track=track, size=size)
+            return to_json(fronts_json.comparison_payload(compared, size, studies))
+
+        return self._versioned(
+            f"comparison {','.join(names)} {','.join(arms)} {track} {size}",
+            f"{[snapshot.version for snapshot in snapshots]} {sorted(studies.items())}",
+            content,
         )
 
     def confirmed(self, name: str) -> ResponseBody:

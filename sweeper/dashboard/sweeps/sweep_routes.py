@@ -15,7 +15,14 @@ from sweeper.dashboard.sweeps.sweep_pages import (
     SweepPages,
     to_json,
 )
-from sweeper.errors import SchemaError, StorageError, UnknownSweepError, UnreadableError, choices
+from sweeper.errors import (
+    InputError,
+    SchemaError,
+    StorageError,
+    UnknownSweepError,
+    UnreadableError,
+    choices,
+)
 from sweeper.types import SizeMeasure, Track
 
 ROOT = "/sweeps/"
@@ -29,7 +36,17 @@ _MEDIA_TYPES = {
     "zip": "application/zip",
 }
 ASSETS = frozenset(
-    {"page.css", "common.js", "index.js", "sweep.js", "icon.svg", PLOTLY, *SHARED_WITH_REPORTS}
+    {
+        "page.css",
+        "common.js",
+        "compare.js",
+        "fronts.js",
+        "index.js",
+        "sweep.js",
+        "icon.svg",
+        PLOTLY,
+        *SHARED_WITH_REPORTS,
+    }
 )
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
 _NAME = "<name:re:[A-Za-z0-9][A-Za-z0-9._-]*>"
@@ -51,6 +68,9 @@ def sweep_app(sources: PageSources) -> bottle.Bottle:
     route("", lambda: _send(pages.asset("index.html"), "html"))
     app.route(ROOT.rstrip("/"), ["GET"], lambda: _redirect(ROOT))
     route("index.json", lambda: _send(pages.index(), "json"))
+    # Names of sweeps begin with a letter or a digit: none is in the way.
+    route("_compare", lambda: _send(pages.asset("compare.html"), "html"))
+    route("_compare.json", lambda: _send(_comparison(pages), "json"))
     route("_assets/<file>", lambda file: _asset(pages, file))
     route(_NAME, lambda name: _redirect(f"{ROOT}{name}/"))
     route(f"{_NAME}/", lambda name: _page(pages, name))
@@ -70,12 +90,26 @@ def sweep_app(sources: PageSources) -> bottle.Bottle:
 
 
 def _fronts(pages: SweepPages, name: str) -> ResponseBody:
+    return pages.fronts(name, *_track_and_size())
+
+
+def _comparison(pages: SweepPages) -> ResponseBody:
+    track, size = _track_and_size()
+    return pages.comparison(_listed("sweeps"), _listed("arms"), track, size)
+
+
+def _track_and_size() -> tuple[Track | None, SizeMeasure]:
     query = bottle.request.query
     track = query.get("track")
     if track is not None:
         track = _checked("track", track, get_args(Track))
-    size = _checked("size", query.get("size", "nonzero"), get_args(SizeMeasure))
-    return pages.fronts(name, track, size)
+    return track, _checked("size", query.get("size", "nonzero"), get_args(SizeMeasure))
+
+
+def _listed(key: str) -> list[str]:
+    """Return the values of a query, such as `?sweeps=a,b` or `?sweeps=a&sweeps=b`."""
+    given = ",".join(bottle.request.query.getall(key))
+    return [value for value in given.split(",") if value]
 
 
 def _page(pages: SweepPages, name: str) -> Any:
@@ -137,7 +171,7 @@ def _with_errors(answer: Callable[..., Any]) -> Callable[..., Any]:
             return answer(**parts)
         except UnknownSweepError as error:
             return _refuse(404, str(error))
-        except _UnknownValue as error:
+        except (_UnknownValue, InputError) as error:
             return _refuse(400, str(error))
         except UnreadableError as error:
             return _refuse(503, str(error))

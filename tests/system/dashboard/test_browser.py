@@ -3,14 +3,12 @@
 import re
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect
+from playwright.sync_api import Browser, Page, expect
 
-from support.browsers import chromium, needs_chromium
+from support.browsers import SECONDS, chromium, needs_chromium, tab
 from support.dashboard_server import running
 from support.databases import on_sqlite
 from support.fakes import fake_train, small_sweep
@@ -23,7 +21,6 @@ from sweeper.worker.worker_loop import work
 
 TOKEN = "correct-horse-battery"
 POINTS = "#fronts .scatterlayer .points path.point"
-SECONDS = 240_000  # of a busy machine, in ms
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +37,6 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Store, str
     with pytest.MonkeyPatch.context() as patch, running(store, patch) as url:
         yield store, url
     store.close()
-
-
-@contextmanager
-def tab(browser: Browser, url: str, **options: Any) -> Iterator[Page]:
-    """Open a tab that tolerates neither an error nor a request to anywhere else."""
-    context = browser.new_context(**options)
-    page = context.new_page()
-    page.set_default_timeout(SECONDS)
-    wrong: list[str] = []
-    host = urlsplit(url).netloc
-
-    def said(message: ConsoleMessage) -> None:
-        if message.type == "error":
-            wrong.append(message.text)
-
-    def asked(request: Request) -> None:
-        if urlsplit(request.url).netloc not in {host, ""}:
-            wrong.append(f"asked {request.url}")
-
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("console", said)
-    page.on("request", asked)
-    try:
-        yield page
-        assert wrong == []
-    finally:
-        context.close()
 
 
 def drawn(page: Page) -> None:

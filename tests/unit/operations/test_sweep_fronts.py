@@ -41,7 +41,7 @@ def test_the_fronts_of_a_sweep_are_those_of_its_arms_and_can_be_drawn() -> None:
 def test_every_part_of_a_figure_has_its_line_for_words() -> None:
     layout = json.loads(COMPARED.plot().to_json())["layout"]
     lines = layout["title"]["subtitle"]["text"].split("<br>")
-    assert lines == COMPARED.view.subtitle.split(" · ")
+    assert lines == COMPARED.view().subtitle.split(" · ")
     assert layout["margin"]["t"] > 16 * len(lines) + 20
 
 
@@ -102,14 +102,14 @@ def test_a_notebook_shows_sizes_at_the_targets_and_what_is_unequal() -> None:
     assert unequal.sizes("a/l1")[0] == (point.nonzero if point else None)
     assert f"<th>{100 * target:g} %</th>" in text
     assert "<li>search.trials is 4 in a, 5 in b.</li>" in text
-    assert "not ranked, since they differ in " in unequal.view.subtitle
+    assert "not ranked, since they differ in " in unequal.view().subtitle
     assert repr(unequal) == "<SweepFronts a, b: a/none, a/l1, b/none, b/l1>"
 
 
 def test_a_comparison_may_be_of_the_other_track_and_size() -> None:
     other = SweepFronts.compared([record("a"), record("b")], track="as_trained", size="effective")
     assert {(front.track, front.size) for front in other.values()} == {("as_trained", "effective")}
-    assert other.view.x_name == "effective parameters"
+    assert other.view().x_name == "effective parameters"
     assert other.table_title.startswith("effective parameters of the smallest network")
 
 

@@ -8,12 +8,33 @@ function bar(row) {
   return [text, meter];
 }
 
-function line(row, name, link) {
+const MOST = 8; // sweeps in one figure
+const chosen = new Set(); // names of sweeps to compare
+
+function showChosen() {
+  const names = [...chosen];
+  const usable = names.length > 1 && names.length <= MOST;
+  const text = usable ? `Compare ${names.length} sweeps` : `Tick two to ${MOST} sweeps to compare them`;
+  const address = `/sweeps/_compare?sweeps=${names.map(encodeURIComponent).join(",")}`;
+  fill(place("compare"), usable ? make("a", { href: address }, text) : text);
+}
+
+function named(name, link) {
+  const box = make("input", { type: "checkbox", checked: chosen.has(name), "aria-label": `compare ${name}` });
+  box.addEventListener("change", () => {
+    if (box.checked) chosen.add(name);
+    else chosen.delete(name);
+    showChosen();
+  });
+  return make("span", { class: "named" }, box, make("a", { href: link }, name));
+}
+
+function line(row, first) {
   const question = row.model
     ? `${many(row.arms, "arm")} × ${many(row.repeats, "repeat")}, ${row.model} on ${row.dataset}`
     : "";
   return [
-    make("a", { href: link }, name),
+    first,
     state(row),
     bar(row),
     count(row.workers_alive),
@@ -26,11 +47,16 @@ function line(row, name, link) {
 poll(async () => {
   const index = await changed("/sweeps/index.json");
   if (index !== null) {
+    const several = index.sweeps.length > 1;
+    for (const name of chosen) {
+      if (!index.sweeps.some((row) => row.name === name)) chosen.delete(name); // deleted since
+    }
     const rows = index.sweeps.flatMap((row) => {
       const link = `/sweeps/${encodeURIComponent(row.name)}/`;
-      const lines = [line(row, row.name, link)];
+      const lines = [line(row, several ? named(row.name, link) : make("a", { href: link }, row.name))];
       if (row.confirmed) {
-        lines.push(line({ ...row.confirmed, model: "" }, "↳ confirmed", `${link}#confirmed-title`));
+        const confirmed = make("a", { href: `${link}#confirmed-title` }, "↳ confirmed");
+        lines.push(line({ ...row.confirmed, model: "" }, confirmed));
       }
       return lines;
     });
@@ -44,6 +70,8 @@ poll(async () => {
         : make("p", { class: "empty" }, "No sweep is registered yet: sweeper run FILE"),
       unreadable,
     );
+    place("compare").hidden = !several;
+    showChosen();
   }
   return 3;
 });

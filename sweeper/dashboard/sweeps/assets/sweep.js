@@ -1,7 +1,8 @@
 import {
   changed, count, duration, fill, forget, make, many, percent, place, poll, state, table,
 } from "./common.js";
-import { draw, onThemeChange, themed } from "./draw_figure.js";
+import { onThemeChange } from "./draw_figure.js";
+import { caption, chip, drawIn, levelsTable, pointsTable, to } from "./fronts.js";
 
 const here = location.pathname;
 const name = decodeURIComponent(here.split("/").at(-2));
@@ -22,28 +23,7 @@ const choice = () => {
   return new URLSearchParams({ track, size });
 };
 
-// Draw the figure of a payload without what is switched off; a click on a marker opens its trial.
-async function drawIn(element, payload) {
-  const hidden = ["bands", "published"].filter((name) => !controls[name].checked);
-  const data = payload.figure.data.filter((trace) => !hidden.includes(trace.meta));
-  // Zoom and legend stay while it grows.
-  const uirevision = `${payload.track ?? ""} ${payload.size ?? ""}`;
-  const first = !element.dataset.clicks;
-  element.dataset.clicks = "yes"; // before waiting: two may draw at once
-  await draw(element, { ...payload.figure, data }, { uirevision });
-  if (!first) return;
-  element.on("plotly_click", ({ points: [{ customdata }] }) => {
-    const link = Array.isArray(customdata) ? customdata.at(-1) : null;
-    if (String(link).startsWith("/dashboard/")) window.open(link, "_blank", "noopener");
-  });
-}
-
-const chip = (arm, payload) => {
-  const square = make("span", { class: "chip" });
-  square.style.background = themed(arm.color, payload.figure.layout.meta);
-  return make("span", {}, square, arm.name);
-};
-const to = (link, text) => (link ? make("a", { href: link }, text) : text);
+const hidden = () => ["bands", "published"].filter((name) => !controls[name].checked);
 
 function showProgress(row) {
   const left = row.state === "finished" ? "" : `, about ${duration(row.seconds_left)} left`;
@@ -132,65 +112,21 @@ function showDownloads(row) {
   fill(place("downloads"), ...items, make("li", {}, json));
 }
 
-function showLevels(picture) {
-  const smallest = picture.accuracies.map((_, index) =>
-    Math.min(...picture.arms.map((arm) => arm.points[arm.at_accuracy[index]]?.x ?? Infinity)),
-  );
-  const beside = (point) => `${picture.mark_name} ${percent(point.y)} %`;
-  const lines = picture.arms.map((arm) => [
-    chip(arm, picture),
-    ...arm.at_accuracy.map((index, target) => {
-      if (index === null) return "–";
-      const point = arm.points[index];
-      const content = [to(point.link, count(point.x)), beside(point)];
-      return point.x === smallest[target] ? { best: content } : content;
-    }),
-    arm.hypervolume.toFixed(4),
-    count(arm.trials),
-  ]);
-  const head = ["arm", ...picture.accuracies.map((target) => `at ${+target.toFixed(2)} %`), "hypervolume", "networks"];
-  const caption =
-    `${picture.x_name[0].toUpperCase()}${picture.x_name.slice(1)} of the smallest network that ` +
-    `reaches a ${picture.line_name} ${picture.measure}, over all repeats, below it the ${picture.mark_name} ` +
-    `${picture.measure} of that same network; – is not reached.`;
-  fill(place("levels"), table(head, lines, caption));
-  place("edges").textContent = picture.edges;
-}
-
-function showPoints(picture) {
-  const head = [
-    "arm", "nonzero", "effective", `${picture.line_name} %`, `${picture.mark_name} %`, "repeat",
-    "trial", { text: "configuration" },
-  ];
-  const lines = picture.arms.flatMap((arm) =>
-    arm.points.map((point) => [
-      chip(arm, picture), count(point.nonzero), count(point.effective), percent(point.line),
-      percent(point.y), point.repeat, to(point.link, String(point.trial)), point.configuration,
-    ]),
-  );
-  fill(place("points"), table(head, lines));
-}
-
-function caption(element, payload) {
-  const text = payload.subtitle.replaceAll(" · ", "; ");
-  const tail = "Click on a marker to open its trial; double-click shows everything.";
-  element.textContent = `${text[0].toUpperCase()}${text.slice(1)}. ${tail}`;
-}
-
 async function showFronts() {
   const picture = last.drawn;
   if (!picture) return;
-  await drawIn(place("fronts"), picture);
+  await drawIn(place("fronts"), picture, hidden());
   caption(place("fronts-caption"), picture);
-  showLevels(picture);
-  showPoints(picture);
+  fill(place("levels"), levelsTable(picture, { rank: true, hypervolume: true }));
+  fill(place("points"), pointsTable(picture));
+  place("edges").textContent = picture.edges;
 }
 
 async function showConfirmed() {
   const picture = last.confirmed;
   if (!picture) return;
   place("confirmed-part").hidden = false; // before drawing: a hidden box has no width
-  await drawIn(place("confirmed"), picture);
+  await drawIn(place("confirmed"), picture, hidden());
   caption(place("confirmed-caption"), picture);
   place("answer").hidden = !picture.answer;
   place("answer").textContent = picture.answer;

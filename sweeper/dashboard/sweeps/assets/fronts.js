@@ -1,0 +1,77 @@
+// Figures of fronts and the tables below them, for the page of a sweep and that of several.
+
+import { count, make, percent, table } from "./common.js";
+import { draw, themed } from "./draw_figure.js";
+
+// Draw the figure of a payload without traces of hidden kinds; a click on a marker opens its trial.
+export async function drawIn(element, payload, hidden) {
+  const data = payload.figure.data.filter((trace) => !hidden.includes(trace.meta));
+  // Zoom and legend stay while it grows.
+  const uirevision = `${payload.track ?? ""} ${payload.size ?? ""}`;
+  const first = !element.dataset.clicks;
+  element.dataset.clicks = "yes"; // before waiting: two may draw at once
+  await draw(element, { ...payload.figure, data }, { uirevision });
+  if (!first) return;
+  element.on("plotly_click", ({ points: [{ customdata }] }) => {
+    const link = Array.isArray(customdata) ? customdata.at(-1) : null;
+    if (String(link).startsWith("/dashboard/")) window.open(link, "_blank", "noopener");
+  });
+}
+
+export const chip = (arm, payload) => {
+  const square = make("span", { class: "chip" });
+  square.style.background = themed(arm.color, payload.figure.layout.meta);
+  return make("span", {}, square, arm.name);
+};
+
+export const to = (link, text) => (link ? make("a", { href: link }, text) : text);
+
+// The smallest networks at accuracies; with `rank` the smallest of all arms are bold.
+export function levelsTable(picture, { rank, hypervolume }) {
+  const smallest = picture.accuracies.map((_, index) =>
+    Math.min(...picture.arms.map((arm) => arm.points[arm.at_accuracy[index]]?.x ?? Infinity)),
+  );
+  const beside = (point) => `${picture.mark_name} ${percent(point.y)} %`;
+  const lines = picture.arms.map((arm) => [
+    chip(arm, picture),
+    ...arm.at_accuracy.map((index, target) => {
+      if (index === null) return "–";
+      const point = arm.points[index];
+      const content = [to(point.link, count(point.x)), beside(point)];
+      return rank && point.x === smallest[target] ? { best: content } : content;
+    }),
+    ...(hypervolume ? [arm.hypervolume.toFixed(4)] : []),
+    count(arm.trials),
+  ]);
+  const head = [
+    "arm",
+    ...picture.accuracies.map((target) => `at ${+target.toFixed(2)} %`),
+    ...(hypervolume ? ["hypervolume"] : []),
+    "networks",
+  ];
+  const explanation =
+    `${picture.x_name[0].toUpperCase()}${picture.x_name.slice(1)} of the smallest network that ` +
+    `reaches a ${picture.line_name} ${picture.measure}, over all repeats, below it the ${picture.mark_name} ` +
+    `${picture.measure} of that same network; – is not reached.`;
+  return table(head, lines, explanation);
+}
+
+export function pointsTable(picture) {
+  const head = [
+    "arm", "nonzero", "effective", `${picture.line_name} %`, `${picture.mark_name} %`, "repeat",
+    "trial", { text: "configuration" },
+  ];
+  const lines = picture.arms.flatMap((arm) =>
+    arm.points.map((point) => [
+      chip(arm, picture), count(point.nonzero), count(point.effective), percent(point.line),
+      percent(point.y), point.repeat, to(point.link, String(point.trial)), point.configuration,
+    ]),
+  );
+  return table(head, lines);
+}
+
+export function caption(element, payload) {
+  const text = payload.subtitle.replaceAll(" · ", "; ");
+  const tail = "Click on a marker to open its trial; double-click shows everything.";
+  element.textContent = `${text[0].toUpperCase()}${text.slice(1)}. ${tail}`;
+}
