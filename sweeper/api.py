@@ -92,8 +92,8 @@ def launch(
     from sweeper.config import Sweep
     from sweeper.operations.sweep_fronts import SweepFronts
     from sweeper.operations.try_out import try_out
-    from sweeper.trainers import pack_size
     from sweeper.operations.worker_start import worker_starter
+    from sweeper.trainers import pack_size
 
     pack, artifacts = pack_size.parse_pack_size(pack), _absolute(artifacts)
     start = worker_starter(

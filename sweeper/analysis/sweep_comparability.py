@@ -17,8 +17,8 @@ MOST_SWEEPS = 8
 """In one figure; of more nobody tells the lines apart."""
 MOST_SENTENCES = 12
 """About unequal keys; how many more there are is said in one."""
-_EXPECTED = ("name", "seed", "arms", "targets", "reference", "compare")
-"""Keys that say what is compared, and how it is shown."""
+_EXPECTED = ("name", "seed", "arms", "targets", "reference", "compare", "time_limit", "resources")
+"""Keys that say what is compared, how it is shown, and where a script runs."""
 
 
 def refuse_wrong_number(names: Sequence[str]) -> None:
@@ -39,7 +39,8 @@ def refuse_other_questions(sweeps: Sequence[Sweep]) -> None:
         )
     for key, told in (
         ("dataset", [_dataset(sweep) for sweep in sweeps]),
-        ("measure", [sweep.measure for sweep in sweeps]),
+        ("measure", [s.measure if s.script is None else s.measure_key for s in sweeps]),
+        ("size", [sweep.size_key for sweep in sweeps]),
         ("select_on", [sweep.select_on for sweep in sweeps]),
     ):
         if len(set(told)) > 1:
