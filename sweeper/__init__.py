@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
     from sweeper.modules import Penalty, count, effective, prune_
     from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
+    from sweeper.trainers.trial import Trial, TrialDiverged, TrialEnded
     from sweeper.training.methods import Method, TrainingContext, TrainingStep
     from sweeper.types import Dataset
 
@@ -36,6 +37,9 @@ _HOME = {
     "TrainingError": "sweeper.errors",
     "TrainingStep": "sweeper.training.methods",
     "compare": "sweeper.api",
+    "Trial": "sweeper.trainers.trial",
+    "TrialDiverged": "sweeper.trainers.trial",
+    "TrialEnded": "sweeper.trainers.trial",
     "confirm": "sweeper.api",
     "count": "sweeper.modules",
     "effective": "sweeper.modules",
@@ -62,6 +66,9 @@ __all__ = [
     "TrainingContext",
     "TrainingError",
     "TrainingStep",
+    "Trial",
+    "TrialDiverged",
+    "TrialEnded",
     "__version__",
     "compare",
     "confirm",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from sweeper.errors import InputError
 
+OURS = "SWEEPER_"
+"""Beginning of the names of all that are of this program alone."""
 STORAGE_VARIABLE = "SWEEPER_STORAGE"
 """URL of the database."""
 DEFAULT_STORAGE = "sqlite:///sweeper.db"
@@ -19,6 +21,8 @@ DATA_VARIABLE = "SWEEPER_DATA"
 """Folder of datasets."""
 ARTIFACTS_VARIABLE = "SWEEPER_ARTIFACTS"
 """Place of saved networks: a folder, s3://BUCKET or gs://BUCKET."""
+TRIALS_VARIABLE = "SWEEPER_TRIALS"
+"""Folder of the files of trials that are trained by scripts."""
 SHARED_BY_VARIABLE = "SWEEPER_SHARED_BY"
 """Number of workers that share a device: set by whoever starts several."""
 PARENT_VARIABLE = "SWEEPER_PARENT"
@@ -68,6 +72,22 @@ def data_folder(folder: str | Path | None = None) -> Path:
             f"no folder for datasets: this account has no home folder: set {DATA_VARIABLE} to a "
             "folder, or HOME"
         ) from None
+
+
+def sweep_folder(name: str) -> Path:
+    """Return the folder of what belongs to a sweep, within the current one."""
+    return Path("sweeps") / name
+
+
+def trials_folder(name: str, folder: str | Path | None = None) -> Path:
+    """Return the folder of the trials of a sweep: below `folder`, else SWEEPER_TRIALS.
+
+    Without both it lies beside the logs of its workers.
+    """
+    chosen = folder or os.environ.get(TRIALS_VARIABLE)
+    if chosen:
+        return expand_home(chosen, "trials folder") / name
+    return sweep_folder(name) / "trials"
 
 
 def cache_folders(folder: str | Path | None = None) -> tuple[Path, ...]:

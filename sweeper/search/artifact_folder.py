@@ -8,6 +8,7 @@ tiny/l1/confirmed/l1-0-trial-0012-1843-nonzero.safetensors    a network, below i
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -56,6 +57,20 @@ class ArtifactFolder(FileSystemArtifactStore):
             beside.unlink(missing_ok=True)
         # The file comes first: an id that has a path has a file.
         atomic_write(self._folder / _IDS / artifact_id, self._relative(place).encode())
+
+    def replace(self, artifact_id: str, file: BinaryIO) -> None:
+        """Write a file without a path, in place of what has that id; seen whole or not at all."""
+        if not _PART.fullmatch(artifact_id):
+            raise ValueError(f"artifacts: {artifact_id}: not a safe name")
+        beside = self._folder / f".{uuid4().hex}.tmp"
+        try:
+            with beside.open("xb") as copy:
+                shutil.copyfileobj(file, copy)
+                copy.flush()
+                os.fsync(copy.fileno())
+            beside.replace(self._folder / artifact_id)
+        finally:
+            beside.unlink(missing_ok=True)
 
     def open_reader(self, artifact_id: str) -> BinaryIO:
         """Open a file by its id. Raises ArtifactNotFound."""

@@ -3,12 +3,13 @@
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from optuna.artifacts import (
@@ -123,6 +124,36 @@ def put(store: Any, artifact: Artifact, path: str) -> tuple[str, str]:
     if present != artifact.content:
         _write(store, artifact, path)
     return _attribute(artifact)
+
+
+def write_file(store: Any, id_: str, file: BinaryIO) -> None:
+    """Write a file that belongs to no trial of Optuna's, in place of what has that id.
+
+    Raises StorageError.
+    """
+    with _writing():
+        if isinstance(store, ArtifactFolder):
+            store.replace(id_, file)
+        else:
+            store.write(id_, file)
+
+
+def read_file(store: Any, id_: str, target: BinaryIO) -> bool:
+    """Copy the file of an id into another; False if there is none. Raises StorageError."""
+    with _writing():
+        try:
+            reader = store.open_reader(id_)
+        except ArtifactNotFound:
+            return False
+        with closing(reader):
+            shutil.copyfileobj(reader, target)
+    return True
+
+
+def remove_file(store: Any, id_: str) -> None:
+    """Remove the file of an id, if there is one. Raises StorageError."""
+    with _writing(), suppress(ArtifactNotFound):
+        store.remove(id_)
 
 
 def _attribute(artifact: Artifact) -> tuple[str, str]:

@@ -7,7 +7,7 @@ memory       a pack was halved, or a single network did not fit
 error        training raised
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 from sqlalchemy import (
@@ -23,7 +23,7 @@ from sqlalchemy import (
 
 from sweeper.store import tables
 from sweeper.store.clock import now
-from sweeper.types import FailureKind, LastError
+from sweeper.types import FailureKind, LastError, Slot
 
 ATTEMPTS = 3
 """Times that an arm, or one slot, may fail with the same error before the sweep is given up."""
@@ -115,6 +115,23 @@ def counts(connection: Connection, name: str) -> dict[str, dict[FailureKind, int
     for arm, kind, number in rows:
         by_arm.setdefault(arm, {})[kind] = number
     return {arm: {kind: of[kind] for kind in KINDS if kind in of} for arm, of in by_arm.items()}
+
+
+def attempts(connection: Connection, slots: Iterable[Slot]) -> dict[Slot, int]:
+    """Return how often slots were claimed, this time included: more each time that one was freed.
+
+    Of slots that are claimed: who is given such a number has it alone.
+    """
+    numbers: dict[Slot, int] = {}
+    for slot in slots:
+        freed = select(func.count()).where(
+            _failure.sweep == slot.sweep,
+            _failure.arm == slot.arm,
+            _failure.repeat == slot.repeat,
+            _failure.slot == slot.number,
+        )
+        numbers[slot] = 1 + (connection.scalar(freed) or 0)
+    return numbers
 
 
 def last_errors(connection: Connection, name: str) -> Mapping[str, LastError]:

@@ -231,6 +231,10 @@ class Store:
         """Note the trials that were asked for claimed slots: all, or none. Raises LeaseLost."""
         self._database.write(lambda c: slot_claims.link(c, worker, trials))
 
+    def attempts(self, slots: Sequence[Slot]) -> dict[Slot, int]:
+        """Return how often claimed slots were claimed, this time included."""
+        return self._database.read(lambda c: failures.attempts(c, slots))
+
     def release(self, worker: str, slots: Sequence[Slot], *, error: str = "") -> None:
         """Give claimed slots back; those that are not this worker's any more are left alone.
 

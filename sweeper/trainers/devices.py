@@ -1,6 +1,8 @@
 """Names of devices: `auto`, `cpu`, `cuda`, `cuda:1`."""
 
+import os
 import re
+from pathlib import Path
 
 from sweeper.errors import InputError
 from sweeper.trainers.provenance import cpu_name
@@ -41,6 +43,14 @@ def resolve_device(name: str) -> str:
 
     gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
     return choose_device(name, gpus, without_cuda=torch.version.cuda is None)
+
+
+def script_device(name: str, root: Path = Path("/")) -> str:
+    """Return the device that a script is told: torch is not asked, which it may not use at all."""
+    if name != "auto":
+        return parse_device(name)
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES", "0").strip() in {"", "-1"}
+    return "cuda" if any(root.glob("dev/nvidia[0-9]*")) and not hidden else "cpu"
 
 
 def fallback_devices(device: str) -> list[str]:

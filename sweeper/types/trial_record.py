@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from sweeper.types.normalisation import Normalisation
 from sweeper.types.trial_config import Scalar, TrialConfig, TrialState
@@ -64,6 +64,8 @@ class TrialTask:
     params: Mapping[str, Scalar]
     """The searched parameters only."""
     config: TrialConfig
+    attempt: int = field(default=1, kw_only=True, compare=False)
+    """How often the slot was claimed, from 1 on: of a script, which may go on where it was."""
 
 
 @dataclass(frozen=True, slots=True)

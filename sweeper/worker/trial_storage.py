@@ -6,6 +6,7 @@ One thread calls it, the background thread, and keeps it for itself.
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 
 from sweeper import lifecycle
 from sweeper.analysis import strength_range
@@ -98,7 +99,7 @@ class TrialStorage:
         if not slots:
             return None
         try:
-            pack = self._ask(slots, device, check)
+            pack = self._numbered(self._ask(slots, device, check))
         except StorageError:
             raise
         except BaseException:
@@ -111,6 +112,13 @@ class TrialStorage:
             self.fail(pack)
             raise
         return pack
+
+    def _numbered(self, pack: Pack) -> Pack:
+        """Return the trials of scripts with their attempts: these may go on where they were."""
+        if self._sweep.script is None:
+            return pack
+        attempts = self._store.attempts([task.slot for task in pack])
+        return tuple(replace(task, attempt=attempts[task.slot]) for task in pack)
 
     def _ask(self, slots: Sequence[Slot], device: str, check: Callable[[], None]) -> Pack:
         """Ask the samplers for a trial for each slot."""

@@ -69,6 +69,7 @@ def work(
     train: Train | None = None,
     probe: Probe | None = None,
     data: Any = None,
+    trials: Path | None = None,
     artifacts: str | None = None,
     on_event: Callable[[str], None] | None = None,
     on_spent: Callable[[WorkerTimings], None] | None = None,
@@ -77,20 +78,21 @@ def work(
     """Work until the sweep is finished or stopped; return the number of trials recorded here.
 
     Slots that are not finished are given back, whatever happens. `on_spent` is told at the end
-    what the time went into. The networks of a confirmation are stored in `artifacts`, a folder or
-    a bucket. `alone`: the process is this worker's alone, and is ended where it does not stop
-    within ten seconds of being asked to. Raises Interrupted after a signal, TrainingError,
-    StorageError, UnknownSweepError, and the errors of loading the data.
+    what the time went into. The networks of a confirmation and the checkpoints of scripts are
+    stored in `artifacts`, a folder or a bucket, all files of scripts in `trials`. `alone`: the
+    process is this worker's alone, and is ended where it does not stop within ten seconds of being
+    asked to. Raises Interrupted after a signal, TrainingError, StorageError, UnknownSweepError, and
+    the errors of loading the data.
     """
     on_event = on_event or _log.info
     sweep = store.sweep(name)
     leaving = threading.Event()
-    artifacts = artifacts if sweep.confirms else None
+    networks = artifacts if sweep.confirms and sweep.script is None else None
     with (
         handle_signals() as stop,
         closing(store.reconnect(stoppable_policy(stop, on_event))) as worker_store,
         BackgroundThread(
-            partial(TrialStorage.open, worker_store, sweep, leaving, artifacts)
+            partial(TrialStorage.open, worker_store, sweep, leaving, networks)
         ) as background,
         ExitStack() as stack,
     ):
@@ -101,7 +103,7 @@ def work(
             leaving,
             stop,
             on_event,
-            stores_networks=artifacts is not None,
+            stores_networks=networks is not None,
         )
         if alone:
             stack.enter_context(exit_in_time(stop, worker_store, lambda: worker.id))
@@ -119,6 +121,9 @@ def work(
                     train=train,
                     probe=probe,
                     data=data,
+                    trials=trials,
+                    artifacts=artifacts,
+                    identity=store.identity(name) or "",
                     on_event=on_event,
                 )
             stack.enter_context(closing(trainer))
@@ -149,6 +154,8 @@ class _Worker:
         self._background, self._leaving = background, leaving
         self._stop, self._on_event = stop, on_event
         self._sweep = store.sweep(name)
+        # A script tells of its progress in shares.
+        self._steps = self._sweep.steps_in_all if self._sweep.script is None else 1
         self._created_at = store.status(name).created_at
         self._recovered_at = 0.0
         self._losses = 0
@@ -248,7 +255,7 @@ class _Worker:
         while left:
             lease.check()
             part = left.pop(0)
-            on_step = packs.step_callback(self._sweep.steps_in_all, last=not left)
+            on_step = packs.step_callback(self._steps, last=not left)
             on_memory = partial(packs.record_out_of_memory, part)
             networks: dict[int, Any] | None = {} if self._stores_networks else None
             began = time.monotonic()

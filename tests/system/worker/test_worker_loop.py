@@ -146,7 +146,7 @@ if sys.argv[2] == "training":
     stop_signals.ORDERLY_SECONDS = 1.0
     how = dict(train=busy, probe=fake_probe, pack=2)
 else:
-    worker_loop.Trainer, how = loads, {}
+    worker_loop.open_trainer, how = loads, {}
 try:
     worker_loop.work("tiny", Store(sys.argv[1]), alone=True, **how)
 except SweeperError as error:

@@ -1,0 +1,272 @@
+"""Script trainer: trials by a user's own training, in a process that a worker ends for sure."""
+
+import hashlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sweeper.config import Sweep
+from sweeper.config.script import filled
+from sweeper.errors import InputError, PluginError, SweeperError, TrainingError
+from sweeper.settings import data_folder
+from sweeper.trainers.attempt_mark import AttemptMark
+from sweeper.trainers.command_output import RESULT, CommandOutput
+from sweeper.trainers.devices import script_device
+from sweeper.trainers.json_channel import Message
+from sweeper.trainers.learning_curve import LearningCurve
+from sweeper.trainers.provenance import gather_provenance
+from sweeper.trainers.script_output import BoundedLog
+from sweeper.trainers.script_result import ResultError, trial_result
+from sweeper.trainers.script_session import ScriptSession
+from sweeper.trainers.trainer import TrainingFailed
+from sweeper.trainers.trial_assignment import TrialAssignment, without_ours
+from sweeper.trainers.trial_checkpoint import TrialCheckpoints
+from sweeper.trainers.trial_folder import TrialFolder, trial_folder_path
+from sweeper.types import (
+    LearningPoint,
+    ProbePoint,
+    ScriptConfig,
+    Tick,
+    TrialConfig,
+    TrialResult,
+    TrialTask,
+)
+
+_log = logging.getLogger("sweeper.worker")
+TICK_SECONDS = 0.2
+"""Between two looks at the lease and at what the worker is asked to do."""
+SETTLE_SECONDS = 0.5
+"""For the last of its output to be read once a function has returned."""
+BRIEF_SECONDS = 60.0
+"""Of a trial that is taken to last as long as the last one, if it does not tell its progress."""
+_ENDINGS = frozenset({"result", "error", "ended", "exited", "mute", "superseded"})
+"""Keys of messages after which nothing more comes of a trial."""
+
+
+class ScriptTrainer:
+    """Calls a function or runs a command for each trial, one after the other."""
+
+    pack = 1
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        script: ScriptConfig,
+        *,
+        trials: Path,
+        device: str = "auto",
+        identity: str = "",
+        folder: Path | None = None,
+        artifacts: str | None = None,
+        on_event: Callable[[str], None] = _log.info,
+    ) -> None:
+        """`trials` is the folder of the sweep's trials, `folder` that of datasets; `identity`
+        tells the sweep from others of its name."""
+        self.device = script_device(device)
+        self._script, self._limit, self._identity = script, sweep.time_limit, identity
+        self._trials, self._artifacts = trials.absolute(), artifacts
+        self._data: str | None = None
+        with suppress(InputError):  # who needs it is told
+            self._data = str(data_folder(folder).absolute())
+        self._on_event = on_event
+        self._environment = without_ours(os.environ)
+        self._session: ScriptSession | None = None
+        self._typical = 0.0
+        """Seconds that the last trial took."""
+        self.provenance = gather_provenance(
+            device=self.device,
+            processor="",
+            threads=int(os.environ.get("OMP_NUM_THREADS", "1")),
+            data_hash=_files_hash(script.command),
+        )
+
+    def train(
+        self,
+        tasks: Sequence[TrialTask],
+        tick: Tick,
+        on_memory: Callable[[str], None] = lambda message: None,
+        networks: dict[int, Any] | None = None,
+    ) -> list[TrialResult]:
+        """Train trials, one after the other; results in their order."""
+        return [self._train(task, tick) for task in tasks]
+
+    def probe(self, config: TrialConfig, tick: Tick) -> tuple[tuple[ProbePoint, ...], float]:
+        """Raise TrainingError: `auto` is refused where a script trains."""
+        raise TrainingError("strength: auto is for networks that are trained in packs")
+
+    def close(self) -> None:
+        """End the process."""
+        if self._session:
+            self._session.close()
+            self._session = None
+
+    def _train(self, task: TrialTask, tick: Tick) -> TrialResult:
+        folder = self._begin(task)
+        try:
+            try:
+                return self._measured(task, folder, tick)
+            except ResultError as error:
+                raise TrainingFailed(str(error)) from error
+        except TrainingFailed as error:
+            raise TrainingFailed(f"{error}; output: {folder.log}") from error
+
+    def _begin(self, task: TrialTask) -> TrialFolder:
+        """Take the folder of a trial, with the last checkpoint in it."""
+        config = hashlib.sha256(repr(task.config).encode()).hexdigest()[:16]
+        slot = task.slot
+        trial = f"{self._identity}/{slot.study}/{slot.repeat}/{slot.number}/{config}"
+        path = trial_folder_path(self._trials, slot.place)
+        folder = TrialFolder(path, AttemptMark(trial, task.attempt))
+        restored = None
+        if task.attempt > 1:
+            try:
+                restored = TrialCheckpoints(self._artifacts, folder).restore()
+            except SweeperError as error:
+                raise TrainingFailed(f"its checkpoint: {error}") from error
+        folder.begin(restored)
+        return folder
+
+    def _measured(self, task: TrialTask, folder: TrialFolder, tick: Tick) -> TrialResult:
+        assignment = TrialAssignment.of(
+            task, folder=str(folder.path), device=self.device, data=self._data
+        )
+        log = BoundedLog(folder.log)
+        train = self._call if self._script.function else self._run
+        measured = train(assignment, folder, log, tick)
+        self._typical = measured.seconds
+        return trial_result(
+            measured.raw,
+            floor=task.config.floor,
+            learning=measured.learning,
+            seconds=measured.seconds,
+        )
+
+    def _call(
+        self, assignment: TrialAssignment, folder: TrialFolder, log: BoundedLog, tick: Tick
+    ) -> "_Measured":
+        """Call the function in a process that may be used again."""
+        session = self._session
+        is_new, self._session = session is None, None
+        if session is None:
+            session = ScriptSession([], self._environment, function=self._script.function)
+        with session.output.kept_in(log):
+            try:
+                if is_new:
+                    self._await_function(session, log, tick)
+                began = time.monotonic()
+                session.watch(folder)
+                mark = {"trial": folder.mark.trial, "attempt": folder.mark.attempt}
+                order = {"trial": assignment.to_message(), "artifacts": self._artifacts}
+                session.send({**order, "mark": mark})
+                told = self._attend(session, tick, began)
+                seconds = time.monotonic() - began
+            except BaseException as error:  # as where the worker is asked to leave
+                session.end(str(error))
+                raise
+            session.output.settle(SETTLE_SECONDS)
+            if told.get("reusable") and session.clean() == 0:
+                self._session = session
+            else:
+                session.kill()
+        if "result" not in told:
+            raise TrainingFailed(told.get("error") or _ending(told, log))
+        points = told["learning"]
+        learning = [LearningPoint(epoch, tuple(sorted(of.items()))) for epoch, of in points]
+        return _Measured(told["result"], tuple(learning), seconds)
+
+    def _run(
+        self, assignment: TrialAssignment, folder: TrialFolder, log: BoundedLog, tick: Tick
+    ) -> "_Measured":
+        """Run the command."""
+        curve = LearningCurve(folder.curve_file)
+        output = CommandOutput(curve)
+        with suppress(FileNotFoundError):  # of an earlier attempt
+            (folder.path / RESULT).unlink()
+        began = time.monotonic()
+        session = ScriptSession(
+            filled(self._script.command, assignment.given),
+            {**self._environment, **assignment.environment},
+        )
+        with session.output.kept_in(log, output.take):
+            try:
+                session.watch(folder)
+                told = self._attend(session, tick, began)
+                seconds = time.monotonic() - began
+            except BaseException as error:
+                session.end(str(error))
+                raise
+            session.output.settle(SETTLE_SECONDS)
+            session.kill()
+        if told.get("exited") != 0:
+            raise TrainingFailed(_ending(told, log))
+        return _Measured(output.result(folder.path), curve.points, seconds)
+
+    def _await_function(self, session: ScriptSession, log: BoundedLog, tick: Tick) -> None:
+        """Wait until the process has the function. Raises PluginError, TrainingFailed."""
+        while True:
+            tick(0.0)
+            for message in session.receive(TICK_SECONDS):
+                if "ready" in message:
+                    self.provenance = replace(self.provenance, data_hash=message["ready"])
+                    return
+                if "unusable" in message:
+                    raise PluginError(f"trial: {message['unusable']}")
+                if not _ENDINGS.isdisjoint(message):
+                    reason = _ending(message, log)
+                    raise TrainingFailed(f"{self._script.function} cannot be loaded: {reason}")
+
+    def _attend(self, session: ScriptSession, tick: Tick, began: float) -> Message:
+        """Return the message that ends a trial. Raises the errors of `tick`, TrainingFailed."""
+        told = 0.0
+        while True:
+            seconds = time.monotonic() - began
+            if self._limit and seconds > self._limit:
+                raise TrainingFailed(f"time_limit: it ran for longer than {self._limit:g} s")
+            guess = seconds / self._typical if 0 < self._typical < BRIEF_SECONDS else 0.0
+            tick(min(max(told or guess, 0.0), 0.99))
+            for message in session.receive(TICK_SECONDS):
+                told = message.get("share", told)
+                if "superseded" in message:
+                    tick(told)  # mostly the lease is lost as well
+                if not _ENDINGS.isdisjoint(message):
+                    return message
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    raw: Mapping[str, Any]
+    learning: tuple[LearningPoint, ...]
+    seconds: float
+
+
+def _ending(message: Message, log: BoundedLog) -> str:
+    """Return the ending of a program without a result in one line, with the last that it said."""
+    code = message.get("exited")
+    if "superseded" in message:
+        return "a later attempt has its folder"
+    if "mute" in message:
+        return "it closed its channel to the worker"
+    if code is None:
+        return "its guard was killed"
+    if code < 0:
+        hint = ", as where memory runs out" if code == -signal.SIGKILL else ""
+        text = f"killed by {signal.Signals(-code).name}{hint}"
+    else:
+        text = f"exit code {code}" if code else "it ended its process without a result"
+    return f"{text}: {log.last_line}" if log.last_line else text
+
+
+def _files_hash(arguments: Sequence[str]) -> str:
+    """Return the sha256 over the files that a command names, in their order; empty for none."""
+    digest, files = hashlib.sha256(), 0
+    for argument in arguments:
+        with suppress(OSError, ValueError):
+            digest.update(Path(argument).read_bytes())
+            files += 1
+    return digest.hexdigest() if files else ""
