@@ -96,10 +96,17 @@ def launch(
     from sweeper.trainers import pack_size
 
     pack, artifacts = pack_size.parse_pack_size(pack), _absolute(artifacts)
-    start = worker_starter(
-        on, workers=workers, cpus=cpus, gpus=gpus, address=address, device=device, on_note=on_note
-    )
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
+    start = worker_starter(
+        on,
+        sweep=sweep,
+        workers=workers,
+        cpus=cpus,
+        gpus=gpus,
+        address=address,
+        device=device,
+        on_note=on_note,
+    )
     place = sweep.name if isinstance(study, Sweep) else str(study)
     tried = try_out(sweep, place, folder=data, on_wait=on_wait or _ignore)
     sweep = tried.sweep

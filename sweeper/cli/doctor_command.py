@@ -24,11 +24,13 @@ def doctor(
 ) -> None:
     """Look at storage, machine and data, and say what to do; 1 if something is wrong."""
     from sweeper.operations.doctor import examine_machine, examine_storage
-    from sweeper.worker.launch.machine import Machine, cores, gpus
+    from sweeper.worker.launch.machine import Machine, cores, visible_gpus
 
     findings = [
         *examine_storage(storage),
-        *examine_machine(data, cores=cores, gpus=gpus, usable=lambda: Machine.here().gpus),
+        *examine_machine(
+            data, cores=cores, gpus=lambda: len(visible_gpus()), usable=lambda: Machine.here().gpus
+        ),
     ]
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))

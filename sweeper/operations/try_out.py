@@ -1,4 +1,4 @@
-"""Trial run of a user's data, formulas, methods and networks, before a study file is registered.
+"""Trial run of a user's data, formulas, methods, networks, scripts, before they are registered.
 
 Each is loaded or run once, small, in another process: `check` loads no torch, and what ends that
 process (`os._exit`, a crash of a library) does not end the command.
@@ -19,11 +19,16 @@ from typing import Any, cast
 from sweeper.config import Sweep
 from sweeper.config.dataset import DatasetChoice, DatasetFacts
 from sweeper.config.parsing import build
-from sweeper.config.penalty import hyper_problems
 from sweeper.config.registry import FORMULAS, MEASURES, MODELS, load
 from sweeper.errors import DataError, InputError, PluginError, SpecError
+from sweeper.operations.formula_probation import formula_answers
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.method_probation import method_answers, outside_methods
+from sweeper.operations.script_probation import (
+    command_oddities,
+    command_problems,
+    function_answers,
+)
 from sweeper.redact import visible
 
 NOTICE_SECONDS = 2.0
@@ -57,8 +62,11 @@ def try_out(
     takes long. Raises SpecError with a line for each that does not work.
     """
     names = outside(sweep)
+    missing = command_problems(sweep, place)
+    if not names and missing:
+        raise SpecError(missing)
     if not names:
-        return TriedStudy(sweep)
+        return TriedStudy(sweep, oddities=tuple(command_oddities(sweep)))
     # -P: a file of the user's, such as token.py, must not take the place of a library's.
     command = [sys.executable, "-P", "-m", "sweeper.operations.try_out"]
     task = {
@@ -81,7 +89,7 @@ def try_out(
             process.kill()
             raise
     lines = [json.loads(line) for line in answers.splitlines()]
-    problems = [line["problem"] for line in lines if "problem" in line]
+    problems = [*missing, *(line["problem"] for line in lines if "problem" in line)]
     if process.returncode or not any("end" in line for line in lines):
         tried = next((line["trying"] for line in reversed(lines) if "trying" in line), place)
         problems.append(f"{tried}: {_ending(process.returncode, noise)}")
@@ -98,7 +106,10 @@ def try_out(
         raise SpecError(problems)
     return TriedStudy(
         sweep,
-        oddities=tuple(line["warning"] for line in lines if "warning" in line),
+        oddities=(
+            *command_oddities(sweep),
+            *(line["warning"] for line in lines if "warning" in line),
+        ),
         data_notes=tuple(line["note"] for line in lines if "note" in line),
         network=next((MeasuredNetwork(**x["network"]) for x in lines if "network" in x), None),
     )
@@ -119,7 +130,7 @@ def outside(sweep: Sweep) -> list[str]:
     terms = [term.penalty for arm in sweep.arms.values() for term in arm.terms]
     formulas = dict.fromkeys(name for name in terms if name not in FORMULAS)
     if sweep.script is not None:
-        return [*formulas]
+        return [*formulas, *([sweep.trial] if sweep.trial else [])]
     loss = [] if sweep.training.loss.in_registry else [sweep.training.loss.name]
     model = [] if sweep.model.name in MODELS else [sweep.model.name]
     measure = [] if sweep.measure in MEASURES else [sweep.measure]
@@ -154,8 +165,9 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
                 sweep = resolved(sweep, facts, place)
             except SpecError:
                 data = None  # the other process finds and says the same
-    yield from _formulas(sweep, place)
+    yield from formula_answers(sweep, place)
     if sweep.script is not None:
+        yield from function_answers(sweep, place)
         return
     yield from method_answers(sweep, place)
     yield from _loss_and_measure(sweep, place)
@@ -226,37 +238,6 @@ def _measured(sweep: Sweep, data: Any) -> tuple[MeasuredNetwork, str]:
     weights = sum(math.prod(shape) for shape in network.rule.shapes.values())
     seconds = step_seconds(network, recipe, data)
     return MeasuredNetwork(network.total, weights, seconds), uncounted
-
-
-def _formulas(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
-    outside_terms = [
-        (name, term)
-        for name, arm in sweep.arms.items()
-        for term in arm.terms
-        if term.penalty not in FORMULAS
-    ]
-    if not outside_terms:
-        return
-    from sweeper.training.custom_formulas import resolve
-    from sweeper.training.validate_formulas import try_out as try_formula
-
-    for name, term in outside_terms:
-        where = f"{place}: arms.{name}" + (f".sum.{term.penalty}" if term.prefix else "")
-        key = "" if term.prefix else f".penalty: {term.penalty}"
-        yield {"trying": f"{where}{key}"}
-        try:
-            formula = resolve(term.penalty)
-            hyperparameters = formula.hyper
-            for hyper, value in term.own_keys.items():
-                if hyper in hyperparameters:
-                    problems = hyper_problems(hyperparameters[hyper], value)
-                    yield from ({"problem": f"{where}.{hyper}: {text}"} for text in problems)
-            if term.keys.apply is None and formula.default_mode != term.mode:
-                usual = f"{formula.default_mode} is its usual way, {term.mode} that of the file"
-                yield {"problem": f"{where}.apply: required: {usual}"}
-            try_formula(term.examples())
-        except PluginError as error:
-            yield {"problem": f"{where}{key}: {str(error).removeprefix(f'{term.penalty}: ')}"}
 
 
 def _loss_and_measure(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:

@@ -5,15 +5,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sweeper.config import Sweep
 from sweeper.errors import InputError, choices
 from sweeper.store import Store
 from sweeper.worker.launch import local_workers
-from sweeper.worker.launch.machine import Machine, WorkerResources
+from sweeper.worker.launch.machine import Machine
+from sweeper.worker.launch.placement import worker_places, worker_share, worker_variables
 
 
 def worker_starter(
     on: str,
     *,
+    sweep: Sweep,
     workers: int | None,
     cpus: float | None,
     gpus: float | None,
@@ -25,11 +28,13 @@ def worker_starter(
     if on == "local":
         if address is not None:
             raise InputError("address: is that of a cluster, which goes together with ray")
-        devices = Machine.here().shared(device, workers, cpus=cpus, gpus=gpus)
+        places = worker_places(sweep, Machine.here(), device, workers, cpus=cpus, gpus=gpus)
 
         def start(name: str, store: Store, **options: Any) -> None:
-            few = devices[: store.most_workers]
-            local_workers.run_workers(name, store, devices=few, logs=logs_folder(name), **options)
+            few = places[: store.most_workers]
+            options["devices"] = tuple(place.device for place in few)
+            options["variables"] = tuple(place.variables for place in few)
+            local_workers.run_workers(name, store, logs=logs_folder(name), **options)
 
         return start
     if on != "ray":
@@ -41,9 +46,11 @@ def worker_starter(
     from sweeper.worker.launch import ray_connection, ray_workers
 
     ray_connection.check_installed()
+    share = worker_share(sweep, cpus=cpus, gpus=gpus)
     return partial(
         ray_workers.run_on_ray,
-        share=WorkerResources(1.0 if cpus is None else cpus, gpus or 0.0),
+        share=share,
+        variables=worker_variables(sweep, share),
         address=address,
         workers=workers,
         on_note=on_note or (lambda line: None),

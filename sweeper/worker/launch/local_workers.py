@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +40,7 @@ def run_workers(
     store: Store,
     *,
     devices: Sequence[str],
+    variables: Sequence[Mapping[str, str]] = (),
     pack: PackSize = "auto",
     folder: Path | None = None,
     artifacts: str | None = None,
@@ -51,6 +52,7 @@ def run_workers(
 ) -> None:
     """Run a worker on each of `devices` until the sweep is finished or stopped, or all have left.
 
+    `variables` are further ones for the environment of each, in the same order.
     No process is left behind, however this ends: when this one is killed, its workers give their
     slots back by themselves. Raises Interrupted after a signal, InputError and TrainingError with
     the last line of a worker that cannot work.
@@ -76,10 +78,12 @@ def run_workers(
     workers = [
         _WorkerProcess(
             [*command, name, "--device", device, "--pack", str(pack)],
-            {**environment, SHARED_BY_VARIABLE: str(workers_on[device])},
+            {**environment, SHARED_BY_VARIABLE: str(workers_on[device]), **further},
             logs / f"worker-{number}.log",
         )
-        for number, device in enumerate(devices)
+        for number, (device, further) in enumerate(
+            zip(devices, variables or [{}] * len(devices), strict=True)
+        )
     ]
     with (
         handle_signals() as stop,

@@ -19,42 +19,65 @@ MAX_CPU_WORKERS = 8
 
 @dataclass(frozen=True, slots=True)
 class WorkerResources:
-    """Resources that one worker takes: processor cores and GPUs, numbers or fractions of one."""
+    """Resources that one worker takes: processor cores, GPUs, and memory in bytes."""
 
     cpus: float = 1.0
     gpus: float = 0.0
+    """A fraction of one, or a whole number of them."""
+    memory: int | None = None
+    """None: no matter how much."""
 
     def __post_init__(self) -> None:
         if not 0 < self.cpus < math.inf:
             raise InputError(f"cpus: must be > 0, got {self.cpus:g}")
-        if not 0 <= self.gpus <= 1:
-            raise InputError(f"gpus: must be from 0 to 1, a worker uses one, got {self.gpus:g}")
+        is_whole = self.gpus > 1 and float(self.gpus).is_integer()
+        if not (0 <= self.gpus <= 1 or is_whole):
+            text = "must be 0, a fraction of one or a whole number"
+            raise InputError(f"gpus: {text}, got {self.gpus:g}")
+
+    @classmethod
+    def of_packs(cls, cpus: float | None, gpus: float | None) -> "WorkerResources":
+        """Return those of a worker that trains packs, on one GPU at most. Raises InputError."""
+        if gpus is not None and not 0 <= gpus <= 1:
+            raise InputError(f"gpus: must be from 0 to 1, a worker uses one, got {gpus:g}")
+        return cls(1.0 if cpus is None else cpus, gpus or 0.0)
 
     def __str__(self) -> str:
-        return amounts(self.cpus, self.gpus)
+        return amounts(self.cpus, self.gpus, self.memory)
 
     @property
     def of_a_gpu(self) -> int:
         """Workers that share one GPU."""
         return _floor(1 / self.gpus) if self.gpus else 0
 
-    def fits(self, cpus: float, gpus: float) -> int:
-        """Return the workers that so much has room for; each is on one GPU, or on none."""
-        room = _floor(cpus / self.cpus)
-        return min(room, _floor(gpus) * self.of_a_gpu) if self.gpus else room
+    def fits(self, cpus: float, gpus: float, memory: float | None = None) -> int:
+        """Return the workers that so much has room for; of one GPU each has its part at most."""
+        rooms = [_floor(cpus / self.cpus)]
+        if self.gpus > 1:
+            rooms.append(_floor(gpus / self.gpus))
+        elif self.gpus:
+            rooms.append(_floor(gpus) * self.of_a_gpu)
+        if self.memory and memory is not None:
+            rooms.append(_floor(memory / self.memory))
+        return min(rooms)
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Processor cores and GPUs of one machine."""
+    """Processor cores, GPUs and free memory of one machine."""
 
     cores: int
     gpus: int
+    memory: int | None = None
+    """Bytes that are left; None where the system does not tell."""
+    visible: tuple[str, ...] = ()
+    """GPUs as CUDA_VISIBLE_DEVICES names them; empty: by their numbers."""
 
     @classmethod
     def here(cls) -> "Machine":
         """Return this machine; no GPUs where torch is built without CUDA."""
-        return cls(cores(), gpus() if _torch_knows_gpus() else 0)
+        visible = visible_gpus() if _torch_knows_gpus() else ()
+        return cls(cores(), len(visible), cgroups.memory(), visible)
 
     def devices(self, device: str, workers: int | None = None) -> tuple[str, ...]:
         """Return the device of each worker. Raises InputError for a wrong name or number.
@@ -83,7 +106,7 @@ class Machine:
 
         There are as many as there is room for, unless told otherwise.
         """
-        share = WorkerResources(1.0 if cpus is None else cpus, gpus or 0.0)
+        share = WorkerResources.of_packs(cpus, gpus)
         if gpus is not None and device != "auto" and bool(gpus) != device.startswith("cuda"):
             raise InputError(f"gpus: {gpus:g} do not go together with device {device}")
         if gpus and not self.gpus:
@@ -103,14 +126,31 @@ class Machine:
         return tuple(each[number % len(each)] for number in range(min(most, room)))
 
 
-def amounts(cpus: float, gpus: float) -> str:
-    """Return `2 CPUs` or `1 CPU and 0.5 GPUs`."""
+def amounts(cpus: float, gpus: float, memory: float | None = None) -> str:
+    """Return amounts as people write them.
+
+    >>> amounts(2, 0), amounts(1, 0.5, 16 * 2**30)
+    ('2 CPUs', '1 CPU, 0.5 GPUs and 16 GiB of memory')
+    """
     parts = [
         f"{number:g} {word}{'' if number == 1 else 's'}"
         for number, word in ((cpus, "CPU"), (gpus, "GPU"))
         if number or word == "CPU"
     ]
-    return " and ".join(parts)
+    if memory is not None:
+        parts.append(memory_text(memory))
+    *first, last = parts
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def memory_text(size: float) -> str:
+    """Return bytes of memory as people write them.
+
+    >>> memory_text(512 * 2**20), memory_text(2.25 * 2**30)
+    ('512 MiB of memory', '2.25 GiB of memory')
+    """
+    unit, scale = ("GiB", 2**30) if size >= 2**30 else ("MiB", 2**20)
+    return f"{size / scale:.4g} {unit} of memory"
 
 
 def _floor(number: float) -> int:
@@ -126,8 +166,10 @@ def cores(root: Path = cgroups.ROOT) -> int:
     return allowed if quota is None else max(1, min(allowed, math.ceil(quota)))
 
 
-def gpus(root: Path = cgroups.ROOT, environment: Mapping[str, str] = os.environ) -> int:
-    """Return the number of NVIDIA GPUs that torch would find, as the driver's files tell.
+def visible_gpus(
+    root: Path = cgroups.ROOT, environment: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """Return the NVIDIA GPUs that torch would find, as the driver's files tell, by their names.
 
     CUDA_VISIBLE_DEVICES is read as CUDA reads it: up to the first entry that names none, and as
     if nothing stood there if one is named twice.
@@ -136,7 +178,7 @@ def gpus(root: Path = cgroups.ROOT, environment: Mapping[str, str] = os.environ)
     count = count or len(list(root.glob("proc/driver/nvidia/gpus/*")))
     chosen = environment.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return count
+        return tuple(map(str, range(count)))
     words = [word.strip() for word in chosen.split(",")]
     by_name = words[0].startswith(("GPU-", "MIG-"))
     named: list[str | int] = []
@@ -147,9 +189,9 @@ def gpus(root: Path = cgroups.ROOT, environment: Mapping[str, str] = os.environ)
             break
         named.append(match[0] if by_name else int(match[0]))
     if len(set(named)) < len(named):
-        return 0
+        return ()
     there = takewhile(lambda entry: isinstance(entry, str) or entry < count, named)
-    return min(len(list(there)), count)
+    return tuple(map(str, there))[:count]
 
 
 def _torch_knows_gpus() -> bool:

@@ -51,6 +51,8 @@ class RayTask:
     """In which workers run where a node has it: modules of the user's own are found there."""
     every: float
     command: tuple[str, ...] | None
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Further ones for the environment of its worker."""
 
 
 def run_on_ray(
@@ -58,6 +60,7 @@ def run_on_ray(
     store: Store,
     *,
     share: WorkerResources,
+    variables: Mapping[str, str] | None = None,
     address: str | None = None,
     workers: int | None = None,
     pack: PackSize = "auto",
@@ -75,8 +78,9 @@ def run_on_ray(
     and InputError where there is no Ray, no cluster or no room.
     """
     machine = Machine.here()
-    if address is None and not share.fits(machine.cores, machine.gpus):
-        raise InputError(_no_room(share, [(machine.cores, machine.gpus)]))
+    here = (machine.cores, machine.gpus, machine.memory)
+    if address is None and not share.fits(*here):
+        raise InputError(_no_room(share, [here]))
     # Outside, since Ray has its own way with SIGTERM; inside, for after it has set that.
     with handle_signals() as early, connected(address, machine) as ray, handle_signals() as stop:
         early.check()
@@ -97,6 +101,7 @@ def run_on_ray(
             folder=Path.cwd(),
             every=every,
             command=None if command is None else tuple(command),
+            variables=variables or {},
         )
         running = RayWorkers(ray, task)
         launch_store = store.reconnect(stoppable_policy(stop, on_note))
@@ -137,6 +142,7 @@ class RayWorkers:
             name=f"sweeper worker {task.name}",
             num_cpus=task.share.cpus,
             num_gpus=task.share.gpus,
+            **({"memory": task.share.memory} if task.share.memory else {}),
             max_retries=-1,
             scheduling_strategy="SPREAD",
         )
@@ -214,13 +220,23 @@ def check_storage(store: Store, nodes: Sequence[Mapping[str, Any]]) -> None:
     raise InputError(f"storage: SQLite is for one machine, this cluster {reason}: use PostgreSQL")
 
 
-def _no_room(share: WorkerResources, nodes: Iterable[tuple[float, float]]) -> str:
-    largest = max(nodes, key=lambda node: node[::-1] if share.gpus else node)
-    return f"ray: no node has room for a worker of {share}, the largest has {amounts(*largest)}"
+_Room = tuple[float, float, float | None]
+"""CPUs, GPUs and bytes of memory."""
 
 
-def _resources(node: Mapping[str, Any]) -> tuple[float, float]:
-    return node["Resources"].get("CPU", 0.0), node["Resources"].get("GPU", 0.0)
+def _no_room(share: WorkerResources, nodes: Iterable[_Room]) -> str:
+    def size(room: _Room) -> tuple[float, ...]:
+        cpus, gpus, memory = room
+        return gpus if share.gpus else 0.0, (memory or 0.0) if share.memory else 0.0, cpus
+
+    cpus, gpus, memory = max(nodes, key=size)
+    largest = amounts(cpus, gpus, memory if share.memory else None)
+    return f"ray: no node has room for a worker of {share}, the largest has {largest}"
+
+
+def _resources(node: Mapping[str, Any]) -> _Room:
+    amount = node["Resources"].get
+    return amount("CPU", 0.0), amount("GPU", 0.0), amount("memory")
 
 
 def work_on_node(task: RayTask) -> tuple[str, str]:
@@ -246,6 +262,7 @@ def work_on_node(task: RayTask) -> tuple[str, str]:
                 task.name,
                 store,
                 devices=["cuda" if task.share.gpus else "cpu"],
+                variables=[task.variables],
                 pack=task.pack,
                 folder=task.data,
                 artifacts=task.artifacts,

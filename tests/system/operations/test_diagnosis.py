@@ -555,7 +555,7 @@ def test_the_cache_of_compiled_loops_is_looked_at_and_left_as_it_is(
 def test_gpus_that_torch_is_not_built_for_are_told(
     doctor: Doctor, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sweeper.worker.launch.machine.gpus", lambda: 2)
+    monkeypatch.setattr("sweeper.worker.launch.machine.visible_gpus", lambda: ("0", "1"))
     for built, line in (
         (
             False,

@@ -319,7 +319,9 @@ def test_more_gpus_than_sqlite_has_workers_for_are_no_error(
         asked.append(len(devices))
 
     monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", run_workers)
-    monkeypatch.setattr("sweeper.worker.launch.machine.gpus", lambda: 16)
+    monkeypatch.setattr(
+        "sweeper.worker.launch.machine.visible_gpus", lambda: (*"0123456789abcdef",)
+    )
     monkeypatch.setattr("sweeper.worker.launch.machine._torch_knows_gpus", lambda: True)
     api.run(small_sweep(), sqlite_url)
     assert asked == [8]

@@ -9,7 +9,13 @@ import torch
 
 from sweeper.errors import InputError
 from sweeper.trainers import cgroups, devices
-from sweeper.worker.launch.machine import MAX_CPU_WORKERS, Machine, WorkerResources, cores, gpus
+from sweeper.worker.launch.machine import (
+    MAX_CPU_WORKERS,
+    Machine,
+    WorkerResources,
+    cores,
+    visible_gpus,
+)
 
 Tree = Callable[[dict[str, str]], Path]
 GIB = 2**30
@@ -220,7 +226,7 @@ def nodes(root: Path, *names: str) -> Path:
 def test_gpus_are_counted_by_the_files_of_their_driver(
     tmp_path: Path, names: list[str], found: int
 ) -> None:
-    assert gpus(nodes(tmp_path, *names), {}) == found
+    assert len(visible_gpus(nodes(tmp_path, *names), {})) == found
 
 
 VISIBLE = {
@@ -258,8 +264,8 @@ def test_visible_gpus_are_those_that_cuda_would_see(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
 ) -> None:
     root = nodes(tmp_path, "dev/nvidia0", "dev/nvidia1", "dev/nvidia2")
-    assert gpus(root, {"CUDA_VISIBLE_DEVICES": text}) == VISIBLE[text]
-    assert gpus(tmp_path / "none", {"CUDA_VISIBLE_DEVICES": text}) == 0
+    assert len(visible_gpus(root, {"CUDA_VISIBLE_DEVICES": text})) == VISIBLE[text]
+    assert visible_gpus(tmp_path / "none", {"CUDA_VISIBLE_DEVICES": text}) == ()
     # Oracle: how torch reads the variable, and where it ends the list by itself.
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", text)
     read = torch.cuda._parse_visible_devices()
