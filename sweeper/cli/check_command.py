@@ -15,6 +15,7 @@ from sweeper.cli.common import (
     waiting,
     warn,
 )
+from sweeper.cli.script_plan_output import print_script_plan
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sweeper.config import Sweep
     from sweeper.config.dataset import DatasetFacts
     from sweeper.operations.plan import Plan
+    from sweeper.operations.try_out import TriedStudy
 
 MAX_WIDTH = 29
 """Columns for `conditional_entropy.strength,`: whatever else is long, that is not broken."""
@@ -36,15 +38,22 @@ def check(file: StudyFile, data: DataFolder = None) -> None:
     """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
     from sweeper.config import Sweep
     from sweeper.config.name_clashes import refuse_alike
-    from sweeper.operations.plan import plan
     from sweeper.operations.try_out import try_out
 
     sweep = Sweep.load(file)
     refuse_alike(sweep, str(file))
-    terminal = console()
     with waiting() as on_wait:
         tried = try_out(sweep, str(file), folder=data, on_wait=on_wait)
-    sweep = tried.sweep
+    if tried.sweep.script is None:
+        _print_plan(tried)
+    else:
+        print_script_plan(tried.sweep, tried.oddities)
+
+
+def _print_plan(tried: "TriedStudy") -> None:
+    from sweeper.operations.plan import plan
+
+    sweep, terminal = tried.sweep, console()
     planned = plan(sweep, network=tried.network)
     size = f", {count(planned.parameters)} parameters" if planned.parameters else ""
     terminal.print(

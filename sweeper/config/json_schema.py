@@ -25,6 +25,7 @@ from sweeper.config.registry import (
     method_plugins,
     plugins,
 )
+from sweeper.config.script_schema import add_scripts
 from sweeper.config.sections import AUGMENTATION
 from sweeper.config.sparsification import GRANULARITY
 from sweeper.config.sweep import Sweep
@@ -58,11 +59,6 @@ def json_schema() -> dict[str, Any]:
     parts["Training"]["properties"]["augment"]["items"]["pattern"] = f"^{AUGMENTATION.pattern}$"
     outside = {"type": "string", "pattern": rf"^\s*{PLUGIN.pattern}\s*$"}
     top["measure"] = {"anyOf": [{"enum": sorted(MEASURES)}, outside], "default": "accuracy"}
-    # Under the name of the measure, which may be that of a function of one's own.
-    targets = parts["Targets"]
-    targets["patternProperties"] = {
-        r"^(?!nonzero$)[A-Za-z_]\w*$": targets["properties"]["accuracy"]
-    }
     teacher = parts["TeacherChoice"]["properties"]["network"]
     teacher["pattern"] = rf"^\s*({PLUGIN.pattern}|.*{re.escape(FILE)})\s*$"
     by_name = {"type": "string", "pattern": teacher["pattern"]}
@@ -87,6 +83,7 @@ def json_schema() -> dict[str, Any]:
         "description": "The family that it is compared in: any name, or one of the catalogue's.",
     }
     parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyKeys")["properties"])
+    add_scripts(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

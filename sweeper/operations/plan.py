@@ -70,23 +70,12 @@ def plan(
 
     `network` is the study's, if that is not in the registry.
     """
-    trials = sweep.search.trials * sweep.search.repeats
-    arms = tuple(
-        ArmPlan(
-            name=name,
-            penalty=arm.penalty_text,
-            way=arm.mode_text,
-            searched=tuple(sweep.domains(name)),
-            auto_parameters=sweep.auto_parameters(name),
-            trials=trials,
-        )
-        for name, arm in sweep.arms.items()
-    )
+    arms = arm_plans(sweep)
     probe = probe_plan(sweep)
     flops = (rate or matmul_rate)()
     seconds = seconds_per_trial(sweep, flops, network)
     if seconds is not None:
-        seconds *= trials * len(arms)
+        seconds *= sum(arm.trials for arm in arms)
         each = training_seconds(sweep, flops, probe.steps, network)
         seconds += probe.probes * probe.networks * each
     parameters = sweep.total_parameters
@@ -104,6 +93,21 @@ def plan(
         probe=probe,
         seconds=seconds,
         warnings=tuple(study_warnings(sweep)),
+    )
+
+
+def arm_plans(sweep: Sweep) -> tuple[ArmPlan, ...]:
+    """Return each arm as it would be run."""
+    return tuple(
+        ArmPlan(
+            name=name,
+            penalty=arm.penalty_text,
+            way=arm.mode_text,
+            searched=tuple(sweep.domains(name)),
+            auto_parameters=sweep.auto_parameters(name),
+            trials=sweep.search.trials * sweep.search.repeats,
+        )
+        for name, arm in sweep.arms.items()
     )
 
 

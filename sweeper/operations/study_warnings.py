@@ -1,5 +1,7 @@
 """Study warnings: settings of a study file that are allowed, but seldom meant."""
 
+import re
+
 from sweeper.config import Domain, Sweep
 from sweeper.config.domains import grid_size
 from sweeper.config.registry import FORMULAS, SAMPLERS
@@ -13,6 +15,11 @@ def study_warnings(sweep: Sweep) -> list[str]:
         *_objective_warnings(sweep),
         *_arm_warnings(sweep),
     ]
+
+
+def script_warnings(sweep: Sweep) -> list[str]:
+    """Return the warnings about a sweep of a script, as `study_warnings` does."""
+    return [*_search_warnings(sweep), *_parameter_warnings(sweep), *_command_warnings(sweep)]
 
 
 def _training_warnings(sweep: Sweep) -> list[str]:
@@ -85,14 +92,16 @@ def _objective_warnings(sweep: Sweep) -> list[str]:
     return warnings
 
 
-def _arm_warnings(sweep: Sweep) -> list[str]:
+def _parameter_warnings(sweep: Sweep) -> list[str]:
+    """Return the warnings about what the arms search."""
     warnings = []
     sizes = {name: len(sweep.domains(name)) for name in sweep.arms}
     fixed = [name for name, size in sizes.items() if size == 0]
     if fixed and sweep.search.trials > 1:
+        what = "their initial weights" if sweep.script is None else "their seeds"
         warnings.append(
             f"arms: {_names(fixed)} search nothing: their {sweep.search.trials} trials differ by "
-            "their initial weights alone"
+            f"{what} alone"
         )
     if len(set(sizes.values())) > 1:
         warnings.append(f"arms: unequal numbers of searched parameters: {_counts(sizes)}")
@@ -103,6 +112,21 @@ def _arm_warnings(sweep: Sweep) -> list[str]:
         for term in arm.terms
         if term.keys.shuffle and term.penalty in FORMULAS and not term.formula.sees_arrangement_of
     ]
+    return warnings
+
+
+def _command_warnings(sweep: Sweep) -> list[str]:
+    """Return what is searched in every arm and a command does not name, though it names others."""
+    text = " ".join(sweep.command or ())
+    searched = [name for name, value in sweep.parameters.items() if isinstance(value, Domain)]
+    idle = [name for name in searched if not re.search(rf"\{{\s*{name}\s*\}}", text)]
+    if not idle or len(idle) == len(searched):
+        return []  # one that names none reads all from its environment
+    return [f"command: does not name {_names(idle)}: the environment has it in SWEEPER_PARAMS"]
+
+
+def _arm_warnings(sweep: Sweep) -> list[str]:
+    warnings = _parameter_warnings(sweep)
     cut = [name for name in sweep.arms if _takes_density(sweep, name)]
     if cut and sweep.sparsification.track == "pruned":
         warnings.append(

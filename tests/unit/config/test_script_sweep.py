@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from sweeper.config import Sweep
+from sweeper.config.json_schema import json_schema
+from sweeper.config.parsing import parse
 from sweeper.config.script import bytes_of, filled, seconds_of
 from sweeper.config.sweep_difference import differences
 from sweeper.errors import SpecError
@@ -176,3 +179,56 @@ def test_values_stand_in_the_places_of_their_names() -> None:
 def test_times_and_amounts() -> None:
     assert [seconds_of(text) for text in ("90s", "1.5m", "2 h", 7)] == [90, 90, 7200, 7]
     assert [bytes_of(text) for text in ("1MiB", "2 GB", 5)] == [2**20, 2 * 10**9, 5]
+
+
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
+COMMAND = STUDY.replace("trial: my.training:run", 'command: [sh, train.sh, "{rate}", 3]')
+PACKED = "name: a\ndataset: digits\nmodel: mlp(8)\ntraining: {epochs: 1}\nsearch: {trials: 1}\n"
+
+
+@pytest.mark.parametrize("text", [STUDY, COMMAND, PACKED + "arms: {a: {parameters: {}}}\n"])
+def test_the_json_schema_accepts_scripts(tmp_path: Path, text: str) -> None:
+    load(tmp_path, text)
+    assert list(VALIDATOR.iter_errors(parse(tmp_path / "mine.yaml"))) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("my.training:run", "run"),
+        ("trial:", "dataset: mnist\ntrial:"),
+        ("trial:", "sparsification: {density: 0.1}\ntrial:"),
+        ("trial:", "command: [sh]\ntrial:"),
+        ("trial: my.training:run\n", ""),
+        ("trial: my.training:run", "command: []"),
+        ("trial: my.training:run", "command: [[sh]]"),
+        ("10m", "soon"),
+        ("10m", "0"),
+        ("16GiB", "lots"),
+        ("gpus: 0.5", "gpus: -1"),
+        ("gpus: 0.5", "gpu: 1"),
+        ("epochs: 3", "folder: 3"),
+        ("epochs: 3", "1st: 3"),
+        ("epochs: 3", "epochs: [3]"),
+        ("epochs: 5", "seed: 5"),
+        ("strength: {log_uniform: [1e-5, 1e-2]}", "strength: auto"),
+        ("penalty: l1, strength: {log_uniform: [1e-5, 1e-2]}",
+         "sum: {l1: {strength: auto}, l2: {strength: 1}}"),
+        ("dense: {}", "dense: {method: rigl}"),
+        ("flops: [1000]", "flops: [0]"),
+        ("floor: 0.1", "floor: 1"),
+        ("quality: F1", "qualities: F1"),
+    ],
+)  # fmt: skip
+def test_what_the_json_schema_refuses_of_a_script_is_refused(
+    tmp_path: Path, old: str, new: str
+) -> None:
+    text = STUDY.replace("objectives: {", "objectives: {floor: 0.1, ").replace(old, new, 1)
+    assert problems(tmp_path, text)
+    assert list(VALIDATOR.iter_errors(parse(tmp_path / "mine.yaml")))
+
+
+def test_the_json_schema_refuses_keys_of_scripts_elsewhere(tmp_path: Path) -> None:
+    for text in ("time_limit: 1h\narms: {a: {}}\n", "arms: {a: {parameters: {b: 1}}}\n"):
+        assert problems(tmp_path, PACKED + text)
+        assert list(VALIDATOR.iter_errors(parse(tmp_path / "mine.yaml")))
