@@ -46,7 +46,8 @@ def function_problem(function: Any) -> str:
     try:
         signature.bind(object())
     except TypeError:
-        return f"must take one argument, the trial, and takes {signature.replace(return_annotation=signature.empty)}"
+        taken = signature.replace(return_annotation=signature.empty)
+        return f"must take one argument, the trial, and takes {taken}"
     return ""
 
 
