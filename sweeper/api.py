@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from sweeper.errors import InputError, choices
-from sweeper.settings import ARTIFACTS_VARIABLE, DEFAULT_STORAGE, STORAGE_VARIABLE
+from sweeper.settings import ARTIFACTS_VARIABLE, DEFAULT_STORAGE, STORAGE_VARIABLE, expand_home
 
 if TYPE_CHECKING:
     from torch import nn
@@ -74,6 +74,7 @@ def launch(
     pack: "PackSize" = "auto",
     data: str | Path | None = None,
     extend: bool = False,
+    trials: str | Path | None = None,
     artifacts: str | None = None,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
@@ -86,7 +87,8 @@ def launch(
     there is room for, unless `workers` says how many. `address` is that of a cluster, by which
     Ray is not started here. `on_note` is told in one line what the workers wait for, and what
     became of the examples of a dataset of your own; `on_wait` before that what is tried, if it
-    takes long. `artifacts` is where the networks of a confirmation are kept, a folder or a bucket.
+    takes long. `artifacts` is where the networks of a confirmation and the checkpoints of scripts
+    are kept, a folder or a bucket; `trials` a folder for all files of scripts.
     """
     from sweeper import lifecycle
     from sweeper.config import Sweep
@@ -95,8 +97,10 @@ def launch(
     from sweeper.operations.worker_start import worker_starter
     from sweeper.trainers import pack_size
 
-    pack, artifacts = pack_size.parse_pack_size(pack), _absolute(artifacts)
+    pack = pack_size.parse_pack_size(pack)
     sweep = study if isinstance(study, Sweep) else Sweep.load(study)
+    keeps = sweep.confirms is not None or sweep.script is not None
+    artifacts = _absolute(artifacts) if keeps else None
     start = worker_starter(
         on,
         sweep=sweep,
@@ -130,6 +134,7 @@ def launch(
                 store,
                 pack=pack,
                 folder=None if data is None else Path(data),
+                trials=None if trials is None else expand_home(trials, "trials folder").absolute(),
                 artifacts=artifacts,
                 on_status=on_status or _ignore,
             )

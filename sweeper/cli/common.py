@@ -22,6 +22,7 @@ from sweeper.settings import (
     DEFAULT_STORAGE,
     PASSWORD_FILE_VARIABLE,
     STORAGE_VARIABLE,
+    TRIALS_VARIABLE,
 )
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ Artifacts = Annotated[
         "--artifacts",
         envvar=ARTIFACTS_VARIABLE,
         metavar="PLACE",
-        help="Where confirmed networks are kept: a folder, s3://BUCKET or gs://BUCKET.",
+        help="Where confirmed networks are kept, and checkpoints of scripts: a folder, "
+        "s3://BUCKET or gs://BUCKET.",
         show_default=False,
     ),
 ]
@@ -94,6 +96,18 @@ DataFolder = Annotated[
         envvar=DATA_VARIABLE,
         metavar="FOLDER",
         help="Folder of datasets.  [default: the user's cache]",
+        show_default=False,
+    ),
+]
+
+
+Trials = Annotated[
+    Path | None,
+    typer.Option(
+        "--trials",
+        envvar=TRIALS_VARIABLE,
+        metavar="FOLDER",
+        help="Where scripts have the files of their trials.  [default: sweeps/NAME/trials]",
         show_default=False,
     ),
 ]

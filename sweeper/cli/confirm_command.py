@@ -13,6 +13,7 @@ from sweeper.cli.common import (
     Name,
     Pack,
     Storage,
+    Trials,
     console,
     open_store,
 )
@@ -40,6 +41,7 @@ def confirm(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
+    trials: Trials = None,
     artifacts: Artifacts = None,
 ) -> None:
     """Train the best configurations of a finished sweep again, with fresh seeds.
@@ -65,6 +67,7 @@ def confirm(
         device=device,
         pack=parse_pack_size(pack),
         data=data,
+        trials=trials,
         artifacts=artifacts,
     )
     confirmation_name = run_with_progress(train)

@@ -6,7 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from sweeper.api import On
-from sweeper.cli.common import DataFolder, Device, Pack, Storage, StudyFile
+from sweeper.cli.common import Artifacts, DataFolder, Device, Pack, Storage, StudyFile, Trials
 from sweeper.cli.run_command import Extend
 from sweeper.cli.run_output import print_summary, run_with_progress
 from sweeper.settings import DEFAULT_STORAGE
@@ -65,6 +65,8 @@ def launch(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
+    trials: Trials = None,
+    artifacts: Artifacts = None,
     extend: Extend = False,
 ) -> None:
     """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
@@ -83,6 +85,8 @@ def launch(
         device=device,
         pack=parse_pack_size(pack),
         data=data,
+        trials=trials,
+        artifacts=artifacts,
         extend=extend,
     )
     name = run_with_progress(train)

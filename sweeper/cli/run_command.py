@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import DataFolder, Device, Pack, Storage, StudyFile
+from sweeper.cli.common import Artifacts, DataFolder, Device, Pack, Storage, StudyFile, Trials
 from sweeper.cli.run_output import print_summary, run_with_progress
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -37,6 +37,8 @@ def run(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
+    trials: Trials = None,
+    artifacts: Artifacts = None,
     extend: Extend = False,
     report: Annotated[
         Path | None,
@@ -61,6 +63,8 @@ def run(
         device=device,
         pack=parse_pack_size(pack),
         data=data,
+        trials=trials,
+        artifacts=artifacts,
         extend=extend,
     )
     name = run_with_progress(train)

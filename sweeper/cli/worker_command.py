@@ -12,6 +12,7 @@ from sweeper.cli.common import (
     Name,
     Pack,
     Storage,
+    Trials,
     open_store,
     pluralize,
 )
@@ -29,6 +30,7 @@ def worker(
     device: Device = "auto",
     pack: Pack = "auto",
     data: DataFolder = None,
+    trials: Trials = None,
     artifacts: Artifacts = None,
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
@@ -46,6 +48,7 @@ def worker(
             device=device,
             pack=size,
             folder=data,
+            trials=trials,
             artifacts=artifacts,
             on_event=_print,
             alone=True,

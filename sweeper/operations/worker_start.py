@@ -7,6 +7,7 @@ from typing import Any
 
 from sweeper.config import Sweep
 from sweeper.errors import InputError, choices
+from sweeper.settings import sweep_folder
 from sweeper.store import Store
 from sweeper.worker.launch import local_workers
 from sweeper.worker.launch.machine import Machine
@@ -59,4 +60,4 @@ def worker_starter(
 
 def logs_folder(name: str) -> Path:
     """Return the folder of the logs of a sweep's workers."""
-    return Path("sweeps") / name / "logs"
+    return sweep_folder(name) / "logs"

@@ -20,6 +20,7 @@ from sweeper.settings import (
     PARENT_VARIABLE,
     SHARED_BY_VARIABLE,
     STORAGE_VARIABLE,
+    TRIALS_VARIABLE,
 )
 from sweeper.store import Store
 from sweeper.trainers.pack_size import PackSize
@@ -43,6 +44,7 @@ def run_workers(
     variables: Sequence[Mapping[str, str]] = (),
     pack: PackSize = "auto",
     folder: Path | None = None,
+    trials: Path | None = None,
     artifacts: str | None = None,
     logs: Path,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
@@ -66,10 +68,8 @@ def run_workers(
         "PYTHONUNBUFFERED": "1",
         PARENT_VARIABLE: str(os.getpid()),
     }
-    if folder is not None:
-        environment[DATA_VARIABLE] = str(folder)
-    if artifacts is not None:
-        environment[ARTIFACTS_VARIABLE] = artifacts
+    places = {DATA_VARIABLE: folder, TRIALS_VARIABLE: trials, ARTIFACTS_VARIABLE: artifacts}
+    environment |= {name: str(place) for name, place in places.items() if place is not None}
     try:
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -46,6 +46,7 @@ class RayTask:
     workers: int
     pack: PackSize
     data: Path | None
+    trials: Path | None
     artifacts: str | None
     folder: Path
     """In which workers run where a node has it: modules of the user's own are found there."""
@@ -65,6 +66,7 @@ def run_on_ray(
     workers: int | None = None,
     pack: PackSize = "auto",
     folder: Path | None = None,
+    trials: Path | None = None,
     artifacts: str | None = None,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
     on_note: Callable[[str], None] = lambda line: None,
@@ -97,6 +99,7 @@ def run_on_ray(
             workers=workers or max(1, usual),
             pack=pack,
             data=None if folder is None else folder.absolute(),
+            trials=trials,
             artifacts=artifacts,
             folder=Path.cwd(),
             every=every,
@@ -265,6 +268,7 @@ def work_on_node(task: RayTask) -> tuple[str, str]:
                 variables=[task.variables],
                 pack=task.pack,
                 folder=task.data,
+                trials=task.trials,
                 artifacts=task.artifacts,
                 logs=_logs(ray, task.name),
                 every=task.every,

@@ -423,7 +423,7 @@ class _Ray:
 
 
 def ray_task(share: WorkerResources, workers: int = 2) -> RayTask:
-    return RayTask("tiny", "", share, workers, 1, None, None, Path(), 0.1, None)
+    return RayTask("tiny", "", share, workers, 1, None, None, None, Path(), 0.1, None)
 
 
 def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:
