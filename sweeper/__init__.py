@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sweeper.analysis import Front
-    from sweeper.api import compare, confirm, front, launch, load_network, run
+    from sweeper.api import (
+        compare,
+        confirm,
+        front,
+        launch,
+        load_network,
+        run,
+        verify,
+        write_report,
+    )
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
     from sweeper.errors import InputError, StorageError, SweeperError, TrainingError
@@ -48,6 +57,8 @@ _HOME = {
     "load_network": "sweeper.api",
     "prune_": "sweeper.modules",
     "run": "sweeper.api",
+    "verify": "sweeper.api",
+    "write_report": "sweeper.api",
 }
 
 __all__ = [
@@ -79,6 +90,8 @@ __all__ = [
     "load_network",
     "prune_",
     "run",
+    "verify",
+    "write_report",
 ]
 
 

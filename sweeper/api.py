@@ -1,17 +1,17 @@
-"""Python interface for notebooks: `run` a study file, read its `front`s.
+"""Python interface for scripts and notebooks: `run` a study, read, compare and check its results.
 
-Storage is a URL; unless given it is SWEEPER_STORAGE, or sweeper.db in the current folder.
+Storage is a URL; unless given it is SWEEPER_STORAGE, or sweeper.db in the current folder. Errors
+are SweeperErrors, one line for each thing to mend; notebooks show that line alone.
 """
 
-import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, get_args
 
 from sweeper.errors import InputError, choices
-from sweeper.settings import ARTIFACTS_VARIABLE, DEFAULT_STORAGE, STORAGE_VARIABLE, expand_home
+from sweeper.settings import ARTIFACTS_VARIABLE
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,18 +19,37 @@ if TYPE_CHECKING:
     from sweeper.analysis.confirmation import ConfirmedConfig
     from sweeper.config import Sweep
     from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
+    from sweeper.operations.verify import Verification
     from sweeper.store import Store
     from sweeper.trainers.pack_size import PackSize
     from sweeper.types import Accuracy, SizeMeasure, SweepStatus, Track
-
-_log = logging.getLogger("sweeper.launch")
 
 Outcome = Literal["new", "resumed", "extended"]
 On = Literal["local", "ray"]
 
 
+class LaunchOptions(TypedDict, total=False):
+    """Options of `launch`, which `confirm` takes too."""
+
+    on: On
+    workers: int | None
+    cpus: float | None
+    gpus: float | None
+    address: str | None
+    device: str
+    pack: "PackSize"
+    data: str | Path | None
+    trials: str | Path | None
+    artifacts: str | None
+    progress: bool | None
+    on_start: "Callable[[Outcome, SweepStatus], None] | None"
+    on_status: "Callable[[SweepStatus], None] | None"
+    on_note: Callable[[str], None] | None
+    on_wait: Callable[[str], None] | None
+
+
 def run(
-    study: "Sweep | str | Path",
+    study: "Sweep | Mapping[str, Any] | str | Path",
     storage: str | None = None,
     *,
     workers: int | None = None,
@@ -38,15 +57,17 @@ def run(
     pack: "PackSize" = "auto",
     data: str | Path | None = None,
     extend: bool = False,
+    progress: bool | None = None,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
 ) -> "SweepFronts":
     """Run a sweep to its end, or on from where it stopped; returns the front of every arm.
 
-    The budget is exact: what is on record already is not run again. Worker processes are started
-    here and ended here: one for each GPU, else for each core, unless `workers` says how many.
-    Data, formulas and networks of your own are tried before anything is registered. Raises
-    SpecError, InputError, DigestError, StorageError, TrainingError.
+    `study` is the path of a study file, its keys as a dict, or a `Sweep`. The budget is exact: what
+    is on record already is not run again. Worker processes are started here and ended here: one for
+    each GPU, else for each core, unless `workers` says how many. Data, formulas and networks of
+    your own are tried before anything is registered. A bar shows the `progress`, unless it is False
+    or nobody looks. Raises SpecError, InputError, DigestError, StorageError, TrainingError.
     """
     return launch(
         study,
@@ -56,32 +77,20 @@ def run(
         pack=pack,
         data=data,
         extend=extend,
+        progress=progress,
         on_start=on_start,
         on_status=on_status,
     )
 
 
 def launch(
-    study: "Sweep | str | Path",
+    study: "Sweep | Mapping[str, Any] | str | Path",
     storage: str | None = None,
     *,
-    on: On = "local",
-    workers: int | None = None,
-    cpus: float | None = None,
-    gpus: float | None = None,
-    address: str | None = None,
-    device: str = "auto",
-    pack: "PackSize" = "auto",
-    data: str | Path | None = None,
     extend: bool = False,
-    trials: str | Path | None = None,
-    artifacts: str | None = None,
-    on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
-    on_status: "Callable[[SweepStatus], None] | None" = None,
-    on_note: "Callable[[str], None] | None" = None,
-    on_wait: "Callable[[str], None] | None" = None,
+    **options: Unpack[LaunchOptions],
 ) -> "SweepFronts":
-    """Run a sweep as `run` does, with workers on this machine or on a cluster of Ray.
+    """Run a sweep as `run` does, with workers on this machine or `on="ray"`, on a cluster.
 
     A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
     there is room for, unless `workers` says how many. `address` is that of a cluster, by which
@@ -90,67 +99,13 @@ def launch(
     takes long. `artifacts` is where the networks of a confirmation and the checkpoints of scripts
     are kept, a folder or a bucket; `trials` a folder for all files of scripts.
     """
-    from sweeper import lifecycle
-    from sweeper.config import Sweep
-    from sweeper.operations.sweep_fronts import SweepFronts
-    from sweeper.operations.try_out import try_out
-    from sweeper.operations.worker_start import worker_starter
-    from sweeper.trainers import pack_size
+    from sweeper.operations.study_run import RunOptions, run_study
 
-    pack = pack_size.parse_pack_size(pack)
-    sweep = study if isinstance(study, Sweep) else Sweep.load(study)
-    keeps = sweep.confirms is not None or sweep.script is not None
-    artifacts = _absolute(artifacts) if keeps else None
-    start = worker_starter(
-        on,
-        sweep=sweep,
-        workers=workers,
-        cpus=cpus,
-        gpus=gpus,
-        address=address,
-        device=device,
-        on_note=on_note,
-    )
-    place = sweep.name if isinstance(study, Sweep) else str(study)
-    tried = try_out(sweep, place, folder=data, on_wait=on_wait or _ignore)
-    sweep = tried.sweep
-    for note in tried.data_notes:
-        (on_note or _log.info)(f"{sweep.name}: dataset: {note}")
-    store = _store(storage, on_note or _log.warning)
-    try:
-        most = store.most_workers
-        if workers is not None and most is not None and workers > most:
-            raise InputError(
-                f"workers: SQLite is for at most {most}, got {workers}: use PostgreSQL for more"
-            )
-        store.upgrade()
-        outcome: Outcome = lifecycle.register(store, sweep, extend=extend)
-        status = store.status(sweep.name)
-        if on_start:
-            on_start(outcome, status)
-        if not status.finished:
-            start(
-                sweep.name,
-                store,
-                pack=pack,
-                folder=None if data is None else Path(data),
-                trials=None if trials is None else expand_home(trials, "trials folder").absolute(),
-                artifacts=artifacts,
-                on_status=on_status or _ignore,
-            )
-        lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
-        lifecycle.publish(store, sweep.name, force=True)
-        return SweepFronts.of(store.records(sweep.name), sweep)
-    finally:
-        store.close()
+    return run_study(study, storage, RunOptions(extend=extend, **options))
 
 
 def confirm(
-    name: str,
-    storage: str | None = None,
-    *,
-    seeds: int = 5,
-    **options: Any,
+    name: str, storage: str | None = None, *, seeds: int = 5, **options: Unpack[LaunchOptions]
 ) -> "list[ConfirmedConfig]":
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
@@ -159,39 +114,9 @@ def confirm(
     with further arms or repeats. `options` are those of `launch`. Raises InputError while the
     search is not finished, or if it went on with more trials since it was confirmed.
     """
-    from sweeper.analysis.confirmation import (
-        confirmation_sweep,
-        confirmed_configs,
-        continued_confirmation,
-    )
+    from sweeper.operations.study_run import RunOptions, confirm_sweep
 
-    store = _store(storage, options.get("on_note") or _log.warning)
-    try:
-        store.check()
-        searched = store.records(name)
-        wanted = confirmation_sweep(
-            store.sweep(name),
-            store.status(name),
-            searched,
-            store.strength_ranges(name),
-            seeds=seeds,
-        )
-        if wanted.name in store.names():
-            wanted = continued_confirmation(store.sweep(wanted.name), wanted)
-        launch(wanted, storage, extend=True, **options)
-        return confirmed_configs(wanted, store.records(wanted.name), searched)
-    finally:
-        store.close()
-
-
-def _absolute(place: str | None) -> str | None:
-    """Return the place of artifacts as every process may open it. Raises InputError."""
-    if place is None:
-        return None
-    from sweeper.search.artifacts import artifact_store
-
-    artifact_store(place, writes=True)  # a mistake is told here, not by a worker
-    return place if "://" in place else str(Path(place).absolute())
+    return confirm_sweep(name, storage, seeds, RunOptions(**options))
 
 
 def front(
@@ -241,6 +166,53 @@ def compare(
     return SweepFronts.compared(records, arms=arms, track=track, size=size)
 
 
+def write_report(
+    name: str,
+    storage: str | None = None,
+    *,
+    out: str | Path | None = None,
+    artifacts: str | None = None,
+) -> Path:
+    """Write one HTML file that says what a sweep found, works offline, and return its path.
+
+    It is `out`, or sweeps/NAME/report.html. With `artifacts` it pictures confirmed networks. Raises
+    UnknownSweepError, and InputError for a confirmation or a place that cannot be written to.
+    """
+    from sweeper.operations.sweep_report import report_path, reported_record
+    from sweeper.report import html_page
+
+    with _open(storage) as store:
+        record = reported_record(store, name, _artifacts(artifacts))
+    return html_page.write_report(out or report_path(name), record)
+
+
+def verify(
+    name: str,
+    storage: str | None = None,
+    *,
+    artifacts: str | None = None,
+    data: str | Path | None = None,
+    device: str = "cpu",
+    progress: bool | None = None,
+) -> "Verification":
+    """Count and evaluate confirmed networks again, from their weights that `artifacts` holds.
+
+    `.passed` tells whether all that were kept are as on record. Raises InputError if nothing is
+    confirmed, or no place of artifacts is named here or by SWEEPER_ARTIFACTS.
+    """
+    from sweeper.operations.progress_lines import counting_bar
+    from sweeper.operations.verify import verify as verify_weights
+
+    place = _artifacts(artifacts)
+    if place is None:
+        raise InputError("artifacts: say where confirm(..., artifacts=PLACE) has put them")
+    folder = None if data is None else Path(data)
+    with _open(storage, waits=True) as store, counting_bar(name, progress) as on_network:
+        return verify_weights(
+            name, store, place, folder=folder, device=device, on_network=on_network
+        )
+
+
 def load_network(
     place: str | Path,
     storage: str | None = None,
@@ -280,7 +252,7 @@ def load_network(
         return module_of_sweep(
             store,
             place,
-            artifacts or os.environ.get(ARTIFACTS_VARIABLE) or None,
+            _artifacts(artifacts),
             arm=arm,
             at=at,
             trial=trial,
@@ -289,26 +261,16 @@ def load_network(
         )
 
 
-def _store(storage: str | None, on_note: "Callable[[str], None] | None" = None) -> "Store":
-    """Open a storage; with `on_note`, one that is away is waited for as by a worker."""
-    from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
-    from sweeper.store import Store
-
-    patience = RetryPolicy(SERVICE, throttled_notice(on_note)) if on_note else None
-    url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
-    return Store(url, patience=patience)
+def _artifacts(place: str | None) -> str | None:
+    """Return the place of saved networks: that one, else SWEEPER_ARTIFACTS."""
+    return place or os.environ.get(ARTIFACTS_VARIABLE) or None
 
 
 @contextmanager
-def _open(storage: str | None) -> "Iterator[Store]":
+def _open(storage: str | None, *, waits: bool = False) -> "Iterator[Store]":
     """Open a storage whose tables are there. Raises StorageError."""
-    store = _store(storage)
-    try:
+    from sweeper.operations.study_run import opened
+
+    with opened(storage, waits=waits) as store:
         store.check()
         yield store
-    finally:
-        store.close()
-
-
-def _ignore(told: object) -> None:
-    pass

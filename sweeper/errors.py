@@ -19,11 +19,17 @@ from collections.abc import Iterable
 from datetime import date
 from difflib import get_close_matches
 
+from sweeper.redact import visible
+
 
 class SweeperError(Exception):
     """Any error that sweeper raises on purpose. Its text is one line for the user."""
 
     exit_code = 1
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython, and so a notebook, shows in place of a traceback."""
+        return [f"error: {visible(line)}" for line in str(self).splitlines()]
 
 
 class InputError(SweeperError):

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.common import Artifacts, Name, Storage, open_store
-from sweeper.errors import InputError
 from sweeper.settings import DEFAULT_STORAGE
 
 
@@ -29,16 +28,11 @@ def report(
     artifacts: Artifacts = None,
 ) -> None:
     """Write one HTML file that says what a sweep found; it works offline."""
-    from sweeper.lifecycle import load_record
+    from sweeper.operations.sweep_report import report_path, reported_record
     from sweeper.report import write_report
 
     with open_store(storage) as store:
-        sweep = store.sweep(name)
-        if sweep.confirms:
-            raise InputError(
-                f"{name}: is part of another report: sweeper report {sweep.confirms.of}"
-            )
-        record = load_record(store, name, artifacts=artifacts)
+        record = reported_record(store, name, artifacts)
     if figure:
         from sweeper.plots import overlay_figure, save_figure
 
@@ -46,8 +40,3 @@ def report(
         typer.echo(f"figure: {save_figure(overlay, figure)}")
     if out or not figure:
         typer.echo(f"report: {write_report(out or report_path(name), record)}")
-
-
-def report_path(name: str) -> Path:
-    """Return the path of the report of a sweep, unless told otherwise."""
-    return Path("sweeps") / name / "report.html"

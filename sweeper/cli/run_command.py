@@ -52,7 +52,7 @@ def run(
 ) -> None:
     """Run a study file to its end; the same command goes on where it stopped."""
     from sweeper import api
-    from sweeper.cli.report_command import report_path
+    from sweeper.operations.sweep_report import report_path
     from sweeper.trainers.pack_size import parse_pack_size
 
     train = partial(

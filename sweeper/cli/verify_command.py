@@ -11,7 +11,6 @@ from sweeper.cli.common import (
     Storage,
     console,
     open_store,
-    pluralize,
     progress_bar,
     table,
 )
@@ -45,23 +44,15 @@ def verify(
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     terminal = console()
     with open_store(storage, waits=True) as store, progress_bar("networks") as on_network:
-        networks = verify_weights(
+        verification = verify_weights(
             name, store, artifacts, folder=data, device=device, on_network=on_network
         )
-    missing = [network for network in networks if network.stored and network.evaluated is None]
-    never = sum(not network.stored for network in networks)
-    differing = [network for network in networks if network.differences]
-    if differing:
+    if verification.differing:
         lines = table("study", ">trial", "what differs")
-        for network in differing[:MAX_LISTED]:
+        for network in verification.differing[:MAX_LISTED]:
             record = network.record
             lines.add_row(record.slot.study, str(record.trial), "; ".join(network.differences))
         terminal.print(lines)
-    equal = len(networks) - never - len(missing) - len(differing)
-    parts = [f"{pluralize(equal, 'network')} as on record"]
-    parts += [f"{len(differing)} differ"] if differing else []
-    parts += [f"{len(missing)} without weights at {artifacts}"] if missing else []
-    parts += [f"{never} never kept"] if never else []
-    terminal.print(f"{name}: {', '.join(parts)}", soft_wrap=True)
-    if missing or differing or never == len(networks):
+    terminal.print(str(verification), soft_wrap=True)
+    if not verification.passed:
         raise typer.Exit(1)

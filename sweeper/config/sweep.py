@@ -32,6 +32,7 @@ from sweeper.config.domains import (
 from sweeper.config.measure import MeasureName, label_of, target_key, with_usual_targets
 from sweeper.config.packed_sweep import packed_config, packed_recipe
 from sweeper.config.parsing import build, parse
+from sweeper.config.plain_parts import plain_parts
 from sweeper.config.registry import SLOT_SAMPLERS
 from sweeper.config.script import (
     Command,
@@ -102,12 +103,22 @@ class Sweep(Section):
     @classmethod
     def load(cls, path: str | Path) -> Self:
         """Read a study file. Raises SpecError with every problem of the file."""
-        raw = parse(Path(path))
+        return cls._of_parts(parse(Path(path)), str(path))
+
+    @classmethod
+    def of_mapping(cls, parts: Mapping[str, Any]) -> Self:
+        """Check the keys of a study file, given as a dict. Raises SpecError with every problem."""
+        name = parts.get("name")
+        place = name if isinstance(name, str) and name else "dict"
+        return cls._of_parts(plain_parts(parts, place), place)
+
+    @classmethod
+    def _of_parts(cls, raw: Any, place: str) -> Self:
         if isinstance(raw, dict) and "confirms" in raw:
-            raise SpecError([f"{path}: confirms: is for `sweeper confirm NAME`, not for files"])
+            raise SpecError([f"{place}: confirms: is for `sweeper confirm NAME`, not for files"])
         if isinstance(raw, dict) and "facts" in raw:
-            raise SpecError([f"{path}: facts: are found out of the dataset, not said by files"])
-        return cast(Self, build(cls, raw, place=str(path)))
+            raise SpecError([f"{place}: facts: are found out of the dataset, not said by files"])
+        return cast(Self, build(cls, raw, place=place))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -44,6 +44,50 @@ class VerifiedWeights:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """The confirmed networks of a sweep, evaluated again from their stored weights."""
+
+    name: str
+    place: str
+    """Where the weights are kept."""
+    networks: tuple[VerifiedWeights, ...]
+
+    @property
+    def differing(self) -> tuple[VerifiedWeights, ...]:
+        """Networks that differ from what is on record."""
+        return tuple(network for network in self.networks if network.differences)
+
+    @property
+    def missing(self) -> tuple[VerifiedWeights, ...]:
+        """Networks that were kept and are gone."""
+        return tuple(one for one in self.networks if one.stored and one.evaluated is None)
+
+    @property
+    def never_kept(self) -> int:
+        """Networks whose weights nobody asked to keep."""
+        return sum(not network.stored for network in self.networks)
+
+    @property
+    def equal(self) -> int:
+        """Networks that are as on record."""
+        others = len(self.differing) + len(self.missing) + self.never_kept
+        return len(self.networks) - others
+
+    @property
+    def passed(self) -> bool:
+        """Whether some were kept, none is missing, and all are as on record."""
+        some = self.never_kept < len(self.networks)
+        return some and not self.differing and not self.missing
+
+    def __str__(self) -> str:
+        parts = [f"{self.equal:,} network{'' if self.equal == 1 else 's'} as on record"]
+        parts += [f"{len(self.differing)} differ"] if self.differing else []
+        parts += [f"{len(self.missing)} without weights at {self.place}"] if self.missing else []
+        parts += [f"{self.never_kept} never kept"] if self.never_kept else []
+        return f"{self.name}: {', '.join(parts)}"
+
+
 def verify(
     name: str,
     store: Store,
@@ -52,7 +96,7 @@ def verify(
     folder: Path | None = None,
     device: str = "cpu",
     on_network: Callable[[int, int], None] = lambda done, all_: None,
-) -> list[VerifiedWeights]:
+) -> Verification:
     """Evaluate every confirmed network of a sweep again; those that diverged have none.
 
     On the kind of processor that trained them, numbers are equal to the last bit. Raises
@@ -82,4 +126,4 @@ def verify(
             stored, is_chain = artifact is not None, sweep.model.is_plain_mlp
             verified.append(VerifiedWeights(record, recorded, evaluated, stored, is_chain))
     on_network(len(records), len(records))
-    return verified
+    return Verification(name, artifacts, tuple(verified))

@@ -25,10 +25,11 @@ from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, dashboard_url, duration
 from sweeper.cli.init_command import template
-from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table, seconds_left
+from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table
 from sweeper.config import Sweep
 from sweeper.config.registry import DATASET_FORMS, DATASETS
 from sweeper.errors import InputError, StorageError
+from sweeper.operations.remaining_time import seconds_left
 from sweeper.store import Store
 from sweeper.types import ArmProgress, SweepStatus, WorkerStatus
 from sweeper.worker.launch.machine import Machine

@@ -1,0 +1,91 @@
+"""Progress lines for Python: a bar while a long call goes on, in notebooks and terminals.
+
+A notebook shows a widget where it can, a terminal a line that renews itself; elsewhere nothing is
+written unless it is asked for.
+"""
+
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sweeper.operations.remaining_time import seconds_left
+from sweeper.redact import visible
+from sweeper.types import SweepStatus
+
+_FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
+
+
+@contextmanager
+def trial_bar(label: str, wanted: bool | None) -> Iterator[Callable[[SweepStatus], None]]:
+    """Show the trials of a sweep in a `with` block; yield the function that shows a status.
+
+    `wanted` is True or False, or None for: where somebody looks.
+    """
+    with _bar(label, wanted, "trials") as bar:
+
+        def show(status: SweepStatus) -> None:
+            bar.total, bar.n = status.budget, status.done
+            bar.set_postfix_str(status_text(status), refresh=False)
+            bar.refresh()
+
+        yield show
+
+
+@contextmanager
+def counting_bar(label: str, wanted: bool | None) -> Iterator[Callable[[int, int], None]]:
+    """Show how many are done in a `with` block; yield `update(done, all_)`."""
+    with _bar(label, wanted, "networks") as bar:
+
+        def update(done: int, all_: int) -> None:
+            bar.total, bar.n = all_, done
+            bar.refresh()
+
+        yield update
+
+
+def status_text(status: SweepStatus) -> str:
+    """Return ranges that are looked for, workers, and the time left, for the end of a line."""
+    from tqdm import tqdm
+
+    if status.finished:
+        return "trials"
+    parts = ["trials"]
+    if status.probed < status.probes:
+        parts.append(f"{status.probed} of {status.probes} ranges")
+    alive = sum(worker.alive for worker in status.workers)
+    parts.append(f"{alive} worker{'' if alive == 1 else 's'}")
+    if left := max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0):
+        parts.append(f"{tqdm.format_interval(left)} left")
+    if lost := sum(status.failures.values()):
+        parts.append(f"{lost} lost and tried again")
+    return ", ".join(parts)
+
+
+def is_watched() -> bool:
+    """Tell whether somebody looks: in IPython, and so in notebooks, or on a terminal."""
+    ipython = sys.modules.get("IPython")
+    return (ipython is not None and ipython.get_ipython() is not None) or sys.stderr.isatty()
+
+
+@contextmanager
+def _bar(label: str, wanted: bool | None, unit: str) -> Iterator[Any]:
+    from tqdm import TqdmWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TqdmWarning)  # a notebook without widgets gets a line
+        from tqdm.auto import tqdm
+
+        bar = tqdm(
+            total=0,
+            desc=visible(label),
+            unit=unit,
+            bar_format=_FORMAT,
+            dynamic_ncols=True,
+            disable=not (is_watched() if wanted is None else wanted),
+        )
+    try:
+        yield bar
+    finally:
+        bar.close()

@@ -1,0 +1,173 @@
+"""Run of a study: registered, worked off by workers that are watched, put in order at its end."""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from sweeper import lifecycle
+from sweeper.analysis.confirmation import (
+    ConfirmedConfig,
+    confirmation_sweep,
+    confirmed_configs,
+    continued_confirmation,
+)
+from sweeper.config import Sweep
+from sweeper.errors import InputError
+from sweeper.operations.progress_lines import trial_bar
+from sweeper.operations.sweep_fronts import SweepFronts
+from sweeper.operations.try_out import try_out
+from sweeper.operations.worker_start import worker_starter
+from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
+from sweeper.search.artifacts import artifact_store
+from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, expand_home
+from sweeper.store import Store
+from sweeper.trainers.pack_size import PackSize, parse_pack_size
+from sweeper.types import SweepStatus
+
+_log = logging.getLogger("sweeper.launch")
+
+Study = Sweep | Mapping[str, Any] | str | Path
+"""A study: checked already, as the keys of a study file, or the path of one."""
+Outcome = Literal["new", "resumed", "extended"]
+On = Literal["local", "ray"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """Where a study runs, and who is told what of it. Each is told of by `sweeper.launch`."""
+
+    on: On = "local"
+    workers: int | None = None
+    cpus: float | None = None
+    gpus: float | None = None
+    address: str | None = None
+    device: str = "auto"
+    pack: PackSize = "auto"
+    data: str | Path | None = None
+    extend: bool = False
+    trials: str | Path | None = None
+    artifacts: str | None = None
+    progress: bool | None = None
+    on_start: Callable[[Outcome, SweepStatus], None] | None = None
+    on_status: Callable[[SweepStatus], None] | None = None
+    on_note: Callable[[str], None] | None = None
+    on_wait: Callable[[str], None] | None = None
+
+
+def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFronts:
+    """Run a study to its end, or on from where it stopped, and return its fronts.
+
+    Raises SpecError, InputError, DigestError, StorageError, TrainingError.
+    """
+    pack = parse_pack_size(options.pack)
+    sweep, place = _checked(study)
+    keeps = sweep.confirms is not None or sweep.script is not None
+    artifacts = _absolute(options.artifacts) if keeps else None
+    trials = options.trials
+    start = worker_starter(
+        options.on,
+        sweep=sweep,
+        workers=options.workers,
+        cpus=options.cpus,
+        gpus=options.gpus,
+        address=options.address,
+        device=options.device,
+        on_note=options.on_note,
+    )
+    wanted = False if options.on_status else options.progress
+    with ExitStack() as stack:
+        show = stack.enter_context(trial_bar(sweep.name, wanted))
+        tried = try_out(sweep, place, folder=options.data, on_wait=options.on_wait or _ignore)
+        sweep = tried.sweep
+        for note in tried.data_notes:
+            (options.on_note or _log.info)(f"{sweep.name}: dataset: {note}")
+        store = stack.enter_context(opened(storage, options.on_note))
+        most = store.most_workers
+        if options.workers is not None and most is not None and options.workers > most:
+            raise InputError(
+                f"workers: SQLite is for at most {most}, got {options.workers}: use PostgreSQL "
+                "for more"
+            )
+        store.upgrade()
+        outcome: Outcome = lifecycle.register(store, sweep, extend=options.extend)
+        status = store.status(sweep.name)
+        if options.on_start:
+            options.on_start(outcome, status)
+        show(status)
+        if not status.finished:
+            start(
+                sweep.name,
+                store,
+                pack=pack,
+                folder=None if options.data is None else Path(options.data),
+                trials=None if trials is None else expand_home(trials, "trials folder").absolute(),
+                artifacts=artifacts,
+                on_status=options.on_status or show,
+            )
+            show(store.status(sweep.name))
+        lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
+        lifecycle.publish(store, sweep.name, force=True)
+        return SweepFronts.of(store.records(sweep.name), sweep)
+
+
+def confirm_sweep(
+    name: str, storage: str | None, seeds: int, options: RunOptions
+) -> list[ConfirmedConfig]:
+    """Train the best configurations of a finished sweep again, as `sweeper.confirm` says."""
+    with opened(storage, options.on_note) as store:
+        store.check()
+        searched = store.records(name)
+        wanted = confirmation_sweep(
+            store.sweep(name),
+            store.status(name),
+            searched,
+            store.strength_ranges(name),
+            seeds=seeds,
+        )
+        if wanted.name in store.names():
+            wanted = continued_confirmation(store.sweep(wanted.name), wanted)
+        run_study(wanted, storage, replace(options, extend=True))
+        return confirmed_configs(wanted, store.records(wanted.name), searched)
+
+
+@contextmanager
+def opened(
+    storage: str | None, on_note: Callable[[str], None] | None = None, *, waits: bool = True
+) -> Iterator[Store]:
+    """Open a storage in a `with` block: of a URL, else SWEEPER_STORAGE, else sweeper.db here.
+
+    With `waits` one that is away is waited for as by a worker, which is noted.
+    """
+    notice = throttled_notice(on_note or _log.warning)
+    url = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
+    store = Store(url, patience=RetryPolicy(SERVICE, notice) if waits else None)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def _checked(study: Study) -> tuple[Sweep, str]:
+    """Return a study as a sweep, and the place that its errors name. Raises SpecError."""
+    if isinstance(study, Sweep):
+        return study, study.name
+    if isinstance(study, Mapping):
+        sweep = Sweep.of_mapping(study)
+        return sweep, sweep.name
+    return Sweep.load(study), str(study)
+
+
+def _absolute(place: str | None) -> str | None:
+    """Return the place of artifacts as every process may open it. Raises InputError."""
+    if place is None:
+        return None
+    artifact_store(place, writes=True)  # a mistake is told here, not by a worker
+    return place if "://" in place else str(Path(place).absolute())
+
+
+def _ignore(told: object) -> None:
+    pass
