@@ -22,6 +22,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.pool import NullPool
 
 from sweeper.config import Sweep
+from sweeper.config.registry import FOLDER
 from sweeper.errors import DataError, SweeperError
 from sweeper.search import SweepStudies
 from sweeper.store import Store
@@ -215,6 +216,9 @@ def main() -> None:
     parser.add_argument("--fail", default="", help="how training fails: raise, input or kill")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--die", default="", help="method, before or after which it is killed")
+    parser.add_argument("--script", default="", help="folder of a script, which trains instead")
+    parser.add_argument("--trials", type=Path, help="folder of the files of scripts")
+    parser.add_argument("--artifacts", help="place of checkpoints")
     parser.add_argument("--clock", type=float, default=0.0, help="seconds that its clock is off")
     options = parser.parse_args()
     until = Path(options.until)  # this folder, unless told otherwise
@@ -236,6 +240,9 @@ def main() -> None:
         delay = delays.pop(0) if len(delays) > 1 else delays[0]
         return fake_train(configs, data, device, tick=tick, delay=delay)
 
+    if options.script:
+        os.chdir(options.script)
+        FOLDER.begin()
     if options.die:
         die(*options.die.split(","))
     if options.clock:
@@ -253,9 +260,12 @@ def main() -> None:
             options.name,
             store,
             pack=options.pack,
-            train=train,
-            probe=fake_probe,
+            train=None if options.script else train,
+            probe=None if options.script else fake_probe,
+            trials=options.trials,
+            artifacts=options.artifacts,
             on_event=print,
+            alone=True,
         )
     except SweeperError as error:
         print(f"error: {error}", file=sys.stderr)
