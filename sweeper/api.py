@@ -68,6 +68,16 @@ def run(
     each GPU, else for each core, unless `workers` says how many. Data, formulas and networks of
     your own are tried before anything is registered. A bar shows the `progress`, unless it is False
     or nobody looks. Raises SpecError, InputError, DigestError, StorageError, TrainingError.
+
+    >>> fronts = run("study.yaml")  # all of its trials are on record here
+    >>> fronts
+    <SweepFronts tiny: dense, l1>
+    >>> fronts["l1"].at(0.99) is None  # no network of at least 99 %
+    True
+    >>> run({"name": "mine", "dataset": "digit", "model": "mlp(8)", "training": {"epochs": 1},
+    ...      "search": {"trials": 3}, "arms": {"dense": {}}})
+    Traceback (most recent call last):
+    sweeper.errors.SpecError: mine: dataset: no such dataset: got 'digit'; ... 'digits'?
     """
     return launch(
         study,
@@ -98,6 +108,9 @@ def launch(
     became of the examples of a dataset of your own; `on_wait` before that what is tried, if it
     takes long. `artifacts` is where the networks of a confirmation and the checkpoints of scripts
     are kept, a folder or a bucket; `trials` a folder for all files of scripts.
+
+    >>> launch("study.yaml", workers=1, progress=False)
+    <SweepFronts tiny: dense, l1>
     """
     from sweeper.operations.study_run import RunOptions, run_study
 
@@ -113,6 +126,10 @@ def confirm(
     on where it stopped; more seeds than before are added, and what a search chose that went on
     with further arms or repeats. `options` are those of `launch`. Raises InputError while the
     search is not finished, or if it went on with more trials since it was confirmed.
+
+    >>> confirmed = confirm("tiny", seeds=2, artifacts="networks")
+    >>> sorted({(config.arm, len(config.records)) for config in confirmed})
+    [('dense', 2), ('l1', 2)]
     """
     from sweeper.operations.study_run import RunOptions, confirm_sweep
 
@@ -131,6 +148,14 @@ def front(
 
     `track` and `by` are what the study file says unless given. Raises UnknownSweepError, and
     InputError for another arm, track or accuracy.
+
+    >>> network = front("tiny", "l1")[0]
+    >>> network.nonzero < network.total
+    True
+    >>> front("tiny", "l1").at(97)
+    Traceback (most recent call last):
+    sweeper.errors.InputError: accuracy: must be a share from 0 to 1, got 97; did you mean 0.97?
+    >>> figure = front("tiny", "l1").plot()  # a Plotly figure, which a notebook shows
     """
     from sweeper.operations.sweep_fronts import SweepFront
     from sweeper.types import Accuracy, Track
@@ -154,6 +179,14 @@ def compare(
     Arms are called `sweep/arm`. One that is named in `arms` is taken of every sweep that has it, or
     of one as `sweep/arm`. What is unequal between the sweeps stands in `.notes`; sweeps of other
     data, another measure or other selection are refused. Raises UnknownSweepError, InputError.
+
+    >>> fronts = compare("tiny", "longer", arms=["l1"])
+    >>> fronts
+    <SweepFronts tiny, longer: tiny/l1, longer/l1>
+    >>> fronts.notes
+    ('training.epochs is 1 in tiny, 2 in longer.',)
+    >>> fronts.save("fronts.svg").name
+    'fronts.svg'
     """
     from sweeper.operations.sweep_fronts import SweepFronts
     from sweeper.types import SizeMeasure, Track
@@ -177,6 +210,9 @@ def write_report(
 
     It is `out`, or sweeps/NAME/report.html. With `artifacts` it pictures confirmed networks. Raises
     UnknownSweepError, and InputError for a confirmation or a place that cannot be written to.
+
+    >>> write_report("tiny", out="report.html").stat().st_size > 100_000
+    True
     """
     from sweeper.operations.sweep_report import report_path, reported_record
     from sweeper.report import html_page
@@ -199,6 +235,10 @@ def verify(
 
     `.passed` tells whether all that were kept are as on record. Raises InputError if nothing is
     confirmed, or no place of artifacts is named here or by SWEEPER_ARTIFACTS.
+
+    >>> verification = verify("tiny", artifacts="networks")
+    >>> verification.passed, len(verification.differing)
+    (True, 0)
     """
     from sweeper.operations.progress_lines import counting_bar
     from sweeper.operations.verify import verify as verify_weights
@@ -236,8 +276,10 @@ def load_network(
     A file may be anybody's: it names the code that builds a network which is not built in, and
     `trust` lets that code be called. Raises InputError, UnknownSweepError, PluginError.
 
-    >>> network = load_network("net.safetensors", normalise=True)  # doctest: +SKIP
-    >>> network(torch.tensor(picture)[None, None]).argmax(1)  # doctest: +SKIP
+    >>> import torch
+    >>> network = load_network("tiny", artifacts="networks", arm="l1", normalise=True)
+    >>> network(torch.zeros(2, 1, 8, 8)).shape  # [batch, class]
+    torch.Size([2, 10])
     """
     from sweeper.operations.loaded_network import module_of_file, module_of_sweep
 

@@ -107,7 +107,13 @@ class Sweep(Section):
 
     @classmethod
     def of_mapping(cls, parts: Mapping[str, Any]) -> Self:
-        """Check the keys of a study file, given as a dict. Raises SpecError with every problem."""
+        """Check the keys of a study file, given as a dict. Raises SpecError with every problem.
+
+        >>> recipe = {"dataset": "digits", "model": "mlp(8)", "training": {"epochs": 1}}
+        >>> Sweep.of_mapping({"name": "mine", "arms": {"dense": {}}, "search": {"trials": 3}}
+        ...                  | recipe).trials
+        3
+        """
         name = parts.get("name")
         place = name if isinstance(name, str) and name else "dict"
         return cls._of_parts(plain_parts(parts, place), place)

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, repr=False)
 class SweepFront(Front):
-    """A front that knows its sweep, and so can be drawn."""
+    """A front that knows its sweep, and so can be drawn.
+
+    >>> from sweeper import front
+    >>> best = front("tiny", "l1")[-1]
+    >>> [point.nonzero for point in front("tiny", "l1")][-1] == best.nonzero
+    True
+    """
 
     sweep: Sweep = field(kw_only=True, compare=False)
 
@@ -81,6 +87,13 @@ class SweepFronts(Mapping[str, SweepFront]):
     """The fronts of arms by their names, in one figure: of a sweep, or of several compared.
 
     Those of several sweeps are called `sweep/arm`.
+
+    >>> from sweeper import compare
+    >>> both = compare("tiny", "longer")
+    >>> len(both), [*both][0]
+    (4, 'tiny/dense')
+    >>> set(both.to_pandas()["sweep"]) == {"tiny", "longer"}
+    True
     """
 
     fronts: Mapping[str, SweepFront]
