@@ -105,10 +105,10 @@ def _run(function: Callable[[Trial], object], message: Message, listener: _Liste
     folder = TrialFolder(Path(assignment.folder), AttemptMark(**message["mark"]))
     checkpoints = TrialCheckpoints(message["artifacts"], folder)
 
+    def look() -> str:
+        return "a later attempt has begun" if folder.is_superseded else ""
+
     def keep() -> None:
-        if folder.is_superseded:
-            trial.ending = "a later attempt has begun"
-            trial.step()
         if problem := checkpoints.save():
             print(f"trial.checkpoint: {problem}", file=sys.stderr, flush=True)
 
@@ -125,6 +125,7 @@ def _run(function: Callable[[Trial], object], message: Message, listener: _Liste
         data=assignment.data,
         terms=assignment.terms,
         keep=keep,
+        look=look,
         curve=LearningCurve(folder.curve_file),
     )
     listener.trial = trial

@@ -1,6 +1,7 @@
 """Trial: what a user's own training is given, and how it tells of its progress."""
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -26,8 +27,17 @@ class TrialDiverged(Exception):  # a result, not an error
     """Raised by a training that has diverged: a result of its trial, which is not tried again."""
 
 
+LOOK_SECONDS = 0.2
+"""After which a step looks again whether the trial is still its attempt's: one that was frozen sees
+it before it does anything more."""
+
+
 def _nothing() -> None:
     pass
+
+
+def _no_reason() -> str:
+    return ""
 
 
 class Trial:
@@ -58,9 +68,13 @@ class Trial:
         data: str | Path | None = None,
         terms: Sequence[PenaltyConfig] = (),
         keep: Callable[[], None] = _nothing,
+        look: Callable[[], str] = _no_reason,
         curve: LearningCurve | None = None,
     ) -> None:
-        """`keep` is called by `checkpoint`; `curve` takes what is reported."""
+        """`keep` is called by `checkpoint`, `look` now and then: it returns a reason to end.
+
+        `curve` takes what is reported.
+        """
         self.params: Mapping[str, Scalar] = MappingProxyType(dict(params or {}))
         """All values of the trial by name, searched or fixed."""
         self.seed, self.order_seed = seed, order_seed
@@ -79,7 +93,8 @@ class Trial:
         self.ending = ""
         """Reason to end; empty as long as there is none."""
         self.curve = curve or LearningCurve()
-        self._data, self._keep = data, keep
+        self._data, self._keep, self._look = data, keep, look
+        self._looked_at = time.monotonic()
 
     @property
     def data(self) -> Path:
@@ -105,6 +120,10 @@ class Trial:
         """
         if share is not None:
             self.share = share
+        now = time.monotonic()
+        if now - self._looked_at > LOOK_SECONDS:
+            self._looked_at = now
+            self.ending = self.ending or self._look()
         if self.ending:
             raise TrialEnded(self.ending)
 
@@ -127,6 +146,7 @@ class Trial:
 
         With artifacts elsewhere it is uploaded; a folder that all machines share does without.
         """
+        self._looked_at = -math.inf
         self.step()
         self._keep()
 
