@@ -1,9 +1,13 @@
 """Regularizers R(W) of weight matrices: pure functions in plain PyTorch, one formula each.
 
-A formula takes a stack `weight` [pack, out, in], or one matrix [out, in], and its hyperparameters
-by keyword, floats as numbers or [pack], and returns [pack], or one number; convolution kernels come
-as [out, in x height x width]. Beside a value there may be a `_shrinkage`, dR/d|w|, as small as it
-broadcasts over the weights, and a `_prox`, argmin over u of 1/2 |u - v|^2 + step x strength x R(u).
+A formula takes a stack `weight` [pack, out, in], one matrix [out, in], or one kernel [out, in,
+height, width], which is flattened as [out, in x height x width], and its hyperparameters by
+keyword, floats as numbers or [pack]. It returns [pack], or one number; any other shape and whole
+numbers are refused. Three dimensions are always a stack: a kernel [out, in, width] comes as
+`kernel.flatten(1)`.
+
+Beside a value there may be a `_shrinkage`, dR/d|w|, as small as it broadcasts over the weights, and
+a `_prox`, argmin over u of 1/2 |u - v|^2 + step x strength x R(u); of a kernel they have its shape.
 The registry tells which exist. All are finite where weights are exactly 0; shrinkages and proxes
 are not differentiable.
 

@@ -3,9 +3,17 @@
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import (
+    FloatOrTensor,
+    formula,
+    operator,
+    per_network,
+    shrink_in_place,
+    total,
+)
 
 
+@formula
 def log_sum(weight: Tensor, *, eps: FloatOrTensor = 1e-2) -> Tensor:
     """Sum of logarithms: R(W) = sum log(1 + |w| / eps).
 
@@ -19,11 +27,13 @@ def log_sum(weight: Tensor, *, eps: FloatOrTensor = 1e-2) -> Tensor:
     return total((weight.abs() / per_network(eps, weight)).log1p())
 
 
+@operator
 def log_sum_shrinkage(weight: Tensor, *, eps: FloatOrTensor = 1e-2) -> Tensor:
     """dR/d|w| = 1 / (eps + |w|). Shapes: [pack, out, in] -> [pack, out, in]."""
     return weight.abs().add_(per_network(eps, weight)).reciprocal_()
 
 
+@operator
 def log_sum_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, eps: FloatOrTensor = 1e-2
 ) -> Tensor:
@@ -70,6 +80,7 @@ def log_sum_threshold(t: Tensor, eps: Tensor) -> Tensor:
     return (x * eps + t / (eps * (1 + x))).to(dtype)
 
 
+@formula
 def transformed_l1(weight: Tensor, *, a: FloatOrTensor = 1.0) -> Tensor:
     """Between L0 (a -> 0) and L1 (a -> infinity): R(W) = sum (a + 1) |w| / (a + |w|).
 
@@ -86,12 +97,14 @@ def transformed_l1(weight: Tensor, *, a: FloatOrTensor = 1.0) -> Tensor:
     return total((a + 1) * (magnitudes / (a + magnitudes)))
 
 
+@operator
 def transformed_l1_shrinkage(weight: Tensor, *, a: FloatOrTensor = 1.0) -> Tensor:
     """dR/d|w| = a (a + 1) / (a + |w|)^2. Shapes: [pack, out, in] -> [pack, out, in]."""
     a = per_network(a, weight)
     return weight.abs().add_(a).reciprocal_().square_().mul_(a * (a + 1))
 
 
+@operator
 def transformed_l1_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 1.0
 ) -> Tensor:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log
-from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, total
+from sweeper.regularizers.ops import FloatOrTensor, formula, nonzero, operator, per_network, total
 
 _DIMS = (-2, -1)
 
 
+@formula
 def difference_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """Entropy of the differences of neighbours: R(W) = H(|D| / sum |D|), times S if scaled.
 
@@ -34,6 +35,7 @@ def difference_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     return total(weight.abs()).detach() * entropies if scaled else entropies
 
 
+@operator
 def difference_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """dR/d|w| = sign(w) x the sum over the differences of w of -+sign(D) (log q + H(q)) / sum |D|.
 
@@ -64,6 +66,7 @@ def difference_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tens
     return slope.mul_(weight.sign()).mul_(factor.clamp_max(largest)[..., None, None])
 
 
+@formula
 def fused_lasso(weight: Tensor, *, smooth: FloatOrTensor = 0.5) -> Tensor:
     """L1 of weights and of differences of neighbours: R(W) = sum |w| + smooth x sum |D|.
 
@@ -80,6 +83,7 @@ def fused_lasso(weight: Tensor, *, smooth: FloatOrTensor = 0.5) -> Tensor:
     return total(weight.abs()) + smooth * (down + across)
 
 
+@operator
 def fused_lasso_shrinkage(weight: Tensor, *, smooth: FloatOrTensor = 0.5) -> Tensor:
     """dR/d|w| = 1 + smooth sign(w) x the sum of the signs of w's differences from its neighbours.
 

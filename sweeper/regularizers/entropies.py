@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log, log_masses, masses, over
-from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, total
+from sweeper.regularizers.ops import FloatOrTensor, formula, nonzero, operator, per_network, total
 
 
+@formula
 def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """Entropy of all magnitudes: R(W) = H(P), times S if scaled. Blind to arrangement.
 
@@ -30,12 +31,14 @@ def joint_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     return scale * entropies if scaled else entropies
 
 
+@operator
 def joint_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """dR/d|w| = -(log P + H(P)), over S if not scaled. Shapes: [pack, out, in] -> the same."""
     logs, mean, scale = log_masses(weight)
     return over(torch.sub(mean, logs, out=logs), scale, scaled)
 
 
+@formula
 def l1_joint_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Tensor:
     """L1 with an entropy: R(W) = S + mix x S x H(P). Blind to arrangement.
 
@@ -50,6 +53,7 @@ def l1_joint_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Tensor:
     return total(weight.abs()) + mix * joint_entropy(weight)
 
 
+@operator
 def l1_joint_entropy_shrinkage(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> Tensor:
     """dR/d|w| = 1 - mix (log P + H(P)). Shapes: [pack, out, in] -> the same."""
     mix = per_network(mix, weight)
@@ -57,6 +61,7 @@ def l1_joint_entropy_shrinkage(weight: Tensor, *, mix: FloatOrTensor = 0.3) -> T
     return logs.mul_(-mix).add_(1 + mix * mean)
 
 
+@formula
 def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True) -> Tensor:
     """Rényi entropy: R(W) = log(sum P^order) / (1 - order), times S if scaled; H(P) at order 1.
 
@@ -81,6 +86,7 @@ def renyi_entropy(weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = 
     return (summed * largest)[..., 0, 0].detach() * entropies if scaled else entropies
 
 
+@operator
 def renyi_entropy_shrinkage(
     weight: Tensor, *, order: FloatOrTensor = 2.0, scaled: bool = True
 ) -> Tensor:

@@ -8,9 +8,16 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.groups import By
-from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_towards_zero
+from sweeper.regularizers.ops import (
+    FloatOrTensor,
+    formula,
+    operator,
+    per_network,
+    shrink_towards_zero,
+)
 
 
+@formula
 def exclusive_lasso(weight: Tensor, *, by: By = "neuron") -> Tensor:
     """Sum of squared L1 norms of groups: R(W) = sum over groups g of (sum of |w| in g)^2.
 
@@ -24,11 +31,13 @@ def exclusive_lasso(weight: Tensor, *, by: By = "neuron") -> Tensor:
     return _group_sums(weight, by).square().sum(-1).sum(-1)
 
 
+@operator
 def exclusive_lasso_shrinkage(weight: Tensor, *, by: By = "neuron") -> Tensor:
     """dR/d|w| = 2 x the sum of |w| in its group. Shapes: -> [pack, out, 1] or [pack, 1, in]."""
     return 2 * _group_sums(weight, by)
 
 
+@operator
 def exclusive_lasso_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, by: By = "neuron"
 ) -> Tensor:

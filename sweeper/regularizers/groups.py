@@ -9,11 +9,20 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, shrink_towards_zero, total
+from sweeper.regularizers.ops import (
+    FloatOrTensor,
+    formula,
+    nonzero,
+    operator,
+    per_network,
+    shrink_towards_zero,
+    total,
+)
 
 By = Literal["input", "neuron"]
 
 
+@formula
 def group_lasso(weight: Tensor, *, by: By = "input") -> Tensor:
     """Sum of norms of groups: R(W) = sum over g of sqrt(d) |w_g|_2.
 
@@ -28,6 +37,7 @@ def group_lasso(weight: Tensor, *, by: By = "input") -> Tensor:
     return root_of_size(weight, by) * total(norms * largest)
 
 
+@operator
 def group_lasso_shrinkage(weight: Tensor, *, by: By = "input") -> Tensor:
     """dR/d|w| = sqrt(d) |w| / |w_g|_2, 0 in a group of zeros.
 
@@ -37,6 +47,7 @@ def group_lasso_shrinkage(weight: Tensor, *, by: By = "input") -> Tensor:
     return unit.mul_(root_of_size(weight, by) / norms)
 
 
+@operator
 def group_lasso_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, by: By = "input"
 ) -> Tensor:
@@ -54,6 +65,7 @@ def group_lasso_prox(
     return weight * _kept(weight, per_network(step * strength, weight), by)
 
 
+@formula
 def sparse_group_lasso(
     weight: Tensor, *, by: By = "input", l1_ratio: FloatOrTensor = 0.5
 ) -> Tensor:
@@ -69,6 +81,7 @@ def sparse_group_lasso(
     return l1_ratio * total(weight.abs()) + (1 - l1_ratio) * group_lasso(weight, by=by)
 
 
+@operator
 def sparse_group_lasso_shrinkage(
     weight: Tensor, *, by: By = "input", l1_ratio: FloatOrTensor = 0.5
 ) -> Tensor:
@@ -80,6 +93,7 @@ def sparse_group_lasso_shrinkage(
     return group_lasso_shrinkage(weight, by=by).mul_(1 - l1_ratio).add_(l1_ratio)
 
 
+@operator
 def sparse_group_lasso_prox(
     weight: Tensor,
     *,

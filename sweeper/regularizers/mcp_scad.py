@@ -7,9 +7,17 @@ where on weights are let be. So R takes it, and its value is the whole penalty.
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import (
+    FloatOrTensor,
+    formula,
+    operator,
+    per_network,
+    shrink_in_place,
+    total,
+)
 
 
+@formula
 def mcp(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0) -> Tensor:
     """Minimax concave penalty: R(W) = sum of lambda m - m^2 / (2 gamma).
 
@@ -27,6 +35,7 @@ def mcp(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0) 
     return total(clipped * (strength - clipped / (2 * gamma)))
 
 
+@operator
 def mcp_shrinkage(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0) -> Tensor:
     """dR/d|w| = max(lambda - |w| / gamma, 0). Shapes: [pack, out, in] -> [pack, out, in]."""
     strength, gamma = per_network(strength, weight), per_network(gamma, weight)
@@ -34,6 +43,7 @@ def mcp_shrinkage(weight: Tensor, *, strength: FloatOrTensor, gamma: FloatOrTens
     return torch.sub(gamma * strength, slope, out=slope).clamp_min_(0).div_(gamma)
 
 
+@operator
 def mcp_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, gamma: FloatOrTensor = 3.0
 ) -> Tensor:
@@ -54,6 +64,7 @@ def mcp_prox(
     return shrink_in_place(weight, amount)
 
 
+@formula
 def scad(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor = 3.7) -> Tensor:
     """Smoothly clipped absolute deviation: R(W) = sum of lambda m - q^2 / (2 (a - 1)).
 
@@ -73,6 +84,7 @@ def scad(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor = 3.7) -> 
     return total(strength * clipped - beyond.square() / (2 * (a - 1)))
 
 
+@operator
 def scad_shrinkage(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor = 3.7) -> Tensor:
     """dR/d|w| = min(lambda, max(a lambda - |w|, 0) / (a - 1)).
 
@@ -84,6 +96,7 @@ def scad_shrinkage(weight: Tensor, *, strength: FloatOrTensor, a: FloatOrTensor 
     return torch.minimum(slope, strength, out=slope)
 
 
+@operator
 def scad_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, a: FloatOrTensor = 3.7
 ) -> Tensor:

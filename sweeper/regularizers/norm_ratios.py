@@ -9,9 +9,10 @@ first: squares of 1e-20 and 1e20 do not exist in float32.
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import nonzero, total
+from sweeper.regularizers.ops import formula, nonzero, operator, total
 
 
+@formula
 def hoyer(weight: Tensor) -> Tensor:
     """Ratio of norms: R(W) = n1 / n2, n1 = sum |w|, n2 = sqrt(sum w^2). Between 1 and sqrt n.
 
@@ -25,6 +26,7 @@ def hoyer(weight: Tensor) -> Tensor:
     return total(magnitudes) / nonzero(_norm(magnitudes))
 
 
+@operator
 def hoyer_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = 1 / n2 - n1 |w| / n2^3. Shapes: [pack, out, in] -> [pack, out, in]."""
     magnitudes, largest = _over_largest(weight)
@@ -33,6 +35,7 @@ def hoyer_shrinkage(weight: Tensor) -> Tensor:
     return magnitudes.mul_(-at_zero * n1 / n2.square()).add_(at_zero)
 
 
+@formula
 def hoyer_square(weight: Tensor) -> Tensor:
     """Ratio of squared norms: R(W) = n1^2 / n2^2. Between 1 and n: it counts weights, smoothly.
 
@@ -47,6 +50,7 @@ def hoyer_square(weight: Tensor) -> Tensor:
     return (total(magnitudes) / nonzero(_norm(magnitudes))).square()
 
 
+@operator
 def hoyer_square_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = 2 (n1 / n2^4) (n2^2 - |w| n1). Shapes: [pack, out, in] -> [pack, out, in]."""
     magnitudes, largest = _over_largest(weight)

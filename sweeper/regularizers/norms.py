@@ -3,9 +3,17 @@
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import FloatOrTensor, per_network, shrink_towards_zero, total
+from sweeper.regularizers.ops import (
+    FloatOrTensor,
+    formula,
+    operator,
+    per_network,
+    shrink_towards_zero,
+    total,
+)
 
 
+@formula
 def zero(weight: Tensor) -> Tensor:
     """No penalty: R(W) = 0.
 
@@ -17,6 +25,7 @@ def zero(weight: Tensor) -> Tensor:
     return weight.new_zeros(weight.shape[:-2])
 
 
+@formula
 def l1(weight: Tensor) -> Tensor:
     """Sum of magnitudes: R(W) = sum |w|.
 
@@ -29,11 +38,13 @@ def l1(weight: Tensor) -> Tensor:
     return total(weight.abs())
 
 
+@operator
 def l1_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = 1. Shapes: [pack, out, in] -> [pack, 1, 1]."""
     return torch.ones_like(weight[..., :1, :1])
 
 
+@operator
 def l1_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:
     """Soft threshold: S(v, t) = sign(v) max(|v| - t, 0), t = step x strength.
 
@@ -46,6 +57,7 @@ def l1_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> 
     return shrink_towards_zero(weight, per_network(step * strength, weight))
 
 
+@formula
 def l2(weight: Tensor) -> Tensor:
     """Sum of squares: R(W) = sum w^2.
 
@@ -58,11 +70,13 @@ def l2(weight: Tensor) -> Tensor:
     return total(weight.square())
 
 
+@operator
 def l2_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = 2 |w|. Shapes: [pack, out, in] -> [pack, out, in]."""
     return weight.abs().mul_(2)
 
 
+@operator
 def l2_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:
     """v / (1 + 2t), t = step x strength.
 
@@ -75,6 +89,7 @@ def l2_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> 
     return weight / (1 + 2 * per_network(step * strength, weight))
 
 
+@formula
 def elastic_net(weight: Tensor, *, ridge: FloatOrTensor = 1.0) -> Tensor:
     """L1 and L2 together: R(W) = sum |w| + ridge sum w^2.
 
@@ -90,11 +105,13 @@ def elastic_net(weight: Tensor, *, ridge: FloatOrTensor = 1.0) -> Tensor:
     return total(magnitudes * (1 + per_network(ridge, weight) * magnitudes))
 
 
+@operator
 def elastic_net_shrinkage(weight: Tensor, *, ridge: FloatOrTensor = 1.0) -> Tensor:
     """dR/d|w| = 1 + 2 ridge |w|. Shapes: [pack, out, in] -> [pack, out, in]."""
     return weight.abs().mul_(2 * per_network(ridge, weight)).add_(1)
 
 
+@operator
 def elastic_net_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, ridge: FloatOrTensor = 1.0
 ) -> Tensor:

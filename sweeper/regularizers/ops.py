@@ -1,10 +1,59 @@
-"""Operations that all formulas share: the same bits for any pack and number of threads."""
+"""Operations that all formulas share: their shapes, and the same bits for any pack and threads."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor
 
+from sweeper.errors import InputError
+
+F = TypeVar("F", bound=Callable[..., Tensor])
 FloatOrTensor = float | Tensor
 """A hyperparameter: a number, or one for each network, [pack]."""
+
+
+def formula(function: F) -> F:
+    """Have a formula R(W) take what it is meant for, and refuse all else in one line.
+
+    That is one matrix [out, in], a stack [pack, out, in], or one kernel [out, in, height, width],
+    as the matrix [out, in x height x width]; in floating-point numbers.
+    """
+
+    @wraps(function)
+    def checked(weight: Tensor, **letters: Any) -> Tensor:
+        if _is_kernel(function, weight):
+            weight = weight.flatten(1)
+        return function(weight, **letters)
+
+    return cast(F, checked)
+
+
+def operator(function: F) -> F:
+    """Have a shrinkage or prox do as a `formula`; what it gives for a kernel has its shape."""
+
+    @wraps(function)
+    def checked(weight: Tensor, **letters: Any) -> Tensor:
+        if not _is_kernel(function, weight):
+            return function(weight, **letters)
+        matrix = weight.flatten(1)
+        return function(matrix, **letters).expand_as(matrix).reshape(weight.shape)
+
+    return cast(F, checked)
+
+
+def _is_kernel(function: Callable[..., Tensor], weight: Any) -> bool:
+    """Tell a kernel from matrices. Raises InputError for what is neither; 0.2 us."""
+    if isinstance(weight, Tensor) and weight.is_floating_point() and 2 <= weight.ndim <= 4:
+        return weight.ndim == 4
+    kind = type(weight).__name__
+    got = f"{weight.dtype} {list(weight.shape)}" if isinstance(weight, Tensor) else kind
+    text = "must be a tensor of floats, [out, in], [pack, out, in] or a kernel [out, in, height, "
+    text += f"width], got {got}"
+    if isinstance(weight, Tensor) and weight.ndim > 4:
+        text += "; other kernels: weight.flatten(1)"
+    raise InputError(f"{function.__name__}: weight: {text}")
 
 
 def total(values: Tensor) -> Tensor:

@@ -5,9 +5,18 @@ import math
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, shrink_in_place, total
+from sweeper.regularizers.ops import (
+    FloatOrTensor,
+    formula,
+    nonzero,
+    operator,
+    per_network,
+    shrink_in_place,
+    total,
+)
 
 
+@formula
 def l_half(weight: Tensor) -> Tensor:
     """Sum of square roots: R(W) = sum |w|^(1/2).
 
@@ -25,6 +34,7 @@ def l_half(weight: Tensor) -> Tensor:
     return total(torch.where(magnitudes > 0, nonzero(magnitudes).sqrt(), 0.0))
 
 
+@operator
 def l_half_shrinkage(weight: Tensor) -> Tensor:
     """dR/d|w| = |w|^(-1/2) / 2; at 0 that of the smallest normal number.
 
@@ -34,6 +44,7 @@ def l_half_shrinkage(weight: Tensor) -> Tensor:
     return roots.reciprocal_().mul_(0.5)
 
 
+@operator
 def l_half_prox(weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor) -> Tensor:
     """Half threshold: 0 if |v| <= (3/2) t^(2/3), t = step x strength, else u below.
 
@@ -62,6 +73,7 @@ def l_half_threshold(t: Tensor) -> Tensor:
     return 1.5 * t ** (2 / 3)
 
 
+@formula
 def smoothed_lp(weight: Tensor, *, p: FloatOrTensor = 0.5, eps: FloatOrTensor = 1e-2) -> Tensor:
     """L_p made smooth at 0: R(W) = sum (w^2 + eps^2)^(p/2).
 
@@ -76,6 +88,7 @@ def smoothed_lp(weight: Tensor, *, p: FloatOrTensor = 0.5, eps: FloatOrTensor = 
     return total(squares.pow(per_network(p, weight) / 2))
 
 
+@operator
 def smoothed_lp_shrinkage(
     weight: Tensor, *, p: FloatOrTensor = 0.5, eps: FloatOrTensor = 1e-2
 ) -> Tensor:

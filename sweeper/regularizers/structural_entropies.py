@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log, log_masses, marginals, masses, over
-from sweeper.regularizers.ops import FloatOrTensor, per_network, total
+from sweeper.regularizers.ops import FloatOrTensor, formula, operator, per_network, total
 
 
+@formula
 def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """Entropies of row and column sums: R(W) = H(r) + H(c), times S if scaled.
 
@@ -32,12 +33,14 @@ def marginal_entropy(weight: Tensor, *, scaled: bool = True) -> Tensor:
     return scale * entropies if scaled else entropies
 
 
+@operator
 def marginal_entropy_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """dR/d|w| = -(log r + H(r) + log c + H(c)), over S if not scaled."""
     rows, columns, scale = _excess(weight)
     return over(rows + columns, scale, scaled)
 
 
+@formula
 def l1_marginal_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.5) -> Tensor:
     """L1 with an entropy of arrangement: R(W) = S + mix x S x (H(r) + H(c)).
 
@@ -52,6 +55,7 @@ def l1_marginal_entropy(weight: Tensor, *, mix: FloatOrTensor = 0.5) -> Tensor:
     return total(weight.abs()) + mix * marginal_entropy(weight)
 
 
+@operator
 def l1_marginal_entropy_shrinkage(weight: Tensor, *, mix: FloatOrTensor = 0.5) -> Tensor:
     """dR/d|w| = 1 - mix (log r + H(r) + log c + H(c)). Shapes: [pack, out, in] -> the same."""
     rows, columns, _ = _excess(weight)
@@ -60,6 +64,7 @@ def l1_marginal_entropy_shrinkage(weight: Tensor, *, mix: FloatOrTensor = 0.5) -
     return (1 + mix * rows) + mix * columns
 
 
+@formula
 def conditional_entropy(
     weight: Tensor, *, given: Literal["rows", "columns"] = "rows", scaled: bool = True
 ) -> Tensor:
@@ -83,6 +88,7 @@ def conditional_entropy(
     return scale * entropies if scaled else entropies
 
 
+@operator
 def conditional_entropy_shrinkage(
     weight: Tensor, *, given: Literal["rows", "columns"] = "rows", scaled: bool = True
 ) -> Tensor:
@@ -91,6 +97,7 @@ def conditional_entropy_shrinkage(
     return over(torch.sub(mean, logs, out=logs), scale, scaled)
 
 
+@formula
 def mutual_information(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """What the row of a weight tells of its column: R(W) = H(r) + H(c) - H(P), times S if scaled.
 
@@ -110,6 +117,7 @@ def mutual_information(weight: Tensor, *, scaled: bool = True) -> Tensor:
     return scale * entropies if scaled else entropies
 
 
+@operator
 def mutual_information_shrinkage(weight: Tensor, *, scaled: bool = True) -> Tensor:
     """dR/d|w| = log(P / (r c)) - R / S, over S if not scaled. Shapes: [pack, out, in] -> same."""
     logs, mean, scale = log_masses(weight, rows=True, columns=True)

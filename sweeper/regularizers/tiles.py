@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log, over
-from sweeper.regularizers.ops import FloatOrTensor, nonzero, per_network, total
+from sweeper.regularizers.ops import FloatOrTensor, formula, nonzero, operator, per_network, total
 
 
+@formula
 def tile_entropy(weight: Tensor, *, sizes: str = "2 4 8", scaled: bool = True) -> Tensor:
     """Entropies of the masses of tiles: R(W) = sum over sizes of H(m), times S = sum |w| if scaled.
 
@@ -34,6 +35,7 @@ def tile_entropy(weight: Tensor, *, sizes: str = "2 4 8", scaled: bool = True) -
     return scale.detach() * entropies if scaled else entropies
 
 
+@operator
 def tile_entropy_shrinkage(weight: Tensor, *, sizes: str = "2 4 8", scaled: bool = True) -> Tensor:
     """dR/d|w| = -(log m + H(m)) of the tile of w, summed over sizes; over S if not scaled.
 
@@ -54,6 +56,7 @@ def tile_entropy_shrinkage(weight: Tensor, *, sizes: str = "2 4 8", scaled: bool
     return spread_tiles(over(slope, scale, scaled), first, weight)
 
 
+@formula
 def tile_group_lasso(weight: Tensor, *, tile: int = 4) -> Tensor:
     """Sum of norms of tiles: R(W) = sum over tiles g of d weights of sqrt(d) |w_g|_2.
 
@@ -69,6 +72,7 @@ def tile_group_lasso(weight: Tensor, *, tile: int = 4) -> Tensor:
     return total(roots_of_sizes(weight, tile) * (norms * largest))
 
 
+@operator
 def tile_group_lasso_shrinkage(weight: Tensor, *, tile: int = 4) -> Tensor:
     """dR/d|w| = sqrt(d) |w| / |w_g|_2, 0 in a tile of zeros.
 
@@ -78,6 +82,7 @@ def tile_group_lasso_shrinkage(weight: Tensor, *, tile: int = 4) -> Tensor:
     return unit.mul_(spread_tiles(roots_of_sizes(weight, tile) / norms, tile, weight))
 
 
+@operator
 def tile_group_lasso_prox(
     weight: Tensor, *, step: FloatOrTensor, strength: FloatOrTensor, tile: int = 4
 ) -> Tensor:

@@ -5,10 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from sweeper.regularizers.ops import nonzero
+from sweeper.regularizers.ops import formula, nonzero, operator
 from sweeper.regularizers.tiles import block_sums
 
 
+@formula
 def topographic_cosine(weight: Tensor, *, shrink: int = 3, scaled: bool = True) -> Tensor:
     """Unlikeness of neurons and their neighbours: R(W) = 1 - mean cos(u, v), times S if scaled.
 
@@ -36,6 +37,7 @@ def topographic_cosine(weight: Tensor, *, shrink: int = 3, scaled: bool = True) 
     return scale * values if scaled else values
 
 
+@operator
 def topographic_cosine_shrinkage(weight: Tensor, *, shrink: int = 3, scaled: bool = True) -> Tensor:
     """dR/d|w| = sign(w) dR/dw, through the neuron itself and through the mean of its cell.
 

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import entropy, log
-from sweeper.regularizers.ops import nonzero, total
+from sweeper.regularizers.ops import formula, nonzero, operator, total
 
 
+@formula
 def local_entropy(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Tensor:
     """Entropy of the masses in sliding windows: R(W) = H(m), times S = sum |w| if scaled.
 
@@ -32,6 +33,7 @@ def local_entropy(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Te
     return scale * entropies if scaled else entropies
 
 
+@operator
 def local_entropy_shrinkage(weight: Tensor, *, window: int = 3, scaled: bool = True) -> Tensor:
     """dR/d|w| = -(log m + H(m)) summed over the windows of w, over the sum of all windows' sums.
 

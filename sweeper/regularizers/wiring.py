@@ -6,12 +6,13 @@ import torch
 from torch import Tensor
 
 from sweeper.regularizers.marginals import over
-from sweeper.regularizers.ops import nonzero, total
+from sweeper.regularizers.ops import formula, nonzero, operator, total
 from sweeper.regularizers.topography import sheet_sides
 
 Places = Literal["line", "grid"]
 
 
+@formula
 def wiring_cost(weight: Tensor, *, places: Places = "grid", scaled: bool = True) -> Tensor:
     """Mean length of a connection by its weight: R(W) = sum P L, times S if scaled.
 
@@ -33,6 +34,7 @@ def wiring_cost(weight: Tensor, *, places: Places = "grid", scaled: bool = True)
     return scale.detach() * costs if scaled else costs
 
 
+@operator
 def wiring_cost_shrinkage(
     weight: Tensor, *, places: Places = "grid", scaled: bool = True
 ) -> Tensor:

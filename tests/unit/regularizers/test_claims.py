@@ -3,6 +3,7 @@
 Scale invariance, dependence on arrangement, differentiability, parallelism, cost.
 """
 
+import inspect
 import math
 import weakref
 from collections import Counter
@@ -280,7 +281,7 @@ def _kinds(name: str) -> list[Callable[..., Tensor]]:
 def _letters(function: Callable[..., Tensor], hyper: Letters) -> Letters:
     """Return letters for any function of a formula: the last two for a prox, or for mcp."""
     letters = {"strength": 0.02, "step": 0.1, **hyper}
-    known = function.__code__.co_varnames[: function.__code__.co_kwonlyargcount + 1]
+    known = inspect.signature(function).parameters
     return {key: letter for key, letter in letters.items() if key in known}
 
 

@@ -122,7 +122,7 @@ def test_parameters_of_the_functions_are_those_of_the_registry() -> None:
             if function is None:
                 continue
             found = load(function)
-            assert (found.__kwdefaults__ or {}) == known, function
+            assert (inspect.unwrap(found).__kwdefaults__ or {}) == known, function
             assert set(inspect.signature(found).parameters) == {"weight", *known, *more}, name
 
 
