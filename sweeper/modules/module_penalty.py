@@ -131,7 +131,7 @@ class Penalty:
         names: str | Sequence[str],
         seed: int,
     ) -> None:
-        self.terms = terms
+        self.terms = terms = tuple(term for term in terms if term.penalty != "none")
         self._module = unwrapped(_PLACE, model)
         self._names = weights_of(_PLACE, self._module, names) if terms or names else {}
         self._steps, self._seed = _checked_steps(terms, steps), seed

@@ -37,7 +37,7 @@ def plain_name(name: str) -> str:
     >>> plain_name("body._orig_mod.0.weight")
     'body.0.weight'
     """
-    return name.replace(f"{_COMPILED}.", "")
+    return ".".join(part for part in name.split(".") if part != _COMPILED)
 
 
 def weights_of(place: str, module: nn.Module, patterns: str | Sequence[str] = ()) -> dict[str, str]:
