@@ -42,6 +42,7 @@ class LaunchOptions(TypedDict, total=False):
     trials: str | Path | None
     artifacts: str | None
     progress: bool | None
+    mirrors: Sequence[str] | None
     on_start: "Callable[[Outcome, SweepStatus], None] | None"
     on_status: "Callable[[SweepStatus], None] | None"
     on_note: Callable[[str], None] | None
@@ -107,7 +108,9 @@ def launch(
     Ray is not started here. `on_note` is told in one line what the workers wait for, and what
     became of the examples of a dataset of your own; `on_wait` before that what is tried, if it
     takes long. `artifacts` is where the networks of a confirmation and the checkpoints of scripts
-    are kept, a folder or a bucket; `trials` a folder for all files of scripts.
+    are kept, a folder or a bucket; `trials` a folder for all files of scripts. `mirrors` are other
+    trackers that get each trial as it finishes, such as `["mlflow"]`, else those of
+    SWEEPER_MIRRORS.
 
     >>> launch("study.yaml", workers=1, progress=False)
     <SweepFronts tiny: dense, l1>

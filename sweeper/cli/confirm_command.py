@@ -18,6 +18,7 @@ from sweeper.cli.common import (
     open_store,
 )
 from sweeper.cli.launch_command import Address, Cpus, Gpus, Place, Workers
+from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_output import run_with_progress
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -43,6 +44,7 @@ def confirm(
     data: DataFolder = None,
     trials: Trials = None,
     artifacts: Artifacts = None,
+    mirror: Mirrors = None,
 ) -> None:
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
@@ -69,6 +71,7 @@ def confirm(
         data=data,
         trials=trials,
         artifacts=artifacts,
+        mirrors=named_mirrors(mirror),
     )
     confirmation_name = run_with_progress(train)
     terminal = console()

@@ -7,6 +7,7 @@ import typer
 
 from sweeper.api import On
 from sweeper.cli.common import Artifacts, DataFolder, Device, Pack, Storage, StudyFile, Trials
+from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_command import Extend
 from sweeper.cli.run_output import print_summary, run_with_progress
 from sweeper.settings import DEFAULT_STORAGE
@@ -67,6 +68,7 @@ def launch(
     data: DataFolder = None,
     trials: Trials = None,
     artifacts: Artifacts = None,
+    mirror: Mirrors = None,
     extend: Extend = False,
 ) -> None:
     """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
@@ -87,6 +89,7 @@ def launch(
         data=data,
         trials=trials,
         artifacts=artifacts,
+        mirrors=named_mirrors(mirror),
         extend=extend,
     )
     name = run_with_progress(train)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.common import Artifacts, DataFolder, Device, Pack, Storage, StudyFile, Trials
+from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_output import print_summary, run_with_progress
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -39,6 +40,7 @@ def run(
     data: DataFolder = None,
     trials: Trials = None,
     artifacts: Artifacts = None,
+    mirror: Mirrors = None,
     extend: Extend = False,
     report: Annotated[
         Path | None,
@@ -65,6 +67,7 @@ def run(
         data=data,
         trials=trials,
         artifacts=artifacts,
+        mirrors=named_mirrors(mirror),
         extend=extend,
     )
     name = run_with_progress(train)

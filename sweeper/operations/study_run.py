@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +19,7 @@ from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.operations.progress_lines import trial_bar
 from sweeper.operations.sweep_fronts import SweepFronts
+from sweeper.operations.trial_mirrors import mirror_names, mirrored
 from sweeper.operations.try_out import try_out
 from sweeper.operations.worker_start import worker_starter
 from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
@@ -52,6 +53,7 @@ class RunOptions:
     trials: str | Path | None = None
     artifacts: str | None = None
     progress: bool | None = None
+    mirrors: Sequence[str] | None = None
     on_start: Callable[[Outcome, SweepStatus], None] | None = None
     on_status: Callable[[SweepStatus], None] | None = None
     on_note: Callable[[str], None] | None = None
@@ -64,6 +66,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
     Raises SpecError, InputError, DigestError, StorageError, TrainingError.
     """
     pack = parse_pack_size(options.pack)
+    mirrors = mirror_names(options.mirrors)
     sweep, place = _checked(study)
     keeps = sweep.confirms is not None or sweep.script is not None
     artifacts = _absolute(options.artifacts) if keeps else None
@@ -98,6 +101,9 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
         if options.on_start:
             options.on_start(outcome, status)
         show(status)
+        if mirrors:
+            tell = options.on_note or _log.warning
+            stack.enter_context(mirrored(store, sweep, mirrors, tell))
         if not status.finished:
             start(
                 sweep.name,

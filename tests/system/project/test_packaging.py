@@ -17,6 +17,7 @@ from support.paths import ROOT
 # Where a package on the index is not named like the module that it brings.
 DISTRIBUTIONS = {
     "PIL": "pillow",
+    "mlflow": "mlflow-skinny",
     "pydantic_core": "pydantic",
     "sklearn": "scikit-learn",
     "yaml": "pyyaml",
@@ -113,7 +114,9 @@ def test_every_import_is_declared() -> None:
     extras = project()["optional-dependencies"]
     lines = [*project()["dependencies"]]
     lines += [
-        line for name in ("figures", "mysql", "onnx", "ray", "server") for line in extras[name]
+        line
+        for name in ("figures", "mlflow", "mysql", "onnx", "ray", "server")
+        for line in extras[name]
     ]
     declared = {re.split(r"[\[><=]", line)[0] for line in lines}
     for path in [*(ROOT / "sweeper").rglob("*.py"), *(ROOT / "db").rglob("*.py")]:
