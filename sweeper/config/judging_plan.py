@@ -6,8 +6,12 @@ which are the record: always on all validation and test examples. What is left o
 curve's: the same number of examples at each of its points, for all arms and on any machine. Never
 fewer than `LEAST` of each part, so that a short training may miss the fifth: LeNet-5 on MNIST, an
 epoch and no fine-tuning, comes to 0.33 of its training, an epoch and one of fine-tuning to 0.20.
+
+Learning curves come on top, with a hundredth of the training: a network is looked at after epochs,
+on validation examples alone.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeper.types import SharedConfig
@@ -19,6 +23,14 @@ STEP_PASSES = 3
 Measured on one thread: LeNet-5 2.8, a convolutional network of three layers 3.2."""
 LEAST = 250
 """Validation, and test, examples that a point sees at the least, if there are as many."""
+LEARNING_SHARE = 0.01
+"""Of the training: what learning curves may cost. The fewest looks of LEAST examples may cost more:
+of 20 + 10 epochs on 1,137 digits 3 %."""
+LEARNING = 1000
+"""Validation examples that a look sees at the most."""
+FEWEST_LOOKS, MOST_LOOKS = 8, 30
+"""Looks of a phase, training or fine-tuning, that there are if it has as many epochs, and at the
+most: a curve of more points says no more."""
 STATISTICS, POINT_STATISTICS = 2000, 1000
 """Training examples that running statistics are taken from for a whole judging, and for a point."""
 _SPARSE_START, _SPARSE_SLOPE, _SPARSE_MOST = 0.06, 2.6, 0.17
@@ -51,6 +63,31 @@ class JudgedExamples:
 
 
 @dataclass(frozen=True, slots=True)
+class LearningPlan:
+    """Looks at networks while they are trained."""
+
+    examples: int
+    """Validation examples that each sees."""
+    most: int
+    """Looks of a phase, at the most."""
+
+    def looks(self, epochs: int) -> tuple[int, ...]:
+        """Return the epochs of a phase after which there is a look, the last among them.
+
+        >>> LearningPlan(examples=1000, most=3).looks(10)
+        (4, 8, 10)
+        """
+        every = -(-epochs // self.most)
+        return tuple(
+            epoch for epoch in range(1, epochs + 1) if not epoch % every or epoch == epochs
+        )
+
+    def passes(self, phases: Sequence[int]) -> int:
+        """Return the forward passes of phases of so many epochs."""
+        return self.examples * sum(len(self.looks(epochs)) for epochs in phases)
+
+
+@dataclass(frozen=True, slots=True)
 class JudgingPlan:
     """Judging of a trial, and its cost beside that of the training."""
 
@@ -62,11 +99,13 @@ class JudgingPlan:
     training_passes: int
     """Forward passes that the training steps cost, those of all fine-tuning among them."""
     judging_passes: float
+    learning: LearningPlan
+    learning_passes: int
 
     @property
     def passes(self) -> float:
         """All work of a trial."""
-        return self.training_passes + self.judging_passes
+        return self.training_passes + self.judging_passes + self.learning_passes
 
     def is_whole(self, examples: JudgedExamples) -> bool:
         """Tell whether a judgement sees all validation and test examples."""
@@ -112,6 +151,8 @@ def judging_plan(
     curve = part(SHARE * training - 2 * (most + statistics), len(costs), sum(costs))
     further = len(recipe.finetuned_curve)
     finetuned = part(SHARE * further * finetuning, further, further)
+    phases = (recipe.epochs, recipe.finetune_epochs)
+    learning = _learning_plan(LEARNING_SHARE * training, phases, validation)
     return JudgingPlan(
         whole,
         curve,
@@ -121,7 +162,17 @@ def judging_plan(
         + sum(costs) * curve.judged
         + len(costs) * curve.statistics
         + further * (finetuned.judged + finetuned.statistics),
+        learning=learning,
+        learning_passes=learning.passes(phases),
     )
+
+
+def _learning_plan(passes: float, phases: Sequence[int], validation: int) -> LearningPlan:
+    """Return as many looks as so many passes allow, of as many examples as they then allow."""
+    least = min(LEAST, validation)
+    most = min(MOST_LOOKS, max(FEWEST_LOOKS, int(passes / (least * len(phases)))))
+    looks = LearningPlan(1, most).passes(phases)
+    return LearningPlan(min(validation, LEARNING, max(least, int(passes / looks))), most)
 
 
 def point_cost(density: float, *, is_mlp: bool) -> float:

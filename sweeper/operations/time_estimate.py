@@ -69,7 +69,7 @@ def seconds_per_trial(
         has_statistics=sweep.model.has_statistics,
     )
     training = training_seconds(sweep, rate, sweep.steps_in_all, network)
-    return training + one_pass * plan.judging_passes
+    return training + one_pass * (plan.judging_passes + plan.learning_passes)
 
 
 def training_seconds(

@@ -6,7 +6,7 @@ import torch
 
 from sweeper.config.registry import METHODS, Hyperparameter, load
 from sweeper.errors import PluginError
-from sweeper.training.methods import Method, batched
+from sweeper.training.methods import Method, batched, finishes_once
 from sweeper.types import MethodConfig, Scalar
 
 Pairs = tuple[tuple[str, Scalar], ...]
@@ -47,6 +47,11 @@ def takes_density(name: str) -> bool:
     if name == "plain":
         return False
     return METHODS[name].takes_density if name in METHODS else method_class(name).takes_density
+
+
+def is_seen_in_training(name: str) -> bool:
+    """Tell whether the network that a method leaves is known while it is trained."""
+    return name == "plain" or name in METHODS or not finishes_once(method_class(name))
 
 
 def made(configs: Sequence[MethodConfig], device: torch.device) -> Method:

@@ -93,14 +93,21 @@ def _accuracy(
 ) -> list[float]:
     """Return the share of examples that each network labels rightly; NaN logits are wrong."""
     pack = next(iter(stack.values())).shape[0]
-    right = torch.zeros(pack, dtype=torch.int64, device=part.labels.device)
+    hits = torch.zeros(pack, dtype=torch.int64, device=part.labels.device)
     runner = network.runner()
     for some in batches(part, chunk(network, part.labels.device), chosen):
         advance(cost * len(some))
-        logits = runner.logits(stack, some.examples)
-        right += ((logits.argmax(-1) == some.labels) & logits.isfinite().all(-1)).sum(1)
+        hits += right(runner.logits(stack, some.examples), some.labels)
     count = len(part) if chosen is None else len(chosen)
-    return [hits / count for hits in right.tolist()]
+    return [number / count for number in hits.tolist()]
+
+
+def right(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return how many labels each network gives rightly, [pack], by logits [pack, batch, classes].
+
+    Logits that are not finite are wrong.
+    """
+    return ((logits.argmax(-1) == labels) & logits.isfinite().all(-1)).sum(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,6 +13,7 @@ from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import DataSplit
 from sweeper.training.dead_biases import remove_dead_biases
 from sweeper.training.evaluation import Evaluator
+from sweeper.training.learning_curve import Watch
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, apply_masks, fit
@@ -60,11 +61,12 @@ class FineTuner:
         rates: OptimizerSettings,
         *,
         share: float = 1.0,
+        watch: Watch | None = None,
     ) -> int:
         """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
 
         `ranked` comes from the network's rule; `share` is the work of a step beside that of a
-        step of the whole pack.
+        step of the whole pack. `watch` is told of each epoch.
         """
         recipe = self.recipe
         prunable = {name: stack[name] for name in self.network.weights}
@@ -90,6 +92,7 @@ class FineTuner:
             seeds=rates.seeds,
             augmenter=self.augmenter,
             tick=partial(self.advance, share * STEP_PASSES * recipe.batch_size),
+            watch=watch,
         )
         remove_dead_biases(self.network, stack)
         return steps

@@ -118,6 +118,15 @@ def changes_gradients(method: Method) -> bool:
     return type(method).vjp is not Method.vjp
 
 
+def finishes_once(method: type[Method]) -> bool:
+    """Return whether the network that a method leaves is not known before its end.
+
+    So with a class of a user's own, which may change its state where it finishes.
+    """
+    is_ours = method.__module__.partition(".")[0] == __package__.partition(".")[0]
+    return method.finish is not Method.finish and not is_ours
+
+
 def batched(
     hypers: Sequence[Sequence[tuple[str, Scalar]]],
     device: torch.device,

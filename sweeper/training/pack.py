@@ -11,12 +11,13 @@ from sweeper.config.judging_plan import STEP_PASSES, JudgingPlan, PartSizes, jud
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.batch_statistics import needs_recalibration
 from sweeper.training.checkpoint import Keep
-from sweeper.training.custom_methods import takes_density
+from sweeper.training.custom_methods import is_seen_in_training, takes_density
 from sweeper.training.datasets import Data
 from sweeper.training.density_curves import density_curves
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import Evaluator, finite
 from sweeper.training.fine_tuning import FineTuner, OptimizerSettings
+from sweeper.training.learning_curve import LearningCurves
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups, static_part
 from sweeper.training.stack import Stack
@@ -25,6 +26,7 @@ from sweeper.training.training_loop import Schedule, fit
 from sweeper.training.work_meter import WorkMeter
 from sweeper.types import (
     Evaluation,
+    LearningPoint,
     SharedConfig,
     Tick,
     Track,
@@ -42,6 +44,7 @@ def train_pack(
     *,
     tick: Tick = nothing,
     keep: Keep | None = None,
+    learning: bool = True,
 ) -> list[TrialResult]:
     """Train and judge configurations of one recipe together; results in the order given.
 
@@ -49,7 +52,8 @@ def train_pack(
     however many threads there are. `data` lies on `device` already. `tick` is called before
     every step and every piece of judging, with the share of all work done so far, and may raise to
     end the training. `keep` is given the finished network of the track that counts, with its place
-    in `configs`; none of those that diverged. Raises ValueError
+    in `configs`; none of those that diverged. Without `learning` there are no learning curves, and
+    all else is the same. Raises ValueError
     for an empty pack, mixed recipes or data elsewhere, InputError for a precision that the device
     does not have.
     """
@@ -63,7 +67,8 @@ def train_pack(
     network = StackedArchitecture.of(recipe, data)
     with deterministic_numerics(data.device, recipe.precision):
         networks = _Networks(network, keep, order)
-        results = _train([configs[k] for k in order], recipe, network, data, tick, networks)
+        ordered = [configs[k] for k in order]
+        results = _train(ordered, recipe, network, data, tick, networks, learning=learning)
     placed = dict(zip(order, results, strict=True))
     return [placed[k] for k in range(len(configs))]
 
@@ -92,6 +97,8 @@ def _train(
     data: Data,
     tick: Tick,
     networks: _Networks,
+    *,
+    learning: bool,
 ) -> list[TrialResult]:
     began = time.perf_counter()
     stack = network.init([config.init_seed for config in configs], recipe, data)
@@ -106,6 +113,10 @@ def _train(
     meter = WorkMeter(tick, plan.passes)
     augmenter = Augmenter.of(recipe, data)
     judge = Evaluator(network, data, meter, recipe.measure).on(plan.whole)
+    learnt = None
+    if learning:
+        part, measure = data.validation, recipe.measure
+        learnt = LearningCurves.of(network, part, plan.learning, measure, meter)
 
     training = Schedule(
         recipe.epochs, recipe.batch_size, recipe.optimizer, recipe.schedule, recipe.order_seed
@@ -130,6 +141,7 @@ def _train(
         seeds=context.seeds,
         augmenter=augmenter,
         tick=partial(meter, STEP_PASSES * recipe.batch_size),
+        watch=learnt.watch(recipe.epochs) if learnt else None,
     )
     healthy = finite(network, stack)
     # The statistics of training itself go on into fine-tuning.
@@ -144,7 +156,13 @@ def _train(
     slower = OptimizerSettings(rate * factor, momentum, decay, context.seeds)
     further = recipe.finetuned_curve
     finetuned = tuning.curves(judge.on(plan.finetuned), stack, ranked, further, slower)
-    steps += tuning.prune(stack, ranked, _left(configs, density), slower)
+    steps += tuning.prune(
+        stack,
+        ranked,
+        _left(configs, density),
+        slower,
+        watch=learnt.watch(recipe.finetune_epochs, before=recipe.epochs) if learnt else None,
+    )
     healthy = [
         before and after for before, after in zip(healthy, finite(network, stack), strict=True)
     ]
@@ -168,9 +186,15 @@ def _train(
                 seconds=seconds,
                 pack=len(configs),
                 finetuned=() if diverged else finetuned[k],
+                learning=_curve(learnt, k, config) if learnt else (),
             )
         )
     return results
+
+
+def _curve(learnt: LearningCurves, k: int, config: TrialConfig) -> tuple[LearningPoint, ...]:
+    seen = is_seen_in_training(config.method.name)
+    return learnt.points(k, since=0 if seen else config.recipe.epochs)
 
 
 def plan_of(recipe: SharedConfig, network: StackedArchitecture, data: Data) -> JudgingPlan:

@@ -13,12 +13,15 @@ from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
+from sweeper.training.learning_curve import Watch
 from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.methods import (
+    Method,
     TrainingContext,
     TrainingStep,
     changes_forward,
     changes_gradients,
+    finishes_once,
 )
 from sweeper.training.network_groups import NetworkGroup
 from sweeper.training.noise import Noise, generator_kept
@@ -160,6 +163,23 @@ class Stepper:
         for state in self._groups:
             state.group.method.finish(state.weights, state.method)
 
+    def networks(self) -> Stack:
+        """Return the deterministic networks that these would be turned into now.
+
+        Those of `finishes_once` stay as they are.
+        """
+        finishing = [state for state in self._groups if _can_be_seen_early(state.group.method)]
+        if not finishing:
+            return self._stack
+        stack = dict(self._stack)
+        for name in self._network.weights:
+            stack[name] = stack[name].clone()
+        for state in finishing:
+            weights = state.group.networks.of({name: stack[name] for name in state.weights})
+            matrices = {name: _matrix(weight) for name, weight in weights.items()}
+            state.group.method.finish(matrices, state.method)
+        return stack
+
     def _start(self, group: NetworkGroup, context: TrainingContext | None) -> _GroupState:
         if context is None:
             raise ValueError("methods need a context")
@@ -208,12 +228,14 @@ def fit(
     seeds: Sequence[int],
     augmenter: Augmenter | None = None,
     tick: Callable[[], None],
+    watch: Watch | None = None,
 ) -> int:
     """Train a stack in place; `rate`, `momentum` and weight `decay` [pack]. Returns the steps.
 
     `seeds` are those of the initial weights; the noise of each network follows from its own. With
     `masks`, weights outside of them are 0 and stay 0. `augmenter` changes the examples of each
-    step. `tick` is called before every step and may raise to end the training.
+    step. `tick` is called before every step and may raise to end the training, `watch` after every
+    epoch.
     """
     steps = schedule.steps(len(part))
     choice = OptimizerChoice(schedule.optimizer, momentum, decay)
@@ -229,14 +251,21 @@ def fit(
     stepper = Stepper(network, stack, optimizer, groups, context, pruned, noise)
     batch = schedule.batch_size
     changed = augmenter.gather(part, batch, schedule.order_seed) if augmenter else None
+    in_epoch = len(part) // batch
     take = steps_on(stepper, part, batch, rate, changed)
     with generator_kept(device) if may_draw else nullcontext():
         for number, index in enumerate(schedule.batches(part)):
             tick()
             factor = schedule.factors(groups, number, steps)
             take(index, factor if isinstance(factor, float) else factor.to(device), number)
+            if watch is not None and (number + 1) % in_epoch == 0:
+                watch((number + 1) // in_epoch, stepper.networks)
     stepper.finish()
     return steps
+
+
+def _can_be_seen_early(method: Method) -> bool:
+    return type(method).finish is not Method.finish and not finishes_once(type(method))
 
 
 def _linear_penalties(

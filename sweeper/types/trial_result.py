@@ -65,7 +65,7 @@ class LearningPoint:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """The outcome of one trial. A diverged one has no networks and empty curves."""
+    """The outcome of one trial. A diverged one has no networks and no curves but `learning`."""
 
     state: TrialState
     total: int

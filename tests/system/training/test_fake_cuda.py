@@ -330,6 +330,9 @@ def test_whole_trials_on_a_gpu_are_those_on_a_cpu(
             assert there.nonzero == pytest.approx(here.nonzero, rel=0.002)
             assert there.val_accuracy == pytest.approx(here.val_accuracy, abs=0.02)
         assert len(one.curve) == len(recipe.curve)
+        for there, here in zip(one.learning, other.learning, strict=True):
+            assert there.epoch == here.epoch
+            assert dict(there.values) == pytest.approx(dict(here.values), rel=0.01, abs=0.02)
 
 
 @pytest.mark.parametrize(
