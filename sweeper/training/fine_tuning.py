@@ -13,7 +13,7 @@ from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import DataSplit
 from sweeper.training.dead_biases import remove_dead_biases
 from sweeper.training.evaluation import Evaluator
-from sweeper.training.learning_curve import Watch
+from sweeper.training.learning_looks import Watch
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, apply_masks, fit

@@ -17,7 +17,7 @@ from sweeper.training.density_curves import density_curves
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.evaluation import Evaluator, finite
 from sweeper.training.fine_tuning import FineTuner, OptimizerSettings
-from sweeper.training.learning_curve import LearningCurves
+from sweeper.training.learning_looks import LearningCurves
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups, static_part
 from sweeper.training.stack import Stack

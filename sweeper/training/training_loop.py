@@ -13,7 +13,7 @@ from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
-from sweeper.training.learning_curve import Watch
+from sweeper.training.learning_looks import Watch
 from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.methods import (
     Method,

@@ -18,7 +18,7 @@ DENSE = 4_000_000_000
 TARGETS = {"f1": [0.9, 0.94], "flops": [300_000_000, 1_000_000_000, 4_000_000_000]}
 
 
-def script_sweep(name: str = "mine", **changes: Any) -> Sweep:
+def flops_sweep(name: str = "mine", **changes: Any) -> Sweep:
     """Return a sweep of a user's own training, in FLOPs and F1."""
     search = {"trials": 6, "repeats": 2, **changes.pop("search", {})}
     spec: dict[str, Any] = {
@@ -66,7 +66,7 @@ def script_result(config: TrialConfig, pack: int = 1) -> TrialResult:
 
 
 def script_records(sweep: Sweep) -> tuple[TrialRecord, ...]:
-    """Return all trials of a sweep of `script_sweep`, on record."""
+    """Return all trials of a sweep of `flops_sweep`, on record."""
     records = []
     for arm in sweep.arms:
         for repeat, slot in sweep.slots(arm):
@@ -81,9 +81,9 @@ def script_records(sweep: Sweep) -> tuple[TrialRecord, ...]:
     return tuple(records)
 
 
-def searched_script(store: Store, *, seeds: int = 0, **changes: Any) -> Sweep:
+def searched_flops(store: Store, *, seeds: int = 0, **changes: Any) -> Sweep:
     """Register a sweep of a script, have all of it on record, and confirm it with `seeds`."""
-    sweep = script_sweep(**changes)
+    sweep = flops_sweep(**changes)
     lifecycle.register(store, sweep)
     _work(store, sweep)
     if seeds:
