@@ -22,10 +22,9 @@ def print_script_plan(sweep: "Sweep", oddities: Iterable[str]) -> None:
     text = sweep.script.text if sweep.script else ""
     terminal.print(f"{sweep.name}: {text}", soft_wrap=True)
     terminal.print(f"axes: {sweep.size_label} against {sweep.measure_label}", soft_wrap=True)
-    terminal.print(_arms_table(sweep, planned))
-    shared = set(sweep.shared_domains())
-    common = [key for key in planned.arms[0].searched if key in shared]
-    terminal.print(f"searched in every arm: {', '.join(common) or 'nothing'}", soft_wrap=True)
+    terminal.print(_arms_table(planned))
+    common = ", ".join(planned.searched) or "nothing"
+    terminal.print(f"searched in every arm: {common}", soft_wrap=True)
     if planned.fixed:
         terminal.print(f"fixed in every arm: {_values(planned.fixed)}", soft_wrap=True)
     search = sweep.search
@@ -50,14 +49,13 @@ def _time(sweep: "Sweep", planned: "ScriptPlan") -> str:
     return f"at most {duration(planned.most_seconds)} here, for {limit}"
 
 
-def _arms_table(sweep: "Sweep", planned: "ScriptPlan") -> "Table":
+def _arms_table(planned: "ScriptPlan") -> "Table":
     """Return a line for each arm, with what not all arms search or are given."""
-    shared = set(sweep.shared_domains())
     columns = ["arm", "penalty", "way", "searched"]
     fixes = any(planned.own_values.values())
     lines = table(*columns, *(["fixed"] if fixes else []))
     for arm in planned.arms:
-        searched = ", ".join(key for key in arm.searched if key not in shared)
+        searched = ", ".join(key for key in arm.searched if key not in planned.searched)
         row = [arm.name, arm.penalty, arm.way, searched or "-"]
         lines.add_row(*row, *([_values(planned.own_values[arm.name])] if fixes else []))
     return lines

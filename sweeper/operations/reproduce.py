@@ -1,13 +1,15 @@
 """Reproducibility check: trials of other machines trained again here, the outcome on record."""
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from sweeper.analysis.reproducibility import Platform
 from sweeper.errors import InputError
 from sweeper.store import Store
 from sweeper.trainers.open_trainer import open_trainer
-from sweeper.trainers.trainer import Train
+from sweeper.trainers.trainer import Train, Trainer
 from sweeper.types import (
     ReproducibilityCheck,
     RetrainedTrial,
@@ -35,8 +37,31 @@ def reproduce(
     They are spread over those of the sweep that were not yet trained again here. Raises InputError
     if there are none, and what training raises.
     """
-    sweep, records = store.sweep(name), store.records(name)
-    trainer = open_trainer(sweep, device=device, pack=trials, folder=folder, train=train)
+    sweep = store.sweep(name)
+    with (
+        TemporaryDirectory(prefix="sweeper-") as files,  # a script's own are left as they are
+        closing(
+            open_trainer(
+                sweep,
+                device=device,
+                pack=trials,
+                folder=folder,
+                train=train,
+                trials=Path(files),
+            )
+        ) as trainer,
+    ):
+        return _reproduce(name, store, trainer, trials, on_trial)
+
+
+def _reproduce(
+    name: str,
+    store: Store,
+    trainer: Trainer,
+    trials: int,
+    on_trial: Callable[[int, int], None],
+) -> ReproducibilityCheck:
+    records = store.records(name)
     here = Platform.of(trainer.provenance)
     foreign = [record for record in records if Platform.of(record.provenance) != here]
     if not foreign:

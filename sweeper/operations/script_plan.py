@@ -1,6 +1,5 @@
 """Plan of a script: what is run, what each trial is given, where it fits, how long at most."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sweeper.config import Domain, Sweep
@@ -18,15 +17,21 @@ class ScriptPlan:
 
     arms: tuple[ArmPlan, ...]
     fixed: tuple[tuple[str, Scalar], ...]
-    """What every trial is given that does not search or change it."""
+    """What all trials are given alike."""
     own_values: dict[str, tuple[tuple[str, Scalar], ...]]
-    """What the trials of an arm alone are given, fixed."""
+    """What the trials of an arm are given beside it, fixed."""
     share: WorkerResources
     workers: int
     """Of this machine, as many as fit; 0 if none does."""
     most_seconds: float | None
     """By the time limit, with so many workers and no attempt failing; None: nobody can tell."""
     warnings: tuple[str, ...]
+
+    @property
+    def searched(self) -> tuple[str, ...]:
+        """What all arms search."""
+        first, *others = self.arms
+        return tuple(key for key in first.searched if all(key in arm.searched for arm in others))
 
     @property
     def trials(self) -> int:
@@ -45,11 +50,17 @@ def script_plan(sweep: Sweep, machine: Machine) -> ScriptPlan:
         number = "its GPU" if machine.gpus == 1 else f"its {machine.gpus} GPUs"
         text = f"a trial sees no GPU, {number} would be idle here: say gpus: 1, or a fraction"
         warnings.append(f"resources.gpus: {text}")
+    values = {name: _fixed(sweep, name) for name in sweep.arms}
+    all_values = [set(given.items()) for given in values.values()]
+    fixed = dict(item for item in all_values[0] if all(item in given for given in all_values))
     rounds = -(-sweep.trials // workers) if workers else 0
     return ScriptPlan(
         arms=arm_plans(sweep),
-        fixed=tuple(_fixed(sweep.parameters)),
-        own_values={name: tuple(_fixed(arm.parameters)) for name, arm in sweep.arms.items()},
+        fixed=tuple(sorted(fixed.items())),
+        own_values={
+            name: tuple((key, value) for key, value in given.items() if key not in fixed)
+            for name, given in values.items()
+        },
         share=share,
         workers=workers,
         most_seconds=rounds * sweep.time_limit if sweep.time_limit and workers else None,
@@ -57,5 +68,7 @@ def script_plan(sweep: Sweep, machine: Machine) -> ScriptPlan:
     )
 
 
-def _fixed(values: Mapping[str, Scalar | Domain]) -> list[tuple[str, Scalar]]:
-    return [(name, value) for name, value in values.items() if not isinstance(value, Domain)]
+def _fixed(sweep: Sweep, arm: str) -> dict[str, Scalar]:
+    """Return what the trials of an arm are given that nobody searches."""
+    given = {**sweep.parameters, **sweep.arms[arm].parameters}
+    return {name: value for name, value in given.items() if not isinstance(value, Domain)}

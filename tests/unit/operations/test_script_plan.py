@@ -31,11 +31,18 @@ def test_an_ordinary_script_gives_no_warning() -> None:
 
 
 def test_the_plan_says_what_a_trial_is_given_and_how_long_all_take_at_most() -> None:
-    arms = {"a": {}, "wide": {"parameters": {"width": {"choice": [16, 32]}, "epochs": 5}}}
-    sweep = script(arms=arms, time_limit="10m", resources={"cpus": 4})
+    arms = {"a": {}, "wide": {"parameters": {"width": 32, "epochs": 5, "lean": True}}}
+    shared = {"rate": RATE, "width": {"choice": [8, 16]}, "epochs": 3, "depth": 2}
+    limits = {"time_limit": "10m", "resources": {"cpus": 4}}
+    sweep = script(arms=arms, parameters=shared, **limits)
     planned = script_plan(sweep, Machine(13, 0))
-    assert planned.fixed == (("epochs", 3),)
-    assert planned.own_values == {"a": (), "wide": (("epochs", 5),)}
+    assert planned.fixed == (("depth", 2),)
+    assert planned.own_values == {
+        "a": (("epochs", 3),),
+        "wide": (("width", 32), ("epochs", 5), ("lean", True)),
+    }
+    assert planned.searched == ("rate",)  # in one arm the width is searched, in the other not
+    assert [arm.searched for arm in planned.arms] == [("rate", "width"), ("rate",)]
     assert (planned.trials, planned.workers) == (48, 3)
     assert planned.most_seconds == 48 / 3 * 600
     assert script_plan(script(), Machine(13, 0)).most_seconds is None
