@@ -5,6 +5,7 @@
 set -eu
 export LC_ALL=C
 rule=$1 strength=$2 seed=$3 folder=$4
+epochs=20
 data=$folder/data.csv state=$folder/coefficients
 
 # 40 features, neighbours alike, of which every fifth one matters, the later the less; then noise.
@@ -30,7 +31,8 @@ fi
 
 # Coordinate descent on 200 rows, drawn with replacement by the seed; 100 rows are for validation,
 # 100 for the test. After each epoch the coefficients are kept, for an attempt that goes on.
-awk -F , -v rule="$rule" -v strength="$strength" -v seed="$seed" -v state="$state" '
+awk -F , -v rule="$rule" -v strength="$strength" -v seed="$seed" -v epochs="$epochs" \
+    -v state="$state" '
     function draw() { x = (x * 16807) % 2147483647; return x / 2147483647 }
     function explained(first, last,  row, j, fit, mean, left, all) {  # R2 of some rows
         for (row = first; row <= last; row++) mean += Y[row] / (last - first + 1)
@@ -50,8 +52,8 @@ awk -F , -v rule="$rule" -v strength="$strength" -v seed="$seed" -v state="$stat
             split(line, part, " "); done = part[1]
             for (j = 1; j <= p; j++) b[j] = part[j + 1]
         }
-        for (epoch = done + 1; epoch <= 20; epoch++) {
-            for (i = 1; i <= n; i++) {  # anew: an attempt that goes on has the same, to the last bit
+        for (epoch = done + 1; epoch <= epochs; epoch++) {
+            for (i = 1; i <= n; i++) {  # anew: an attempt that goes on has the same bits
                 residual[i] = Y[row[i]]
                 for (j = 1; j <= p; j++) residual[i] -= b[j] * X[row[i], j]
             }
@@ -76,5 +78,5 @@ awk -F , -v rule="$rule" -v strength="$strength" -v seed="$seed" -v state="$stat
         for (j = 1; j <= p; j++) if (b[j]) nonzero++
         printf "{\"size\": %d, \"total\": %d, ", nonzero, p
         printf "\"validation\": %.9f, \"test\": %.9f, ", explained(201, 300), explained(301, 400)
-        printf "\"epochs_of_this_attempt\": %d}\n", 20 - done
+        printf "\"epochs_of_this_attempt\": %d}\n", epochs - done
     }' "$data"

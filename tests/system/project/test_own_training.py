@@ -1,0 +1,162 @@
+"""studies/own-training: each of its trainings run, on Ray too, cut off, confirmed, restored."""
+
+import os
+import re
+import shutil
+import signal
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.commands import finish, sweeper
+from support.paths import ROOT
+from support.processes import wait_for
+from support.scripts import left_behind
+from sweeper.config import Sweep
+from sweeper.store import Store
+from sweeper.types import TrialRecord
+
+pytestmark = pytest.mark.slow
+EXAMPLES = ROOT / "studies" / "own-training"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A study file of the folder, and how its training is made to last."""
+
+    file: str
+    epochs: int
+    """Of a trial."""
+    longer: tuple[str, str, str]
+    """File, text and what takes its place."""
+    long: int
+    """Epochs then."""
+    state: str
+    """File that it keeps in the folder of a trial, and goes on from."""
+
+    @property
+    def sweep(self) -> Sweep:
+        return Sweep.load(EXAMPLES / self.file)
+
+
+DIGITS = Example("digits.yaml", 20, ("digits.yaml", "epochs: 15", "epochs: 400"), 405,
+                 "checkpoint.pt")  # fmt: skip
+LASSO = Example("lasso.yaml", 20, ("lasso.sh", "epochs=20", "epochs=400"), 400, "coefficients")
+both = pytest.mark.parametrize("example", [DIGITS, LASSO], ids=lambda example: example.file)
+
+
+def copied(example: Example, folder: Path, *, trials: int = 3, lasts: bool = False) -> Path:
+    """Copy the folder, with few trials to a study; `lasts`: each takes some seconds."""
+    shutil.copytree(EXAMPLES, folder)
+    study = folder / example.file
+    study.write_text(study.read_text().replace("trials: 12", f"trials: {trials}"))
+    if lasts:
+        name, old, new = example.longer
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new))
+    return study
+
+
+def records(folder: Path, name: str) -> tuple[TrialRecord, ...]:
+    with closing(Store(f"sqlite:///{folder}/sweeper.db")) as store:
+        return store.records(name)
+
+
+def measured(folder: Path, name: str) -> dict[Any, tuple[Any, ...]]:
+    """Return what was measured of each trial, whatever it took."""
+    return {
+        record.slot.place: (
+            record.result.pruned,
+            record.result.learning,
+            {k: v for k, v in record.result.numbers if k != "epochs_of_this_attempt"},
+        )
+        for record in records(folder, name)
+    }
+
+
+@both
+def test_it_runs_is_confirmed_exported_and_restored(example: Example, tmp_path: Path) -> None:
+    sweep, folder = example.sweep, tmp_path / "mine"
+    copied(example, folder)
+    assert f"{sweep.name}: " in finish(sweeper(folder, "check", example.file))
+    out = finish(sweeper(folder, "run", example.file, "--no-report"))
+    budget = 3 * len(sweep.arms) * sweep.search.repeats
+    assert f"{budget} of {budget} trials done" in out
+    searched = records(folder, sweep.name)
+    assert len(searched) == budget
+    for record in searched:
+        assert record.result.state == "complete"
+        assert [point.epoch for point in record.result.learning] == [*range(1, example.epochs + 1)]
+        assert dict(record.result.numbers)["epochs_of_this_attempt"] == example.epochs
+
+    out = finish(sweeper(folder, "confirm", sweep.name, "--seeds", "2"))
+    confirmed = records(folder, f"{sweep.name}/confirmed")
+    assert len(confirmed) == int(re.findall(r"new sweep, .* (\d+) trials", out)[0])
+    seeds = {record.config.init_seed for record in confirmed}
+    assert len(seeds) == 2 * sweep.search.repeats  # alike for all arms of a repeat, and fresh
+    assert seeds.isdisjoint(record.config.init_seed for record in searched)
+
+    finish(sweeper(folder, "export", sweep.name, "--out", "exported"))
+    again = tmp_path / "again"
+    again.mkdir()
+    finish(sweeper(again, "restore", str(folder / "exported")))
+    for name in (sweep.name, f"{sweep.name}/confirmed"):
+        assert measured(again, name) == measured(folder, name)
+        assert len(records(again, name)) == len(records(folder, name))
+
+
+@both
+def test_it_runs_on_ray(example: Example, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="ray is not installed")
+    sweep, folder = example.sweep, tmp_path / "mine"
+    copied(example, folder, trials=1)
+    finish(sweeper(folder, "launch", example.file, "--on", "ray"))
+    on_ray = measured(folder, sweep.name)
+    shutil.rmtree(folder)
+    copied(example, folder, trials=1)
+    finish(sweeper(folder, "run", example.file, "--no-report"))
+    assert on_ray == measured(folder, sweep.name)
+
+
+@contextmanager
+def killed(folder: Path, *words: str) -> Iterator[None]:
+    """Run a command in a `with` block; kill it behind that with all that it has started."""
+    process = sweeper(folder, *words)
+    try:
+        yield
+    finally:
+        for pid in {process.pid, *left_behind(str(folder))}:
+            os.kill(pid, signal.SIGKILL)
+        process.communicate()
+
+
+@both
+def test_killed_in_the_middle_it_goes_on_and_measures_the_same(
+    example: Example, tmp_path: Path
+) -> None:
+    name, folder, whole = example.sweep.name, tmp_path / "mine", tmp_path / "whole"
+    arm = next(iter(example.sweep.arms))
+    for place in (folder, whole):
+        study = copied(example, place, trials=1, lasts=True)
+        text = study.read_text().replace("repeats: 2", "repeats: 1")
+        head, _, arms = text.partition("\narms:")
+        line = next(line for line in arms.splitlines() if line.startswith(f"  {arm}:"))
+        study.write_text(f"{head}\narms:\n{line}\n")
+    state = folder / "sweeps" / name / "trials" / arm / "0-0" / example.state
+    with killed(folder, "run", example.file, "--no-report"):
+        wait_for(state.exists)
+        first = state.stat().st_ino
+        wait_for(lambda: state.exists() and state.stat().st_ino != first)
+    assert records(folder, name) == ()
+    finish(sweeper(folder, "run", example.file, "--no-report"))
+    [record] = records(folder, name)
+    epochs = dict(record.result.numbers)["epochs_of_this_attempt"]
+    assert 0 < epochs < example.long
+    assert [point.epoch for point in record.result.learning] == [*range(1, example.long + 1)][-500:]
+    finish(sweeper(whole, "run", example.file, "--no-report"))
+    assert measured(folder, name) == measured(whole, name)
