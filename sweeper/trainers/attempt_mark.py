@@ -8,8 +8,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
-
-from sweeper.atomic_write import atomic_write
+from uuid import uuid4
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +29,13 @@ class AttemptMark:
             return None
 
     def write(self, file: Path) -> None:
-        """Write it, seen whole or not at all. Raises SweeperError."""
-        atomic_write(file, json.dumps(asdict(self)).encode())
+        """Write it, seen whole or not at all. Raises OSError.
+
+        It need not outlive a machine that loses its power, where no attempt is left to be fenced.
+        """
+        beside = file.with_name(f".{file.name}.{uuid4().hex}")
+        beside.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        beside.replace(file)
 
     def is_superseded(self, file: Path) -> bool:
         """Tell whether the file belongs to a later attempt than this, or to another trial."""

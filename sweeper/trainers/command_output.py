@@ -1,6 +1,7 @@
 """Command output: the result of a command and its learning curve, out of what it prints."""
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ LARGEST_RESULT = 1_000_000
 class CommandOutput:
     """JSON lines of standard output; all else that is printed there is no matter."""
 
-    def __init__(self, curve: LearningCurve) -> None:
+    def __init__(self, curve: LearningCurve, keep: Callable[[], None]) -> None:
+        """`keep` is called for a line that asks for a checkpoint; it must not take long."""
         self._curve = curve
         self._last: dict[str, Any] | None = None
+        self._keep = keep
 
     def take(self, line: bytes) -> None:
-        """Take a line: a point with `epoch`, or a result with `validation` or `diverged`."""
+        """Take a line: a point with `epoch`, `{"checkpoint": true}`, or a result.
+
+        A result has `validation` or `diverged`.
+        """
         line = line.strip()
         if not (line.startswith(b"{") and line.endswith(b"}")):
             return
@@ -35,6 +41,8 @@ class CommandOutput:
                 }
                 with suppress(KeyError):  # an epoch that is no number is a line as any other
                     self._curve.add(numbers.pop("epoch"), numbers)
+            elif raw.get("checkpoint") is True:
+                self._keep()
             elif "validation" in raw or "diverged" in raw:
                 self._last = raw
 

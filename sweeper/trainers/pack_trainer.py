@@ -166,6 +166,9 @@ class PackTrainer:
         )
         raise TrainingFailed(self._memory_message(networks, message))
 
+    def note_recorded(self, tasks: Sequence[TrialTask]) -> None:
+        """Nothing: no attempt leaves anything to another."""
+
     def close(self) -> None:
         """Nothing: what it holds goes with it."""
 

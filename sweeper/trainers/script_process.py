@@ -144,7 +144,7 @@ def _run(function: Callable[[Trial], object], message: Message, listener: _Liste
     finally:
         listener.trial = None
     points = [[point.epoch, dict(point.values)] for point in trial.curve.points]
-    return {**told, "learning": points}
+    return {**told, "learning": points, "kept": checkpoints.are_kept}
 
 
 def _seed(seed: int) -> None:

@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +33,7 @@ from sweeper.types import (
     LearningPoint,
     ProbePoint,
     ScriptConfig,
+    Slot,
     Tick,
     TrialConfig,
     TrialResult,
@@ -77,6 +79,8 @@ class ScriptTrainer:
         self._on_event = on_event
         self._environment = without_ours(os.environ)
         self._session: ScriptSession | None = None
+        self._checkpoints: dict[Slot, TrialCheckpoints] = {}
+        """Of trials that have any, until they are on record."""
         self._typical = 0.0
         """Seconds that the last trial took."""
         self.provenance = gather_provenance(
@@ -100,6 +104,12 @@ class ScriptTrainer:
         """Raise TrainingError: `auto` is refused where a script trains."""
         raise TrainingError("strength: auto is for networks that are trained in packs")
 
+    def note_recorded(self, tasks: Sequence[TrialTask]) -> None:
+        """Remove the checkpoints of trials that are on record."""
+        for task in tasks:
+            if checkpoints := self._checkpoints.pop(task.slot, None):
+                checkpoints.remove_all()
+
     def close(self) -> None:
         """End the process."""
         if self._session:
@@ -107,48 +117,53 @@ class ScriptTrainer:
             self._session = None
 
     def _train(self, task: TrialTask, tick: Tick) -> TrialResult:
-        folder = self._begin(task)
+        folder = self._folder(task)
+        checkpoints = TrialCheckpoints(self._artifacts, folder)
         try:
-            try:
-                return self._measured(task, folder, tick)
-            except ResultError as error:
-                raise TrainingFailed(str(error)) from error
-        except TrainingFailed as error:
+            self._begin(folder, checkpoints)
+            log = BoundedLog(folder.log)
+            assignment = TrialAssignment.of(
+                task, folder=str(folder.path), device=self.device, data=self._data
+            )
+            train = self._call if self._script.function else self._run
+            measured = train(assignment, folder, checkpoints, log, tick)
+            result = trial_result(
+                measured.raw,
+                floor=task.config.floor,
+                learning=measured.learning,
+                seconds=measured.seconds,
+            )
+        except (TrainingFailed, ResultError) as error:
             raise TrainingFailed(f"{error}; output: {folder.log}") from error
+        self._typical = measured.seconds
+        if checkpoints.are_kept:
+            self._checkpoints[task.slot] = checkpoints
+        return result
 
-    def _begin(self, task: TrialTask) -> TrialFolder:
-        """Take the folder of a trial, with the last checkpoint in it."""
+    def _folder(self, task: TrialTask) -> TrialFolder:
         config = hashlib.sha256(repr(task.config).encode()).hexdigest()[:16]
         slot = task.slot
         trial = f"{self._identity}/{slot.study}/{slot.repeat}/{slot.number}/{config}"
         path = trial_folder_path(self._trials, slot.place)
-        folder = TrialFolder(path, AttemptMark(trial, task.attempt))
+        return TrialFolder(path, AttemptMark(trial, task.attempt))
+
+    def _begin(self, folder: TrialFolder, checkpoints: TrialCheckpoints) -> None:
+        """Take the folder of a trial, with the last checkpoint in it."""
         restored = None
-        if task.attempt > 1:
+        if folder.mark.attempt > 1:
             try:
-                restored = TrialCheckpoints(self._artifacts, folder).restore()
+                restored = checkpoints.restore()
             except SweeperError as error:
                 raise TrainingFailed(f"its checkpoint: {error}") from error
         folder.begin(restored)
-        return folder
-
-    def _measured(self, task: TrialTask, folder: TrialFolder, tick: Tick) -> TrialResult:
-        assignment = TrialAssignment.of(
-            task, folder=str(folder.path), device=self.device, data=self._data
-        )
-        log = BoundedLog(folder.log)
-        train = self._call if self._script.function else self._run
-        measured = train(assignment, folder, log, tick)
-        self._typical = measured.seconds
-        return trial_result(
-            measured.raw,
-            floor=task.config.floor,
-            learning=measured.learning,
-            seconds=measured.seconds,
-        )
 
     def _call(
-        self, assignment: TrialAssignment, folder: TrialFolder, log: BoundedLog, tick: Tick
+        self,
+        assignment: TrialAssignment,
+        folder: TrialFolder,
+        checkpoints: TrialCheckpoints,
+        log: BoundedLog,
+        tick: Tick,
     ) -> "_Measured":
         """Call the function in a process that may be used again."""
         session = self._session
@@ -174,6 +189,7 @@ class ScriptTrainer:
                 self._session = session
             else:
                 session.kill()
+        checkpoints.are_kept |= told.get("kept", False)
         if "result" not in told:
             raise TrainingFailed(told.get("error") or _ending(told, log))
         points = told["learning"]
@@ -181,11 +197,17 @@ class ScriptTrainer:
         return _Measured(told["result"], tuple(learning), seconds)
 
     def _run(
-        self, assignment: TrialAssignment, folder: TrialFolder, log: BoundedLog, tick: Tick
+        self,
+        assignment: TrialAssignment,
+        folder: TrialFolder,
+        checkpoints: TrialCheckpoints,
+        log: BoundedLog,
+        tick: Tick,
     ) -> "_Measured":
         """Run the command."""
         curve = LearningCurve(folder.curve_file)
-        output = CommandOutput(curve)
+        keeping = _Keeping(checkpoints, self._on_event)
+        output = CommandOutput(curve, keeping.begin)
         with suppress(FileNotFoundError):  # of an earlier attempt
             (folder.path / RESULT).unlink()
         began = time.monotonic()
@@ -203,6 +225,7 @@ class ScriptTrainer:
                 raise
             session.output.settle(SETTLE_SECONDS)
             session.kill()
+        keeping.wait(tick)
         if told.get("exited") != 0:
             raise TrainingFailed(_ending(told, log))
         return _Measured(output.result(folder.path), curve.points, seconds)
@@ -236,6 +259,30 @@ class ScriptTrainer:
                     tick(told)  # mostly the lease is lost as well
                 if not _ENDINGS.isdisjoint(message):
                     return message
+
+
+class _Keeping:
+    """Checkpoints of a command, uploaded by a thread beside it, one at a time."""
+
+    def __init__(self, checkpoints: TrialCheckpoints, on_event: Callable[[str], None]) -> None:
+        self._checkpoints, self._on_event = checkpoints, on_event
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Keep the folder as it is now; nothing happens while it is being kept."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._save, name="sweeper-keeping", daemon=True)
+            self._thread.start()
+
+    def wait(self, tick: Tick) -> None:
+        """Wait for the last one: the trial's record removes it."""
+        while self._thread and self._thread.is_alive():
+            tick(0.99)
+            self._thread.join(TICK_SECONDS)
+
+    def _save(self) -> None:
+        if problem := self._checkpoints.save():
+            self._on_event(f"checkpoint: {problem}")
 
 
 @dataclass(frozen=True, slots=True)

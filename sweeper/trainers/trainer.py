@@ -42,6 +42,10 @@ class Trainer(Protocol):
         """Train the probe of a strength: its points, and the seconds. Raises as `train` does."""
         ...
 
+    def note_recorded(self, tasks: Sequence[TrialTask]) -> None:
+        """Take note that trials are on record: what only another attempt would need may go."""
+        ...
+
     def close(self) -> None:
         """End what it has started."""
         ...

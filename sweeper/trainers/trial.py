@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 from sweeper.errors import InputError, shown
 from sweeper.settings import DATA_VARIABLE
@@ -127,18 +127,22 @@ class Trial:
         if self.ending:
             raise TrialEnded(self.ending)
 
-    def report(self, epoch: float, **values: float) -> None:
+    def report(self, epoch: float, **values: SupportsFloat) -> None:
         """Put a point on the learning curve: `trial.report(3, val_accuracy=0.9, loss=0.3)`.
 
         Points from this epoch on that an earlier attempt has reported are dropped. Numbers that are
         not finite are left out. Raises InputError for what is no number, and TrialEnded as `step`.
         """
-        for name, value in (("epoch", epoch), *values.items()):
-            if not hasattr(value, "__float__"):
-                raise InputError(f"trial.report: {name}: must be a number, got {shown(value)}")
-        if not math.isfinite(epoch):
+        numbers: dict[str, float] = {}
+        for name, value in {**values, "epoch": epoch}.items():
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError, RuntimeError):  # a tensor of several numbers
+                text = f"must be a number, got {shown(value)}"
+                raise InputError(f"trial.report: {name}: {text}") from None
+        if not math.isfinite(numbers["epoch"]):
             raise InputError(f"trial.report: epoch: must be finite, got {epoch}")
-        self.curve.add(float(epoch), {name: float(value) for name, value in values.items()})
+        self.curve.add(numbers.pop("epoch"), numbers)
         self.step()
 
     def checkpoint(self) -> None:

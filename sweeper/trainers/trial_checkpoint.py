@@ -22,11 +22,13 @@ class TrialCheckpoints:
     def __init__(self, place: str | None, folder: TrialFolder) -> None:
         self._place, self._folder = place, folder
         self._store: Any = None
+        self.are_kept = False
+        """Whether there are any: of this attempt, or of the one that it went on with."""
         self._cleared = False
 
     def save(self) -> str:
         """Upload the folder as it is; return what went wrong, for a training need not end of it."""
-        if not self._place:
+        if not self._place or self._folder.is_superseded:
             return ""
         from sweeper.search.artifacts import write_file
 
@@ -39,9 +41,10 @@ class TrialCheckpoints:
                 write_file(self._opened(), self._id(attempt), file)
         except (OSError, SweeperError) as error:
             return f"nothing was kept: {typed_line(error)}"
+        self.are_kept = True
         if not self._cleared:
             self._cleared = True
-            self.remove(attempt - 1)
+            self._remove(attempt - 1)
         return ""
 
     def restore(self) -> Path | None:
@@ -58,14 +61,17 @@ class TrialCheckpoints:
             with tempfile.TemporaryFile() as file:
                 if not read_file(self._opened(), self._id(attempt), file):
                     continue
+                self.are_kept = True
                 file.seek(0)
                 return self._unpacked(file)
         return None
 
-    def remove(self, last: int) -> None:
-        """Remove the checkpoints of attempts up to the last, as far as there are any."""
-        if not self._place:
-            return
+    def remove_all(self) -> None:
+        """Remove the checkpoints of this attempt and of those before it."""
+        if self.are_kept:
+            self._remove(self._folder.mark.attempt)
+
+    def _remove(self, last: int) -> None:
         from sweeper.search.artifacts import remove_file
 
         with suppress(SweeperError):

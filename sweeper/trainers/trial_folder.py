@@ -77,9 +77,9 @@ class TrialFolder:
             if self.log.exists():
                 earlier = present.attempt if present else 0
                 self.log.rename(self.log.with_stem(f"{self.log.stem}-{earlier}"))
+            self.mark.write(self.mark_file)
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
-        self.mark.write(self.mark_file)
 
     def _aside(self) -> Path:
         number = 1

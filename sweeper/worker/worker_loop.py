@@ -203,7 +203,11 @@ class _Worker:
                     self._on_event(f"joined as {lease.worker_id} on {trainer.device}")
                     self._check_identity()
                     packs = PackPipeline(
-                        self._background, self._leaving, lease, trainer, self._on_record
+                        self._background,
+                        self._leaving,
+                        lease,
+                        trainer,
+                        partial(self._on_record, trainer),
                     )
                     try:
                         self._loop(packs, trainer, lease)
@@ -297,7 +301,8 @@ class _Worker:
             files[place] = to_safetensors(network, {**description.metadata(), **about})
         return files
 
-    def _on_record(self, pack: Pack, seconds: float) -> None:
+    def _on_record(self, trainer: Trainer, pack: Pack, seconds: float) -> None:
+        trainer.note_recorded(pack)
         self.done += len(pack)
         self._losses = 0
         waited, self._waited = self._background.waited - self._waited, self._background.waited
