@@ -2,14 +2,13 @@
 
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from sweeper.errors import InputError, shown
+from sweeper.errors import InputError
 from sweeper.modules.module_weights import plain_name, unwrapped
-from sweeper.modules.pack_of_one import PackOfOne
+from sweeper.modules.pack_of_one import PackOfOne, example_shape
 from sweeper.training import parameter_counts
 from sweeper.training.traced_network import NotFollowed
 from sweeper.types import LayerCount
@@ -93,15 +92,8 @@ def effective(
 def _pack(
     place: str, model: nn.Module, example: Tensor | None, training_examples: Tensor | None
 ) -> PackOfOne:
-    shape: tuple[int, ...] = ()
-    inputs: dict[str, Any] = {"example": example, "training_examples": training_examples}
-    for key, given in inputs.items():
-        if given is None:
-            continue
-        if not isinstance(given, Tensor) or given.ndim < 2 or not len(given):
-            got = list(given.shape) if isinstance(given, Tensor) else shown(given)
-            raise InputError(f"{place}: {key}: must be a tensor [n, ...] of inputs, got {got}")
-        shape = tuple(given.shape[1:])
+    shape = example_shape(place, "example", example)
+    shape = example_shape(place, "training_examples", training_examples) or shape
     return PackOfOne.of(place, unwrapped(place, model), example_shape=shape)
 
 

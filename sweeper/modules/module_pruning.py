@@ -11,7 +11,7 @@ from sweeper.config.sparsification import Sparsification
 from sweeper.errors import InputError, SpecError, shown
 from sweeper.modules.masks import Masks
 from sweeper.modules.module_weights import plain_name, unwrapped, weights_of
-from sweeper.modules.pack_of_one import PackOfOne
+from sweeper.modules.pack_of_one import PackOfOne, example_shape
 from sweeper.training.dead_biases import live_biases, remove_dead_biases
 from sweeper.training.traced_network import NotFollowed
 from sweeper.training.training_loop import apply_masks
@@ -57,7 +57,7 @@ def prune_(
     config, share = _checked(density, scope, granularity, dead_biases)
     module = unwrapped(_PLACE, model)
     weights = tuple(weights_of(_PLACE, module, names).values())
-    shape = () if example is None else tuple(example.shape[1:])
+    shape = example_shape(_PLACE, "example", example)
     pack = PackOfOne.of(_PLACE, module, weights=weights, prune=config, example_shape=shape)
     if dead_biases:
         _refuse_unfollowed(pack)

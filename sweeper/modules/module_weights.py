@@ -1,6 +1,6 @@
 """Module weights: those that penalties act on and pruning cuts, by the names that users know."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -51,7 +51,8 @@ def weights_of(place: str, module: nn.Module, patterns: str | Sequence[str] = ()
     }
     if not names:
         raise InputError(f"{place}: model: has no weight of two or more dimensions")
-    wanted: tuple[Any, ...] = (patterns,) if isinstance(patterns, str) else tuple(patterns)
+    given: Any = [patterns] if isinstance(patterns, str) else patterns
+    wanted = tuple(given) if isinstance(given, Iterable) else (given,)
     for pattern in wanted:
         if not isinstance(pattern, str) or not pattern.removeprefix("!").strip():
             text = f"must be patterns such as 'conv*' or '!head*', got {shown(pattern)}"

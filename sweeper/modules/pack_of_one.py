@@ -1,10 +1,12 @@
 """Pack of one: a module with its very weights as the stack that pruning and counting take."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from torch import Tensor, nn
 
-from sweeper.modules.module_weights import plain_name, refuse_computed
+from sweeper.errors import InputError, shown
+from sweeper.modules.module_weights import refuse_computed
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture, fully_connected
 from sweeper.types import PruneConfig
@@ -52,6 +54,11 @@ class PackOfOne:
         return {name: self.stack[name] for name in self.architecture.weights}
 
 
-def in_plain_names(tensors: Stack) -> dict[str, Tensor]:
-    """Return tensors by the names that they have where no part of the module is compiled."""
-    return {plain_name(name): value for name, value in tensors.items()}
+def example_shape(place: str, key: str, examples: Any) -> tuple[int, ...]:
+    """Return the shape of one of some examples [n, ...], () of None. Raises InputError."""
+    if examples is None:
+        return ()
+    if not isinstance(examples, Tensor) or examples.ndim < 2 or not len(examples):
+        got = list(examples.shape) if isinstance(examples, Tensor) else shown(examples)
+        raise InputError(f"{place}: {key}: must be a tensor [n, ...] of inputs, got {got}")
+    return tuple(examples.shape[1:])

@@ -18,8 +18,9 @@ PlacedTerms = Sequence[tuple[PenaltyTerm, Permutation | None]]
 class _PenaltyLoss(torch.autograd.Function):
     """The sum over weights; its gradients are sign(w) dR/d|w|, 0 where a weight is 0.
 
-    By autograd they would cost about three times as much, and at weights of exactly 0 some formulas
-    would have others than in training by packs.
+    By autograd some formulas would have others than in packs at weights of exactly 0. Value and
+    gradients of LeNet-300-100 take 0.5 ms for mcp (autograd 1.1), 1.3 for local_entropy (2.1), 0.6
+    for marginal_entropy (0.5) and 0.3 for l1 (0.15).
     """
 
     @staticmethod

@@ -288,6 +288,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     "2:4": ({"density": 0.1, "granularity": "2:4"}, "density: must be 0.5 for granularity 2:4"),
     "2:4 erk": ({"granularity": "2:4", "scope": "erk"}, "scope: every layer has the same density"),
     "names": ({"density": 0.1, "names": "conv*"}, "names.0: matches no weight of two or more"),
+    "example": (
+        {"density": 0.1, "dead_biases": True, "example": [1.0]},
+        r"example: must be a tensor \[n, ...\] of inputs, got \[1.0\]",
+    ),
     "truth": ({"density": 0.1, "dead_biases": "yes"}, "dead_biases: must be true or false"),
 }
 

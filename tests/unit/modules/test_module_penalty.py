@@ -497,6 +497,10 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
         {"penalty": "l1", "strength": 1.0, "names": ["!*"]},
         "names: leaves no weight",
     ),
+    "no list of names": (
+        {"penalty": "l1", "strength": 1.0, "names": 3},
+        "names: must be patterns such as .*, got 3",
+    ),
     "no pattern": ({"penalty": "l1", "strength": 1.0, "names": [3]}, "names: must be patterns"),
 }
 
