@@ -111,7 +111,7 @@ class Trial:
         """
         from sweeper.modules import Penalty  # PyTorch, which not every training needs
 
-        return Penalty.of(model, self.terms, steps=steps, seed=self.seed)
+        return Penalty.of(model, self.terms, steps=steps, seed=self.order_seed)
 
     def step(self, share: float | None = None) -> None:
         """Say that the training goes on; `share`, from 0 to 1, is how much of it is done.
