@@ -49,7 +49,7 @@ class ConfirmationResult:
 
     @property
     def sizes(self) -> tuple[int, ...]:
-        """Numbers of nonzero parameters within which each search chose."""
+        """Sizes within which each search chose."""
         return self.sweep.confirms.sizes if self.sweep.confirms else ()
 
     @property
@@ -87,8 +87,11 @@ class ConfirmationResult:
 
     @cached_property
     def other_track(self) -> OtherTrackComparison | None:
-        """The search on the track that is not the objective's; None unless arms are comparable."""
-        if self.search is None or not self.is_comparable:
+        """The search on the track that is not the objective's; None unless arms are comparable.
+
+        A script has no tracks.
+        """
+        if self.search is None or self.search.script is not None or not self.is_comparable:
             return None
         return family_comparison.other_track(self.search, self.searched, self.comparisons)
 
@@ -104,7 +107,8 @@ class ConfirmationResult:
                 "before all are."
             )
         sides = yardsticks(self.sweep)
-        sentence = family_sentences.family_sentence(self.comparisons, measure, sides) or (
+        size = self.sweep.size_label
+        sentence = family_sentences.family_sentence(self.comparisons, measure, sides, size) or (
             f"No family of penalties reaches a target {measure} on fresh seeds in all of its "
             "repeats together with another one: there is no ratio to quote."
         )

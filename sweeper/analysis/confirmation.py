@@ -100,8 +100,8 @@ def confirmation_sweep(
     sizes = sweep.targets.nonzero
     if not arms:
         raise InputError(
-            f"{sweep.name}: no arm has a network within {max(sizes):,} nonzero parameters, the "
-            "largest of targets.nonzero: there is nothing to confirm"
+            f"{sweep.name}: no arm has a network within {max(sizes):,} {sweep.size_label}, the "
+            f"largest of targets.{sweep.size_key}: there is nothing to confirm"
         )
     ranged = sweep.with_ranges(strength_range.ranges(tuple(ranges)))
     plan = ConfirmationPlan(

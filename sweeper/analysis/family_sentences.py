@@ -9,12 +9,15 @@ LP = ("lp",)
 
 
 def family_sentence(
-    rows: Sequence[FamilyComparison], measure: str = "accuracy", yardsticks: Sequence[str] = LP
+    rows: Sequence[FamilyComparison],
+    measure: str = "accuracy",
+    yardsticks: Sequence[str] = LP,
+    size: str = "nonzero parameters",
 ) -> str:
     """Return the answer at the highest accuracy that can be compared; empty if there is none.
 
-    `measure` is what stands for accuracy. The answer is about the first of the yardsticks, families
-    or arms, that anything is said of.
+    `measure` and `size` are what the axes are called. The answer is about the first of the
+    yardsticks, families or arms, that anything is said of.
     """
     yardstick = _yardstick(rows, yardsticks)
     accuracy = _highest(rows, yardstick)
@@ -30,7 +33,7 @@ def family_sentence(
         if parts:
             parts.append(f"{who} {_times(row)} times{_interval(row)}")
         else:
-            what = f"the nonzero parameters of {_best_of(row)}"
+            what = f"the {size} of {_best_of(row)}"
             parts.append(f"{who} needs {_times(row)} times {what}{_interval(row)}")
     return f"At {_percent(accuracy)} test {measure}, {'; '.join(parts)}." if parts else ""
 

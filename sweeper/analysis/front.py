@@ -144,9 +144,19 @@ class Front:
         return "accuracy"
 
     @property
+    def size_label(self) -> str:
+        """The size as it stands behind a number."""
+        return self.size
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether its networks are pruned ones, or those as trained."""
+        return True
+
+    @property
     def _title(self) -> str:
-        track = self.track.replace("_", " ")
-        return f"{self.arm or 'all arms'}, {track}: {len(self)} of {self.candidates} networks"
+        track = f", {self.track.replace('_', ' ')}" if self.has_tracks else ""
+        return f"{self.arm or 'all arms'}{track}: {len(self)} of {self.candidates} networks"
 
     @property
     def _ends(self) -> str:
@@ -156,7 +166,7 @@ class Front:
         ends = (self[0], self[-1])
         sizes = " to ".join(f"{point.size(self.size):,}" for point in ends)
         shares = " to ".join(f"{point.accuracy(self.by):.4g}" for point in ends)
-        return f", {sizes} {self.size}, {self._name(self.by)} {shares}"
+        return f", {sizes} {self.size_label}, {self._name(self.by)} {shares}"
 
     def _name(self, accuracy: Accuracy) -> str:
         """Return what people call one of the two accuracies, such as `test F1`."""
@@ -164,14 +174,15 @@ class Front:
 
     def _repr_html_(self) -> str:
         accuracies = [self._name(self.by), self._name(self.show)]
-        head = ["nonzero", "of", *accuracies, "effective", "repeat", "slot", "configuration"]
+        counts = (["nonzero", "of"], ["effective"]) if self.has_tracks else ([self.size_label], [])
+        head = [*counts[0], *accuracies, *counts[1], "repeat", "slot", "configuration"]
         body = [
             [
                 f"{point.nonzero:,}",
-                f"{point.total:,}",
+                *([f"{point.total:,}"] if self.has_tracks else []),
                 f"{point.accuracy(self.by):.2%}",
                 f"{point.accuracy(self.show):.2%}",
-                "-" if point.effective is None else f"{point.effective:,}",
+                *([_shown(point.effective)] if self.has_tracks else []),
                 str(point.repeat),
                 str(point.slot),
                 describe_point(point.params),
@@ -316,3 +327,7 @@ def _count(nonzero: int) -> int:
     if isinstance(nonzero, bool) or not isinstance(nonzero, Integral) or nonzero < 0:
         raise InputError(f"nonzero: must be a whole number >= 0, got {shown(nonzero)}")
     return nonzero
+
+
+def _shown(count: int | None) -> str:
+    return "-" if count is None else f"{count:,}"

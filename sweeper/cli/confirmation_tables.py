@@ -23,16 +23,19 @@ def show(confirmation: "ConfirmationResult") -> "Iterable[str | Table]":
     yield f"test {measure} (%) of networks trained again, mean over seeds, then over repeats if all"
     yield f"have one; shrinkage: points of validation {measure} that the search promised too much:"
     yield sizes_table(confirmation)
-    yield f"nonzero parameters at a test {measure}, between these means:"
+    yield f"{confirmation.sweep.size_label} at a test {measure}, between these means:"
     yield levels_table(confirmation)
 
 
 def sizes_table(confirmation: "ConfirmationResult") -> "Table":
     """Return test accuracies within each size, and how much the search promised too much."""
     from sweeper.analysis.confirmation import accuracy_at_size
+    from sweeper.plots.labels import short_count
 
     sweep, sizes = confirmation.sweep, confirmation.sweep.targets.nonzero
-    shown = table("arm", ">trained", ">failed", ">shrinkage", *(f">≤{_short(s)}" for s in sizes))
+    shown = table(
+        "arm", ">trained", ">failed", ">shrinkage", *(f">≤{short_count(s)}" for s in sizes)
+    )
     for arm in sweep.arms:
         configs = [config for config in confirmation.configs if config.arm == arm]
         if not configs:
@@ -69,7 +72,3 @@ def _cell(at: "SizeAtAccuracy") -> str:
     if at.most is not None:
         return f"≤ {count(round(at.most.high or at.most.center))}"
     return f"{at.reached} of {pluralize(at.repeats, 'repeat')}" if at.reached else "not reached"
-
-
-def _short(size: int) -> str:
-    return f"{size / 1000:g}k" if size >= 1000 else str(size)

@@ -67,16 +67,17 @@ def front(
     if as_json:
         typer.echo(json.dumps(_fronts_json(record, fronts, warnings), indent=2))
     elif as_csv:
-        _write_csv(fronts, record.sweep.measure)
+        _write_csv(fronts, record.sweep)
     else:
         terminal = console()
         for arm, front in fronts.items():
             size = f"{len(front.points)} of {front.candidates} networks"
-            terminal.print(f"{arm}: {size} ({front.track.replace('_', ' ')})", soft_wrap=True)
-            terminal.print(front_table(front))
+            track = "" if record.sweep.script else f" ({front.track.replace('_', ' ')})"
+            terminal.print(f"{arm}: {size}{track}", soft_wrap=True)
+            terminal.print(front_table(record.sweep, front))
         images = "validation" if front.by == "val_accuracy" else "test"
         goal = f"{images} {record.sweep.measure_label}"
-        terminal.print(f"nonzero parameters of the smallest network at a {goal}:")
+        terminal.print(f"{record.sweep.size_label} of the smallest network at a {goal}:")
         terminal.print(target_table(record.sweep, fronts))
         if warnings:
             warn(strength_range.summarize_edges(warnings))
@@ -89,13 +90,14 @@ def parse_choice(option: str, word: str, allowed: Mapping[str, T]) -> T:
     return allowed[word]
 
 
-def front_table(front: "Front") -> "Table":
+def front_table(sweep: "Sweep", front: "Front") -> "Table":
     """Return the networks of one front."""
-    networks = table(">nonzero", ">effective", ">val %", ">test %", ">repeat", ">trial")
+    counted = [] if sweep.script else [">effective"]
+    networks = table(f">{sweep.size_unit}", *counted, ">val %", ">test %", ">repeat", ">trial")
     for point in front.points:
         networks.add_row(
             count(point.nonzero),
-            count(point.effective),
+            *([] if sweep.script else [count(point.effective)]),
             percent(point.val_accuracy),
             percent(point.test_accuracy),
             str(point.repeat),
@@ -105,7 +107,7 @@ def front_table(front: "Front") -> "Table":
 
 
 def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
-    """Return the nonzeros of the smallest network at each of the file's target accuracies."""
+    """Return the size of the smallest network at each of the file's target accuracies."""
     targets = sweep.targets.accuracy
     heads = (f">{100 * accuracy:g} %" for accuracy in targets)
     lines = table("arm", *heads)
@@ -118,9 +120,10 @@ def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
 def _fronts_json(
     record: "SweepRecord", fronts: "Mapping[str, Front]", warnings: Sequence[str]
 ) -> dict[str, Any]:
+    from sweeper.config.column_names import column_name
 
     sweep = record.sweep
-    measure = sweep.measure_key
+    measure, size = sweep.measure_key, sweep.size_key
     return {
         "sweep": sweep.name,
         "digest": sweep.digest,
@@ -129,16 +132,16 @@ def _fronts_json(
         "warnings": list(warnings),
         "fronts": {
             arm: {
-                "track": front.track,
-                "by": _renamed(front.by, measure),
+                **({} if sweep.script else {"track": front.track}),
+                "by": column_name(sweep, front.by),
                 "candidates": front.candidates,
-                "points": [_row(point, measure) for point in front.points],
-                f"nonzero_at_{measure}": {
+                "points": [_row(sweep, point) for point in front.points],
+                f"{size}_at_{measure}": {
                     f"{accuracy:g}": point.nonzero if point else None
                     for accuracy in sweep.targets.accuracy
                     for point in [front.at(accuracy=accuracy)]
                 },
-                f"{measure}_at_nonzero": {
+                f"{measure}_at_{size}": {
                     str(nonzero): point.accuracy(front.by) if point else None
                     for nonzero in sweep.targets.nonzero
                     for point in [front.at(nonzero=nonzero)]
@@ -149,24 +152,23 @@ def _fronts_json(
     }
 
 
-def _row(point: "FrontPoint", measure: str) -> dict[str, Any]:
+def _row(sweep: "Sweep", point: "FrontPoint") -> dict[str, Any]:
     from dataclasses import asdict
 
-    values = {_renamed(key, measure): value for key, value in asdict(point).items()}
+    from sweeper.config.column_names import column_name
+
+    named = ((column_name(sweep, key), value) for key, value in asdict(point).items())
+    values = {name: value for name, value in named if name is not None}
     return {**values, "params": dict(point.params)}
 
 
-def _renamed(key: str, measure: str) -> str:
-    """Return the name of a value under that of its measure, such as `val_f1`."""
-    return f"{key.removesuffix('accuracy')}{measure}" if key in BY.values() else key
-
-
-def _write_csv(fronts: "Mapping[str, Front]", measure: str) -> None:
+def _write_csv(fronts: "Mapping[str, Front]", sweep: "Sweep") -> None:
     from sweeper.analysis import fronts_to_pandas
-    from sweeper.config.measure import target_key
+    from sweeper.config.column_names import column_name
 
     frame, stream = fronts_to_pandas(fronts, plain=True), data_stream()
-    frame = frame.rename(columns=lambda key: _renamed(key, target_key(measure)))
+    names = {key: column_name(sweep, key) for key in frame.columns}
+    frame = frame[[key for key, name in names.items() if name is not None]].rename(columns=names)
     if stream.isatty():
         frame = frame.rename(columns=visible).map(_visible)
     stream.write(frame.to_csv(index=False, lineterminator="\n"))

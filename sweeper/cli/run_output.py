@@ -81,7 +81,9 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
         record = load_record(store, name)
         status = record.status
         measure = record.sweep.measure_label
-        terminal.print(f"each arm's best network, and nonzero parameters at a target {measure}:")
+        terminal.print(
+            f"each arm's best network, and {record.sweep.size_label} at a target {measure}:"
+        )
         terminal.print(arms_table(record))
         if not status.finished:
             terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)

@@ -58,15 +58,29 @@ def rename_targets(raw: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str,
 
     Raises SectionErrors for targets under a usual key that is not theirs.
     """
-    targets = raw.get("targets")
-    if not isinstance(targets, Mapping):
+    return _renamed(raw, "targets", keys, "whose targets are")
+
+
+def rename_corner(raw: Mapping[str, Any], keys: Mapping[str, str]) -> dict[str, Any]:
+    """Return the parts of a study file with the corner of hypervolumes under its usual keys.
+
+    Raises SectionErrors as `rename_targets`.
+    """
+    return _renamed(raw, "reference", keys, "whose corner is")
+
+
+def _renamed(
+    raw: Mapping[str, Any], section: str, keys: Mapping[str, str], are: str
+) -> dict[str, Any]:
+    written = raw.get(section)
+    if not isinstance(written, Mapping):
         return dict(raw)
     renamed = {}
-    for key, value in targets.items():
+    for key, value in written.items():
         theirs = next((name for name, usual in keys.items() if usual == key), key)
         if theirs != key:
             what = "measure" if key == _USUAL else "size"
-            text = f"unknown key: the {what} is {shown(theirs)}, whose targets are targets.{theirs}"
-            raise SectionErrors([(f"targets.{key}", text)])
+            text = f"unknown key: the {what} is {shown(theirs)}, {are} {section}.{theirs}"
+            raise SectionErrors([(f"{section}.{key}", text)])
         renamed[keys.get(key, key)] = value
-    return {**raw, "targets": renamed}
+    return {**raw, section: renamed}

@@ -35,6 +35,9 @@ def add_scripts(schema: dict[str, Any]) -> None:
     # Under the names of the measure and of the size, which may be a user's own.
     own_key = r"^(?!nonzero$)[A-Za-z_]\w*$"
     targets["patternProperties"] = {own_key: {"anyOf": [qualities, sizes]}}
+    reference = parts["Reference"]
+    corner = reference["properties"]["nonzero"]
+    reference["patternProperties"] = {r"^(?!nonzero$|error$)[A-Za-z_]\w*$": corner}
     required = ("dataset", "model", "training")
     schema["required"] = [key for key in schema["required"] if key not in required]
     has_trial = {"properties": {"trial": {"type": "string"}}, "required": ["trial"]}
@@ -53,6 +56,7 @@ def add_scripts(schema: dict[str, Any]) -> None:
             **dict.fromkeys(SCRIPTED, False),
             "arms": _of_arms({"parameters": {"maxProperties": 0}}),
             "targets": {"patternProperties": {own_key: qualities}},
+            "reference": {"propertyNames": {"enum": ["nonzero", "error"]}},
         },
         "required": [*required],
     }

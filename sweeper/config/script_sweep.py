@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sweeper.config.arm import SectionErrors
 from sweeper.config.dataset import NO_DATASET, DatasetChoice
-from sweeper.config.measure import rename_targets
+from sweeper.config.measure import rename_corner, rename_targets
 from sweeper.config.penalty import Problem, is_domain
 from sweeper.config.script import GIVEN, Objectives, command_problems, parameter_problems
 from sweeper.config.sections import NO_MODEL, ModelChoice, Training
@@ -47,7 +47,7 @@ def with_packed_keys(raw: Mapping[str, Any]) -> dict[str, Any]:
         objectives = Objectives()
     keys = {objectives.quality_key: "accuracy", objectives.size_key: "nonzero"}
     return {
-        **rename_targets(raw, keys),
+        **rename_corner(rename_targets(raw, keys), {objectives.size_key: "nonzero"}),
         "dataset": DatasetChoice.model_construct(name=NO_DATASET),
         "model": ModelChoice.model_construct(name=NO_MODEL),
         "training": Training(epochs=1),

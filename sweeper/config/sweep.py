@@ -157,9 +157,11 @@ class Sweep(Section):
             objectives={},
             parameters={},
         )
-        # Targets stand under the names of the measure and the size, as in files.
+        # Targets, and the corner, stand under the names of the measure and the size, as in files.
         names = {"accuracy": self.measure_key, "nonzero": self.size_key}
-        written["targets"] = {names.get(key, key): v for key, v in written["targets"].items()}
+        for section in ("targets", "reference"):
+            parts = written[section].items()
+            written[section] = {names.get(key, key): value for key, value in parts}
         return written if self.script is None else without_packed_keys(written)
 
     @model_validator(mode="before")
@@ -241,6 +243,17 @@ class Sweep(Section):
     def size_key(self) -> str:
         """The size in keys of targets and names of columns: `nonzero`, or a script's."""
         return self.objectives.size_key
+
+    @property
+    def size_unit(self) -> str:
+        """The size as it stands behind a number: `nonzero`, or a script's."""
+        return "nonzero" if self.size_key == "nonzero" else self.size_label
+
+    @property
+    def subject(self) -> str:
+        """What is trained, for headlines: `lenet-300-100 on mnist`, or a user's own training."""
+        script = self.script
+        return f"{self.model.text} on {self.dataset.text}" if script is None else script.text
 
     @property
     def is_resolved(self) -> bool:

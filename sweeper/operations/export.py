@@ -18,6 +18,8 @@ from typing import Any
 
 from sweeper.analysis import Front, fronts_to_pandas
 from sweeper.atomic_write import atomic_write
+from sweeper.config import Sweep
+from sweeper.config.column_names import column_name
 from sweeper.config.file_limits import content_of
 from sweeper.errors import InputError, first_line, shown
 from sweeper.operations import export_values
@@ -67,7 +69,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
     contents = {
         FACTS: _parquet(dump.facts),
         FLAT: facts_csv(dump.facts).encode(),
-        FRONTS: fronts_csv(fronts).encode(),
+        FRONTS: fronts_csv(fronts, dump.sweep).encode(),
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
     return [atomic_write(folder / name, content) for name, content in contents.items()]
@@ -163,9 +165,17 @@ def _read(folder: Path) -> Export:
     return export
 
 
-def fronts_csv(fronts: Mapping[str, Front]) -> str:
-    """Return the networks of fronts, one in a line, with the searched parameters as columns."""
-    return str(fronts_to_pandas(fronts).to_csv(index=False, lineterminator="\n"))
+def fronts_csv(fronts: Mapping[str, Front], sweep: Sweep) -> str:
+    """Return the networks of fronts, one in a line, with the searched parameters as columns.
+
+    Those of a script under its own names of size and quality.
+    """
+    frame = fronts_to_pandas(fronts)
+    if sweep.script is not None:
+        names = {key: column_name(sweep, key) for key in frame.columns}
+        frame = frame[[key for key, name in names.items() if name is not None]]
+        frame = frame.rename(columns=names)
+    return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
 def _parquet(rows: Sequence[Mapping[str, Any]]) -> bytes:

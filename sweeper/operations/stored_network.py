@@ -139,12 +139,22 @@ def find_network(
     )
 
 
+def refuse_script(sweep: Sweep) -> None:
+    """Raise InputError for a sweep of a script: its networks are its own, and none is kept."""
+    if sweep.script is not None:
+        raise InputError(
+            f"{sweep.name}: keeps no networks: {sweep.script.text} trains its own, and whatever it "
+            "stores lies in the folders of its trials"
+        )
+
+
 def _confirmation(store: Store, name: str) -> Sweep:
+    sweep = store.sweep(name)
+    refuse_script(sweep)
     if is_confirmation(name):
-        return store.sweep(name)
+        return sweep
     confirmation = confirmation_name(name)
     if confirmation not in store.names():
-        store.sweep(name)
         raise InputError(
             f"{name}: no network of it is kept: `sweeper confirm {name} --artifacts PLACE` trains "
             "its best configurations again and keeps them"

@@ -76,6 +76,16 @@ class SweepFront(Front):
         """The measure as people write it, such as `F1`."""
         return self.sweep.measure_label
 
+    @property
+    def size_label(self) -> str:
+        """The size as it stands behind a number, such as `nonzero`."""
+        return self.sweep.size_unit if self.size == "nonzero" else self.size
+
+    @property
+    def has_tracks(self) -> bool:
+        """Whether its networks are pruned ones, or those as trained: a script's are neither."""
+        return self.sweep.script is None
+
     def plot(self) -> "go.Figure":
         """Return a Plotly figure of the front: line and markers, accuracy against size."""
         view = plots.front_view({self.arm or "all arms": self}, self.sweep)
@@ -209,7 +219,8 @@ class SweepFronts(Mapping[str, SweepFront]):
         """What the sizes at the targets are, in words."""
         first = next(iter(self.fronts.values()))
         split = plots.ACCURACY_NAMES[first.by]
-        return f"{first.size} parameters of the smallest network at a {split} {first.measure_label}"
+        sizes = self.sweeps[0].size_label if first.sweep.script else f"{first.size} parameters"
+        return f"{sizes} of the smallest network at a {split} {first.measure_label}"
 
     def _repr_html_(self) -> str:
         head = ["arm", "networks", *(f"{100 * target:g} %" for target in self.targets)]

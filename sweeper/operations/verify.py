@@ -7,6 +7,7 @@ from pathlib import Path
 from sweeper import lifecycle
 from sweeper.config import confirmation_name, is_confirmation
 from sweeper.errors import InputError
+from sweeper.operations.stored_network import refuse_script
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
 from sweeper.training.checkpoint import from_safetensors
@@ -102,6 +103,7 @@ def verify(
     On the kind of processor that trained them, numbers are equal to the last bit. Raises
     InputError if nothing is confirmed, or an artifact is no network of the sweep.
     """
+    refuse_script(store.sweep(name))
     confirmation = name if is_confirmation(name) else confirmation_name(name)
     if confirmation not in store.names():
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")

@@ -71,7 +71,8 @@ def accuracy_view(
         y_range=(low, high),
         hidden=hidden,
         size=size,
-        x_name=SIZE_NAMES[size],
+        x_name=sweep.size_label if size == "nonzero" else SIZE_NAMES[size],
+        unit=sweep.size_unit if size == "nonzero" else size,
     )
     view = replace(view, x_range=_span([view.x_of(dot) for dot in all_dots]))
     return replace(view, published=_published_within(view, sweep))

@@ -46,7 +46,8 @@ def comparison_view(
         fronts,
         first,
         repeated,
-        title=f"{_names(sweeps)}: {TRACK_NAMES[track]}, {choice_text(first)}",
+        title=f"{_names(sweeps)}{'' if first.script else f': {TRACK_NAMES[track]}'}, "
+        f"{choice_text(first)}",
         subtitle=subtitle,
         link=link,
         looks=series_of_sweeps,

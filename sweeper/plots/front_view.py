@@ -14,7 +14,7 @@ from sweeper.analysis import (
 from sweeper.config import Sweep
 from sweeper.plots.accuracy_view import Band, Line, accuracy_view
 from sweeper.plots.arm_styles import Looks, highlighted_arms, series_of
-from sweeper.plots.labels import ACCURACY_NAMES, TRACK_NAMES, percent
+from sweeper.plots.labels import ACCURACY_NAMES, percent, titled
 from sweeper.plots.views import Dot, TrialLink, View, no_link
 from sweeper.types import Accuracy, SizeMeasure
 
@@ -46,7 +46,7 @@ def front_view(
         fronts,
         sweep,
         repeated,
-        title=f"{sweep.name}: {TRACK_NAMES[track]}, {choice_text(sweep)}",
+        title=f"{titled(sweep, track)}, {choice_text(sweep)}",
         subtitle=f"{lines} networks",
         link=link,
     )

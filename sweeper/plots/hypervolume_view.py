@@ -68,8 +68,10 @@ def hypervolume_view(
     best = sorted(rows, key=lambda row: -row.mean)[:ROWS]
     several = any(len(row.values) > 1 for row in rows)
     size, error = corner
+    counted = sweep.size_unit if sweep.script else "parameters"
     subtitle = (
-        f"area of (log10 nonzero, error) within {size:,} parameters and {100 * error:.3g} % error"
+        f"area of (log10 {sweep.size_unit}, error) within {size:,} {counted} and "
+        f"{100 * error:.3g} % error"
         f" · more is better; {'dots: repeats, tick: their mean' if several else 'one repeat'}"
     )
     if len(rows) > ROWS:

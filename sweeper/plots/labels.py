@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 
+from sweeper.config import Sweep
 from sweeper.types import Accuracy, SizeMeasure, Track
 
 ACCURACY_NAMES: Mapping[Accuracy, str] = {"val_accuracy": "validation", "test_accuracy": "test"}
@@ -16,6 +17,20 @@ Tick = tuple[int, str]
 """A value on an axis, with its label."""
 
 
+def capitalised(text: str) -> str:
+    """Return text as the beginning of a sentence.
+
+    >>> capitalised("nonzero parameters"), capitalised("FLOPs")
+    ('Nonzero parameters', 'FLOPs')
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
+def titled(sweep: Sweep, track: Track) -> str:
+    """Return the name of a sweep for a title, with the track that its networks are on."""
+    return sweep.name if sweep.script else f"{sweep.name}: {TRACK_NAMES[track]}"
+
+
 def percent(accuracy: float) -> float:
     """Return an accuracy in %, with three digits."""
     return round(100 * accuracy, 3)
@@ -24,10 +39,10 @@ def percent(accuracy: float) -> float:
 def short_count(value: int) -> str:
     """Return 1000 as 1k and 2000000 as 2M.
 
-    >>> [short_count(value) for value in (500, 1000, 20_000, 3_000_000)]
-    ['500', '1k', '20k', '3M']
+    >>> [short_count(value) for value in (500, 1000, 20_000, 3_000_000, 2_000_000_000)]
+    ['500', '1k', '20k', '3M', '2G']
     """
-    for size, letter in ((1_000_000, "M"), (1000, "k")):
+    for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (1000, "k")):
         if value >= size:
             return f"{value / size:g}{letter}"
     return str(value)

@@ -123,7 +123,7 @@ def _hover_data(view: View, dot: Dot, small: bool) -> list[Any]:
 
 
 def _hover_template(view: View, series: Series, small: bool) -> str:
-    size = f"%{{x:,}} {view.size}"
+    size = f"%{{x:,}} {escape(view.unit, quote=False)}"
     if not small and any(dot.effective is not None for dot in series.dots):
         beside = "%{customdata[4]}"
         size = (
@@ -180,7 +180,8 @@ def _grey_line(view: View, series: Series) -> go.Scatter:
         y=[y for _, y in corners],
         mode="lines",
         line={"color": series.color, "width": 1, **({"shape": "hv"} if view.stairs else {})},
-        hovertemplate=f"<b>{escape(series.name, quote=False)}</b><br>%{{x:,}} {view.size}<br>"
+        hovertemplate=f"<b>{escape(series.name, quote=False)}</b><br>%{{x:,}} "
+        f"{escape(view.unit, quote=False)}<br>"
         f"{view.selected_name} %{{y:.2f}} %<extra></extra>",
         legendgroup=view.others,
         name=series.name,

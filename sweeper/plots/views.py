@@ -75,6 +75,8 @@ class View:
     published: tuple[Published, ...] = ()
     """Drawn beside, within the figure."""
     x_name: str = "nonzero parameters"
+    unit: str = "nonzero"
+    """Size behind a number."""
     y_name: str = "accuracy (%)"
     logarithmic: bool = True
     """The axis of `x_range`."""

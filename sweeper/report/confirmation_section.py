@@ -13,17 +13,23 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import family_title
-from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row
+from sweeper.plots.labels import capitalised
+from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row, sized
 
 
 def headline_caveat(confirmation: ConfirmationResult) -> str:
     """Return the caveat of the answer: how networks were chosen, and how often trained."""
-    seed = "seed" if confirmation.seeds == 1 else "seeds"
     repeats = confirmation.sweep.search.repeats
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
     if confirmation.sweep.select_on == "test":
         split, quoted = "TEST (select_on: test)", "and quoted on the same test examples, too good"
     few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
+    if confirmation.sweep.script is not None:
+        few += (
+            " Intervals are over the repeats of the search: what the script does alike in all of "
+            "them, such as reading one set of data, is in none."
+        )
+        return _rests_on(confirmation, split, quoted, few)
     few += (
         " Intervals are over the repeats of the search: each held out validation examples of its "
         "own, and all saw one test set, whose own luck is in none."
@@ -31,10 +37,16 @@ def headline_caveat(confirmation: ConfirmationResult) -> str:
         else " Intervals are over the repeats of the search: all of them saw one split into "
         "training and validation examples, and one test set, whose own luck is in none."
     )
+    return _rests_on(confirmation, split, quoted, few)
+
+
+def _rests_on(confirmation: ConfirmationResult, split: str, quoted: str, rest: str) -> str:
+    seed = "seed" if confirmation.seeds == 1 else "seeds"
     return (
-        f"Of each of {repeats} independent searches the configuration that was best on {split} "
+        f"Of each of {confirmation.sweep.search.repeats} independent searches the configuration "
+        f"that was best on {split} "
         f"within each size, trained again with {confirmation.seeds} fresh {seed}. Arms that stand "
-        f"for a family were chosen on validation, {quoted}.{few}"
+        f"for a family were chosen on validation, {quoted}.{rest}"
     )
 
 
@@ -54,7 +66,7 @@ def levels_table(confirmation: ConfirmationResult) -> ReportTable:
     head = ["arm", *(f"at {100 * value:.4g} %" for value in targets), "shrinkage", "failed"]
     measure = confirmation.sweep.measure_label
     caption = (
-        f"Nonzero parameters, biases included, at a test {measure}: read between the means of each "
+        f"{sized(confirmation.sweep)} at a test {measure}: read between the means of each "
         "repeat's configurations, geometric mean over repeats, below it the 95 % t-interval or in "
         "how many repeats it is reached; ≤ is the one-sided 95 % limit where the smallest networks "
         "of some repeats are better already, below it the mean. Shrinkage: points of validation "
@@ -76,8 +88,8 @@ def sizes_table(confirmation: ConfirmationResult) -> ReportTable:
     measure = confirmation.sweep.measure_label
     caption = (
         f"Test {measure} in % of the configurations that were best on validation within a number "
-        "of nonzero parameters: mean over seeds, then over repeats, below it the 95 % t-interval "
-        "or in how many repeats there is a network within that size."
+        f"of {confirmation.sweep.size_label}: mean over seeds, then over repeats, below it the "
+        "95 % t-interval or in how many repeats there is a network within that size."
     )
     return ReportTable(["arm", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)
 
@@ -86,11 +98,11 @@ def family_table(confirmation: ConfirmationResult) -> ReportTable | None:
     """Return the ratios of families; None if there is nothing to set against each other."""
     measure = confirmation.sweep.measure_label
     caption = (
-        "Nonzero parameters of the best arm of one family as a multiple of another one's, at a "
-        f"test {measure}: under 1, the first needs fewer. Paired by repeat, with the 95 % "
-        "t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest networks of one "
-        "of the two are better: then the one-sided 95 % limit, below it the mean of the bounds. "
-        "The arms, named below, were chosen on validation. "
+        f"{capitalised(confirmation.sweep.size_label)} of the best arm of one family as a multiple "
+        f"of another one's, at a test {measure}: under 1, the first needs fewer. Paired by repeat, "
+        "with the 95 % t-interval; bold where it leaves out 1; ≥ or ≤ where already the smallest "
+        "networks of one of the two are better: then the one-sided 95 % limit, below it the mean "
+        "of the bounds. The arms, named below, were chosen on validation. "
         "Entropies with L_p contain an L_p penalty; shuffled controls see no arrangement."
     )
     return _ratios(confirmation.comparisons, caption)
@@ -125,8 +137,9 @@ def gaps_table(confirmation: ConfirmationResult) -> ReportTable | None:
     measure = confirmation.sweep.measure_label
     caption = (
         f"Points of test {measure} of the best arm of one family minus another one's, within a "
-        "number of nonzero parameters: over 0, the first is better. Paired by repeat, with the "
-        f"95 % t-interval; bold where it leaves out 0. Where {measure} hardly rises with size, "
+        f"number of {confirmation.sweep.size_label}: over 0, the first is better. Paired by "
+        f"repeat, with the 95 % t-interval; bold where it leaves out 0. Where {measure} hardly "
+        "rises with size, "
         "this says more than a ratio of sizes. The arms, named below, were chosen on validation."
     )
     return ReportTable(["families", *(f"≤ {size:,}" for size in confirmation.sizes)], body, caption)

@@ -80,6 +80,8 @@ class Gallery:
 
 def gallery(confirmation: ConfirmationResult) -> Gallery | None:
     """Return the pictures of the kept networks of a confirmation; None without any."""
+    if confirmation.sweep.script is not None:
+        return None
     shape = confirmation.sweep.data.shape
     layers = {
         arm: layer

@@ -85,14 +85,16 @@ def page(record: SweepRecord) -> str:
         sizes_table=report_tables.sizes_table(record, rows),
         other_title=_TITLES[other],
         other_note=_NOTES[other] if rule.finetune_epochs else _NOTES[other].replace(*_UNTUNED),
-        other_table=report_tables.accuracy_table(record, arm_rows(record, other)),
+        other_table=None
+        if sweep.script
+        else report_tables.accuracy_table(record, arm_rows(record, other)),
         effort_table=effort_section.table(record),
         arms=report_tables.arms_table(record.ranged_sweep, views["fronts"]),
         ranges_table=ranges_section.table(record),
         probe_strengths=len(GRID),
         edge_warnings=record.edge_warnings,
         selected_on=ACCURACY_NAMES[selection_metrics(sweep)[0]],
-        origins=report_tables.provenance_table(all_records),
+        origins=report_tables.provenance_table(sweep, all_records),
         recorded_span=report_tables.recorded_span(all_records),
         failures_table=report_tables.failures_table(record.status),
         study=study_text(sweep),
@@ -131,8 +133,9 @@ def figures(record: SweepRecord) -> dict[str, View]:
     sweep, records = record.sweep, record.records
     views = {
         "fronts": plots.front_view(record.fronts(), sweep, record.fronts_by_repeat),
-        "curves": plots.curve_view(records, sweep),
     }
+    if sweep.script is None:
+        views["curves"] = plots.curve_view(records, sweep)
     if sweep.sparsification.finetuned_curve:
         views["finetuned"] = plots.curve_view(records, sweep, finetuned=True)
     if record.confirmation:
@@ -154,8 +157,13 @@ def study_text(sweep: Sweep) -> str:
 
 
 def _question(sweep: Sweep) -> str:
-    size = f" ({sweep.total_parameters:,} parameters)" if sweep.total_parameters else ""
     names = f": {', '.join(sweep.arms)}" if len(sweep.arms) <= MOST_NAMES else ""
+    if sweep.script is not None:
+        return (
+            f"Which of these {len(sweep.arms)} arms needs the least {sweep.size_label} for a given "
+            f"{sweep.measure_label}, trained by {sweep.subject}{names}?"
+        )
+    size = f" ({sweep.total_parameters:,} parameters)" if sweep.total_parameters else ""
     return (
         f"Which of these {len(sweep.arms)} arms gives the smallest {sweep.model.text}{size} "
         f"at a given {sweep.measure_label} on {sweep.dataset.text}{names}?"
@@ -182,10 +190,10 @@ def _objective(sweep: Sweep) -> str:
 def _progress(sweep: Sweep, status: SweepStatus) -> str:
     search = sweep.search
     repeats = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
+    epochs = f"; {sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs"
     return (
         f"{status.done} of {status.budget} trials finished; {search.trials} trials × {repeats} "
-        f"for each arm, sampler {search.sampler}; {sweep.training.epochs} + "
-        f"{sweep.sparsification.finetune_epochs} epochs."
+        f"for each arm, sampler {search.sampler}{'' if sweep.script else epochs}."
     )
 
 

@@ -17,6 +17,7 @@ from sweeper.plots import (
     hypervolume_view,
     overlay_figure,
 )
+from sweeper.plots.labels import capitalised
 from sweeper.search.note_texts import fronts_page, study_page
 
 FRONTS = "sweeper-fronts"
@@ -66,7 +67,7 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
     by = f"{part} {sweep.measure_label}"
     targets = sweep.targets.accuracy
     head = ["arm", "trials", "diverged", "collapsed", f"best {by}"]
-    head += [*(f"nonzero at {100 * target:g} %" for target in targets), "studies"]
+    head += [*(f"{sweep.size_unit} at {100 * target:g} %" for target in targets), "studies"]
     rows = []
     for arm in status.arms:
         front = fronts[arm.arm]
@@ -84,11 +85,14 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
         )
     track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
     size = f" of {sweep.total_parameters:,}" if sweep.total_parameters else ""
+    counted = f"Nonzero parameters{size}, biases included, {track}"
+    if sweep.script is not None:
+        counted = capitalised(sweep.size_label)
     parts = [
         f"## {sweep.name}",
         f"[Live fronts]({fronts_page(sweep)}). {status.done} of {status.budget} trials are done.",
         _table(head, rows),
-        f"Nonzero parameters{size}, biases included, {track}: the smallest network of at least "
+        f"{counted}: the smallest network of at least "
         f"that {by}, over all repeats. Networks were selected on {by}.",
         strength_range.summarize_edges(record.edge_warnings),
     ]
@@ -127,7 +131,7 @@ def _confirmed(confirmation: ConfirmationResult) -> list[str]:
         f"Test {sweep.measure_label} of networks trained again with {confirmation.seeds} fresh "
         f"{'seed' if confirmation.seeds == 1 else 'seeds'} each, mean over repeats if all have "
         f"one. Chosen by the search on validation {sweep.measure_label}, the best within each "
-        "number of nonzero parameters; nothing was chosen on test.",
+        f"number of {sweep.size_label}; nothing was chosen on test.",
     ]
 
 

@@ -9,10 +9,11 @@ from sweeper.analysis import FrontPoint, selection_metrics
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
-from sweeper.plots.labels import ACCURACY_NAMES
+from sweeper.plots.labels import ACCURACY_NAMES, capitalised
 from sweeper.report.summary import ArmSummary
 from sweeper.types import Accuracy, Provenance, SweepStatus, TrialRecord
 
+_DATA, _CODE = "data (sha256 of tensors and split)", "script (sha256 of its code)"
 _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
     ("sweeper", lambda origin: origin.sweeper),
     ("commit", lambda origin: origin.git_commit or "unknown"),
@@ -22,7 +23,7 @@ _ORIGINS: tuple[tuple[str, Callable[[Provenance], str]], ...] = (
     ("device", lambda origin: origin.device),
     ("processor", lambda origin: origin.processor),
     ("threads of a worker", lambda origin: str(origin.threads)),
-    ("data (sha256 of tensors and split)", lambda origin: origin.data_hash),
+    (_DATA, lambda origin: origin.data_hash),
     ("host", lambda origin: origin.host),
 )
 
@@ -128,12 +129,19 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTab
         body.append(Row(row.arm, cells))
     corner, error = record.reference_corner
     caption = (
-        f"Nonzero parameters, biases included, of the smallest network that reaches a "
+        f"{sized(sweep)} of the smallest network that reaches a "
         f"{ACCURACY_NAMES[by]} {measure}; below it the {ACCURACY_NAMES[show]} {measure} of that "
-        f"same network; – is not reached. Hypervolume: area on (log10 nonzero, error) below the "
+        f"same network; – is not reached. Hypervolume: area on (log10 {sweep.size_unit}, error) "
+        "below the "
         f"corner ({corner:,}; {100 * error:.4g} %)."
     )
     return ReportTable(head, body, caption)
+
+
+def sized(sweep: Sweep) -> str:
+    """Return what sizes in a table are, for the beginning of its caption."""
+    counted = "" if sweep.script else ", biases included,"
+    return capitalised(sweep.size_label) + counted
 
 
 def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
@@ -158,7 +166,8 @@ def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
             cells.append(Cell(_percent(point.accuracy(by)), beside, best))
         body.append(Row(row.arm, cells))
     caption = (
-        f"Best {ACCURACY_NAMES[by]} {measure} within a number of nonzero parameters; below it the "
+        f"Best {ACCURACY_NAMES[by]} {measure} within a number of {sweep.size_label}; below it "
+        "the "
         f"{ACCURACY_NAMES[show]} {measure} of that same network."
     )
     return ReportTable(head, body, caption)
@@ -172,9 +181,10 @@ def arms_table(sweep: Sweep, view: View) -> list[ArmRow]:
     rows = []
     for name, arm in sweep.arms.items():
         color = colors.get(name, "#000000")
-        searched = ", ".join(
-            f"{key} {_domain(domain)}" for key, domain in sweep.domains(name).items()
-        )
+        values = {key: _domain(domain) for key, domain in sweep.domains(name).items()}
+        fixed = {**sweep.parameters, **arm.parameters}
+        values = {key: str(value) for key, value in fixed.items() if key not in values} | values
+        searched = ", ".join(f"{key} {text}" for key, text in values.items())
         ink = "var(--ink)" if color == "#000000" else color
         rows.append(ArmRow(name, ink, (arm.summary, arm.mode_text, searched or "–")))
     return rows
@@ -196,10 +206,13 @@ def failures_table(status: SweepStatus) -> ReportTable | None:
     return ReportTable(("arm", *kinds), body, caption)
 
 
-def provenance_table(records: Sequence[TrialRecord]) -> list[OriginRow]:
+def provenance_table(sweep: Sweep, records: Sequence[TrialRecord]) -> list[OriginRow]:
     """Return every version, device, host and data hash, with its number of trials."""
     return [
-        OriginRow(name, Counter(value(record.provenance) for record in records).most_common())
+        OriginRow(
+            _CODE if sweep.script and name == _DATA else name,
+            Counter(value(record.provenance) for record in records).most_common(),
+        )
         for name, value in _ORIGINS
     ]
 

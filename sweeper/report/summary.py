@@ -68,7 +68,7 @@ def headline(record: SweepRecord) -> str:
         return "The arms are not ranked, for the reasons given above."
     so_far = "" if status.finished else f"After {status.done} of {status.budget} trials: "
     text = f"{so_far}{_smallest(sweep, rows)}"
-    if not any(point for row in beside for point in row.at_accuracy):
+    if sweep.script is not None or not any(point for row in beside for point in row.at_accuracy):
         return text
     on = TRACKS["as_trained"]
     if rule.track == "as_trained":
@@ -96,7 +96,7 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     beside = "test" if show == "test_accuracy" else "validation"
     text = (
         f"At {100 * accuracy:.4g} % {split} {measure} the smallest network is "
-        f"{first.arm}'s with {first.nonzero:,} of {first.total:,} parameters nonzero "
+        f"{first.arm}'s with {_counted(sweep, first)} "
         f"({beside} {100 * first.accuracy(show):.2f} %)"
     )
     if not others:
@@ -114,3 +114,9 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
         f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "
         f"({second.nonzero:,}; {beside} {100 * second.accuracy(show):.2f} %)."
     )
+
+
+def _counted(sweep: Sweep, point: FrontPoint) -> str:
+    if sweep.script is not None:
+        return f"{point.nonzero:,} {sweep.size_label}"
+    return f"{point.nonzero:,} of {point.total:,} parameters nonzero"

@@ -54,19 +54,31 @@ def _what(sweep: Sweep, name: str) -> str:
         reference = f" ({formula.reference})" if formula.reference else ""
         lines.append(f"- **{term.penalty}** as {term.mode}{term.remarks}: {text}{reference}")
     lines = lines or ["- no penalty and no method: training as usual"]
+    if sweep.script is not None:
+        return _trained(sweep, f"Trained by {_code(sweep.subject)}. ") + "\n".join(lines)
     # A file may have any name, and this is Markdown.
-    name = visible(sweep.dataset.text).replace("`", "'")
-    data = f"On {name if sweep.dataset.in_registry else f'`{name}`'} with {sweep.model.text}. "
+    name = sweep.dataset.text
+    name = visible(name) if sweep.dataset.in_registry else _code(name)
+    return _trained(sweep, f"On {name} with {sweep.model.text}. ") + "\n".join(lines)
+
+
+def _trained(sweep: Sweep, by: str) -> str:
     if sweep.confirms:
         searches = "The configurations that the searches of this arm chose, trained again with "
-        return data + searches + "fresh seeds:\n\n" + "\n".join(lines)
-    return f"{data}One independent search ({sweep.search.sampler}) of this arm:\n\n" + "\n".join(
-        lines
-    )
+        return f"{by}{searches}fresh seeds:\n\n"
+    return f"{by}One independent search ({sweep.search.sampler}) of this arm:\n\n"
+
+
+def _code(text: str) -> str:
+    """Return text of others as code in Markdown."""
+    text = visible(text).replace("`", "'")
+    return f"`{text}`"
 
 
 def _values(sweep: Sweep) -> str:
-    key = sweep.measure_key
+    key, floor = sweep.measure_key, sweep.sparsification.floor
+    if sweep.script is not None:
+        floor = sweep.objectives.floor
     track = "after pruning" if sweep.sparsification.track == "pruned" else "as trained"
     size = f" of {sweep.total_parameters:,}" if sweep.total_parameters else ""
     if sweep.confirms:
@@ -78,14 +90,24 @@ def _values(sweep: Sweep) -> str:
             f"**val_{key}**, in [0, 1], is of the same network, on validation examples. Networks "
             f"are selected on these two alone; `test_{key}` only stands beside"
         )
+    counts = (
+        f"**nonzero** counts the parameters that are not exactly 0{size}, biases included, {track}"
+    )
+    if sweep.script is not None:
+        counts = f"**{sweep.size_key}** is the size ({visible(sweep.size_label)}) that it measured"
     return (
-        f"**nonzero** counts the parameters that are not exactly 0{size}, biases included, "
-        f"{track}. {chosen}. A PRUNED trial diverged, or collapsed under "
-        f"{sweep.sparsification.floor:.4g} of {sweep.measure_label} (`outcome`): it is on no front."
+        f"{counts}. {chosen}. A PRUNED trial diverged, or collapsed under "
+        f"{floor:.4g} of {sweep.measure_label} (`outcome`): it is on no front."
     )
 
 
 def _attributes(sweep: Sweep) -> str:
+    if sweep.script is not None:
+        return (
+            "Attributes of trials: `strength`, the factor before the (first) penalty; `seconds` of "
+            "its last attempt; the further numbers that it measured; `learning_curve`, points of "
+            "epoch and quality."
+        )
     pruned = sweep.sparsification.track == "pruned"
     other = "as_trained" if pruned else "pruned"
     which = "before it was pruned" if pruned else "after it was pruned"

@@ -19,6 +19,7 @@ from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.strength_range import edge_warnings, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
+from sweeper.config import Sweep
 from sweeper.config.registry import family_title
 from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.plots import Dot, Series, View
@@ -48,6 +49,7 @@ def fronts_payload(
         "chosen_on": selected,
         "shown": other,
         "total": sweep.total_parameters,
+        "script": sweep.script is not None,
         "measure": sweep.measure_label,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
         "trials": len(records),
@@ -56,7 +58,7 @@ def fronts_payload(
             {
                 **_look(view, series[arm]),
                 "points": [
-                    _point(point, dot, view)
+                    _point(sweep, point, dot, view)
                     for point, dot in zip(front.points, series[arm].dots, strict=True)
                 ],
                 "trials": front.candidates,
@@ -88,13 +90,14 @@ def comparison_payload(
         "size": size,
         "measure": first.measure_label,
         "accuracies": [percent(target) for target in fronts_of_sweeps.targets],
+        "script": sweeps[0].script is not None,
         "notes": fronts_of_sweeps.notes,
         **_frame(view),
         "arms": [
             {
                 **_look(view, series[name]),
                 "points": [
-                    _point(point, dot, view)
+                    _point(front.sweep, point, dot, view)
                     for point, dot in zip(front, series[name].dots, strict=True)
                 ],
                 "trials": front.candidates,
@@ -169,6 +172,7 @@ def _frame(view: View) -> dict[str, Any]:
         "subtitle": view.subtitle,
         "x_name": view.x_name,
         "y_name": view.y_name,
+        "unit": view.unit,
         "x_range": view.x_range,
         "y_range": view.y_range,
         "ticks": view.ticks(),
@@ -202,19 +206,27 @@ def _place(dot: Dot, view: View) -> dict[str, Any]:
     }
 
 
-def _point(point: FrontPoint, dot: Dot, view: View) -> dict[str, Any]:
+def _point(sweep: Sweep, point: FrontPoint, dot: Dot, view: View) -> dict[str, Any]:
     return {
         **_place(dot, view),
-        "nonzero": point.nonzero,
-        "effective": point.effective,
-        "val_accuracy": percent(point.val_accuracy),
-        "test_accuracy": percent(point.test_accuracy),
+        **_measured(sweep, point),
         "slot": point.slot,
         "study": point.study,
         "trial": point.trial,
         "configuration": dot.label,
         "params": dict(point.params),
     }
+
+
+def _measured(sweep: Sweep, point: FrontPoint) -> dict[str, Any]:
+    """Return the sizes of a network and its qualities in %; a script's by their own names."""
+    qualities = [percent(point.val_accuracy), percent(point.test_accuracy)]
+    if sweep.script is None:
+        val, test = qualities
+        counts = {"nonzero": point.nonzero, "effective": point.effective}
+        return {**counts, "val_accuracy": val, "test_accuracy": test}
+    names = [f"{part}_{sweep.measure_key}" for part in ("val", "test")]
+    return {sweep.size_key: point.nonzero, **dict(zip(names, qualities, strict=True))}
 
 
 def _confirmed_point(

@@ -20,6 +20,7 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
             "name": status.name,
             "dataset": sweep.dataset.text,
             "model": sweep.model.text,
+            "subject": sweep.subject,
             "arms": len(sweep.arms),
             "repeats": sweep.search.repeats,
             "created_at": status.created_at,
@@ -40,9 +41,9 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
     return {
         "name": sweep.name,
         "track": sweep.sparsification.track,
+        "script": sweep.script is not None,
         "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
-        f"{sweep.search.repeats} repeats each; {sweep.model.text} on {sweep.dataset.text}, "
-        f"{sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs",
+        f"{sweep.search.repeats} repeats each; {sweep.subject}{_epochs(sweep)}",
         **_progress(status),
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [
@@ -55,6 +56,12 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
         "workers_gone": sum(not worker.alive for worker in status.workers),
         "ranges": [_range(recorded) for recorded in record.ranges],
     }
+
+
+def _epochs(sweep: Sweep) -> str:
+    if sweep.script is not None:
+        return ""
+    return f", {sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs"
 
 
 def _progress(status: SweepStatus) -> dict[str, Any]:

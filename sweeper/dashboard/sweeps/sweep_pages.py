@@ -163,7 +163,9 @@ class SweepPages:
         return self._versioned(
             f"fronts table {name}",
             snapshot.version,
-            lambda: export.fronts_csv(fronts(snapshot.records, snapshot.sweep)).encode(),
+            lambda: export.fronts_csv(
+                fronts(snapshot.records, snapshot.sweep), snapshot.sweep
+            ).encode(),
         )
 
     def networks(self, name: str) -> bytes:

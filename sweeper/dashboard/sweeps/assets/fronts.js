@@ -24,6 +24,8 @@ export const chip = (arm, payload) => {
   return make("span", {}, square, arm.name);
 };
 
+export const capitalised = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
+
 export const to = (link, text) => (link ? make("a", { href: link }, text) : text);
 
 // The smallest networks at accuracies; with `rank` the smallest of all arms are bold.
@@ -50,20 +52,22 @@ export function levelsTable(picture, { rank, hypervolume }) {
     "networks",
   ];
   const explanation =
-    `${picture.x_name[0].toUpperCase()}${picture.x_name.slice(1)} of the smallest network that ` +
+    `${capitalised(picture.x_name)} of the smallest network that ` +
     `reaches a ${picture.line_name} ${picture.measure}, over all repeats, below it the ${picture.mark_name} ` +
     `${picture.measure} of that same network; – is not reached.`;
   return table(head, lines, explanation);
 }
 
 export function pointsTable(picture) {
+  const counts = picture.script ? [picture.unit] : ["nonzero", "effective"];
+  const counted = (point) => (picture.script ? [point.x] : [point.nonzero, point.effective]);
   const head = [
-    "arm", "nonzero", "effective", `${picture.line_name} %`, `${picture.mark_name} %`, "repeat",
+    "arm", ...counts, `${picture.line_name} %`, `${picture.mark_name} %`, "repeat",
     "trial", { text: "configuration" },
   ];
   const lines = picture.arms.flatMap((arm) =>
     arm.points.map((point) => [
-      chip(arm, picture), count(point.nonzero), count(point.effective), percent(point.line),
+      chip(arm, picture), ...counted(point).map(count), percent(point.line),
       percent(point.y), point.repeat, to(point.link, String(point.trial)), point.configuration,
     ]),
   );
@@ -73,5 +77,5 @@ export function pointsTable(picture) {
 export function caption(element, payload) {
   const text = payload.subtitle.replaceAll(" · ", "; ");
   const tail = "Click on a marker to open its trial; double-click shows everything.";
-  element.textContent = `${text[0].toUpperCase()}${text.slice(1)}. ${tail}`;
+  element.textContent = `${capitalised(text)}. ${tail}`;
 }

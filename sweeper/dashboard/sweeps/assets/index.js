@@ -30,8 +30,8 @@ function named(name, link) {
 }
 
 function line(row, first) {
-  const question = row.model
-    ? `${many(row.arms, "arm")} × ${many(row.repeats, "repeat")}, ${row.model} on ${row.dataset}`
+  const question = row.subject
+    ? `${many(row.arms, "arm")} × ${many(row.repeats, "repeat")}, ${row.subject}`
     : "";
   return [
     first,
@@ -56,7 +56,7 @@ poll(async () => {
       const lines = [line(row, several ? named(row.name, link) : make("a", { href: link }, row.name))];
       if (row.confirmed) {
         const confirmed = make("a", { href: `${link}#confirmed-title` }, "↳ confirmed");
-        lines.push(line({ ...row.confirmed, model: "" }, confirmed));
+        lines.push(line({ ...row.confirmed, subject: "" }, confirmed));
       }
       return lines;
     });

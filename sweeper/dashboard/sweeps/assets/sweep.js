@@ -2,7 +2,7 @@ import {
   changed, count, duration, fill, forget, make, many, percent, place, poll, state, table,
 } from "./common.js";
 import { onThemeChange } from "./draw_figure.js";
-import { caption, chip, drawIn, levelsTable, pointsTable, to } from "./fronts.js";
+import { caption, capitalised, chip, drawIn, levelsTable, pointsTable, to } from "./fronts.js";
 
 const here = location.pathname;
 const name = decodeURIComponent(here.split("/").at(-2));
@@ -37,6 +37,7 @@ function showProgress(row) {
   fill(place("progress"), make("div", { class: "meter" }, state(row), bar, parts.join(" · ")));
   place("question").textContent = row.question;
   const warnings = [...(row.error ? [row.error] : []), ...row.warnings];
+  for (const part of controls.querySelectorAll(".packs")) part.hidden = row.script;
   fill(place("warnings"), ...warnings.map((text) => make("li", {}, text)));
   place("warnings").hidden = !warnings.length;
 }
@@ -140,7 +141,7 @@ async function showConfirmed() {
   };
   const lines = picture.arms.map((arm) => [chip(arm, picture), arm.family, ...arm.levels.map(level)]);
   const explanation =
-    `Nonzero parameters at a test ${picture.measure}: read between the means of each repeat's ` +
+    `${capitalised(picture.x_name)} at a test ${picture.measure}: read between the means of each repeat's ` +
     `configurations, trained again with ${many(picture.seeds, "fresh seed")}; geometric mean over ` +
     `repeats with its 95 % t-interval. ${count(picture.done)} of ${count(picture.budget)} trainings are done.`;
   fill(place("confirmed-levels"), table(head, lines, explanation));
@@ -152,7 +153,7 @@ async function showConfirmed() {
       point.configuration,
     ]),
   );
-  const columns = ["arm", "nonzero", "test %", "repeat", "best within", "seeds", { text: "configuration" }];
+  const columns = ["arm", picture.unit, "test %", "repeat", "best within", "seeds", { text: "configuration" }];
   fill(place("confirmed-points"), table(columns, points));
 }
 
