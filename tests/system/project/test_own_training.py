@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -111,8 +112,8 @@ def test_it_runs_is_confirmed_exported_and_restored(example: Example, tmp_path: 
 
 
 @both
+@pytest.mark.skipif(find_spec("ray") is None, reason="ray is not installed")
 def test_it_runs_on_ray(example: Example, tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="ray is not installed")
     sweep, folder = example.sweep, tmp_path / "mine"
     copied(example, folder, trials=1)
     finish(sweeper(folder, "launch", example.file, "--on", "ray"))
