@@ -1,9 +1,12 @@
 """studies/own-training: each of its trainings run, on Ray too, cut off, confirmed, restored."""
 
+import json
 import os
 import re
 import shutil
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -15,7 +18,7 @@ import pytest
 
 from support.commands import finish, sweeper
 from support.paths import ROOT
-from support.processes import wait_for
+from support.processes import LONG, wait_for
 from support.scripts import left_behind
 from sweeper.config import Sweep
 from sweeper.store import Store
@@ -161,3 +164,76 @@ def test_killed_in_the_middle_it_goes_on_and_measures_the_same(
     assert [point.epoch for point in record.result.learning] == [*range(1, example.long + 1)][-500:]
     finish(sweeper(whole, "run", example.file, "--no-report"))
     assert measured(folder, name) == measured(whole, name)
+
+
+FRAMEWORKS = ("lightning", "transformers")
+CUT_OFF = """
+import json
+import sys
+from importlib import import_module
+
+from sweeper import Trial, TrialEnded
+from sweeper.types import PenaltyConfig
+
+train = import_module(sys.argv[1]).train
+params = {"learning_rate": 0.02, "density": 0.5, "epochs": 6}
+common = {"seed": 1, "order_seed": 2, "terms": (PenaltyConfig("l1", "prox", 1e-4),)}
+kept = []
+
+
+def keep():
+    kept.append(None)
+    if len(kept) == 4:
+        first.ending = "asked to leave"
+
+
+first = Trial(params, folder="cut", keep=keep, **common)
+second, whole = (Trial(params, folder=place, **common) for place in ("cut", "whole"))
+try:
+    train(first)
+except TrialEnded:
+    results = [train(trial) for trial in (second, whole)]
+    told = [[point.epoch for point in trial.curve.points] for trial in (first, second, whole)]
+    told.append([[float(result["validation"]), result["size"].nonzero] for result in results])
+    print("told", json.dumps(told))
+"""
+"""A training is cut off behind its fourth checkpoint, and goes on; beside it one that is not."""
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_callbacks_of_a_framework_tie_its_loop_to_a_trial(framework: str, tmp_path: Path) -> None:
+    if find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    folder, file = tmp_path / "mine", f"{framework}_digits.yaml"
+    shutil.copytree(EXAMPLES, folder)
+    study = (folder / file).read_text()
+    study = study.replace("trials: 12", "trials: 1").replace("[1.0e-5, 1.0e-3]", "[0.009, 0.01]")
+    (folder / file).write_text(study.replace("{log_uniform: [0.05, 0.5]}", "1.0"))
+    finish(sweeper(folder, "run", file, "--no-report"))
+    trials = {record.slot.arm: record.result for record in records(folder, f"{framework}-digits")}
+    networks = {arm: result.judged("pruned") for arm, result in trials.items()}
+    for result in trials.values():
+        assert [point.epoch for point in result.learning] == [*range(1, 11)]
+        assert {"val_accuracy", "loss"} <= dict(result.learning[-1].values).keys()
+    assert networks["dense"] is not None
+    assert networks["l1"] is not None
+    assert networks["l1"].nonzero < networks["dense"].nonzero  # it sets weights to exactly 0
+    assert trials["l2"].learning != trials["dense"].learning  # it acts by the gradient
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_a_framework_goes_on_at_its_last_checkpoint(framework: str, tmp_path: Path) -> None:
+    if find_spec(framework) is None:
+        pytest.skip(f"{framework} is not installed")
+    for name in ("cut", "whole"):
+        (tmp_path / name).mkdir()
+    environment = {**os.environ, "PYTHONPATH": f"{EXAMPLES}:{ROOT}"}
+    done = subprocess.run(
+        [sys.executable, "-c", CUT_OFF, f"{framework}_digits"],
+        cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=LONG, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("told ")]
+    first, second, whole, (resumed, undisturbed) = json.loads(line.removeprefix("told "))
+    assert (first, second, whole) == ([1, 2, 3, 4], [5, 6], [1, 2, 3, 4, 5, 6])
+    assert resumed == undisturbed
