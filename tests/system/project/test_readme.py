@@ -155,8 +155,8 @@ def test_data_and_a_network_of_ones_own_go_in_and_come_out(
     monkeypatch.chdir(tmp_path)
     for name in ("SWEEPER_STORAGE", "SWEEPER_DATA", "SWEEPER_ARTIFACTS"):
         monkeypatch.delenv(name, raising=False)
-    study, lines = blocks(PROJECT, "yaml")
-    _, mine, loading = blocks(PROJECT, "python")
+    study, lines, _ = blocks(PROJECT, "yaml")
+    _, mine, loading, _ = blocks(PROJECT, "python")
     (tmp_path / "mine.py").write_text(mine, encoding="utf-8")
     for line in lines.splitlines():
         key = line.partition(":")[0]
@@ -179,6 +179,30 @@ def test_data_and_a_network_of_ones_own_go_in_and_come_out(
         assert right / len(labels) == float(file.metadata()["test_accuracy"])
 
 
+@pytest.mark.slow
+def test_a_training_of_ones_own_in_fifteen_lines_is_a_trial(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, lines = blocks(PROJECT, "python")[-1], blocks(PROJECT, "yaml")[-1]
+    assert len([line for line in mine.splitlines() if line.strip()]) == 15
+    (folder / "mine.py").write_text(mine, encoding="utf-8")
+    study = yaml.safe_load(blocks(PROJECT, "yaml")[0])
+    for key in ("dataset", "model", "training", "sparsification"):
+        del study[key]
+    arms = {"dense": {}, "l1": {"penalty": "l1", "strength": {"log_uniform": [1e-5, 1e-3]}}}
+    study |= {**yaml.safe_load(lines), "arms": arms, "search": {"trials": 2, "sampler": "random"}}
+    (folder / "own.yaml").write_text(yaml.safe_dump(study, sort_keys=False), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["run", "own.yaml", "--no-report"])
+    assert ended.value.code in {0, None}, capsys.readouterr().err
+    store = Store(f"sqlite:///{folder}/sweeper.db")
+    records = store.records("my-first-sweep")
+    store.close()
+    networks = [record.result.pruned for record in records]
+    assert all(network and network.val_accuracy > 0.8 for network in networks)
+    assert min(network.nonzero for network in networks if network) < 650  # l1 sets some to 0
+
+
 def test_the_two_commands_are_those_that_were_asked_for() -> None:
     start = "python3 -m venv .venv && .venv/bin/pip install -e"
     assert [block.strip() for block in blocks(PROJECT, "sh")] == [
@@ -198,7 +222,7 @@ def test_the_gate_runs_readmes_test_command() -> None:
 
 
 def test_the_study_file_that_is_shown_is_one() -> None:
-    text, _ = blocks(PROJECT, "yaml")
+    text = blocks(PROJECT, "yaml")[0]
     shown = yaml.safe_load(text)
     sweep = Sweep.model_validate(shown)
     assert list(sweep.arms) == list(shown["arms"])
@@ -262,9 +286,13 @@ def test_the_table_of_methods_is_the_registry() -> None:
 
 
 def test_what_readme_says_shortly_is_what_the_others_say_at_length() -> None:
-    fast = rows(PROJECT, "| | trials an hour |")
-    assert len(fast) == 3
-    assert set(fast) <= set(rows(BENCHMARKS, "| | trials an hour |"))
+    fast = {what: rest for what, *rest in map(cells, rows(BENCHMARKS, "| | trials an hour |"))}
+    trials, _ = fast["sweeper"]
+    _, loop = fast["a hand-written loop, data in memory, one network at a time"]
+    _, pattern = fast["the pattern of Optuna's PyTorch example, with a DataLoader"]
+    said = " ".join(PROJECT.split())
+    assert f"train {trials} LeNet-300-100 on MNIST an hour: {loop} a hand-written loop" in said
+    assert f"{pattern} the pattern of Optuna's PyTorch example" in said
     at_length = {
         first.partition(",")[0]: ratio
         for first, _, ratio, *_ in map(cells, rows(STUDIES, "| nonzero parameters as a multiple"))
