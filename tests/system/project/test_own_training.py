@@ -84,11 +84,13 @@ def measured(folder: Path, name: str) -> dict[Any, tuple[Any, ...]]:
 
 
 @both
-def test_it_runs_is_confirmed_exported_and_restored(example: Example, tmp_path: Path) -> None:
+def test_it_runs_is_reported_confirmed_exported_and_restored(
+    example: Example, tmp_path: Path
+) -> None:
     sweep, folder = example.sweep, tmp_path / "mine"
     copied(example, folder)
     assert f"{sweep.name}: " in finish(sweeper(folder, "check", example.file))
-    out = finish(sweeper(folder, "run", example.file, "--no-report"))
+    out = finish(sweeper(folder, "run", example.file))
     budget = 3 * len(sweep.arms) * sweep.search.repeats
     assert f"{budget} of {budget} trials done" in out
     searched = records(folder, sweep.name)
@@ -97,6 +99,9 @@ def test_it_runs_is_confirmed_exported_and_restored(example: Example, tmp_path: 
         assert record.result.state == "complete"
         assert [point.epoch for point in record.result.learning] == [*range(1, example.epochs + 1)]
         assert dict(record.result.numbers)["epochs_of_this_attempt"] == example.epochs
+
+    report = folder / "sweeps" / sweep.name / "report.html"
+    assert sweep.size_label in report.read_text(encoding="utf-8")
 
     out = finish(sweeper(folder, "confirm", sweep.name, "--seeds", "2"))
     confirmed = records(folder, f"{sweep.name}/confirmed")
