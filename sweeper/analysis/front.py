@@ -73,7 +73,7 @@ class Front:
         `reference` is (size, error). Points outside it contribute nothing. A network without
         any parameter left counts as one of size 1, since log10(0) is no number.
         """
-        corner, worst = math.log10(reference[0]), reference[1]
+        corner, worst = math.log10(max(reference[0], 1)), reference[1]
         area = 0.0
         for point in self.points:
             width = corner - math.log10(max(point.size(self.size), 1))

@@ -39,7 +39,10 @@ class JsonChannel:
             self.is_open = False
 
     def receive(self) -> list[Message]:
-        """Return the messages that have come, none once it is closed; waits for some bytes."""
+        """Return the messages that have come, none once it is closed; waits for some bytes.
+
+        What is no message, a script has written that has come upon the descriptor: that closes it.
+        """
         try:
             piece = self._socket.recv(_PIECE)
         except OSError:
@@ -48,7 +51,14 @@ class JsonChannel:
             self.is_open = False
             return []
         *lines, self._rest = (self._rest + piece).split(b"\n")
-        return [json.loads(line) for line in lines]
+        try:
+            messages = [json.loads(line) for line in lines]
+        except (ValueError, RecursionError):
+            messages = [None]
+        if all(isinstance(message, dict) for message in messages):
+            return messages
+        self.is_open = False
+        return []
 
     def close(self) -> None:
         """Close this end."""

@@ -191,10 +191,12 @@ def main() -> None:
     except PluginError as error:
         talk.send({"unusable": str(error)})
         return
-    surroundings = _Surroundings()
+    surroundings, process = _Surroundings(), os.getpid()
     talk.send({"ready": file_hash(function)})
     while (message := listener.trials.get()) is not None:
         told = _run(function, message, listener)
+        if os.getpid() != process:  # a fork that has returned from the function, too
+            os._exit(0)
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError, AttributeError):
                 stream.flush()

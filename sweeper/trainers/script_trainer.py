@@ -77,7 +77,8 @@ class ScriptTrainer:
         with suppress(InputError):  # who needs it is told
             self._data = str(data_folder(folder).absolute())
         self._on_event = on_event
-        self._environment = without_ours(os.environ)
+        # What Python prints is seen at once, and not lost with a process that is killed.
+        self._environment = {"PYTHONUNBUFFERED": "1", **without_ours(os.environ)}
         self._session: ScriptSession | None = None
         self._checkpoints: dict[Slot, TrialCheckpoints] = {}
         """Of trials that have any, until they are on record."""
@@ -174,7 +175,7 @@ class ScriptTrainer:
             try:
                 if is_new:
                     self._await_function(session, log, tick)
-                began = time.monotonic()
+                began = time.monotonic()  # imports are no part of it
                 session.watch(folder)
                 mark = {"trial": folder.mark.trial, "attempt": folder.mark.attempt}
                 order = {"trial": assignment.to_message(), "artifacts": self._artifacts}
@@ -232,7 +233,9 @@ class ScriptTrainer:
 
     def _await_function(self, session: ScriptSession, log: BoundedLog, tick: Tick) -> None:
         """Wait until the process has the function. Raises PluginError, TrainingFailed."""
+        began = time.monotonic()
         while True:
+            self._check_time(began)
             tick(0.0)
             for message in session.receive(TICK_SECONDS):
                 if "ready" in message:
@@ -248,9 +251,7 @@ class ScriptTrainer:
         """Return the message that ends a trial. Raises the errors of `tick`, TrainingFailed."""
         told = 0.0
         while True:
-            seconds = time.monotonic() - began
-            if self._limit and seconds > self._limit:
-                raise TrainingFailed(f"time_limit: it ran for longer than {self._limit:g} s")
+            seconds = self._check_time(began)
             guess = seconds / self._typical if 0 < self._typical < BRIEF_SECONDS else 0.0
             tick(min(max(told or guess, 0.0), 0.99))
             for message in session.receive(TICK_SECONDS):
@@ -259,6 +260,13 @@ class ScriptTrainer:
                     tick(told)  # mostly the lease is lost as well
                 if not _ENDINGS.isdisjoint(message):
                     return message
+
+    def _check_time(self, began: float) -> float:
+        """Return the seconds that have passed. Raises TrainingFailed where they are too many."""
+        seconds = time.monotonic() - began
+        if self._limit and seconds > self._limit:
+            raise TrainingFailed(f"time_limit: it ran for longer than {self._limit:g} s")
+        return seconds
 
 
 class _Keeping:

@@ -1,12 +1,13 @@
 """The cost of the service for trainings of one's own: the time between two trials of a worker.
 
     python tests/bench/scripts.py [--seconds 10] [--workers 16] [--trials 6] [--samplers random,tpe]
-        [--url URL] [--json] [--quick]
+        [--arms 4] [--url URL] [--json] [--quick]
 
 A trial only waits, so that many workers fit on few cores. The sides, in turns on one PostgreSQL:
-workers of sweeper that call a function, and as many processes of Optuna's `study.optimize` in one
-study, with the same function and the same searched parameters. The time between the end of a trial
-and the beginning of its worker's next one is what each side costs; and the cost of `trial.step()`.
+workers of sweeper that call a function, and as many processes of Optuna's `study.optimize`, with
+the same function, the same searched parameters and as many studies as there are arms. The time
+between the end of a trial and the beginning of its worker's next one is what each side costs; and
+the cost of `trial.step()`.
 """
 
 import argparse
@@ -61,7 +62,13 @@ class Options:
     workers: int
     trials: int
     samplers: tuple[str, ...]
+    arms: int
     url: str
+
+    @property
+    def budget(self) -> int:
+        """Trials of each arm."""
+        return self.workers * self.trials // self.arms
 
 
 @dataclass(frozen=True)
@@ -99,11 +106,10 @@ def measured(side: str, sampler: str, times: Times, seconds: float) -> Measured:
 
 def ours(url: str, sampler: str, options: Options) -> Times:
     """Run workers of sweeper."""
-    budget = options.workers * options.trials
     sweep = script_sweep(
         parameters={"rate": {"uniform": [0, 1]}, "seconds": options.seconds},
-        search={"sampler": sampler, "trials": budget, "in_flight": options.workers},
-        arms={"dense": {}},
+        search={"sampler": sampler, "trials": options.budget, "in_flight": 8},
+        arms={f"arm-{number}": {} for number in range(options.arms)},
     )
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         stack.enter_context(script_folder(Path(folder), FUNCTION))
@@ -116,15 +122,17 @@ def ours(url: str, sampler: str, options: Options) -> Times:
             worker.wait(LONG + options.trials * options.seconds)
         numbers = [dict(record.result.numbers) for record in store.records(sweep.name)]
         store.close()
-    assert len(numbers) == budget
+    assert len(numbers) == options.budget * options.arms
     return [(int(one["worker"]), one["began"], one["ended"]) for one in numbers]
 
 
-def _optimize(url: str, sampler: str, options: Options, results: Any) -> None:
+def _optimize(url: str, sampler: str, options: Options, number: int, results: Any) -> None:
     """Be one process of Optuna's."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     samplers: dict[str, BaseSampler] = {"random": RandomSampler(), "tpe": TPESampler()}
-    study = optuna.load_study(study_name="own", storage=url, sampler=samplers[sampler])
+    study = optuna.load_study(
+        study_name=f"arm-{number % options.arms}", storage=url, sampler=samplers[sampler]
+    )
     times: Times = []
 
     def objective(trial: optuna.Trial) -> tuple[float, float]:
@@ -144,14 +152,17 @@ def _optimize(url: str, sampler: str, options: Options, results: Any) -> None:
 
 
 def theirs(url: str, sampler: str, options: Options) -> Times:
-    """Run processes of Optuna's `study.optimize` in one study."""
+    """Run processes of Optuna's `study.optimize`, a share of them in each study."""
     storage = RDBStorage(url)
-    optuna.create_study(study_name="own", storage=storage, directions=["minimize", "maximize"])
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    for number in range(options.arms):
+        name = f"arm-{number}"
+        optuna.create_study(study_name=name, storage=storage, directions=["minimize", "maximize"])
     context = get_context("fork")
     results = context.Queue()
     crew = [
-        context.Process(target=_optimize, args=(url, sampler, options, results))
-        for _ in range(options.workers)
+        context.Process(target=_optimize, args=(url, sampler, options, number, results))
+        for number in range(options.workers)
     ]
     for process in crew:
         process.start()
@@ -161,11 +172,12 @@ def theirs(url: str, sampler: str, options: Options) -> Times:
     return times
 
 
-def step_nanoseconds(**share: float) -> float:
-    """Return what a call of `trial.step` takes."""
-    trial = Trial()
+def step_nanoseconds(call: str) -> float:
+    """Return what a call of a trial takes: the fastest of some rounds, for the machine is busy."""
     calls = 200_000
-    return 1e9 * min(timeit.repeat(lambda: trial.step(**share), number=calls, repeat=5)) / calls
+    return (
+        1e9 * min(timeit.repeat(call, number=calls, repeat=9, globals={"trial": Trial()})) / calls
+    )
 
 
 @contextmanager
@@ -209,26 +221,28 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
     parser.add_argument("--workers", type=int, default=16)
     parser.add_argument("--trials", type=int, default=6, help="of each worker")
     parser.add_argument("--samplers", default="random,tpe")
+    parser.add_argument("--arms", type=int, default=4)
     parser.add_argument("--url", default="", help="an empty PostgreSQL database")
     parser.add_argument("--quick", action="store_true", help="seconds, with few trials")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     if given.quick:
-        return Options(0.3, 2, 3, ("random",), given.url), given.json
+        return Options(0.3, 2, 3, ("random",), 2, given.url), given.json
     samplers = tuple(given.samplers.split(","))
-    return Options(given.seconds, given.workers, given.trials, samplers, given.url), given.json
+    options = Options(given.seconds, given.workers, given.trials, samplers, given.arms, given.url)
+    return options, given.json
 
 
 def main() -> None:
     """Measure, and print the table."""
     options, as_json = parse()
     rows = list(race(options))
-    steps = {"step()": step_nanoseconds(), "step(share)": step_nanoseconds(share=0.5)}
+    steps = {call: step_nanoseconds(call) for call in ("trial.step()", "trial.step(0.5)")}
     if as_json:
         print(json.dumps({"sides": [asdict(row) for row in rows], "nanoseconds": steps}))
         return
     print(*table(rows), sep="\n")
-    print(*(f"trial.{name}: {value:.0f} ns" for name, value in steps.items()), sep="\n")
+    print(*(f"{name}: {value:.0f} ns" for name, value in steps.items()), sep="\n")
 
 
 if __name__ == "__main__":

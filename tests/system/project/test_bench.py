@@ -81,6 +81,20 @@ def test_what_looking_costs_is_measured_beside_optunas_dashboard() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.postgres
+def test_the_cost_between_two_trials_is_measured_beside_optuna() -> None:
+    found = measured(program="scripts.py")
+    assert [(one["side"], one["trials"]) for one in found["sides"]] == [
+        ("plain Optuna", 6),
+        ("sweeper", 6),
+    ]
+    for one in found["sides"]:
+        assert 0 < one["overhead"] < 1
+        assert 0.3 <= one["lasted"] < 60  # both wait as long as they are asked to
+    assert all(value > 0 for value in found["nanoseconds"].values())
+
+
+@pytest.mark.slow
 def test_our_modules_and_those_of_plain_pytorch_compute_the_same() -> None:
     found = measured("--pack", "1", "LeNet-5", "convnet", program="modules.py")
     assert [one["name"] for one in found] == ["LeNet-5", "convnet"]

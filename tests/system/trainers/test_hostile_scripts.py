@@ -21,6 +21,10 @@ HEAD = """
     import os, signal, subprocess, sys, threading, time
     from pathlib import Path
 
+    def sockets():
+        files = [Path(f"/proc/self/fd/{number}") for number in range(3, 100)]
+        return [int(file.name) for file in files if file.is_socket()]
+
     def began(trial):
         (trial.folder / "began").touch()
 """
@@ -182,6 +186,9 @@ FAILING = {
     "raise KeyboardInterrupt": "KeyboardInterrupt (script.py:",
     "os.kill(os.getpid(), 9)": "killed by SIGKILL, as where memory runs out",
     "os.kill(0, 9)": "killed by SIGKILL, as where memory runs out",
+    "[os.write(number, b'null\\n') for number in sockets()]; time.sleep(1000)": (
+        "it closed its channel to the worker"
+    ),
     "os.closerange(0, 1024); time.sleep(1000)": "it closed its channel to the worker",
     "os.kill(os.getppid(), 9); time.sleep(1000)": "its guard was killed",
     "print('last words', flush=True); os._exit(1)": "exit code 1: last words",
@@ -248,6 +255,24 @@ def test_what_a_trial_leaves_behind_is_not_the_next_one_s(
         assert log.read_text().startswith("here\n")
         assert log.stat().st_size < 5_100_000
     wait_for(lambda: children() <= before, 5)
+
+
+def test_a_fork_that_returns_from_the_function_is_no_result(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    body = """
+        if os.fork() == 0:
+            time.sleep(0.1 * trial.slot)
+        return {"size": trial.slot, "validation": 0.5, "test": 0.5}
+    """
+    with script_folder(tmp_path, function(body)):
+        sweep = script_sweep(arms={"dense": {}}, search={"trials": 4})
+        store = registered_script(sqlite_url, sweep)
+        assert work("tiny", store, device="cpu") == 4
+    sizes = [record.result.pruned for record in store.records("tiny")]
+    assert [judged.nonzero for judged in sizes if judged] == [0, 1, 2, 3]
+    assert store.status("tiny").failures == {}
+    store.close()
 
 
 def children() -> set[int]:

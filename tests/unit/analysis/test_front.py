@@ -98,6 +98,7 @@ def test_hypervolume_of_one_point_is_its_box_and_outside_the_reference_nothing()
     assert front_of([(1000, 0.85)]).hypervolume((100_000, 0.1)) == 0
     assert front_of([(200_000, 0.99)]).hypervolume((100_000, 0.1)) == 0
     assert front_of([]).hypervolume((100_000, 0.1)) == 0
+    assert front_of([(0, 0.98)]).hypervolume((0, 0.1)) == 0  # as where all sizes are 0
 
 
 def test_the_first_by_repeat_and_slot_is_kept_of_equal_networks_whatever_the_order() -> None:
