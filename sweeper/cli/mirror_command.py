@@ -1,4 +1,4 @@
-"""The command `mirror`: finished trials put into another tracker, such as MLflow."""
+"""The command `mirror`: finished trials put into another tracker, such as MLflow or W&B."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ Mirrors = Annotated[
     typer.Option(
         "--mirror",
         metavar="NAME,...",
-        help="Trackers that get each trial as it finishes, such as mlflow.  [env var: "
+        help="Trackers that get each trial as it finishes, such as mlflow, wandb.  [env var: "
         "SWEEPER_MIRRORS]",
         show_default=False,
     ),
@@ -26,7 +26,9 @@ def register(app: typer.Typer) -> None:
 
 def mirror(
     name: Name,
-    to: Annotated[str, typer.Option("--to", metavar="MIRROR", help="mlflow.", show_default=False)],
+    to: Annotated[
+        str, typer.Option("--to", metavar="MIRROR", help="mlflow or wandb.", show_default=False)
+    ],
     storage: Storage = DEFAULT_STORAGE,
 ) -> None:
     """Put the finished trials of a sweep into another tracker; those that are there stay."""

@@ -230,6 +230,8 @@ def allowed(error: ErrorDetails) -> str:
         return _WANTED[kind]
     if kind == "too_short":
         return f"needs {error['ctx']['min_length']} or more"
+    if kind == "too_long":
+        return f"must have {error['ctx']['max_length']} entries or fewer"
     text = error["msg"].replace("Input should be", "must be")
     text = text.replace("greater than or equal to", ">=").replace("greater than", ">")
     return text.replace("less than or equal to", "<=").replace("less than", "<")

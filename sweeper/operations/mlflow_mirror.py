@@ -77,8 +77,8 @@ class MlflowMirror:
         at = _milliseconds(trial.finished_at)
         last = [Metric(name, float(value), at, 0) for name, value in trial.metrics.items()]
         curve = [
-            Metric(f"learning/{name}", float(value), at, step)
-            for step, (_, values) in enumerate(trial.curve)
+            Metric(name, float(value), at, step)
+            for step, values in trial.learning()
             for name, value in values.items()
         ]
         return [*last, *curve]

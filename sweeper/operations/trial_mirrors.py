@@ -17,7 +17,7 @@ from typing import Protocol
 from sweeper.config import Sweep
 from sweeper.config.registry import load
 from sweeper.errors import InputError, SweeperError, choices, typed_line
-from sweeper.redact import hide_passwords
+from sweeper.redact import hide, hide_passwords
 from sweeper.settings import MIRRORS_VARIABLE
 from sweeper.store import Store
 from sweeper.types import Scalar, TrialRecord
@@ -25,11 +25,16 @@ from sweeper.types import Scalar, TrialRecord
 _log = logging.getLogger("sweeper.mirrors")
 GROUP = "sweeper.mirrors"
 """Entry points of this group name mirrors, those of a user's own packages too."""
-BUILT_IN: Mapping[str, str] = {"mlflow": "sweeper.operations.mlflow_mirror:MlflowMirror"}
+BUILT_IN: Mapping[str, str] = {
+    "mlflow": "sweeper.operations.mlflow_mirror:MlflowMirror",
+    "wandb": "sweeper.operations.wandb_mirror:WandbMirror",
+}
 EVERY = 5.0
 """Seconds between two looks for new trials."""
 LAST = 60.0
 """Seconds that the last trials of a run have to reach their mirror."""
+_SECRET_NAMES = ("KEY", "TOKEN", "PASSWORD", "SECRET")
+"""Ends of names of variables whose values are not told, such as WANDB_API_KEY."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +48,10 @@ class MirroredTrial:
     params: Mapping[str, Scalar]
     """The searched parameters."""
     metrics: Mapping[str, float]
-    """Sizes, qualities in [0, 1] and seconds; without networks where it diverged."""
+    """Sizes, qualities in [0, 1], seconds, and as `numbers/...` what a script measured further.
+
+    Without networks where it diverged.
+    """
     curve: tuple[tuple[float, Mapping[str, float]], ...]
     """Its learning curve: epochs done, and what was measured then."""
     tags: Mapping[str, str]
@@ -64,6 +72,7 @@ class MirroredTrial:
                 f"test_{sweep.measure_key}": network.test_accuracy,
             }
             metrics |= {} if network.effective is None else {"effective": network.effective}
+        metrics |= {f"numbers/{name}": value for name, value in result.numbers}
         return cls(
             key=f"{slot.study}#{record.trial}",
             name=f"{slot.arm}/{slot.repeat}#{record.trial}",
@@ -81,6 +90,18 @@ class MirroredTrial:
             },
             finished_at=record.recorded_at,
         )
+
+    def learning(self) -> Iterator[tuple[int, dict[str, float]]]:
+        """Give the points of the curve as `learning/...`, each with its step.
+
+        A step is the epochs done where all of them are whole, else the place in the curve: trackers
+        have whole steps only.
+        """
+        epochs = [epoch for epoch, _ in self.curve]
+        is_whole = all(0 <= epoch < 2**53 and epoch == int(epoch) for epoch in epochs)
+        for place, (epoch, values) in enumerate(self.curve):
+            named = {f"learning/{name}": value for name, value in values.items()}
+            yield int(epoch) if is_whole else place, {**named, "learning/epoch": epoch}
 
 
 class Mirror(Protocol):
@@ -220,4 +241,9 @@ def _missing(sweep: str, mirror: str, reason: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    return hide_passwords(typed_line(error))
+    secrets = [
+        value
+        for name, value in os.environ.items()
+        if name.upper().endswith(_SECRET_NAMES) and value.strip()
+    ]
+    return hide(hide_passwords(typed_line(error)), secrets)

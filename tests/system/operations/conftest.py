@@ -1,4 +1,4 @@
-"""A second store for what is copied from one database to another."""
+"""Stores: a second one for what is copied to another database, and one of a finished sweep."""
 
 from collections.abc import Iterator
 from contextlib import closing
@@ -6,8 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from support.fakes import fake_train, small_sweep
 from support.postgres import Postgres
+from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.store import Store
+from sweeper.worker.worker_loop import work
 
 
 @pytest.fixture
@@ -19,3 +23,13 @@ def other(storage_url: str, postgres: Postgres, tmp_path: Path) -> Iterator[Stor
     else:
         with closing(Store(f"sqlite:///{tmp_path}/other.db")) as found:
             yield found
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Iterator[tuple[Store, Sweep]]:
+    """A storage, and the finished sweep `tiny` in it."""
+    with closing(Store(f"sqlite:///{tmp_path}/sweeper.db")) as store:
+        sweep = small_sweep()
+        lifecycle.register(store, sweep)
+        work("tiny", store, pack=8, train=fake_train)
+        yield store, sweep

@@ -1,7 +1,6 @@
 """Mirrors of finished trials: each once in a real MLflow, and a failing one fails no sweep."""
 
-from collections.abc import Iterator
-from contextlib import closing
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ import sweeper
 from support.commands import main_ok
 from support.fakes import fake_train, small_sweep
 from support.processes import wait_for
-from sweeper import lifecycle
+from support.script_records import flops_sweep, script_records
 from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
@@ -28,7 +27,7 @@ class Failing:
         pass
 
     def keys(self):
-        raise OSError("postgresql://me:geheim@db is away")
+        raise OSError("postgresql://me:geheim@db is away, key 0123456789abcdef")
 """
 
 
@@ -41,16 +40,6 @@ def tracking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", folder.as_uri())
     monkeypatch.chdir(tmp_path)
     return folder
-
-
-@pytest.fixture
-def finished(tmp_path: Path) -> Iterator[tuple[Store, Sweep]]:
-    """A storage, and the finished sweep `tiny` in it."""
-    with closing(Store(f"sqlite:///{tmp_path}/sweeper.db")) as store:
-        sweep = small_sweep()
-        lifecycle.register(store, sweep)
-        work("tiny", store, pack=8, train=fake_train)
-        yield store, sweep
 
 
 def runs(name: str = "tiny") -> list[Any]:
@@ -84,6 +73,30 @@ def test_each_trial_is_one_run_with_its_numbers(
         assert run.data.metrics["nonzero"] == network.nonzero
         assert run.data.metrics["val_accuracy"] == pytest.approx(network.val_accuracy)
         assert run.data.metrics["test_accuracy"] == pytest.approx(network.test_accuracy)
+
+
+def test_a_learning_curve_and_further_numbers_are_metrics_of_a_run(tracking: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    sweep = flops_sweep()
+    records = [record for record in script_records(sweep) if record.result.state == "complete"]
+    halves = tuple(
+        dataclasses.replace(point, epoch=point.epoch / 2) for point in records[1].result.learning
+    )
+    result = dataclasses.replace(records[1].result, learning=halves)
+    in_halves = dataclasses.replace(records[1], result=result)
+    for record in (records[0], in_halves):
+        MlflowMirror(sweep).add(MirroredTrial.of(record, sweep))
+    by_key = {run.data.tags[TAG]: run for run in runs(sweep.name)}
+    for record, steps in (records[0], range(1, 13)), (in_halves, range(12)):
+        run = by_key[f"{record.slot.study}#{record.trial}"]
+        history = MlflowClient().get_metric_history(run.info.run_id, "learning/loss")
+        assert [point.step for point in history] == list(steps)
+        losses = [dict(point.values)["loss"] for point in record.result.learning]
+        assert [point.value for point in history] == losses
+        numbers = {f"numbers/{name}": value for name, value in record.result.numbers}
+        assert numbers.items() <= run.data.metrics.items()
+        assert run.data.metrics["learning/epoch"] == record.result.learning[-1].epoch
 
 
 def test_a_trial_that_is_there_is_not_added_again(
@@ -144,6 +157,7 @@ def test_a_mirror_that_fails_is_one_line_and_fails_no_sweep(
     tracking: Path, finished: tuple[Store, Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store, sweep = finished
+    monkeypatch.setenv("WANDB_API_KEY", "0123456789abcdef")
     Path("failing_mirror.py").write_text(FAILING)
     monkeypatch.syspath_prepend(".")
     known = {"failing": "failing_mirror:Failing"}
@@ -152,7 +166,7 @@ def test_a_mirror_that_fails_is_one_line_and_fails_no_sweep(
     notes: list[str] = []
     with mirrored(store, sweep, ["failing"], notes.append):
         pass
-    line = "OSError: postgresql://me:***@db is away"
+    line = "OSError: postgresql://me:***@db is away, key ***"
     assert notes == [
         f"mirror failing: trials may be missing there ({line}): "
         "sweeper mirror tiny --to failing adds them"
@@ -165,7 +179,7 @@ def test_a_mirror_that_fails_is_one_line_and_fails_no_sweep(
 def test_a_mirror_that_there_is_not_is_refused_before_anything_is_registered(
     tracking: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    line = "mirror: no such mirror: got 'mlfow'; allowed: mlflow; did you mean 'mlflow'?"
+    line = "mirror: no such mirror: got 'mlfow'; allowed: mlflow, wandb; did you mean 'mlflow'?"
     with pytest.raises(InputError) as refusal:
         sweeper.launch(small_sweep(), mirrors=["mlfow"])
     assert str(refusal.value) == line

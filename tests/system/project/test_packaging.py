@@ -115,7 +115,7 @@ def test_every_import_is_declared() -> None:
     lines = [*project()["dependencies"]]
     lines += [
         line
-        for name in ("figures", "mlflow", "mysql", "onnx", "ray", "server")
+        for name in ("figures", "mlflow", "mysql", "onnx", "ray", "server", "wandb")
         for line in extras[name]
     ]
     declared = {re.split(r"[\[><=]", line)[0] for line in lines}

@@ -544,6 +544,8 @@ ONE_MISTAKE = {
         "arms.a.sum.l1.during.1: must be <= 1, got 2"),
     "time of one end": ("dense: {}", "a: {penalty: l1, strength: 1, during: 0.5}",
         "arms.a.during: must be a list, got 0.5"),
+    "time of three ends": ("dense: {}", "a: {penalty: l1, strength: 1, during: [0, 0.5, 1]}",
+        "arms.a.during: must have 2 entries or fewer, got [0, 0.5, 1]"),
     "ramp is a share": ("dense: {}", "a: {penalty: l1, strength: 1, ramp: 1.5}",
         "arms.a.ramp: must be <= 1, got 1.5"),
     "shuffle is no switch": ("dense: {}", "a: {penalty: l1, strength: 1, shuffle: 1}",
