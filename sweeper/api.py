@@ -103,8 +103,9 @@ def launch(
 ) -> "SweepFronts":
     """Run a sweep as `run` does, with workers on this machine or `on="ray"`, on a cluster.
 
-    A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one; there are as many as
-    there is room for, unless `workers` says how many. `address` is that of a cluster, by which
+    A worker takes `cpus` cores and `gpus` GPUs, numbers or fractions of one, that of a script what
+    its file says unless told; there are as many as there is room for, unless `workers` says how
+    many. `address` is that of a cluster, by which
     Ray is not started here. `on_note` is told in one line what the workers wait for, and what
     became of the examples of a dataset of your own; `on_wait` before that what is tried, if it
     takes long. `artifacts` is where the networks of a confirmation and the checkpoints of scripts

@@ -27,7 +27,7 @@ Cpus = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="Processor cores for each worker, which trains on one.  [default: 1]",
+        help="Processor cores for each worker.  [default: 1, or what a script's file says]",
         show_default=False,
     ),
 ]
@@ -35,7 +35,7 @@ Gpus = Annotated[
     float | None,
     typer.Option(
         metavar="X",
-        help="GPUs for each worker: 1, or 0.5 for two workers on each.",
+        help="GPUs for each worker: 1, or 0.5 for two workers on each; for a script 2, too.",
         show_default=False,
     ),
 ]

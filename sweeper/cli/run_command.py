@@ -31,7 +31,8 @@ def run(
         int | None,
         typer.Option(
             min=1,
-            help="Processes.  [default: one for each GPU, or for each core, at most 8]",
+            help="Processes.  [default: one for each GPU, or for each core, at most 8; of scripts "
+            "as many as there is room for]",
             show_default=False,
         ),
     ] = None,

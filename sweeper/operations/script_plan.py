@@ -8,7 +8,7 @@ from sweeper.operations.plan import ArmPlan, arm_plans
 from sweeper.operations.study_warnings import script_warnings
 from sweeper.types import Scalar
 from sweeper.worker.launch.machine import Machine, WorkerResources
-from sweeper.worker.launch.placement import script_places, worker_share
+from sweeper.worker.launch.placement import idle_gpus, script_places, worker_share
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,8 @@ def script_plan(sweep: Sweep, machine: Machine) -> ScriptPlan:
     except InputError as error:
         workers = 0
         warnings.append(f"{error}: run it where there is more")
-    if machine.gpus and not share.gpus:
-        number = "its GPU" if machine.gpus == 1 else f"its {machine.gpus} GPUs"
-        text = f"a trial sees no GPU, {number} would be idle here: say gpus: 1, or a fraction"
-        warnings.append(f"resources.gpus: {text}")
+    if line := idle_gpus(machine, share):
+        warnings.append(line)
     values = {name: _fixed(sweep, name) for name in sweep.arms}
     all_values = [set(given.items()) for given in values.values()]
     fixed = dict(item for item in all_values[0] if all(item in given for given in all_values))

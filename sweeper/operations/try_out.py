@@ -22,6 +22,7 @@ from sweeper.config.parsing import build
 from sweeper.config.registry import FORMULAS, MEASURES, MODELS, load
 from sweeper.errors import DataError, InputError, PluginError, SpecError
 from sweeper.operations.formula_probation import formula_answers
+from sweeper.operations.loss_probation import loss_answers
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.method_probation import method_answers, outside_methods
 from sweeper.operations.script_probation import (
@@ -170,7 +171,7 @@ def _answers(sweep: Sweep, place: str, folder: str | None) -> Iterator[dict[str,
         yield from function_answers(sweep, place)
         return
     yield from method_answers(sweep, place)
-    yield from _loss_and_measure(sweep, place)
+    yield from loss_answers(sweep, place)
     yield from _teacher(sweep, place, folder, data)
     yield from _network(sweep, place, folder, data)
 
@@ -238,25 +239,6 @@ def _measured(sweep: Sweep, data: Any) -> tuple[MeasuredNetwork, str]:
     weights = sum(math.prod(shape) for shape in network.rule.shapes.values())
     seconds = step_seconds(network, recipe, data)
     return MeasuredNetwork(network.total, weights, seconds), uncounted
-
-
-def _loss_and_measure(sweep: Sweep, place: str) -> Iterator[dict[str, str]]:
-    loss, measure = sweep.training.loss, sweep.measure
-    if not sweep.is_resolved or (loss.in_registry and measure in MEASURES):
-        return
-    from sweeper.training import validate_losses, validate_measures
-
-    classes, values = sweep.data.classes, sweep.data.values
-    for key, name in (("training.loss", loss.name), ("measure", measure)):
-        where = f"{place}: {key}: {name}"
-        yield {"trying": where}
-        try:
-            if key == "measure":
-                validate_measures.try_out(measure, classes, values=values)
-            else:
-                validate_losses.try_out(loss.config, classes, values=values)
-        except PluginError as error:
-            yield {"problem": f"{where}: {str(error).removeprefix(f'{name}: ')}"}
 
 
 def _teacher(sweep: Sweep, place: str, folder: str | None, data: Any) -> Iterator[dict[str, str]]:

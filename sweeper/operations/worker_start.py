@@ -11,7 +11,7 @@ from sweeper.settings import sweep_folder
 from sweeper.store import Store
 from sweeper.worker.launch import local_workers
 from sweeper.worker.launch.machine import Machine
-from sweeper.worker.launch.placement import worker_places, worker_share, worker_variables
+from sweeper.worker.launch.placement import idle_gpus, worker_places, worker_share, worker_variables
 
 
 def worker_starter(
@@ -29,7 +29,11 @@ def worker_starter(
     if on == "local":
         if address is not None:
             raise InputError("address: is that of a cluster, which goes together with ray")
-        places = worker_places(sweep, Machine.here(), device, workers, cpus=cpus, gpus=gpus)
+        machine = Machine.here()
+        places = worker_places(sweep, machine, device, workers, cpus=cpus, gpus=gpus)
+        is_as_said = sweep.script is not None and device == "auto" and gpus is None
+        if is_as_said and on_note and (line := idle_gpus(machine, worker_share(sweep))):
+            on_note(f"{sweep.name}: {line}")
 
         def start(name: str, store: Store, **options: Any) -> None:
             few = places[: store.most_workers]

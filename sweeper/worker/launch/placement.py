@@ -101,6 +101,15 @@ def script_places(
     )
 
 
+def idle_gpus(machine: Machine, share: WorkerResources) -> str:
+    """Return that a machine has GPUs and a trial asks for none, in a line; empty if not so."""
+    if share.gpus or not machine.gpus:
+        return ""
+    number = "its GPU" if machine.gpus == 1 else f"its {machine.gpus} GPUs"
+    text = f"a trial sees no GPU, {number} would be idle here: say gpus: 1, or a fraction"
+    return f"resources.gpus: {text}"
+
+
 def missing(machine: Machine, share: WorkerResources) -> str:
     """Return what a machine has too little of, such as `2 GPUs, this machine has none`."""
     parts = []

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from support.databases import on_sqlite
 from support.factories import make_fact, make_provenance, make_record, make_sweep
 from support.fakes import fake_train, small_sweep
 from support.html_text import readable
+from support.scripts import left_behind, registered_script, script_folder, script_sweep
 from sweeper import lifecycle
 from sweeper.analysis.reproducibility import (
     TOLERANCE,
@@ -260,3 +262,30 @@ def test_a_difference_that_is_rounded_to_nothing_has_no_minus_sign() -> None:
     (found,) = deviations(facts, [again(facts, *(value / 1000 for value in STEADY))])
     assert found.difference.center < 0
     assert found.text == "+0.00 points of validation accuracy (+0.00 to +0.00, n = 6)"
+
+
+def test_a_script_is_trained_again_in_folders_of_its_own(
+    tmp_path: Path, sqlite_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+        def train(trial):
+            with (trial.folder / "calls").open("a") as file:
+                file.write("once ")
+            return {"size": 10, "validation": trial.params["rate"] / 2, "test": 0.5}
+    """
+    with script_folder(tmp_path, script):
+        store = registered_script(sqlite_url, script_sweep())
+        with monkeypatch.context() as elsewhere:
+            elsewhere.setattr("sweeper.trainers.provenance.cpu_name", lambda: "Another CPU")
+            work("tiny", store, device="cpu")
+        check = reproduce("tiny", store, trials=3, device="cpu")
+    records = {record.slot.place: record.result for record in store.records("tiny")}
+    store.close()
+    assert len(check.redone) == 3
+    for trial in check.redone:
+        before = records[trial.place].pruned
+        assert before is not None
+        assert (trial.nonzero, trial.val_accuracy) == (10, before.val_accuracy)
+    calls = [file.read_text() for file in (tmp_path / "sweeps/tiny/trials").rglob("calls")]
+    assert calls == ["once "] * 4
+    assert left_behind(str(tmp_path)) == []

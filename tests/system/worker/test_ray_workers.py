@@ -399,6 +399,7 @@ class _Ray:
         return self
 
     def options(self, **options: object) -> Any:
+        self.asked = options
         return SimpleNamespace(remote=self._submit)
 
     def _submit(self, ray_task: object) -> int:
@@ -433,6 +434,30 @@ def test_a_worker_whose_node_is_emptied_is_given_another_place() -> None:
     assert running.settle() == 1
     assert ray.submitted == 3
     assert running.settle() == 0
+
+
+def test_ray_is_asked_for_the_memory_of_a_trial_where_its_file_says_it() -> None:
+    ray = _Ray()
+    RayWorkers(ray, ray_task(WorkerResources(2, 0.5, 2**30)))
+    assert (ray.asked["num_cpus"], ray.asked["num_gpus"], ray.asked["memory"]) == (2, 0.5, 2**30)
+    RayWorkers(ray, ray_task(WorkerResources()))
+    assert "memory" not in ray.asked
+
+
+@pytest.mark.parametrize(
+    ("share", "room", "line"),
+    [
+        (WorkerResources(4), [(2, 8, 1), (3, 0, 9)], "4 CPUs, the largest has 3 CPUs"),
+        (WorkerResources(1, 2), [(64, 0, None), (2, 1, None)],
+         "1 CPU and 2 GPUs, the largest has 2 CPUs and 1 GPU"),
+        (WorkerResources(1, 0, 2**33), [(64, 0, 2**30), (2, 0, 2**32)],
+         "1 CPU and 8 GiB of memory, the largest has 2 CPUs and 4 GiB of memory"),
+    ],
+)  # fmt: skip
+def test_the_node_that_comes_nearest_is_named(
+    share: WorkerResources, room: list[Any], line: str
+) -> None:
+    assert ray_workers._no_room(share, room) == f"ray: no node has room for a worker of {line}"
 
 
 @pytest.mark.parametrize(
