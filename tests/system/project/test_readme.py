@@ -56,6 +56,7 @@ MADE = {
     "sweep/arm/confirmed",
     "sweep/arm/repeat",
     "sweeper.db",
+    "sweeper/NAME",
     "sweeper/_db",
     "sweeps/NAME/trials/ARM/REPEAT-SLOT",
     "sweeps/my-first-sweep/report.html",
