@@ -38,7 +38,7 @@ from sweeper.config.sections import ModelChoice
 from sweeper.errors import SpecError
 from sweeper.types import PenaltyConfig
 
-STUDIES = sorted((ROOT / "studies").glob("*.yaml"))
+STUDIES = sorted((ROOT / "studies").rglob("*.yaml"))
 
 
 def test_a_date_that_is_none_is_an_error_of_the_file(tmp_path: Path) -> None:
