@@ -1,7 +1,7 @@
 """The cost of the service for trainings of one's own: the time between two trials of a worker.
 
     python tests/bench/scripts.py [--seconds 10] [--workers 16] [--trials 6] [--samplers random,tpe]
-        [--arms 4] [--url URL] [--json] [--quick]
+        [--arms 4] [--in-flight 8] [--url URL] [--json] [--quick]
 
 A trial only waits, so that many workers fit on few cores. The sides, in turns on one PostgreSQL:
 workers of sweeper that call a function, and as many processes of Optuna's `study.optimize`, with
@@ -63,6 +63,7 @@ class Options:
     trials: int
     samplers: tuple[str, ...]
     arms: int
+    in_flight: int
     url: str
 
     @property
@@ -108,7 +109,7 @@ def ours(url: str, sampler: str, options: Options) -> Times:
     """Run workers of sweeper."""
     sweep = script_sweep(
         parameters={"rate": {"uniform": [0, 1]}, "seconds": options.seconds},
-        search={"sampler": sampler, "trials": options.budget, "in_flight": 8},
+        search={"sampler": sampler, "trials": options.budget, "in_flight": options.in_flight},
         arms={f"arm-{number}": {} for number in range(options.arms)},
     )
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
@@ -222,15 +223,16 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
     parser.add_argument("--trials", type=int, default=6, help="of each worker")
     parser.add_argument("--samplers", default="random,tpe")
     parser.add_argument("--arms", type=int, default=4)
+    parser.add_argument("--in-flight", type=int, default=8, help="of each arm, with TPE")
     parser.add_argument("--url", default="", help="an empty PostgreSQL database")
     parser.add_argument("--quick", action="store_true", help="seconds, with few trials")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args(arguments)
     if given.quick:
-        return Options(0.3, 2, 3, ("random",), 2, given.url), given.json
+        return Options(0.3, 2, 3, ("random",), 2, 8, given.url), given.json
     samplers = tuple(given.samplers.split(","))
-    options = Options(given.seconds, given.workers, given.trials, samplers, given.arms, given.url)
-    return options, given.json
+    counts = given.workers, given.trials, samplers, given.arms, given.in_flight
+    return Options(given.seconds, *counts, given.url), given.json
 
 
 def main() -> None:
