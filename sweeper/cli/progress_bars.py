@@ -109,9 +109,9 @@ def progress_line(status: SweepStatus) -> str:
 
 
 def _packs(status: SweepStatus) -> str:
-    """Return ` (packs at 12 %, 80 %)`, or their range where there are many."""
+    """Return ` (each at 12 %, 80 %)`, or their range where there are many."""
     busy = sorted(worker.progress for worker in status.workers if worker.alive and worker.slots)
     if not any(busy):
         return ""
     shown = [f"{share:.0%}".replace("%", " %") for share in busy]
-    return f" (packs at {', '.join(shown) if len(shown) <= 4 else f'{shown[0]} to {shown[-1]}'})"
+    return f" (each at {', '.join(shown) if len(shown) <= 4 else f'{shown[0]} to {shown[-1]}'})"

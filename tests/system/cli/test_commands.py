@@ -631,9 +631,9 @@ def test_progress_within_packs_is_shown() -> None:
         for one, share in zip(status.workers, (0.8, 0.124), strict=True)
     )
     busy = replace(status, workers=(first, second))
-    assert progress_line(busy) == "0 of 20 trials done, 2 workers (packs at 12 %, 80 %)"
+    assert progress_line(busy) == "0 of 20 trials done, 2 workers (each at 12 %, 80 %)"
     many = replace(status, workers=(first, second, first, second, first))
-    assert progress_line(many).endswith("5 workers (packs at 12 % to 80 %)")
+    assert progress_line(many).endswith("5 workers (each at 12 % to 80 %)")
 
 
 def test_ranges_that_are_still_to_be_found_come_first() -> None:
