@@ -1,10 +1,13 @@
 """A dashboard on a free port, and a storage for it to serve."""
 
+import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import cache
 from pathlib import Path
 from queue import Queue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import optuna
@@ -42,10 +45,25 @@ def running(store: Store, monkeypatch: pytest.MonkeyPatch, **options: Any) -> It
 
 def filled(folder: Path) -> Store:
     """A storage with our tables and one study, of id 1, with trials."""
-    store = Store(f"sqlite:///{folder}/filled.db")
-    store.upgrade()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(storage=store.url, study_name="toy", directions=["minimize"] * 2)
-    study.optimize(lambda t: (t.suggest_float("x", 0, 1), t.suggest_float("y", 0, 1)), n_trials=5)
-    lifecycle.register(store, small_sweep())
-    return store
+    file = folder / "filled.db"
+    file.write_bytes(_filled_file())
+    return Store(f"sqlite:///{file}")
+
+
+@cache
+def _filled_file() -> bytes:
+    """The content of a file that is filled once: many tests begin with a copy."""
+    with TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/filling.db"
+        with closing(Store(url)) as store:
+            store.upgrade()
+            optuna.logging.set_verbosity(optuna.logging.WARNING)
+            study = optuna.create_study(storage=url, study_name="toy", directions=["minimize"] * 2)
+            study.optimize(
+                lambda t: (t.suggest_float("x", 0, 1), t.suggest_float("y", 0, 1)), n_trials=5
+            )
+            lifecycle.register(store, small_sweep())
+        whole = Path(folder, "whole.db")
+        with closing(sqlite3.connect(f"{folder}/filling.db")) as database:
+            database.execute("VACUUM INTO ?", [str(whole)])
+        return whole.read_bytes()
