@@ -58,7 +58,8 @@ def test_facts_are_the_same_twice_and_with_other_workers_and_packs(tmp_path: Pat
 
 @pytest.mark.slow
 def test_the_study_of_a_table_runs_to_its_end(tmp_path: Path) -> None:
-    out = finish(sweeper(tmp_path, "run", str(ROOT / "studies" / "breast-cancer.yaml")))
+    file = ROOT / "studies" / "breast-cancer.yaml"
+    out = finish(sweeper(tmp_path, "run", str(file), "--workers", "1"))
     assert "36 of 36 trials done" in out
     with closing(Store(f"sqlite:///{tmp_path}/sweeper.db")) as store:
         record = load_record(store, "breast-cancer")

@@ -427,8 +427,9 @@ def test_kept_networks_are_packed_into_one_file(sqlite_url: str, tmp_path: Path)
         search={"trials": 2},
         targets={"nonzero": [200_000]},
     )
-    api.run(sweep, sqlite_url, device="cpu", pack=2)
-    api.confirm("tiny", sqlite_url, seeds=2, device="cpu", artifacts=str(tmp_path / "kept"))
+    options: Any = {"device": "cpu", "workers": 1}
+    api.run(sweep, sqlite_url, pack=2, **options)
+    api.confirm("tiny", sqlite_url, seeds=2, artifacts=str(tmp_path / "kept"), **options)
     with closing(Application(store, str(tmp_path / "kept"))) as app:
         assert get(app, "/sweeps/tiny/status.json").json()["networks"] is True
         packed = zipfile.ZipFile(io.BytesIO(get(app, "/sweeps/tiny/networks.zip").body))

@@ -63,8 +63,8 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("flowers")
     write_table(folder)
     (folder / "flowers.yaml").write_text(STUDY, encoding="utf-8")
-    (folder / "ran.txt").write_text(command(folder, "run", "flowers.yaml", "--workers", "2"))
-    command(folder, "confirm", "flowers", "--seeds", "2", "--artifacts", "kept", "--workers", "2")
+    (folder / "ran.txt").write_text(command(folder, "run", "flowers.yaml", "--workers", "1"))
+    command(folder, "confirm", "flowers", "--seeds", "2", "--artifacts", "kept", "--workers", "1")
     command(folder, "export", "flowers", "--out", "exported", "--artifacts", "kept")
     return folder
 

@@ -1,5 +1,6 @@
 """READMEs against the program: commands are run, tables compared, names and links looked up."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -85,6 +86,12 @@ def backticked(text: str) -> list[str]:
 
 
 @pytest.fixture
+def one_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine of one core, where `sweeper run` starts one worker: each loads PyTorch first."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0})
+
+
+@pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder in which the quickstart sweep has been run, by a training that takes no time."""
     monkeypatch.chdir(tmp_path)
@@ -119,6 +126,7 @@ def shrunk(text: str, *, trials: int) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
 def test_every_command_of_the_console_blocks_works(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -155,6 +163,7 @@ def test_the_notebook_works(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_core")
 def test_data_and_a_network_of_ones_own_go_in_and_come_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
