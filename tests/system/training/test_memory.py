@@ -1,5 +1,6 @@
 """Memory of a pack, measured in a process that trains one."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_a_pack_takes_no_more_memory_than_estimated(case: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", GROWTH, case],
         cwd=ROOT,
-        env={"PYTHONPATH": f"{ROOT}:{TESTS}", "PATH": "/usr/bin:/bin"},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{TESTS}"},
         capture_output=True,
         text=True,
         timeout=240,
