@@ -271,14 +271,15 @@ class SweepStudies:
     def _attributes(self, slot: Slot, config: TrialConfig, device: str) -> dict[str, Scalar]:
         # A study of confirmed networks holds all repeats; elsewhere its name says which.
         repeat = {"repeat": slot.repeat} if self._sweep.confirms else {}
-        return {
+        where: dict[str, Scalar] = {
             "arm": slot.arm,
             **repeat,
             "slot": slot.number,
             "device": device,
-            "strength": config.method.strength,
-            "density": config.density,
         }
+        if config.recipe.script is None:
+            return {**where, "strength": config.method.strength, "density": config.density}
+        return where | ({"strength": config.method.strength} if config.method.terms else {})
 
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
@@ -363,7 +364,7 @@ class SweepStudies:
         trial: int,
         state: TrialState,
         values: tuple[float, float] | None,
-        attributes: Mapping[str, Scalar],
+        attributes: Mapping[str, object],
     ) -> None:
         def write() -> None:
             try:
