@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from itertools import pairwise
 
 from optuna.trial import TrialState
 
@@ -40,7 +41,7 @@ def test_a_curve_is_told_in_evenly_spaced_points_with_the_last() -> None:
     epochs = [epoch for epoch, _ in curve["val_f1"]]
     assert len(epochs) == POINTS
     assert epochs[-1] == 94
-    steps = [after - before for before, after in zip(epochs, epochs[1:], strict=False)]
+    steps = [after - before for before, after in pairwise(epochs)]
     assert max(steps) - min(steps) <= 1
 
 
