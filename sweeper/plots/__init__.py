@@ -9,6 +9,7 @@ from sweeper.plots.front_view import front_view
 from sweeper.plots.hypervolume_view import HypervolumeView, draw_hypervolume, hypervolume_view
 from sweeper.plots.images import save_figure
 from sweeper.plots.labels import ACCURACY_NAMES
+from sweeper.plots.learning_view import front_curves, trial_curves
 from sweeper.plots.plotly_figures import (
     density_curves,
     draw_view,
@@ -34,6 +35,7 @@ __all__ = [
     "draw_hypervolume",
     "draw_view",
     "effort_view",
+    "front_curves",
     "front_view",
     "highlighted_arms",
     "hypervolume_view",
@@ -45,4 +47,5 @@ __all__ = [
     "save_figure",
     "standalone_html",
     "standalone_svg",
+    "trial_curves",
 ]

@@ -68,7 +68,7 @@ def _dot(config: ConfirmedConfig, link: TrialLink) -> Dot:
         repeat=config.repeat,
         trial=config.searched.trial,
         label=f"{describe_point(config.params)}; within {sizes}",
-        link=link(config.records[0].slot.study, config.records[0].trial),
+        link=link(config.records[0].slot.sweep, config.records[0].slot.place),
     )
 
 

@@ -106,7 +106,7 @@ def _dot(point: FrontPoint, selected: Accuracy, other: Accuracy, link: TrialLink
         trial=point.trial,
         label=describe_point(point.params),
         effective=point.effective,
-        link=link(point.study, point.trial),
+        link=link(point.study.partition("/")[0], (point.arm, point.repeat, point.slot)),
     )
 
 

@@ -49,7 +49,10 @@ def draw_view(view: View, *, small: bool = False) -> go.Figure:
     """Draw a view. Each arm is a line, its markers, and one entry of the legend for both."""
     traces = [trace for series in view.coloured if series.band for trace in _band(view, series)]
     traces += [_grey_line(view, series) for series in view.grey]
-    traces += [trace for series in view.coloured for trace in _traces(view, series, small)]
+    for series in view.coloured:
+        traces += [_strokes(view, series)] if series.strokes else _traces(view, series, small)
+    if view.cut is not None:
+        traces.append(_cut(view))
     if view.grey:
         traces.append(_entry_of_others(view))
     if view.published:
@@ -110,6 +113,41 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     )
     entry = go.Scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, **shared)
     return [stairs, markers, entry]
+
+
+def _strokes(view: View, series: Series) -> go.Scatter:
+    """Return all lines of an arm as one trace, with gaps between them."""
+    xs: list[float | None] = []
+    ys: list[float | None] = []
+    told: list[Any] = []
+    for stroke in series.strokes:
+        xs += [*(x for x, _ in stroke.points), None]
+        ys += [*(y for _, y in stroke.points), None]
+        label = escape(stroke.label, quote=False)
+        told += [[label, stroke.link] if stroke.link else [label]] * (len(stroke.points) + 1)
+    unit = f" {view.unit}" if view.unit else ""
+    return go.Scatter(
+        x=xs,
+        y=ys,
+        mode="lines",
+        line={"color": series.color, "width": 1.5},
+        opacity=0.8 if len(series.strokes) > 1 else 1.0,
+        customdata=told,
+        hovertemplate=f"<b>{escape(series.name, quote=False)}</b><br>%{{x:,.6~g}} "
+        f"{view.x_name}: %{{y:.4~g}}{unit}<br>%{{customdata[0]}}<extra></extra>",
+        name=series.name,
+    )
+
+
+def _cut(view: View) -> go.Scatter:
+    return go.Scatter(
+        x=[view.cut, view.cut],
+        y=list(view.y_range),
+        mode="lines",
+        line={"color": SOFT, "width": 1.5, "dash": "dot"},
+        hoverinfo="skip",
+        name=view.cut_name,
+    )
 
 
 def _hover_data(view: View, dot: Dot, small: bool) -> list[Any]:

@@ -34,7 +34,9 @@ def draw_svg(view: View, name: str) -> str:
     parts += [
         _open(_across(view, point.nonzero), _down(view, point.accuracy)) for point in view.published
     ]
-    parts += [_line(view, series) for series in view.series]
+    if view.cut is not None:
+        parts.append(_upright(_across(view, view.cut), TOP, BOTTOM))
+    parts += [_strokes(view, series) or _line(view, series) for series in view.series]
     parts += [_marks(view, series) for series in view.coloured]
     parts.append("</g>")
     parts.append(_legend(view))
@@ -119,6 +121,21 @@ def _line(view: View, series: Series) -> str:
     return f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="{width}"{dashes}/>'
 
 
+def _strokes(view: View, series: Series) -> str:
+    """Return all lines of an arm as one path; empty where it has but one."""
+    path = ""
+    for stroke in series.strokes:
+        corners = (f"{_across(view, x)} {_down(view, y)}" for x, y in stroke.points)
+        path += f"M{'L'.join(corners)}"
+    return (
+        f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="1.5"/>' if path else ""
+    )
+
+
+def _upright(x: float, top: float, bottom: float) -> str:
+    return f'<path d="M{x} {top}V{bottom}" stroke="var(--faint)" stroke-dasharray="2 4"/>'
+
+
 def _band(view: View, series: Series) -> str:
     """Return the area between two staircases, to the right edge of the picture."""
     right = _across(view, view.x_range[1])
@@ -172,12 +189,17 @@ def _legend(view: View) -> str:
         dash = f' stroke-dasharray="{_DASHES[series.dash]}"' if _DASHES[series.dash] else ""
         ink = _ink(series)
         parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{ink}" stroke-width="2"{dash}/>')
-        parts.append(_mark(series, RIGHT + 31, y))
+        if not series.strokes:
+            parts.append(_mark(series, RIGHT + 31, y))
         parts.append(_name(RIGHT + 54, y + 4, series.name, _width(view) - RIGHT - 54))
     if view.grey:
         y = TOP + 12 + 22 * len(view.coloured)
         parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{_ink(view.grey[0])}"/>')
         parts.append(_text(RIGHT + 54, y + 4, view.others, "start"))
+    if view.cut is not None:
+        y = TOP + 12 + 22 * len(view.coloured)
+        parts.append(_upright(RIGHT + 31, y - 8, y + 8))
+        parts.append(_name(RIGHT + 54, y + 4, view.cut_name, _width(view) - RIGHT - 54))
     if view.published:
         y = TOP + 12 + 22 * (len(view.coloured) + bool(view.grey))
         parts.append(_open(RIGHT + 31, y))

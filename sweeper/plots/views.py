@@ -5,14 +5,24 @@ from dataclasses import dataclass
 
 from sweeper.plots.labels import Tick, linear_ticks, logarithmic_ticks
 from sweeper.plots.published_points import Published
-from sweeper.types import SizeMeasure
+from sweeper.types import Place, SizeMeasure
 
-TrialLink = Callable[[str, int], str | None]
-"""The page of a trial, by its study and number; None where it has none."""
+TrialLink = Callable[[str, Place], str | None]
+"""The page of a trial, by its sweep and its place in it; None where it has none."""
 
 
-def no_link(study: str, trial: int) -> None:
+def no_link(sweep: str, place: Place) -> None:
     """Return no page, for any trial."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stroke:
+    """One of several lines of an arm."""
+
+    points: tuple[tuple[float, float], ...]
+    label: str
+    link: str | None = None
+    """The page of its trial, for figures that can be clicked on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,8 @@ class Series:
     """Course of the line, (size, accuracy in %), if not through the dots."""
     band: tuple[tuple[float, float, float], ...] = ()
     """A staircase with two borders: (size, lower, upper accuracy in %)."""
+    strokes: tuple[Stroke, ...] = ()
+    """Lines without markers, in place of the one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +92,14 @@ class View:
     y_name: str = "accuracy (%)"
     logarithmic: bool = True
     """The axis of `x_range`."""
+    cut: float | None = None
+    """Where a dotted line stands upright."""
+    cut_name: str = ""
 
     @property
     def empty(self) -> bool:
         """There is nothing to see yet."""
-        return not any(series.dots or series.corners for series in self.series)
+        return not any(look.dots or look.corners or look.strokes for look in self.series)
 
     @property
     def coloured(self) -> tuple[Series, ...]:

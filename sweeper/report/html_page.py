@@ -141,6 +141,8 @@ def figures(record: SweepRecord) -> dict[str, View]:
     if record.confirmation:
         confirmation = record.confirmation
         views["confirmed"] = plots.confirmed_view(confirmation.configs, confirmation.sweep)
+    if learning := plots.front_curves(records, record.fronts(), sweep):
+        views["learning"] = learning
     if efforts := effort_section.shown_efforts(record):
         highlighted = plots.highlighted_arms(record.fronts(), sweep)
         views["effort"] = plots.effort_view(efforts, highlighted, sweep.name)

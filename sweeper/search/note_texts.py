@@ -18,6 +18,11 @@ def study_page(study: int) -> str:
     return f"/dashboard/studies/{study}"
 
 
+def trial_page(study: int, trial: int) -> str:
+    """Return the path of a trial in the Optuna dashboard."""
+    return f"{study_page(study)}/trials?numbers={trial}"
+
+
 def arm_note(sweep: Sweep, name: str, repeats: Sequence[int], home: int) -> str:
     """Return the note of an arm's study; `home` is the id of the sweep's own study.
 

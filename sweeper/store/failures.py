@@ -141,10 +141,9 @@ def last_errors(connection: Connection, name: str) -> Mapping[str, LastError]:
         .where(_failure.sweep == name, _failure.kind.in_(["error", "memory"]))
         .group_by(_failure.arm)
     )
-    rows = connection.execute(
-        select(_failure.arm, _failure.error, _failure.at).where(_failure.id.in_(latest))
-    )
-    return {row.arm: LastError(row.error, row.at) for row in rows}
+    shown = (_failure.arm, _failure.error, _failure.at, _failure.repeat, _failure.slot)
+    rows = connection.execute(select(*shown).where(_failure.id.in_(latest)))
+    return {row.arm: LastError(row.error, row.at, row.repeat, row.slot) for row in rows}
 
 
 def _again_and_again(connection: Connection, name: str, arm: str) -> str | None:

@@ -14,6 +14,7 @@ from sweeper.store import (
     failures,
     filesystem,
     leases,
+    lost_attempts,
     migrations,
     recorded_ranges,
     registered_sweeps,
@@ -32,11 +33,13 @@ from sweeper.store.dumps import Dump
 from sweeper.store.registered_sweeps import SweepVersion
 from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import (
+    Place,
     ProbeTask,
     Provenance,
     RecordedRange,
     ReproducibilityCheck,
     Slot,
+    SlotHistory,
     StrengthRange,
     SweepState,
     SweepStatus,
@@ -322,6 +325,10 @@ class Store:
         """
         wanted = list(trials)
         return self._database.read(lambda c: slot_claims.trials_taken(c, name, wanted))
+
+    def slot_history(self, name: str, place: Place) -> SlotHistory | None:
+        """Return the state of a slot and the attempts that it lost; None if there is no such."""
+        return self._database.read(lambda c: lost_attempts.find(c, name, place))
 
     def records(self, name: str) -> tuple[TrialRecord, ...]:
         """Return all records, by arm in the order of the file, repeat and slot."""

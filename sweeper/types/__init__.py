@@ -8,6 +8,7 @@ seconds, counts are whole numbers of parameters.
 from sweeper.types.array_dataset import Dataset
 from sweeper.types.normalisation import Normalisation
 from sweeper.types.probe import ProbePoint, ProbeTask, RecordedRange, StrengthRange
+from sweeper.types.slot_history import LostAttempt, SlotHistory
 from sweeper.types.status import (
     ArmProgress,
     FailureKind,
@@ -68,6 +69,7 @@ __all__ = [
     "LayerCount",
     "LearningPoint",
     "LossConfig",
+    "LostAttempt",
     "MethodConfig",
     "Normalisation",
     "Options",
@@ -86,6 +88,7 @@ __all__ = [
     "SharedConfig",
     "SizeMeasure",
     "Slot",
+    "SlotHistory",
     "SplitConfig",
     "StrengthRange",
     "SweepState",

@@ -18,6 +18,9 @@ class LastError:
 
     text: str
     at: float
+    repeat: int | None = None
+    slot: int | None = None
+    """Where it was; None for a probe, and where no slot was lost."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from sweeper.types import (
     CurvePoint,
     Evaluation,
     LayerCount,
+    LearningPoint,
     ProbePoint,
     Provenance,
     RecordedRange,
@@ -83,6 +84,14 @@ def make_judged(nonzero: int, val: float, test: float | None = None) -> Evaluati
     )
 
 
+def make_learning(*accuracies: float) -> tuple[LearningPoint, ...]:
+    """Return a curve of a pack: validation accuracies after epoch 1, 2, ..."""
+    return tuple(
+        LearningPoint(float(epoch), (("val_accuracy", accuracy), ("val_loss", 1 - accuracy)))
+        for epoch, accuracy in enumerate(accuracies, start=1)
+    )
+
+
 def make_tasks(sweep: Sweep, configs: Sequence[TrialConfig]) -> list[TrialTask]:
     """Return tasks of these configurations, one a slot of the first arm."""
     arm = next(iter(sweep.arms))
@@ -106,6 +115,7 @@ def make_fact(
     params: Mapping[str, Scalar] | None = None,
     curve: Sequence[CurvePoint] = (),
     finetuned: Sequence[CurvePoint] = (),
+    learning: Sequence[LearningPoint] = (),
     provenance: Provenance | None = None,
     seconds: float = 10.0,
 ) -> TrialRecord:
@@ -126,6 +136,7 @@ def make_fact(
         seconds=seconds,
         pack=4,
         finetuned=() if diverged else tuple(finetuned),
+        learning=tuple(learning),
     )
     return TrialRecord(
         slot=Slot(sweep.name, arm, repeat, slot, sweep.study(arm, repeat)),

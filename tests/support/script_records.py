@@ -70,8 +70,8 @@ def script_records(sweep: Sweep) -> tuple[TrialRecord, ...]:
     records = []
     for arm in sweep.arms:
         for repeat, slot in sweep.slots(arm):
-            place = (slot * 7 + 3 * repeat + len(arm)) % 11 / 11
-            params: dict[str, Any] = {"width": 0.1 + 0.85 * place}
+            place = (slot * 7 + 3 * repeat + len(arm)) % 11 / 10
+            params: dict[str, Any] = {"width": 0.1 + 0.9 * place}
             params |= {"strength": 1e-4} if arm == "l1" else {}
             params |= {"depth": 2 + slot % 2} if arm == "deep" else {}
             made = make_fact(sweep=sweep, arm=arm, repeat=repeat, slot=slot)

@@ -21,25 +21,20 @@ from sweeper.analysis.strength_range import edge_warnings, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
 from sweeper.config.registry import family_title
+from sweeper.dashboard.sweeps.trial_links import trial_page
 from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.plots import Dot, Series, View
 from sweeper.plots.confirmation_view import by_size
 from sweeper.plots.labels import percent
-from sweeper.plots.views import TrialLink
 from sweeper.types import SizeMeasure, Track
 
-StudyIds = Mapping[str, int]
-"""Ids of Optuna's studies by their names; those that were deleted are missing."""
 
-
-def fronts_payload(
-    record: SweepRecord, track: Track, size: SizeMeasure, studies: StudyIds
-) -> dict[str, Any]:
+def fronts_payload(record: SweepRecord, track: Track, size: SizeMeasure) -> dict[str, Any]:
     """Return the figure of all arms' fronts, and their networks with configurations."""
     sweep, records = record.ranged_sweep, record.records
     of_arms = fronts(records, sweep, track, size=size)
     by_repeat = fronts_by_repeat(records, sweep, track, size)
-    view = plots.front_view(of_arms, sweep, by_repeat, link=_trial_link(studies))
+    view = plots.front_view(of_arms, sweep, by_repeat, link=trial_page)
     selected, other = selection_metrics(sweep)
     series = {arm.name: arm for arm in view.series}
     return {
@@ -53,7 +48,7 @@ def fronts_payload(
         "measure": sweep.measure_label,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
         "trials": len(records),
-        **_frame(view),
+        **figure_frame(view),
         "arms": [
             {
                 **_look(view, series[arm]),
@@ -75,13 +70,17 @@ def fronts_payload(
     }
 
 
-def comparison_payload(
-    fronts_of_sweeps: SweepFronts, size: SizeMeasure, studies: StudyIds
-) -> dict[str, Any]:
+def learning_payload(record: SweepRecord) -> dict[str, Any]:
+    """Return the learning curves of the networks on the fronts; `figure` is None without any."""
+    view = plots.front_curves(record.records, record.fronts(), record.sweep, link=trial_page)
+    return {"figure": None} if view is None else figure_frame(view)
+
+
+def comparison_payload(fronts_of_sweeps: SweepFronts, size: SizeMeasure) -> dict[str, Any]:
     """Return the figure of several sweeps' fronts, their networks, and what is unequal."""
     first = next(iter(fronts_of_sweeps.values()))
     sweeps = fronts_of_sweeps.sweeps
-    view = fronts_of_sweeps.view(link=_trial_link(studies))
+    view = fronts_of_sweeps.view(link=trial_page)
     series = {arm.name: arm for arm in view.series}
     return {
         "sweeps": [sweep.name for sweep in sweeps],
@@ -92,7 +91,7 @@ def comparison_payload(
         "accuracies": [percent(target) for target in fronts_of_sweeps.targets],
         "script": sweeps[0].script is not None,
         "notes": fronts_of_sweeps.notes,
-        **_frame(view),
+        **figure_frame(view),
         "arms": [
             {
                 **_look(view, series[name]),
@@ -115,11 +114,10 @@ def _uncounted(effective: Mapping[str, Front], nonzero: Mapping[str, Front]) -> 
     return f"{missing:,} networks {text}" if missing else ""
 
 
-def confirmed_payload(result: ConfirmationResult, studies: StudyIds) -> dict[str, Any]:
+def confirmed_payload(result: ConfirmationResult) -> dict[str, Any]:
     """Return the figure of confirmed networks, sizes at accuracies, and the answer."""
     sweep, configs = result.sweep, result.configs
-    link = _trial_link(studies)
-    view = plots.confirmed_view(configs, sweep, link=link)
+    view = plots.confirmed_view(configs, sweep, link=trial_page)
     series = {arm.name: arm for arm in view.series}
     curves = confirmation.confirmed_curves(sweep, configs, "test_accuracy")
     return {
@@ -130,13 +128,13 @@ def confirmed_payload(result: ConfirmationResult, studies: StudyIds) -> dict[str
         "measure": sweep.measure_label,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
         "answer": result.answer,
-        **_frame(view),
+        **figure_frame(view),
         "arms": [
             {
                 **_look(view, series[arm]),
                 "family": family_title(sweep.arms[arm].family_name),
                 "points": [
-                    _confirmed_point(config, dot, view, link)
+                    _confirmed_point(config, dot, view)
                     for config, dot in zip(
                         by_size([config for config in configs if config.arm == arm]),
                         series[arm].dots,
@@ -155,17 +153,7 @@ def confirmed_payload(result: ConfirmationResult, studies: StudyIds) -> dict[str
     }
 
 
-def _trial_link(studies: StudyIds) -> TrialLink:
-    """Return the addresses of trials in the Optuna dashboard."""
-
-    def link(study: str, trial: int) -> str | None:
-        id_ = studies.get(study)
-        return None if id_ is None else f"/dashboard/studies/{id_}/trials?numbers={trial}"
-
-    return link
-
-
-def _frame(view: View) -> dict[str, Any]:
+def figure_frame(view: View) -> dict[str, Any]:
     """Return a view without its arms, and its figure."""
     return {
         "title": view.title,
@@ -173,6 +161,8 @@ def _frame(view: View) -> dict[str, Any]:
         "x_name": view.x_name,
         "y_name": view.y_name,
         "unit": view.unit,
+        "cut": view.cut,
+        "cut_name": view.cut_name,
         "x_range": view.x_range,
         "y_range": view.y_range,
         "ticks": view.ticks(),
@@ -229,10 +219,7 @@ def _measured(sweep: Sweep, point: FrontPoint) -> dict[str, Any]:
     return {sweep.size_key: point.nonzero, **dict(zip(names, qualities, strict=True))}
 
 
-def _confirmed_point(
-    config: ConfirmedConfig, dot: Dot, view: View, link: TrialLink
-) -> dict[str, Any]:
-    links = [link(record.slot.study, record.trial) for record in config.records]
+def _confirmed_point(config: ConfirmedConfig, dot: Dot, view: View) -> dict[str, Any]:
     return {
         **_place(dot, view),
         "within": config.sizes,
@@ -240,7 +227,7 @@ def _confirmed_point(
         "failed": config.failed,
         "test_accuracies": [percent(value) for value in config.accuracies("test_accuracy")],
         "configuration": describe_point(config.params),
-        "links": [address for address in links if address],
+        "links": [trial_page(record.slot.sweep, record.slot.place) for record in config.records],
     }
 
 

@@ -7,6 +7,7 @@ from sweeper.analysis.strength_range import range_caveats
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, confirmation_name, is_confirmation
 from sweeper.config.registry import family_title
+from sweeper.dashboard.sweeps.trial_links import trial_page
 from sweeper.plots.labels import percent
 from sweeper.types import ArmProgress, RecordedRange, SweepStatus, WorkerStatus
 
@@ -99,10 +100,19 @@ def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
         "collapsed": arm.collapsed,
         "failures": dict(arm.failures),
         "last_error": arm.last_error.text if arm.last_error else "",
+        "last_error_link": _place_of(sweep.name, arm),
         "best_accuracy": None if arm.best_accuracy is None else percent(arm.best_accuracy),
         "smallest_nonzero": arm.smallest_nonzero,
         "seconds": round(arm.seconds, 1),
     }
+
+
+def _place_of(sweep: str, arm: ArmProgress) -> str | None:
+    """Return the page of the trial that failed last."""
+    error = arm.last_error
+    if error is None or error.repeat is None or error.slot is None:
+        return None
+    return trial_page(sweep, (arm.arm, error.repeat, error.slot))
 
 
 def _worker(worker: WorkerStatus, now: float) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from sweeper.analysis.sweep_comparability import refuse_wrong_number
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import confirmation_name
 from sweeper.dashboard.cache import Cache
-from sweeper.dashboard.sweeps import fronts_json, status_json
+from sweeper.dashboard.sweeps import fronts_json, status_json, trial_json
 from sweeper.dashboard.sweeps.response_body import ResponseBody
 from sweeper.dashboard.sweeps.study_ids import ids_of_studies
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
@@ -26,7 +26,8 @@ from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.report import html_page
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
-from sweeper.types import SizeMeasure, Track, TrialRecord
+from sweeper.trainers.trial_log import read_trial_log
+from sweeper.types import Place, SizeMeasure, Slot, Track
 
 FRESH = 1.0
 """Seconds for which progress is not read again."""
@@ -92,14 +93,43 @@ class SweepPages:
         """Return the fronts of a sweep as they are now, on its objective's track unless named."""
         snapshot = self._sweeps.snapshot(name)
         of_track = track or snapshot.sweep.sparsification.track
-        studies = self._studies(snapshot.records)
         return self._versioned(
             f"fronts {name} {of_track} {size}",
-            f"{snapshot.version} {sorted(studies.items())}",
-            lambda: to_json(
-                fronts_json.fronts_payload(self._record(snapshot), of_track, size, studies)
-            ),
+            snapshot.version,
+            lambda: to_json(fronts_json.fronts_payload(self._record(snapshot), of_track, size)),
         )
+
+    def learning(self, name: str) -> ResponseBody:
+        """Return the learning curves of the networks on the fronts of a sweep."""
+        snapshot = self._sweeps.snapshot(name)
+        return self._versioned(
+            f"learning {name}",
+            snapshot.version,
+            lambda: to_json(fronts_json.learning_payload(self._record(snapshot))),
+        )
+
+    def trial(self, name: str, place: Place) -> ResponseBody:
+        """Return all that is known of a slot. Raises UnknownSweepError for one that is none."""
+
+        def content() -> bytes:
+            snapshot = self._sweeps.snapshot(name)
+            history = self._store.slot_history(name, place)
+            if history is None or place[0] not in snapshot.sweep.arms:
+                arm, repeat, slot = place
+                raise UnknownSweepError(
+                    f"{name}: no such trial: arm {arm}, repeat {repeat}, slot {slot}"
+                )
+            record = next((one for one in snapshot.records if one.slot.place == place), None)
+            sweep, study = snapshot.sweep, snapshot.sweep.study(*place[:2])
+            log = None
+            if sweep.script is not None:
+                log = read_trial_log(Slot(name, *place, study), self._store.identity(name))
+            studies = ids_of_studies(self._storage, {study}, self._store.patience)
+            return to_json(
+                trial_json.trial_payload(sweep, place, history, record, studies=studies, log=log)
+            )
+
+        return self._recent(f"trial {name} {place}", FRESH, content)
 
     def comparison(
         self, names: Sequence[str], arms: Sequence[str], track: Track | None, size: SizeMeasure
@@ -107,34 +137,32 @@ class SweepPages:
         """Return the fronts of several sweeps in one figure. Raises InputError."""
         refuse_wrong_number(names)
         snapshots = [self._sweeps.snapshot(name) for name in names]
-        studies = self._studies([record for one in snapshots for record in one.records])
 
         def content() -> bytes:
             records = [self._record(snapshot) for snapshot in snapshots]
             compared = SweepFronts.compared(records, arms=arms, track=track, size=size)
-            return to_json(fronts_json.comparison_payload(compared, size, studies))
+            return to_json(fronts_json.comparison_payload(compared, size))
 
         return self._versioned(
             f"comparison {','.join(names)} {','.join(arms)} {track} {size}",
-            f"{[snapshot.version for snapshot in snapshots]} {sorted(studies.items())}",
+            f"{[snapshot.version for snapshot in snapshots]}",
             content,
         )
 
     def confirmed(self, name: str) -> ResponseBody:
         """Return the confirmed networks of a sweep. Raises UnknownSweepError without any."""
         snapshot, confirmation = self._sweeps.snapshot(name), self._confirmation(name)
-        studies = self._studies(confirmation.records)
         checks = self._store.reproducibility_checks(name)
 
         def content() -> bytes:
             result = self._record(snapshot, confirmation).confirmation
             if result is None:
                 raise AssertionError("the record was made with one")
-            return to_json(fronts_json.confirmed_payload(result, studies))
+            return to_json(fronts_json.confirmed_payload(result))
 
         return self._versioned(
             f"confirmed {name}",
-            f"{snapshot.version} {confirmation.version} {len(checks)} {sorted(studies.items())}",
+            f"{snapshot.version} {confirmation.version} {len(checks)}",
             content,
         )
 
@@ -219,9 +247,6 @@ class SweepPages:
         if confirmation is None:
             return record
         return record.with_confirmation(confirmation.sweep, confirmation.records)
-
-    def _studies(self, records: Sequence[TrialRecord]) -> dict[str, int]:
-        return ids_of_studies(self._storage, records, self._store.patience)
 
     def _confirmation(self, name: str) -> SweepSnapshot:
         confirmation = self._sweeps.confirmation(name)

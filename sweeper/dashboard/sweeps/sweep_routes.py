@@ -23,7 +23,7 @@ from sweeper.errors import (
     UnreadableError,
     choices,
 )
-from sweeper.types import SizeMeasure, Track
+from sweeper.types import Place, SizeMeasure, Track
 
 ROOT = "/sweeps/"
 _MEDIA_TYPES = {
@@ -43,12 +43,14 @@ ASSETS = frozenset(
         "fronts.js",
         "index.js",
         "sweep.js",
+        "trial.js",
         "icon.svg",
         PLOTLY,
         *SHARED_WITH_REPORTS,
     }
 )
 _GZIP = re.compile(r"\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))")
+_PLACE = "<arm:re:[A-Za-z0-9][A-Za-z0-9._-]*>/<repeat:re:[0-9]{1,9}>/<slot:re:[0-9]{1,9}>"
 _NAME = "<name:re:[A-Za-z0-9][A-Za-z0-9._-]*>"
 
 
@@ -77,6 +79,17 @@ def sweep_app(sources: PageSources) -> bottle.Bottle:
     route(f"{_NAME}/status.json", lambda name: _send(pages.status(name), "json"))
     route(f"{_NAME}/fronts.json", lambda name: _send(_fronts(pages, name), "json"))
     route(f"{_NAME}/confirmed.json", lambda name: _send(pages.confirmed(name), "json"))
+    route(f"{_NAME}/learning.json", lambda name: _send(pages.learning(name), "json"))
+    for kind, full_name in (("", str), ("/confirmed", confirmation_name)):
+
+        def trial(name: str, arm: str, repeat: str, slot: str, full: Any = full_name) -> Any:
+            return _trial_page(pages, full(name), (arm, int(repeat), int(slot)))
+
+        def facts(name: str, arm: str, repeat: str, slot: str, full: Any = full_name) -> Any:
+            return _send(pages.trial(full(name), (arm, int(repeat), int(slot))), "json")
+
+        route(f"{_NAME}{kind}/{_PLACE}.json", facts)
+        route(f"{_NAME}{kind}/{_PLACE}", trial)
     downloads: Mapping[str, Callable[[str], ResponseBody]] = {
         "report.html": pages.report,
         "facts.csv": pages.trials_table,
@@ -118,6 +131,14 @@ def _page(pages: SweepPages, name: str) -> Any:
     except UnknownSweepError:  # the page says so, to people
         bottle.response.status = 404
     return _send(pages.asset("sweep.html"), "html")
+
+
+def _trial_page(pages: SweepPages, name: str, place: Place) -> Any:
+    try:
+        pages.trial(name, place)
+    except UnknownSweepError:  # the page says so, to people
+        bottle.response.status = 404
+    return _send(pages.asset("trial.html"), "html")
 
 
 def _asset(pages: SweepPages, file: str) -> Any:

@@ -97,7 +97,9 @@ def test_hovering_tells_the_configuration_and_a_click_opens_the_trial(
             page.mouse.click(*middle)
         trial = opened.value
         trial.wait_for_load_state()
-        assert re.search(r"/dashboard/studies/\d+/trials\?numbers=\d+$", trial.url)
+        assert re.search(r"/sweeps/tiny/\w+/\d+/\d+$", trial.url)
+        trial.get_by_role("link", name="in the Optuna dashboard").click()
+        trial.wait_for_url(re.compile(r"/dashboard/studies/\d+/trials\?numbers=\d+$"))
         number = trial.url.rpartition("=")[2]
         expect(trial.get_by_role("heading", name=f"Trial {number}").first).to_be_visible(
             timeout=SECONDS

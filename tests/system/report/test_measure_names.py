@@ -49,8 +49,8 @@ def test_reports_pages_and_notes_call_it_by_its_name(sqlite_store: Store, f1_swe
     assert "accuracy" not in _without_the_file(note)
     assert record.confirmation is not None
     for payload in (
-        fronts_payload(record, "pruned", "nonzero", {}),
-        confirmed_payload(record.confirmation, {}),
+        fronts_payload(record, "pruned", "nonzero"),
+        confirmed_payload(record.confirmation),
     ):
         assert "accuracy" not in _without_the_file(str(payload["title"]) + payload["subtitle"])
         assert payload["measure"] == "F1"

@@ -65,8 +65,8 @@ def test_notes_and_pages_speak_of_it_too(sqlite_store: Store, searched: Sweep) -
     assert "FLOPs at 90 %" in note
     arms = [arm_note(sweep, "l1", [0], 1) for sweep in (searched, record.confirmation.sweep)]
     assert all("Trained by `my_training:train`" in text for text in arms)
-    fronts = fronts_payload(record, "pruned", "nonzero", {})
-    confirmed = confirmed_payload(record.confirmation, {})
+    fronts = fronts_payload(record, "pruned", "nonzero")
+    confirmed = confirmed_payload(record.confirmation)
     status = status_payload(record)
     index = index_payload([(searched, record.status)])["sweeps"][0]
     assert index["subject"] in status["question"]

@@ -242,7 +242,7 @@ def shown(sweep: Sweep, facts: list[TrialRecord], again: ConfirmationResult) -> 
     record = recorded(sweep, facts, again)
     return {
         "report": readable(page(record)),
-        "page": confirmed_payload(again, {})["answer"],
+        "page": confirmed_payload(again)["answer"],
         "note": optuna_note.note(record, studies={}),
         "own note": optuna_note.confirmed_note(again, studies={}),
     }

@@ -287,13 +287,13 @@ def test_fronts_of_effective_parameters_are_counted_and_named_as_such() -> None:
     ]
     front = fronts(records, sweep, size="effective")["l1"]
     assert [(point.nonzero, point.effective) for point in front.points] == [(2000, 800)]
-    view = front_view({"l1": front}, sweep, link=lambda study, trial: f"/{study}/{trial}")
+    view = front_view({"l1": front}, sweep, link=lambda name, place: f"/{name}/{place[2]}")
     assert (view.x_name, view.published) == ("effective parameters", ())
     figure = json.loads(plots.draw_view(view).to_json())
     (markers,) = (trace for trace in figure["data"] if trace["mode"] == "markers")
     assert markers["x"] == [800]
     assert "%{customdata[4]} nonzero, %{x:,} effective" in markers["hovertemplate"]
-    assert markers["customdata"][0][4:] == ["2,000", f"/toy/l1/0/{front.points[0].trial}"]
+    assert markers["customdata"][0][4:] == ["2,000", f"/toy/{front.points[0].slot}"]
     assert figure["layout"]["xaxis"]["title"]["text"] == "effective parameters"
 
 

@@ -3,7 +3,7 @@
 import { count, make, percent, table } from "./common.js";
 import { draw, themed } from "./draw_figure.js";
 
-// Draw the figure of a payload without traces of hidden kinds; a click on a marker opens its trial.
+// Draw the figure of a payload without traces of hidden kinds; a click on a marker or a curve opens its trial.
 export async function drawIn(element, payload, hidden) {
   const data = payload.figure.data.filter((trace) => !hidden.includes(trace.meta));
   // Zoom and legend stay while it grows.
@@ -14,7 +14,7 @@ export async function drawIn(element, payload, hidden) {
   if (!first) return;
   element.on("plotly_click", ({ points: [{ customdata }] }) => {
     const link = Array.isArray(customdata) ? customdata.at(-1) : null;
-    if (String(link).startsWith("/dashboard/")) window.open(link, "_blank", "noopener");
+    if (String(link).startsWith("/sweeps/")) window.open(link, "_blank", "noopener");
   });
 }
 

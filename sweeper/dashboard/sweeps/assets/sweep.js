@@ -42,6 +42,12 @@ function showProgress(row) {
   place("warnings").hidden = !warnings.length;
 }
 
+// The kinds of attempts that were lost, and the last error, which leads to its trial.
+function failures(kinds, arm) {
+  const error = arm.last_error ? to(arm.last_error_link, arm.last_error) : null;
+  return make("span", {}, kinds.join(", "), error && kinds.length ? ", " : "", error);
+}
+
 function showArms(row) {
   const head = [
     "arm", { text: "kind" }, "trials", "in work", "diverged", "collapsed", "lost", "smallest",
@@ -57,7 +63,7 @@ function showArms(row) {
       count(arm.claimed),
       count(arm.diverged),
       count(arm.collapsed),
-      [count(lost), lost ? [...kinds, arm.last_error].filter(Boolean).join(", ") : null],
+      [count(lost), lost ? failures(kinds, arm) : null],
       count(arm.smallest_nonzero),
       percent(arm.best_accuracy),
       duration(arm.seconds),
@@ -123,6 +129,16 @@ async function showFronts() {
   place("edges").textContent = picture.edges;
 }
 
+async function showLearning() {
+  const picture = last.learning;
+  place("learning-part").hidden = !picture?.figure;
+  if (!picture?.figure) return;
+  await drawIn(place("learning"), picture, []);
+  const tail = "Click on a curve to open its trial; double-click shows everything.";
+  const text = picture.subtitle.replaceAll(" · ", "; ");
+  place("learning-caption").textContent = `${capitalised(picture.y_name)} of ${text}. ${tail}`;
+}
+
 async function showConfirmed() {
   const picture = last.confirmed;
   if (!picture) return;
@@ -177,6 +193,12 @@ async function look() {
     await showFronts();
     last.choice = query; // after it was drawn: what failed is tried again
   }
+  const learning = await changed(`${here}learning.json`);
+  if (learning !== null) last.learning = learning;
+  if (last.learning !== last.learningDrawn) {
+    await showLearning();
+    last.learningDrawn = last.learning;
+  }
   if (last.status.confirmed !== null) {
     const confirmed = await changed(`${here}confirmed.json`);
     if (confirmed !== null) last.confirmed = confirmed;
@@ -210,6 +232,7 @@ window.addEventListener("load", () => {
   });
   onThemeChange(() => {
     showFronts();
+    showLearning();
     showConfirmed();
   });
 });

@@ -1,0 +1,57 @@
+"""Trial log: the end of what a script has printed, if its folder lies on this machine."""
+
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeper.settings import trials_folder
+from sweeper.trainers.attempt_mark import AttemptMark
+from sweeper.trainers.trial_folder import LOG, OURS, trial_folder_path
+from sweeper.types import Slot
+
+TAIL = 16_000
+"""Bytes of the end that are shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrialLog:
+    """The end of the output of the last attempt that had the folder."""
+
+    path: Path
+    attempt: int
+    text: str
+    is_whole: bool
+    """Whether nothing stands before it."""
+
+
+def read_trial_log(slot: Slot, identity: str | None) -> TrialLog | None:
+    """Return the log of a trial; None where its folder is not here, or is another sweep's.
+
+    `identity` is the registered sweep's: one of the same name in another database has another.
+    """
+    try:
+        folder = trial_folder_path(trials_folder(slot.sweep), slot.place)
+        mark = AttemptMark.read(folder / OURS / "attempt.json")
+        trial = f"{identity or ''}/{slot.study}/{slot.repeat}/{slot.number}/"
+        if mark is None or not mark.trial.startswith(trial):
+            return None
+        content, is_whole = _tail(folder / LOG)
+    except OSError:  # not there, or not ours to read
+        return None
+    return TrialLog(folder / LOG, mark.attempt, content.decode(errors="replace"), is_whole)
+
+
+def _tail(path: Path) -> tuple[bytes, bool]:
+    """Return the end of a file, and whether that is all of it. Raises OSError.
+
+    Not of a link, or of anything else that a script may have put in its place.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode):
+            raise FileNotFoundError(path)
+        start = max(0, facts.st_size - TAIL)
+        file.seek(start)
+        return file.read(TAIL), start == 0
