@@ -150,7 +150,7 @@ def _view(
         x_range=(min(0.0, *epochs), last + 0.02 * abs(last)),
         y_range=_heights([height for _, height in points], hides, rises=quantity.is_quality),
         hidden=0,
-        x_name="epochs",
+        x_name="epoch",
         unit="%" if quantity.is_quality else "",
         y_name=quantity.label,
         logarithmic=False,

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, expect
 
 from support.browsers import chromium, needs_chromium
 from support.dashboard_server import running
-from support.fakes import small_sweep
-from support.pages import get
+from support.fakes import optuna_storage, small_sweep
+from support.pages import get, searched
 from support.script_records import flops_sweep, searched_flops
 from sweeper import lifecycle
 from sweeper.dashboard.server.application import Application
@@ -72,12 +72,14 @@ def test_a_trial_has_all_that_is_on_record_of_it(shown: Store, app: Any) -> None
     assert dict(trial["numbers"]) == dict(record.result.numbers)
     assert [curve["y_name"] for curve in trial["curves"]] == ["validation F1 (%)", "loss"]
     assert (trial["attempts"], trial["log"], trial["layers"]) == ([], None, [])
-    assert get(app, trial["optuna"]).status == 200
+    address = r"/dashboard/studies/(\d+)/trials\?numbers=(\d+)"
+    ((study, number),) = re.findall(address, trial["optuna"])
+    storage = optuna_storage(shown.url)
+    assert storage.get_study_name_from_id(int(study)) == record.slot.study
+    assert storage.get_all_trials(int(study))[int(number)].params == record.params
 
 
 def test_a_network_of_a_pack_has_both_tracks_and_its_layers(store: Store) -> None:
-    from support.pages import searched
-
     sweep = searched(store)
     app = Application(store)
     try:
@@ -201,9 +203,8 @@ def test_a_browser_shows_values_curves_and_the_way_to_optuna(
         expect(page.locator("#values")).to_contain_text("epochs")
         expect(page.locator("#curves figure")).to_have_count(2)
         # Side by side, each within its half of the page.
-        boxes = [
-            plot.bounding_box() for plot in page.locator("#curves .main-svg:first-child").all()
-        ]
+        plots = page.locator("#curves .main-svg:first-child").all()
+        boxes = [plot.bounding_box() for plot in plots]
         assert all(box and box["x"] + box["width"] <= 1280 for box in boxes)
         assert page.locator("#log-part").is_hidden()
         page.get_by_role("link", name="in the Optuna dashboard").click()
