@@ -5,15 +5,15 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.common import Name, Storage, console, open_store, pluralize
-from sweeper.settings import DEFAULT_STORAGE
+from sweeper.settings import DEFAULT_STORAGE, MIRRORS_VARIABLE
 
 Mirrors = Annotated[
     str | None,
     typer.Option(
         "--mirror",
         metavar="NAME,...",
-        help="Trackers that get each trial as it finishes, such as mlflow, wandb.  [env var: "
-        "SWEEPER_MIRRORS]",
+        help="Trackers that get each trial as it finishes, such as mlflow, wandb.  "
+        f"[env var: {MIRRORS_VARIABLE}]",
         show_default=False,
     ),
 ]

@@ -5,6 +5,7 @@ import re
 from sweeper.config import Domain, Sweep
 from sweeper.config.domains import grid_size
 from sweeper.config.registry import FORMULAS, SAMPLERS
+from sweeper.settings import OURS
 
 
 def study_warnings(sweep: Sweep) -> list[str]:
@@ -122,7 +123,8 @@ def _command_warnings(sweep: Sweep) -> list[str]:
     idle = [name for name in searched if not re.search(rf"\{{\s*{name}\s*\}}", text)]
     if not idle or len(idle) == len(searched):
         return []  # one that names none reads all from its environment
-    return [f"command: does not name {_names(idle)}: the environment has it in SWEEPER_PARAMS"]
+    where = f"the environment has it in {OURS}PARAMS"
+    return [f"command: does not name {_names(idle)}: {where}"]
 
 
 def _arm_warnings(sweep: Sweep) -> list[str]:

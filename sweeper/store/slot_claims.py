@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
+    Column,
     Connection,
     Update,
     and_,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     update,
 )
 
+from sweeper.config import Sweep
 from sweeper.errors import LeaseLost
 from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
@@ -42,15 +44,24 @@ def claim(
     of_this_call = and_(_slot.sweep == name, _slot.worker == worker, _slot.ticket == ticket)
     keys = connection.execute(select(*_KEY).where(of_this_call, _slot.state == "claimed")).all()
     free = not ahead or not _another_waits(connection, name, worker)
-    if not keys and row.state == "open" and free:
-        keys = _take(connection, name, worker, limit, ticket)
     sweep = registered_sweeps.parsed(row.spec)
+    if not keys and row.state == "open" and free:
+        keys = _take(connection, sweep, worker, limit, ticket)
     return tuple(
         Slot(name, arm, repeat, number, sweep.study(arm, repeat)) for arm, repeat, number in keys
     )
 
 
-def _take(connection: Connection, name: str, worker: str, limit: int, ticket: str) -> Sequence[Any]:
+def _take(
+    connection: Connection, sweep: Sweep, worker: str, limit: int, ticket: str
+) -> Sequence[Any]:
+    name = sweep.name
+    order: tuple[Column[Any], ...] = (_slot.repeat, _slot.number, _slot.arm)
+    if not sweep.is_space_filling:
+        # A generation arm by arm: when its last arms are trained, all of its first ones are told,
+        # and nobody waits. Slot by slot over all arms, 16 workers with TPE and 4 arms stood still
+        # for 4 to 9 % of the time.
+        order = (_slot.repeat, _slot.generation, _slot.arm, _slot.number)
     waited_for = (
         select(_slot.arm, _slot.repeat, func.min(_slot.generation).label("generation"))
         .where(_slot.sweep == name, _slot.state != "told")
@@ -69,7 +80,7 @@ def _take(connection: Connection, name: str, worker: str, limit: int, ticket: st
             ),
         )
         .where(_slot.sweep == name, _slot.state == "open", _slot.arm.not_in(unprobed))
-        .order_by(_slot.repeat, _slot.number, _slot.arm)
+        .order_by(*order)
     )
     living = select(func.count()).where(_worker.sweep == name, _worker.lease_until > now())
     workers = connection.scalar(living) or 1

@@ -274,6 +274,21 @@ def test_slots_are_claimed_by_repeat_then_number_then_arm(store: Store, sweep: S
     assert store.claim(worker, 1) == ()
 
 
+def test_a_generation_is_claimed_arm_by_arm_so_that_its_first_arms_are_told_when_it_ends(
+    store: Store, sweep: Sweep
+) -> None:
+    store.register(sweep)  # three in flight, two arms
+    worker, other = (store.join(sweep.name, device="cpu") for _ in range(2))
+    first = store.claim(worker, 3)
+    assert [(slot.arm, slot.number) for slot in first] == [("l1", 0), ("l1", 1), ("l1", 2)]
+    rest = [*store.claim(other, 3), *store.claim(other, 3)]
+    assert [(slot.arm, slot.number) for slot in rest] == [("none", 0), ("none", 1), ("none", 2)]
+    for slot in first:
+        finish(store, worker, sweep, slot)
+    # While the last arm of the generation is trained, the first one goes on.
+    assert {(slot.arm, slot.number) for slot in store.claim(worker, 3)} == {("l1", 3), ("l1", 4)}
+
+
 def test_a_generation_waits_until_the_one_before_it_is_told(store: Store, sweep: Sweep) -> None:
     store.register(sweep)  # three in flight
     worker = store.join(sweep.name, device="cpu")
