@@ -10,7 +10,7 @@ from sweeper.config import Sweep
 from sweeper.plots.arm_styles import highlighted_arms, series_of
 from sweeper.plots.labels import percent
 from sweeper.plots.views import Series, Stroke, TrialLink, View, no_link
-from sweeper.types import LearningPoint, TrialRecord
+from sweeper.types import LearningPoint, SharedConfig, TrialRecord
 
 MOST = 48
 """Curves in one figure: of more nobody tells one from another."""
@@ -98,21 +98,24 @@ def front_curves(
         for arm, of_arm in chosen.items()
     ]
     title = f"{sweep.name}: learning curves"
-    return _view(known[0], series, everybody, title=title, subtitle=subtitle, hides=_TAIL)
+    recipes = [record.config.recipe for record in everybody]
+    return _view(known[0], series, recipes, title=title, subtitle=subtitle, hides=_TAIL)
 
 
-def trial_curves(record: TrialRecord, sweep: Sweep) -> tuple[View, ...]:
+def trial_curves(
+    learning: Sequence[LearningPoint], sweep: Sweep, arm: str, recipe: SharedConfig
+) -> tuple[View, ...]:
     """Return the learning curve of a trial, a view for each thing that was measured."""
-    look = series_of([record.slot.arm], [record.slot.arm])[record.slot.arm]
+    look = series_of([arm], [arm])[arm]
     return tuple(
         _view(
             quantity,
-            [replace(look, strokes=(_stroke(quantity, record, no_link),))],
-            [record],
-            title=f"{record.slot.study}, trial {record.trial}",
+            [replace(look, strokes=(Stroke(quantity.of(learning), ""),))],
+            [recipe],
+            title=arm,
             subtitle=quantity.label,
         )
-        for quantity in quantities(sweep, [record.result.learning])
+        for quantity in quantities(sweep, [learning])
     )
 
 
@@ -131,7 +134,7 @@ def _stroke(quantity: Quantity, record: TrialRecord, link: TrialLink) -> Stroke:
 def _view(
     quantity: Quantity,
     series: Sequence[Series],
-    records: Sequence[TrialRecord],
+    recipes: Iterable[SharedConfig],
     *,
     title: str,
     subtitle: str,
@@ -154,18 +157,14 @@ def _view(
         unit="%" if quantity.is_quality else "",
         y_name=quantity.label,
         logarithmic=False,
-        cut=_cut(records),
+        cut=_cut(recipes),
         cut_name=CUT,
     )
 
 
-def _cut(records: Iterable[TrialRecord]) -> float | None:
+def _cut(recipes: Iterable[SharedConfig]) -> float | None:
     """Return after which epoch packs were pruned; None if none was fine-tuned then."""
-    cuts = {
-        record.config.recipe.epochs
-        for record in records
-        if record.config.recipe.script is None and record.config.recipe.finetune_epochs
-    }
+    cuts = {recipe.epochs for recipe in recipes if recipe.finetune_epochs}
     return float(cuts.pop()) if len(cuts) == 1 else None
 
 

@@ -170,8 +170,8 @@ def layers_table(confirmation: ConfirmationResult, size: int) -> ReportTable | N
         body.append(Row(arm, cells))
     head = ["arm", *(f"{name} ({total:,})" for name, total in names.items())]
     caption = (
-        f"Weights that are left in each layer of the networks within {size:,} nonzero parameters, "
-        "mean over seeds and repeats."
+        f"Weights that are left in each layer of the networks within {size:,} "
+        f"{confirmation.sweep.size_label}, mean over seeds and repeats."
     )
     return ReportTable(head, body, caption) if body else None
 

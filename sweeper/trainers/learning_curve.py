@@ -21,10 +21,14 @@ class LearningCurve:
         self._points: list[LearningPoint] = []
         if file is not None:
             with suppress(OSError):
-                for line in file.read_text(encoding="utf-8").splitlines():
-                    with suppress(ValueError, TypeError):  # the last one may be half a line
-                        epoch, values = json.loads(line)
-                        self._put(LearningPoint(float(epoch), tuple(sorted(values.items()))))
+                self._read(file.read_text(encoding="utf-8"))
+
+    @classmethod
+    def of_text(cls, text: str) -> "LearningCurve":
+        """Return the curve that the text of such a file holds."""
+        curve = cls()
+        curve._read(text)
+        return curve
 
     @property
     def points(self) -> tuple[LearningPoint, ...]:
@@ -36,16 +40,30 @@ class LearningCurve:
 
     def add(self, epoch: float, values: Mapping[str, float]) -> None:
         """Add a point; those from this epoch on go, for the training went back behind them."""
-        usable = {
-            name[:LONGEST_NAME]: value for name, value in values.items() if math.isfinite(value)
-        }
-        point = LearningPoint(epoch, tuple(sorted(usable.items())[:MOST_NUMBERS]))
+        point = _point(epoch, values)
         self._put(point)
         if self._file is not None:
             with suppress(OSError), self._file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([point.epoch, dict(point.values)]) + "\n")
 
+    def _read(self, text: str) -> None:
+        for line in text.splitlines():
+            # The last one may be half a line, and the script itself may have written there.
+            with suppress(ValueError, TypeError, AttributeError, OverflowError):
+                epoch, values = json.loads(line)
+                self._put(_point(float(epoch), values))
+
     def _put(self, point: LearningPoint) -> None:
         while self._points and self._points[-1].epoch >= point.epoch:
             self._points.pop()
         self._points.append(point)
+
+
+def _point(epoch: float, values: Mapping[str, float]) -> LearningPoint:
+    """Return a point of the numbers that can be kept. Raises TypeError for what is no number."""
+    usable = {
+        name[:LONGEST_NAME]: float(value) for name, value in values.items() if math.isfinite(value)
+    }
+    if not math.isfinite(epoch):
+        raise ValueError(f"epoch: must be a finite number, got {epoch}")
+    return LearningPoint(epoch, tuple(sorted(usable.items())[:MOST_NUMBERS]))

@@ -17,6 +17,7 @@ from sweeper.types import Place
 
 OURS = ".sweeper"
 LOG = "output.log"
+CURVE = "learning.jsonl"
 
 
 def trial_folder_path(trials: Path, place: Place) -> Path:
@@ -40,7 +41,7 @@ class TrialFolder:
     @property
     def curve_file(self) -> Path:
         """Keep the learning curve."""
-        return self.path / OURS / "learning.jsonl"
+        return self.path / OURS / CURVE
 
     @property
     def log(self) -> Path:

@@ -1,17 +1,21 @@
-"""Trial log: the end of what a script has printed, if its folder lies on this machine."""
+"""Trial log: the end of what a script has printed, and its learning curve so far, if here."""
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sweeper.settings import trials_folder
 from sweeper.trainers.attempt_mark import AttemptMark
-from sweeper.trainers.trial_folder import LOG, OURS, trial_folder_path
-from sweeper.types import Slot
+from sweeper.trainers.learning_curve import LearningCurve
+from sweeper.trainers.trial_folder import CURVE, LOG, OURS, trial_folder_path
+from sweeper.types import LearningPoint, Slot
 
 TAIL = 16_000
 """Bytes of the end that are shown."""
+_LONGEST_CURVE = 1_000_000
+"""Bytes of what it has reported that are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,8 @@ class TrialLog:
     text: str
     is_whole: bool
     """Whether nothing stands before it."""
+    learning: tuple[LearningPoint, ...] = ()
+    """What it has reported so far."""
 
 
 def read_trial_log(slot: Slot, identity: str | None) -> TrialLog | None:
@@ -36,13 +42,18 @@ def read_trial_log(slot: Slot, identity: str | None) -> TrialLog | None:
         trial = f"{identity or ''}/{slot.study}/{slot.repeat}/{slot.number}/"
         if mark is None or not mark.trial.startswith(trial):
             return None
-        content, is_whole = _tail(folder / LOG)
+        content, is_whole = _tail(folder / LOG, TAIL)
     except OSError:  # not there, or not ours to read
         return None
-    return TrialLog(folder / LOG, mark.attempt, content.decode(errors="replace"), is_whole)
+    learning = LearningCurve()
+    with suppress(OSError):
+        curve, _ = _tail(folder / OURS / CURVE, _LONGEST_CURVE)
+        learning = LearningCurve.of_text(curve.decode(errors="replace"))
+    text = content.decode(errors="replace")
+    return TrialLog(folder / LOG, mark.attempt, text, is_whole, learning.points)
 
 
-def _tail(path: Path) -> tuple[bytes, bool]:
+def _tail(path: Path, most: int) -> tuple[bytes, bool]:
     """Return the end of a file, and whether that is all of it. Raises OSError.
 
     Not of a link, or of anything else that a script may have put in its place.
@@ -52,6 +63,6 @@ def _tail(path: Path) -> tuple[bytes, bool]:
         facts = os.fstat(descriptor)
         if not stat.S_ISREG(facts.st_mode):
             raise FileNotFoundError(path)
-        start = max(0, facts.st_size - TAIL)
+        start = max(0, facts.st_size - most)
         file.seek(start)
-        return file.read(TAIL), start == 0
+        return file.read(most), start == 0

@@ -10,6 +10,7 @@ from sweeper import plots
 from sweeper.config import Sweep
 from sweeper.config.domains import Domain
 from sweeper.dashboard.sweeps.fronts_json import figure_frame
+from sweeper.plots import View
 from sweeper.plots.labels import TRACK_NAMES, percent
 from sweeper.redact import visible
 from sweeper.search.note_texts import trial_page as optuna_page
@@ -52,11 +53,9 @@ def trial_payload(
         "layers": _layers(sweep, record),
         "numbers": [] if record is None else [*record.result.numbers],
         "facts": _facts(record),
-        "curves": []
-        if record is None
-        else [figure_frame(view) for view in plots.trial_curves(record, sweep)],
+        "curves": [figure_frame(view) for view in _curves(sweep, place, record, log)],
         "attempts": [_attempt(number, lost) for number, lost in enumerate(history.lost, start=1)],
-        "log": None if log is None else _log(log),
+        "log": _log(log) if log and log.text.strip() else None,
     }
 
 
@@ -78,6 +77,16 @@ def _values(sweep: Sweep, arm: str, record: TrialRecord | None) -> list[dict[str
         for values, was_searched in rows
         for name, value in values.items()
     ]
+
+
+def _curves(
+    sweep: Sweep, place: Place, record: TrialRecord | None, log: TrialLog | None
+) -> tuple[View, ...]:
+    """Return what is on record, or before that what a script has reported so far."""
+    arm, repeat, _ = place
+    if record is not None:
+        return plots.trial_curves(record.result.learning, sweep, arm, record.config.recipe)
+    return plots.trial_curves(log.learning if log else (), sweep, arm, sweep.recipe(repeat))
 
 
 def _sizes(sweep: Sweep, record: TrialRecord | None) -> dict[str, Any] | None:

@@ -140,6 +140,7 @@ def failing(store: Store, folder: Path, name: str = "broken") -> str:
     trial = TrialFolder(folder / name / arm / f"{repeat}-{number}", mark)
     trial.begin()
     trial.log.write_text(f"epoch 1\n\x1b[31m{EVIL}\n", encoding="utf-8")
+    trial.curve_file.write_text('[1, {"val_f1": 0.5}]\n[2, {"val_f1": 0.8}]\n', encoding="utf-8")
     return f"/sweeps/{name}/{arm}/{repeat}/{number}"
 
 
@@ -154,6 +155,8 @@ def test_a_trial_that_failed_and_is_tried_again_shows_both(
     assert (lost["kind"], lost["error"]) == ("error", f"ValueError: {EVIL}, train.py:12")
     assert trial["log"]["text"].splitlines()[0] == "epoch 1"
     assert "\x1b" not in trial["log"]["text"]
+    (curve,) = trial["curves"]
+    assert curve["figure"]["data"][0]["y"] == [50.0, 80.0, None]
     arms = get(app, "/sweeps/broken/status.json").json()["arms"]
     assert path in {arm["last_error_link"] for arm in arms}
 

@@ -7,7 +7,7 @@ import pytest
 from support.factories import make_fact, make_learning, make_record, make_sweep
 from support.script_records import flops_sweep, script_records
 from sweeper.config import Sweep
-from sweeper.plots import draw_view, front_curves, trial_curves
+from sweeper.plots import View, draw_view, front_curves, trial_curves
 from sweeper.plots.learning_view import CUT, MOST, quantities
 from sweeper.plots.svg import draw_svg
 from sweeper.types import LearningPoint, TrialRecord
@@ -33,6 +33,10 @@ def pack_study() -> tuple[Sweep, list[TrialRecord]]:
         for slot, val in enumerate((0.95, 0.97, 0.96))
     ]
     return sweep, records
+
+
+def curves_of(record: TrialRecord, sweep: Sweep) -> tuple[View, ...]:
+    return trial_curves(record.result.learning, sweep, record.slot.arm, record.config.recipe)
 
 
 def test_the_curves_are_those_of_the_networks_on_the_fronts_each_with_its_trial() -> None:
@@ -72,7 +76,7 @@ def test_there_is_no_figure_without_any_curve() -> None:
     sweep = make_sweep(search={"trials": 1})
     records = [make_fact(sweep=sweep, arm="l1")]
     assert front_curves(records, make_record(sweep, records).fronts(), sweep) is None
-    assert trial_curves(records[0], sweep) == ()
+    assert curves_of(records[0], sweep) == ()
 
 
 def test_of_very_many_networks_every_arm_shows_as_many_evenly_spaced() -> None:
@@ -104,7 +108,7 @@ def test_a_script_shows_its_quality_in_percent_and_other_numbers_as_they_are() -
     assert (view.y_name, view.cut) == ("validation F1 (%)", None)
     assert "examples" not in view.subtitle
     complete = next(record for record in records if record.result.state == "complete")
-    f1, loss = trial_curves(complete, sweep)
+    f1, loss = curves_of(complete, sweep)
     assert (f1.y_name, loss.y_name) == ("validation F1 (%)", "loss")
     (stroke,) = loss.series[0].strokes
     assert stroke.points[0] == (1.0, dict(complete.result.learning[0].values)["loss"])
@@ -114,7 +118,7 @@ def test_a_script_shows_its_quality_in_percent_and_other_numbers_as_they_are() -
 def test_a_diverged_trial_shows_how_it_came_to_that() -> None:
     sweep = flops_sweep()
     lost = next(record for record in script_records(sweep) if record.result.state == "diverged")
-    assert len(trial_curves(lost, sweep)) == 2
+    assert len(curves_of(lost, sweep)) == 2
 
 
 @pytest.mark.parametrize("value", [97.0, -1.0])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sweeper.trainers.attempt_mark import AttemptMark
-from sweeper.trainers.trial_folder import LOG, TrialFolder
+from sweeper.trainers.trial_folder import CURVE, LOG, OURS, TrialFolder
 from sweeper.trainers.trial_log import TAIL, read_trial_log
 from sweeper.types import Slot
 
@@ -35,6 +35,26 @@ def test_a_short_log_is_shown_whole_and_of_a_long_one_the_end(log: Path) -> None
     assert not shown.is_whole
     assert len(shown.text) == TAIL
     assert shown.text.endswith("the end \ufffd\n")
+
+
+def test_what_was_reported_so_far_is_shown_whatever_a_script_writes_there(log: Path) -> None:
+    curve = log.parent / OURS / CURVE
+    lines = (
+        '[1, {"loss": 2.0}]', '[2, {"loss": "<b>"}]', "[3, [1]]", "[NaN, {}]", "{}", "null",
+        f'[4, {{"loss": {10**400}}}]', '[5, {"loss": Infinity, "f1": 0.5}]', '[6, {"lo',
+    )  # fmt: skip
+    curve.write_text("\n".join(lines), encoding="utf-8")
+    shown = read_trial_log(SLOT, "identity")
+    assert shown is not None
+    assert [(point.epoch, point.values) for point in shown.learning] == [
+        (1.0, (("loss", 2.0),)),
+        (5.0, (("f1", 0.5),)),
+    ]
+    curve.unlink()
+    curve.symlink_to(log)
+    again = read_trial_log(SLOT, "identity")
+    assert again is not None
+    assert again.learning == ()
 
 
 def test_the_folder_of_another_sweep_of_that_name_is_not_shown(log: Path) -> None:
