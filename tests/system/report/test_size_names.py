@@ -16,7 +16,7 @@ from sweeper.dashboard.sweeps.fronts_json import confirmed_payload, fronts_paylo
 from sweeper.dashboard.sweeps.status_json import index_payload, status_payload
 from sweeper.operations import export
 from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
-from sweeper.report.html_page import page
+from sweeper.report.html_page import figures, page
 from sweeper.report.optuna_note import note as sweep_note
 from sweeper.search.note_texts import arm_note
 from sweeper.store import Store
@@ -43,6 +43,7 @@ def foreign(text: str) -> list[str]:
 
 def test_the_report_speaks_of_the_scripts_size_alone(sqlite_store: Store, searched: Sweep) -> None:
     record = lifecycle.load_record(sqlite_store, searched.name)
+    assert {*figures(record)} == {"fronts", "confirmed", "learning", "effort"}
     report = readable(page(record))
     assert foreign(report) == []
     for said in (

@@ -34,6 +34,20 @@ def test_a_slot_tells_its_state_and_its_lost_attempts_in_their_order(store: Stor
     assert (ended.state, ended.trial) == ("recorded", slot.number)
 
 
+def test_each_slot_has_the_attempts_of_its_own_alone(store: Store) -> None:
+    lifecycle.register(store, small_sweep())
+    worker = store.join("tiny", device="cpu")
+    slots = store.claim(worker, 6)
+    assert len({(slot.arm, slot.repeat) for slot in slots}) < len(slots)
+    for slot in slots:
+        store.release(worker, [slot], error=f"Error{slot.number}{slot.arm}: x")
+    for slot in slots:
+        history = store.slot_history("tiny", slot.place)
+        assert history is not None
+        errors = [attempt.error for attempt in history.lost]
+        assert errors == [f"Error{slot.number}{slot.arm}: x"]
+
+
 def test_there_is_no_history_of_what_is_no_slot(store: Store) -> None:
     lifecycle.register(store, small_sweep())
     for name, place in (
