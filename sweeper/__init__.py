@@ -14,9 +14,9 @@ if TYPE_CHECKING:
         front,
         launch,
         load_network,
+        report,
         run,
         verify,
-        write_report,
     )
     from sweeper.config import Sweep
     from sweeper.config.registry import Formula, Hyperparameter
@@ -45,10 +45,10 @@ _HOME = {
     "TrainingContext": "sweeper.training.methods",
     "TrainingError": "sweeper.errors",
     "TrainingStep": "sweeper.training.methods",
-    "compare": "sweeper.api",
     "Trial": "sweeper.trainers.trial",
     "TrialDiverged": "sweeper.trainers.trial",
     "TrialEnded": "sweeper.trainers.trial",
+    "compare": "sweeper.api",
     "confirm": "sweeper.api",
     "count": "sweeper.modules",
     "effective": "sweeper.modules",
@@ -56,9 +56,9 @@ _HOME = {
     "launch": "sweeper.api",
     "load_network": "sweeper.api",
     "prune_": "sweeper.modules",
+    "report": "sweeper.api",
     "run": "sweeper.api",
     "verify": "sweeper.api",
-    "write_report": "sweeper.api",
 }
 
 __all__ = [
@@ -89,9 +89,9 @@ __all__ = [
     "launch",
     "load_network",
     "prune_",
+    "report",
     "run",
     "verify",
-    "write_report",
 ]
 
 

@@ -203,7 +203,7 @@ def compare(
     return SweepFronts.compared(records, arms=arms, track=track, size=size)
 
 
-def write_report(
+def report(
     name: str,
     storage: str | None = None,
     *,
@@ -215,11 +215,11 @@ def write_report(
     It is `out`, or sweeps/NAME/report.html. With `artifacts` it pictures confirmed networks. Raises
     UnknownSweepError, and InputError for a confirmation or a place that cannot be written to.
 
-    >>> write_report("tiny", out="report.html").stat().st_size > 100_000
+    >>> report("tiny", out="report.html").stat().st_size > 100_000
     True
     """
     from sweeper.operations.sweep_report import report_path, reported_record
-    from sweeper.report import html_page
+    from sweeper.reports import html_page
 
     with _open(storage) as store:
         record = reported_record(store, name, _artifacts(artifacts))

@@ -205,7 +205,7 @@ def publish(
 
 def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> None:
     """Write the figures and the note of a search into its own study."""
-    from sweeper.report import optuna_note
+    from sweeper.reports import optuna_note
 
     sweep, confirmation = record.sweep, record.confirmation
     owner = _owner(store, sweep.name)
@@ -218,7 +218,7 @@ def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> 
 
 def _publish_confirmation(store: Store, search: SweepStudies, record: SweepRecord) -> None:
     """Write the figure and the note of a confirmation into its own study."""
-    from sweeper.report import optuna_note
+    from sweeper.reports import optuna_note
 
     confirmation = record.confirmation
     if confirmation is None:

@@ -90,7 +90,7 @@ def _save_figures(store: "Store", name: str, folder: Path) -> list[Path]:
     """Write the figures of the report as SVG, which no browser is needed for."""
     from sweeper.atomic_write import atomic_write
     from sweeper.lifecycle import load_record
-    from sweeper.report import figures, standalone_svg
+    from sweeper.reports import figures, standalone_svg
 
     views = figures(load_record(store, name))
     return [

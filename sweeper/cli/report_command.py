@@ -29,7 +29,7 @@ def report(
 ) -> None:
     """Write one HTML file that says what a sweep found; it works offline."""
     from sweeper.operations.sweep_report import report_path, reported_record
-    from sweeper.report import write_report
+    from sweeper.reports import write_report
 
     with open_store(storage) as store:
         record = reported_record(store, name, artifacts)

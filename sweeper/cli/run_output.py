@@ -74,7 +74,7 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
 def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
     """Print the arms and the address of the dashboard; write a report, or print its command."""
     from sweeper.lifecycle import load_record
-    from sweeper.report import write_report
+    from sweeper.reports import write_report
 
     terminal = console()
     with open_store(storage, waits=True) as store:
@@ -103,7 +103,7 @@ def arms_table(record: "SweepRecord") -> "Table":
 
     At most three of the targets, so that it fits 80 columns.
     """
-    from sweeper.report.summary import arm_rows
+    from sweeper.reports.summary import arm_rows
 
     targets = record.sweep.targets.accuracy[-3:]
     heads = (f">at {100 * accuracy:g} %" for accuracy in targets)

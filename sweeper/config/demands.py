@@ -3,14 +3,45 @@
 import math
 from typing import TYPE_CHECKING
 
-from sweeper.config import weight_patterns
+from sweeper.config import comparison_plan, script_sweep, weight_patterns
 from sweeper.config.arm import Arm
+from sweeper.config.confirmation_plan import SUFFIX
 from sweeper.config.domains import grid_size
 from sweeper.config.penalty import Problem, largest_value, smallest_value
 from sweeper.config.registry import LOSSES, MEASURES, MODELS
+from sweeper.errors import shown
 
 if TYPE_CHECKING:
     from sweeper.config.sweep import Sweep
+
+MOST_TRIALS = 1_000_000
+"""Of a sweep: each is a row of a table from the moment when it is registered."""
+
+
+def of_sweep(sweep: "Sweep") -> list[Problem]:
+    """Return all demands that are not met, in the order of the parts."""
+    problems: list[Problem] = []
+    if sweep.name != (sweep.confirms.name if sweep.confirms else sweep.name.removesuffix(SUFFIX)):
+        text = f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {shown(sweep.name)}"
+        problems.append(("name", text))
+    if sweep.script is not None:
+        problems += script_sweep.problems(sweep)
+    elif further := script_sweep.packed_problems(sweep):
+        return problems + further  # without a dataset or a network nothing else can be said
+    elif sweep.is_resolved:
+        problems += of_data(sweep)
+    if sweep.trials > MOST_TRIALS:
+        text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
+        key = "confirms.seeds" if sweep.confirms else "search.trials"
+        problems.append((key, f"{text}, got {shown(sweep.trials)}"))
+    elif sweep.search.sampler == "grid":
+        problems += of_grid(sweep)
+    for name, arm in sweep.arms.items():
+        problems += [
+            (f"arms.{name}.{key}" if key else f"arms.{name}", text)
+            for key, text in of_arm(sweep, arm)
+        ]
+    return problems + comparison_plan.problems(sweep)
 
 
 def of_data(sweep: "Sweep") -> list[Problem]:
@@ -100,8 +131,8 @@ def of_arm(sweep: "Sweep", arm: Arm) -> list[Problem]:
         if sweep.is_resolved and term.keys.during and _is_empty(sweep, term.keys.during):
             steps = sweep.training.epochs * sweep.steps_per_epoch
             place = f"sum.{term.penalty}.during" if term.prefix else "during"
-            shown = list(term.keys.during)
-            problems.append((place, f"holds none of the {steps:,} training steps, got {shown}"))
+            window = list(term.keys.during)
+            problems.append((place, f"holds none of the {steps:,} training steps, got {window}"))
         if term.mode != "prox":
             continue
         for key, entry in term.formula.hyper.items():

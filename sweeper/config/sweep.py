@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from sweeper.config import comparison_plan, demands, script_sweep
+from sweeper.config import demands
 from sweeper.config.arm import Arm, SectionErrors
 from sweeper.config.comparison_plan import Comparison
 from sweeper.config.confirmation_plan import SUFFIX, ConfirmationPlan, confirmation_name
@@ -60,11 +60,8 @@ from sweeper.config.sections import (
 from sweeper.config.seeds import derive_seed
 from sweeper.config.sparsification import Sparsification
 from sweeper.config.weight_patterns import chosen
-from sweeper.errors import SpecError, shown
+from sweeper.errors import SpecError
 from sweeper.types import PenaltyConfig, Scalar, ScriptConfig, SharedConfig, TrialConfig
-
-MOST_TRIALS = 1_000_000
-"""Of a sweep: each is a row of a table from the moment when it is registered."""
 
 
 class Sweep(Section):
@@ -184,31 +181,7 @@ class Sweep(Section):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
-        problems: list[tuple[str, str]] = []
-        if self.name != (self.confirms.name if self.confirms else self.name.removesuffix(SUFFIX)):
-            text = (
-                f"must not end in {SUFFIX}, which is for `sweeper confirm`, got {shown(self.name)}"
-            )
-            problems.append(("name", text))
-        if self.script is not None:
-            problems += script_sweep.problems(self)
-        elif further := script_sweep.packed_problems(self):
-            raise SectionErrors(problems + further)
-        elif self.is_resolved:
-            problems += demands.of_data(self)
-        if self.trials > MOST_TRIALS:
-            text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
-            key = "confirms.seeds" if self.confirms else "search.trials"
-            problems.append((key, f"{text}, got {shown(self.trials)}"))
-        elif self.search.sampler == "grid":
-            problems += demands.of_grid(self)
-        for name, arm in self.arms.items():
-            problems += [
-                (f"arms.{name}.{key}" if key else f"arms.{name}", text)
-                for key, text in demands.of_arm(self, arm)
-            ]
-        problems += comparison_plan.problems(self)
-        if problems:
+        if problems := demands.of_sweep(self):
             raise SectionErrors(problems)
         return self
 

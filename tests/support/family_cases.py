@@ -14,7 +14,7 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
-from sweeper.report.html_page import page
+from sweeper.reports.html_page import page
 from sweeper.types import ReproducibilityCheck, TrialRecord
 
 AUTO = {"log_uniform": [1e-4, 1e-1]}

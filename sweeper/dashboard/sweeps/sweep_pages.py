@@ -23,7 +23,7 @@ from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
 from sweeper.errors import UnknownSweepError, UnreadableError
 from sweeper.operations import export
 from sweeper.operations.sweep_fronts import SweepFronts
-from sweeper.report import html_page
+from sweeper.reports import html_page
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
 from sweeper.trainers.trial_log import read_trial_log

@@ -27,7 +27,7 @@ from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.operations.reproduce import reproduce
-from sweeper.report.html_page import page
+from sweeper.reports.html_page import page
 from sweeper.store import Store
 from sweeper.trainers import provenance
 from sweeper.types import (

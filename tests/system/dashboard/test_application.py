@@ -15,7 +15,7 @@ from support.factories import make_facts, make_record, make_sweep
 from sweeper.dashboard import Application
 from sweeper.dashboard.server import serve
 from sweeper.errors import InputError, StorageError
-from sweeper.report import optuna_note
+from sweeper.reports import optuna_note
 from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.loopback import is_loopback

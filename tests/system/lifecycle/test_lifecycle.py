@@ -14,7 +14,7 @@ from sweeper import lifecycle
 from sweeper.analysis import fronts
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.errors import DigestError, StorageError, UnknownSweepError
-from sweeper.report import optuna_note
+from sweeper.reports import optuna_note
 from sweeper.search import SweepStudies
 from sweeper.search.attributes import figure_chunks
 from sweeper.store import Store

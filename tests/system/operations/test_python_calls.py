@@ -53,10 +53,10 @@ def test_a_study_goes_from_a_dict_to_a_network_without_any_command(
     assert verification.passed
     assert str(verification) == f"mine: {len(verification.networks)} networks as on record"
     assert "100%" in capsys.readouterr().err
-    assert sweeper.write_report("mine", artifacts="networks") == Path("sweeps/mine/report.html")
+    assert sweeper.report("mine", artifacts="networks") == Path("sweeps/mine/report.html")
     assert "<html" in Path("sweeps/mine/report.html").read_text()
     with pytest.raises(InputError, match="mine/confirmed: is part of another"):
-        sweeper.write_report("mine/confirmed")
+        sweeper.report("mine/confirmed")
     network = sweeper.load_network("mine", artifacts="networks", arm="l1")
     assert not network.training
     for file in [path for path in Path("networks").rglob("*") if path.is_file()]:

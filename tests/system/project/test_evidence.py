@@ -25,7 +25,7 @@ from sweeper.analysis.tuning_effort import trials_reaching_target
 from sweeper.config import Sweep, confirmation_name
 from sweeper.lifecycle import load_record
 from sweeper.operations import export, export_weights
-from sweeper.report import figures, standalone_svg
+from sweeper.reports import figures, standalone_svg
 from sweeper.store import Store
 from sweeper.training import datasets
 from sweeper.training.checkpoint import from_safetensors

@@ -25,7 +25,7 @@ reveal_type(compare("a", "b").notes)
 reveal_type(front("a", "l1", track="pruned"))
 reveal_type(sweeper.confirm("a", seeds=3, workers=2, on="ray"))
 reveal_type(verify("a", artifacts="networks").passed)
-reveal_type(sweeper.write_report("a"))
+reveal_type(sweeper.report("a"))
 reveal_type(load_network("net.safetensors").training)
 reveal_type(Sweep.load("study.yaml").name)
 
@@ -92,7 +92,7 @@ def test_every_public_name_is_there_and_says_what_it_is() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["run", "launch", "confirm", "front", "compare", "write_report", "verify", "load_network"],
+    ["run", "launch", "confirm", "front", "compare", "report", "verify", "load_network"],
 )
 def test_every_function_has_an_example_that_runs(name: str) -> None:
     text = getattr(sweeper, name).__doc__

@@ -14,8 +14,8 @@ from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.dashboard.sweeps.fronts_json import confirmed_payload, fronts_payload
 from sweeper.plots import front_view
-from sweeper.report.html_page import page
-from sweeper.report.optuna_note import note as sweep_note
+from sweeper.reports.html_page import page
+from sweeper.reports.optuna_note import note as sweep_note
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 

@@ -9,8 +9,8 @@ from support.factories import (
     make_sweep,
     small_study,
 )
-from sweeper.report import write_report
-from sweeper.report.summary import arm_rows
+from sweeper.reports import write_report
+from sweeper.reports.summary import arm_rows
 
 
 @needs_chromium

@@ -39,9 +39,9 @@ from sweeper.config import Arm, Sweep
 from sweeper.config.comparison_plan import yardsticks
 from sweeper.dashboard.sweeps.fronts_json import confirmed_payload
 from sweeper.plots import confirmed_view
-from sweeper.report import optuna_note, write_report
-from sweeper.report.confirmation_section import family_table, gaps_table
-from sweeper.report.html_page import page
+from sweeper.reports import optuna_note, write_report
+from sweeper.reports.confirmation_section import family_table, gaps_table
+from sweeper.reports.html_page import page
 from sweeper.types import ReproducibilityCheck, RetrainedTrial, TrialRecord
 
 

@@ -23,7 +23,7 @@ from sweeper.analysis.tuning_effort import (
 )
 from sweeper.config import Sweep
 from sweeper.plots import draw_view, effort_view
-from sweeper.report.html_page import page
+from sweeper.reports.html_page import page
 from sweeper.types import TrialRecord
 
 

@@ -12,7 +12,7 @@ from safetensors.torch import save
 
 from support.family_cases import confirmed_search, report
 from support.html_text import readable
-from sweeper.report.first_layer import Gallery, counts, gallery
+from sweeper.reports.first_layer import Gallery, counts, gallery
 from sweeper.training.checkpoint import to_safetensors
 
 

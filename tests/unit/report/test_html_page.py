@@ -23,9 +23,9 @@ from support.factories import (
 from support.html_text import readable
 from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
-from sweeper.report import write_report
-from sweeper.report.html_page import page, study_text
-from sweeper.report.summary import headline
+from sweeper.reports import write_report
+from sweeper.reports.html_page import page, study_text
+from sweeper.reports.summary import headline
 from sweeper.types import LastError, RecordedRange, TrialRecord
 
 

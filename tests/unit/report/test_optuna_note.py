@@ -19,7 +19,7 @@ from sweeper.analysis import fronts_by_repeat, reference_corner
 from sweeper.analysis.conclusion import ConfirmationResult
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
-from sweeper.report import optuna_note
+from sweeper.reports import optuna_note
 from sweeper.types import RecordedRange, TrialRecord, TrialState
 
 THIRTEEN = {

@@ -14,7 +14,7 @@ from sweeper.analysis.confirmation import (
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import family_title
 from sweeper.plots.labels import capitalised
-from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row, sized
+from sweeper.reports.report_tables import NOTHING, Cell, ReportTable, Row, sized
 
 
 def headline_caveat(confirmation: ConfirmationResult) -> str:

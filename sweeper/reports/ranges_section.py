@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from sweeper.analysis.sweep_record import SweepRecord
-from sweeper.report.report_tables import NOTHING, Cell, ProbePicture, ReportTable, Row
+from sweeper.reports.report_tables import NOTHING, Cell, ProbePicture, ReportTable, Row
 from sweeper.types import ProbePoint, StrengthRange
 
 WIDTH, HEIGHT, MARGIN = 168, 46, 3

@@ -10,7 +10,7 @@ from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES, capitalised
-from sweeper.report.summary import ArmSummary
+from sweeper.reports.summary import ArmSummary
 from sweeper.types import Accuracy, Provenance, SweepStatus, TrialRecord
 
 _DATA, _CODE = "data (sha256 of tensors and split)", "script (sha256 of its code)"

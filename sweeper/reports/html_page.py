@@ -17,14 +17,14 @@ from sweeper.config.loss import LossChoice
 from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES
 from sweeper.plots.svg import draw_svg
-from sweeper.report import (
+from sweeper.reports import (
     confirmation_section,
     effort_section,
     first_layer,
     ranges_section,
     report_tables,
 )
-from sweeper.report.summary import arm_rows, headline
+from sweeper.reports.summary import arm_rows, headline
 from sweeper.types import SweepStatus, Track
 
 _TITLES: dict[Track, str] = {
@@ -109,7 +109,7 @@ def page(record: SweepRecord) -> str:
 def _templates() -> Environment:
     """Return the templates beside this module; whatever they are given is escaped."""
     templates = Environment(
-        loader=PackageLoader("sweeper.report", ""),
+        loader=PackageLoader("sweeper.reports", ""),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -213,4 +213,4 @@ def _sentence(text: str) -> str:
 
 
 def _asset(name: str) -> str:
-    return files("sweeper.report").joinpath(name).read_text(encoding="utf-8")
+    return files("sweeper.reports").joinpath(name).read_text(encoding="utf-8")

@@ -11,7 +11,7 @@ from sweeper.analysis.tuning_effort import (
     strength_sensitivities,
     trials_reaching_target,
 )
-from sweeper.report.report_tables import NOTHING, Cell, ReportTable, Row
+from sweeper.reports.report_tables import NOTHING, Cell, ReportTable, Row
 
 SHARES = (0.25, 0.5, 0.75)
 """Parts of the budget after which the front is looked at."""
