@@ -103,9 +103,11 @@ def verify(
     On the kind of processor that trained them, numbers are equal to the last bit. Raises
     InputError if nothing is confirmed, or an artifact is no network of the sweep.
     """
-    refuse_script(store.sweep(name))
+    names = store.names()
+    if name in names:
+        refuse_script(store.sweep(name))
     confirmation = name if is_confirmation(name) else confirmation_name(name)
-    if confirmation not in store.names():
+    if confirmation not in names:
         raise InputError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
     sweep = store.sweep(confirmation)
     known_hash = sweep.facts.hash if sweep.facts else ""

@@ -53,6 +53,8 @@ def routes(store: Store) -> list[tuple[str, str]]:
         "study_id:int": "1", "trial_id:int": "1", "history_id": "some", "plot_type": "edf",
         "filename:path": "bundle.js", "artifact_id:re:[0-9a-fA-F-]+": "0-a", ":re:(/.*)?": "",
         "name:re:[A-Za-z0-9][A-Za-z0-9._-]*": "tiny", "file": "page.css",
+        "arm:re:[A-Za-z0-9][A-Za-z0-9._-]*": "l1", "repeat:re:[0-9]{1,9}": "0",
+        "slot:re:[0-9]{1,9}": "0",
     }  # fmt: skip
     found = []
     with closing(Application(store)) as made:

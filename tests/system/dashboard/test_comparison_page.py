@@ -65,9 +65,8 @@ def test_the_figure_holds_the_fronts_of_every_sweep(two: Store, app: Application
     }
     for name, points in expected.items():
         assert [y for _, y in shown[name]] == pytest.approx([y for _, y in points])
-        assert all(
-            p["link"].startswith("/dashboard/studies/") for p in payload["arms"][0]["points"]
-        )
+    for arm in payload["arms"]:
+        assert all(p["link"].startswith(f"/sweeps/{arm['name']}/") for p in arm["points"])
     assert payload["notes"] == ["search.repeats is 2 in tiny, 3 in larger."]
     assert "not ranked, since they differ in search.repeats" in payload["subtitle"]
 
