@@ -15,6 +15,7 @@ from torch import Tensor
 
 from sweeper.config.judging_plan import LearningPlan
 from sweeper.config.measure import target_key
+from sweeper.config.registry import LOSSES
 from sweeper.training.evaluation import batches, chunk, right, sample
 from sweeper.training.loaded_data import DataSplit
 from sweeper.training.measures import measured
@@ -122,6 +123,10 @@ class LearningCurves:
         for some in torch.split(logits, size):
             pack = len(some)
             guides = None if guide is None else torch.cat([guide] * pack)
-            each = self.network.loss.values(some.flatten(0, 1), torch.cat([labels] * pack), guides)
+            outputs = some.flatten(0, 1)
+            if self.network.loss.config.name in LOSSES:
+                # float32's last bits depend on where a thread's part of a batch begins.
+                outputs = outputs.double()
+            each = self.network.loss.values(outputs, torch.cat([labels] * pack), guides)
             sums.append(each.view(pack, -1).double().sum(1))
         return torch.cat(sums)

@@ -100,7 +100,11 @@ def everything(url: str) -> dict[str, list[Any]]:
 # In order
 
 
-def test_what_is_in_order_is_ok_and_nothing_is_left_behind(stored: str, doctor: Doctor) -> None:
+def test_what_is_in_order_is_ok_and_nothing_is_left_behind(
+    stored: str, doctor: Doctor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for limit in ("SLOW_READ", "SLOW_WRITE"):  # whatever else this machine does meanwhile
+        monkeypatch.setattr(storage_checks, limit, 60.0)
     made = RDBStorage(Store(stored).url)
     made.remove_session()
     made.engine.dispose()

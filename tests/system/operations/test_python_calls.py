@@ -69,6 +69,7 @@ def test_a_study_goes_from_a_dict_to_a_network_without_any_command(
 def in_ipython(here: Path, code: str) -> str:
     """Run code in IPython and return all that it shows."""
     environment = {**os.environ, "IPYTHONDIR": str(here / "ipython"), "NO_COLOR": "1"}
+    environment.pop("VIRTUAL_ENV", None)  # IPython warns where it names another environment
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--no-banner", "--colors=NoColor", "-c", code],
         cwd=here,

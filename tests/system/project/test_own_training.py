@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -140,7 +140,8 @@ def killed(folder: Path, *words: str) -> Iterator[None]:
         yield
     finally:
         for pid in {process.pid, *left_behind(str(folder))}:
-            os.kill(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # its guard was quicker
+                os.kill(pid, signal.SIGKILL)
         process.communicate()
 
 

@@ -9,7 +9,7 @@ import shutil
 import signal
 import time
 from collections import defaultdict
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -99,7 +99,8 @@ class Nodes:
         pid = self._workers[place].pid
         for process in [pid, *descendants(pid)]:
             if self._workers[place].poll() is None:
-                os.kill(process, number)
+                with suppress(ProcessLookupError):  # it has ended since it was seen
+                    os.kill(process, number)
         self._frozen[place] = set()
 
     def replace_ended(self, place: int) -> None:

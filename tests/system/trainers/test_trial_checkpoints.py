@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -177,5 +178,6 @@ def test_a_frozen_worker_whose_slot_was_given_away_overwrites_nothing(
 def freeze(worker: WorkerProcess, number: signal.Signals) -> None:
     """Stop or continue a worker with all that it has started, as a machine that sleeps does."""
     for pid in [worker.pid, *descendants(worker.pid)]:
-        os.kill(pid, number)
+        with suppress(ProcessLookupError):  # it has ended since it was seen
+            os.kill(pid, number)
     time.sleep(0.1)
