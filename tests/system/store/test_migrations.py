@@ -20,6 +20,7 @@ from sqlalchemy.schema import CreateTable
 
 from support import claimer
 from support.database_edits import alembic
+from support.scripts import script_sweep
 from sweeper.config import Sweep
 from sweeper.errors import SchemaError
 from sweeper.store import Store, migrations, tables
@@ -27,6 +28,7 @@ from sweeper.store.database import Database
 from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import (
     CurvePoint,
+    LearningPoint,
     MethodConfig,
     PenaltyConfig,
     SharedConfig,
@@ -407,6 +409,43 @@ def test_a_network_that_is_not_counted_forbids_the_way_back_to_the_eighth_schema
             pytest.raises(SchemaError, match="schema 0008 cannot hold facts without effective"),
         ):
             alembic(database, lambda config: command.downgrade(config, "0008"))
+
+
+def test_a_fact_of_a_script_forbids_the_way_back_to_the_ninth_schema(
+    storage_url: str, database: Database
+) -> None:
+    changed = script_sweep(parameters={"rate": {"log_uniform": [0.001, 1]}})
+    measured = dataclasses.replace(
+        claimer.RESULT,
+        numbers=(("flops", 1e9),),
+        learning=(LearningPoint(1.0, (("loss", 0.5), ("val_accuracy", 0.9))),),
+    )
+    with closing(Store(storage_url)) as store:
+        store.upgrade()
+        facts = _recorded(store, changed, measured)
+        assert {fact.result for fact in facts} == {measured}
+        with pytest.raises(SchemaError, match="schema 0009 cannot hold facts of scripts "):
+            alembic(database, lambda config: command.downgrade(config, "0009"))
+        store.check()
+        assert list(store.records(changed.name)) == facts
+
+
+def test_learning_curves_of_packs_go_with_the_tenth_schema(
+    storage_url: str, database: Database, sweep: Sweep
+) -> None:
+    seen = dataclasses.replace(
+        claimer.RESULT, learning=(LearningPoint(1.0, (("val_accuracy", 0.9),)),)
+    )
+    with closing(Store(storage_url)) as store:
+        store.upgrade()
+        facts = _recorded(store, sweep, seen)
+        alembic(database, lambda config: command.downgrade(config, "0009"))
+        store.upgrade()
+        without = [
+            dataclasses.replace(fact, result=dataclasses.replace(fact.result, learning=()))
+            for fact in facts
+        ]
+        assert list(store.records(sweep.name)) == without != facts
 
 
 def test_several_processes_may_upgrade_and_register_at_once(storage_url: str, sweep: Sweep) -> None:

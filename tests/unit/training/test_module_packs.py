@@ -66,7 +66,7 @@ def built_in(name: str) -> tuple[SharedConfig, Data]:
 
 
 @pytest.mark.parametrize("name", [*KINDS, *TRAINED_HERE, pytest.param(LARGE, marks=SLOW)])
-def test_packs_of_1_3_and_8_give_the_same_bits(name: str, digits: Data) -> None:
+def test_packs_of_several_sizes_give_the_same_bits(name: str, digits: Data) -> None:
     known, data = built_in(name) if name in BUILT_IN else (recipe(name), digits)
 
     def train(numbers: tuple[int, ...]) -> dict[int, tuple[object, dict[str, Tensor]]]:
