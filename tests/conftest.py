@@ -13,15 +13,20 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import OperationalError
 
+from support import documented_sweeps
 from support.postgres import Postgres
 from support.surroundings import set_usual_surroundings
 from sweeper.config import Sweep, registry
 from sweeper.store import Store
 
 
-def pytest_configure() -> None:
-    """Have no test depend on who has started the run, and how: see `surroundings`."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Have no test depend on who has started the run, and how: see `surroundings`.
+
+    Examples in docstrings lie outside of this folder: their fixtures come as a plugin.
+    """
     set_usual_surroundings()
+    config.pluginmanager.register(documented_sweeps, "documented_sweeps")
     # What a draw takes, and how many of them fit, is chance and no fault of what is tested.
     chance = [HealthCheck.too_slow, HealthCheck.filter_too_much]
     settings.register_profile("busy machine", deadline=None, suppress_health_check=chance)
