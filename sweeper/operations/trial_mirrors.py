@@ -189,12 +189,12 @@ def _follow(
 ) -> None:
     """Add what is new every few seconds, and once more at the end; what failed is tried again."""
     seen, is_last = -1, False
-    with closing(store.reconnect()) as own:
+    with closing(store.reconnect()) as mirror_store:
         while not is_last:
             is_last = stop.wait(EVERY)
             try:
-                if is_last or own.status(sweep.name).done != seen:
-                    records = own.records(sweep.name)
+                if is_last or mirror_store.status(sweep.name).done != seen:
+                    records = mirror_store.records(sweep.name)
                     mirror = mirror or _made(name, sweep)
                     _add_new(mirror, sweep, records)
                     seen = len(records)

@@ -31,7 +31,7 @@ class CommandOutput:
         line = line.strip()
         if not (line.startswith(b"{") and line.endswith(b"}")):
             return
-        with suppress(ValueError, RecursionError):
+        with suppress(ValueError, RecursionError, OverflowError):
             raw = json.loads(line)
             if "epoch" in raw:
                 numbers = {

@@ -6,8 +6,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class ScriptTrainer:
             device=self.device,
             processor="",
             threads=int(os.environ.get("OMP_NUM_THREADS", "1")),
-            data_hash=_files_hash(script.command),
+            data_hash=files_hash(script.command),
         )
 
     def train(
@@ -122,7 +122,7 @@ class ScriptTrainer:
         checkpoints = TrialCheckpoints(self._artifacts, folder)
         try:
             self._begin(folder, checkpoints)
-            log = BoundedLog(folder.log)
+            log = self._log(folder)
             assignment = TrialAssignment.of(
                 task, folder=str(folder.path), device=self.device, data=self._data
             )
@@ -158,6 +158,13 @@ class ScriptTrainer:
                 raise TrainingFailed(f"its checkpoint: {error}") from error
         folder.begin(restored)
 
+    def _log(self, folder: TrialFolder) -> BoundedLog:
+        """Open the log of a trial. Raises InputError."""
+        try:
+            return BoundedLog(folder.log)
+        except OSError as error:
+            raise InputError(f"{folder.log}: cannot be written: {error.strerror}") from error
+
     def _call(
         self,
         assignment: TrialAssignment,
@@ -171,25 +178,19 @@ class ScriptTrainer:
         is_new, self._session = session is None, None
         if session is None:
             session = ScriptSession([], self._environment, function=self._script.function)
-        with session.output.kept_in(log):
-            try:
-                if is_new:
-                    self._await_function(session, log, tick)
-                began = time.monotonic()  # imports are no part of it
-                session.watch(folder)
-                mark = {"trial": folder.mark.trial, "attempt": folder.mark.attempt}
-                order = {"trial": assignment.to_message(), "artifacts": self._artifacts}
-                session.send({**order, "mark": mark})
-                told = self._attend(session, tick, began)
-                seconds = time.monotonic() - began
-            except BaseException as error:  # as where the worker is asked to leave
-                session.end(str(error))
-                raise
-            session.output.settle(SETTLE_SECONDS)
-            if told.get("reusable") and session.clean() == 0:
-                self._session = session
-            else:
-                session.kill()
+        with _attended(session, folder, log):
+            if is_new:
+                self._await_function(session, log, tick)
+            began = time.monotonic()  # imports are no part of it
+            mark = {"trial": folder.mark.trial, "attempt": folder.mark.attempt}
+            order = {"trial": assignment.to_message(), "artifacts": self._artifacts}
+            session.send({**order, "mark": mark})
+            told = self._attend(session, tick, began)
+            seconds = time.monotonic() - began
+        if told.get("reusable") and session.clean() == 0:
+            self._session = session
+        else:
+            session.kill()
         checkpoints.are_kept |= told.get("kept", False)
         if "result" not in told:
             raise TrainingFailed(told.get("error") or _ending(told, log))
@@ -216,16 +217,10 @@ class ScriptTrainer:
             filled(self._script.command, assignment.given),
             {**self._environment, **assignment.environment},
         )
-        with session.output.kept_in(log, output.take):
-            try:
-                session.watch(folder)
-                told = self._attend(session, tick, began)
-                seconds = time.monotonic() - began
-            except BaseException as error:
-                session.end(str(error))
-                raise
-            session.output.settle(SETTLE_SECONDS)
-            session.kill()
+        with _attended(session, folder, log, output.take):
+            told = self._attend(session, tick, began)
+            seconds = time.monotonic() - began
+        session.kill()
         keeping.wait(tick)
         if told.get("exited") != 0:
             raise TrainingFailed(_ending(told, log))
@@ -293,6 +288,25 @@ class _Keeping:
             self._on_event(f"checkpoint: {problem}")
 
 
+@contextmanager
+def _attended(
+    session: ScriptSession,
+    folder: TrialFolder,
+    log: BoundedLog,
+    on_line: Callable[[bytes], None] | None = None,
+) -> Iterator[None]:
+    """Have a trial in a session in a `with` block: its output is kept, all of it is ended if that
+    raises, as where the worker is asked to leave."""
+    with session.output.kept_in(log, on_line):
+        try:
+            session.watch(folder)
+            yield
+        except BaseException as error:
+            session.end(str(error))
+            raise
+        session.output.settle(SETTLE_SECONDS)
+
+
 @dataclass(frozen=True, slots=True)
 class _Measured:
     raw: Mapping[str, Any]
@@ -317,11 +331,14 @@ def _ending(message: Message, log: BoundedLog) -> str:
     return f"{text}: {log.last_line}" if log.last_line else text
 
 
-def _files_hash(arguments: Sequence[str]) -> str:
+def files_hash(arguments: Sequence[str]) -> str:
     """Return the sha256 over the files that a command names, in their order; empty for none."""
     digest, files = hashlib.sha256(), 0
     for argument in arguments:
         with suppress(OSError, ValueError):
-            digest.update(Path(argument).read_bytes())
+            if not Path(argument).is_file():
+                continue  # nor a pipe or a device, which may have no end
+            with Path(argument).open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
             files += 1
     return digest.hexdigest() if files else ""

@@ -1,8 +1,10 @@
 """Trainer: the door between a worker and what trains, packs of networks or a user's script."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, TypedDict
 
+from sweeper.trainers.pack_size import PackSize
 from sweeper.types import ProbePoint, Provenance, Tick, TrialConfig, TrialResult, TrialTask
 
 
@@ -71,3 +73,20 @@ class Probe(Protocol):
     def __call__(
         self, config: TrialConfig, data: Any, /, *, tick: Tick
     ) -> tuple[tuple[ProbePoint, ...], float]: ...
+
+
+class TrainerOptions(TypedDict, total=False):
+    """What a worker is told of its trainer; all of it may be left out."""
+
+    device: str
+    """`auto`, `cpu`, `cuda` or `cuda:1`."""
+    pack: PackSize
+    """Most networks that are trained together."""
+    folder: Path | None
+    """Folder of datasets."""
+    train: Train | None
+    """In place of the training in packs."""
+    probe: Probe | None
+    """In place of its probe of a strength."""
+    data: Any
+    """In place of the dataset."""

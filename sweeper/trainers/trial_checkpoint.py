@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from sweeper.errors import SweeperError, typed_line
+from sweeper.errors import SweeperError, first_line, typed_line
 from sweeper.trainers.trial_folder import LOG, TrialFolder
 
 
@@ -84,13 +84,14 @@ class TrialCheckpoints:
             place.parent.mkdir(parents=True, exist_ok=True)
             beside = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
             try:
-                with tarfile.open(fileobj=file) as archive:
-                    archive.extractall(beside, filter="data")
+                with tarfile.open(fileobj=file, mode="r:") as archive:
+                    archive.extractall(beside, filter=_harmless)  # noqa: S202  # it is filtered
             except BaseException:
                 shutil.rmtree(beside, ignore_errors=True)
                 raise
         except (OSError, tarfile.TarError) as error:
-            raise SweeperError(f"{place}: a checkpoint cannot be read: {error}") from error
+            text = f"{place}: a checkpoint cannot be read: {first_line(error)}"
+            raise SweeperError(text) from error
         return beside
 
     def _without_ours(self, entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
@@ -109,3 +110,14 @@ class TrialCheckpoints:
     def _id(self, attempt: int) -> str:
         trial = hashlib.sha256(self._folder.mark.trial.encode()).hexdigest()[:32]
         return f"checkpoint-{trial}-{attempt}"
+
+
+def _harmless(entry: tarfile.TarInfo, place: str) -> tarfile.TarInfo | None:
+    """Return an entry as it may be unpacked; None for a link out of the folder, a device, a pipe.
+
+    A link to the data is nothing that a checkpoint could bring to another machine.
+    """
+    try:
+        return tarfile.data_filter(entry, place)
+    except tarfile.FilterError:
+        return None

@@ -18,6 +18,7 @@ from sweeper.types import Place
 OURS = ".sweeper"
 LOG = "output.log"
 CURVE = "learning.jsonl"
+MARK = "attempt.json"
 
 
 def trial_folder_path(trials: Path, place: Place) -> Path:
@@ -35,17 +36,17 @@ class TrialFolder:
 
     @property
     def mark_file(self) -> Path:
-        """Say whose the folder is."""
-        return self.path / OURS / "attempt.json"
+        """File that says whose the folder is."""
+        return self.path / OURS / MARK
 
     @property
     def curve_file(self) -> Path:
-        """Keep the learning curve."""
+        """File of the learning curve so far."""
         return self.path / OURS / CURVE
 
     @property
     def log(self) -> Path:
-        """Keep what the script prints."""
+        """File of what the present attempt has printed."""
         return self.path / LOG
 
     @property

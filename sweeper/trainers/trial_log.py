@@ -9,7 +9,7 @@ from pathlib import Path
 from sweeper.settings import trials_folder
 from sweeper.trainers.attempt_mark import AttemptMark
 from sweeper.trainers.learning_curve import LearningCurve
-from sweeper.trainers.trial_folder import CURVE, LOG, OURS, trial_folder_path
+from sweeper.trainers.trial_folder import CURVE, LOG, MARK, OURS, trial_folder_path
 from sweeper.types import LearningPoint, Slot
 
 TAIL = 16_000
@@ -38,7 +38,7 @@ def read_trial_log(slot: Slot, identity: str | None) -> TrialLog | None:
     """
     try:
         folder = trial_folder_path(trials_folder(slot.sweep), slot.place)
-        mark = AttemptMark.read(folder / OURS / "attempt.json")
+        mark = AttemptMark.read(folder / OURS / MARK)
         trial = f"{identity or ''}/{slot.study}/{slot.repeat}/{slot.number}/"
         if mark is None or not mark.trial.startswith(trial):
             return None

@@ -12,15 +12,14 @@ from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from sweeper.analysis import strength_range
 from sweeper.config.probe_plan import probe_config
 from sweeper.errors import InputError, Interrupted, LeaseLost, TrainingError, UnknownSweepError
 from sweeper.store import Store
 from sweeper.trainers.open_trainer import open_trainer
-from sweeper.trainers.pack_size import PackSize
-from sweeper.trainers.trainer import Probe, Train, Trainer, TrainingFailed
+from sweeper.trainers.trainer import Trainer, TrainerOptions, TrainingFailed
 from sweeper.types import ProbePoint, ProbeTask, StrengthRange, TrialTask
 from sweeper.worker.background_thread import BackgroundThread
 from sweeper.worker.lease import Lease
@@ -63,21 +62,17 @@ def work(
     name: str,
     store: Store,
     *,
-    device: str = "auto",
-    pack: PackSize = "auto",
-    folder: Path | None = None,
-    train: Train | None = None,
-    probe: Probe | None = None,
-    data: Any = None,
     trials: Path | None = None,
     artifacts: str | None = None,
     on_event: Callable[[str], None] | None = None,
     on_spent: Callable[[WorkerTimings], None] | None = None,
     alone: bool = False,
+    **options: Unpack[TrainerOptions],
 ) -> int:
     """Work until the sweep is finished or stopped; return the number of trials recorded here.
 
-    Slots that are not finished are given back, whatever happens. `on_spent` is told at the end
+    Slots that are not finished are given back, whatever happens. `options` are those of its
+    trainer, see `TrainerOptions`. `on_spent` is told at the end
     what the time went into. The networks of a confirmation and the checkpoints of scripts are
     stored in `artifacts`, a folder or a bucket, all files of scripts in `trials`. `alone`: the
     process is this worker's alone, and is ended where it does not stop within ten seconds of being
@@ -115,16 +110,11 @@ def work(
             with stop.at_once():  # torch, the data and a first look at packs take their time
                 trainer = open_trainer(
                     sweep,
-                    device=device,
-                    pack=pack,
-                    folder=folder,
-                    train=train,
-                    probe=probe,
-                    data=data,
                     trials=trials,
                     artifacts=artifacts,
                     identity=store.identity(name) or "",
                     on_event=on_event,
+                    **options,
                 )
             stack.enter_context(closing(trainer))
             background.wait(background.submit(TrialStorage.warm_up), stop.check)

@@ -3,11 +3,26 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from sweeper.cli import main
+
+Command = Callable[..., tuple[int, str, str]]
+"""A command in this process: its words to exit code, output and errors."""
+
+
+def command_here(capsys: pytest.CaptureFixture[str]) -> Command:
+    def command(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(words)
+        said = capsys.readouterr()
+        code = ended.value.code
+        return (code if isinstance(code, int) else 0), said.out, said.err
+
+    return command
 
 
 def main_ok(*words: str) -> None:

@@ -10,19 +10,18 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from support.commands import Command, command_here
 from support.fakes import fake_train, small_sweep
 from support.study_text import TINY
 from sweeper import __version__, api, lifecycle, settings
 from sweeper.analysis import strength_range
 from sweeper.analysis.confirmation import confirmation_sweep
-from sweeper.cli import main
 from sweeper.cli.common import dashboard_command, dashboard_url, duration
 from sweeper.cli.init_command import template
 from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table
@@ -34,8 +33,6 @@ from sweeper.store import Store
 from sweeper.types import ArmProgress, SweepStatus, WorkerStatus
 from sweeper.worker.launch.machine import Machine
 from sweeper.worker.worker_loop import work
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -51,15 +48,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def sweeper(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run a command in this process; returns exit code, output and errors."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        said = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), said.out, said.err
-
-    return command
+    return command_here(capsys)
 
 
 @pytest.fixture

@@ -2,21 +2,18 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
+from support.commands import Command, command_here
 from support.fakes import fake_train
 from support.study_text import TINY
 from sweeper import compare, lifecycle
-from sweeper.cli import main
 from sweeper.config import Sweep
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
-
-Command = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -37,14 +34,7 @@ def sweeper(
     work("longer", store, pack=16, train=fake_train, data=None)
     store.close()
 
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        said = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), said.out, said.err
-
-    return command
+    return command_here(capsys)
 
 
 def test_the_table_fits_a_terminal_and_says_what_is_unequal(sweeper: Command) -> None:

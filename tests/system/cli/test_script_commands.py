@@ -1,18 +1,15 @@
 """The commands `check` and `init` on scripts, as a user types them."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.commands import finish
+from support.commands import Command, command_here, finish
 from support.commands import sweeper as started
-from sweeper.cli import main
 from sweeper.cli.init_command import script_template
 from sweeper.config import Sweep
 from sweeper.worker.launch.machine import Machine
 
-Command = Callable[..., tuple[int, str, str]]
 MINE = """\
 import os
 
@@ -60,15 +57,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def sweeper(folder: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """Run a command in this process; returns exit code, output and errors."""
-
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        said = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), said.out, said.err
-
-    return command
+    return command_here(capsys)
 
 
 CHECKED = """\

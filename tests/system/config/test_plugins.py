@@ -3,15 +3,14 @@
 import re
 import sys
 import tomllib
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from support.commands import Command, command_here
 from support.readmes import REGULARIZERS, blocks
-from sweeper.cli import main
 from sweeper.config import registry
 from sweeper.config.registry import GROUP, METHOD_GROUP
 from sweeper.store import Store
@@ -77,9 +76,6 @@ def install(folder: Path, name: str, point: str, text: str, group: str = GROUP) 
     (said / "entry_points.txt").write_text("\n".join(lines))
 
 
-Command = Callable[..., tuple[int, str, str]]
-
-
 @pytest.fixture(name="command")
 def _command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -90,14 +86,7 @@ def _command(
     registry.plugins.cache_clear()
     registry.method_plugins.cache_clear()
 
-    def command(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(words)
-        said = capsys.readouterr()
-        code = ended.value.code
-        return (code if isinstance(code, int) else 0), said.out, said.err
-
-    return command
+    return command_here(capsys)
 
 
 @pytest.mark.slow

@@ -3,6 +3,8 @@
 import os
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -12,6 +14,7 @@ from support.processes import wait_for
 from support.scripts import left_behind, registered_script, script_folder, script_sweep
 from support.worker_processes import WorkerProcess, claimed, ended, worker_process
 from sweeper.errors import Interrupted
+from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 
 pytestmark = pytest.mark.slow
@@ -84,21 +87,29 @@ def begins(folder: Path) -> None:
     wait_for(lambda: list(folder.glob("sweeps/tiny/trials/*/*/began")))
 
 
+@contextmanager
+def at_work(folder: Path, body: str, url: str) -> Iterator[tuple[Store, WorkerProcess, str]]:
+    """Have a worker at a function in a `with` block: the store, the worker, its processes' mark."""
+    with (
+        script_folder(folder, function(body)),
+        closing(registered_script(url, script_sweep())) as store,
+    ):
+        mark = uuid4().hex
+        with worker_process(url, "--script", str(folder), MARK=mark) as worker:
+            begins(folder)
+            time.sleep(0.3)  # by now it is at it
+            yield store, worker, mark
+
+
 @pytest.mark.parametrize("body", ENDLESS.values(), ids=ENDLESS)
 def test_a_worker_that_is_asked_to_leave_ends_a_function(
     body: str, tmp_path: Path, sqlite_url: str
 ) -> None:
-    with script_folder(tmp_path, function(body)):
-        store = registered_script(sqlite_url, script_sweep())
-        mark = uuid4().hex
-        with worker_process(sqlite_url, "--script", str(tmp_path), MARK=mark) as worker:
-            begins(tmp_path)
-            time.sleep(0.3)  # by now it is at it
-            ends_in_time(worker, mark)
-            assert worker.returncode == Interrupted.exit_code
-    assert claimed(store) == 0
-    assert store.status("tiny").failures == {"given back": 1}
-    store.close()
+    with at_work(tmp_path, body, sqlite_url) as (store, worker, mark):
+        ends_in_time(worker, mark)
+        assert worker.returncode == Interrupted.exit_code
+        assert claimed(store) == 0
+        assert store.status("tiny").failures == {"given back": 1}
     (log,) = tmp_path.glob("sweeps/tiny/trials/*/*/output.log")
     assert log.stat().st_size < 5_100_000
 
@@ -131,34 +142,23 @@ def test_a_worker_that_is_asked_to_leave_ends_a_command(tmp_path: Path, sqlite_u
 
 
 def test_a_sweep_that_is_stopped_ends_its_trials(tmp_path: Path, sqlite_url: str) -> None:
-    with script_folder(tmp_path, function(ENDLESS["computes in C"])):
-        store = registered_script(sqlite_url, script_sweep())
-        mark = uuid4().hex
-        with worker_process(sqlite_url, "--script", str(tmp_path), MARK=mark) as worker:
-            begins(tmp_path)
-            asked = time.monotonic()
-            store.stop("tiny")
-            ended([worker])
-            assert time.monotonic() - asked < SECONDS
-            assert left_behind(mark) == []
-    assert claimed(store) == 0
-    store.close()
+    with at_work(tmp_path, ENDLESS["computes in C"], sqlite_url) as (store, worker, mark):
+        asked = time.monotonic()
+        store.stop("tiny")
+        ended([worker])
+        assert time.monotonic() - asked < SECONDS
+        assert left_behind(mark) == []
+        assert claimed(store) == 0
 
 
 @pytest.mark.parametrize("body", [ENDLESS["forks daemons"], ENDLESS["computes in C"]])
 def test_of_a_worker_that_is_killed_nothing_is_left(
     body: str, tmp_path: Path, sqlite_url: str
 ) -> None:
-    with script_folder(tmp_path, function(body)):
-        store = registered_script(sqlite_url, script_sweep())
-        mark = uuid4().hex
-        with worker_process(sqlite_url, "--script", str(tmp_path), MARK=mark) as worker:
-            begins(tmp_path)
-            time.sleep(0.3)
-            worker.kill()
-            worker.wait(240)
-            wait_for(lambda: not left_behind(mark), 5)
-    store.close()
+    with at_work(tmp_path, body, sqlite_url) as (_, worker, mark):
+        worker.kill()
+        worker.wait(240)
+        wait_for(lambda: not left_behind(mark), 5)
 
 
 def test_what_hangs_is_ended_by_its_time_limit(tmp_path: Path, sqlite_url: str) -> None:

@@ -1,10 +1,11 @@
 """Folders of trials: whose they are, what is put aside, what is kept elsewhere."""
 
+import os
 from pathlib import Path
 
 import pytest
 
-from sweeper.errors import InputError
+from sweeper.errors import InputError, SweeperError
 from sweeper.trainers.attempt_mark import AttemptMark
 from sweeper.trainers.trial_checkpoint import TrialCheckpoints
 from sweeper.trainers.trial_folder import TrialFolder
@@ -107,3 +108,29 @@ def test_what_cannot_be_kept_is_said_and_ends_nothing(tmp_path: Path) -> None:
     said = TrialCheckpoints(str(blocked), mine).save()
     assert said.startswith("nothing was kept: InputError: artifacts: ")
     assert TrialCheckpoints(None, mine).save() == ""
+
+
+def test_a_link_out_of_the_folder_does_not_keep_a_checkpoint_from_being_restored(
+    tmp_path: Path,
+) -> None:
+    mine, place = folder(tmp_path / "a"), tmp_path / "artifacts"
+    mine.begin()
+    (mine.path / "weights").write_text("kept")
+    (mine.path / "data").symlink_to(tmp_path)
+    (mine.path / "last").symlink_to("weights")
+    os.mkfifo(mine.path / "pipe")
+    assert TrialCheckpoints(str(place), mine).save() == ""
+    assert restored(tmp_path / "b", 2, place) == "kept"
+    there = tmp_path / "b/0-0"
+    assert sorted(path.name for path in there.iterdir()) == [".sweeper", "last", "weights"]
+    assert (there / "last").read_text() == "kept"
+
+
+def test_a_damaged_checkpoint_is_one_line(tmp_path: Path) -> None:
+    place = tmp_path / "artifacts"
+    kept(tmp_path / "a", 1, place, "first")
+    [file] = place.glob("checkpoint-*")
+    file.write_bytes(file.read_bytes()[:700])
+    with pytest.raises(SweeperError, match=r"^\S*0-0: a checkpoint cannot be read: [^\n]+$"):
+        restored(tmp_path / "b", 2, place)
+    assert [path.name for path in (tmp_path / "b").iterdir()] == []
