@@ -1,1 +1,1 @@
-"""Kernels: compiled loops and matrix products for a whole pack, by numba and oneDNN."""
+"""Kernels: compiled loops and matrix products for a whole pack, by numba, oneDNN and Triton."""

@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 from support.packs import RECIPE, config, every_method, method, penalty, small_images
 from support.replayed_graph import Again
+from sweeper.kernels import fused_steps
 from sweeper.training import cuda_graphs, largest_pack, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data, DataSplit, load
@@ -144,6 +145,7 @@ def gpu() -> Iterator[None]:
     if not torch.cuda.is_available():
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         torch._C._ensureCUDADeviceGuardSet()  # as FakeTensorMode does
+    patch.setattr(fused_steps, "usable", lambda weight: False)  # kernels see memory, not `Away`
     torch._C._set_only_lift_cpu_tensors(True)
     torch.set_num_threads(1)  # several wait for each other where cores are few
     try:
