@@ -5,6 +5,7 @@ device idle. A graph starts them all at once; within an epoch the host waits for
 that lie well behind those it has started.
 """
 
+import time
 from collections.abc import Callable
 from functools import cache
 from typing import Any, Protocol
@@ -19,8 +20,12 @@ Take = Callable[[Tensor, float | Tensor, int], None]
 [pack]), number of the step."""
 Gather = Callable[[Tensor], DataSplit]
 """Gives the examples of one step after the other, by their indices [batch] in a split."""
-STEPS_AHEAD = 8
-"""Steps of which at most twice as many are started before they are done on a GPU."""
+SECONDS_AHEAD = 0.05
+"""Work that a GPU is given before it is done, at most. Less than several of Python's turns of 5 ms
+would let it run dry while the thread beside training has its own."""
+FIRST_AHEAD = 8
+"""Steps of which at most twice as many are started ahead until their time is known."""
+MOST_AHEAD = 1024
 WARM_UP = 3
 """Steps that are taken as they come before one is captured, as libraries set themselves up."""
 
@@ -53,24 +58,49 @@ def steps_on(
     return paced(one_by_one(steps, part, rate, changed))
 
 
-def paced(take: Take) -> Take:
+def paced(take: Take, clock: Callable[[], float] = time.perf_counter) -> Take:
     """Keep the host from running far ahead of a GPU: only a little, so that the GPU never waits.
 
     Else it would start an epoch of steps at once and then be deaf: to signals, to a lost lease.
     """
-    before: Any = None
+    groups = _StepGroups(clock)
 
     def wait(index: Tensor, factor: float | Tensor, number: int) -> None:
-        nonlocal before
         take(index, factor, number)
-        if number % STEPS_AHEAD == STEPS_AHEAD - 1:
-            now: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
-            now.record()
-            if before is not None:
-                before.synchronize()
-            before = now
+        groups.add_step()
 
     return wait
+
+
+class _StepGroups:
+    """Steps in groups: while one is in work on a GPU, the next one is started and no other."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._size, self._steps = FIRST_AHEAD, 0
+        self._begun: tuple[Any, int] | None = None
+        """The event behind the group before, and the steps in it."""
+        self._done_at: float | None = None
+
+    def add_step(self) -> None:
+        """Take note of a step that was started; wait if it ends a group."""
+        self._steps += 1
+        if self._steps < self._size:
+            return
+        event: Any = torch.cuda.Event()  # type: ignore[no-untyped-call]
+        event.record()
+        before, self._begun = self._begun, (event, self._steps)
+        self._steps = 0
+        if before is not None:
+            self._wait(*before)
+
+    def _wait(self, event: Any, steps: int) -> None:
+        event.synchronize()
+        now, before = self._clock(), self._done_at
+        self._done_at = now
+        if before is not None:
+            fitting = int(SECONDS_AHEAD / 2 * steps / max(now - before, 1e-9))
+            self._size = max(1, min(fitting, 2 * self._size, MOST_AHEAD))
 
 
 def one_by_one(steps: Steps, part: DataSplit, rate: Tensor, changed: Gather | None = None) -> Take:
@@ -118,8 +148,13 @@ class _CudaGraph:
         torch.cuda.current_stream().wait_stream(self._stream)
 
     def capture(self, program: Callable[[], None]) -> None:
-        with torch.cuda.graph(self._graph, stream=self._stream):
-            program()
+        before = torch.cuda.current_stream()
+        try:
+            with torch.cuda.graph(self._graph, stream=self._stream):
+                program()
+        finally:
+            # Where a capture fails, its end does, too, and would leave its stream the current one.
+            torch.cuda.set_stream(before)
 
     def replay(self) -> None:
         self._graph.replay()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -22,19 +23,18 @@ def deterministic_numerics(device: torch.device, precision: str = "float32") -> 
 
     One thread on a CPU, since several share out the sums of a product: eight gave other bits than
     one for LeNet-300-100, two for wider layers. Cores are used by as many processes; two threads
-    took 2.5 ms a step and network where one took 2.2. On CUDA float32 means float32, and streams
-    and graphs are those of this GPU: else they would be those of the first one.
+    took 2.5 ms a step and network where one took 2.2. On CUDA float32 means float32, cuDNN takes no
+    algorithm whose sums come in any order or that was the fastest at the moment, and streams and
+    graphs are those of this GPU: else they would be those of the first one.
     """
     check_precision(precision, device)
     threads = torch.get_num_threads()
-    products = torch.backends.cuda.matmul
-    convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-    before = products.fp32_precision, convolutions.fp32_precision
-    wanted = "tf32" if precision == "tf32" else "ieee"
+    before = _CudaSettings.now()
     if device.type == "cpu":
         torch.set_num_threads(1)
     else:
-        products.fp32_precision = convolutions.fp32_precision = wanted
+        wanted = "tf32" if precision == "tf32" else "ieee"
+        _CudaSettings(wanted, wanted, wanted, deterministic=True, benchmark=False).set()
     started: Any = torch.cuda.is_initialized  # untyped
     first = device.type == "cpu" or not started()
     try:
@@ -42,4 +42,37 @@ def deterministic_numerics(device: torch.device, precision: str = "float32") -> 
             yield
     finally:
         torch.set_num_threads(threads)
-        products.fp32_precision, convolutions.fp32_precision = before
+        if device.type != "cpu":
+            before.set()
+
+
+@dataclass(frozen=True, slots=True)
+class _CudaSettings:
+    """Settings of PyTorch's that bits on a GPU depend on."""
+
+    products: str
+    convolutions: str
+    recurrent: str
+    deterministic: bool
+    benchmark: bool
+
+    @classmethod
+    def now(cls) -> "_CudaSettings":
+        """Return those that hold."""
+        cudnn: Any = torch.backends.cudnn  # untyped
+        return cls(
+            torch.backends.cuda.matmul.fp32_precision,
+            cudnn.conv.fp32_precision,
+            cudnn.rnn.fp32_precision,
+            cudnn.deterministic,
+            cudnn.benchmark,
+        )
+
+    def set(self) -> None:
+        """Have them hold from now on."""
+        cudnn: Any = torch.backends.cudnn
+        torch.backends.cuda.matmul.fp32_precision = self.products
+        # The older switch too: where they say different things `cudnn.flags` raises.
+        cudnn.allow_tf32 = "tf32" in {self.convolutions, self.recurrent}
+        cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = self.convolutions, self.recurrent
+        cudnn.deterministic, cudnn.benchmark = self.deterministic, self.benchmark

@@ -15,7 +15,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from support.packs import RECIPE, config, every_method, method, penalty
 from support.replayed_graph import Again
 from sweeper.errors import InputError
-from sweeper.training.cuda_graphs import WARM_UP, Captured, one_by_one, paced
+from sweeper.training import cuda_graphs
+from sweeper.training.cuda_graphs import SECONDS_AHEAD, WARM_UP, Captured, one_by_one, paced
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.loss_gradients import LossGradients
@@ -146,30 +147,65 @@ def test_steps_through_a_graph_are_those_one_by_one(digits: Data, optimizer: str
     assert (found[0]["1.weight"][3] == 0).any()
 
 
-def test_the_host_is_never_more_than_sixteen_steps_ahead_of_a_gpu(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("seconds", [1e-4, 1e-3, 0.02, 2.0])
+def test_the_host_is_never_far_ahead_of_a_gpu_and_the_gpu_never_waits(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
 ) -> None:
-    started = 0
-    waited_for: list[tuple[int, int]] = []
+    # A GPU that takes `seconds` for a step, and a host that takes a tenth of that to start one.
+    now = done_at = 0.0
+    ahead: list[float] = []
 
     class Event:
         def record(self) -> None:
-            self.steps = started
+            self.done_at = done_at
 
         def synchronize(self) -> None:
-            waited_for.append((self.steps, started))
+            nonlocal now
+            now = max(now, self.done_at)
 
     monkeypatch.setattr(torch.cuda, "Event", Event)
 
     def take(index: torch.Tensor, factor: float | torch.Tensor, number: int) -> None:
-        nonlocal started
-        started = number + 1
+        nonlocal now, done_at
+        assert number == 0 or done_at >= now  # it has something to do until the step is started
+        now += seconds / 10
+        done_at = max(now, done_at) + seconds
+        ahead.append(done_at - now)
 
-    step = paced(take)
-    for number in range(40):
+    step = paced(take, lambda: now)
+    for number in range(2000):
         step(torch.zeros(1), 1.0, number)
-    # The GPU still has the later eight to do while the host waits for the earlier ones.
-    assert waited_for == [(8, 16), (16, 24), (24, 32), (32, 40)]
+    assert max(ahead[:16]) <= 16 * seconds
+    settled = ahead[1000:]
+    assert max(settled) <= max(SECONDS_AHEAD, 2 * seconds) * 1.001
+    assert max(settled) > 0.7 * SECONDS_AHEAD
+    assert min(settled) > min(0.3 * SECONDS_AHEAD, seconds)
+
+
+def test_a_capture_that_fails_leaves_the_stream_that_was_current(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    current = ["usual"]
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: current[-1])
+    monkeypatch.setattr(torch.cuda, "set_stream", current.append)
+    monkeypatch.setattr(torch.cuda, "CUDAGraph", object)
+    monkeypatch.setattr(cuda_graphs, "_stream", lambda device: "side")
+
+    @contextmanager
+    def graph(own: object, stream: str) -> Iterator[None]:
+        current.append(stream)
+        yield  # not reached again: `capture_end` has failed, as the capture has
+
+    monkeypatch.setattr(torch.cuda, "graph", graph)
+
+    def program() -> None:
+        assert current[-1] == "side"
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        cuda_graphs._CudaGraph().capture(program)
+    assert current == ["usual", "side", "usual"]
 
 
 def test_training_on_a_gpu_makes_it_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,15 +248,21 @@ def test_tf32_is_refused_on_a_cpu() -> None:
 
 
 def test_numerics_are_put_back() -> None:
-    def now() -> tuple[Any, ...]:
-        convolutions: Any = torch.backends.cudnn.conv  # type: ignore[attr-defined]
-        products = torch.backends.cuda.matmul
-        return torch.get_num_threads(), products.fp32_precision, convolutions.fp32_precision
+    cudnn: Any = torch.backends.cudnn
 
-    before = now()
+    def now() -> tuple[Any, ...]:
+        parts = torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn
+        precisions = tuple(part.fp32_precision for part in parts)
+        return torch.get_num_threads(), precisions, cudnn.deterministic, cudnn.benchmark
+
+    before, cudnn.benchmark = (now(), cudnn.allow_tf32), True
     for precision, wanted in (("float32", "ieee"), ("tf32", "tf32")):
         with deterministic_numerics(torch.device("cuda"), precision):
-            assert now()[1:] == (wanted, wanted)
+            assert now()[1:] == ((wanted,) * 3, True, False)
+            with cudnn.flags(enabled=True, deterministic=True, allow_tf32=cudnn.allow_tf32):
+                pass  # as a user's module may do it
+        assert cudnn.benchmark
+    cudnn.benchmark = False
     with deterministic_numerics(torch.device("cpu")):
         assert now()[0] == 1
-    assert now() == before
+    assert (now(), cudnn.allow_tf32) == before
