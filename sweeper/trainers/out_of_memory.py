@@ -8,7 +8,14 @@ _CPU = re.compile(
     # PyTorch's allocator on Linux, then elsewhere; C++ itself.
     r"DefaultCPUAllocator: (can't allocate memory|not enough memory)|^std::bad_alloc$"
 )
-_CUDA = re.compile(r"CU(BLAS|DNN)_STATUS_ALLOC_FAILED|^CUDA error: out of memory")
+_CUDA = re.compile(
+    r"CU(BLAS|DNN|SOLVER)_STATUS_ALLOC_FAILED"
+    r"|CUDNN_STATUS_INTERNAL_ERROR_(HOST|DEVICE)_ALLOCATION_FAILED"
+    # What libraries say that found no room for their own workspaces.
+    r"|CUBLAS_STATUS_NOT_INITIALIZED when calling `cublas(Lt)?Create"
+    r"|unable to find an engine to execute this computation"
+    r"|^CUDA (driver )?error: out of memory"
+)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

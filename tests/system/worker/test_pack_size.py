@@ -220,6 +220,15 @@ def capturing() -> None:
         refuse(RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate`")),
         refuse(RuntimeError("std::bad_alloc")),
         refuse(RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED")),
+        refuse(RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_HOST_ALLOCATION_FAILED")),
+        refuse(RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED")),
+        refuse(
+            RuntimeError("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(h)`")
+        ),
+        refuse(RuntimeError("GET was unable to find an engine to execute this computation")),
+        refuse(RuntimeError("FIND was unable to find an engine to execute this computation")),
+        refuse(RuntimeError("CUDA driver error: out of memory")),
+        refuse(torch.AcceleratorError("CUDA error: out of memory")),
         capturing,
     ],
 )
@@ -233,6 +242,9 @@ def test_memory_that_ran_out_is_told_apart(act: Callable[[], object]) -> None:
         lambda: torch.ones(2) @ torch.ones(3),
         lambda: torch.ones(2**31, 2**31, 2**31),
         refuse(RuntimeError("CUDA error: an illegal memory access was encountered")),
+        refuse(RuntimeError("CUDA driver error: unknown error")),
+        refuse(RuntimeError("CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSgemm`")),
+        refuse(RuntimeError("cuDNN error: CUDNN_STATUS_INTERNAL_ERROR")),
         refuse(RuntimeError("out of memory for a moment")),
         refuse(RuntimeError("caught std::bad_alloc in a worker")),
         refuse(ValueError("DefaultCPUAllocator: can't allocate memory")),
