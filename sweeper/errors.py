@@ -12,6 +12,7 @@ SweeperError              exit code 1
 │   ├── UnreadableError   a sweep that another version of this program has registered
 │   └── LeaseLost         this worker's lease ran out; its slots belong to others now
 ├── TrainingError         training cannot go on (not a diverged trial: that is a result)
+│   └── DeviceLost        a GPU takes no more work from this process, which must end
 └── Interrupted           asked to stop; slots are given back
 """
 
@@ -80,6 +81,13 @@ class LeaseLost(StorageError):
 
 class TrainingError(SweeperError):
     """Training cannot go on, for a reason that is not the trial's own."""
+
+
+class DeviceLost(TrainingError):
+    """A GPU takes no more work from this process: an illegal access, a memory error of its own.
+
+    No trial is to blame, and only another process can go on.
+    """
 
 
 class Interrupted(SweeperError):

@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from pathlib import Path
 
 from sweeper.errors import InputError
@@ -75,6 +76,18 @@ def activate(device: str) -> str:
         return f"{cpu_name()}, {torch.backends.cpu.get_cpu_capability()}"
     torch.cuda.set_device(device)  # else libraries would take room on the first GPU
     return str(torch.cuda.get_device_name(device))
+
+
+def takes_work(device: str) -> bool:
+    """Return False for a GPU whose context is dead: some errors leave none that works any more."""
+    torch = sys.modules.get("torch")  # without it nothing was trained with it
+    if device == "cpu" or torch is None or not torch.cuda.is_initialized():
+        return True
+    try:
+        torch.cuda.synchronize(device)
+    except RuntimeError:
+        return False
+    return True
 
 
 def _hint(name: str) -> str:

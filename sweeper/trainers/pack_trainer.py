@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from sweeper.analysis.strength_range import GRID
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
-from sweeper.errors import SweeperError, TrainingError, typed_line
+from sweeper.errors import DeviceLost, SweeperError, TrainingError, typed_line
 from sweeper.trainers import pack_size
-from sweeper.trainers.devices import activate, fallback_devices, resolve_device
+from sweeper.trainers.devices import activate, fallback_devices, resolve_device, takes_work
 from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
 from sweeper.trainers.pack_size import PackSize
 from sweeper.trainers.provenance import gather_provenance
@@ -157,7 +157,7 @@ class PackTrainer:
             raise TrainingError("strength: auto needs a probe, and none was given")
         self._take(config.recipe)
         try:
-            return _classified(lambda: probe(config, self._data, tick=tick))
+            return _classified(lambda: probe(config, self._data, tick=tick), self.device)
         except _OutOfMemory as error:
             message = str(error)
         free_memory()
@@ -183,7 +183,8 @@ class PackTrainer:
         if networks is not None:
             keeping["keep"] = lambda place, network: networks.update({start + place: network})
         results = _classified(
-            lambda: self._train(configs, self._data, self.device, tick=tick, **keeping)
+            lambda: self._train(configs, self._data, self.device, tick=tick, **keeping),
+            self.device,
         )
         if len(results) != len(configs):
             raise TrainingError(f"training gave {len(results)} results for {len(configs)} trials")
@@ -192,7 +193,8 @@ class PackTrainer:
     def _measure_pack(self, sweep: Sweep) -> None:
         """Measure the best size of packs. A failure here counts when training fails, too."""
         try:
-            estimate = _classified(lambda: pack_size.measure(sweep, self._data, self.device))
+            device = self.device
+            estimate = _classified(lambda: pack_size.measure(sweep, self._data, device), device)
         except (TrainingFailed, _OutOfMemory) as error:
             self._on_event(f"packs of {self.pack}: no other size could be measured: {error}")
         else:
@@ -216,14 +218,21 @@ def _within(tick: Tick, before: int, now: int, all_: int) -> Tick:
     return of_part
 
 
-def _classified(training: Callable[[], T]) -> T:
-    """Return the result; raise TrainingFailed or _OutOfMemory for errors not of our own tree."""
+def _classified(training: Callable[[], T], device: str) -> T:
+    """Return the result; raise TrainingFailed or _OutOfMemory for errors not of our own tree.
+
+    Raises DeviceLost where the device has taken no more work since.
+    """
     try:
         return training()
     except SweeperError:
         raise
     except Exception as error:
         if not is_out_of_memory(error):
+            if not takes_work(device):
+                raise DeviceLost(
+                    f"{device} takes no more work from this process: {typed_line(error)}"
+                ) from error
             raise TrainingFailed(typed_line(error)) from error
         message = typed_line(error)
     raise _OutOfMemory(message)

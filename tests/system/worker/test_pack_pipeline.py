@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from support.databases import on_sqlite
 from support.fakes import fake_result, fake_train, small_sweep
@@ -21,7 +22,7 @@ from support.processes import LONG, wait_for
 from support.worker_processes import assert_exact, claimed, facts, states, worker_process
 from sweeper import lifecycle
 from sweeper.config import Sweep
-from sweeper.errors import Interrupted, StorageError, TrainingError
+from sweeper.errors import DeviceLost, Interrupted, StorageError, TrainingError
 from sweeper.search import SweepStudies
 from sweeper.store import Store
 from sweeper.store.database import Database
@@ -366,6 +367,30 @@ def test_training_that_fails_three_times_gives_back_what_is_claimed_ahead(
     assert train.packs == 8
     assert registered_store.status("tiny").failures == {"given back": 3, "error": 5}
     assert_all_given_back(registered_store, free())
+
+
+def test_a_gpu_that_is_lost_ends_the_worker_and_blames_no_arm(
+    registered_store: Store, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Of CUDA nothing is real: from the first error on the context answers with it alone.
+    error = torch.AcceleratorError("CUDA error: an illegal memory access was encountered\nCompile")
+    monkeypatch.setattr(torch.cuda, "is_initialized", lambda: True)
+    for _ in range(4):
+        monkeypatch.setattr(torch.cuda, "synchronize", raising(error))
+        train = Paced(log, lambda number: [], raising(error))
+        with pytest.raises(DeviceLost) as caught:
+            work("tiny", registered_store, device="cuda:0", pack=2, train=train)
+        assert str(caught.value) == (
+            "cuda:0 takes no more work from this process: "
+            "AcceleratorError: CUDA error: an illegal memory access was encountered"
+        )
+        assert train.packs == 1  # no arm is tried alone
+        assert_all_given_back(registered_store, free())
+    assert registered_store.status("tiny").failures.keys() == {"given back"}
+    # An error that passes is one of training, on a GPU too.
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: None)
+    with pytest.raises(TrainingError, match=r"arm \w+: AcceleratorError: .* \(3 times\)"):
+        work("tiny", registered_store, device="cuda:0", pack=2, train=train)
 
 
 # Signals.
