@@ -12,10 +12,10 @@ from sweeper.config.registry import MODELS
 from sweeper.errors import DeviceLost, SweeperError, TrainingError, typed_line
 from sweeper.trainers import pack_size
 from sweeper.trainers.devices import activate, fallback_devices, resolve_device, takes_work
-from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
 from sweeper.trainers.pack_size import PackSize
 from sweeper.trainers.provenance import gather_provenance
 from sweeper.trainers.trainer import Probe, Train, TrainingFailed
+from sweeper.training.out_of_memory import free_memory, is_out_of_memory
 from sweeper.types import (
     ProbePoint,
     Provenance,

@@ -18,6 +18,7 @@ from sweeper.training.memory import needed
 from sweeper.training.methods import TrainingContext
 from sweeper.training.network_groups import network_groups
 from sweeper.training.optimizers import OptimizerChoice
+from sweeper.training.out_of_memory import free_memory, is_out_of_memory
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Stepper
@@ -81,7 +82,9 @@ def fastest(times: dict[int, float]) -> int:
 def step_times(
     config: TrialConfig, network: StackedArchitecture, data: Data, sizes: Sequence[int]
 ) -> dict[int, float]:
-    """Return the seconds of a step for each network, by size; as many sizes as there is time for.
+    """Return the seconds of a step for each network, by size.
+
+    As many sizes as there is time for, and memory. Raises where there is none for the first.
 
     Packs take turns, and the least time of each counts: whatever else the machine does adds to it.
     """
@@ -90,7 +93,14 @@ def step_times(
     for size in sizes:
         if turns and MIN_ROUNDS * (_turn_seconds(turns) + 2 * turns[-1].shortest) > PROBE_SECONDS:
             break
-        turns.append(_Turn(_stepper(config, network, alone, data, size), config, data, size))
+        try:
+            turns.append(_Turn(_stepper(config, network, alone, data, size), config, data, size))
+            continue
+        except Exception as error:
+            if not turns or not is_out_of_memory(error):
+                raise
+        free_memory()  # here, where nothing holds the error any more: its frames hold the pack
+        break
     rounds = int(PROBE_SECONDS / _turn_seconds(turns)) if len(turns) > 1 else 0
     for _ in range(min(rounds, MAX_ROUNDS)):
         for turn in turns:

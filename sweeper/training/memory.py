@@ -11,6 +11,7 @@ from torch.func import functional_call
 from sweeper.config.registry import METHODS
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.evaluation import CHUNK
+from sweeper.training.out_of_memory import free_memory, is_out_of_memory
 from sweeper.training.pack import train_pack
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
@@ -76,8 +77,23 @@ def _activations(network: StackedArchitecture, alone: Stack, example: Tensor) ->
 
 
 def measured(configs: Sequence[TrialConfig], data: Data) -> int:
-    """Return the most bytes of a network on the GPU, trained and evaluated in a pack."""
+    """Return the most bytes of a network on the GPU, trained, evaluated and handed on in a pack.
+
+    In smaller packs where memory runs out, in which not all of `configs` may have a place.
+    """
     count = max(16, len(configs))
+    while True:
+        try:
+            return _growth(configs, data, count)
+        except Exception as error:
+            if count == 1 or not is_out_of_memory(error):
+                raise
+        free_memory()
+        count //= 2
+
+
+def _growth(configs: Sequence[TrialConfig], data: Data, count: int) -> int:
+    """Return the bytes of a network, by what twice `count` take more than `count`."""
     batch = configs[0].recipe.batch_size
     part = _first(data.train, 4 * batch)
     short = replace(
@@ -86,9 +102,11 @@ def measured(configs: Sequence[TrialConfig], data: Data) -> int:
     peaks = []
     for size in (count, 2 * count):  # what libraries take for themselves is no network's
         pack = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
+        networks: dict[int, Stack] = {}
         torch.cuda.reset_peak_memory_stats(data.device)
-        train_pack(pack, short, str(data.device))
+        train_pack(pack, short, str(data.device), keep=networks.__setitem__)
         peaks.append(torch.cuda.max_memory_reserved(data.device))
+        networks.clear()
         torch.cuda.empty_cache()
     return max(1, peaks[1] - peaks[0]) // count
 

@@ -2,16 +2,20 @@
 
 import dataclasses
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
 
 from support.memory_cases import trials
 from support.packs import every_method, facts, method, penalty, small_images
-from sweeper.training import largest_pack
-from sweeper.training.memory import estimated, needed
+from sweeper.training import largest_pack, memory
+from sweeper.training.checkpoint import Keep
+from sweeper.training.memory import estimated, measured, needed
 from sweeper.training.pack import train_pack
 from sweeper.training.stacked_architecture import StackedArchitecture
+from sweeper.types import TrialConfig
 
 
 @pytest.mark.parametrize(
@@ -47,6 +51,53 @@ def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) ->
         times = largest_pack.step_times(one, network, data, (1, 2, 4, 8))
         assert list(times) == sizes
         assert all(seconds > 0 for seconds in times.values())
+
+
+def test_memory_that_runs_out_for_a_large_pack_leaves_the_times_of_smaller_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, [one] = small_images(), trials(penalty("l1", "prox"))
+    network = StackedArchitecture.of(one.recipe, data)
+    monkeypatch.setattr(largest_pack, "MAX_ROUNDS", 1)
+    monkeypatch.setattr(largest_pack, "PROBE_SECONDS", 1e9)
+    real = largest_pack._stepper
+
+    def narrow(*given: Any) -> Any:
+        if given[-1] > most:
+            torch.empty(2**50, dtype=torch.uint8)
+        return real(*given)
+
+    monkeypatch.setattr(largest_pack, "_stepper", narrow)
+    for most, sizes in ((1, [1]), (4, [1, 2, 4])):  # noqa: B007
+        assert list(largest_pack.step_times(one, network, data, (1, 2, 4, 8))) == sizes
+    most = 0
+    with pytest.raises(RuntimeError, match="DefaultCPUAllocator"):
+        largest_pack.step_times(one, network, data, (1, 2))
+
+
+def test_memory_that_runs_out_while_it_is_measured_is_measured_with_fewer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data, configs = small_images(), trials(None, penalty("l1", "prox"), method("set"))
+    packs: list[int] = []
+
+    def narrow(pack: Sequence[TrialConfig], *rest: object, keep: Keep) -> None:
+        packs.append(len(pack))
+        if len(pack) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        keep(0, {})
+
+    for name in ("reset_peak_memory_stats", "empty_cache"):
+        monkeypatch.setattr(torch.cuda, name, lambda *device: None)
+    monkeypatch.setattr(torch.cuda, "max_memory_reserved", lambda device: 5000 + 100 * packs[-1])
+    monkeypatch.setattr(memory, "train_pack", narrow)
+    most = 9
+    assert measured(configs, data) == 100
+    assert packs == [16, 8, 16, 4, 8]
+    most = 1
+    with pytest.raises(torch.OutOfMemoryError):
+        measured(configs, data)
+    assert packs[-2:] == [1, 2]
 
 
 def test_measuring_changes_no_result_and_leaves_nothing_behind() -> None:

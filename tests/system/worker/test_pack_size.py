@@ -24,11 +24,11 @@ from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.store import Store
 from sweeper.trainers import pack_size
-from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
 from sweeper.trainers.pack_trainer import PackTrainer
 from sweeper.trainers.trainer import TrainingFailed
 from sweeper.training.datasets import Data, load
 from sweeper.training.largest_pack import SIZES
+from sweeper.training.out_of_memory import free_memory, is_out_of_memory
 from sweeper.types import Tick, TrialConfig, TrialResult, nothing
 from sweeper.worker.worker_loop import work
 
@@ -259,7 +259,7 @@ def test_other_failures_are_no_lack_of_memory(act: Callable[[], object]) -> None
 def test_lack_of_memory_is_known_and_set_free_without_loading_torch() -> None:
     code = """
 import sys
-from sweeper.trainers.out_of_memory import free_memory, is_out_of_memory
+from sweeper.training.out_of_memory import free_memory, is_out_of_memory
 free_memory()
 assert is_out_of_memory(MemoryError()) and is_out_of_memory(RuntimeError("std::bad_alloc"))
 assert not is_out_of_memory(RuntimeError("CUDA")) and "torch" not in sys.modules
