@@ -1,6 +1,6 @@
 """Memory of a pack: bytes for each of its networks, measured on a GPU, estimated elsewhere."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 
@@ -102,7 +102,7 @@ def _growth(configs: Sequence[TrialConfig], data: Data, count: int) -> int:
     peaks = []
     for size in (count, 2 * count):  # what libraries take for themselves is no network's
         pack = [replace(config, recipe=_short(config)) for config in islice(cycle(configs), size)]
-        networks: dict[int, Stack] = {}
+        networks: dict[int, Mapping[str, Tensor]] = {}
         torch.cuda.reset_peak_memory_stats(data.device)
         train_pack(pack, short, str(data.device), keep=networks.__setitem__)
         peaks.append(torch.cuda.max_memory_reserved(data.device))

@@ -40,6 +40,11 @@ class Pruner(Method):
         """Return the cuts of one network, densities falling to that of the trial."""
         raise NotImplementedError
 
+    @property
+    def is_by_magnitude(self) -> bool:
+        """Whether the weights are ranked by their magnitude."""
+        return type(self).chosen is Pruner.chosen
+
     def chosen(
         self, weights: Stack, density: float, context: TrainingContext, *, early: bool
     ) -> Stack:
@@ -63,12 +68,16 @@ class Pruner(Method):
 
     @torch.no_grad()
     def _cut(self, weights: Stack, state: PruningState, steps: int) -> None:
-        for k, cuts in enumerate(state.cuts):
-            if steps not in cuts:
-                continue
-            if state.masks is None:
-                state.masks = {name: torch.ones_like(weight) for name, weight in weights.items()}
-            network = NetworkRange(k, k + 1)
+        cut = [k for k, cuts in enumerate(state.cuts) if steps in cuts]
+        if not cut:
+            return
+        if state.masks is None:
+            state.masks = {name: torch.ones_like(weight) for name, weight in weights.items()}
+        if self._cuts_at_once(weights, state.context):
+            self._cut_at_once(weights, state, steps, cut)
+            return
+        for k in cut:
+            cuts, network = state.cuts[k], NetworkRange(k, k + 1)
             masks = self.chosen(
                 network.of(weights),
                 cuts[steps],
@@ -77,6 +86,24 @@ class Pruner(Method):
             )
             for name, mask in masks.items():
                 network.cut(weights[name]).mul_(network.cut(state.masks[name]).mul_(mask))
+
+    def _cuts_at_once(self, weights: Stack, context: TrainingContext) -> bool:
+        # On a CPU a network's k-th value takes no longer than the bits of it.
+        on_cpu = next(iter(weights.values())).device.type == "cpu"
+        return not on_cpu and self.is_by_magnitude and _rule(weights, context).is_plain
+
+    @staticmethod
+    def _cut_at_once(weights: Stack, state: PruningState, steps: int, cut: list[int]) -> None:
+        densities = [state.cuts[k][steps] for k in cut]
+        early = [steps < max(state.cuts[k]) for k in cut]
+        first = next(iter(weights.values()))
+        index = torch.tensor(cut).to(first.device)
+        part = {name: weight.index_select(0, index) for name, weight in weights.items()}
+        masks = state.masks or {}
+        for name, mask in pruning.masks_at_densities(part, densities, early).items():
+            stays = masks[name].index_select(0, index).mul_(mask)
+            masks[name].index_copy_(0, index, stays)
+            weights[name].index_copy_(0, index, part[name].mul_(stays))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -87,6 +114,10 @@ class OneShotMagnitude(Pruner):
     score: str = "magnitude"
     examples: int = 256
 
+    @property
+    def is_by_magnitude(self) -> bool:
+        return self.score == "magnitude"
+
     def schedule(self, network: int, density: float, steps: int) -> list[Cut]:
         return [Cut(_step(float(self.at[network]), steps), density)]
 
@@ -94,7 +125,7 @@ class OneShotMagnitude(Pruner):
         self, weights: Stack, density: float, context: TrainingContext, *, early: bool
     ) -> Stack:
         rule = _rule(weights, context)
-        if self.score == "magnitude":
+        if self.is_by_magnitude:
             return rule.network_masks(weights, density, zeros=early)
         if context.loss is None:
             raise ValueError("pruning by the loss needs the loss")

@@ -5,6 +5,8 @@ import math
 
 import pytest
 import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from support.packs import RECIPE, config, facts, method, penalty
@@ -13,6 +15,7 @@ from sweeper.training import layer_densities, models, pruning
 from sweeper.training.datasets import Data, load
 from sweeper.training.pack import train_pack
 from sweeper.training.pruning_rule import PruningRule
+from sweeper.training.pruning_schedules import Pruner, PruningState
 from sweeper.training.stack import Stack
 from sweeper.types import PruneConfig, PruningScope, SharedConfig
 
@@ -210,3 +213,55 @@ def test_patterns_that_do_not_fit_a_network_are_refused_by_name() -> None:
         models.prunable(module, ["0.bias"])
     with pytest.raises(PluginError, match=r"sparsification\.prune: leaves no weight to prune"):
         models.prunable(module, ["!*"])
+
+
+@given(
+    rows=st.lists(st.lists(st.floats(width=32), min_size=7, max_size=7), min_size=1, max_size=3),
+    ties=st.integers(0, 6),
+    k=st.lists(st.integers(1, 7), min_size=3, max_size=3),
+)
+@example(rows=[[0.0, -0.0, 1e-45, math.inf, math.nan, 1e-38, -1e-45]], ties=0, k=[3, 1, 1])
+def test_the_kth_largest_magnitude_bit_by_bit_is_that_of_pytorch(
+    rows: list[list[float]], ties: int, k: list[int]
+) -> None:
+    # Oracle: torch.kthvalue, which puts NaN last.
+    magnitudes = torch.tensor(rows).abs()
+    magnitudes[:, :ties] = magnitudes[:, -1:]
+    expected = [row.kthvalue(8 - n).values for row, n in zip(magnitudes, k, strict=False)]
+    largest = pruning.kth_largest(magnitudes, torch.tensor(k[: len(rows)]))
+    assert torch.equal(largest.view(torch.int32), torch.stack(expected).view(torch.int32))
+
+
+def test_masks_of_a_pack_at_once_are_those_of_each_network() -> None:
+    weights, densities = stacked(4, zeros=0.5), (1e-3, 0.3, 0.7, 1.0)
+    weights["first"][1] = weights["first"][1].round()  # ties
+    for zeros in ((False,) * 4, (True, False, True, False)):
+        together = pruning.masks_at_densities(weights, densities, zeros)
+        for k, (density, lets_in) in enumerate(zip(densities, zeros, strict=True)):
+            network = {name: weight[k : k + 1] for name, weight in weights.items()}
+            alone = pruning.mask_at_density(network, density, zeros=lets_in)
+            for name, mask in alone.items():
+                assert torch.equal(together[name][k : k + 1], mask), (name, density)
+
+
+@pytest.mark.parametrize("name", ["one_shot_magnitude", "iterative_magnitude", "gradual_magnitude"])
+def test_cuts_of_a_pack_at_once_train_the_networks_of_cuts_one_by_one(
+    digits: Data, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Oracle: the way of a CPU, bit for bit; some cuts are those of a part of the networks.
+    hypers: list[dict[str, float]] = [{"at": 0.3}, {"at": 0.3}, {"at": 0.8}]
+    if name != "one_shot_magnitude":
+        hypers = [{"begin": b, "end": e} for b, e in ((0.0, 0.5), (0.25, 0.75), (0.25, 0.5))]
+    chosen = [penalty("l1", "prox", 0.02), *(method(name, **hyper) for hyper in hypers)]
+    pack = [config(k, one, density=0.05 + 0.1 * k) for k, one in enumerate(chosen)]
+    before, cuts = facts(train_pack(pack, digits)), list[int]()
+    real = Pruner._cut_at_once
+
+    def at_once(weights: Stack, state: PruningState, steps: int, cut: list[int]) -> None:
+        cuts.append(len(cut))
+        real(weights, state, steps, cut)
+
+    monkeypatch.setattr(Pruner, "_cut_at_once", staticmethod(at_once))
+    monkeypatch.setattr(Pruner, "_cuts_at_once", lambda *_: True)
+    assert facts(train_pack(pack, digits)) == before
+    assert len(set(cuts)) > 1
