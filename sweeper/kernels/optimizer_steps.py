@@ -146,7 +146,7 @@ def _sgd(weight: Array, buffer: Array, rate: Array, lines: Array) -> None:
 
 
 @jit
-def _masked_sgd(
+def masked_sgd_loop(
     weight: Array, buffer: Array, rate: Array, lines: Array, outside: NDArray[np.bool_]
 ) -> None:
     for k in range(weight.shape[0]):
@@ -160,7 +160,7 @@ def _masked_sgd(
 
 
 @jit
-def _fold(buffer: Array, gradient: Array, momentum: Array) -> None:
+def momentum_loop(buffer: Array, gradient: Array, momentum: Array) -> None:
     for k in range(buffer.shape[0]):
         moments, gradients, share = buffer[k], gradient[k], momentum[k]
         for i in range(moments.size):
@@ -168,7 +168,7 @@ def _fold(buffer: Array, gradient: Array, momentum: Array) -> None:
 
 
 @jit
-def _adam(
+def adam_loop(
     weight: Array,
     gradient: Array,
     first: Array,
@@ -205,7 +205,7 @@ def _adam(
 
 
 @jit
-def _cut(weight: Array, outside: NDArray[np.bool_]) -> None:
+def cut_loop(weight: Array, outside: NDArray[np.bool_]) -> None:
     for k in range(weight.shape[0]):
         values, cut = weight[k], outside[k]
         for i in range(values.size):
@@ -213,7 +213,7 @@ def _cut(weight: Array, outside: NDArray[np.bool_]) -> None:
 
 
 @jit
-def _forget(moments: Array, least: np.float32) -> None:
+def forget_loop(moments: Array, least: np.float32) -> None:
     for k in range(moments.shape[0]):
         values = moments[k]
         for i in range(values.size):
@@ -237,7 +237,7 @@ def sgd_(
         if outside is None:
             _sgd(*arrays)
         else:
-            _masked_sgd(*arrays, outside.numpy())
+            masked_sgd_loop(*arrays, outside.numpy())
         return
     if fused_steps.usable(weight):
         in_loss = "loss" in lines.modes
@@ -253,7 +253,7 @@ def sgd_(
 def accumulate_momentum_(buffer: Tensor, gradient: Tensor, momentum: Tensor) -> None:
     """Let momentum buffers take in a gradient: b = m b + g, in place."""
     if buffer.device.type == "cpu":
-        _fold(buffer.numpy(), gradient.numpy(), momentum.numpy())
+        momentum_loop(buffer.numpy(), gradient.numpy(), momentum.numpy())
     else:
         torch.addcmul(gradient, buffer, momentum[:, None], out=buffer)
 
@@ -274,7 +274,7 @@ def adam_(
     """
     first, second = moments
     if weight.device.type == "cpu":
-        _adam(
+        adam_loop(
             weight.numpy(),
             gradient.numpy(),
             first.numpy(),
@@ -289,7 +289,7 @@ def adam_(
             lines.values.numpy(),
         )
         if outside is not None:
-            _cut(weight.numpy(), outside.numpy())
+            cut_loop(weight.numpy(), outside.numpy())
         return
     if fused_steps.usable(weight):
         columns = torch.stack((rate, keep, 1 - beta.first, beta.scale, beta.root), 1)
@@ -310,7 +310,7 @@ def adam_(
 
 def flush_denormals_(moments: Tensor, least: float) -> None:
     """Set moments below `least` to exactly 0, in place."""
-    _forget(moments.numpy(), np.float32(least))
+    forget_loop(moments.numpy(), np.float32(least))
 
 
 def _add_slopes(gradient: Tensor, weight: Tensor, lines: LinearPenalties) -> None:

@@ -14,9 +14,10 @@ from sweeper.training.datasets import DataSplit
 from sweeper.training.dead_biases import remove_dead_biases
 from sweeper.training.evaluation import Evaluator
 from sweeper.training.learning_looks import Watch
+from sweeper.training.pruned_fit import fit_pruned
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import Schedule, apply_masks, fit
+from sweeper.training.training_loop import Schedule, apply_masks
 from sweeper.training.work_meter import Advance
 from sweeper.types import CurvePoint, SharedConfig
 
@@ -80,7 +81,7 @@ class FineTuner:
             recipe.schedule,
             (recipe.order_seed + 1) % 2**32,
         )
-        steps = fit(
+        steps = fit_pruned(
             self.network,
             stack,
             self.part,

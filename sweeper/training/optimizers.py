@@ -28,6 +28,8 @@ TRACE = 1e-25
 """Where a unit is dead its gradients are 0, and a moment that only decays ends below 1e-38, where
 processors count far more slowly; so what is too small to matter is set to 0. Flushing such numbers
 in hardware is set for each thread apart, so that bits would depend on their number."""
+BETA2, EPS = 0.999, 1e-8
+"""Of Adam."""
 MANY = 8
 """Runs of equal momentum up to which a GPU adds gradients to momentum buffers run by run; more of
 them are collected apart, all at once."""
@@ -185,7 +187,7 @@ class Adam:
     """
 
     def __init__(self, momentum: Tensor, decay: Tensor, decoupled: bool = False) -> None:
-        self._beta1, self._beta2, self._eps = momentum, 0.999, 1e-8
+        self._beta1, self._beta2, self._eps = momentum, BETA2, EPS
         self._coupled = torch.zeros_like(decay) if decoupled else decay
         self._decoupled = decay if decoupled else torch.zeros_like(decay)
         # In float64, as 1 - 0.999^step begins with few digits, and on the device, so that a step

@@ -17,10 +17,10 @@ from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.density_curves import NETWORKS_AT_ONCE, density_curves
 from sweeper.training.evaluation import Evaluator, sample
 from sweeper.training.pack import train_pack
+from sweeper.training.pruned_fit import fit_pruned
 from sweeper.training.sparse_inference import SparseMLP
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
-from sweeper.training.training_loop import fit
 from sweeper.types import TrialConfig, nothing
 
 DENSITIES = (0.9, 0.02, 0.1, 0.36, 0.35, 0.17, 0.18)
@@ -186,9 +186,9 @@ def test_densities_of_one_network_are_finetuned_as_one_pack(
 
     def seen(*arguments: Any, **options: Any) -> int:
         sizes.append(len(options["rate"]))
-        return fit(*arguments, **options)
+        return fit_pruned(*arguments, **options)
 
-    monkeypatch.setattr(fine_tuning, "fit", seen)
+    monkeypatch.setattr(fine_tuning, "fit_pruned", seen)
     recipe = dataclasses.replace(RECIPE, curve=(), finetuned_curve=FURTHER)
     train_pack([config(recipe=recipe)], digits)
     assert sizes == [len(FURTHER), 1]
