@@ -5,6 +5,7 @@ import re
 from sweeper.config import Domain, Sweep
 from sweeper.config.domains import grid_size
 from sweeper.config.registry import FORMULAS, SAMPLERS
+from sweeper.kernels.processor import BFLOAT16_NEEDS, multiplies_bfloat16
 from sweeper.settings import OURS
 
 
@@ -24,10 +25,14 @@ def script_warnings(sweep: Sweep) -> list[str]:
 
 
 def _training_warnings(sweep: Sweep) -> list[str]:
-    if sweep.training.precision == "float32":
-        return []
-    text = "exists on NVIDIA GPUs only: workers elsewhere refuse it, and times below are a CPU's"
-    return [f"training.precision: {sweep.training.precision} {text}"]
+    text = ""
+    if sweep.training.precision == "tf32":
+        text = (
+            "exists on NVIDIA GPUs only: workers elsewhere refuse it, and times below are a CPU's"
+        )
+    if sweep.training.precision == "bfloat16" and not multiplies_bfloat16():
+        text = f"is emulated by this processor, whose workers refuse it: {BFLOAT16_NEEDS}"
+    return [f"training.precision: {sweep.training.precision} {text}"] if text else []
 
 
 def _search_warnings(sweep: Sweep) -> list[str]:

@@ -8,13 +8,25 @@ from typing import Any
 import torch
 
 from sweeper.errors import InputError
+from sweeper.kernels.processor import BFLOAT16_NEEDS, multiplies_bfloat16
 
 
 def check_precision(precision: str, device: torch.device) -> None:
     """Raise InputError, one line, where a device cannot multiply as the study file says."""
+    text = ""
     if precision == "tf32" and device.type != "cuda":
         text = f"tf32 exists on NVIDIA GPUs only, this worker is on {device}"
+    if precision == "bfloat16" and not _multiplies_bfloat16(device):
+        text = f"bfloat16 is emulated on this worker's {device.type}: {BFLOAT16_NEEDS}"
+    if text:
         raise InputError(f"training.precision: {text}; allowed here: float32")
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        supported: Any = torch.cuda.is_bf16_supported  # untyped
+        return bool(supported(including_emulation=False))
+    return device.type == "cpu" and multiplies_bfloat16()
 
 
 @contextmanager
@@ -34,7 +46,9 @@ def deterministic_numerics(device: torch.device, precision: str = "float32") -> 
         torch.set_num_threads(1)
     else:
         wanted = "tf32" if precision == "tf32" else "ieee"
-        _CudaSettings(wanted, wanted, wanted, deterministic=True, benchmark=False).set()
+        _CudaSettings(
+            wanted, wanted, wanted, reduces=False, deterministic=True, benchmark=False
+        ).set()
     started: Any = torch.cuda.is_initialized  # untyped
     first = device.type == "cpu" or not started()
     try:
@@ -53,6 +67,8 @@ class _CudaSettings:
     products: str
     convolutions: str
     recurrent: str
+    reduces: bool
+    """Whether parts of a sum of bfloat16 may be rounded to it."""
     deterministic: bool
     benchmark: bool
 
@@ -64,6 +80,7 @@ class _CudaSettings:
             torch.backends.cuda.matmul.fp32_precision,
             cudnn.conv.fp32_precision,
             cudnn.rnn.fp32_precision,
+            torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction,
             cudnn.deterministic,
             cudnn.benchmark,
         )
@@ -71,7 +88,9 @@ class _CudaSettings:
     def set(self) -> None:
         """Have them hold from now on."""
         cudnn: Any = torch.backends.cudnn
-        torch.backends.cuda.matmul.fp32_precision = self.products
+        products = torch.backends.cuda.matmul
+        products.fp32_precision = self.products
+        products.allow_bf16_reduced_precision_reduction = self.reduces
         # The older switch too: where they say different things `cudnn.flags` raises.
         cudnn.allow_tf32 = "tf32" in {self.convolutions, self.recurrent}
         cudnn.conv.fp32_precision, cudnn.rnn.fp32_precision = self.convolutions, self.recurrent

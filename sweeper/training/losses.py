@@ -122,7 +122,8 @@ def _wanted(outputs: Tensor, labels: Tensor) -> Tensor:
 
 def _cross_entropy_gradient(logits: Tensor, labels: Tensor, smoothing: float) -> Tensor:
     """(softmax - (1 - smoothing) one hot - smoothing / classes) / batch."""
-    gradient = logits.softmax(-1)
+    # Along the last of few classes softmax takes 127 us for 8 x 128 x 10, along another one 7.
+    gradient = logits.transpose(-1, -2).contiguous().softmax(-2).transpose(-1, -2).contiguous()
     if smoothing:
         gradient.sub_(smoothing / logits.shape[-1])
     index = labels[None, :, None].expand(logits.shape[0], -1, 1)

@@ -74,6 +74,8 @@ def compare_with_plain(recipe: SharedConfig, data: Data) -> tuple[str, ...]:
         network = StackedArchitecture.of(recipe, data)
         for seeds in _PACKS:
             _try_pack(recipe, data, batch, network, seeds)
+        if recipe.precision == "bfloat16":
+            _try_half(recipe, data, batch, network)
         if data.device.type == "cpu":
             notes += _try_together(recipe, data, batch, network)
     return tuple(notes)
@@ -294,6 +296,21 @@ def _alone(recipe: SharedConfig, module: nn.Module, seed: int, batch: _Batches) 
             value.sub_(gradients[key], alpha=_RATE)
         state = {**dict(module.named_parameters()), **_buffers(module)}
         return _Course(before, called(name, module.eval(), batch.examples), gradients, state)
+
+
+def _try_half(
+    recipe: SharedConfig, data: Data, batch: _Batches, network: StackedArchitecture
+) -> None:
+    """Demand that a module can be trained in bfloat16; it is compared in float32."""
+    stack = network.init((1,), recipe, data)
+    gradients = {name: torch.zeros_like(stack[name]) for name in network.parameters}
+    sinks = [GradientBuffer(0, 1, gradients, 0.0)]
+    try:
+        with generator_kept(data.device):
+            network.runner(training=True).backward(stack, batch.examples, batch.labels, sinks)
+    except Exception as error:  # whatever a module of somebody else's raises
+        reason = f"cannot be trained in bfloat16: {typed_line(error)}"
+        raise PluginError(f"{recipe.model}: {reason}; allowed: float32") from error
 
 
 def _try_together(

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from sweeper.kernels import bfloat16
+
 Stack = dict[str, Tensor]
 """Parameters, and the buffers that training changes, by name; each [pack, *shape]."""
 Layers = tuple[tuple[str, str], ...]
@@ -50,7 +52,9 @@ class GradientBuffer:
 
     def put(self, into: Tensor, gradient: Tensor) -> None:
         """Let a gradient into a part of the sink, of the same shape."""
-        if self.keep:
+        if gradient.dtype == torch.bfloat16:
+            bfloat16.take_(into, gradient, self.keep)
+        elif self.keep:
             torch.add(gradient, into, alpha=self.keep, out=into)
         else:  # without reading what was there: it may be NaN
             into.copy_(gradient)

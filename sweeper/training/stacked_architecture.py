@@ -55,6 +55,8 @@ class StackedArchitecture:
     """Loss that they are trained along."""
     prune: PruneConfig = field(default_factory=PruneConfig)
     example_shape: tuple[int, ...] = ()
+    precision: str = "float32"
+    """Of the matrix products in training; whatever it is, networks are judged in float32."""
 
     @classmethod
     def of(cls, recipe: SharedConfig, data: Data) -> "StackedArchitecture":
@@ -79,6 +81,7 @@ class StackedArchitecture:
                 loss=loss,
                 prune=recipe.prune,
                 example_shape=data.shape,
+                precision=recipe.precision,
             )
         module.to(data.device)
         changes, examples = TrainingChanges(), data.train.examples[:2]
@@ -109,6 +112,7 @@ class StackedArchitecture:
             loss=loss,
             prune=recipe.prune,
             example_shape=data.shape,
+            precision=recipe.precision,
         )
         if data.device.type == "cpu":
             return architecture
@@ -141,10 +145,14 @@ class StackedArchitecture:
         shared = dict(self.template.named_buffers())
         return {**shared, **{name: value[k] for name, value in stack.items()}}
 
-    def runner(self) -> Runner:
-        """Return the runner of stacks: logits and gradients. It keeps buffers between calls."""
+    def runner(self, *, training: bool = False) -> Runner:
+        """Return the runner of stacks: logits and gradients. It keeps buffers between calls.
+
+        One for `training` takes its products in the precision of the recipe, any other in float32.
+        """
+        half = training and self.precision == "bfloat16"
         if self.layers is not None:
-            return StackedMLP(self.layers, self.loss)
+            return StackedMLP(self.layers, self.loss, half)
         return StackedModule(
             self.template,
             self.parameters,
@@ -152,6 +160,7 @@ class StackedArchitecture:
             self.channels_last,
             not self.one_by_one,
             self.loss,
+            half,
         )
 
     @property

@@ -23,6 +23,8 @@ class StackedMLP:
 
     layers: Layers
     loss: Loss = CROSS_ENTROPY
+    half: bool = False
+    """Whether products of the gradients are taken in bfloat16."""
     _buffers: Stack = field(default_factory=dict)
 
     @torch.no_grad()
@@ -46,8 +48,13 @@ class StackedMLP:
 
         It draws no random numbers: `noise` is for modules that do.
         """
-        if matmul.serves(examples):
-            separate_mlp.backward(self.layers, stack, examples, labels, sinks, self.loss)
+        if self.half and self._runs_together(examples):
+            self._backward_in_half(stack, examples, labels, sinks)
+            return
+        if self.half or matmul.serves(examples):
+            separate_mlp.backward(
+                self.layers, stack, examples, labels, sinks, self.loss, half=self.half
+            )
             return
         hidden = self._hidden(stack, examples.flatten(1))
         logits = self._affine(hidden[-1], stack, len(self.layers) - 1)
@@ -69,6 +76,31 @@ class StackedMLP:
                 delta = torch.ops.aten.threshold_backward.grad_input(
                     back, inputs, 0, grad_input=back
                 )
+
+    def _runs_together(self, examples: Tensor) -> bool:
+        return examples.device.type != "cpu"
+
+    def _backward_in_half(
+        self, stack: Stack, examples: Tensor, labels: Tensor, sinks: Sequence[GradientBuffer]
+    ) -> None:
+        """Do the same in bfloat16: products are summed in float32, and what they give rounded."""
+        weights = [stack[weight].bfloat16() for weight, _ in self.layers]
+        biases = [stack[bias][:, None].bfloat16() for _, bias in self.layers]
+        flat = examples.flatten(1).bfloat16()
+        hidden = [flat.expand(len(weights[0]), *flat.shape)]
+        for weight, bias in zip(weights, biases, strict=True):
+            outputs = torch.baddbmm(bias, hidden[-1], weight.transpose(1, 2))
+            hidden.append(outputs.clamp_min(0))
+        delta = self.loss.gradient(outputs.float(), labels, self.loss.guide(examples)).bfloat16()
+        for index in reversed(range(len(self.layers))):
+            names, inputs = self.layers[index], hidden[index]
+            for sink in sinks:
+                part = delta[sink.networks]
+                sink.take(names[0], torch.bmm(part.transpose(1, 2), inputs[sink.networks]))
+                sink.take(names[1], part.sum(1, dtype=torch.float32))
+            if index:
+                back = torch.bmm(delta, weights[index])
+                delta = torch.ops.aten.threshold_backward.default(back, inputs, 0)
 
     def _hidden(self, stack: Stack, flat: Tensor) -> list[Tensor]:
         """Return the inputs of each layer, [pack, batch, in] each."""

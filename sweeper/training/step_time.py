@@ -22,7 +22,7 @@ def step_seconds(network: StackedArchitecture, recipe: SharedConfig, data: Data)
     part, size = data.train, min(recipe.batch_size, len(data.train), _MOST)
     examples, labels = part.examples[:size], part.labels[:size]
     with deterministic_numerics(data.device, recipe.precision):
-        stack, runner = network.init((1,), recipe, data), network.runner()
+        stack, runner = network.init((1,), recipe, data), network.runner(training=True)
         gradients = {name: torch.zeros_like(stack[name]) for name in network.parameters}
         seconds = []
         for _ in range(2):  # the first one loads what is needed

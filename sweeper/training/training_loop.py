@@ -105,7 +105,7 @@ class Stepper:
         """
         self._network, self._stack, self._optimizer = network, stack, optimizer
         self._noise = noise
-        self._runner = network.runner()
+        self._runner = network.runner(training=True)
         linear = _linear_penalties(groups, network, stack)
         # What does more than add to gradients must not find those of earlier steps among them.
         apart = [group.networks for group in groups if changes_gradients(group.method)]

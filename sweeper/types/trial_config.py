@@ -126,7 +126,7 @@ class SharedConfig:
     curve: tuple[float, ...]
     """Densities at which the trained network is judged without fine-tuning."""
     precision: str = "float32"
-    """Precision of matrix products: `float32`, or `tf32` on a GPU that has it."""
+    """Precision of matrix products in training: `float32`, or `bfloat16`, `tf32` where there is."""
     finetuned_curve: tuple[float, ...] = ()
     """Further densities at which the trained network is fine-tuned, and judged then."""
     dataset_options: Options = ()

@@ -80,7 +80,12 @@ class Floor:
 
 
 def measure(
-    widths: Sequence[int], batch: int, packs: Sequence[int], rounds: int, device: str
+    widths: Sequence[int],
+    batch: int,
+    packs: Sequence[int],
+    rounds: int,
+    device: str,
+    precision: str = "float32",
 ) -> Floor:
     """Measure all in turns, so that each sees the same machine; the least time counts."""
     programs: dict[tuple[str, int], tuple[Program, int]] = {}
@@ -90,8 +95,8 @@ def measure(
             programs["faster square", size] = square(size, device, linear=True), 1
     programs["hand", 1] = by_hand(widths, batch, device), 1
     for pack in packs:
-        programs["plain", pack] = step(MethodConfig(), pack, widths, batch, device), pack
-        programs["l1", pack] = step(L1, pack, widths, batch, device), pack
+        programs["plain", pack] = step(MethodConfig(), pack, widths, batch, device, precision), pack
+        programs["l1", pack] = step(L1, pack, widths, batch, device, precision), pack
         for way in modes(device):
             programs[way, pack] = products(pack, widths, batch, device, way), pack
     least = least_milliseconds(
@@ -176,10 +181,15 @@ def products(pack: int, widths: Sequence[int], batch: int, device: str, way: str
 
 
 def step(
-    method: MethodConfig, pack: int, widths: Sequence[int], batch: int, device: str
+    method: MethodConfig,
+    pack: int,
+    widths: Sequence[int],
+    batch: int,
+    device: str,
+    precision: str = "float32",
 ) -> Program:
     """Return a step of a pack with one method."""
-    return mixed_step([method] * pack, widths, batch, device)
+    return mixed_step([method] * pack, widths, batch, device, precision=precision)
 
 
 def mixed_step(
@@ -188,6 +198,7 @@ def mixed_step(
     batch: int,
     device: str,
     optimizer: str = "sgd",
+    precision: str = "float32",
 ) -> Program:
     """Return a step of a pack with a method for each network, equal ones being neighbours."""
     pack = len(methods)
@@ -196,7 +207,18 @@ def mixed_step(
     part = DataSplit(images, torch.randint(widths[-1], (batch,), device=device))
     data = Data("random", widths[-1], part, part, part, "")
     recipe = SharedConfig(
-        "lenet-300-100", (), "mnist", batch, 1, 0, "sgd", "constant", 0, 0, curve=()
+        "lenet-300-100",
+        (),
+        "mnist",
+        batch,
+        1,
+        0,
+        "sgd",
+        "constant",
+        0,
+        0,
+        curve=(),
+        precision=precision,
     )
     network = StackedArchitecture.of(recipe, data)
     stack = network.init(range(pack), recipe, data)

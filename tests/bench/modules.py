@@ -1,6 +1,7 @@
 """Steps and whole trials of convolutional networks, beside plain PyTorch; all in one run.
 
-    python tests/bench/modules.py [--pack 2] [--rounds 6] [--trials 2] [--json] [--quick] [NAME ...]
+    python tests/bench/modules.py [--pack 2] [--rounds 6] [--trials 2] [--json] [--quick]
+        [--precision bfloat16] [NAME ...]
 
 Batches of 128 random images; ours in a pack on one thread, plain PyTorch as its tutorials have it
 on one thread and on as many as it takes by itself. They take turns, and the least time of all
@@ -94,10 +95,21 @@ def random_data(shape: tuple[int, ...], *, quick: bool) -> Data:
     return Data("random", 10, part(steps * BATCH), judged, judged, "")
 
 
-def configs(network: Network, pack: int) -> list[TrialConfig]:
+def configs(network: Network, pack: int, precision: str) -> list[TrialConfig]:
     """Return the configurations of a pack: they differ in their seeds."""
     recipe = SharedConfig(
-        network.model, network.options, "random", BATCH, 2, 1, "sgd", "cosine", 0, 0, curve=()
+        network.model,
+        network.options,
+        "random",
+        BATCH,
+        2,
+        1,
+        "sgd",
+        "cosine",
+        0,
+        0,
+        curve=(),
+        precision=precision,
     )
     return [
         TrialConfig(recipe, k, 0.05, 0.9, 0.2, MethodConfig(), DENSITY, 0.0, "pruned")
@@ -160,10 +172,12 @@ def _norm(values: Iterable[torch.Tensor]) -> float:
     return float(torch.cat([value.flatten() for value in values]).norm())
 
 
-def compare(name: str, pack: int, rounds: int, trials: int, *, quick: bool) -> Comparison:
+def compare(
+    name: str, pack: int, rounds: int, trials: int, precision: str, *, quick: bool
+) -> Comparison:
     """Measure a network."""
     network = NETWORKS[name]
-    data, chosen = random_data(network.shape, quick=quick), configs(network, pack)
+    data, chosen = random_data(network.shape, quick=quick), configs(network, pack, precision)
     images, labels = data.train.examples[:BATCH], data.train.labels[:BATCH]
     mine = OurStep(chosen, data)
     plain = tutorial.TutorialStep(tutorial.build(chosen[0], data).train(), 0.05, 0.9, 10**9)
@@ -204,6 +218,9 @@ def main() -> None:
     parser.add_argument("--pack", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=6, help="of a step each")
     parser.add_argument("--trials", type=int, default=2, help="rounds of a whole trial each")
+    parser.add_argument(
+        "--precision", choices=("float32", "bfloat16"), default="float32", help="of our products"
+    )
     parser.add_argument("--quick", action="store_true", help="a look: a round each, less data")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -217,7 +234,9 @@ def main() -> None:
         )
         print(f"{'':<18}{'ours':>10}{'plain':>10}{'ratio':>8}{'as it comes':>14}{'ratio':>8}")
     for name in options.names or NETWORKS:
-        comparison = compare(name, options.pack, rounds, trials, quick=options.quick)
+        comparison = compare(
+            name, options.pack, rounds, trials, options.precision, quick=options.quick
+        )
         measured.append(asdict(comparison))
         if not options.json:
             print(row(f"{name}, step", comparison.step))

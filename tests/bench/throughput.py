@@ -1,7 +1,7 @@
 """Trials per hour beside what else one could use, and beside the floor; all in one run.
 
     python tests/bench/throughput.py [--part all] [--only ours,loop,...] [--trials 8] [--rounds 2]
-        [--epochs 5] [--finetune-epochs 1] [--pack N] [--json] [--quick]
+        [--epochs 5] [--finetune-epochs 1] [--pack N] [--precision bfloat16] [--json] [--quick]
     python tests/bench/throughput.py --device cuda [--gpu-full]
 
 The second measures a GPU: packs there, the loop on that GPU, steps beside the products they hold;
@@ -77,7 +77,9 @@ def measure(options: Options, show: Callable[[str], None]) -> dict[str, Any]:
         say("step: matrix products and steps in turns")
         packs = (1, 16) if options.quick else floor.PACKS[device]
         with deterministic_numerics(torch.device(device)):
-            limits = floor.measure(work.widths, work.batch_size, packs, step_rounds, device)
+            limits = floor.measure(
+                work.widths, work.batch_size, packs, step_rounds, device, work.precision
+            )
         measured["step"] = {**asdict(limits), "best": limits.best.pack}
     if options.has("rates"):
         contest = contests.Contest(
@@ -149,6 +151,12 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
     parser.add_argument("--trials", type=int, default=8, help="of the loop; ours runs 4 times that")
     parser.add_argument("--rounds", type=int, default=2, help="of the contest; the best counts")
     parser.add_argument("--pack", type=int, help="trials that ours trains together")
+    parser.add_argument(
+        "--precision",
+        choices=("float32", "bfloat16"),
+        default="float32",
+        help="of the products of ours",
+    )
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument(
         "--gpu-full", action="store_true", help="1,000 trials of 20 epochs on a GPU"
@@ -163,11 +171,11 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
         parser.error("--gpu-full: needs --device cuda")
     if given.device == "cuda" and not torch.cuda.is_available():
         parser.error("--device cuda: there is no CUDA device here")
-    work = Work("mnist", given.epochs, given.finetune_epochs)
+    work = Work("mnist", given.epochs, given.finetune_epochs, precision=given.precision)
     if given.quick:
-        work = Work("digits", epochs=20, finetune_epochs=5)
+        work = Work("digits", epochs=20, finetune_epochs=5, precision=given.precision)
     if given.gpu_full:
-        work = Work("mnist", epochs=19, finetune_epochs=1)
+        work = Work("mnist", epochs=19, finetune_epochs=1, precision=given.precision)
     ours = None
     if given.device == "cuda":
         ours = 1000 if given.gpu_full else 1024

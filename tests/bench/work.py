@@ -22,6 +22,8 @@ class Work:
     epochs: int = 5
     finetune_epochs: int = 1
     batch_size: int = 128
+    precision: str = "float32"
+    """Of ours; all others multiply in float32."""
 
     def sweep(self, trials: int, curve: Sequence[float] = ()) -> Sweep:
         """Return the work as a sweep; its first trials do not depend on their number."""
@@ -32,6 +34,7 @@ class Work:
             "learning_rate": {"log_uniform": [0.03, 0.12]},
             "momentum": 0.9,
             "schedule": "cosine",
+            "precision": self.precision,
         }
         sparsification = {
             "density": {"log_uniform": [0.02, 0.08]},

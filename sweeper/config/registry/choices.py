@@ -24,8 +24,9 @@ against others as a family of its own. `hybrid` contains an L_p penalty, and tun
 """
 
 OPTIMIZERS = ("sgd", "adam", "adamw")
-PRECISIONS = ("float32", "tf32")
-"""Precisions of matrix products; tf32 exists on NVIDIA GPUs only and rounds factors to 10 bits."""
+PRECISIONS = ("float32", "bfloat16", "tf32")
+"""Precisions of matrix products: tf32, on NVIDIA GPUs only, rounds factors to 11 bits; bfloat16
+rounds them and what they give to 8 bits. Weights and sums are float32."""
 SCHEDULES = ("constant", "cosine", "linear")
 
 SAMPLERS: Mapping[str, int] = {

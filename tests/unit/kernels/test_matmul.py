@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from pathlib import Path
 
 import pytest
 import torch
@@ -48,8 +47,9 @@ def test_a_product_is_that_of_float64(m: int, k: int, n: int, then: str) -> None
                 wanted = left.double() @ right.double().T + (0 if bias is None else bias.double())
                 if then == "relu":
                     wanted = wanted.clamp_min(0)
-                found = matmul.linear(left, right, bias, then)
-                torch.testing.assert_close(found.double(), wanted, rtol=1e-4, atol=1e-4)
+                for product in (matmul.linear, matmul._by_onednn):
+                    result = product(left, right, bias, then)
+                    torch.testing.assert_close(result.double(), wanted, rtol=1e-4, atol=1e-4)
 
 
 @needs_onednn
@@ -111,13 +111,13 @@ def test_whole_trials_have_the_same_bits_in_any_pack(fast: None, digits: Data) -
         assert facts(train_pack(configs[k : k + 1], digits)) == together[k : k + 1]
 
 
-def test_the_maker_of_the_processor_is_read_where_linux_tells_it(tmp_path: Path) -> None:
-    file = tmp_path / "cpuinfo"
-    assert matmul.vendor(file) == ""
-    file.write_bytes(b"processor\t: 0\nvendor_id\t: AuthenticAMD\nflags\t: avx\xff\n")
-    assert matmul.vendor(file) == "AuthenticAMD"
-    file.write_text("processor : 0\n")
-    assert matmul.vendor(file) == ""
+def test_small_products_are_left_to_mkl(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = []
+    monkeypatch.setattr(matmul, "_by_onednn", lambda left, *rest: taken.append(len(left)))
+    matmul.linear(drawn(128, 100), drawn(10, 100))
+    matmul.linear(drawn(127, 784), drawn(300, 784))
+    matmul.linear(drawn(2, 8).bfloat16(), drawn(8, 8).bfloat16())
+    assert taken == [127, 2]
 
 
 def test_only_float32_on_a_cpu_is_served(fast: None) -> None:

@@ -7,6 +7,7 @@ import pytest
 from support.fakes import small_sweep
 from sweeper.config import Sweep
 from sweeper.config.registry import SAMPLERS
+from sweeper.operations import study_warnings as warnings_of_studies
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.plan import plan, probe_plan
 from sweeper.operations.study_warnings import study_warnings
@@ -231,6 +232,17 @@ def test_a_density_counts_as_trained_for_arms_that_prune_by_themselves() -> None
 def test_a_precision_of_gpus_is_warned_about() -> None:
     [text] = study_warnings(sweep_with(training={"epochs": 4, "precision": "tf32"}))
     assert text.startswith("training.precision: tf32 exists on NVIDIA GPUs only")
+
+
+def test_a_precision_that_this_processor_emulates_is_warned_about(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sweep = sweep_with(training={"epochs": 4, "precision": "bfloat16"})
+    monkeypatch.setattr(warnings_of_studies, "multiplies_bfloat16", lambda: False)
+    [text] = study_warnings(sweep)
+    assert text.startswith("training.precision: bfloat16 is emulated by this processor, whose")
+    monkeypatch.setattr(warnings_of_studies, "multiplies_bfloat16", lambda: True)
+    assert study_warnings(sweep) == []
 
 
 def test_an_arm_that_searches_nothing_is_warned_about() -> None:
