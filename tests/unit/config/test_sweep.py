@@ -382,7 +382,7 @@ ONE_MISTAKE = {
     "negative decay": ("epochs: 4", "epochs: 4, weight_decay: -1",
         "training.weight_decay: must be >= 0, got -1"),
     "precision": ("epochs: 4", "epochs: 4, precision: fp16",
-        "training.precision: no such precision: got 'fp16'; allowed: float32, bfloat16, tf32"),
+        "training.precision: no such precision: got 'fp16'; allowed: bfloat16, float32, tf32"),
     "loss": ("epochs: 4", "epochs: 4, loss: crossentropy",
         "training.loss: no such loss: got 'crossentropy'; allowed: binary_cross_entropy, "
         "cross_entropy, mse, package.module:function; did you mean 'cross_entropy'?"),
