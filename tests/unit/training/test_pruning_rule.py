@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ from support.packs import RECIPE, config, facts, method, penalty
 from sweeper.errors import PluginError
 from sweeper.training import layer_densities, models, pruning
 from sweeper.training.datasets import Data, load
+from sweeper.training.methods import TrainingContext
 from sweeper.training.pack import train_pack
 from sweeper.training.pruning_rule import PruningRule
-from sweeper.training.pruning_schedules import Pruner, PruningState
+from sweeper.training.pruning_schedules import IterativeMagnitude, Pruner, PruningState
 from sweeper.training.stack import Stack
 from sweeper.types import PruneConfig, PruningScope, SharedConfig
 
@@ -265,3 +267,19 @@ def test_cuts_of_a_pack_at_once_train_the_networks_of_cuts_one_by_one(
     monkeypatch.setattr(Pruner, "_cuts_at_once", lambda *_: True)
     assert facts(train_pack(pack, digits)) == before
     assert len(set(cuts)) > 1
+
+
+def test_weights_at_0_may_come_back_until_the_last_cut_of_their_network() -> None:
+    # With fewer weights than the density lets stay: the mask of a last cut has no zeros in it.
+    pruner = IterativeMagnitude(torch.zeros(3), torch.tensor([0.5, 1.0, 1.0]), rounds=2)
+    context = TrainingContext((0, 1, 2), 0, torch.tensor([0.6, 0.6, 0.9]), steps=10)
+    masks = []
+    for act in (pruner._cut, partial(pruner._cut_at_once, cut=[0, 1])):
+        weights = {"w": stacked(zeros=0.9)["first"]}
+        cuts = [{0: 0.8, 5: 0.6}, {5: 0.6, 10: 0.5}, {3: 0.9}]
+        state = PruningState(cuts, context, {"w": torch.ones_like(weights["w"])})
+        act(weights, state, steps=5)
+        assert state.masks is not None
+        masks.append(state.masks["w"])
+        assert [bool(mask.all()) for mask in masks[-1]] == [False, True, True]
+    assert torch.equal(*masks)
