@@ -24,6 +24,7 @@ from sweeper.types import (
     TrialConfig,
     TrialResult,
     TrialTask,
+    tick_of_part,
 )
 
 _log = logging.getLogger("sweeper.worker")
@@ -127,7 +128,7 @@ class PackTrainer:
         while len(results) < len(configs):
             part = configs[len(results) :][: self.pack]
             try:
-                within = _within(tick, len(results), len(part), len(configs))
+                within = tick_of_part(tick, len(results), len(part), len(configs))
                 results += self._train_part(part, within, len(results), networks)
                 continue
             except _OutOfMemory as error:
@@ -207,15 +208,6 @@ class PackTrainer:
             f"out of memory on {self.device} with {networks} ({message}); fewer workers on it, "
             "a smaller batch_size or a smaller model may help"
         )
-
-
-def _within(tick: Tick, before: int, now: int, all_: int) -> Tick:
-    """Return the tick of `now` of `all_` trials, `before` of which are trained already."""
-
-    def of_part(share: float | None = None, /) -> None:
-        tick(None if share is None else (before + share * now) / all_)
-
-    return of_part
 
 
 def _classified(training: Callable[[], T], device: str) -> T:

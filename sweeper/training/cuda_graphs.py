@@ -5,6 +5,7 @@ device idle. A graph starts them all at once; within an epoch the host waits for
 that lie well behind those it has started.
 """
 
+import logging
 import time
 from collections.abc import Callable
 from functools import cache
@@ -13,8 +14,11 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from sweeper.errors import typed_line
 from sweeper.training.datasets import DataSplit
+from sweeper.training.out_of_memory import is_out_of_memory
 
+_log = logging.getLogger("sweeper.worker")
 Take = Callable[[Tensor, float | Tensor, int], None]
 """Takes a step: indices of the batch [batch], factor on the learning rates (of all networks, or
 [pack]), number of the step."""
@@ -31,13 +35,15 @@ WARM_UP = 3
 
 
 class Steps(Protocol):
-    """The two halves of a step of a stack in training: `training_loop.Stepper` has them.
+    """The parts of a step of a stack in training: `training_loop.Stepper` has them.
 
     A protocol, for that module imports this one.
     """
 
     @property
     def capturable(self) -> bool: ...
+
+    def draw_noise(self) -> None: ...
 
     def begin(self, examples: Tensor, labels: Tensor, now: Tensor) -> None: ...
 
@@ -109,6 +115,7 @@ def one_by_one(steps: Steps, part: DataSplit, rate: Tensor, changed: Gather | No
     def take(index: Tensor, factor: float | Tensor, number: int) -> None:
         now = rate * factor
         batch = part.at(index) if changed is None else changed(index)
+        steps.draw_noise()
         steps.begin(batch.examples, batch.labels, now)
         steps.end(now, factor, number)
 
@@ -179,6 +186,8 @@ class Captured:
         self._index = torch.zeros(batch_size, dtype=torch.int64, device=rate.device)
         self._now = torch.zeros_like(rate)
         self._taken = 0
+        self._is_refused = False
+        """Whether the steps cannot be captured after all."""
 
     def __call__(self, index: Tensor, factor: float | Tensor, number: int) -> None:
         if self._changed is None:
@@ -186,14 +195,25 @@ class Captured:
         else:
             self._put(self._changed(index))
         torch.mul(self._rate, factor, out=self._now)
-        if self._taken < WARM_UP:
+        self._steps.draw_noise()
+        if self._taken == WARM_UP:
+            self._capture()
+        if self._taken < WARM_UP or self._is_refused:
             self._graph.warm_up(self._begin)
         else:
-            if self._taken == WARM_UP:
-                self._graph.capture(self._begin)
             self._graph.replay()
         self._taken += 1
         self._steps.end(self._now, factor, number)
+
+    def _capture(self) -> None:
+        """Capture the steps; where a module of a user's does what cannot be, go on without."""
+        try:
+            self._graph.capture(self._begin)
+        except RuntimeError as error:
+            if is_out_of_memory(error):
+                raise
+            self._is_refused = True
+            _log.info("steps are started one by one, no graph holds them: %s", typed_line(error))
 
     def _put(self, batch: DataSplit) -> None:
         if self._batch is None:

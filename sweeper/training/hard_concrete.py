@@ -13,6 +13,7 @@ from torch import Tensor
 from sweeper.config import derive_seed
 from sweeper.regularizers.ops import per_network
 from sweeper.training.methods import Method, TrainingContext, TrainingStep
+from sweeper.training.noise import generator_on
 from sweeper.training.optimizers import Adam
 from sweeper.training.stack import NetworkRange, Stack
 
@@ -25,6 +26,8 @@ class Gates:
     """Gates of a slice by the name of the weights, [pack, out, in] or [pack, 1, in] each."""
 
     generator: torch.Generator
+    noise: Stack
+    """Of this step, [1, out, in] or [1, 1, in] each."""
     log_alpha: Stack
     gradient: Stack
     """Of the loss in log alpha, at this step; the optimizer's."""
@@ -54,23 +57,28 @@ class HardConcrete(Method):
             pack, out, inputs = weight.shape
             shape = (pack, out if self.per == "weight" else 1, inputs)
             alphas[name] = per_network(begin, weight).expand(shape).clone()
-        generator = torch.Generator().manual_seed(derive_seed(context.order_seed, "gates"))
+        noise = {name: torch.zeros_like(alpha[:1]) for name, alpha in alphas.items()}
+        device = next(iter(alphas.values())).device
+        generator = generator_on(device, derive_seed(context.order_seed, "gates"))
         # By Adam whatever trains the weights.
         moment = torch.full_like(self.gate_rate, 0.9)
         optimizer = Adam(moment, torch.zeros_like(moment))
         optimizer.bind(alphas)
         gradients = optimizer.gradients(NetworkRange(0, len(moment)))
-        return Gates(generator, alphas, gradients, optimizer)
+        return Gates(generator, noise, alphas, gradients, optimizer)
+
+    @torch.no_grad()
+    def draw_noise(self, state: Gates) -> None:
+        for noise in state.noise.values():
+            noise.uniform_(generator=state.generator).clamp_(1e-6, 1 - 1e-6).logit_()
 
     @torch.no_grad()
     def forward(self, weights: Stack, state: Gates) -> Stack:
-        """Draw this step's gates and return the gated weights."""
+        """Return the weights times this step's gates."""
         inside = {}
         for name, weight in weights.items():
             alpha = state.log_alpha[name]
-            uniform = torch.rand(alpha.shape[1:], generator=state.generator).to(weight.device)
-            noise = uniform.clamp_(1e-6, 1 - 1e-6).logit_()
-            soft = (alpha + noise).mul_(1 / BETA).sigmoid_()
+            soft = (alpha + state.noise[name]).mul_(1 / BETA).sigmoid_()
             stretched = soft * (ZETA - GAMMA) + GAMMA
             moves = (stretched > 0) & (stretched < 1)
             state.gate[name] = stretched.clamp_(0, 1)

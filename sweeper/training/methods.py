@@ -91,6 +91,9 @@ class Method:
         """
         return number
 
+    def draw_noise(self, state: Any) -> None:
+        """Draw what the next step needs at random into tensors of the state, in place."""
+
     def forward(self, weights: Stack, state: Any) -> Stack:
         """Return the weights that the network computes with at this step (gates act here)."""
         return weights
@@ -123,8 +126,20 @@ def finishes_once(method: type[Method]) -> bool:
 
     So with a class of a user's own, which may change its state where it finishes.
     """
-    is_ours = method.__module__.partition(".")[0] == __package__.partition(".")[0]
-    return method.finish is not Method.finish and not is_ours
+    return method.finish is not Method.finish and not _is_ours(method)
+
+
+def is_steady(method: Method) -> bool:
+    """Return whether gradients are taken by the same program at every step.
+
+    What a class of a user's own does there is not known.
+    """
+    changes = changes_forward(method) or changes_gradients(method)
+    return _is_ours(type(method)) or not changes
+
+
+def _is_ours(method: type[Method]) -> bool:
+    return method.__module__.partition(".")[0] == __package__.partition(".")[0]
 
 
 def batched(

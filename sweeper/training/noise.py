@@ -43,6 +43,11 @@ class Noise:
         generator_of(device).manual_seed(self.seed(network))
 
 
+def generator_on(device: torch.device, seed: int) -> torch.Generator:
+    """Return a generator of its own for what is drawn on a device: GPUs draw other numbers."""
+    return torch.Generator(device).manual_seed(seed)
+
+
 def generator_of(device: torch.device) -> torch.Generator:
     """Return the generator that modules on a device draw from."""
     if device.type == "cuda":

@@ -19,7 +19,7 @@ from sweeper.training.evaluation import Evaluator, finite
 from sweeper.training.fine_tuning import FineTuner, OptimizerSettings
 from sweeper.training.learning_looks import LearningCurves
 from sweeper.training.methods import TrainingContext
-from sweeper.training.network_groups import network_groups, static_part
+from sweeper.training.network_groups import network_groups, parts_to_train, static_part
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, fit
@@ -34,6 +34,7 @@ from sweeper.types import (
     TrialResult,
     TrialState,
     nothing,
+    tick_of_part,
 )
 
 
@@ -62,14 +63,18 @@ def train_pack(
     if data.device.type != torch.device(device).type:
         raise ValueError(f"the data lie on {data.device}, not on {device}")
     keys = [repr(static_part(config.method)) for config in configs]
-    order = sorted(range(len(configs)), key=lambda k: keys[k])
     recipe = configs[0].recipe
     network = StackedArchitecture.of(recipe, data)
+    captures = data.device.type == "cuda" and not network.draws
+    placed: dict[int, TrialResult] = {}
     with deterministic_numerics(data.device, recipe.precision):
-        networks = _Networks(network, keep, order)
-        ordered = [configs[k] for k in order]
-        results = _train(ordered, recipe, network, data, tick, networks, learning=learning)
-    placed = dict(zip(order, results, strict=True))
+        for part in parts_to_train(configs, captures=captures):
+            order = sorted(part, key=lambda k: keys[k])
+            ordered = [configs[k] for k in order]
+            within = tick_of_part(tick, len(placed), len(part), len(configs))
+            networks = _Networks(network, keep, order)
+            results = _train(ordered, recipe, network, data, within, networks, learning=learning)
+            placed |= zip(order, results, strict=True)
     return [placed[k] for k in range(len(configs))]
 
 

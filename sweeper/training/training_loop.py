@@ -119,11 +119,16 @@ class Stepper:
     @property
     def capturable(self) -> bool:
         """Whether `begin` is the same program of one device at every step."""
-        # Gates draw their noise on the CPU; that of dropout is seeded at each step.
+        # The noise of dropout is seeded at each step.
         if self._network.draws:
             return False
         groups = [state.group for state in self._groups]
-        return all(g.penalties.capturable and not changes_gradients(g.method) for g in groups)
+        return all(group.capturable for group in groups)
+
+    def draw_noise(self) -> None:
+        """Draw what methods need at random for the next step: never a part of `begin`."""
+        for state in self._groups:
+            state.group.method.draw_noise(state.method)
 
     def step(
         self,
@@ -136,6 +141,7 @@ class Stepper:
     ) -> None:
         """Take the step `number`, 0 is the first, with learning rates `rate` [pack] x `factor`."""
         now = rate * factor
+        self.draw_noise()
         self.begin(examples, labels, now)
         self.end(now, factor, number)
 

@@ -17,7 +17,7 @@ from sweeper.types.status import (
     SweepStatus,
     WorkerStatus,
 )
-from sweeper.types.tick import Tick, nothing
+from sweeper.types.tick import Tick, nothing, tick_of_part
 from sweeper.types.trial_config import (
     APPLY_MODES,
     Accuracy,
@@ -104,4 +104,5 @@ __all__ = [
     "TrialTask",
     "WorkerStatus",
     "nothing",
+    "tick_of_part",
 ]

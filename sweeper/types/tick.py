@@ -14,3 +14,12 @@ class Tick(Protocol):
 
 def nothing(share: float | None = None, /) -> None:
     """The tick that does nothing."""
+
+
+def tick_of_part(tick: Tick, before: int, part: int, whole: int) -> Tick:
+    """Return the tick of `part` of `whole` trials, `before` of which are trained already."""
+
+    def of_part(share: float | None = None, /) -> None:
+        tick(None if share is None else (before + share * part) / whole)
+
+    return of_part

@@ -151,8 +151,12 @@ def faster(device: str) -> bool:
 
 
 def modes(device: str) -> tuple[str, ...]:
-    """Return how products may be taken: all networks at once, or one after the other."""
-    return ("stacked", "single", "faster") if faster(device) else ("stacked", "single")
+    """Return how products may be taken: all networks at once, or one after the other.
+
+    `wide`: at once, and that of the first layer, which sees the same examples for all networks,
+    as one.
+    """
+    return ("stacked", "wide", "single", *(["faster"] if faster(device) else []))
 
 
 def square(size: int, device: str, *, linear: bool = False) -> Program:
@@ -170,12 +174,16 @@ def products(pack: int, widths: Sequence[int], batch: int, device: str, way: str
         hidden = torch.rand(pack if layer else 1, batch, inputs, device=device)
         hidden = hidden.expand(pack, batch, inputs)
         delta = torch.rand(pack, batch, outputs, device=device)
-        calls.append((hidden, weight.transpose(1, 2), torch.empty_like(delta)))
+        if way == "wide" and not layer:
+            wide = torch.empty(batch, pack * outputs, device=device)
+            calls.append((hidden[0], weight.flatten(0, 1).T, wide))
+        else:
+            calls.append((hidden, weight.transpose(1, 2), torch.empty_like(delta)))
         calls.append((delta.transpose(1, 2), hidden, gradient))
         if layer:
             calls.append((delta, weight, torch.empty(pack, batch, inputs, device=device)))
-    if way == "stacked":
-        return partial(_multiply, calls, torch.bmm)
+    if way in {"stacked", "wide"}:
+        return partial(_multiply, calls, _torch)
     alone = [(a[k], b[k], out[k]) for k in range(pack) for a, b, out in calls]
     return partial(_multiply, alone, torch.mm if way == "single" else _faster)
 
@@ -255,6 +263,10 @@ def by_hand(widths: Sequence[int], batch: int, device: str) -> Program:
 
 def _faster(left: Tensor, right: Tensor, out: Tensor) -> None:
     library.linear(left, right.T)
+
+
+def _torch(left: Tensor, right: Tensor, out: Tensor) -> None:
+    (torch.mm if left.ndim == 2 else torch.bmm)(left, right, out=out)
 
 
 def _multiply(calls: Sequence[tuple[Tensor, Tensor, Tensor]], multiply: Any) -> None:

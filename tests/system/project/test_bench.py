@@ -6,7 +6,10 @@ import sys
 from typing import Any
 
 import pytest
+import torch
+from torch import Tensor
 
+import floor
 import throughput
 from support.paths import TESTS
 
@@ -50,6 +53,22 @@ def test_the_other_parts_give_every_figure() -> None:
     growth = measured("--part", "growth")["growth"]
     assert [one["arms"] for one in growth["arms"]] == [1, 4, 16]
     assert {one["sampler"] for one in growth["bookkeeping"]} == {"qmc", "tpe"}
+
+
+def test_the_floor_multiplies_as_often_however_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[int] = []
+
+    def noted(left: Tensor, right: Tensor, out: Tensor) -> None:
+        torch.matmul(left, right, out=out)
+        taken.append(2 * out.numel() * left.shape[-1])
+
+    for name in ("mm", "bmm"):
+        monkeypatch.setattr(torch, name, noted)
+    monkeypatch.setattr(floor, "_faster", noted)
+    for way in ("stacked", "wide", "single", "faster"):
+        taken.clear()
+        floor.products(3, (20, 12, 8), 5, "cpu", way)()
+        assert sum(taken) == 3 * floor.flops((20, 12, 8), 5), way
 
 
 @pytest.mark.slow

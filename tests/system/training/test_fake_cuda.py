@@ -19,7 +19,7 @@ from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 from support.packs import RECIPE, config, every_method, method, penalty, small_images
 from support.replayed_graph import Again
 from sweeper.kernels import fused_steps
-from sweeper.training import cuda_graphs, largest_pack, optimizers
+from sweeper.training import cuda_graphs, hard_concrete, largest_pack, optimizers
 from sweeper.training.cuda_graphs import WARM_UP, steps_on
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.determinism import deterministic_numerics
@@ -43,6 +43,10 @@ WAITS = {
 }
 asked: list[str] = []
 """What made the host wait for the GPU, or sent it a tensor."""
+
+
+seeds: set[int] = set()
+"""Of the generators that draw on the GPU; their numbers are those that the CPU draws."""
 
 
 class Away(Tensor):
@@ -73,6 +77,11 @@ class Away(Tensor):
         return _run(function, args, kwargs or {})
 
 
+def generator_on(device: torch.device, seed: int) -> torch.Generator:
+    seeds.add(seed)
+    return torch.Generator().manual_seed(seed)
+
+
 class Pretence(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Tensors that are made on a GPU, or moved there, are `Away`."""
 
@@ -91,7 +100,9 @@ def _run(function: Any, args: Any, kwargs: Any) -> Any:
     name = function.name().partition(".")[0]
     # A number of the host may be given to a kernel, a vector may not.
     left = [tuple(t.shape) for t in tensors if not isinstance(t, Away) and t.ndim]
-    if on_gpu and name not in MOVES and (left or kwargs.get("generator") is not None):
+    generator = kwargs.get("generator")
+    is_of_host = generator is not None and generator.initial_seed() not in seeds
+    if on_gpu and name not in MOVES and (left or is_of_host):
         raise RuntimeError(f"{name}: mixes a GPU with what is on the host: {left}")
     if (away and (name in WAITS or not on_gpu)) or (on_gpu and len(away) < len(tensors)):
         asked.append(name)
@@ -146,6 +157,7 @@ def gpu() -> Iterator[None]:
         patch.setattr(torch.cuda, "_lazy_init", lambda: None)
         torch._C._ensureCUDADeviceGuardSet()  # as FakeTensorMode does
     patch.setattr(fused_steps, "usable", lambda weight: False)  # kernels see memory, not `Away`
+    patch.setattr(hard_concrete, "generator_on", generator_on)
     torch._C._set_only_lift_cpu_tensors(True)
     torch.set_num_threads(1)  # several wait for each other where cores are few
     try:
@@ -273,7 +285,7 @@ def test_steps_on_a_gpu_are_those_on_a_cpu(
 def test_a_mixed_pack_on_a_gpu_goes_the_same_way(
     captured: list[Again], digits: Data, optimizer: str
 ) -> None:
-    # More momenta than a GPU takes run by run; gates need gradients of their own.
+    # More momenta than a GPU takes run by run; gates have gradients of their own, and noise.
     penalties = [strong(penalty("l1", way)) for way in ("prox", "loss")]
     chosen = [*penalties, method("l0_hard_concrete", 1e-3)]
     momenta = [0.05 * k for k in range(3 * (optimizers.MANY // 2))]
@@ -282,7 +294,7 @@ def test_a_mixed_pack_on_a_gpu_goes_the_same_way(
     with gpu():
         found = trained(chosen, moved(digits), optimizer, momenta)
     assert apart(found, expected, 5e-6) <= (0 if optimizer == "sgd" else 400)
-    assert not captured  # noise is drawn on the host
+    assert [graph.replays for graph in captured] == [STEPS - WARM_UP]
 
 
 @pytest.mark.parametrize(

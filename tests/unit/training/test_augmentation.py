@@ -156,6 +156,9 @@ class Seen:
         self.batches: list[Tensor] = []
         self.places: set[int] = set()
 
+    def draw_noise(self) -> None:
+        pass
+
     def begin(self, examples: Tensor, labels: Tensor, now: Tensor) -> None:
         self.places |= {examples.data_ptr(), labels.data_ptr()}
         self.batches.append(torch.cat([examples.flatten(), labels]))

@@ -4,7 +4,7 @@ No GPU is needed: what a graph asks of a step is held on the CPU.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,19 +12,20 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from support.packs import RECIPE, config, every_method, method, penalty
+from support.packs import RECIPE, config, every_method, facts, method, penalty
 from support.replayed_graph import Again
 from sweeper.errors import InputError
-from sweeper.training import cuda_graphs
+from sweeper.training import cuda_graphs, pack
 from sweeper.training.cuda_graphs import SECONDS_AHEAD, WARM_UP, Captured, one_by_one, paced
 from sweeper.training.datasets import Data, DataSplit, load
 from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.loss_gradients import LossGradients
-from sweeper.training.methods import TrainingContext
-from sweeper.training.network_groups import network_groups
+from sweeper.training.methods import Method, TrainingContext
+from sweeper.training.network_groups import NetworkGroup, network_groups, parts_to_train
 from sweeper.training.optimizers import OptimizerChoice
+from sweeper.training.pack import train_pack
 from sweeper.training.penalties import penalties
-from sweeper.training.stack import Stack
+from sweeper.training.stack import NetworkRange, Stack
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, Stepper
 from sweeper.types import MethodConfig, SharedConfig
@@ -87,6 +88,7 @@ def _asked(stepper: Stepper, data: Data, dtype: torch.dtype) -> list[str]:
     now = torch.full((PACK,), 0.01, dtype=dtype)
     for _ in range(2):
         stepper.begin(images, labels, now)
+    stepper.draw_noise()  # which is no part of a captured step
     asked = AskedTrial()
     with asked:
         stepper.begin(images, labels, now)
@@ -124,8 +126,10 @@ def test_steps_through_a_graph_are_those_one_by_one(digits: Data, optimizer: str
         penalty("l1", "prox"),
         penalty("marginal_entropy", "shrink"),
         method("gradual_magnitude"),
+        method("l0_hard_concrete", 1e-3),
+        method("factorized", 1e-4),
     ]
-    rate = torch.tensor([0.05, 0.1, 0.05, 0.02])
+    rate = torch.tensor([0.05, 0.1, 0.05, 0.02, 0.05, 0.05])
     plan = Schedule(1, 32, optimizer, "cosine", order_seed=3)
     found = []
     for graph in (None, Again()):
@@ -224,12 +228,101 @@ def test_training_on_a_gpu_makes_it_the_current_one(monkeypatch: pytest.MonkeyPa
         assert entered == [torch.device("cuda:1")]
 
 
-def test_noise_and_formulas_from_outside_are_not_captured(digits: Data) -> None:
-    assert not _stepper([method("l0_hard_concrete", 1e-3)], digits)[0].capturable
-    outside = MethodConfig(
-        (dataclasses.replace(penalty("l1", "loss").terms[0], penalty="torch:sum"),)
-    )
+class FromOutside(Method):
+    """A method that is none of this package's, with gradients of its own."""
+
+    def vjp(self, weights: Stack, gradients: Stack, state: Any) -> None:
+        for gradient in gradients.values():
+            gradient.mul_(0.5)
+
+
+def test_what_comes_from_outside_and_what_changes_from_step_to_step_is_not_captured(
+    digits: Data,
+) -> None:
+    l1 = penalty("l1", "loss").terms[0]
+    outside = MethodConfig((dataclasses.replace(l1, penalty="torch:sum"),))
+    rising = MethodConfig((dataclasses.replace(l1, ramp=0.5),))
     assert not penalties([outside.terms], digits.device).capturable
+    assert not _stepper([rising], digits)[0].capturable
+    assert not NetworkGroup(NetworkRange(0, 1), FromOutside()).capturable
+    assert _stepper([method("l0_hard_concrete", 1e-3), method("factorized")], digits)[0].capturable
+
+
+def test_what_cannot_be_captured_is_trained_apart_on_a_gpu_alone() -> None:
+    l1 = penalty("l1", "prox")
+    rising = MethodConfig((dataclasses.replace(l1.terms[0], ramp=0.5),))
+    chosen = [rising, l1, method("l0_hard_concrete", 1e-3), rising, MethodConfig()]
+    configs = [config(k, one) for k, one in enumerate(chosen)]
+    assert parts_to_train(configs, captures=True) == ((1, 2, 4), (0, 3))
+    assert parts_to_train(configs[:1], captures=True) == ((0,),)
+    assert parts_to_train(configs, captures=False) == ((0, 1, 2, 3, 4),)
+
+
+def test_parts_of_a_pack_are_placed_where_they_belong(
+    digits: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Oracle: the pack as a whole; on a CPU the bits are the same.
+    recipe = dataclasses.replace(RECIPE, epochs=1, curve=())
+    configs = [config(k, one, recipe=recipe) for k, one in enumerate((None, None, None))]
+    whole = facts(train_pack(configs, digits))
+    shares: list[float] = []
+    networks: dict[int, Any] = {}
+
+    def tick(share: float | None = None, /) -> None:
+        assert share is not None
+        shares.append(share)
+
+    monkeypatch.setattr(pack, "parts_to_train", lambda configs, *, captures: ((2, 0), (1,)))
+    parts = train_pack(configs, digits, tick=tick, keep=networks.__setitem__)
+    assert facts(parts) == whole
+    assert [result.pack for result in parts] == [2, 1, 2]
+    assert sorted(networks) == [0, 1, 2]
+    assert shares == sorted(shares)
+    assert shares[-1] == 1.0
+
+
+class Refusing(Again):
+    """A graph that holds nothing."""
+
+    def __init__(self, error: RuntimeError) -> None:
+        super().__init__()
+        self.error = error
+
+    def capture(self, program: Callable[[], None]) -> None:
+        program()  # in a capture nothing of it is computed
+        raise self.error
+
+
+def test_steps_that_cannot_be_captured_after_all_go_on_without_a_graph(digits: Data) -> None:
+    taken = 0
+
+    class Counted:
+        capturable = True
+
+        def draw_noise(self) -> None: ...
+
+        def begin(self, *given: torch.Tensor) -> None:
+            nonlocal taken
+            taken += 1
+
+        def end(self, *given: object) -> None: ...
+
+    index = torch.arange(8)
+    refused = Refusing(RuntimeError("CUDA error: operation not permitted when stream is capturing"))
+    steps = Captured(Counted(), digits.train, 8, torch.ones(1), refused)
+    for number in range(WARM_UP + 3):
+        steps(index, 1.0, number)
+    assert (taken, refused.replays) == (WARM_UP + 3 + 1, 0)
+    steps = Captured(Counted(), digits.train, 8, torch.ones(1), Refusing(no_memory()))
+    for number in range(WARM_UP):
+        steps(index, 1.0, number)
+    with pytest.raises(torch.OutOfMemoryError):
+        steps(index, 1.0, WARM_UP)
+
+
+def no_memory() -> RuntimeError:
+    error: RuntimeError = torch.OutOfMemoryError("CUDA out of memory")
+    return error
 
 
 def test_gradients_of_other_modules_ask_the_device_nothing_either() -> None:

@@ -243,6 +243,7 @@ def test_gradients_through_gates_are_those_of_autograd(per: str) -> None:
     state.log_alpha["a"].add_(stack_of(*state.log_alpha["a"].shape, seed=4))
     generator = torch.Generator()
     generator.set_state(state.generator.get_state())
+    made.draw_noise(state)
     inside = made.forward({"a": weight}, state)["a"]
     upstream = stack_of(2, 4, 5, seed=9)
     gradient = upstream.clone()
