@@ -11,6 +11,7 @@ from sweeper.training import parameter_counts
 from sweeper.training.batch_statistics import recalibrate
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.measures import measured
+from sweeper.training.sparse_inference import StackLogits
 from sweeper.training.stack import Stack, rows
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.work_meter import Advance
@@ -70,11 +71,10 @@ def quality(
     """
     if measure == "accuracy":
         return _accuracy(network, stack, part, advance, chosen, cost)
-    runner, outputs, labels = network.runner(), [], []
+    logits, outputs, labels = StackLogits.of(network, stack), [], []
     for some in batches(part, chunk(network, part.labels.device), chosen):
         advance(cost * len(some))
-        # A runner's buffer is overwritten by its next call.
-        outputs.append(runner.logits(stack, some.examples).clone().cpu())
+        outputs.append(logits(some.examples).clone().cpu())
         labels.append(some.labels.cpu())
     true = torch.cat(labels).numpy()
     return [
@@ -94,10 +94,10 @@ def _accuracy(
     """Return the share of examples that each network labels rightly; NaN logits are wrong."""
     pack = next(iter(stack.values())).shape[0]
     hits = torch.zeros(pack, dtype=torch.int64, device=part.labels.device)
-    runner = network.runner()
+    logits = StackLogits.of(network, stack)
     for some in batches(part, chunk(network, part.labels.device), chosen):
         advance(cost * len(some))
-        hits += right(runner.logits(stack, some.examples), some.labels)
+        hits += right(logits(some.examples), some.labels)
     count = len(part) if chosen is None else len(chosen)
     return [number / count for number in hits.tolist()]
 

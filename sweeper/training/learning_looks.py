@@ -19,6 +19,7 @@ from sweeper.config.registry import LOSSES
 from sweeper.training.evaluation import batches, chunk, right, sample
 from sweeper.training.loaded_data import DataSplit
 from sweeper.training.measures import measured
+from sweeper.training.sparse_inference import StackLogits
 from sweeper.training.stack import Stack
 from sweeper.training.stacked_architecture import Runner, StackedArchitecture
 from sweeper.training.work_meter import Advance
@@ -96,9 +97,10 @@ class LearningCurves:
         hits = torch.zeros(pack, dtype=torch.int64, device=device)
         losses = torch.zeros(pack, dtype=torch.float64, device=device)
         outputs, done = [], 0
+        logits_of = StackLogits.of(self.network, stack, self._runner)
         for some in batches(self.part, chunk(self.network, device), None):
             self.advance(len(some))
-            logits = self._runner.logits(stack, some.examples)
+            logits = logits_of(some.examples)
             end = done + len(some)
             guide = None if self._guide is None else self._guide[done:end]
             losses += self._losses(logits, some.labels, guide)

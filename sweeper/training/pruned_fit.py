@@ -9,8 +9,8 @@ from sweeper.training.cuda_graphs import one_by_one
 from sweeper.training.datasets import DataSplit
 from sweeper.training.learning_looks import Watch
 from sweeper.training.optimizers import OptimizerChoice
-from sweeper.training.pruned_training import PrunedTraining, runs, trains
-from sweeper.training.stack import Stack
+from sweeper.training.pruned_training import PrunedTraining, trains
+from sweeper.training.stack import Stack, unflagged_runs
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, Stepper, fit
 
@@ -34,7 +34,8 @@ def fit_pruned(
 
     The way that a network takes depends on it alone, so that its bits do not depend on the pack.
     """
-    networks, others = runs(trains(network.layers, stack, masks))
+    flags = trains(network.layers, stack, masks)
+    networks = [k for k, is_sparse in enumerate(flags) if is_sparse]
     if network.layers is None or not networks:
         return fit(
             network,
@@ -57,7 +58,7 @@ def fit_pruned(
     changed = augmenter.gather(part, batch, schedule.order_seed) if augmenter else None
     gathered: list[DataSplit] = []
     dense = []
-    for some in others:
+    for some in unflagged_runs(flags):
         pruned = {name: ~mask for name, mask in some.of(masks).items()}
         stepper = Stepper(network, some.of(stack), choice.of(some).make(), pruned=pruned)
         dense.append(one_by_one(stepper, part, some.cut(rate), lambda _: gathered[-1]))

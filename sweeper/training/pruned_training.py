@@ -6,7 +6,6 @@ dense products of `separate_mlp` are faster.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from sweeper.kernels.sparse_steps import OptimizerState, SparseMLPs, StepBuffers
 from sweeper.training.loaded_data import DataSplit
 from sweeper.training.losses import Loss
 from sweeper.training.optimizers import BETA2, EPS, FORGET_EVERY, TRACE, OptimizerChoice
-from sweeper.training.stack import Layers, NetworkRange, Stack
+from sweeper.training.stack import Layers, Stack
 
 MAX_DENSITY, MAX_DENSITY_FAST_MATMUL = 0.35, 0.25
 """Density up to which networks are trained so; the second where `kernels.matmul` is faster.
@@ -49,16 +48,6 @@ def trains(layers: Layers | None, stack: Stack, masks: Stack) -> list[bool]:
     for (name, _), weight in zip(layers, weights, strict=True):
         left += masks[name].flatten(1).sum(1) if name in masks else weight[0].numel()
     return [count <= most for count in left.tolist()]
-
-
-def runs(flags: Sequence[bool]) -> tuple[list[int], list[NetworkRange]]:
-    """Return the numbers of the networks that are flagged, and the ranges of all others."""
-    ranges = []
-    for is_sparse, group in groupby(range(len(flags)), key=flags.__getitem__):
-        members = list(group)
-        if not is_sparse:
-            ranges.append(NetworkRange(members[0], members[-1] + 1))
-    return [k for k, is_sparse in enumerate(flags) if is_sparse], ranges
 
 
 @dataclass(slots=True, eq=False)

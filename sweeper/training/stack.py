@@ -1,6 +1,8 @@
 """Stacked parameters of a pack, ranges of its networks, and buffers for its gradients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -30,6 +32,17 @@ class NetworkRange:
     def cut(self, value: Tensor) -> Tensor:
         """Return the part [stop - start, ...] of what is [pack, ...], as a view."""
         return value[self.start : self.stop]
+
+
+def unflagged_runs(flags: Sequence[bool]) -> list[NetworkRange]:
+    """Return the ranges of the networks of a pack that are not flagged."""
+    runs, start = [], 0
+    for is_flagged, group in groupby(flags):
+        stop = start + len(list(group))
+        if not is_flagged:
+            runs.append(NetworkRange(start, stop))
+        start = stop
+    return runs
 
 
 @dataclass(frozen=True, slots=True, eq=False)

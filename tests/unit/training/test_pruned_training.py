@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 from collections.abc import Callable
-from itertools import pairwise
 from types import ModuleType
 from typing import Any
 
@@ -25,7 +24,7 @@ from sweeper.training.losses import Loss
 from sweeper.training.pack import train_pack
 from sweeper.training.pruned_fit import fit_pruned
 from sweeper.training.pruned_training import PrunedTraining
-from sweeper.training.stack import Stack
+from sweeper.training.stack import Stack, unflagged_runs
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.teacher import Teacher
 from sweeper.training.training_loop import Schedule, apply_masks, fit
@@ -306,10 +305,7 @@ def test_products_are_those_of_matrices_with_zeros(
     assert (into == weight[index][:, pixels].T).all()
 
 
-def test_runs_are_the_networks_between_those_that_are_sparse() -> None:
-    flags = [False, False, True, False, True, True]
-    networks, others = pruned_training.runs(flags)
-    assert networks == [2, 4, 5]
-    assert [(some.start, some.stop) for some in others] == [(0, 2), (3, 4)]
-    assert pruned_training.runs([True]) == ([0], [])
-    assert all(before.stop < after.start for before, after in pairwise(others))
+def test_runs_are_the_networks_between_those_that_are_flagged() -> None:
+    runs = unflagged_runs([False, False, True, False, True, True])
+    assert [(some.start, some.stop) for some in runs] == [(0, 2), (3, 4)]
+    assert unflagged_runs([True]) == []
