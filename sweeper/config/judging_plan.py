@@ -1,11 +1,13 @@
 """Judging plan: the examples that each judgement of a trial sees, by counts alone.
 
 All judging together costs at most a fifth of the trial's training, in forward passes of one example
-through one network. First come the two whole judgings, of the networks as trained and as pruned,
-which are the record: always on all validation and test examples. What is left over is the density
-curve's: the same number of examples at each of its points, for all arms and on any machine. Never
-fewer than `LEAST` of each part, so that a short training may miss the fifth: LeNet-5 on MNIST, an
-epoch and no fine-tuning, comes to 0.33 of its training, an epoch and one of fine-tuning to 0.20.
+through one network. The examples are counted as if every fine-tuning were dense: what each
+judgement sees follows from the recipe, not from how fast sparse networks are trained. First come
+the two whole judgings, of the networks as trained and as pruned, which are the record: always on
+all validation and test examples. What is left over is the density curve's: the same number of
+examples at each of its points, for all arms and on any machine. Never fewer than `LEAST` of each
+part, so that a short training may miss the fifth: LeNet-5 on MNIST, an epoch and no fine-tuning,
+comes to 0.33 of its training, an epoch and one of fine-tuning to 0.20.
 
 Learning curves come on top, with a hundredth of the training: a network is looked at after epochs,
 on validation examples alone.
@@ -38,6 +40,12 @@ _SPARSE_START, _SPARSE_SLOPE, _SPARSE_MOST = 0.06, 2.6, 0.17
 
 Measured with LeNet-300-100 on a CPU with fast products, where it saves least: 0.06 of a dense pass
 at a density of 0.0015, 0.13 at 0.04, 0.5 at 0.17, 1 beyond."""
+
+_SPARSE_STEP_START, _SPARSE_STEP_SLOPE, _SPARSE_STEP_MOST = 0.06, 3.3, 0.25
+"""Cost of a step of an MLP of few weights, in dense steps, likewise.
+
+Measured so, packs of 8: 0.06 at a density of 0.0065, 0.09 at 0.0125, 0.12 at 0.025, 0.23 at 0.05,
+0.41 at 0.1, 0.61 at 0.2."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,16 +104,24 @@ class JudgingPlan:
     """At each density of the curve without fine-tuning."""
     finetuned: JudgedExamples
     """At each density that is fine-tuned."""
-    training_passes: int
-    """Forward passes that the training steps cost, those of all fine-tuning among them."""
+    training_passes: float
+    """Forward passes that the training steps cost, those of all fine-tuning among them: of the
+    trial's own density as if it were dense, see `saved`."""
+    finetuning_passes: int
+    """Those of them that one fine-tuning costs where it is dense."""
     judging_passes: float
     learning: LearningPlan
     learning_passes: int
+    is_mlp: bool
 
     @property
     def passes(self) -> float:
-        """All work of a trial."""
+        """All work of a trial that is fine-tuned through dense products."""
         return self.training_passes + self.judging_passes + self.learning_passes
+
+    def saved(self, density: float) -> float:
+        """Return the passes that one fine-tuning at a density costs less than a dense one."""
+        return self.finetuning_passes * (1 - step_cost(density, is_mlp=self.is_mlp))
 
     def is_whole(self, examples: JudgedExamples) -> bool:
         """Tell whether a judgement sees all validation and test examples."""
@@ -157,13 +173,16 @@ def judging_plan(
         whole,
         curve,
         finetuned,
-        training_passes=training + further * finetuning,
+        training_passes=training
+        + finetuning * sum(step_cost(density, is_mlp=is_mlp) for density in recipe.finetuned_curve),
+        finetuning_passes=finetuning,
         judging_passes=2 * (most + statistics)
         + sum(costs) * curve.judged
         + len(costs) * curve.statistics
         + further * (finetuned.judged + finetuned.statistics),
         learning=learning,
         learning_passes=learning.passes(phases),
+        is_mlp=is_mlp,
     )
 
 
@@ -179,3 +198,9 @@ def point_cost(density: float, *, is_mlp: bool) -> float:
     """Return the cost of a point on one example, in forward passes of the dense network."""
     is_sparse = is_mlp and density <= _SPARSE_MOST
     return _SPARSE_START + _SPARSE_SLOPE * density if is_sparse else 1.0
+
+
+def step_cost(density: float, *, is_mlp: bool) -> float:
+    """Return the cost of a step of fine-tuning at a density, in steps of the dense network."""
+    is_sparse = is_mlp and density <= _SPARSE_STEP_MOST
+    return _SPARSE_STEP_START + _SPARSE_STEP_SLOPE * density if is_sparse else 1.0

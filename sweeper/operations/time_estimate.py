@@ -5,12 +5,14 @@ From the matrix products of a network of the registry, from the measured step of
 
 import os
 import time
+from statistics import fmean
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 from sweeper.config import Sweep
-from sweeper.config.judging_plan import STEP_PASSES, PartSizes, judging_plan
+from sweeper.config.domains import values
+from sweeper.config.judging_plan import STEP_PASSES, PartSizes, judging_plan, step_cost
 from sweeper.operations.measured_network import MeasuredNetwork
 
 
@@ -68,12 +70,20 @@ def seconds_per_trial(
         is_mlp=sweep.model.is_plain_mlp,
         has_statistics=sweep.model.has_statistics,
     )
-    training = training_seconds(sweep, rate, sweep.steps_in_all, network)
+    training = training_seconds(sweep, rate, _dense_steps(sweep), network)
     return training + one_pass * (plan.judging_passes + plan.learning_passes)
 
 
+def _dense_steps(sweep: Sweep) -> float:
+    """Return the dense steps that cost as much as all steps of a trial."""
+    rule, is_mlp = sweep.sparsification, sweep.model.is_plain_mlp
+    tuned = fmean(step_cost(float(density), is_mlp=is_mlp) for density in values(rule.density))
+    tuned += sum(step_cost(density, is_mlp=is_mlp) for density in rule.finetuned_curve)
+    return sweep.steps_per_epoch * (sweep.training.epochs + rule.finetune_epochs * tuned)
+
+
 def training_seconds(
-    sweep: Sweep, rate: float, steps: int, network: MeasuredNetwork | None = None
+    sweep: Sweep, rate: float, steps: float, network: MeasuredNetwork | None = None
 ) -> float:
     """Return the estimated seconds of some training steps of one network of a pack."""
     layers = sweep.model.layers(sweep.data)

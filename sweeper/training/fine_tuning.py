@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
-from sweeper.config.judging_plan import STEP_PASSES
+from sweeper.config.judging_plan import STEP_PASSES, step_cost
 from sweeper.training import parameter_counts
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import DataSplit
@@ -66,10 +67,11 @@ class FineTuner:
     ) -> int:
         """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
 
-        `ranked` comes from the network's rule; `share` is the work of a step beside that of a
-        step of the whole pack. `watch` is told of each epoch.
+        `ranked` comes from the network's rule; `share` are the networks beside those of the whole
+        pack, whose steps cost what their densities say. `watch` is told of each epoch.
         """
-        recipe = self.recipe
+        recipe, is_mlp = self.recipe, self.network.layers is not None
+        cost = fmean(step_cost(each, is_mlp=is_mlp) for each in density.tolist())
         prunable = {name: stack[name] for name in self.network.weights}
         masks = self.network.rule.masks(prunable, ranked, density)
         apply_masks(stack, masks)
@@ -92,7 +94,7 @@ class FineTuner:
             masks=masks,
             seeds=rates.seeds,
             augmenter=self.augmenter,
-            tick=partial(self.advance, share * STEP_PASSES * recipe.batch_size),
+            tick=partial(self.advance, share * cost * STEP_PASSES * recipe.batch_size),
             watch=watch,
         )
         remove_dead_biases(self.network, stack)

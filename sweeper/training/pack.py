@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import partial
+from statistics import fmean
 
 import torch
 from torch import Tensor
@@ -115,7 +116,8 @@ def _train(
     )
     density = torch.tensor([c.density for c in configs], device=data.device, dtype=torch.float64)
     plan = plan_of(recipe, network, data)
-    meter = WorkMeter(tick, plan.passes)
+    left = _left(configs, density)
+    meter = WorkMeter(tick, plan.passes - fmean(plan.saved(each) for each in left.tolist()))
     augmenter = Augmenter.of(recipe, data)
     judge = Evaluator(network, data, meter, recipe.measure).on(plan.whole)
     learnt = None
@@ -164,7 +166,7 @@ def _train(
     steps += tuning.prune(
         stack,
         ranked,
-        _left(configs, density),
+        left,
         slower,
         watch=learnt.watch(recipe.finetune_epochs, before=recipe.epochs) if learnt else None,
     )

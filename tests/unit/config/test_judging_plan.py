@@ -17,6 +17,7 @@ from sweeper.config.judging_plan import (
     PartSizes,
     judging_plan,
     point_cost,
+    step_cost,
 )
 from sweeper.config.sparsification import Sparsification
 from sweeper.types import SharedConfig
@@ -67,6 +68,33 @@ def test_a_short_training_of_convolutions_has_smaller_curves_within_a_fifth() ->
     assert 0.19 < plan.judging_passes / plan.training_passes <= SHARE
     assert not plan.is_whole(plan.curve)
     assert judging_plan(recipe(1, 1), MNIST, is_mlp=True).curve.judged > 2 * plan.curve.judged
+
+
+def test_what_is_seen_does_not_depend_on_the_speed_of_sparse_steps() -> None:
+    for epochs in (1, 4):
+        sparse, dense = (
+            judging_plan(recipe(epochs, 1, finetuned_curve=(density,)), MNIST, is_mlp=True)
+            for density in (0.01, 0.9)
+        )
+        assert (sparse.whole, sparse.curve, sparse.finetuned) == (
+            dense.whole,
+            dense.curve,
+            dense.finetuned,
+        )
+        assert (sparse.learning, sparse.judging_passes) == (dense.learning, dense.judging_passes)
+        epoch = 390 * 128 * 3
+        assert dense.training_passes == (epochs + 2) * epoch
+        assert dense.training_passes - sparse.training_passes == pytest.approx(dense.saved(0.01))
+        assert dense.saved(0.01) == pytest.approx(epoch * (1 - step_cost(0.01, is_mlp=True)))
+        assert 0.8 * epoch < dense.saved(0.01)
+
+
+@pytest.mark.parametrize("is_mlp", [True, False])
+def test_steps_cost_less_by_density_for_mlps_alone(is_mlp: bool) -> None:
+    costs = [step_cost(density / 100, is_mlp=is_mlp) for density in range(1, 101)]
+    assert costs == sorted(costs)
+    assert costs[-1] == 1.0
+    assert (costs[0] < 0.1) == is_mlp
 
 
 def test_the_shortest_trainings_judge_some_hundred_examples_and_miss_the_fifth() -> None:

@@ -85,6 +85,23 @@ def test_the_estimate_grows_with_the_trials_and_falls_with_the_rate() -> None:
     assert twice == pytest.approx(2 * once)
 
 
+def test_the_estimate_counts_sparse_steps_as_what_they_cost() -> None:
+    training = {"epochs": 1}
+    times = []
+    for density in (0.02, {"uniform": [0.01, 0.9]}, 0.9):
+        rule: dict[str, Any] = {"density": density, "finetune_epochs": 9, "curve": []}
+        sweep = sweep_with(
+            dataset="mnist", model="lenet-300-100", training=training, sparsification=rule
+        )
+        seconds = seconds_per_trial(sweep, 1e11)
+        assert seconds is not None
+        times.append(seconds)
+    sparse, searched, dense = times
+    # Of ten epochs one is dense, nine cost an eighth.
+    assert 0.15 * dense < sparse < 0.3 * dense
+    assert searched == pytest.approx((sparse + dense) / 2, rel=0.05)
+
+
 def test_a_network_of_ones_own_has_no_estimate_before_it_is_measured() -> None:
     own = sweep_with(model="my.nets:tiny")
     found = plan(own, rate=lambda: 1e9)
