@@ -1,6 +1,7 @@
 """Trials per hour of each contestant, one after the other, each alone on the machine."""
 
 import importlib.util
+import math
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
+from handwritten import RUNGS
 from sweeper import api, settings
 from sweeper.config import registry
 from sweeper.store import Store
@@ -24,10 +26,12 @@ NAMES = {
     "ours": "sweeper",
     "curve": "sweeper, 20 densities",
     "loop": "hand-written loop",
+    "ladder": f"hand-written ladder of {RUNGS}",
+    "jax": "stacked JAX loop",
     "optuna": "Optuna + DataLoader",
     "ray": "Ray Tune + loop",
 }
-SHARES = {"ours": 4, "curve": 4, "loop": 1, "optuna": 0.5, "ray": 1}
+SHARES = {"ours": 4, "curve": 4, "loop": 1, "ladder": 2, "jax": 2, "optuna": 0.5, "ray": 1}
 """Trials of each as multiples of --trials: slow ones run fewer."""
 TOLERANCE = 0.005
 Say = Callable[[str], None]
@@ -109,23 +113,31 @@ class Contest:
                 if name not in best or run.seconds < best[name].seconds:
                     best[name] = run
         reference = {trial.slot: trial for trial in best["ours"].trials} if "ours" in best else {}
+        # Of a ladder the first trials alone are those of others: the rest has their training.
+        first = {slot: trial for slot, trial in reference.items() if slot % RUNGS == 0}
         return [
-            rate(name, best[name], reference) if name in best else Rate(name, skipped=skipped[name])
+            rate(name, best[name], first if name == "ladder" else reference)
+            if name in best
+            else Rate(name, skipped=skipped[name])
             for name in names
         ]
 
     def count(self, name: str) -> int:
         """Return the trials of a contestant: as many for each process."""
-        if self.ours and name in {"ours", "curve"}:
+        if self.ours and name in {"ours", "curve", "jax"}:
             return self.ours
-        share = round(SHARES[name] * self.trials / self.processes)
-        return max(1, share) * self.processes
+        each = max(1, round(SHARES[name] * self.trials / self.processes))
+        if name == "ladder":
+            each = math.ceil(each / RUNGS) * RUNGS
+        return each * self.processes
 
     def _why_not(self, name: str) -> str:
         if name == "ray" and not all(
             map(importlib.util.find_spec, ("ray", "tensorboardX", "pyarrow"))
         ):
             return "not installed: pip install 'sweeper[bench]'"
+        if name == "jax":
+            return _why_no_jax(self.device)
         if self.device != "cpu" and name in {"optuna", "ray"}:
             return "measured on CPUs only"
         return ""
@@ -253,6 +265,15 @@ def end(running: Sequence["subprocess.Popen[bytes]"]) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _why_no_jax(device: str) -> str:
+    known = importlib.util.find_spec
+    if known("jax") is None:
+        return "not installed: pip install 'sweeper[bench]'"
+    if device != "cpu" and not any(map(known, ("jax_cuda12_plugin", "jax_cuda13_plugin"))):
+        return "JAX has no CUDA here: pip install 'jax[cuda13]'"
+    return ""
 
 
 def _accuracy(judged: Evaluation) -> Accuracy:

@@ -11,11 +11,14 @@ Contestants do the same work one after the other, each with all cores, one threa
 
 - ours: a sweep through `sweeper.api.run` with SQLite; curve: the same with the usual 20 densities;
 - loop: a loop as a competent person writes it, all data in memory, one network at a time;
+- ladder: that loop, a network trained once, then pruned and fine-tuned at each of five densities,
+  each of which counts as a trial;
+- jax: the same trials in JAX, compiled, one network at a time on a CPU and stacked on a GPU;
 - optuna: the pattern of Optuna's PyTorch example, a DataLoader over torchvision's MNIST;
 - ray: Ray Tune with Optuna's search over that loop.
 
 MNIST is looked for where sweeper does: SWEEPER_DATA. `--quick` takes the digits instead.
-On two cores the defaults take some 20 minutes; use a machine that does nothing else.
+On two cores the defaults take some 25 minutes; use a machine that does nothing else.
 """
 
 import argparse

@@ -5,7 +5,9 @@ import signal
 import sys
 
 OURS = "SWEEPER_"
-KEPT = frozenset({"SWEEPER_DATA", "SWEEPER_TEST_MYSQL", "SWEEPER_SOAK_SECONDS"})
+KEPT = frozenset(
+    {"SWEEPER_DATA", "SWEEPER_TEST_DEVICE", "SWEEPER_TEST_MYSQL", "SWEEPER_SOAK_SECONDS"}
+)
 """What is said to the tests themselves."""
 # Each changes what a program prints, finds, connects to or warns of: the terminal's, Python's, the
 # locale's, proxies', and those of libpq and Ray.

@@ -1,8 +1,10 @@
 """The benchmarks run, and their contestants do the same work. No time is tested."""
 
+import dataclasses
 import json
 import subprocess
 import sys
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -10,8 +12,11 @@ import torch
 from torch import Tensor
 
 import floor
+import handwritten
 import throughput
 from support.paths import TESTS
+from sweeper.training.datasets import load
+from work import Work
 
 BENCH = TESTS / "bench"
 
@@ -34,15 +39,52 @@ def measured(*options: str, program: str = "throughput.py") -> Any:
 
 @pytest.mark.slow
 def test_ours_and_the_hand_written_loop_train_the_same_networks() -> None:
-    found = measured("--part", "rates", "--only", "ours,loop")["rates"]
-    ours, loop = found
-    assert (ours["name"], loop["name"]) == ("ours", "loop")
+    found = measured("--part", "rates", "--only", "ours,loop,ladder,jax")["rates"]
+    ours, loop, ladder, jax = found
+    assert [one["name"] for one in found] == ["ours", "loop", "ladder", "jax"]
     assert ours["trials"] == 4 * loop["trials"] > 0
+    assert ladder["trials"] % handwritten.RUNGS == 0
+    assert abs(ladder["difference"]) < 0.01  # of the first of each five
+    if jax["skipped"]:
+        assert jax["skipped"] == "not installed: pip install 'sweeper[bench]'"
+        found.remove(jax)
     assert not loop["differs"]
     assert abs(loop["difference"]) < 0.005  # sums in another order, on trials of equal slots
     for one in found:
         assert 0 < one["seconds"] <= one["total_seconds"]
         assert one["as_trained"] > 0.9
+
+
+@pytest.mark.slow
+def test_a_ladder_trains_once_for_all_its_densities() -> None:
+    trials = Work("digits", epochs=2, finetune_epochs=1).configs(3)
+    hand = handwritten.Loop(load("digits"))
+    rungs = [*hand.climb(list(enumerate(trials)))]
+    assert rungs[0] == dataclasses.replace(
+        hand.run(0, trials[0]), began=rungs[0].began, ended=rungs[0].ended
+    )
+    assert {rung.as_trained for rung in rungs} == {rungs[0].as_trained}
+    assert len({rung.pruned.nonzero for rung in rungs}) == 3
+    assert all(one.ended <= other.began for one, other in pairwise(rungs))
+
+
+@pytest.mark.slow
+def test_a_stacked_loop_in_jax_trains_the_networks_of_the_hand_written_one() -> None:
+    # Oracle: the hand-written loop; sums are taken in another order.
+    pytest.importorskip("jax", reason="needs the extra `bench`")
+    import stacked_jax
+
+    trials = [*enumerate(Work("digits", epochs=4, finetune_epochs=1).configs(3))]
+    data = load("digits")
+    loop, hand = stacked_jax.StackedLoop(data, trials[0][1], "cpu"), handwritten.Loop(data)
+    for pack in (1, 2):
+        loop.pack = pack
+        for trial in loop.run(trials):
+            expected = hand.run(trial.slot, trials[trial.slot][1])
+            for one, other in ((trial.pruned, expected.pruned),
+                               (trial.as_trained, expected.as_trained)):  # fmt: skip
+                assert one.nonzero == pytest.approx(other.nonzero, rel=0.01)
+                assert one.test == pytest.approx(other.test, abs=0.02)
 
 
 @pytest.mark.slow
