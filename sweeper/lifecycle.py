@@ -131,18 +131,16 @@ def recover(store: Store, name: str, search: SweepStudies | None = None) -> int:
             return recover(store, name, opened)
     freed = store.reap(name)
     unreported = store.unreported(name)
-    for record in unreported:
-        search.tell(record.slot.study, record.trial, record.result)
     if unreported:
-        store.mark_reported([record.slot for record in unreported])
+        search.tell([(record.slot.study, record.trial, record.result) for record in unreported])
+        store.mark_reported(list(dict.fromkeys(record.slot for record in unreported)))
     for study, (arm, repeats) in sweep.studies().items():
         # The order matters. A trial is created before its slot is linked to it: once it was seen
         # running, its slot is linked, or still unlinked (None), or it was given up. A whole pack
         # is linked at once: while its slots wait for that, none of their study is mended.
         if running := search.running(study):
             used = store.trials_in_use(name, arm, repeats)
-            for trial in set(running) - used if used is not None else ():
-                search.fail(study, trial)
+            search.fail(study, set(running) - used if used is not None else ())
     return freed
 
 

@@ -16,7 +16,6 @@ from sweeper.analysis import (
     Curve,
     CurveValue,
     Estimate,
-    Front,
     mean,
     paired_ratio,
     selection_metrics,
@@ -37,12 +36,14 @@ class ConfirmedConfig:
     repeat: int
     slot: int
     """Of the search."""
+    rung: int
+    """Of the ladder, 0 without."""
     params: Mapping[str, Scalar]
     sizes: tuple[int, ...]
     """The sizes within which the search found it best."""
     records: tuple[TrialRecord, ...]
-    searched: TrialRecord
-    """What the search itself saw: too good, for it was chosen by it."""
+    searched: tuple[TrialRecord, ...]
+    """What the search itself saw, of each of its seeds: too good, for it was chosen by it."""
 
     @property
     def nonzero(self) -> float | None:
@@ -56,8 +57,7 @@ class ConfirmedConfig:
 
     def accuracies(self, name: Accuracy) -> tuple[float, ...]:
         """Return those of all seeds, in [0, 1]."""
-        networks = [_network(record) for record in self.records]
-        return tuple(0.0 if network is None else getattr(network, name) for network in networks)
+        return _accuracies(self.records, name)
 
     @property
     def failed(self) -> int:
@@ -66,8 +66,7 @@ class ConfirmedConfig:
 
     def shrinkage(self, name: Accuracy) -> float:
         """How much better the search saw it than its fresh seeds are: the winner's curse."""
-        network = _network(self.searched)
-        return (getattr(network, name) if network else 0.0) - self.accuracy(name)
+        return float(np.mean(_accuracies(self.searched, name))) - self.accuracy(name)
 
 
 def confirmation_sweep(
@@ -148,24 +147,29 @@ def confirmed_configs(
     plan = sweep.confirms
     if plan is None:
         raise TypeError(f"{sweep.name} is no confirmation")
-    by_place = {record.slot.place: record for record in searched}
-    trained: dict[tuple[str, int, int], list[TrialRecord]] = {}
+    seen: dict[tuple[str, int, int, int], list[TrialRecord]] = {}
+    for record in searched:
+        key = (*record.slot.place, record.network % sweep.rungs)
+        seen.setdefault(key, []).append(record)
+    trained: dict[tuple[str, int, int, int], list[TrialRecord]] = {}
     for record in records:
         config, _ = plan.at(*record.slot.place)
-        trained.setdefault((record.slot.arm, record.slot.repeat, config.slot), []).append(record)
+        key = (record.slot.arm, record.slot.repeat, config.slot, record.network)
+        trained.setdefault(key, []).append(record)
     return [
         ConfirmedConfig(
             arm=arm,
             repeat=config.repeat,
             slot=config.slot,
+            rung=config.rung,
             params=config.params,
             sizes=config.sizes,
             records=tuple(sorted(trained[place], key=lambda record: record.slot.number)),
-            searched=by_place[place],
+            searched=tuple(sorted(seen[place], key=lambda record: record.network)),
         )
         for arm, configs in plan.chosen.items()
         for config in configs
-        if (place := (arm, config.repeat, config.slot)) in trained
+        if (place := (arm, config.repeat, config.slot, config.rung)) in trained
     ]
 
 
@@ -258,23 +262,48 @@ def _selected_configs(
     sweep: Sweep, records: Iterable[TrialRecord], arm: str
 ) -> Iterable[SelectedConfig]:
     """Yield of each repeat of an arm the best configuration within each size, each once."""
-    by, show = selection_metrics(sweep)
-    track = sweep.sparsification.track
     of_arm = [record for record in records if record.slot.arm == arm]
     for repeat in range(sweep.search.repeats):
-        of_repeat = (record for record in of_arm if record.slot.repeat == repeat)
-        front = Front.of(of_repeat, track, by, show, arm)
-        sizes: dict[int, list[int]] = {}
+        of_repeat = [record for record in of_arm if record.slot.repeat == repeat]
+        sizes: dict[tuple[int, int], list[int]] = {}
         params: dict[int, dict[str, Scalar]] = {}
         for size in sorted(set(sweep.targets.nonzero)):
-            point = front.at(nonzero=size)
-            if point is not None:
-                sizes.setdefault(point.slot, []).append(size)
-                params[point.slot] = dict(point.params)
-        for slot, within in sizes.items():
-            yield SelectedConfig(repeat=repeat, slot=slot, params=params[slot], sizes=tuple(within))
+            best = _best(sweep, of_repeat, size)
+            if best is not None:
+                slot, rung = best.slot.number, best.network % sweep.rungs
+                sizes.setdefault((slot, rung), []).append(size)
+                params[slot] = dict(best.params)
+        for (slot, rung), within in sizes.items():
+            yield SelectedConfig(
+                repeat=repeat, slot=slot, rung=rung, params=params[slot], sizes=tuple(within)
+            )
+
+
+def _best(sweep: Sweep, records: Iterable[TrialRecord], size: int) -> TrialRecord | None:
+    """Return what is best within a size, by the record of its first seed; None without any.
+
+    Of several seeds their mean counts, and the largest of their networks.
+    """
+    by, _ = selection_metrics(sweep)
+    seeds: dict[tuple[int, int], list[TrialRecord]] = {}
+    for record in records:
+        seeds.setdefault((record.slot.number, record.network % sweep.rungs), []).append(record)
+    best, mark = None, (-math.inf, 0)
+    for of_rung in seeds.values():
+        complete = [record for record in of_rung if record.result.state == "complete"]
+        networks = [network for record in complete if (network := _network(record))]
+        largest = max((network.nonzero for network in networks), default=size + 1)
+        quality = sum(getattr(network, by) for network in networks) / len(of_rung)
+        if largest <= size and (quality, -largest) > mark:
+            best, mark = of_rung[0], (quality, -largest)
+    return best
 
 
 def _network(record: TrialRecord) -> Evaluation | None:
     """Return the network of a record on its objective's track; None if it diverged."""
     return record.result.judged(record.config.track)
+
+
+def _accuracies(records: Iterable[TrialRecord], name: Accuracy) -> tuple[float, ...]:
+    networks = [_network(record) for record in records]
+    return tuple(0.0 if network is None else getattr(network, name) for network in networks)

@@ -20,7 +20,7 @@ from sweeper.analysis.front_point import FrontPoint, describe_point
 from sweeper.analysis.notebook_table import notebook_table
 from sweeper.config import Sweep
 from sweeper.errors import InputError, shown
-from sweeper.types import Accuracy, Evaluation, SizeMeasure, Track, TrialRecord
+from sweeper.types import Accuracy, Evaluation, Scalar, SizeMeasure, Track, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,15 +73,9 @@ class Front:
         `reference` is (size, error). Points outside it contribute nothing. A network without
         any parameter left counts as one of size 1, since log10(0) is no number.
         """
-        corner, worst = math.log10(max(reference[0], 1)), reference[1]
-        area = 0.0
-        for point in self.points:
-            width = corner - math.log10(max(point.size(self.size), 1))
-            error = 1.0 - point.accuracy(self.by)
-            if width > 0 and error < worst:
-                area += width * (worst - error)
-                worst = error
-        return area
+        return hypervolume(
+            [(point.size(self.size), point.accuracy(self.by)) for point in self.points], reference
+        )
 
     @overload
     def at(self, accuracy: float) -> FrontPoint | None: ...
@@ -268,6 +262,22 @@ def reference_corner(sweep: Sweep, records: Iterable[TrialRecord]) -> tuple[int,
     return size, sweep.reference.error
 
 
+def hypervolume(points: Iterable[tuple[float, float]], reference: tuple[int, float]) -> float:
+    """Return the area of (log10 size, error) below `reference`, of sizes with accuracies.
+
+    As `Front.hypervolume`; the points may dominate each other.
+    """
+    corner, worst = math.log10(max(reference[0], 1)), reference[1]
+    area = 0.0
+    for size, accuracy in sorted(points):
+        width = corner - math.log10(max(size, 1))
+        error = 1.0 - accuracy
+        if width > 0 and error < worst:
+            area += width * (worst - error)
+            worst = error
+    return area
+
+
 def non_dominated(nonzero: ArrayLike, accuracy: ArrayLike) -> NDArray[np.intp]:
     """Return the indices of the undominated, ascending in `nonzero`; of equal ones the first.
 
@@ -291,7 +301,7 @@ def _point(record: TrialRecord, track: Track) -> FrontPoint | None:
         slot=record.slot.number,
         study=record.slot.study,
         trial=record.trial,
-        params=record.params,
+        params=_searched(record),
         nonzero=network.nonzero,
         total=record.result.total,
         effective=network.effective,
@@ -300,6 +310,13 @@ def _point(record: TrialRecord, track: Track) -> FrontPoint | None:
         weights=network.weights,
         biases=network.biases,
     )
+
+
+def _searched(record: TrialRecord) -> Mapping[str, Scalar]:
+    """Return the searched parameters, and the density of a network of a ladder."""
+    if record.config.training_density is None:
+        return record.params
+    return {**record.params, "density": record.config.density}
 
 
 def _over_the_floor(record: TrialRecord, network: Evaluation, track: Track) -> bool:

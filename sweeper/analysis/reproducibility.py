@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sweeper.analysis import Estimate, mean
-from sweeper.types import Place, Provenance, ReproducibilityCheck, TrialRecord
+from sweeper.types import NetworkPlace, Provenance, ReproducibilityCheck, TrialRecord
 
 TOLERANCE = 0.002
 """Within this the 95 % interval of the mean difference in validation accuracy must lie."""
@@ -71,8 +71,8 @@ def deviations(
     A trial that was trained again twice counts once, as the last check has it: the same seed gives
     the same bits, and would only seem to be one more.
     """
-    by_place = {record.slot.place: record for record in records}
-    differences: dict[tuple[Platform, Platform], dict[Place, tuple[int, float]]] = {}
+    by_place = {record.place: record for record in records}
+    differences: dict[tuple[Platform, Platform], dict[NetworkPlace, tuple[int, float]]] = {}
     for number, check in enumerate(checks):
         here = Platform.of(check.provenance)
         for retrained in check.redone:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sweeper.analysis import Front, reference_corner, selection_metrics
 from sweeper.config import Domain, Sweep
-from sweeper.types import Accuracy, Track, TrialRecord
+from sweeper.types import Accuracy, Place, Track, TrialRecord
 
 TOLERANCE = 0.005
 """How much accuracy a configuration may lose to what its arm reaches at its size."""
@@ -71,9 +71,11 @@ def anytime_fronts(records: Iterable[TrialRecord], sweep: Sweep) -> tuple[Anytim
     """Return the effort of each arm, in file order, up to the trials that all repeats have."""
     records = tuple(records)
     corner = reference_corner(sweep, records)
-    by_repeat: dict[str, dict[int, list[TrialRecord]]] = {}
+    by_repeat: dict[str, dict[int, dict[int, list[TrialRecord]]]] = {}
     for record in sorted(records, key=lambda record: record.slot.number):
-        by_repeat.setdefault(record.slot.arm, {}).setdefault(record.slot.repeat, []).append(record)
+        arm, repeat, slot = record.slot.place
+        slots = by_repeat.setdefault(arm, {}).setdefault(repeat, {})
+        slots.setdefault(slot, []).append(record)
     return tuple(
         _effort(arm, by_repeat[arm], sweep, corner) for arm in sweep.arms if arm in by_repeat
     )
@@ -84,16 +86,20 @@ def trials_reaching_target(
 ) -> dict[str, tuple[int, int]]:
     """Return the trials of each arm that reach the lowest target accuracy, and all its trials.
 
-    Arms of which few do so had fewer trials than others where it counts, whatever their budget.
+    Arms of which few do so had fewer trials than others where it counts, whatever their budget. One
+    with several networks reaches it with the best of them.
     """
     by, _ = selection_metrics(sweep)
     track, least = sweep.sparsification.track, min(sweep.targets.accuracy)
-    counts = dict.fromkeys(sweep.arms, (0, 0))
+    reaches: dict[Place, bool] = {}
     for record in records:
         network = record.result.judged(track)
-        reached, trials = counts[record.slot.arm]
         good = network is not None and getattr(network, by) >= least
-        counts[record.slot.arm] = (reached + good, trials + 1)
+        reaches[record.slot.place] = reaches.get(record.slot.place, False) or good
+    counts = dict.fromkeys(sweep.arms, (0, 0))
+    for (arm, _, _), good in reaches.items():
+        reached, trials = counts[arm]
+        counts[arm] = (reached + good, trials + 1)
     return counts
 
 
@@ -132,19 +138,23 @@ def strength_sensitivities(
 
 
 def _effort(
-    arm: str, repeats: Mapping[int, Sequence[TrialRecord]], sweep: Sweep, corner: tuple[int, float]
+    arm: str,
+    repeats: Mapping[int, Mapping[int, Sequence[TrialRecord]]],
+    sweep: Sweep,
+    corner: tuple[int, float],
 ) -> AnytimeFront:
     by, show = selection_metrics(sweep)
     track, targets = sweep.sparsification.track, sweep.targets.accuracy
     trials = min(len(of) for of in repeats.values())
-    stages = [_stages(of[:trials], track, by, show, arm, corner) for of in repeats.values()]
+    slots = [list(of.values())[:trials] for of in repeats.values()]
+    stages = [_stages(of, track, by, show, arm, corner) for of in slots]
     sizes: dict[float, list[tuple[int | None, ...]]] = {target: [] for target in targets}
     seconds = []
     for count in range(1, trials + 1):
         for target in targets:
             points = [stage[count - 1][0].at(accuracy=target) for stage in stages]
             sizes[target].append(tuple(point.nonzero if point else None for point in points))
-        spent = [sum(record.result.seconds for record in of[:count]) for of in repeats.values()]
+        spent = [sum(r.result.seconds for slot in of[:count] for r in slot) for of in slots]
         seconds.append(float(np.mean(spent)))
     volumes = tuple(tuple(volume for _, volume in stage) for stage in zip(*stages, strict=True))
     return AnytimeFront(
@@ -156,7 +166,7 @@ def _effort(
 
 
 def _stages(
-    records: Sequence[TrialRecord],
+    slots: Sequence[Sequence[TrialRecord]],
     track: Track,
     by: Accuracy,
     show: Accuracy,
@@ -170,15 +180,22 @@ def _stages(
     """
     front, volume = Front.of((), track, by, show, arm), 0.0
     stages = []
-    for count, record in enumerate(records, 1):
-        network = record.result.judged(track)
-        if record.result.state == "complete" and network is not None:
-            best = front.at(nonzero=network.nonzero)
-            if best is None or best.accuracy(by) < getattr(network, by):
-                front = Front.of(records[:count], track, by, show, arm)
-                volume = front.hypervolume(corner)
+    for count, slot in enumerate(slots, 1):
+        if any(_is_better(record, front, track, by) for record in slot):
+            records = [record for earlier in slots[:count] for record in earlier]
+            front = Front.of(records, track, by, show, arm)
+            volume = front.hypervolume(corner)
         stages.append((front, volume))
     return stages
+
+
+def _is_better(record: TrialRecord, front: Front, track: Track, by: Accuracy) -> bool:
+    """Tell whether a network is one that no network of a front dominates."""
+    network = record.result.judged(track)
+    if record.result.state != "complete" or network is None:
+        return False
+    best = front.at(nonzero=network.nonzero)
+    return best is None or best.accuracy(by) < getattr(network, by)
 
 
 def _ends(domain: Domain) -> tuple[float, float] | None:

@@ -74,6 +74,8 @@ def _print_plan(tried: "TriedStudy") -> None:
         f"{pluralize(search.trials, 'trial')} = {pluralize(planned.trials, 'trial')} "
         f"({search.sampler})"
     )
+    if line := _networks_text(sweep):
+        terminal.print(line, soft_wrap=True)
     if planned.probe.ranges:
         probe = planned.probe
         terminal.print(
@@ -89,6 +91,19 @@ def _print_plan(tried: "TriedStudy") -> None:
         terminal.print(f"time: roughly {duration(planned.seconds)} on this machine's CPU")
     for warning in (*tried.oddities, *planned.warnings):
         warn(warning)
+
+
+def _networks_text(sweep: "Sweep") -> str:
+    """Return what a trial brings where it is more than one network."""
+    if sweep.networks_of_slot == 1:
+        return ""
+    of_trial = []
+    if sweep.seeds > 1:
+        of_trial.append(f"{sweep.seeds} trainings with seeds of their own")
+    if sweep.rungs > 1:
+        densities = ", ".join(f"{density:g}" for density in sweep.sparsification.densities)
+        of_trial.append(f"cut at {sweep.rungs} densities ({densities})")
+    return f"each trial: {', '.join(of_trial)}; {count(sweep.networks)} networks in all"
 
 
 def _facts_text(facts: "DatasetFacts") -> str:
@@ -109,7 +124,9 @@ def _pruning_text(sweep: "Sweep", planned: "Plan") -> str:
     scopes = {"global": "", "per_layer": ", each layer alike", "erk": ", layers by their sides"}
     if not planned.weights:
         return by + scopes[rule.scope]
-    densities = [value for value in values(rule.density) if isinstance(value, float)]
+    densities = list(rule.densities) or [
+        value for value in values(rule.density) if isinstance(value, float)
+    ]
     sizes = [count(round(density * planned.weights)) for density in densities]
     left = " to ".join(dict.fromkeys(sizes))
     of = f"{count(planned.weights)} weights in {', '.join(sweep.prunable or rule.prune)}"

@@ -73,7 +73,7 @@ def progress_table(status: SweepStatus) -> "Table":
         arms.add_row(
             arm.arm,
             f"{arm.done}/{arm.budget}",
-            str(arm.diverged + arm.collapsed),
+            arm.failed_text,
             percent(arm.best_accuracy),
             count(arm.smallest_nonzero),
             duration(seconds_left(status, arm)) if arm.done < arm.budget else "-",

@@ -113,7 +113,7 @@ def arms_table(record: "SweepRecord") -> "Table":
         lines.add_row(
             row.arm,
             f"{row.done}/{row.budget}",
-            str(row.diverged + row.collapsed),
+            row.failed_text,
             percent(row.best.val_accuracy if row.best else None),
             percent(row.best.test_accuracy if row.best else None),
             *(count(point.nonzero if point else None) for point in reached),

@@ -1,10 +1,10 @@
 """Configurations that a finished search has chosen, to be trained again with fresh seeds."""
 
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-from sweeper.config.domains import Section, StrictInt
+from sweeper.config.domains import Section, StrictInt, omit_defaults
 from sweeper.config.sections import Count, Name
 from sweeper.types import Scalar
 
@@ -32,9 +32,15 @@ class SelectedConfig(Section):
     repeat: StrictInt
     slot: StrictInt
     """Of the search: where its parameters come from."""
+    rung: StrictInt = 0
+    """Of the ladder: which of the networks of its training."""
     params: dict[str, Scalar]
     sizes: Annotated[tuple[Count, ...], Field(min_length=1)]
     """The sizes, nonzero parameters, within which it was the best on validation."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return omit_defaults(write(self), rung=0)
 
 
 class ConfirmationPlan(Section):
@@ -58,22 +64,38 @@ class ConfirmationPlan(Section):
     def slots(self, arm: str) -> tuple[tuple[int, int], ...]:
         """Return (repeat, number) of every training of an arm.
 
-        The seed comes first in the number: with more seeds the earlier slots stay as they are, and
-        slots of one number share seed, data order and so a pack, whatever their arm.
+        A configuration is trained once for all of its rungs. The seed comes first in the number:
+        with more seeds the earlier slots stay as they are, and slots of one number share seed, data
+        order and so a pack, whatever their arm.
         """
         return tuple(
             (config.repeat, seed * len(self.sizes) + self.sizes.index(config.sizes[0]))
             for seed in range(self.seeds)
-            for config in self.chosen[arm]
+            for config in self._trainings(arm)
         )
 
+    @property
+    def trials(self) -> int:
+        """Number of all trainings."""
+        return sum(len(self.slots(arm)) for arm in self.chosen)
+
     def at(self, arm: str, repeat: int, number: int) -> tuple[SelectedConfig, int]:
-        """Return the configuration of a slot and its seed, counted from 0. Raises KeyError."""
+        """Return the configuration of a slot, at one of its rungs, and its seed, counted from 0.
+
+        Raises KeyError.
+        """
         seed, place = divmod(number, len(self.sizes))
-        for config in self.chosen[arm]:
+        for config in self._trainings(arm):
             if config.repeat == repeat and config.sizes[0] == self.sizes[place]:
                 return config, seed
         raise KeyError((arm, repeat, number))
+
+    def _trainings(self, arm: str) -> tuple[SelectedConfig, ...]:
+        """Return each configuration that is trained, at the rung that was chosen first."""
+        first: dict[tuple[int, int], SelectedConfig] = {}
+        for config in self.chosen[arm]:
+            first.setdefault((config.repeat, config.slot), config)
+        return tuple(first.values())
 
     def repeats(self, arm: str) -> tuple[int, ...]:
         """Return the repeats in which anything was chosen."""

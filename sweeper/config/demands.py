@@ -30,10 +30,11 @@ def of_sweep(sweep: "Sweep") -> list[Problem]:
         return problems + further  # without a dataset or a network nothing else can be said
     elif sweep.is_resolved:
         problems += of_data(sweep)
-    if sweep.trials > MOST_TRIALS:
-        text = f"all arms and repeats together must have <= {MOST_TRIALS:,} trials"
+    if sweep.networks > MOST_TRIALS:
+        what = "trials" if sweep.networks_of_slot == 1 else "networks"
+        text = f"all arms and repeats together must have <= {MOST_TRIALS:,} {what}"
         key = "confirms.seeds" if sweep.confirms else "search.trials"
-        problems.append((key, f"{text}, got {shown(sweep.trials)}"))
+        problems.append((key, f"{text}, got {shown(sweep.networks)}"))
     elif sweep.search.sampler == "grid":
         problems += of_grid(sweep)
     for name, arm in sweep.arms.items():

@@ -112,6 +112,8 @@ class JudgingPlan:
     judging_passes: float
     learning: LearningPlan
     learning_passes: int
+    network_passes: float
+    """All work of one more network that is cut from the same training."""
     is_mlp: bool
 
     @property
@@ -183,6 +185,7 @@ def judging_plan(
         learning=learning,
         learning_passes=learning.passes(phases),
         is_mlp=is_mlp,
+        network_passes=finetuning + most + statistics + learning.passes(phases[1:]),
     )
 
 

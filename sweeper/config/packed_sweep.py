@@ -38,12 +38,19 @@ def packed_recipe(sweep: "Sweep", repeat: int, order_seed: int) -> SharedConfig:
 
 
 def packed_config(
-    sweep: "Sweep", arm: str, recipe: SharedConfig, init_seed: int, params: Mapping[str, Scalar]
+    sweep: "Sweep",
+    arm: str,
+    recipe: SharedConfig,
+    init_seed: int,
+    params: Mapping[str, Scalar],
+    rung: int,
 ) -> TrialConfig:
-    """Return a trial with the searched values filled in."""
+    """Return a trial with the searched values filled in, its network at a rung of the ladder."""
     shared: dict[str, Any] = {
         key: float(params.get(key, value)) for key, value in sweep.shared_domains().items()
     }
+    if densities := sweep.sparsification.densities:
+        shared |= {"density": densities[rung], "training_density": densities[0]}
     return TrialConfig(
         recipe=recipe,
         init_seed=init_seed,

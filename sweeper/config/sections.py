@@ -219,13 +219,24 @@ class Training(Section):
         return omit_defaults(written, **unused, loss="cross_entropy", teacher=None)
 
 
+MOST_SEEDS = 100
+"""Of a configuration in a search."""
+
+
 class SearchSettings(Section):
     """Search: the sampler, and the budget of each arm and repeat."""
 
     sampler: Annotated[str, one_of("sampler", SAMPLERS)] = "tpe"
     trials: Count
+    """Configurations that are tried."""
     repeats: Count = 1
     in_flight: Count = 4
+    seeds: Annotated[StrictInt, Field(ge=1, le=MOST_SEEDS)] = 1
+    """Trainings of each configuration, with initial weights of their own."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_not_used(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return omit_defaults(write(self), seeds=1)
 
 
 class Targets(Section):

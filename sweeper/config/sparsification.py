@@ -22,6 +22,7 @@ from sweeper.config.domains import (
     StrictInt,
     omit_defaults,
 )
+from sweeper.config.ladder import Ladder
 from sweeper.config.sections import Density
 from sweeper.errors import shown
 from sweeper.types import PruneConfig, PruningScope, Track
@@ -54,6 +55,8 @@ class Sparsification(Section):
 
     track: Track = "pruned"
     density: Fraction = 0.05
+    densities: Ladder = ()
+    """Densities at which each training is cut and fine-tuned, descending; empty: `density`."""
     finetune_epochs: Annotated[StrictInt, Field(ge=0)] = 1
     finetune_learning_rate_factor: Positive = 0.2
     floor: Annotated[Number, Field(ge=0, lt=1)] = 0.5
@@ -74,9 +77,35 @@ class Sparsification(Section):
         if not isinstance(text, str) or ":" not in text or not GRANULARITY.fullmatch(text):
             return raw
         stay, of = consecutive(text) or (1, 1)
-        if stay >= of:
+        if stay >= of or raw.get("densities"):
             return raw
         return {"density": stay / of, "curve": [n / of for n in range(1, of)], **raw}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _density_or_densities(cls, raw: Any) -> Any:
+        if isinstance(raw, dict) and raw.get("densities") and "density" in raw:
+            text = "a training has one density, or the densities of a ladder: leave out one of them"
+            raise SectionErrors([("densities", text)])
+        return raw
+
+    @model_validator(mode="after")
+    def _ladder_fits(self) -> Self:
+        if not self.densities:
+            return self
+        problems = []
+        if self.track == "as_trained":
+            text = "cuts networks after training: needs track pruned, got as_trained"
+            problems.append(("densities", text))
+        if consecutive(self.granularity):
+            text = f"every network has the same density with granularity {self.granularity}"
+            problems.append(("densities", text))
+        if self.finetuned_curve:
+            text = "the networks of densities are a curve already, and on record: leave it out"
+            problems.append(("finetuned_curve", text))
+        if problems:
+            raise SectionErrors(problems)
+        return self
 
     @model_validator(mode="after")
     def _pattern_says_the_density(self) -> Self:
@@ -84,7 +113,7 @@ class Sparsification(Section):
         if pattern is None:
             return self
         stay, of = pattern
-        problems = []
+        problems: list[tuple[str, str]] = []
         if isinstance(self.density, Domain) or abs(self.density - stay / of) > TINY:
             got = shown(self.model_dump(mode="json")["density"])
             text = f"must be {stay / of:g} for granularity {self.granularity}, got {got}"
@@ -141,4 +170,6 @@ class Sparsification(Section):
         written: dict[str, Any] = write(self)
         empty = type(written["finetuned_curve"])()
         unused = {"scope": "global", "granularity": "weight", "prune_dead_biases": False}
-        return omit_defaults(written, finetuned_curve=empty, prune=empty, **unused)
+        if self.densities:
+            del written["density"]
+        return omit_defaults(written, densities=empty, finetuned_curve=empty, prune=empty, **unused)

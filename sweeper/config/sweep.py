@@ -270,17 +270,38 @@ class Sweep(Section):
 
     @property
     def steps_in_all(self) -> int:
-        """Optimizer steps of a trial with the fine-tuning at further densities."""
+        """Optimizer steps of a slot: of all its trainings, with all their fine-tuning."""
         rule = self.sparsification
-        steps = rule.finetune_epochs * self.steps_per_epoch
-        return self.steps_per_trial + len(rule.finetuned_curve) * steps
+        cut = self.rungs + len(rule.finetuned_curve)
+        epochs = self.training.epochs + cut * rule.finetune_epochs
+        return self.seeds * epochs * self.steps_per_epoch
 
     @property
     def trials(self) -> int:
-        """Number of trainings, of all arms and repeats."""
+        """Number of slots, of all arms and repeats: configurations that are tried."""
         if self.confirms:
-            return self.confirms.seeds * sum(map(len, self.confirms.chosen.values()))
+            return self.confirms.trials
         return len(self.arms) * self.search.repeats * self.search.trials
+
+    @property
+    def rungs(self) -> int:
+        """Networks that are cut from each training: 1 without a ladder."""
+        return len(self.sparsification.densities) or 1
+
+    @property
+    def seeds(self) -> int:
+        """Trainings of a slot. Those of a confirmation have slots of their own."""
+        return 1 if self.confirms else self.search.seeds
+
+    @property
+    def networks_of_slot(self) -> int:
+        """Networks that a slot brings: seed by seed, and of each seed rung by rung."""
+        return self.seeds * self.rungs
+
+    @property
+    def networks(self) -> int:
+        """Networks of all slots."""
+        return self.trials * self.networks_of_slot
 
     @property
     def is_space_filling(self) -> bool:
@@ -320,7 +341,7 @@ class Sweep(Section):
         if self.script is not None:
             return dict(self.parameters)
         return {
-            "density": self.sparsification.density,
+            **({} if self.sparsification.densities else {"density": self.sparsification.density}),
             "learning_rate": self.training.learning_rate,
             "momentum": self.training.momentum,
             "weight_decay": self.training.weight_decay,
@@ -354,17 +375,23 @@ class Sweep(Section):
             changed.__dict__.pop(cached, None)
         return changed
 
-    def config(self, arm: str, repeat: int, slot: int, params: dict[str, Scalar]) -> TrialConfig:
-        """Return the trial of a slot with the searched values filled in."""
-        recipe, init_seed = self.recipe(repeat), derive_seed(self.seed, "init", repeat, slot)
+    def config(
+        self, arm: str, repeat: int, slot: int, params: dict[str, Scalar], network: int = 0
+    ) -> TrialConfig:
+        """Return the trial of a network of a slot with the searched values filled in."""
+        seed, rung = divmod(network, self.rungs)
+        further = (seed,) if seed else ()
+        recipe = self.recipe(repeat)
+        init_seed = derive_seed(self.seed, "init", repeat, slot, *further)
         if self.confirms:
             # Fresh ones; equal for all arms and configurations at one (repeat, seed).
             fresh = ("confirm", repeat, self.confirms.at(arm, repeat, slot)[1])
             init_seed = derive_seed(self.seed, "init", *fresh)
             order = derive_seed(self.seed, "order", *fresh)
             recipe = replace(recipe, order_seed=order, finetuned_curve=())
-        make = packed_config if self.script is None else script_config
-        return make(self, arm, recipe, init_seed, params)
+        if self.script is not None:
+            return script_config(self, arm, recipe, init_seed, params)
+        return packed_config(self, arm, recipe, init_seed, params, rung)
 
     def examples(self) -> tuple[PenaltyConfig, ...]:
         """Return each penalty of each arm with values from its domains, to try it out."""

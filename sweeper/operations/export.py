@@ -43,6 +43,8 @@ _AT_ONCE = 16
 """Rows that are unpacked at a time: what a file holds once may stand in all of them."""
 _LATER = {"normalisation": None}
 """Columns of sweep.json that exports from before do not have."""
+_LATER_OF_FACTS = {"network": 0, "finetuned": None, "learning": None, "numbers": None}
+"""Columns of facts.parquet that exports from before do not have."""
 _KINDS = ("string", "int64", "double", "bool", "null")
 _LONGEST = 200
 
@@ -138,8 +140,8 @@ def _read(folder: Path) -> Export:
         raise InputError(f"{path}: is no export of sweeper: {_short_line(error)}") from None
     sheet, sweep = export_values.sheet(raw, str(path))
     table = folder / FACTS
-    if sheet.facts > sweep.trials:
-        text = f"must be <= {sweep.trials:,}, the trials of the study, got {sheet.facts:,}"
+    if sheet.facts > sweep.networks:
+        text = f"must be <= {sweep.networks:,}, the trials of the study, got {sheet.facts:,}"
         raise InputError(f"{path}: facts: {text}")
     rows = _read_parquet(table, sheet.facts)
     # Where it was read from it was not yet whole: then it is here.
@@ -234,7 +236,7 @@ def _miscounted(path: Path, rows: int, count: int) -> str:
 
 def _row(raw: Mapping[str, Any], path: Path, number: int) -> dict[str, Any]:
     place = f"{path}: row {number}"
-    values = dict(raw)
+    values = {**_LATER_OF_FACTS, **raw}
     for key in export_values.IN_JSON:
         text = values.get(key)
         if text is None:

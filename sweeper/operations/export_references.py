@@ -27,6 +27,7 @@ class Export:
         self._slots = {
             (arm, repeat, slot) for arm in self.sweep.arms for repeat, slot in self.sweep.slots(arm)
         }
+        self._many = self.sweep.networks_of_slot
         self._origins = {row["digest"] for row in dump.provenance}
         self.places = {(row["arm"], row["repeat"], row["slot"]) for row in dump.facts}
 
@@ -56,7 +57,7 @@ class Export:
         for number, drift in enumerate(self.dump.drifts):
             for trial in drift["redone"]:
                 slot = (trial["arm"], trial["repeat"], trial["slot"])
-                if slot not in self.places:
+                if slot not in self.places or trial.get("network", 0) >= self._many:
                     place = f"{self._sheet}: drifts: {number}: redone"
                     raise InputError(f"{place}: no trial is on record of {_named(slot)}")
         self._check_trials()
@@ -76,7 +77,7 @@ class Export:
 
     def _check_trials(self) -> None:
         ready = {arm: not self._drawn.auto_parameters(arm) for arm in self.sweep.arms}
-        seen: set[tuple[str, int, int]] = set()
+        seen: set[tuple[str, int, int, int]] = set()
         trials: dict[str, set[int]] = {}
         for number, row in enumerate(self.dump.facts):
             place = f"{self._table}: row {number}"
@@ -84,9 +85,14 @@ class Export:
             self._same(row["sweep"], self.sweep.name, f"{place}: sweep")
             if slot not in self._slots:
                 raise InputError(f"{place}: the sweep has no slot {_named(slot)}")
-            if slot in seen:
-                raise InputError(f"{place}: {_named(slot)} stands twice")
-            seen.add(slot)
+            network = (*slot, row["network"])
+            if row["network"] >= self._many:
+                text = f"must be < {self._many}, the networks of a slot, got {row['network']}"
+                raise InputError(f"{place}: network: {text}")
+            if network in seen:
+                which = f", network {row['network']}," if self._many > 1 else ""
+                raise InputError(f"{place}: {_named(slot)}{which} stands twice")
+            seen.add(network)
             self._same(row["study"], self.sweep.study(*slot[:2]), f"{place}: study")
             self._among(row["provenance"], self._origins, f"{place}: provenance")
             of_study = trials.setdefault(row["study"], set())
@@ -98,13 +104,41 @@ class Export:
                 raise InputError(f"{place}: {text}")
             self._check_params(row, place)
             self._check_config(row, place)
+        self._check_slots()
         self._check_numbers(trials)
+
+    def _check_slots(self) -> None:
+        """Refuse a slot without all of its networks, one after the other in its study.
+
+        What a training has once, the first of its networks has that did not diverge.
+        """
+        rows: dict[tuple[str, int, int], list[Mapping[str, Any]]] = {}
+        for row in self.dump.facts:
+            rows.setdefault((row["arm"], row["repeat"], row["slot"]), []).append(row)
+        for slot, of_slot in rows.items():
+            of_slot.sort(key=lambda row: row["network"])
+            place, first = f"{self._table}: {_named(slot)}", of_slot[0]["trial"]
+            if len(of_slot) != self._many:
+                text = f"must have all of its {self._many} networks, has {len(of_slot)}"
+                raise InputError(f"{place}: {text}")
+            for row in of_slot:
+                self._same(row["trial"], first + row["network"], f"{place}: trial")
+            for start in range(0, self._many, self.sweep.rungs):
+                healthy = [
+                    row
+                    for row in of_slot[start : start + self.sweep.rungs]
+                    if row["state"] != "diverged"
+                ]
+                for number, row in enumerate(healthy):
+                    if ("as_trained" in row["layers"]) == (number > 0):
+                        text = "stands with the first network of a training that did not diverge"
+                        raise InputError(f"{place}: network {row['network']}: as_trained_*: {text}")
 
     def _check_numbers(self, trials: Mapping[str, set[int]]) -> None:
         """Refuse numbers far beyond: those between were attempts that came to nothing, a few."""
         sizes = Counter(self.sweep.study(arm, repeat) for arm, repeat, _ in self._slots)
         for study, numbers in trials.items():
-            limit = sizes[study] + len(self.dump.failures) + _SPARE
+            limit = self._many * (sizes[study] + len(self.dump.failures) + _SPARE)
             if max(numbers) >= limit:
                 text = f"must be < {limit} in {study}, got {max(numbers)}"
                 raise InputError(f"{self._table}: trial: {text}")
@@ -138,7 +172,8 @@ class Export:
 
     def _check_config(self, row: Mapping[str, Any], place: str) -> None:
         """Demand the configuration that follows from the study and the searched parameters."""
-        config = self.sweep.config(row["arm"], row["repeat"], row["slot"], row["params"])
+        slot = (row["arm"], row["repeat"], row["slot"])
+        config = self.sweep.config(*slot, row["params"], row["network"])
         try:
             right = trial_records.config_of(row["config"]) == config
         except (KeyError, TypeError, ValueError, AttributeError):

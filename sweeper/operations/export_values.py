@@ -99,6 +99,7 @@ class _TrialRow(_Cells):
     arm: str
     repeat: Int32
     slot: Int32
+    network: Int32 = 0
     study: str
     trial: Int32
     worker: Id
@@ -142,6 +143,8 @@ class _TrialRow(_Cells):
             present = {value is not None for value in counted} | {track in self.layers}
             if self.state == "diverged" and values[f"{track}_effective"] is not None:
                 present.add(True)
+            if track == "as_trained" and present == {False}:
+                continue  # another network of its training has it: see `export_references`
             if present != {self.state != "diverged"}:
                 number = "none" if self.state == "diverged" else "all"
                 raise ValueError(
@@ -242,6 +245,7 @@ class _RetrainedTrialRow(_Cells):
     state: TrialState
     nonzero: Count
     val_accuracy: Share
+    network: Int32 = 0
 
 
 class _ReproducibilityRow(_Cells):

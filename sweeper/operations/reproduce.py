@@ -75,7 +75,7 @@ def _reproduce(
         if Platform.of(check.provenance) == here
         for trial in check.redone
     }
-    left = [record for record in foreign if record.slot.place not in retrained_places]
+    left = [record for record in foreign if record.place not in retrained_places]
     if not left:
         raise InputError(
             f"{name}: all {len(foreign)} trials of other machines were trained again on one like "
@@ -103,7 +103,7 @@ def _reproduce(
 def _spread(records: Sequence[TrialRecord], count: int) -> list[TrialRecord]:
     """Return some records at equal distances, in the order of slots, repeats and arms."""
     ordered = sorted(
-        records, key=lambda record: (record.slot.number, record.slot.repeat, record.slot.arm)
+        records, key=lambda record: (record.slot.number, record.slot.repeat, *record.place)
     )
     if len(ordered) <= count:
         return ordered
@@ -119,4 +119,5 @@ def _retrained_trial(record: TrialRecord, result: TrialResult) -> RetrainedTrial
         state=result.state,
         nonzero=network.nonzero if network else 0,
         val_accuracy=network.val_accuracy if network else 0.0,
+        network=record.network,
     )

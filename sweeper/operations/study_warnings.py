@@ -77,7 +77,7 @@ def _grid_warnings(sweep: Sweep) -> list[str]:
 def _objective_warnings(sweep: Sweep) -> list[str]:
     sparsification = sweep.sparsification
     if sparsification.track == "pruned":
-        if isinstance(sparsification.density, Domain):
+        if sweep.rungs > 1 or isinstance(sparsification.density, Domain):
             return []
         text = f"fixed at {sparsification.density:g} on the pruned track: all networks have about"
         return [f"sparsification.density: {text} the same size; a front needs a domain"]
@@ -136,10 +136,12 @@ def _arm_warnings(sweep: Sweep) -> list[str]:
     warnings = _parameter_warnings(sweep)
     cut = [name for name in sweep.arms if _takes_density(sweep, name)]
     if cut and sweep.sparsification.track == "pruned":
-        warnings.append(
-            f"arms: {_names(cut)}: cut to their density while they are trained, so that the "
-            "pruning afterwards finds nothing more to cut"
-        )
+        text = "their density while they are trained, so that the pruning afterwards finds nothing "
+        text += "more to cut"
+        if sweep.rungs > 1:
+            first = sweep.sparsification.densities[0]
+            text = f"the first density, {first:g}, while they are trained, and from there to others"
+        warnings.append(f"arms: {_names(cut)}: cut to {text}")
     return warnings
 
 

@@ -9,7 +9,7 @@ from sweeper.plots.front_view import front_view
 from sweeper.plots.hypervolume_view import HypervolumeView, draw_hypervolume, hypervolume_view
 from sweeper.plots.images import save_figure
 from sweeper.plots.labels import ACCURACY_NAMES
-from sweeper.plots.learning_view import front_curves, trial_curves
+from sweeper.plots.learning_view import front_curves, trial_curves, whole_curves
 from sweeper.plots.plotly_figures import (
     density_curves,
     draw_view,
@@ -48,4 +48,5 @@ __all__ = [
     "standalone_html",
     "standalone_svg",
     "trial_curves",
+    "whole_curves",
 ]

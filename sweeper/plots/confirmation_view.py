@@ -66,7 +66,7 @@ def _dot(config: ConfirmedConfig, link: TrialLink) -> Dot:
         selected_accuracy=percent(config.accuracy("val_accuracy")),
         other_accuracy=percent(config.accuracy(_TEST)),
         repeat=config.repeat,
-        trial=config.searched.trial,
+        trial=config.searched[0].trial,
         label=f"{describe_point(config.params)}; within {sizes}",
         link=link(config.records[0].slot.sweep, config.records[0].slot.place),
     )

@@ -10,7 +10,7 @@ from sweeper.config import Sweep
 from sweeper.plots.arm_styles import highlighted_arms, series_of
 from sweeper.plots.labels import percent
 from sweeper.plots.views import Series, Stroke, TrialLink, View, no_link
-from sweeper.types import LearningPoint, SharedConfig, TrialRecord
+from sweeper.types import LearningPoint, SharedConfig, Slot, TrialRecord
 
 MOST = 48
 """Curves in one figure: of more nobody tells one from another."""
@@ -73,13 +73,14 @@ def front_curves(
 
     Of many the same number of each arm, evenly spaced in size.
     """
-    by_place = {record.slot.place: record for record in records}
+    records = whole_curves(records)
+    by_trial = {(record.slot.study, record.trial): record for record in records}
     highlighted = highlighted_arms(fronts, sweep)
     most = max(1, MOST // max(len(highlighted), 1))
     chosen: dict[str, list[TrialRecord]] = {}
     left_out = 0
     for arm in highlighted:
-        members = [by_place[point.arm, point.repeat, point.slot] for point in fronts[arm]]
+        members = [by_trial[point.study, point.trial] for point in fronts[arm]]
         members = [record for record in members if record.result.learning]
         chosen[arm] = _spaced(members, most)
         left_out += len(members) - len(chosen[arm])
@@ -103,20 +104,54 @@ def front_curves(
 
 
 def trial_curves(
-    learning: Sequence[LearningPoint], sweep: Sweep, arm: str, recipe: SharedConfig
+    curves: Mapping[str, Sequence[LearningPoint]], sweep: Sweep, arm: str, recipe: SharedConfig
 ) -> tuple[View, ...]:
-    """Return the learning curve of a trial, a view for each thing that was measured."""
+    """Return the learning curves of a trial's networks, a view for each thing that was measured.
+
+    `curves` are by what tells one network from another, empty for the only one.
+    """
     look = series_of([arm], [arm])[arm]
     return tuple(
         _view(
             quantity,
-            [replace(look, strokes=(Stroke(quantity.of(learning), ""),))],
+            [
+                replace(
+                    look,
+                    strokes=tuple(
+                        Stroke(quantity.of(curve), label) for label, curve in curves.items()
+                    ),
+                )
+            ],
             [recipe],
             title=arm,
             subtitle=quantity.label,
         )
-        for quantity in quantities(sweep, [learning])
+        for quantity in quantities(sweep, list(curves.values()))
     )
+
+
+def whole_curves(records: Iterable[TrialRecord]) -> list[TrialRecord]:
+    """Return records with the learning curve of each from its beginning.
+
+    What networks of one training have in common stands with one of them.
+    """
+    records = list(records)
+    common: dict[tuple[Slot, int], tuple[LearningPoint, ...]] = {}
+    for record in records:
+        epochs, key = record.config.recipe.epochs, (record.slot, record.config.init_seed)
+        if early := tuple(point for point in record.result.learning if point.epoch <= epochs):
+            common[key] = early
+    return [
+        _with_beginning(record, common.get((record.slot, record.config.init_seed), ()))
+        for record in records
+    ]
+
+
+def _with_beginning(record: TrialRecord, beginning: tuple[LearningPoint, ...]) -> TrialRecord:
+    learning = record.result.learning
+    if record.config.training_density is None or learning[: len(beginning)] == beginning:
+        return record
+    return replace(record, result=replace(record.result, learning=beginning + learning))
 
 
 def _spaced(members: Sequence[TrialRecord], most: int) -> list[TrialRecord]:

@@ -19,6 +19,7 @@ from sweeper.plots import (
 )
 from sweeper.plots.labels import capitalised
 from sweeper.search.note_texts import fronts_page, study_page
+from sweeper.types import ArmProgress
 
 FRONTS = "sweeper-fronts"
 HYPERVOLUME = "sweeper-hypervolume"
@@ -57,6 +58,10 @@ def confirmed_figure(confirmation: ConfirmationResult) -> str | None:
     return None if view.empty else str(draw_view(view, small=True).to_json())
 
 
+def _networks(arm: ArmProgress) -> str:
+    return f", {arm.networks} networks" if arm.networks > arm.done else ""
+
+
 def note(record: SweepRecord, *, studies: Studies) -> str:
     """Return the table of the arms in Markdown: budget, best accuracy, size at the targets.
 
@@ -75,7 +80,7 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
         rows.append(
             [
                 arm.arm,
-                f"{arm.done} / {arm.budget}",
+                f"{arm.done} / {arm.budget}{_networks(arm)}",
                 str(arm.diverged),
                 str(arm.collapsed),
                 f"{front.points[-1].accuracy(front.by):.2%}" if front.points else "–",

@@ -110,7 +110,7 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTab
     body = []
     for row in rows:
         cells = [
-            Cell(f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"),
+            _trials(row),
             Cell(str(row.diverged)),
             Cell(str(row.collapsed)),
         ]
@@ -225,6 +225,11 @@ def recorded_span(records: Sequence[TrialRecord]) -> str:
     hours = sum(record.result.seconds for record in records) / 3600
     span = f"{_time(first)} to {_time(last)}"
     return f"{span}; {hours:.2f} hours of training in {len(records)} trials"
+
+
+def _trials(row: ArmSummary) -> Cell:
+    text = f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"
+    return Cell(text, f"{row.networks} networks" if row.networks > row.done else "")
 
 
 def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> Cell:

@@ -20,8 +20,12 @@ class ArmSummary:
     arm: str
     done: int
     budget: int
+    networks: int
+    """On record."""
     diverged: int
     collapsed: int
+    failed_text: str
+    """Networks that did either, for a cell of a table."""
     front: Front
     at_accuracy: tuple[FrontPoint | None, ...]
     """The smallest network at each of the file's target accuracies."""
@@ -43,8 +47,10 @@ def arm_rows(record: SweepRecord, track: Track) -> tuple[ArmSummary, ...]:
             arm=name,
             done=progress[name].done,
             budget=progress[name].budget,
+            networks=progress[name].networks,
             diverged=progress[name].diverged,
             collapsed=progress[name].collapsed,
+            failed_text=progress[name].failed_text,
             front=front,
             at_accuracy=tuple(front.at(accuracy=value) for value in targets.accuracy),
             at_nonzero=tuple(front.at(nonzero=value) for value in targets.nonzero),

@@ -11,9 +11,8 @@ needs no sampler: see `grid_sampler`.
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import optuna
 from optuna.distributions import (
@@ -32,26 +31,18 @@ from optuna.samplers import (
     RandomSampler,
     TPESampler,
 )
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import InputError
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.objectives import DIRECTIONS
+from sweeper.search.lessons import FinishedSlot, Lesson, lesson_of
 from sweeper.types import Scalar
 
 Space = dict[str, BaseDistribution]
 Params = dict[str, Scalar]
-
-
-@dataclass(frozen=True, slots=True)
-class FinishedTrial:
-    """One finished trial as a sampler sees it; `values` is None if it was PRUNED."""
-
-    slot: int
-    params: Mapping[str, Scalar]
-    values: tuple[float, float] | None
 
 
 def space_of(sweep: Sweep, arm: str) -> Space:
@@ -100,13 +91,15 @@ def _distribution(domain: Domain) -> BaseDistribution:
 class ParameterSource:
     """The parameters of every slot of a sweep. Equal on every worker; remembers open batches."""
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, lesson: Lesson | None = None) -> None:
+        """`lesson` is what the sampler is told, if not what is best."""
         self._sweep = sweep
+        self._lesson = lesson or lesson_of(sweep)
         self._open: dict[tuple[str, int], _Batch] = {}
         self._grids: dict[tuple[str, int], Grid] = {}
 
     def params(
-        self, arm: str, repeat: int, slot: int, finished: Callable[[], Iterable[FinishedTrial]]
+        self, arm: str, repeat: int, slot: int, finished: Callable[[], Iterable[FinishedSlot]]
     ) -> Params:
         """Return the parameters of a slot. All earlier generations must be in `finished()`."""
         if self._sweep.confirms:
@@ -120,11 +113,10 @@ class ParameterSource:
         start = 0 if self._sweep.is_space_filling else slot // size * size
         batch = self._open.get((arm, repeat))
         if batch is None or batch.start != start:
-            earlier = [trial for trial in finished() if trial.slot < start] if start else []
+            earlier = [slot for slot in finished() if slot.slot < start] if start else []
             sampler = _sampler(self._sweep, arm, repeat, space)
-            native = self._sweep.search.sampler == "tpe"
-            history = _history(earlier, space, worst=None if native else _worst(earlier))
-            batch = _Batch(start, space, sampler, history)
+            history = _history(earlier, space, self._lesson)
+            batch = _Batch(start, space, sampler, history, self._lesson.directions)
             self._open[arm, repeat] = batch
         return batch.params(slot)
 
@@ -145,12 +137,13 @@ class _Batch:
         space: Space,
         sampler: Callable[[int], BaseSampler],
         history: Sequence[FrozenTrial],
+        directions: Sequence[StudyDirection],
     ) -> None:
         self.start = start
         self._asked: list[Params] = []
         self._space = space
         self._sampler = sampler
-        self._study = optuna.create_study(directions=DIRECTIONS, sampler=RandomSampler())
+        self._study = optuna.create_study(directions=directions, sampler=RandomSampler())
         self._study.add_trials(history)
 
     def params(self, slot: int) -> Params:
@@ -160,31 +153,17 @@ class _Batch:
         return dict(self._asked[slot - self.start])
 
 
-def _history(
-    earlier: Sequence[FinishedTrial], space: Space, worst: tuple[float, float] | None
-) -> list[FrozenTrial]:
-    trials = []
-    for trial in sorted(earlier, key=lambda trial: trial.slot):
-        values = trial.values or worst
-        trials.append(
-            create_trial(
-                state=TrialState.COMPLETE if values else TrialState.PRUNED,
-                values=values,
-                params=dict(trial.params),
-                distributions=space,
-                user_attrs={"slot": trial.slot},
-            )
+def _history(earlier: Sequence[FinishedSlot], space: Space, lesson: Lesson) -> list[FrozenTrial]:
+    return [
+        create_trial(
+            state=TrialState.COMPLETE if values else TrialState.PRUNED,
+            values=values,
+            params=dict(params),
+            distributions=space,
+            user_attrs={"slot": slot},
         )
-    return trials
-
-
-def _worst(earlier: Sequence[FinishedTrial]) -> tuple[float, float]:
-    """GP and NSGA-II do not see PRUNED trials; at the worst values they learn to move away."""
-    values = [trial.values for trial in earlier if trial.values]
-    return (
-        max((nonzero for nonzero, _ in values), default=1.0),
-        min((accuracy for _, accuracy in values), default=0.0),
-    )
+        for slot, params, values in lesson.trials(earlier)
+    ]
 
 
 _alone = threading.RLock()  # catch_warnings changes what is global

@@ -16,11 +16,13 @@ from sweeper.retry import RetryPolicy
 from sweeper.search import optuna_tables
 from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
+from sweeper.search.lessons import FinishedSlot
 from sweeper.search.note_texts import arm_note
 from sweeper.search.objectives import metric_names, tell_arguments
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_storage import open_optuna_storage
-from sweeper.search.samplers import FinishedTrial, ParameterSource, Params, Space, brief, space_of
+from sweeper.search.optuna_tables import TrialEnd
+from sweeper.search.samplers import ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import StudyOwner
 from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult, TrialTask
@@ -30,12 +32,15 @@ _FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
-class _CreatedTrial(NamedTuple):
-    """A running trial by its id in the storage: its number is not read yet."""
+class _Asked(NamedTuple):
+    """A configuration that was asked for a slot, with the trials of its networks."""
 
-    id: int
     params: Params
-    config: TrialConfig
+    configs: tuple[TrialConfig, ...]
+
+
+_AT_ONCE = 256
+"""Trials that are created in one transaction when a study is restored."""
 
 
 class SweepStudies:
@@ -109,33 +114,45 @@ class SweepStudies:
         slots: Sequence[Slot],
         device: str = "cpu",
         check: Callable[[], None] = lambda: None,
-    ) -> dict[Slot, TrialTask]:
-        """Create a trial for each slot; none is left RUNNING if `check`, called between, raises.
+    ) -> dict[Slot, tuple[TrialTask, ...]]:
+        """Create the trials of each slot, one for each of its networks, in the order of these.
 
-        The parameters are a function of the sweep, the slot and the finished earlier generations.
+        None is left RUNNING if `check`, called between, raises. The parameters are a function of
+        the sweep, the slot and the finished earlier generations.
         """
-        made: dict[Slot, _CreatedTrial] = {}
+        asked: dict[Slot, _Asked] = {}
+        for slot in slots:
+            check()
+            asked[slot] = self._asked(slot)
+        first: dict[Slot, int] = {}
         try:
-            for slot in slots:
-                check()
-                made[slot] = self._create(slot, device)
-            numbers = self._numbers(slots)
+            for study in dict.fromkeys(slot.study for slot in slots):
+                first |= self._create([s for s in slots if s.study == study], asked, device)
         except BaseException as error:
             if isinstance(error, LeaseLost) or not isinstance(error, StorageError):
                 with suppress(StorageError):
-                    for slot, trial in made.items():
-                        self._finish(slot.study, trial.id, TrialState.FAIL, None, {})
+                    for slot, trial in first.items():
+                        self.fail(slot.study, range(trial, trial + self._sweep.networks_of_slot))
             raise
         return {
-            slot: TrialTask(slot, numbers[slot], trial.params, trial.config)
-            for slot, trial in made.items()
+            slot: tuple(
+                TrialTask(slot, first[slot] + number, params, config, network=number)
+                for number, config in enumerate(configs)
+            )
+            for slot, (params, configs) in asked.items()
         }
 
-    def tell(self, study: str, trial: int, result: TrialResult) -> None:
-        """Write what was measured, then finish the trial; a finished one is left as it is."""
-        id_ = self._trial_id(study, trial)
-        if id_ is not None:
-            self._finish(study, id_, *tell_arguments(self._sweep, result))
+    def tell(self, outcomes: Sequence[tuple[str, int, TrialResult]]) -> None:
+        """Write what was measured, and finish trials, by study and number.
+
+        One transaction for each study; finished trials are left as they are.
+        """
+        ends: dict[str, list[TrialEnd]] = {}
+        for study, trial, result in outcomes:
+            state, values, attributes = tell_arguments(self._sweep, result)
+            ends.setdefault(study, []).append(TrialEnd(trial, state, values or (), attributes))
+        for study, of_study in ends.items():
+            self._finish(study, of_study)
 
     def recreate(self, study: str, records: Sequence[TrialRecord]) -> None:
         """Create the finished trials of records under their numbers; those that are there stay.
@@ -144,8 +161,10 @@ class SweepStudies:
         """
         by_number = {record.trial: record for record in records}
         id_ = self._index.id(study)
-        for number in range(len(self._trials(id_)), max(by_number, default=-1) + 1):
-            self._create_trial(study, id_, self._recreated(by_number.get(number)))
+        last = max(by_number, default=-1)
+        for start in range(len(self._trials(id_)), last + 1, _AT_ONCE):
+            numbers = range(start, min(start + _AT_ONCE, last + 1))
+            self._create_trials(study, [self._recreated(by_number.get(n)) for n in numbers])
 
     def _recreated(self, record: TrialRecord | None) -> FrozenTrial:
         if record is None:
@@ -157,7 +176,9 @@ class SweepStudies:
             params=dict(record.params),
             distributions=self._space(record.slot.arm),
             user_attrs={
-                **self._attributes(record.slot, record.config, record.provenance.device),
+                **self._attributes(
+                    record.slot, record.network, record.config, record.provenance.device
+                ),
                 **attributes,
             },
         )
@@ -209,11 +230,9 @@ class SweepStudies:
         with self._index.gone(study):
             self._retry(write)
 
-    def fail(self, study: str, trial: int) -> None:
-        """Tell a trial FAIL: nobody trains it any more. A finished one is left as it is."""
-        id_ = self._trial_id(study, trial)
-        if id_ is not None:
-            self._finish(study, id_, TrialState.FAIL, None, {})
+    def fail(self, study: str, trials: Iterable[int]) -> None:
+        """Tell trials FAIL: nobody trains them any more. Finished ones are left as they are."""
+        self._finish(study, [TrialEnd(trial, TrialState.FAIL) for trial in trials])
 
     def running(self, study: str) -> tuple[int, ...]:
         """Return the numbers of the trials that nobody has told yet, of slots alone."""
@@ -268,7 +287,9 @@ class SweepStudies:
         space = space_of(self._sweep, arm)
         return brief(space, optuna_tables.LONGEST) if optuna_tables.cuts(self._backend) else space
 
-    def _attributes(self, slot: Slot, config: TrialConfig, device: str) -> dict[str, Scalar]:
+    def _attributes(
+        self, slot: Slot, network: int, config: TrialConfig, device: str
+    ) -> dict[str, Scalar]:
         # A study of confirmed networks holds all repeats; elsewhere its name says which.
         repeat = {"repeat": slot.repeat} if self._sweep.confirms else {}
         where: dict[str, Scalar] = {
@@ -277,6 +298,8 @@ class SweepStudies:
             "slot": slot.number,
             "device": device,
         }
+        if self._sweep.seeds > 1:
+            where["seed"] = network // self._sweep.rungs
         if config.recipe.script is None:
             return {**where, "strength": config.method.strength, "density": config.density}
         return where | ({"strength": config.method.strength} if config.method.terms else {})
@@ -284,46 +307,42 @@ class SweepStudies:
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
 
-    def _create(self, slot: Slot, device: str) -> "_CreatedTrial":
-        """Create the trial of a slot."""
+    def _asked(self, slot: Slot) -> _Asked:
+        """Return what a slot is asked to try."""
         study = self._index.id(slot.study)
         params = self._proposals.params(
             slot.arm, slot.repeat, slot.number, lambda: self._finished_trials(study)
         )
-        config = self._sweep.config(slot.arm, slot.repeat, slot.number, params)
-        # One transaction for the whole trial; Study.ask takes one more for each parameter.
-        template = create_trial(
-            state=TrialState.RUNNING,
-            params=params,
-            distributions=self._space(slot.arm),
-            user_attrs=self._attributes(slot, config, device),
-        )
-        return _CreatedTrial(self._create_trial(slot.study, study, template), params, config)
+        place = (slot.arm, slot.repeat, slot.number)
+        numbers = range(self._sweep.networks_of_slot)
+        configs = tuple(self._sweep.config(*place, params, number) for number in numbers)
+        return _Asked(params, configs)
 
-    def _create_trial(self, study: str, id_: int, template: FrozenTrial) -> int:
-        def create() -> int:
-            self._index.guard(study)
-            return self._storage.create_new_trial(id_, template)
+    def _create(
+        self, slots: Sequence[Slot], asked: Mapping[Slot, _Asked], device: str
+    ) -> dict[Slot, int]:
+        """Create the trials of slots of one study; return of each slot the first."""
+        templates = [
+            create_trial(
+                state=TrialState.RUNNING,
+                params=asked[slot].params,
+                distributions=self._space(slot.arm),
+                user_attrs=self._attributes(slot, network, config, device),
+            )
+            for slot in slots
+            for network, config in enumerate(asked[slot].configs)
+        ]
+        first = self._create_trials(slots[0].study, templates)
+        many = self._sweep.networks_of_slot
+        return {slot: first + place * many for place, slot in enumerate(slots)}
 
+    def _create_trials(self, study: str, templates: Sequence[FrozenTrial]) -> int:
+        id_ = self._index.id(study)
+        mark = self._index.owner.mark(id_)
         with self._index.gone(study):
-            return self._retry(create)
-
-    def _numbers(self, slots: Sequence[Slot]) -> dict[Slot, int]:
-        """Return the numbers of trials just created: one transaction for each study."""
-        numbers: dict[Slot, int] = {}
-        for name in dict.fromkeys(slot.study for slot in slots):
-            # In the order of their numbers: the last one of a slot is the one of its holder, an
-            # earlier one was left by a worker that died. The parameters of both are the same.
-            latest = {
-                (trial.user_attrs.get("repeat"), trial.user_attrs.get("slot")): trial.number
-                for trial in self._unfinished(self._index.id(name))
-            }
-            for slot in (slot for slot in slots if slot.study == name):
-                place = (slot.repeat if self._sweep.confirms else None, slot.number)
-                if place not in latest:  # told FAIL by others, or deleted with its study
-                    raise LeaseLost(f"the trial of slot {slot.number} of {name} was given up")
-                numbers[slot] = latest[place]
-        return numbers
+            return self._retry(
+                lambda: optuna_tables.create_trials(self._backend, id_, mark, templates)
+            )
 
     def _retry(self, action: Callable[[], T]) -> T:
         return retry(action, self._patience)
@@ -347,35 +366,32 @@ class SweepStudies:
             lambda: self._backend.get_all_trials(study, deepcopy=False, states=_UNFINISHED)
         )
 
-    def _finished_trials(self, study: int) -> list[FinishedTrial]:
+    def _finished_trials(self, study: int) -> list[FinishedSlot]:
+        """Return the slots whose networks are all told."""
+        trials: dict[int, list[FrozenTrial]] = {}
+        for trial in self._trials(study):
+            if trial.state in _FINISHED and "slot" in trial.user_attrs:
+                trials.setdefault(trial.user_attrs["slot"], []).append(trial)
         return [
-            FinishedTrial(
-                slot=trial.user_attrs["slot"],
-                params=trial.params,
-                values=(trial.values[0], trial.values[1]) if trial.values else None,
+            FinishedSlot(
+                slot=slot,
+                params=of_slot[0].params,
+                # In the order of their numbers, which is that of the networks.
+                values=tuple(
+                    (trial.values[0], trial.values[1]) if trial.values else None
+                    for trial in of_slot
+                ),
             )
-            for trial in self._trials(study)
-            if trial.state in _FINISHED and "slot" in trial.user_attrs
+            for slot, of_slot in trials.items()
         ]
 
-    def _finish(
-        self,
-        study: str,
-        trial: int,
-        state: TrialState,
-        values: tuple[float, float] | None,
-        attributes: Mapping[str, object],
-    ) -> None:
+    def _finish(self, study: str, ends: Sequence[TrialEnd]) -> None:
         def write() -> None:
-            try:
-                self._index.guard(study, trial)
-                optuna_tables.join_trial(self._backend, trial, attributes)
-                if not self._storage.set_trial_state_values(trial, state, values):
-                    # Nothing was written: an attribute of that name was there already.
-                    for key, value in attributes.items():
-                        self._storage.set_trial_user_attr(trial, key, value)
-                    self._storage.set_trial_state_values(trial, state, values)
-            except (KeyError, UnknownSweepError, UpdateFinishedTrialError):
-                pass  # deleted in the dashboard, or told by whoever mended it: the record counts
+            # Deleted in the dashboard: the record counts.
+            with suppress(UnknownSweepError), self._index.gone(study):
+                id_ = self._index.id(study)
+                mark = self._index.owner.mark(id_)
+                optuna_tables.finish_trials(self._backend, id_, mark, ends)
 
-        self._retry(write)
+        if ends:
+            self._retry(write)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, and_, insert, select, update
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.store import registered_sweeps, tables
-from sweeper.types import SweepState
+from sweeper.types import NetworkPlace, SweepState
 
 Row = Mapping[str, Any]
 _COPIED: tuple[Table, ...] = (
@@ -23,7 +23,8 @@ _COPIED: tuple[Table, ...] = (
     tables.failure,
     tables.drift,
 )
-_KEY = ("arm", "repeat", "slot")
+_SLOT = ("arm", "repeat", "slot")
+_KEY = (*_SLOT, "network")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +87,11 @@ def load(connection: Connection, dumped: Dump) -> int:
     registered_sweeps.stop(connection, sweep.name, registered_sweeps.IN_PART)
     missing = _missing(connection, sweep.name, dumped.facts)
     _add_missing(connection, tables.provenance, dumped.provenance, ("digest",))
-    _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_KEY))
+    _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_SLOT))
     _add_missing(connection, tables.drift, dumped.drifts, ("id",))
     _take_ranges(connection, sweep.name, dumped.brackets)
     slot = tables.slot.c
-    for row in missing:
+    for row in (row for row in missing if not row["network"]):
         at = and_(
             slot.sweep == sweep.name,
             slot.arm == row["arm"],
@@ -176,9 +177,10 @@ def _add_missing(
             connection.execute(insert(table).values(**row))
 
 
-def _key(row: Row) -> tuple[str, int, int]:
-    return cast(tuple[str, int, int], tuple(row[name] for name in _KEY))
+def _key(row: Row) -> NetworkPlace:
+    return cast(NetworkPlace, tuple(row[name] for name in _KEY))
 
 
 def _place(name: str, row: Row) -> str:
-    return f"{name}: slot {row['slot']} of {row['arm']}, repeat {row['repeat']}"
+    network = f", network {row['network']}" if row["network"] else ""
+    return f"{name}: slot {row['slot']} of {row['arm']}, repeat {row['repeat']}{network}"

@@ -1,6 +1,7 @@
 """Reproducibility checks: trials of other machines, trained again on one, on record."""
 
 from dataclasses import asdict
+from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
@@ -22,10 +23,17 @@ def record(connection: Connection, name: str, id_: str, check: ReproducibilityCh
             sweep=name,
             id=id_,
             provenance=trial_records.add_provenance(connection, name, check.provenance),
-            redone=[asdict(trial) for trial in check.redone],
+            redone=[_written(trial) for trial in check.redone],
             recorded_at=now(),
         )
     )
+
+
+def _written(trial: RetrainedTrial) -> dict[str, Any]:
+    row = asdict(trial)
+    if not trial.network:
+        del row["network"]  # as it was before a slot had several
+    return row
 
 
 def find(connection: Connection, name: str) -> tuple[ReproducibilityCheck, ...]:

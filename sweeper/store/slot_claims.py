@@ -22,7 +22,7 @@ from sweeper.config import Sweep
 from sweeper.errors import LeaseLost
 from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
-from sweeper.types import FailureKind, Place, Slot, TrialOutcome, TrialRecord
+from sweeper.types import FailureKind, NetworkPlace, Place, Slot, TrialOutcome, TrialRecord
 
 _worker = tables.worker.c
 _slot = tables.slot.c
@@ -126,14 +126,16 @@ def release(
 def record(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
     """Insert the records of slots that this worker holds: all, or none with LeaseLost.
 
-    One that this worker has recorded before is passed over: then it was the answer that got lost.
+    A slot is recorded with all of its networks. One that this worker has recorded before is passed
+    over: then it was the answer that got lost.
     """
     recorded = _recorded(connection, worker, outcomes)
-    new = [outcome for outcome in outcomes if recorded.get(outcome.slot.place) != outcome.trial]
+    new = [outcome for outcome in outcomes if recorded.get(outcome.place) != outcome.trial]
     if not new:
         return
-    leases.lock(connection, worker)
-    trials = {outcome.slot: outcome.trial for outcome in new}
+    name = leases.lock(connection, worker)
+    _check_whole(registered_sweeps.parsed(registered_sweeps.get(connection, name).spec), new)
+    trials = {outcome.slot: outcome.trial for outcome in new if not outcome.network}
     _check_held(connection, worker, trials)
     done = update(tables.slot).values(state="recorded", trial=bindparam("its_trial"))
     _set(connection, done, trials)
@@ -157,12 +159,15 @@ def trials_taken(
     )
     query = select(fact.study, fact.trial).where(tuple_(fact.study, fact.trial).in_(trials))
     taken = {(study, trial) for study, trial in connection.execute(query)}
+    firsts = {trial - n for _, trial in trials for n in range(sweep.networks_of_slot)}
     linked = select(_slot.arm, _slot.repeat, _slot.trial).where(
-        _slot.sweep == name,
-        _slot.state == "claimed",
-        _slot.trial.in_({trial for _, trial in trials}),
+        _slot.sweep == name, _slot.state == "claimed", _slot.trial.in_(firsts)
     )
-    taken |= {(sweep.study(arm, of), trial) for arm, of, trial in connection.execute(linked)}
+    taken |= {
+        (sweep.study(arm, of), trial)
+        for arm, of, first in connection.execute(linked)
+        for trial in _trials_of(sweep, first)
+    }
     return frozenset(taken.intersection(trials))
 
 
@@ -193,7 +198,13 @@ def trials_in_use(
     ).all()
     if any(row.trial is None for row in rows):
         return None
-    return frozenset(row.trial for row in rows)
+    sweep = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
+    return frozenset(trial for row in rows for trial in _trials_of(sweep, row.trial))
+
+
+def _trials_of(sweep: Sweep, first: int) -> range:
+    """Return the trials of a slot by that of its first network."""
+    return range(first, first + sweep.networks_of_slot)
 
 
 def _another_waits(connection: Connection, name: str, worker: str) -> bool:
@@ -221,6 +232,20 @@ def _check_held(connection: Connection, worker: str, slots: Iterable[Slot]) -> N
             raise LeaseLost(text)
 
 
+def _check_whole(sweep: Sweep, outcomes: Sequence[TrialOutcome]) -> None:
+    """Raise ValueError unless all networks of each slot are there, with trials in their order."""
+    networks: dict[Slot, list[TrialOutcome]] = {}
+    for outcome in outcomes:
+        networks.setdefault(outcome.slot, []).append(outcome)
+    for slot, of_slot in networks.items():
+        of_slot.sort(key=lambda outcome: outcome.network)
+        first = of_slot[0].trial
+        whole = [(number, first + number) for number in range(sweep.networks_of_slot)]
+        if [(outcome.network, outcome.trial) for outcome in of_slot] != whole:
+            text = f"slot {slot.number} of {slot.study} is recorded with all of its networks"
+            raise ValueError(f"{text}, {sweep.networks_of_slot}")
+
+
 def _set(connection: Connection, change: Update, trials: Mapping[Slot, int]) -> None:
     """Update the rows of slots, each with its trial."""
     columns = (_slot.sweep, *_KEY)
@@ -241,18 +266,18 @@ def _set(connection: Connection, change: Update, trials: Mapping[Slot, int]) -> 
 
 def _recorded(
     connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]
-) -> dict[Place, int]:
-    """Return the trials of those slots that this worker has recorded before."""
+) -> dict[NetworkPlace, int]:
+    """Return the trials of those networks that this worker has recorded before."""
     fact = tables.fact.c
-    recorded: dict[Place, int] = {}
-    for name, keys in _by_sweep(outcome.slot for outcome in outcomes):
-        query = select(fact.arm, fact.repeat, fact.slot, fact.trial).where(
+    recorded: dict[NetworkPlace, int] = {}
+    for name, keys in _by_sweep(outcome.slot for outcome in outcomes if not outcome.network):
+        query = select(fact.arm, fact.repeat, fact.slot, fact.network, fact.trial).where(
             fact.sweep == name,
             fact.worker == worker,
             tuple_(fact.arm, fact.repeat, fact.slot).in_(keys),
         )
-        for arm, repeat, number, trial in connection.execute(query):
-            recorded[arm, repeat, number] = trial
+        for arm, repeat, number, network, trial in connection.execute(query):
+            recorded[arm, repeat, number, network] = trial
     return recorded
 
 

@@ -59,6 +59,7 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
     facts = connection.execute(
         select(
             fact.arm,
+            func.count().label("networks"),
             count(fact.state == "diverged").label("diverged"),
             count(fact.state == "collapsed").label("collapsed"),
             func.max(accuracy).label("best_accuracy"),
@@ -74,12 +75,13 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
     failed = failures.counts(connection, sweep.name)
     errors = failures.last_errors(connection, sweep.name) if failed else {}
     return tuple(
-        _arm(arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm))
+        _arm(sweep, arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm))
         for arm in sweep.arms
     )
 
 
 def _arm(
+    sweep: Sweep,
     arm: str,
     slots: Any,
     facts: Any,
@@ -94,12 +96,13 @@ def _arm(
         claimed=int(slots.claimed),
         failures=failed,
         last_error=last_error,
+        networks=int(facts.networks) if facts else 0,
         diverged=int(facts.diverged) if facts else 0,
         collapsed=int(facts.collapsed) if facts else 0,
         best_accuracy=facts.best_accuracy if facts else None,
         smallest_nonzero=facts.smallest_nonzero if facts else None,
         seconds=facts.seconds if facts else 0.0,
-        pace=facts.pace if facts else None,
+        pace=facts.pace * sweep.networks_of_slot if facts and facts.pace is not None else None,
     )
 
 
@@ -111,7 +114,9 @@ def _workers(connection: Connection, name: str) -> tuple[WorkerStatus, ...]:
         .scalar_subquery()
     )
     done = (
-        select(func.count()).where(fact.sweep == name, fact.worker == worker.id).scalar_subquery()
+        select(func.count())
+        .where(fact.sweep == name, fact.worker == worker.id, fact.network == 0)
+        .scalar_subquery()
     )
     alive = case((worker.lease_until > now(), 1), else_=0)
     rows = connection.execute(

@@ -156,6 +156,7 @@ slot = Table(
     Column("worker", KeyText(32), ForeignKey(worker.c.id), nullable=True, index=True),
     # Names the call that claimed it, so that a retried call finds what it got the first time.
     Column("ticket", KeyText(32), nullable=True),
+    # Of its first network; those of the others follow it, number by number.
     Column("trial", Integer, nullable=True),
     Index("ix_sweeper_slot_claim", "sweep", "state", "repeat", "number"),
     **_OPTIONS,
@@ -219,6 +220,8 @@ fact = Table(
     Column("arm", KeyText(64), primary_key=True),
     Column("repeat", Integer, primary_key=True, autoincrement=False),
     Column("slot", Integer, primary_key=True, autoincrement=False),
+    # Its number within the slot: seed by seed, and of each seed rung by rung.
+    Column("network", Integer, primary_key=True, autoincrement=False, server_default="0"),
     Column("study", KeyText(160), nullable=False),
     Column("trial", Integer, nullable=False),
     Column("worker", KeyText(32), nullable=False),

@@ -52,6 +52,7 @@ def add(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -
             "arm": outcome.slot.arm,
             "repeat": outcome.slot.repeat,
             "slot": outcome.slot.number,
+            "network": outcome.network,
             "study": outcome.slot.study,
             "trial": outcome.trial,
             "worker": worker,
@@ -83,6 +84,8 @@ def _config_json(config: TrialConfig) -> dict[str, Any]:
         del raw["recipe"]["prune"]
     if config.recipe.script is None:
         del raw["recipe"]["script"], raw["values"]
+    if config.training_density is None:
+        del raw["training_density"]
     return raw
 
 
@@ -200,13 +203,13 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[TrialR
 
 
 def sorted_by_place(connection: Connection, sweep: Sweep) -> tuple[TrialRecord, ...]:
-    """Return all records of a sweep, by arm in the order of the file, repeat and slot."""
+    """Return all records of a sweep, by arm in the order of the file, repeat, slot, network."""
     places = {arm: number for number, arm in enumerate(sweep.arms)}
     records = find(connection, tables.slot.c.sweep == sweep.name)
     return tuple(
         sorted(
             records,
-            key=lambda record: (places[record.slot.arm], record.slot.repeat, record.slot.number),
+            key=lambda record: (places[record.slot.arm], *record.place[1:]),
         )
     )
 
@@ -237,6 +240,7 @@ def _record(joined: Row[Any]) -> TrialRecord:
     row = joined._mapping
     return TrialRecord(
         slot=Slot(row["sweep"], row["arm"], row["repeat"], row["slot"], row["study"]),
+        network=row["network"],
         trial=row["trial"],
         params=row["params"],
         config=config_of(row["config"]),

@@ -24,6 +24,7 @@ from sweeper.types import (
     TrialConfig,
     TrialResult,
     TrialTask,
+    by_training,
     tick_of_part,
 )
 
@@ -125,8 +126,10 @@ class PackTrainer:
         configs = [task.config for task in tasks]
         for config in configs[:1]:
             self._take(config.recipe)
+        trainings = by_training(configs)
         while len(results) < len(configs):
-            part = configs[len(results) :][: self.pack]
+            some = [places for places in trainings if places.start >= len(results)][: self.pack]
+            part = configs[some[0].start : some[-1].stop]
             try:
                 within = tick_of_part(tick, len(results), len(part), len(configs))
                 results += self._train_part(part, within, len(results), networks)
@@ -135,7 +138,7 @@ class PackTrainer:
                 message = str(error)
             # Here, where nothing holds the error any more: its frames hold the pack.
             free_memory()
-            if len(part) == 1:
+            if len(some) == 1:
                 failure = self._memory_message("a single network", message)
                 on_memory(failure)
                 if not self._fallbacks:
@@ -145,9 +148,9 @@ class PackTrainer:
                 self._on_event(f"{failure}; on {self.device} from now on")
                 results.clear()  # all of them there, for they are recorded with one provenance
                 continue
-            on_memory(f"out of memory with a pack of {len(part)} on {self.device}: {message}")
-            self.pack = -(-len(part) // 2)
-            text = f"out of memory with a pack of {len(part)}: packs of {self.pack} from now on"
+            on_memory(f"out of memory with a pack of {len(some)} on {self.device}: {message}")
+            self.pack = -(-len(some) // 2)
+            text = f"out of memory with a pack of {len(some)}: packs of {self.pack} from now on"
             self._on_event(f"{self.device}: {text}")
         return results
 

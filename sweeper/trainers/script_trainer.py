@@ -31,13 +31,14 @@ from sweeper.trainers.trial_checkpoint import TrialCheckpoints
 from sweeper.trainers.trial_folder import TrialFolder, trial_folder_path
 from sweeper.types import (
     LearningPoint,
+    NetworkPlace,
     ProbePoint,
     ScriptConfig,
-    Slot,
     Tick,
     TrialConfig,
     TrialResult,
     TrialTask,
+    tick_of_part,
 )
 
 _log = logging.getLogger("sweeper.worker")
@@ -80,7 +81,7 @@ class ScriptTrainer:
         # What Python prints is seen at once, and not lost with a process that is killed.
         self._environment = {"PYTHONUNBUFFERED": "1", **without_ours(os.environ)}
         self._session: ScriptSession | None = None
-        self._checkpoints: dict[Slot, TrialCheckpoints] = {}
+        self._checkpoints: dict[NetworkPlace, TrialCheckpoints] = {}
         """Of trials that have any, until they are on record."""
         self._typical = 0.0
         """Seconds that the last trial took."""
@@ -99,7 +100,10 @@ class ScriptTrainer:
         networks: dict[int, Any] | None = None,
     ) -> list[TrialResult]:
         """Train trials, one after the other; results in their order."""
-        return [self._train(task, tick) for task in tasks]
+        return [
+            self._train(task, tick_of_part(tick, place, 1, len(tasks)))
+            for place, task in enumerate(tasks)
+        ]
 
     def probe(self, config: TrialConfig, tick: Tick) -> tuple[tuple[ProbePoint, ...], float]:
         """Raise TrainingError: `auto` is refused where a script trains."""
@@ -108,7 +112,7 @@ class ScriptTrainer:
     def note_recorded(self, tasks: Sequence[TrialTask]) -> None:
         """Remove the checkpoints of trials that are on record."""
         for task in tasks:
-            if checkpoints := self._checkpoints.pop(task.slot, None):
+            if checkpoints := self._checkpoints.pop(task.place, None):
                 checkpoints.remove_all()
 
     def close(self) -> None:
@@ -138,14 +142,14 @@ class ScriptTrainer:
             raise TrainingFailed(f"{error}; output: {folder.log}") from error
         self._typical = measured.seconds
         if checkpoints.are_kept:
-            self._checkpoints[task.slot] = checkpoints
+            self._checkpoints[task.place] = checkpoints
         return result
 
     def _folder(self, task: TrialTask) -> TrialFolder:
         config = hashlib.sha256(repr(task.config).encode()).hexdigest()[:16]
         slot = task.slot
         trial = f"{self._identity}/{slot.study}/{slot.repeat}/{slot.number}/{config}"
-        path = trial_folder_path(self._trials, slot.place)
+        path = trial_folder_path(self._trials, task.place)
         return TrialFolder(path, AttemptMark(trial, task.attempt))
 
     def _begin(self, folder: TrialFolder, checkpoints: TrialCheckpoints) -> None:

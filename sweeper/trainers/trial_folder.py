@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from sweeper.errors import InputError
 from sweeper.trainers.attempt_mark import AttemptMark
-from sweeper.types import Place
+from sweeper.types import NetworkPlace
 
 OURS = ".sweeper"
 LOG = "output.log"
@@ -21,10 +21,10 @@ CURVE = "learning.jsonl"
 MARK = "attempt.json"
 
 
-def trial_folder_path(trials: Path, place: Place) -> Path:
+def trial_folder_path(trials: Path, place: NetworkPlace) -> Path:
     """Return the folder of a trial below that of the trials of its sweep."""
-    arm, repeat, slot = place
-    return trials / arm / f"{repeat}-{slot}"
+    arm, repeat, slot, seed = place
+    return trials / arm / (f"{repeat}-{slot}-{seed}" if seed else f"{repeat}-{slot}")
 
 
 @dataclass(frozen=True, slots=True)

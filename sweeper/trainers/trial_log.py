@@ -37,7 +37,7 @@ def read_trial_log(slot: Slot, identity: str | None) -> TrialLog | None:
     `identity` is the registered sweep's: one of the same name in another database has another.
     """
     try:
-        folder = trial_folder_path(trials_folder(slot.sweep), slot.place)
+        folder = trial_folder_path(trials_folder(slot.sweep), (*slot.place, 0))
         mark = AttemptMark.read(folder / OURS / MARK)
         trial = f"{identity or ''}/{slot.study}/{slot.repeat}/{slot.number}/"
         if mark is None or not mark.trial.startswith(trial):

@@ -136,9 +136,9 @@ class Evaluator:
         )
 
     @torch.no_grad()
-    def judge(self, stack: Stack) -> list[Evaluation]:
-        """Count and evaluate every network: the very same weights."""
-        val, test = self.accuracies(stack)
+    def judge(self, stack: Stack, cost: float = 1.0) -> list[Evaluation]:
+        """Count and evaluate every network: the very same weights; `cost` as in `quality`."""
+        val, test = self.accuracies(stack, cost)
         constant, level = self._constant_inputs()
         effective = parameter_counts.effective(self.network, stack, constant, level)
         return [

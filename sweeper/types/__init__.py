@@ -37,8 +37,10 @@ from sweeper.types.trial_config import (
     Track,
     TrialConfig,
     TrialState,
+    by_training,
 )
 from sweeper.types.trial_record import (
+    NetworkPlace,
     Place,
     Provenance,
     ReproducibilityCheck,
@@ -71,6 +73,7 @@ __all__ = [
     "LossConfig",
     "LostAttempt",
     "MethodConfig",
+    "NetworkPlace",
     "Normalisation",
     "Options",
     "PenaltyConfig",
@@ -103,6 +106,7 @@ __all__ = [
     "TrialState",
     "TrialTask",
     "WorkerStatus",
+    "by_training",
     "nothing",
     "tick_of_part",
 ]

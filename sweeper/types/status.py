@@ -31,8 +31,11 @@ class ArmProgress:
     budget: int
     done: int
     claimed: int
+    networks: int
+    """On record: as many as trials are done, or more for each of several rungs or seeds."""
     diverged: int
     collapsed: int
+    """Of the networks, as are those that diverged."""
     failures: Mapping[FailureKind, int]
     """Attempts that came to nothing, by class; classes that never came up are left out."""
     last_error: LastError | None
@@ -44,7 +47,13 @@ class ArmProgress:
     seconds: float
     """Sum of the seconds of its trials."""
     pace: float | None
-    """Mean of those of workers that are alive: a sweep may have begun on another machine."""
+    """Mean over the trials of workers that are alive: it may have begun on another machine."""
+
+    @property
+    def failed_text(self) -> str:
+        """Networks that diverged or collapsed, of how many where a trial has several."""
+        failed = self.diverged + self.collapsed
+        return f"{failed}/{self.networks}" if self.networks > self.done else str(failed)
 
 
 @dataclass(frozen=True, slots=True)

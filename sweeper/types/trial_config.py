@@ -1,7 +1,9 @@
 """Trial configuration: all that the training of one network depends on, data and device apart."""
 
 import shlex
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Literal
 
 Scalar = float | int | str | bool
@@ -206,3 +208,27 @@ class TrialConfig:
     """Of all parameters: in the loss, or decoupled from the moments with AdamW."""
     values: tuple[tuple[str, Scalar], ...] = ()
     """Of a script: all that it is given by name, searched or fixed, in the order of the names."""
+    training_density: float | None = None
+    """Density that the training itself is told, of a network that is cut from it at `density`; None
+    where that is the same. Such networks may share their training: see `by_training`."""
+
+
+def by_training(configs: Sequence[TrialConfig]) -> list[range]:
+    """Return the places of configurations that share a training, of each training in turn.
+
+    Those one after the other that differ in nothing but a falling density do.
+    """
+    starts = [
+        place
+        for place, config in enumerate(configs)
+        if not place or not _share_training(configs[place - 1], config)
+    ]
+    return [range(start, stop) for start, stop in pairwise([*starts, len(configs)])]
+
+
+def _share_training(config: TrialConfig, next_: TrialConfig) -> bool:
+    return (
+        config.training_density is not None
+        and next_.density < config.density
+        and replace(next_, density=config.density) == config
+    )

@@ -12,11 +12,16 @@ from sweeper.types.trial_result import TrialResult
 
 Place = tuple[str, int, int]
 """Arm, repeat and number of a slot: what tells it from the other slots of its sweep."""
+NetworkPlace = tuple[str, int, int, int]
+"""Place of a slot, and the number of a network within it: what tells a record from the others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """The right to one trial of an (arm, repeat), as claimed by one worker."""
+    """The right to one configuration of an (arm, repeat), as claimed by one worker.
+
+    It brings one network, or one for each seed and rung.
+    """
 
     sweep: str
     arm: str
@@ -56,7 +61,7 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class TrialTask:
-    """A slot with the trial that was asked for it: what a worker trains."""
+    """A network of a slot, with the trial that was asked for it: what a worker trains."""
 
     slot: Slot
     trial: int
@@ -64,8 +69,15 @@ class TrialTask:
     params: Mapping[str, Scalar]
     """The searched parameters only."""
     config: TrialConfig
+    network: int = field(default=0, kw_only=True)
+    """Its number within the slot: seed by seed, and of each seed rung by rung."""
     attempt: int = field(default=1, kw_only=True, compare=False)
     """How often the slot was claimed, from 1 on: of a script, which may go on where it was."""
+
+    @property
+    def place(self) -> NetworkPlace:
+        """Its place within its sweep."""
+        return *self.slot.place, self.network
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +90,15 @@ class TrialOutcome(TrialTask):
     @classmethod
     def of(cls, task: TrialTask, result: TrialResult, provenance: Provenance) -> "TrialOutcome":
         """Return a task with its result."""
-        return cls(task.slot, task.trial, task.params, task.config, result, provenance)
+        return cls(
+            task.slot,
+            task.trial,
+            task.params,
+            task.config,
+            result,
+            provenance,
+            network=task.network,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +120,13 @@ class RetrainedTrial:
     nonzero: int
     """On the objective's track, as is the accuracy; 0 for a diverged one."""
     val_accuracy: float
+    network: int = 0
+    """Its number within the slot."""
 
     @property
-    def place(self) -> Place:
-        """Place of its slot within the sweep."""
-        return self.arm, self.repeat, self.slot
+    def place(self) -> NetworkPlace:
+        """Its place within the sweep."""
+        return self.arm, self.repeat, self.slot, self.network
 
 
 @dataclass(frozen=True, slots=True)

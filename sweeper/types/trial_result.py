@@ -65,7 +65,11 @@ class LearningPoint:
 
 @dataclass(frozen=True, slots=True)
 class TrialResult:
-    """The outcome of one trial. A diverged one has no networks and no curves but `learning`."""
+    """The outcome of one trial. A diverged one has no networks and no curves but `learning`.
+
+    Of trials that share their training the first that did not diverge has what the training has
+    once: the network as trained, the curve without fine-tuning, and the learning curve up to there.
+    """
 
     state: TrialState
     total: int
@@ -77,9 +81,9 @@ class TrialResult:
     steps: int
     """Optimizer steps behind each of the two networks, fine-tuning included."""
     seconds: float
-    """Wall time of the pack divided by its size: what this trial cost."""
+    """Wall time of the pack divided by its networks: what this trial cost."""
     pack: int
-    """Number of trials that were trained together."""
+    """Number of trainings that ran together."""
     finetuned: tuple[CurvePoint, ...] = ()
     """With fine-tuning, at the densities of `SharedConfig.finetuned_curve`.
 
@@ -92,5 +96,5 @@ class TrialResult:
     """Further numbers that a script measured, in the order of their names."""
 
     def judged(self, track: Track) -> Evaluation | None:
-        """Return the network of a track, or None for a diverged trial."""
+        """Return the network of a track; None for a diverged trial, or where another has it."""
         return self.pruned if track == "pruned" else self.as_trained

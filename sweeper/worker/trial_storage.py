@@ -26,11 +26,11 @@ from sweeper.types import (
 )
 
 _TOLD_AT_ONCE = 64
-"""Trials between two notes of what was told: others wait for a generation that is."""
+"""Networks between two notes of what was told: others wait for a generation that is."""
 
 
 Pack = tuple[TrialTask, ...]
-"""Trials that are trained together."""
+"""Networks of slots that are trained together, those of one slot one after the other."""
 Claim = ProbeTask | Pack
 """The probe of a strength, or a pack: all that a worker is given to train at a time."""
 
@@ -90,12 +90,14 @@ class TrialStorage:
     ) -> Claim | None:
         """Claim a probe, else a pack whose trials are asked and linked; None if there is none.
 
+        `limit` is the most trainings, though a slot comes with all of its own.
         Raises LeaseLost, StorageError and the errors of `check`. Nothing is held after that, but
         for an error of the database: then the end of the lease frees it, and others recover it.
         """
         if (probe := self._store.claim_probe(worker_id)) is not None:
             return probe
-        slots = self._store.claim(worker_id, limit, ahead=ahead)
+        most = max(1, limit // self._sweep.seeds)
+        slots = self._store.claim(worker_id, most, ahead=ahead)
         if not slots:
             return None
         try:
@@ -107,7 +109,8 @@ class TrialStorage:
                 self._store.release(worker_id, slots)
             raise
         try:
-            self._store.link(worker_id, {task.slot: task.trial for task in pack})
+            first = {task.slot: task.trial for task in pack if not task.network}
+            self._store.link(worker_id, first)
         except LeaseLost:
             self.fail(pack)
             raise
@@ -117,7 +120,7 @@ class TrialStorage:
         """Return the trials of scripts with their attempts: these may go on where they were."""
         if self._sweep.script is None:
             return pack
-        attempts = self._store.attempts([task.slot for task in pack])
+        attempts = self._store.attempts(slots_of(pack))
         return tuple(replace(task, attempt=attempts[task.slot]) for task in pack)
 
     def _ask(self, slots: Sequence[Slot], device: str, check: Callable[[], None]) -> Pack:
@@ -128,16 +131,21 @@ class TrialStorage:
             ranges = strength_range.ranges(self._store.strength_ranges(self._sweep.name))
             self._sweep = self._store.sweep(self._sweep.name).with_ranges(ranges)
             self._search.extend(self._sweep)
-        trials = self._search.ask(slots, device, check)
+        asked = self._search.ask(slots, device, check)
         while taken := self._store.trials_taken(
-            self._sweep.name, [(slot.study, asked.trial) for slot, asked in trials.items()]
+            self._sweep.name,
+            [(slot.study, task.trial) for slot, tasks in asked.items() for task in tasks],
         ):
             # The study was deleted in the dashboard and counts from 0 again: skip what is taken.
-            retried = [slot for slot in slots if (slot.study, trials[slot].trial) in taken]
+            retried = [
+                slot
+                for slot in slots
+                if any((slot.study, task.trial) in taken for task in asked[slot])
+            ]
             for slot in retried:
-                self._search.fail(slot.study, trials[slot].trial)
-            trials |= self._search.ask(retried, device, check)
-        return tuple(trials[slot] for slot in slots)
+                self._search.fail(slot.study, [task.trial for task in asked[slot]])
+            asked |= self._search.ask(retried, device, check)
+        return tuple(task for slot in slots for task in asked[slot])
 
     def record(
         self,
@@ -167,38 +175,40 @@ class TrialStorage:
 
     def _tell(self, pack: Pack, results: Sequence[TrialResult]) -> None:
         """Tell Optuna results that are on record, and note that it was told."""
-        for start in range(0, len(pack), _TOLD_AT_ONCE):
-            tasks = pack[start : start + _TOLD_AT_ONCE]
-            for task, result in zip(tasks, results[start:], strict=False):
-                if self._leaving.is_set():
-                    return
-                self._search.tell(task.slot.study, task.trial, result)
-            self._store.mark_reported([task.slot for task in tasks])
+        told: dict[Slot, list[tuple[str, int, TrialResult]]] = {}
+        for task, result in zip(pack, results, strict=True):
+            told.setdefault(task.slot, []).append((task.slot.study, task.trial, result))
+        at_once = max(1, _TOLD_AT_ONCE // self._sweep.networks_of_slot)
+        slots = list(told)
+        for start in range(0, len(slots), at_once):
+            if self._leaving.is_set():
+                return
+            some = slots[start : start + at_once]
+            self._search.tell([outcome for slot in some for outcome in told[slot]])
+            self._store.mark_reported(some)
 
     def release(self, worker_id: str, pack: Pack, *, error: str = "") -> None:
         """Give back slots that have no record, and tell FAIL; `error` is that of the training."""
         with suppress(StorageError):  # the lease ends anyway
-            self._store.release(worker_id, [task.slot for task in pack], error=error)
+            self._store.release(worker_id, slots_of(pack), error=error)
         self.fail(pack)
 
     def fail(self, pack: Pack) -> None:
         """Tell FAIL for trials that belong to no slot any more; those on record after all stay."""
-        trials_by_study: dict[str, frozenset[int] | None] = {}
+        trials: dict[str, list[int]] = {}
+        for task in pack:
+            trials.setdefault(task.slot.study, []).append(task.trial)
         with suppress(StorageError):
             # As it is now: it may have been extended since this worker last looked.
             studies = self._store.sweep(self._sweep.name).studies() if pack else {}
-            for task in pack:
-                study = task.slot.study
-                if study not in trials_by_study:
-                    in_use = self._store.trials_in_use(task.slot.sweep, *studies[study])
-                    trials_by_study[study] = in_use
-                in_use = trials_by_study[study]
-                if in_use is not None and task.trial not in in_use:
-                    self._search.fail(study, task.trial)
+            for study, of_study in trials.items():
+                in_use = self._store.trials_in_use(self._sweep.name, *studies[study])
+                if in_use is not None:
+                    self._search.fail(study, [trial for trial in of_study if trial not in in_use])
 
     def record_out_of_memory(self, worker_id: str, pack: Pack, message: str) -> None:
         """Note that a pack did not fit into memory."""
-        self._store.record_out_of_memory(worker_id, [task.slot for task in pack], message)
+        self._store.record_out_of_memory(worker_id, slots_of(pack), message)
 
     def record_range(
         self, worker_id: str, task: ProbeTask, strengths: StrengthRange, provenance: Provenance
@@ -209,6 +219,11 @@ class TrialStorage:
     def release_probe(self, worker_id: str, task: ProbeTask, error: str) -> None:
         """Give back a claimed probe that failed."""
         self._store.release_probe(worker_id, task, error=error)
+
+
+def slots_of(pack: Pack) -> list[Slot]:
+    """Return the slots of a pack, each once."""
+    return list(dict.fromkeys(task.slot for task in pack))
 
 
 def _file_name(task: TrialTask, result: TrialResult) -> str:

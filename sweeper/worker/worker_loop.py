@@ -31,7 +31,7 @@ from sweeper.worker.stop_signals import (
     stop_if_orphaned,
     stoppable_policy,
 )
-from sweeper.worker.trial_storage import Pack, TrialStorage
+from sweeper.worker.trial_storage import Pack, TrialStorage, slots_of
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3
@@ -293,11 +293,11 @@ class _Worker:
 
     def _on_record(self, trainer: Trainer, pack: Pack, seconds: float) -> None:
         trainer.note_recorded(pack)
-        self.done += len(pack)
+        self.done += len(slots_of(pack))
         self._losses = 0
         waited, self._waited = self._background.waited - self._waited, self._background.waited
         self._on_event(
-            f"recorded {len(pack)} trials after {seconds:.1f} s; "
+            f"recorded {_counted(pack)} after {seconds:.1f} s; "
             f"waited {waited:.1f} s for the database"
         )
 
@@ -339,6 +339,12 @@ class _Worker:
         except InputError as error:
             key = task.parameter if task.parameter == "strength" else f"sum.{task.parameter}"
             raise InputError(f"{self._name}: arms.{task.arm}.{key}: auto: {error}") from error
+
+
+def _counted(pack: Pack) -> str:
+    slots = slots_of(pack)
+    networks = f" with {len(pack)} networks" if len(pack) > len(slots) else ""
+    return f"{len(slots)} trials{networks}"
 
 
 def _parts(pack: Pack, key: Callable[[TrialTask], object]) -> list[Pack]:

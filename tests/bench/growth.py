@@ -132,14 +132,14 @@ class _Study:
         while self._done < until:
             slots = self._store.claim(self._worker, min(PACK, until - self._done))
             asked = self._search.ask(slots)
-            self._store.link(self._worker, {slot: one.trial for slot, one in asked.items()})
+            self._store.link(self._worker, {slot: of[0].trial for slot, of in asked.items()})
             outcomes = [
                 TrialOutcome.of(task, _result(1000 + slot.number % 97), self._provenance)
-                for slot, task in asked.items()
+                for slot, tasks in asked.items()
+                for task in tasks
             ]
             self._store.record(self._worker, outcomes)
-            for outcome in outcomes:
-                self._search.tell(outcome.slot.study, outcome.trial, outcome.result)
+            self._search.tell([(o.slot.study, o.trial, o.result) for o in outcomes])
             self._store.mark_reported(slots)
             self._done += len(slots)
         return time.perf_counter() - began

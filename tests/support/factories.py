@@ -249,8 +249,9 @@ def make_status(sweep: Sweep, facts: Sequence[TrialRecord]) -> SweepStatus:
             ArmProgress(
                 arm=arm,
                 budget=sweep.search.trials * sweep.search.repeats,
-                done=len(mine),
+                done=len({fact.slot.place for fact in mine}),
                 claimed=0,
+                networks=len(mine),
                 diverged=sum(fact.result.state == "diverged" for fact in mine),
                 collapsed=sum(fact.result.state == "collapsed" for fact in mine),
                 failures={},

@@ -63,6 +63,13 @@ def small_sweep(name: str = "tiny", **changes: Any) -> Sweep:
     return Sweep.model_validate({**spec, **changes})
 
 
+def ladder_sweep(name: str = "tiny", **changes: Any) -> Sweep:
+    """Return a small sweep whose slots bring three networks of each of two seeds."""
+    search = {"seeds": 2, **changes.pop("search", {})}
+    rule = {"densities": [0.2, 0.1, 0.05], **changes.pop("sparsification", {})}
+    return small_sweep(name, search=search, sparsification=rule, **changes)
+
+
 def grid_sweep(name: str = "tiny", **changes: Any) -> Sweep:
     """Return a sweep of two arms over choices and integers only."""
     search = {"sampler": "grid", "trials": 6, **changes.pop("search", {})}
@@ -91,13 +98,15 @@ def fake_result(config: TrialConfig, pack: int = 1) -> TrialResult:
         0.99 - 0.02 * (1 - closeness) - 0.004 * noise - 0.02 * abs(config.learning_rate - 0.05)
     )
     collapsed = config.learning_rate > 0.13
+    # What a training has once, its first network has.
+    first = config.training_density in (None, config.density)
     accuracy = 0.1 if collapsed else round(accuracy, 4)
     return TrialResult(
         state="collapsed" if collapsed else "complete",
         total=TOTAL,
         pruned=judged(round(density * (TOTAL - BIASES)), accuracy),
-        as_trained=judged(TOTAL - BIASES, accuracy),
-        curve=(CurvePoint(0.1, 26_000, accuracy - 0.1, accuracy - 0.1),),
+        as_trained=judged(TOTAL - BIASES, accuracy) if first else None,
+        curve=(CurvePoint(0.1, 26_000, accuracy - 0.1, accuracy - 0.1),) if first else (),
         steps=10,
         seconds=0.5,
         pack=pack,

@@ -115,7 +115,7 @@ def claimed(store: Store) -> int:
 def facts(store: Store) -> list[tuple[Any, ...]]:
     """What must not depend on who worked: trial numbers and sizes of packs do."""
     return [
-        (*one.slot.place, one.params, one.config, replace(one.result, pack=1))
+        (*one.place, one.params, one.config, replace(one.result, pack=1))
         for one in store.records("tiny")
     ]
 
@@ -127,14 +127,16 @@ def states(store: Store, arm: str = "l1") -> dict[str, int]:
 
 
 def assert_exact(store: Store, sweep: Sweep) -> None:
-    """Every slot has one fact and one told trial; nothing is left running."""
+    """Every network of every slot has one fact and one told trial; nothing is left running."""
     assert store.finished("tiny")
-    found = [one.slot.place for one in store.records("tiny")]
+    found = [one.place for one in store.records("tiny")]
+    many = sweep.networks_of_slot
     arms = [
-        (arm, repeat, slot)
+        (arm, repeat, slot, network)
         for arm in sweep.arms
         for repeat in range(sweep.search.repeats)
         for slot in range(sweep.search.trials)
+        for network in range(many)
     ]
     assert found == arms
     assert claimed(store) == 0
@@ -142,11 +144,12 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
     for arm in sweep.arms:
         counts = states(store, arm)
         assert counts.get("RUNNING", 0) == 0
-        assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials
+        assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials * many
     for one in store.records("tiny"):
         study = optuna_study(store.url, one.slot.study)
         told = study.trials[one.trial]
         assert told.user_attrs["slot"] == one.slot.number
+        assert told.user_attrs["density"] == one.config.density
         assert told.params == one.params
         judged = one.result.pruned if one.result.state == "complete" else None
         assert told.values == ([judged.nonzero, judged.val_accuracy] if judged else None)

@@ -96,6 +96,7 @@ def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
         "done": arm.done,
         "budget": arm.budget,
         "claimed": arm.claimed,
+        "networks": arm.networks,
         "diverged": arm.diverged,
         "collapsed": arm.collapsed,
         "failures": dict(arm.failures),

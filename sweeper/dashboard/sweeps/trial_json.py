@@ -3,7 +3,7 @@
 Qualities are in %.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeper import plots
@@ -24,13 +24,14 @@ def trial_payload(
     sweep: Sweep,
     place: Place,
     history: SlotHistory,
-    record: TrialRecord | None,
+    records: Sequence[TrialRecord],
     *,
     studies: Mapping[str, int],
     log: TrialLog | None,
 ) -> dict[str, Any]:
-    """Return all that is known of a slot; `record` is None before its trial has ended."""
+    """Return all that is known of a slot; `records` are its networks, none before it has ended."""
     arm, repeat, slot = place
+    record = records[0] if records else None
     study = sweep.study(arm, repeat)
     trial = history.trial if record is None else record.trial
     is_ours = study in studies and trial is not None
@@ -44,16 +45,16 @@ def trial_payload(
         "study": study,
         "trial": trial,
         "optuna": optuna_page(studies[study], trial or 0) if is_ours else None,
-        "state": STATES[history.state] if record is None else record.result.state,
+        "state": _state(history, records),
         "is_done": record is not None,
         "host": history.host,
         "method": sweep.arms[arm].summary,
         "values": _values(sweep, arm, record),
-        "sizes": _sizes(sweep, record),
+        "sizes": _sizes(sweep, records),
         "layers": _layers(sweep, record),
         "numbers": [] if record is None else [*record.result.numbers],
-        "facts": _facts(record),
-        "curves": [figure_frame(view) for view in _curves(sweep, place, record, log)],
+        "facts": _facts(records),
+        "curves": [figure_frame(view) for view in _curves(sweep, place, records, log)],
         "attempts": [_attempt(number, lost) for number, lost in enumerate(history.lost, start=1)],
         "log": _log(log) if log and log.text.strip() else None,
     }
@@ -79,34 +80,72 @@ def _values(sweep: Sweep, arm: str, record: TrialRecord | None) -> list[dict[str
     ]
 
 
+def _state(history: SlotHistory, records: Sequence[TrialRecord]) -> str:
+    """Return the state of a slot: complete if one of its networks is."""
+    states = [record.result.state for record in records]
+    if not states:
+        return STATES[history.state]
+    return min(states, key=("complete", "collapsed", "diverged").index)
+
+
+def network_name(sweep: Sweep, record: TrialRecord) -> str:
+    """Return what tells a network from the others of its slot; empty for the only one.
+
+    Such as `density 0.05` or `seed 1, density 0.05`.
+    """
+    seed = f"seed {record.network // sweep.rungs}" if sweep.seeds > 1 else ""
+    density = f"density {record.config.density:g}" if sweep.rungs > 1 else ""
+    return ", ".join(filter(None, (seed, density)))
+
+
 def _curves(
-    sweep: Sweep, place: Place, record: TrialRecord | None, log: TrialLog | None
+    sweep: Sweep, place: Place, records: Sequence[TrialRecord], log: TrialLog | None
 ) -> tuple[View, ...]:
     """Return what is on record, or before that what a script has reported so far."""
     arm, repeat, _ = place
-    if record is not None:
-        return plots.trial_curves(record.result.learning, sweep, arm, record.config.recipe)
-    return plots.trial_curves(log.learning if log else (), sweep, arm, sweep.recipe(repeat))
+    if not records:
+        running = {"": log.learning if log else ()}
+        return plots.trial_curves(running, sweep, arm, sweep.recipe(repeat))
+    curves = {
+        network_name(sweep, record): record.result.learning
+        for record in plots.whole_curves(records)
+    }
+    return plots.trial_curves(curves, sweep, arm, records[0].config.recipe)
 
 
-def _sizes(sweep: Sweep, record: TrialRecord | None) -> dict[str, Any] | None:
-    """Return the networks of a trial as a table: a script has one, a pack one on each track."""
-    if record is None or record.result.pruned is None or record.result.as_trained is None:
-        return None
-    result, objective = record.result, sweep.sparsification.track
+def _sizes(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, Any] | None:
+    """Return the networks of a slot as a table: a script has one, a pack one on each track."""
     qualities = [f"{part} {sweep.measure_label} %" for part in ("validation", "test")]
-    if sweep.script is not None:
-        network = record.result.pruned
-        return {"head": ["", sweep.size_unit, *qualities], "rows": [["", *_measured(network)]]}
+    objective = sweep.sparsification.track
     other: Track = "as_trained" if objective == "pruned" else "pruned"
-    rows = []
-    for track in (objective, other):
-        judged = result.judged(track)
-        if judged is not None:
+    rows: list[list[Any]] = []
+    for record in records:
+        for track in (objective, other):
+            judged = record.result.judged(track)
+            if judged is None:
+                continue
             size, *measured = _measured(judged)
-            counts = [size, judged.effective, result.total]
-            rows.append([TRACK_NAMES[track], *counts, *measured])
+            if sweep.script is not None:
+                rows.append([network_name(sweep, record), size, *measured])
+                break
+            counts = [size, judged.effective, record.result.total]
+            rows.append([_row_name(sweep, record, track), *counts, *measured])
+    if not rows:
+        return None
+    if sweep.script is not None:
+        return {
+            "head": ["network" if rows[0][0] else "", sweep.size_unit, *qualities],
+            "rows": rows,
+        }
     return {"head": ["network", "nonzero", "effective", "of", *qualities], "rows": rows}
+
+
+def _row_name(sweep: Sweep, record: TrialRecord, track: Track) -> str:
+    """Return the name of a network of a pack: what tells it from others, and its track."""
+    if track == "pruned" and sweep.rungs > 1:
+        return network_name(sweep, record)
+    seed = f"seed {record.network // sweep.rungs}, " if sweep.seeds > 1 else ""
+    return seed + TRACK_NAMES[track]
 
 
 def _measured(network: Evaluation) -> list[float]:
@@ -128,15 +167,15 @@ def _layers(sweep: Sweep, record: TrialRecord | None) -> list[dict[str, Any]]:
     ]
 
 
-def _facts(record: TrialRecord | None) -> list[tuple[str, str]]:
+def _facts(records: Sequence[TrialRecord]) -> list[tuple[str, str]]:
     """Return where and when it was trained, in words."""
-    if record is None:
+    if not records:
         return []
-    result, origin = record.result, record.provenance
+    result, origin = records[0].result, records[0].provenance
     packed = [("steps", f"{result.steps:,}"), ("pack", str(result.pack))]
     return [
-        ("seconds", f"{result.seconds:,.1f}"),
-        *(packed if record.config.recipe.script is None else []),
+        ("seconds", f"{sum(record.result.seconds for record in records):,.1f}"),
+        *(packed if records[0].config.recipe.script is None else []),
         ("device", f"{origin.device}, {origin.processor}"),
         ("host", origin.host),
         ("commit", origin.git_commit or "unknown"),

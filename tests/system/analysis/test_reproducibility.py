@@ -200,7 +200,7 @@ def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any
 
     check = reproduce("tiny", store, trials=6, train=train)
     assert store.reproducibility_checks("tiny") == (check,)
-    facts = {fact.slot.place: fact for fact in store.records("tiny")}
+    facts = {fact.place: fact for fact in store.records("tiny")}
     chosen = [facts[one.place] for one in check.redone]
     assert sorted(map(repr, seen)) == sorted(repr(fact.config) for fact in chosen)
     assert {fact.result.state for fact in chosen} <= {"complete", "collapsed"}
@@ -279,7 +279,7 @@ def test_a_script_is_trained_again_in_folders_of_its_own(
             elsewhere.setattr("sweeper.trainers.provenance.cpu_name", lambda: "Another CPU")
             work("tiny", store, device="cpu")
         check = reproduce("tiny", store, trials=3, device="cpu")
-    records = {record.slot.place: record.result for record in store.records("tiny")}
+    records = {record.place: record.result for record in store.records("tiny")}
     store.close()
     assert len(check.redone) == 3
     for trial in check.redone:

@@ -585,7 +585,7 @@ def test_a_bug_is_reported_without_the_password(
 def progress(done: int, *, alive: int = 2, claimed: int = 0) -> SweepStatus:
     """Return a sweep of two arms of ten trials; a trial of `slow` takes 3 s, of `fast` 1 s."""
     arms = tuple(
-        ArmProgress(name, 10, done, claimed, 0, 0, {}, None, 0.97, 1234, done * seconds, None)
+        ArmProgress(name, 10, done, claimed, done, 0, 0, {}, None, 0.97, 1234, done * seconds, None)
         for name, seconds in (("fast", 1.0), ("slow", 3.0))
     )
     workers = tuple(
@@ -665,7 +665,8 @@ def test_a_long_arm_name_keeps_the_progress_in_80_columns() -> None:
     from rich.console import Console
 
     status = progress(4)
-    arm = ArmProgress("a" * 64, 100_000, 99_999, 0, 99_999, 0, {}, None, 1.0, 266_610, 1e6, None)
+    counts = (100_000, 99_999, 0, 99_999, 99_999, 0)
+    arm = ArmProgress("a" * 64, *counts, {}, None, 1.0, 266_610, 1e6, None)
     long = SweepStatus("tiny", "0" * 64, "open", 0.0, 1.0, (arm,), status.workers)
     out = io.StringIO()
     Console(file=out, width=80).print(progress_table(long))

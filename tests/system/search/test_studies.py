@@ -9,6 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -18,12 +19,13 @@ from sqlalchemy import event
 from support.fakes import fake_result, grid_sweep, optuna_study, small_sweep, study_names
 from sweeper.config import Choice, Domain, Integer, Sweep, derive_seed
 from sweeper.config.registry import SAMPLERS
-from sweeper.errors import LeaseLost, StorageError
+from sweeper.errors import StorageError
 from sweeper.retry import RetryPolicy
-from sweeper.search import SweepStudies, grid_sampler
+from sweeper.search import SweepStudies, grid_sampler, optuna_tables
 from sweeper.search.attributes import changed, figure_chunks, note_chunks
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.samplers import FinishedTrial, ParameterSource, space_of
+from sweeper.search.lessons import FinishedSlot
+from sweeper.search.samplers import ParameterSource, space_of
 from sweeper.types import Scalar, Slot, TrialResult
 
 
@@ -36,20 +38,21 @@ def slot_of(sweep: Sweep, number: int, arm: str = "l1", repeat: int = 0) -> Slot
     return Slot(sweep.name, arm, repeat, number, sweep.study(arm, repeat))
 
 
-def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> FinishedTrial:
+def told(sweep: Sweep, number: int, params: dict[str, Scalar]) -> FinishedSlot:
     result = fake_result(sweep.config("l1", 0, number, params))
     judged = result.pruned if result.state == "complete" else None
-    return FinishedTrial(number, params, (judged.nonzero, judged.val_accuracy) if judged else None)
+    values = (judged.nonzero, judged.val_accuracy) if judged else None
+    return FinishedSlot(number, params, (values,))
 
 
 def ask(search: SweepStudies, slot: Slot) -> tuple[int, dict[str, Scalar]]:
-    asked = search.ask([slot])[slot]
+    (asked,) = search.ask([slot])[slot]
     return asked.trial, dict(asked.params)
 
 
-def run_alone(sweep: Sweep, trials: int) -> list[FinishedTrial]:
+def run_alone(sweep: Sweep, trials: int) -> list[FinishedSlot]:
     """Return what one worker that does one slot after the other finds."""
-    proposals, done = ParameterSource(sweep), list[FinishedTrial]()
+    proposals, done = ParameterSource(sweep), list[FinishedSlot]()
     for number in range(trials):
         done.append(told(sweep, number, proposals.params("l1", 0, number, lambda: done)))
     return done
@@ -130,7 +133,7 @@ def test_an_arm_without_searched_parameters_works_with_every_sampler(sampler: st
     fixed = sweep.model_copy(
         update={"search": sweep.search.model_copy(update={"sampler": sampler})}
     )
-    done = [FinishedTrial(number, {}, (1.0, 0.5)) for number in range(59)]
+    done = [FinishedSlot(number, {}, ((1.0, 0.5),)) for number in range(59)]
     assert ParameterSource(fixed).params("dense", 0, 59, lambda: done) == {}
 
 
@@ -241,7 +244,7 @@ def test_samplers_move_away_from_where_trials_diverge(sampler: str) -> None:
     ]
     history = [
         *history,
-        *(FinishedTrial(52 + n, h.params, h.values) for n, h in enumerate(history[:8])),
+        *(FinishedSlot(52 + n, h.params, h.values) for n, h in enumerate(history[:8])),
     ]
     number = 60
     rates = [
@@ -255,7 +258,7 @@ def test_samplers_move_away_from_where_trials_diverge(sampler: str) -> None:
 def test_samplers_go_on_when_every_trial_diverged(sampler: str) -> None:
     sweep = sweep_for(sampler, trials=60, in_flight=10)
     params: dict[str, Scalar] = {"strength": 1e-3, "learning_rate": 0.19}
-    history = [FinishedTrial(number, params, None) for number in range(60)]
+    history = [FinishedSlot(number, params, (None,)) for number in range(60)]
     assert ParameterSource(sweep).params("l1", 0, 50, lambda: history)
 
 
@@ -281,7 +284,7 @@ def result(state: str = "complete") -> TrialResult:
 
 def test_tell_writes_values_names_and_attributes(search: SweepStudies, url: str) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
-    search.tell("tiny/l1/0", number, result())
+    search.tell([("tiny/l1/0", number, result())])
     study = optuna_study(url, "tiny/l1/0")
     judged = result().pruned
     assert judged
@@ -322,11 +325,11 @@ def test_attributes_and_the_end_of_a_trial_are_one_transaction(
     search._backend.set_trial_user_attr(taken, "seconds", "long")
     commits: list[object] = []
     event.listen(search._backend.engine, "commit", commits.append)
-    search.tell("tiny/l1/0", numbers[0], result())
+    search.tell([("tiny/l1/0", numbers[0], result())])
     assert len(commits) == 1
-    search.tell("tiny/l1/0", numbers[1], result())
-    search.tell("tiny/l1/0", numbers[2], result("collapsed"))
-    search.tell("tiny/l1/0", numbers[2], result())
+    search.tell([("tiny/l1/0", numbers[1], result())])
+    search.tell([("tiny/l1/0", numbers[2], result("collapsed"))])
+    search.tell([("tiny/l1/0", numbers[2], result())])
     search.close()
     # Oracle: what any user of Optuna reads.
     first, second, third = optuna_study(url, "tiny/l1/0").trials
@@ -342,7 +345,7 @@ def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
     search = opened(sweep)
     search.create()
     number, _ = ask(search, slot_of(sweep, 0))
-    search.tell("tiny/l1/0", number, result())
+    search.tell([("tiny/l1/0", number, result())])
     study = optuna_study(url, "tiny/l1/0")
     judged = result().pruned
     assert judged
@@ -356,8 +359,8 @@ def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
 ) -> None:
     good, _ = ask(search, slot_of(small_sweep(), 0))
     bad, _ = ask(search, slot_of(small_sweep(), 1))
-    search.tell("tiny/l1/0", good, result())
-    search.tell("tiny/l1/0", bad, result(state))
+    search.tell([("tiny/l1/0", good, result())])
+    search.tell([("tiny/l1/0", bad, result(state))])
     study = optuna_study(url, "tiny/l1/0")
     assert study.trials[bad].state.name == "PRUNED"
     assert study.trials[bad].user_attrs["outcome"] == state
@@ -366,36 +369,18 @@ def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
 
 def test_telling_twice_changes_nothing(search: SweepStudies, opened: Opened, url: str) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
-    search.tell("tiny/l1/0", number, result())
+    search.tell([("tiny/l1/0", number, result())])
     before = optuna_study(url, "tiny/l1/0").trials
-    search.fail("tiny/l1/0", number)
-    search.tell("tiny/l1/0", number, result("diverged"))
-    opened().tell("tiny/l1/0", number, result("collapsed"))
+    search.fail("tiny/l1/0", [number])
+    search.tell([("tiny/l1/0", number, result("diverged"))])
+    opened().tell([("tiny/l1/0", number, result("collapsed"))])
     assert optuna_study(url, "tiny/l1/0").trials == before
-    search.tell("tiny/l1/0", 99, result())  # deleted in the dashboard: nothing to tell
+    search.tell([("tiny/l1/0", 99, result())])  # deleted in the dashboard: nothing to tell
 
 
 def test_a_failed_trial_is_neither_running_nor_history(search: SweepStudies) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
-    search.fail("tiny/l1/0", number)
-    assert search.running("tiny/l1/0") == ()
-
-
-def test_a_trial_that_others_gave_up_during_a_long_ask_is_a_lost_lease(
-    search: SweepStudies,
-) -> None:
-    sweep = small_sweep()
-    slots = [slot_of(sweep, number) for number in range(2)]
-    calls = 0
-
-    def check() -> None:
-        nonlocal calls
-        calls += 1
-        if calls == 2:
-            search.fail(slots[0].study, 0)
-
-    with pytest.raises(LeaseLost, match="the trial of slot 0 of tiny/l1/0 was given up"):
-        search.ask(slots, check=check)
+    search.fail("tiny/l1/0", [number])
     assert search.running("tiny/l1/0") == ()
 
 
@@ -414,7 +399,7 @@ def test_parameters_survive_the_database(opened: Opened) -> None:
             assert params == alone[number].params
         for number in numbers:
             outcome = fake_result(sweep.config("l1", 0, number, dict(alone[number].params)))
-            search.tell("tiny/l1/0", asked[number], outcome)
+            search.tell([("tiny/l1/0", asked[number], outcome)])
 
 
 def test_studies_are_created_once_when_several_create_them_at_once(
@@ -481,16 +466,16 @@ def test_an_error_of_the_database_is_tried_again(
     search: SweepStudies, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
-    real, calls = search._storage.set_trial_state_values, []
+    real, calls = optuna_tables.finish_trials, []
 
-    def flaky(*args: object) -> bool:
+    def flaky(*args: Any) -> None:
         calls.append(args)
         if len(calls) == 1:
             raise optuna.exceptions.StorageInternalError("locked")
-        return real(*args)  # type: ignore[arg-type]
+        real(*args)
 
-    monkeypatch.setattr(search._storage, "set_trial_state_values", flaky)
-    search.tell("tiny/l1/0", number, result())
+    monkeypatch.setattr(optuna_tables, "finish_trials", flaky)
+    search.tell([("tiny/l1/0", number, result())])
     assert search.running("tiny/l1/0") == ()
     assert len(calls) == 2
     assert "test_accuracy" in optuna_study(url, "tiny/l1/0").trials[number].user_attrs

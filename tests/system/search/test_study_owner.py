@@ -136,8 +136,8 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
         before = home(), arm()
         result = fake_result(sweep.config("l1", 0, 2, {"strength": 1e-3, "learning_rate": 0.05}))
         uses: list[Callable[[], object]] = [
-            lambda: search.tell("tiny/l1/0", 2, result),
-            lambda: search.fail("tiny/l1/0", 2),
+            lambda: search.tell([("tiny/l1/0", 2, result)]),
+            lambda: search.fail("tiny/l1/0", [2]),
             lambda: search.save_artifact("tiny/l1/0", 2, "a.safetensors", b"x"),
             lambda: search.restore_artifact(
                 "tiny/l1/0", 2, Artifact("an-id", "a.safetensors", "x/y", b"x")

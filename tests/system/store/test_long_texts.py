@@ -62,9 +62,9 @@ def test_a_sweep_of_more_than_64_kb_is_registered_searched_and_read(
         search.create()
         worker = opened.join(sweep.name, device="cpu")
         slots = [slot for slot in opened.claim(worker, 6) if slot.arm == "l1"]
-        for slot, found in search.ask(slots).items():
+        for slot, (found,) in search.ask(slots).items():
             asked[slot.number] = found.params["strength"]
-            search.tell(slot.study, found.trial, claimer.RESULT)
+            search.tell([(slot.study, found.trial, claimer.RESULT)])
         # The next generation learns from what Optuna keeps of the first.
         study = slots[0].study
         told = search._finished_trials(search._index.id(study))

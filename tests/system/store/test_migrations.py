@@ -86,13 +86,14 @@ def build_old(database: Database, copies: int = 0) -> None:
 
 def fact_rows(database: Database) -> list[Any]:
     """Return all columns of all facts, whichever there are."""
-    order = ", ".join(f"sweeper_fact.{key.name}" for key in tables.fact.primary_key)
 
     def read(connection: Connection) -> list[Any]:
         there = inspect(connection).get_columns("sweeper_fact")
         names = {column["name"] for column in there}
         columns = [column for column in tables.fact.c if column.name in names]
         assert len(columns) == len(names)
+        keys = [key.name for key in tables.fact.primary_key if key.name in names]
+        order = ", ".join(f"sweeper_fact.{key}" for key in keys)
         return list(connection.execute(select(*columns).order_by(text(order))))
 
     return database.read(read)

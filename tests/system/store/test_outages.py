@@ -127,8 +127,8 @@ def test_optunas_connection_may_be_lost_at_any_message(
             for message in itertools.count(1):
                 proxy.lose_at(message)
                 search.publish({}, f"note {message}")
-                (asked,) = search.ask([slot]).values()
-                search.fail(study, asked.trial)
+                ((asked,),) = search.ask([slot]).values()
+                search.fail(study, [asked.trial])
                 assert in_use(search._backend.engine) == 0
                 if not proxy.has_lost:
                     break

@@ -310,7 +310,7 @@ def test_trials_of_no_slot_are_told_fail_and_those_of_the_living_are_not(store: 
     search = SweepStudies(store.url, sweep, StudyOwner(sweep.name, store.identity(sweep.name)))
     slots = store.claim(worker, 9)
     slot = next(one for one in slots if one.arm == "l1")
-    orphan, trial = (search.ask([slot])[slot].trial for _ in range(2))
+    orphan, trial = (search.ask([slot])[slot][0].trial for _ in range(2))
     lifecycle.recover(store, "tiny")
     assert search.running("tiny/l1/0") == (orphan, trial)  # one of them is about to be linked
     store.link(worker, {slot: trial})

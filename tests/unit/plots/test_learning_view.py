@@ -36,7 +36,7 @@ def pack_study() -> tuple[Sweep, list[TrialRecord]]:
 
 
 def curves_of(record: TrialRecord, sweep: Sweep) -> tuple[View, ...]:
-    return trial_curves(record.result.learning, sweep, record.slot.arm, record.config.recipe)
+    return trial_curves({"": record.result.learning}, sweep, record.slot.arm, record.config.recipe)
 
 
 def test_the_curves_are_those_of_the_networks_on_the_fronts_each_with_its_trial() -> None:
