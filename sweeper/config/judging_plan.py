@@ -113,7 +113,7 @@ class JudgingPlan:
     learning: LearningPlan
     learning_passes: int
     network_passes: float
-    """All work of one more network that is cut from the same training."""
+    """All work of one more network that is cut from the same training, as if it were dense."""
     is_mlp: bool
 
     @property

@@ -50,7 +50,10 @@ def packed_config(
         key: float(params.get(key, value)) for key, value in sweep.shared_domains().items()
     }
     if densities := sweep.sparsification.densities:
-        shared |= {"density": densities[rung], "training_density": densities[0]}
+        entry = sweep.arms[arm].entry
+        passes = entry is not None and entry.passes_densities
+        told = densities[-1] if passes else densities[0]
+        shared |= {"density": densities[rung], "training_density": told}
     return TrialConfig(
         recipe=recipe,
         init_seed=init_seed,

@@ -51,7 +51,8 @@ _STEP_FACTOR, _STEP_SECONDS = 1.3, 6e-5
 def seconds_per_trial(
     sweep: Sweep, rate: float, network: MeasuredNetwork | None = None
 ) -> float | None:
-    """Return the estimated seconds of one trial, judging included, at `rate` flop a second.
+    """Return the estimated seconds of one trial, with all trainings and networks of it, judging
+    included, at `rate` flop a second.
 
     None for a network that is not in the registry and has not been measured.
     """
@@ -71,13 +72,16 @@ def seconds_per_trial(
         has_statistics=sweep.model.has_statistics,
     )
     training = training_seconds(sweep, rate, _dense_steps(sweep), network)
-    return training + one_pass * (plan.judging_passes + plan.learning_passes)
+    further = (sweep.rungs - 1) * (plan.network_passes - plan.finetuning_passes)
+    judging = plan.judging_passes + plan.learning_passes + further
+    return sweep.seeds * (training + one_pass * judging)
 
 
 def _dense_steps(sweep: Sweep) -> float:
-    """Return the dense steps that cost as much as all steps of a trial."""
+    """Return the dense steps that cost as much as all steps of a training."""
     rule, is_mlp = sweep.sparsification, sweep.model.is_plain_mlp
-    tuned = fmean(step_cost(float(density), is_mlp=is_mlp) for density in values(rule.density))
+    densities = rule.densities or values(rule.density)
+    tuned = fmean(step_cost(float(density), is_mlp=is_mlp) for density in densities) * sweep.rungs
     tuned += sum(step_cost(density, is_mlp=is_mlp) for density in rule.finetuned_curve)
     return sweep.steps_per_epoch * (sweep.training.epochs + rule.finetune_epochs * tuned)
 

@@ -136,21 +136,22 @@ def whole_curves(records: Iterable[TrialRecord]) -> list[TrialRecord]:
     What networks of one training have in common stands with one of them.
     """
     records = list(records)
-    common: dict[tuple[Slot, int], tuple[LearningPoint, ...]] = {}
+    whole: dict[tuple[Slot, int], tuple[LearningPoint, ...]] = {}
     for record in records:
-        epochs, key = record.config.recipe.epochs, (record.slot, record.config.init_seed)
-        if early := tuple(point for point in record.result.learning if point.epoch <= epochs):
-            common[key] = early
+        curve, key = record.result.learning, (record.slot, record.config.init_seed)
+        if curve and (key not in whole or curve[0].epoch < whole[key][0].epoch):
+            whole[key] = curve
     return [
-        _with_beginning(record, common.get((record.slot, record.config.init_seed), ()))
+        _with_beginning(record, whole.get((record.slot, record.config.init_seed), ()))
         for record in records
     ]
 
 
-def _with_beginning(record: TrialRecord, beginning: tuple[LearningPoint, ...]) -> TrialRecord:
+def _with_beginning(record: TrialRecord, whole: tuple[LearningPoint, ...]) -> TrialRecord:
     learning = record.result.learning
-    if record.config.training_density is None or learning[: len(beginning)] == beginning:
+    if record.config.training_density is None or not learning or learning == whole:
         return record
+    beginning = tuple(point for point in whole if point.epoch < learning[0].epoch)
     return replace(record, result=replace(record.result, learning=beginning + learning))
 
 

@@ -62,13 +62,15 @@ class FineTuner:
         density: Tensor,
         rates: OptimizerSettings,
         *,
+        further: int = 0,
         share: float = 1.0,
         watch: Watch | None = None,
     ) -> int:
         """Prune a stack to `density` [pack] and fine-tune it in place; return the steps.
 
         `ranked` comes from the network's rule; `share` are the networks beside those of the whole
-        pack, whose steps cost what their densities say. `watch` is told of each epoch.
+        pack, whose steps cost what their densities say. Networks that have left their training have
+        `further` steps, those that were left of it. `watch` is told of each epoch.
         """
         recipe, is_mlp = self.recipe, self.network.layers is not None
         cost = fmean(step_cost(each, is_mlp=is_mlp) for each in density.tolist())
@@ -82,6 +84,7 @@ class FineTuner:
             recipe.optimizer,
             recipe.schedule,
             (recipe.order_seed + 1) % 2**32,
+            further,
         )
         steps = fit_pruned(
             self.network,

@@ -64,7 +64,7 @@ class LearningCurves:
         guide = network.loss.guide(part.examples)
         return cls(network, part, plan, measure, advance, network.runner(), guide)
 
-    def watch(self, epochs: int, *, before: int = 0) -> Watch:
+    def watch(self, epochs: int, *, before: float = 0) -> Watch:
         """Return what looks at the networks of a phase of `epochs`; `before` it there were some."""
         when = frozenset(self.plan.looks(epochs))
 

@@ -13,6 +13,7 @@ from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.cuda_graphs import steps_on
 from sweeper.training.datasets import DataSplit
+from sweeper.training.forks import ForkedNetworks
 from sweeper.training.learning_looks import Watch
 from sweeper.training.loss_gradients import LossGradients
 from sweeper.training.methods import (
@@ -40,10 +41,12 @@ class Schedule:
     optimizer: str
     shape: str
     order_seed: int
+    further: int = 0
+    """Steps after the last whole epoch."""
 
     def steps(self, examples: int) -> int:
         """Steps of the phase; an incomplete last batch of an epoch is left out."""
-        return self.epochs * (examples // self.batch_size)
+        return self.epochs * (examples // self.batch_size) + self.further
 
     def factor(self, step: int, steps: int) -> float:
         """Factor on the learning rate at a step in 0 ... steps - 1."""
@@ -67,10 +70,12 @@ class Schedule:
     def batches(self, part: DataSplit) -> Iterator[Tensor]:
         """Yield the indices of each batch; the order depends on the seed alone."""
         generator = torch.Generator().manual_seed(self.order_seed)
-        for _ in range(self.epochs):
+        left = self.steps(len(part))
+        while left > 0:
             order = torch.randperm(len(part), generator=generator).to(part.labels.device)
-            for start in range(0, len(part) - self.batch_size + 1, self.batch_size):
-                yield order[start : start + self.batch_size]
+            for number in range(min(left, len(part) // self.batch_size)):
+                yield order[number * self.batch_size : (number + 1) * self.batch_size]
+                left -= 1
 
 
 @dataclass(slots=True, eq=False)
@@ -235,13 +240,14 @@ def fit(
     augmenter: Augmenter | None = None,
     tick: Callable[[], None],
     watch: Watch | None = None,
+    forked: ForkedNetworks | None = None,
 ) -> int:
     """Train a stack in place; `rate`, `momentum` and weight `decay` [pack]. Returns the steps.
 
     `seeds` are those of the initial weights; the noise of each network follows from its own. With
     `masks`, weights outside of them are 0 and stay 0. `augmenter` changes the examples of each
     step. `tick` is called before every step and may raise to end the training, `watch` after every
-    epoch.
+    epoch. `forked` takes networks that leave the stack at some steps.
     """
     steps = schedule.steps(len(part))
     choice = OptimizerChoice(schedule.optimizer, momentum, decay)
@@ -262,6 +268,8 @@ def fit(
     with generator_kept(device) if may_draw else nullcontext():
         for number, index in enumerate(schedule.batches(part)):
             tick()
+            if forked is not None:
+                forked.take(number, stack)
             factor = schedule.factors(groups, number, steps)
             take(index, factor if isinstance(factor, float) else factor.to(device), number)
             if watch is not None and (number + 1) % in_epoch == 0:

@@ -94,6 +94,8 @@ class MethodEntry:
     """Whether it has a strength of its own; then it stands without penalties."""
     takes_density: bool = True
     """Whether it brings the network to the trial's density by itself."""
+    passes_densities: bool = False
+    """Whether its density falls little by little, so that it passes those of a ladder."""
     mlp_only: bool = False
     """Whether it needs a fully connected network."""
     picks_weights: bool = False

@@ -82,6 +82,7 @@ METHODS: Mapping[str, MethodEntry] = {
         "of the weights that are left: density^(k / rounds) after round k.",
         reference="Han et al. 2015, Learning both weights and connections",
         factory=f"{_PRUNING}:IterativeMagnitude",
+        passes_densities=True,
         hyper={
             "begin": _BEGIN,
             "end": _END,
@@ -94,6 +95,7 @@ METHODS: Mapping[str, MethodEntry] = {
         "density + (1 - density) (1 - t)^3, t from 0 to 1.",
         reference="Zhu and Gupta 2017, To prune, or not to prune",
         factory=f"{_PRUNING}:GradualMagnitude",
+        passes_densities=True,
         hyper={"begin": _BEGIN, "end": _END},
     ),
     "rewinding": MethodEntry(
