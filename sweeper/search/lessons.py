@@ -1,6 +1,10 @@
 """Lessons: what a sampler is told of a finished slot, which may have brought several networks.
 
-Seeds of one configuration are told as their mean. Of a ladder a sampler is told %s
+Seeds of one configuration are told as their mean. The networks of a ladder are told one by one, as
+if each had been a trial of the same parameters. The hypervolume of a training as its only value
+was less good for samplers that learn, see `tests/bench/lessons.py`: of three arms and five repeats
+on digits the mean hypervolume after 24 trainings was 0.6425 against 0.6380 by TPE and 0.6548
+against 0.6370 by GP, with 0.6057 at random.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,7 +47,7 @@ class Lesson:
     rungs: int
     native: bool
     """Whether the sampler learns from PRUNED trials; others are told the worst values."""
-    reference: tuple[int, float] | None
+    reference: tuple[int, float] | None = None
     """Corner of the hypervolume that is told in place of sizes and qualities."""
 
     @property
@@ -75,13 +79,7 @@ class Lesson:
 
 def lesson_of(sweep: Sweep) -> Lesson:
     """Return how slots of a sweep are told."""
-    is_ladder = sweep.rungs > 1
-    size = sweep.reference.nonzero or sweep.total_parameters or 1
-    return Lesson(
-        rungs=sweep.rungs,
-        native=sweep.search.sampler == "tpe",
-        reference=(size, sweep.reference.error) if is_ladder else None,
-    )
+    return Lesson(rungs=sweep.rungs, native=sweep.search.sampler == "tpe")
 
 
 def _volume(values: Iterable[Values | None], reference: tuple[int, float]) -> float:

@@ -197,7 +197,7 @@ def _sampler(sweep: Sweep, arm: str, repeat: int, space: Space) -> Callable[[int
         "gp": lambda slot: GPSampler(
             seed=seed(slot), n_startup_trials=SAMPLERS["gp"], warn_independent_sampling=False
         ),
-        "nsga2": lambda slot: _NSGA2(slot, size, seed(slot)),
+        "nsga2": lambda slot: _NSGA2(slot, size, seed(slot), sweep.rungs),
     }
     return fresh[name]
 
@@ -216,11 +216,11 @@ class _Sobol(QMCSampler):
 class _NSGA2(NSGAIISampler):
     """Optuna's NSGA-II with the population given by the slot, not by what has finished."""
 
-    def __init__(self, slot: int, in_flight: int, seed: int) -> None:
+    def __init__(self, slot: int, in_flight: int, seed: int, rungs: int) -> None:
         population = SAMPLERS["nsga2"]
         super().__init__(population_size=population, seed=seed)
-        # Whole batches, so that a population is complete before the next one is bred.
-        self._size = -(-population // in_flight) * in_flight
+        # Whole batches, so that a population of networks is complete before the next one is bred.
+        self._size = -(-population // (rungs * in_flight)) * in_flight
         self._slot = slot
 
     def get_trial_generation(self, study: optuna.Study, trial: FrozenTrial) -> int:

@@ -17,12 +17,12 @@ import optuna
 
 from sweeper.analysis.front import hypervolume
 from sweeper.config import Sweep
-from sweeper.search.lessons import FinishedSlot, Lesson, lesson_of
+from sweeper.search.lessons import FinishedSlot, lesson_of
 from sweeper.search.samplers import ParameterSource
 from sweeper.settings import data_folder
 from sweeper.types import TrialConfig, TrialResult, nothing
 
-SAMPLERS = ("tpe", "nsga2", "gp")
+SAMPLERS = "tpe,nsga2,gp,random"
 ARMS: dict[str, Any] = {
     "l1": {"penalty": "l1", "strength": {"log_uniform": [1e-5, 1e-1]}},
     "l_half": {"penalty": "l_half", "strength": {"log_uniform": [1e-5, 1e-1]}},
@@ -56,9 +56,12 @@ class Search:
     def volume(self, trainings: int) -> float:
         """Return the hypervolume of what the first trainings brought."""
         values = [v for slot in self.finished if slot.slot < trainings for v in slot.values if v]
-        reference = lesson_of(self.sweep).reference
-        assert reference is not None
-        return hypervolume([(int(size), quality) for size, quality in values], reference)
+        return hypervolume(values, corner(self.sweep))
+
+
+def corner(sweep: Sweep) -> tuple[int, float]:
+    """Return the corner of hypervolumes."""
+    return sweep.total_parameters or 1, sweep.reference.error
 
 
 def sweep_of(sampler: str, options: argparse.Namespace) -> Sweep:
@@ -94,14 +97,14 @@ def sweep_of(sampler: str, options: argparse.Namespace) -> Sweep:
 def searches(options: argparse.Namespace) -> list[Search]:
     """Return all searches."""
     all_ = []
-    for sampler in (*SAMPLERS, "random"):
+    for sampler in options.samplers.split(","):
         sweep = sweep_of(sampler, options)
-        volume = lesson_of(sweep)
-        lessons: dict[str, Lesson] = {
-            "hypervolume": volume,
-            "networks": replace(volume, reference=None),
+        one_by_one = lesson_of(sweep)
+        lessons = {
+            "hypervolume": replace(one_by_one, reference=corner(sweep)),
+            "networks": one_by_one,
         }
-        for name, lesson in lessons.items() if sampler != "random" else [("-", volume)]:
+        for name, lesson in lessons.items() if sampler != "random" else [("-", one_by_one)]:
             all_ += [
                 Search(sampler, name, arm, repeat, sweep, ParameterSource(sweep, lesson))
                 for arm in sweep.arms
@@ -167,6 +170,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--trials", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--samplers", default=SAMPLERS)
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     if options.quick:
