@@ -41,11 +41,9 @@ _SPARSE_START, _SPARSE_SLOPE, _SPARSE_MOST = 0.06, 2.6, 0.17
 Measured with LeNet-300-100 on a CPU with fast products, where it saves least: 0.06 of a dense pass
 at a density of 0.0015, 0.13 at 0.04, 0.5 at 0.17, 1 beyond."""
 
-_SPARSE_STEP_START, _SPARSE_STEP_SLOPE, _SPARSE_STEP_MOST = 0.06, 3.3, 0.25
-"""Cost of a step of an MLP of few weights, in dense steps, likewise.
-
-Measured so, packs of 8: 0.06 at a density of 0.0065, 0.09 at 0.0125, 0.12 at 0.025, 0.23 at 0.05,
-0.41 at 0.1, 0.61 at 0.2."""
+_SPARSE_STEP_START, _SPARSE_STEP_SLOPE, _SPARSE_STEP_MOST = 0.05, 2.1, 0.35
+"""Cost of a step of an MLP of few weights, in dense steps, likewise: measured in
+`training/pruned_training.py`, whose bound it is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,8 @@ def _files(function: FunctionType) -> Iterator[str]:
     names = (function.__globals__.get(name) for name in function.__code__.co_names)
     cells = (cell.cell_contents for cell in function.__closure__ or ())
     for value in (*names, *cells):
-        called = getattr(value, "py_func", None)
+        # Of what is compiled, or of what writes the instructions of an intrinsic.
+        called = getattr(value, "py_func", getattr(value, "_defn", None))
         if called is not None and called is not function:
             yield from _files(called)
 

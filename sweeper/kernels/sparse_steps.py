@@ -78,14 +78,17 @@ class OptimizerState(NamedTuple):
 
 
 class StepBuffers(NamedTuple):
-    """Room for a step of one network, and for a batch."""
+    """Room for a step of one network, and for a batch, filled up to a multiple of 16.
+
+    The examples that fill it are 0, and so are their slopes in the logits.
+    """
 
     inputs: Array
-    """[live inputs, batch]"""
+    """[live inputs, columns]"""
     hidden: Array
-    """[rows, batch]: what each unit gives."""
+    """[rows, columns]: what each unit gives."""
     back: Array
-    """[rows, batch]: slopes of the loss in what each unit adds up."""
+    """[rows, columns]: slopes of the loss in what each unit adds up."""
     gradient: Array
     """[parameters of the largest network]"""
     turned: Array
@@ -146,29 +149,30 @@ def backward(nets: SparseMLPs, k: int, room: StepBuffers) -> None:
 def cross_entropy_slopes(
     logits: Array, labels: NDArray[np.int64], smoothing: np.float32, into: Array
 ) -> None:
-    """(softmax - (1 - smoothing) one hot - smoothing / classes) / batch, [classes, batch].
+    """(softmax - (1 - smoothing) one hot - smoothing / classes) / batch, [classes, columns].
 
-    It goes to `into`, and the logits are overwritten.
+    It goes to `into`, and the logits are overwritten. Columns behind the labels are 0.
     """
-    classes, batch = logits.shape
+    classes, columns = logits.shape
+    batch = labels.size
     most, spread = into[0], smoothing / np.float32(classes)
     most[:] = logits[0]
     for row in range(1, classes):
         values = logits[row]
-        for i in range(batch):
+        for i in range(columns):
             most[i] = values[i] if values[i] > most[i] else most[i]
     for row in range(classes):
         values = logits[row]
-        for i in range(batch):
+        for i in range(columns):
             values[i] = exp_less(values[i] - most[i], np.float32(0))
     most[:] = np.float32(0)
     for row in range(classes):
         values = logits[row]
-        for i in range(batch):
+        for i in range(columns):
             most[i] += values[i]
     for row in range(classes - 1, -1, -1):  # the first row holds the sums until then
         values, slopes = logits[row], into[row]
-        for i in range(batch):
+        for i in range(columns):
             slopes[i] = values[i] / most[i] - spread
     for i in range(batch):
         into[labels[i], i] -= np.float32(1) - smoothing
@@ -176,6 +180,7 @@ def cross_entropy_slopes(
         slopes = into[row]
         for i in range(batch):
             slopes[i] /= np.float32(batch)
+        slopes[batch:] = np.float32(0)
 
 
 @jit

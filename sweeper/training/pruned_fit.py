@@ -34,7 +34,7 @@ def fit_pruned(
 
     The way that a network takes depends on it alone, so that its bits do not depend on the pack.
     """
-    flags = trains(network.layers, stack, masks)
+    flags = trains(network.layers, stack, masks, schedule.batch_size)
     networks = [k for k, is_sparse in enumerate(flags) if is_sparse]
     if network.layers is None or not networks:
         return fit(

@@ -11,39 +11,44 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sweeper.kernels import matmul, sparse_steps
+from sweeper.kernels import sparse_steps
 from sweeper.kernels.jit import Array
 from sweeper.kernels.optimizer_steps import LinearPenalties
 from sweeper.kernels.sparse_products import Starts, gather_columns
 from sweeper.kernels.sparse_steps import OptimizerState, SparseMLPs, StepBuffers
+from sweeper.kernels.vector_blocks import LANES
 from sweeper.training.loaded_data import DataSplit
 from sweeper.training.losses import Loss
 from sweeper.training.optimizers import BETA2, EPS, FORGET_EVERY, TRACE, OptimizerChoice
 from sweeper.training.stack import Layers, Stack
 
-MAX_DENSITY, MAX_DENSITY_FAST_MATMUL = 0.35, 0.25
-"""Density up to which networks are trained so; the second where `kernels.matmul` is faster.
+MAX_DENSITY, MAX_DENSITY_LARGE_BATCH, LARGE_BATCH = 0.35, 0.2, 256
+"""Density up to which networks are trained so, on any processor; the second by batches of more than
+so many examples, with which dense products gain more: at 500 a density of 0.05 takes 0.25 of their
+time, 0.35 takes 1.5.
 
-A step of LeNet-300-100 by SGD at batch 128 on one thread of a Zen 5, sparse beside dense: 0.41 of
-the time at a density of 0.1, 0.6 to 0.76 at 0.2, 0.9 at 0.3; beside PyTorch's own products 0.7 at
-0.35, 0.98 at 0.5."""
+A step of LeNet-300-100 by SGD at batch 128 on one thread of a Zen 5, in packs of 8 and of 1, beside
+the dense step (a third slower where `kernels.matmul` is not the faster library):
+
+| density | 0.0065 | 0.0125 | 0.025 | 0.05 | 0.1 | 0.2 | 0.3 | 0.5 |
+|---|---|---|---|---|---|---|---|---|
+| of 8 | 0.06 | 0.08 | 0.10 | 0.16 | 0.27 | 0.44 | 0.69 | 1.3 |
+| alone | 0.08 | 0.10 | 0.12 | 0.16 | 0.28 | 0.45 | 0.64 | 1.1 |
+
+With more weights its memory, too, would be more than that of the dense one."""
 WORK_AT_ONCE = 1 << 28
 """Weights x examples that are gone through by one call of compiled code: 0.03 s, in which nothing
 else of the process runs."""
 
 
-def max_density() -> float:
-    """Return the density up to which networks are trained so: by the kind of processor alone."""
-    return MAX_DENSITY_FAST_MATMUL if matmul.faster() else MAX_DENSITY
-
-
-def trains(layers: Layers | None, stack: Stack, masks: Stack) -> list[bool]:
+def trains(layers: Layers | None, stack: Stack, masks: Stack, batch_size: int) -> list[bool]:
     """Tell for each network of a stack whether it is trained so: by the count of its weights."""
     first = next(iter(stack.values()))
     if layers is None or first.device.type != "cpu" or first.dtype != torch.float32:
         return [False] * len(first)
     weights = [stack[weight] for weight, _ in layers]
-    most = max_density() * sum(weight[0].numel() for weight in weights)
+    bound = MAX_DENSITY_LARGE_BATCH if batch_size > LARGE_BATCH else MAX_DENSITY
+    most = bound * sum(weight[0].numel() for weight in weights)
     left = torch.zeros(len(first), dtype=torch.int64)
     for (name, _), weight in zip(layers, weights, strict=True):
         left += masks[name].flatten(1).sum(1) if name in masks else weight[0].numel()
@@ -88,15 +93,16 @@ class PrunedTraining:
         """Begin with the numbered networks of a stack; `choice` and `rate` are of all of it."""
         pixels, nets = _flat(layers, stack, masks, networks)
         places = torch.tensor(networks)
-        rows, batch, sizes = nets.starts.shape[1] - 1, batch_size, np.diff(nets.begins)
+        rows, sizes = nets.starts.shape[1] - 1, np.diff(nets.begins)
+        columns = -(-batch_size // LANES) * LANES
         room = StepBuffers(
-            inputs=np.empty((len(pixels), batch), np.float32),
-            hidden=np.empty((rows, batch), np.float32),
-            back=np.empty((rows, batch), np.float32),
+            inputs=np.zeros((len(pixels), columns), np.float32),
+            hidden=np.zeros((rows, columns), np.float32),
+            back=np.zeros((rows, columns), np.float32),
             gradient=np.empty(sizes.max(), np.float32),
             turned=np.empty(np.diff(nets.turned_begins).max(), np.float32),
         )
-        work = int(sizes.sum()) * batch
+        work = int(sizes.sum()) * columns
         return cls(
             layers,
             stack,
@@ -181,9 +187,9 @@ class PrunedTraining:
         self._taken += 1
         for place in range(len(self.networks)):
             sparse_steps.forward(nets, place, room)
-            logits = torch.from_numpy(room.hidden[output:]).T.contiguous()
+            logits = torch.from_numpy(room.hidden[output:, : len(batch)]).T.contiguous()
             slopes = self.loss.gradient(logits[None], batch.labels, guide)
-            room.back[output:] = slopes[0].T.numpy()
+            room.back[output:, : len(batch)] = slopes[0].T.numpy()
             sparse_steps.backward(nets, place, room)
             sparse_steps.update(nets, place, self._state, room, rates.numpy(), self._taken)
 

@@ -15,7 +15,16 @@ import numpy as np
 import pytest
 
 from sweeper import settings
-from sweeper.kernels import fast_math, jit, jit_cache, reductions, slope_loops, window_loops
+from sweeper.kernels import (
+    fast_math,
+    jit,
+    jit_cache,
+    reductions,
+    slope_loops,
+    sparse_products,
+    vector_blocks,
+    window_loops,
+)
 from sweeper.kernels.jit import Array, jit_inline
 from sweeper.kernels.jit_cache import LoopCache, refusal
 
@@ -103,6 +112,8 @@ def test_all_files_that_a_loop_is_compiled_from_count() -> None:
         assert files == {module.__file__, fast_math.__file__}
     for loop in MADE:
         assert set(jit._files(loop.py_func)) == {slope_loops.__file__, fast_math.__file__}
+    product: Any = sparse_products.add_product
+    assert set(jit._files(product.py_func)) == {sparse_products.__file__, vector_blocks.__file__}
 
 
 MADE: list[Any] = [

@@ -33,6 +33,8 @@ from sweeper.types import LossConfig, PruneConfig, TeacherConfig, nothing
 PIXELS, CLASSES = (1, 3, 4), 4
 MODEL = dataclasses.replace(RECIPE, model_options=(("widths", (9, 7)),))
 DENSITIES = (0.02, 0.1, 0.2, 1.0)
+BATCHES = (1, 5, 16, 40, 64, 100, 128, 150)
+"""Within vectors and over them, within blocks of examples and over them."""
 
 
 def drawn(*shape: int, seed: int = 0) -> Tensor:
@@ -60,12 +62,6 @@ def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
     module: Any = ModuleType("a_loss_of_ours")
     module.squares = squares
     monkeypatch.setitem(sys.modules, "a_loss_of_ours", module)
-
-
-@pytest.fixture(autouse=True)
-def whatever_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruned_training, "MAX_DENSITY", 0.35)
-    monkeypatch.setattr(pruned_training, "MAX_DENSITY_FAST_MATMUL", 0.35)
 
 
 @pytest.fixture(autouse=True)
@@ -239,18 +235,20 @@ def test_the_way_of_a_network_is_a_matter_of_its_count_of_weights(
 ) -> None:
     network, stack, masks = pruned(CLASSIFIED, PruneConfig())
     layers, total = network.layers, sum(stack[name][0].numel() for name in network.weights)
-    assert pruned_training.trains(layers, stack, masks) == [True, True, True, False]
+    assert pruned_training.trains(layers, stack, masks, 23) == [True, True, True, False]
     counts = sum(masks[name].flatten(1).sum(1) for name in network.weights)
     assert isinstance(counts, Tensor)
-    for bound in ("MAX_DENSITY", "MAX_DENSITY_FAST_MATMUL"):
-        monkeypatch.setattr(pruned_training, bound, int(counts[1]) / total)
-    assert pruned_training.trains(layers, stack, masks) == [True, True, False, False]
+    monkeypatch.setattr(pruned_training, "MAX_DENSITY", int(counts[1]) / total)
+    assert pruned_training.trains(layers, stack, masks, 23) == [True, True, False, False]
+    monkeypatch.setattr(pruned_training, "MAX_DENSITY_LARGE_BATCH", int(counts[0]) / total)
+    assert pruned_training.trains(layers, stack, masks, 256) == [True, True, False, False]
+    assert pruned_training.trains(layers, stack, masks, 257) == [True, False, False, False]
     # A layer that is not pruned has all of its weights.
     behind = {name: mask for name, mask in masks.items() if name != "3.weight"}
-    assert not any(pruned_training.trains(layers, stack, behind))
-    assert not any(pruned_training.trains(None, stack, masks))
+    assert not any(pruned_training.trains(layers, stack, behind, 23))
+    assert not any(pruned_training.trains(None, stack, masks, 23))
     doubled = {name: value.double() for name, value in stack.items()}
-    assert not any(pruned_training.trains(layers, doubled, masks))
+    assert not any(pruned_training.trains(layers, doubled, masks, 23))
 
 
 def test_packs_of_trials_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -271,7 +269,7 @@ def test_packs_of_trials_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(
-    shape=st.tuples(st.integers(1, 9), st.integers(1, 11), st.integers(1, 40)),
+    shape=st.tuples(st.integers(1, 9), st.integers(1, 11), st.sampled_from(BATCHES)),
     density=st.floats(0.0, 1.0),
     seed=st.integers(0, 2**20),
 )
