@@ -9,18 +9,15 @@ import argparse
 import statistics
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import optuna
 
-from sweeper.analysis.front import hypervolume
+from searches import Search, advance, corner
 from sweeper.config import Sweep
-from sweeper.search.lessons import FinishedSlot, lesson_of
+from sweeper.search.lessons import lesson_of
 from sweeper.search.samplers import ParameterSource
-from sweeper.settings import data_folder
-from sweeper.types import TrialConfig, TrialResult, nothing
 
 SAMPLERS = "tpe,nsga2,gp,random"
 ARMS: dict[str, Any] = {
@@ -32,36 +29,6 @@ ARMS: dict[str, Any] = {
         "strength": {"log_uniform": [1e-5, 1e-1]},
     },
 }
-AT_ONCE = 64
-"""Trainings of a pack."""
-
-
-@dataclass(slots=True)
-class Search:
-    """One search of an arm: a sampler, what it is told, a repeat."""
-
-    sampler: str
-    lesson: str
-    arm: str
-    repeat: int
-    sweep: Sweep
-    source: ParameterSource
-    finished: list[FinishedSlot] = field(default_factory=list)
-
-    def ask(self, slot: int) -> tuple[dict[str, Any], list[TrialConfig]]:
-        params = self.source.params(self.arm, self.repeat, slot, lambda: self.finished)
-        numbers = range(self.sweep.networks_of_slot)
-        return params, [self.sweep.config(self.arm, self.repeat, slot, params, n) for n in numbers]
-
-    def volume(self, trainings: int) -> float:
-        """Return the hypervolume of what the first trainings brought."""
-        values = [v for slot in self.finished if slot.slot < trainings for v in slot.values if v]
-        return hypervolume(values, corner(self.sweep))
-
-
-def corner(sweep: Sweep) -> tuple[int, float]:
-    """Return the corner of hypervolumes."""
-    return sweep.total_parameters or 1, sweep.reference.error
 
 
 def sweep_of(sampler: str, options: argparse.Namespace) -> Sweep:
@@ -106,48 +73,19 @@ def searches(options: argparse.Namespace) -> list[Search]:
         }
         for name, lesson in lessons.items() if sampler != "random" else [("-", one_by_one)]:
             all_ += [
-                Search(sampler, name, arm, repeat, sweep, ParameterSource(sweep, lesson))
+                Search(sweep, arm, repeat, ParameterSource(sweep, lesson), name)
                 for arm in sweep.arms
                 for repeat in range(options.repeats)
             ]
     return all_
 
 
-def train(configs: list[TrialConfig], sweep: Sweep, folder: Path) -> list[TrialResult]:
-    """Return the results of networks of one recipe, in packs."""
-    from sweeper.training.pack import train_pack
-    from sweeper.training.recipe_data import RecipeData
-
-    data = RecipeData(folder, "cpu").of(configs[0].recipe)
-    size = AT_ONCE * sweep.networks_of_slot
-    results = []
-    for start in range(0, len(configs), size):
-        results += train_pack(configs[start : start + size], data, tick=nothing, learning=False)
-    return results
-
-
-def values_of(result: TrialResult) -> tuple[float, float] | None:
-    if result.state != "complete" or result.pruned is None:
-        return None
-    return float(result.pruned.nonzero), result.pruned.val_accuracy
-
-
 def run(options: argparse.Namespace) -> list[Search]:
-    """Search with all of them at once, slot by slot: they share packs, which change no result."""
+    """Search with all of them at once, generation by generation."""
     every = searches(options)
-    for start in range(0, options.trials, 4):
+    for _ in range(0, options.trials, 4):
         for repeat in range(options.repeats):
-            some = [search for search in every if search.repeat == repeat]
-            asked = [
-                (search, slot, *search.ask(slot))
-                for search in some
-                for slot in range(start, min(start + 4, options.trials))
-            ]
-            configs = [config for *_, of_slot in asked for config in of_slot]
-            results = iter(train(configs, some[0].sweep, data_folder()))
-            for search, slot, params, of_slot in asked:
-                values = tuple(values_of(next(results)) for _ in of_slot)
-                search.finished.append(FinishedSlot(slot, params, values))
+            advance([search for search in every if search.repeat == repeat], options.trials)
     return every
 
 
@@ -155,7 +93,7 @@ def rows(every: Iterable[Search], marks: Iterable[int]) -> list[list[str]]:
     """Return of each sampler and lesson the mean hypervolumes, over those of random search."""
     groups: dict[tuple[str, str], list[Search]] = {}
     for search in every:
-        groups.setdefault((search.sampler, search.lesson), []).append(search)
+        groups.setdefault((search.sweep.search.sampler, search.label), []).append(search)
     made = []
     for (sampler, lesson), members in groups.items():
         cells = [f"{statistics.mean(s.volume(mark) for s in members):.4f}" for mark in marks]

@@ -1,0 +1,266 @@
+"""A ladder beside one density a training: the fronts that so much core time brings.
+
+`python tests/bench/ladder.py` searches five arms of `studies/lenet300-mnist.yaml` in both ways, TPE
+and five repeats, and prints the cost of a training, networks an hour, the hypervolume after so many
+trainings, and the core time to what one density reaches after 24. `--quick` is a look of seconds.
+
+Cost is CPU time of one thread. "Before" is one density with fine-tuning by dense products, as it
+was before networks were fine-tuned through the weights that are left.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import optuna
+
+from searches import Search, advance, train
+from sweeper.config import Sweep
+from sweeper.search.samplers import ParameterSource
+from sweeper.types import TrialResult
+
+DENSITIES = (0.08, 0.004)
+MODES = ("one", "ladder")
+TRIALS = 24
+"""Of a search with one density: what it reaches by then is the goal."""
+ARMS: dict[str, Any] = {
+    "gradual_magnitude": {"method": "gradual_magnitude", "end": {"uniform": [0.5, 0.8]}},
+    "l1": {"penalty": "l1", "apply": "prox", "strength": {"log_uniform": [3.2e-4, 1e-2]}},
+    "l_half": {"penalty": "l_half", "apply": "prox", "strength": {"log_uniform": [6.1e-5, 1.9e-3]}},
+    "joint_entropy": {
+        "penalty": "joint_entropy",
+        "apply": "shrink",
+        "strength": {"log_uniform": [4.4e-4, 4.4e-2]},
+    },
+    "l1_marginal_entropy": {
+        "penalty": "l1_marginal_entropy",
+        "apply": "shrink",
+        "mix": {"log_uniform": [0.03, 1]},
+        "strength": {"log_uniform": [3.2e-4, 1e-2]},
+    },
+}
+"""The strengths lie in the ranges that the study's probes have found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One repeat in one way."""
+
+    mode: str
+    repeat: int
+    trials: int
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Its hypervolumes by arm and number of trainings, and what a training cost."""
+
+    mode: str
+    repeat: int
+    volumes: dict[str, list[float]]
+    seconds: float
+    """CPU seconds of a training, with all that it brings."""
+
+
+def study(mode: str, options: dict[str, Any]) -> Sweep:
+    """Return the study in one of the two ways."""
+    high, low = DENSITIES
+    density: dict[str, Any] = {"density": {"log_uniform": [low, high]}}
+    if mode == "ladder":
+        density = {"densities": {"from": high, "to": low, "rungs": options["rungs"]}}
+    return Sweep.of_mapping(
+        {
+            "name": f"bench-{mode}",
+            "dataset": options["dataset"],
+            "model": "lenet-300-100",
+            "training": {"epochs": options["epochs"], "learning_rate": 0.1},
+            "sparsification": {
+                **density,
+                "finetune_epochs": options["finetune_epochs"],
+                "finetune_learning_rate_factor": 1.0,
+                "floor": options["floor"],
+                "curve": [0.004, 0.01, 0.02, 0.04, 0.1, 0.3],
+            },
+            "search": {"trials": TRIALS, "repeats": options["repeats"]},
+            "reference": {"error": 0.1 if options["dataset"] == "mnist" else 0.9},
+            "arms": ARMS,
+        }
+    )
+
+
+def search(job: Job) -> Outcome:
+    """Search all arms of a repeat."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    sweep = study(job.mode, job.options)
+    every = [Search(sweep, arm, job.repeat, ParameterSource(sweep)) for arm in sweep.arms]
+    _warm(sweep)
+    seconds = sum(advance(every, job.trials) for _ in range(0, job.trials, sweep.search.in_flight))
+    volumes = {s.arm: [s.volume(count + 1) for count in range(job.trials)] for s in every}
+    return Outcome(job.mode, job.repeat, volumes, seconds / (job.trials * len(every)))
+
+
+def _warm(sweep: Sweep) -> None:
+    """Have compiled loops at hand."""
+    configs = [sweep.config("l1", 0, 0, {"strength": 1e-3, "density": 0.02}, n) for n in (0,)]
+    train(configs, 1)
+
+
+def cost_before(options: dict[str, Any], trainings: int = 10) -> tuple[float, float]:
+    """Return the CPU seconds of a training with dense fine-tuning, and as it is now."""
+    from sweeper.training import fine_tuning
+    from sweeper.training.training_loop import fit
+
+    sweep = study("one", options)
+    _warm(sweep)
+    arms = list(sweep.arms)
+    configs = []
+    for slot in range(trainings):
+        source = ParameterSource(sweep)
+        arm = arms[slot % len(arms)]
+        configs.append(sweep.config(arm, 0, slot, source.params(arm, 0, slot % 4, list)))
+    seconds = {"before": 0.0, "now": 0.0}
+    for _ in range(2):
+        for name in seconds:
+            began = time.process_time()
+            if name == "before":
+                with patch.object(fine_tuning, "fit_pruned", fit):
+                    train(configs, 1)
+            else:
+                train(configs, 1)
+            seconds[name] += (time.process_time() - began) / (2 * trainings)
+    return seconds["before"], seconds["now"]
+
+
+def accuracies_apart(options: dict[str, Any]) -> dict[str, float]:
+    """Return by arm the mean test accuracy of a ladder's networks, less those of the same
+    densities with a training each, in points."""
+    sweep = study("ladder", options)
+    apart = {}
+    for arm in sweep.arms:
+        source = ParameterSource(sweep)
+        differences = []
+        for repeat in range(min(2, options["repeats"])):
+            params = source.params(arm, repeat, 0, list)
+            numbers = range(sweep.networks_of_slot)
+            ladder = [sweep.config(arm, repeat, 0, params, n) for n in numbers]
+            alone = [_alone(config) for config in ladder]
+            pairs = zip(train(ladder, len(ladder)), train(alone, 1), strict=True)
+            differences += [100 * (_test(a) - _test(b)) for a, b in pairs]
+        apart[arm] = statistics.mean(differences)
+    return apart
+
+
+def _alone(config: Any) -> Any:
+    from dataclasses import replace
+
+    return replace(config, training_density=None)
+
+
+def _test(result: TrialResult) -> float:
+    return 0.0 if result.pruned is None else result.pruned.test_accuracy
+
+
+def trainings_to(goal: float, means: Sequence[float]) -> int | None:
+    """Return after how many trainings a mean hypervolume reaches a goal; None if it does not."""
+    return next((count for count, mean in enumerate(means, 1) if mean >= goal), None)
+
+
+def mean_volumes(outcomes: Sequence[Outcome], mode: str) -> list[float]:
+    """Return the mean hypervolume over arms and repeats, by number of trainings."""
+    rows = [row for o in outcomes if o.mode == mode for row in o.volumes.values()]
+    return [statistics.mean(column) for column in zip(*rows, strict=True)]
+
+
+def measure(options: dict[str, Any], processes: int) -> dict[str, Any]:
+    """Run everything; return the figures."""
+    before, now = cost_before(options)
+    jobs = [
+        Job(mode, repeat, TRIALS if mode == "one" else options["ladders"], options)
+        for repeat in range(options["repeats"])
+        for mode in MODES
+    ]
+    with ProcessPoolExecutor(processes) as pool:
+        outcomes = list(pool.map(search, jobs))
+    seconds = {
+        mode: statistics.mean(o.seconds for o in outcomes if o.mode == mode) for mode in MODES
+    }
+    # In one process and in turns the old way cost so much more than the new one.
+    seconds["before"] = seconds["one"] * before / now
+    volumes = {mode: mean_volumes(outcomes, mode) for mode in MODES}
+    goal = volumes["one"][-1]
+    reached = trainings_to(goal, volumes["ladder"])
+    return {
+        "options": options,
+        "seconds": seconds,
+        "goal": goal,
+        "volumes": volumes,
+        "reached": reached,
+        "apart": accuracies_apart(options),
+    }
+
+
+def report(figures: dict[str, Any]) -> str:
+    """Return the figures as text."""
+    seconds, options = figures["seconds"], figures["options"]
+    rows = [("one density, as before", "before", 1), ("one density", "one", 1)]
+    rows.append((f"a ladder of {options['rungs']}", "ladder", options["rungs"]))
+    first = 3600 / seconds["before"]
+    lines = [f"{'':<26}{'CPU s a training':>18}{'networks an hour':>18}{'ratio':>8}"]
+    for name, key, networks in rows:
+        an_hour = 3600 * networks / seconds[key]
+        lines.append(f"{name:<26}{seconds[key]:>18.2f}{an_hour:>18,.0f}{an_hour / first:>8.1f}")
+    lines.append(f"mean hypervolume of one density after {TRIALS} trainings: {figures['goal']:.4f}")
+    ladder = figures["volumes"]["ladder"]
+    lines.append("of ladders after 1, 2, ... : " + " ".join(f"{v:.4f}" for v in ladder))
+    if (count := figures["reached"]) is not None:
+        for name, key in (("before", "before"), ("now", "one")):
+            share = count * seconds["ladder"] / (TRIALS * seconds[key])
+            lines.append(f"reached after {count} ladders, {share:.2f} of the core time ({name})")
+    else:
+        lines.append(f"not reached by {len(ladder)} ladders")
+    apart = ", ".join(f"{arm} {value:+.3f}" for arm, value in figures["apart"].items())
+    mean = statistics.mean(figures["apart"].values())
+    lines.append(
+        f"test accuracy of a ladder's networks less that of trainings of their own: {apart}"
+    )
+    lines.append(f"mean {mean:+.3f} points")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--rungs", type=int, default=8)
+    parser.add_argument("--ladders", type=int, default=12, help="trainings of a ladder's search")
+    parser.add_argument("--json", type=Path, help="file for the figures")
+    parser.add_argument("--quick", action="store_true")
+    given = parser.parse_args()
+    options: dict[str, Any] = {
+        "dataset": "digits" if given.quick else "mnist",
+        "epochs": 2 if given.quick else 7,
+        "finetune_epochs": 1 if given.quick else 3,
+        "floor": 0.1 if given.quick else 0.95,
+        "repeats": 1 if given.quick else given.repeats,
+        "rungs": given.rungs,
+        "ladders": 4 if given.quick else given.ladders,
+    }
+    figures = measure(options, given.processes)
+    print(report(figures))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
