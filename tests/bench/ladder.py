@@ -15,7 +15,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -25,7 +25,7 @@ import optuna
 from searches import Search, advance, train
 from sweeper.config import Sweep
 from sweeper.search.samplers import ParameterSource
-from sweeper.types import TrialResult
+from sweeper.types import TrialConfig, TrialResult
 
 DENSITIES = (0.08, 0.004)
 MODES = ("one", "ladder")
@@ -159,9 +159,7 @@ def accuracies_apart(options: dict[str, Any]) -> dict[str, float]:
     return apart
 
 
-def _alone(config: Any) -> Any:
-    from dataclasses import replace
-
+def _alone(config: TrialConfig) -> TrialConfig:
     return replace(config, training_density=None)
 
 
@@ -229,9 +227,8 @@ def report(figures: dict[str, Any]) -> str:
         lines.append(f"not reached by {len(ladder)} ladders")
     apart = ", ".join(f"{arm} {value:+.3f}" for arm, value in figures["apart"].items())
     mean = statistics.mean(figures["apart"].values())
-    lines.append(
-        f"test accuracy of a ladder's networks less that of trainings of their own: {apart}"
-    )
+    lines.append("test accuracy of a ladder's networks less that of trainings of their own:")
+    lines.append(apart)
     lines.append(f"mean {mean:+.3f} points")
     return "\n".join(lines)
 
