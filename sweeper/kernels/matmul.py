@@ -54,12 +54,15 @@ def is_small(rows: int, matrix: Tensor) -> bool:
     return rows * matrix.numel() <= SMALL
 
 
-def outer(left: Tensor, right: Tensor) -> Tensor:
-    """Return left^T x right, [m, n] from [k, m] and [k, n]: the gradient of a matrix."""
+def outer(left: Tensor, right: Tensor, out: Tensor | None = None) -> Tensor:
+    """Return left^T x right, [m, n] from [k, m] and [k, n]: the gradient of a matrix.
+
+    `out` is taken in bfloat16 alone.
+    """
     if left.dtype == torch.float32:
         return linear(left.T, right.T)
     # PyTorch takes oneDNN for it, and copies neither side first.
-    return left.T @ right
+    return torch.mm(left.T, right, out=out)
 
 
 def _by_onednn(left: Tensor, right: Tensor, bias: Tensor | None, then: str) -> Tensor:

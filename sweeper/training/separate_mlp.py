@@ -34,10 +34,24 @@ class _Pass:
     """[batch, classes] in float32."""
 
 
+class HalfBuffers:
+    """Memory for what is made in bfloat16 of each network in turn, so that it stays in cache."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[str, torch.Size], Tensor] = {}
+
+    def of(self, what: str, like: Tensor) -> Tensor:
+        """Return a tensor of the shape of another one, the same one for the same purpose."""
+        key = what, like.shape
+        if key not in self._made:
+            self._made[key] = torch.empty_like(like, dtype=torch.bfloat16)
+        return self._made[key]
+
+
 def logits(layers: Layers, stack: Stack, examples: Tensor) -> Tensor:
     """Return [pack, batch, classes] for examples [batch, ...]."""
     weights, biases = _apart(layers, stack)
-    flat = _Examples(examples.flatten(1), half=False)
+    flat = _Examples(examples.flatten(1))
     return torch.stack([_forward(weights, biases, k, flat).outputs for k in range(len(weights[0]))])
 
 
@@ -49,12 +63,15 @@ def backward(
     sinks: Sequence[GradientBuffer],
     loss: Loss,
     *,
-    half: bool = False,
+    half: HalfBuffers | None = None,
 ) -> None:
-    """Add the gradient of each network's mean loss to what the sinks keep; `half` in bfloat16."""
+    """Add the gradient of each network's mean loss to what the sinks keep.
+
+    `half` is where numbers of bfloat16 are made, with which products are taken in them.
+    """
     weights, biases = _apart(layers, stack)
-    flat = _Examples(examples.flatten(1), half)
-    passes = [_forward(weights, biases, k, flat) for k in range(len(weights[0]))]
+    flat = _Examples(examples.flatten(1))
+    passes = [_forward(weights, biases, k, flat, half) for k in range(len(weights[0]))]
     outputs = torch.stack([each.outputs for each in passes])
     deltas = loss.gradient(outputs, labels, loss.guide(examples))
     for sink in sinks:
@@ -65,7 +82,8 @@ def backward(
                 inputs = kept.inputs[index]
                 sink.put(beside[index][place], back.sum(0, dtype=torch.float32))
                 back = back.to(inputs.dtype)
-                sink.put(into[index][place], matmul.outer(back, inputs))
+                out = half.of("gradient", into[index][place]) if half else None
+                sink.put(into[index][place], matmul.outer(back, inputs, out))
                 if index:
                     back = matmul.linear(back, kept.weights[index].T)
                     # Hidden units that are off pass nothing back; `inputs` is their ReLU.
@@ -77,8 +95,8 @@ def backward(
 class _Examples:
     """Examples of a step [batch, in], converted once for all networks."""
 
-    def __init__(self, flat: Tensor, half: bool) -> None:
-        self._flat, self.half, self.batch = flat, half, len(flat)
+    def __init__(self, flat: Tensor) -> None:
+        self._flat, self.batch = flat, len(flat)
         self._rounded: Tensor | None = None
 
     def to(self, numbers: torch.dtype) -> Tensor:
@@ -95,17 +113,22 @@ def _apart(layers: Layers, stack: Stack) -> tuple[Rows, Rows]:
     return weights, [stack[bias].unbind(0) for _, bias in layers]
 
 
-def _forward(weights: Rows, biases: Rows, k: int, examples: _Examples) -> _Pass:
+def _forward(
+    weights: Rows, biases: Rows, k: int, examples: _Examples, half: HalfBuffers | None = None
+) -> _Pass:
     """Run network k."""
     inputs: list[Tensor] = []
     taken: list[Tensor] = []
     hidden: Tensor | _Examples = examples
     for index in range(len(weights)):
         weight, bias = weights[index][k], biases[index][k]
-        half = examples.half and not matmul.is_small(examples.batch, weight)
-        numbers = torch.bfloat16 if half else weight.dtype
+        numbers = weight.dtype
+        if half and not matmul.is_small(examples.batch, weight):
+            numbers = torch.bfloat16
+            # The way back asks for no weights of the first layer: their place is taken again.
+            weight = weight.bfloat16() if index else half.of("first", weight).copy_(weight)
         inputs.append(hidden.to(numbers))
-        taken.append(weight.to(numbers))
+        taken.append(weight)
         then = "relu" if index < len(weights) - 1 else "none"
-        hidden = matmul.linear(inputs[-1], taken[-1], bias.to(numbers), then)
+        hidden = matmul.linear(inputs[-1], weight, bias.to(numbers), then)
     return _Pass(inputs, taken, hidden.to(weights[0][k].dtype))

@@ -14,6 +14,7 @@ from sweeper.kernels import matmul
 from sweeper.training import separate_mlp
 from sweeper.training.losses import CROSS_ENTROPY, Loss
 from sweeper.training.noise import Noise
+from sweeper.training.separate_mlp import HalfBuffers
 from sweeper.training.stack import GradientBuffer, Layers, Stack
 
 
@@ -26,6 +27,7 @@ class StackedMLP:
     half: bool = False
     """Whether products of the gradients are taken in bfloat16."""
     _buffers: Stack = field(default_factory=dict)
+    _halves: HalfBuffers = field(default_factory=HalfBuffers)
 
     @torch.no_grad()
     def logits(self, stack: Stack, examples: Tensor) -> Tensor:
@@ -52,9 +54,8 @@ class StackedMLP:
             self._backward_in_half(stack, examples, labels, sinks)
             return
         if self.half or matmul.serves(examples):
-            separate_mlp.backward(
-                self.layers, stack, examples, labels, sinks, self.loss, half=self.half
-            )
+            half = self._halves if self.half else None
+            separate_mlp.backward(self.layers, stack, examples, labels, sinks, self.loss, half=half)
             return
         hidden = self._hidden(stack, examples.flatten(1))
         logits = self._affine(hidden[-1], stack, len(self.layers) - 1)
