@@ -12,6 +12,7 @@ from filelock import FileLock
 from sweeper.config.registry import DATASETS, DatasetEntry, dataset_files
 from sweeper.errors import DataError
 from sweeper.settings import DATA_VARIABLE
+from sweeper.training import idx_files
 from sweeper.training.raw_dataset import Array, RawDataset, RawPart
 
 _BLANK = 0.1
@@ -67,7 +68,11 @@ def _read(name: str, folder: Path) -> RawDataset:
             # One process downloads; the others wait here and then find the files.
             with FileLock(folder / f".{kind}.lock"):
                 _torchvisions(entry, folder, download=True)
-        train, test = _torchvisions(entry, folder, download=False)
+        parts = idx_files.read_parts(entry, raw)
+        labels = idx_files.CLASSES.get(entry.torchvision, ())
+        if parts is None:
+            train, test = _torchvisions(entry, folder, download=False)
+            parts, labels = (_part(train), _part(test)), tuple(getattr(train, "classes", ()))
     except (OSError, RuntimeError, ValueError, AssertionError, EOFError) as error:
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         if dataset_files.damage(raw, entry) or dataset_files.are_there(raw, entry):
@@ -81,10 +86,9 @@ def _read(name: str, folder: Path) -> RawDataset:
     dataset = RawDataset(
         name,
         entry.classes,
-        _part(train),
-        _part(test),
+        *parts,
         standardised=channels,
-        labels=tuple(getattr(train, "classes", ())),
+        labels=labels,
     )
     _check_labels(name, dataset, folder)
     return dataset

@@ -18,7 +18,7 @@ from sweeper.config.registry import DATASETS, DatasetEntry, dataset_files
 from sweeper.errors import DataError
 from sweeper.operations.doctor.findings import Finding
 from sweeper.operations.doctor.machine_checks import examine_machine
-from sweeper.training import datasets
+from sweeper.training import datasets, idx_files
 
 Arrays = dict[str, np.ndarray[Any, Any]]
 SIZES = (300, 100, 100)
@@ -204,3 +204,32 @@ def test_labels_that_cannot_be_are_told(
     monkeypatch.setitem(DATASETS, name, more)
     with pytest.raises(DataError, match=f"{name}: damaged: .*(expected|cut off|holds)"):
         datasets.load(name, tmp_path)
+
+
+@pytest.mark.parametrize("kind", sorted(idx_files.CLASSES))
+def test_classes_have_the_names_of_torchvision(kind: str) -> None:
+    assert list(idx_files.CLASSES[kind]) == getattr(torchvisions, kind).classes
+
+
+def test_whole_files_in_the_format_of_mnist_are_read_without_torchvision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Oracle: torchvision.
+    entry = dataclasses.replace(DATASETS["kmnist"], train=50, validation=20, test=30)
+    made = arrays(entry)
+    write_idx(entry, made, tmp_path)
+    monkeypatch.setattr(torchvisions.KMNIST, "_check_exists", lambda self: True)
+    parts = idx_files.read_parts(entry, dataset_files.raw_folder(tmp_path, entry))
+    assert parts is not None
+    for part, train in zip(parts, (True, False), strict=True):
+        expected = torchvisions.KMNIST(str(tmp_path), train=train)
+        assert np.array_equal(part.examples, np.asarray(expected.data)[:, None])
+        assert np.array_equal(part.labels, np.asarray(expected.targets))
+    damaged = dataclasses.replace(entry, test=31)
+    raw = dataset_files.raw_folder(tmp_path, entry)
+    assert idx_files.read_parts(damaged, raw) is None
+    file = raw / "t10k-images-idx3-ubyte"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert idx_files.read_parts(entry, raw) is None
+    assert idx_files.read_parts(entry, tmp_path / "elsewhere") is None
+    assert idx_files.read_parts(DATASETS["emnist"], raw) is None
