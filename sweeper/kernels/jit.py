@@ -58,11 +58,17 @@ class _OverloadCache:
         self._function = function
 
     def load_overload(self, signature: Any, context: Any) -> Any:
+        """Return what was kept; None has numba compile it and call `save_overload`."""
         context.refresh()
         try:
-            content = _CACHE.read(self._name(signature, context.codegen()))
+            name = self._name(signature, context.codegen())
+            content = _CACHE.read(name)
             if content is None:
-                return None
+                _CACHE.begin()
+                content = _CACHE.read(name)  # of the process that was waited for
+                if content is None:
+                    return None
+                _CACHE.end()
             # It is this user's, and as it was written.
             return _RESULT._rebuild(context, *pickle.loads(content))  # noqa: S301
         except Exception as error:
@@ -70,12 +76,13 @@ class _OverloadCache:
             return None
 
     def save_overload(self, signature: Any, result: Any) -> None:
-        if result.library.has_dynamic_globals:
-            return  # it holds addresses of this process
         try:
-            _CACHE.write(self._name(signature, result.codegen), _dumps(result._reduce()))
+            if not result.library.has_dynamic_globals:  # else it holds addresses of this process
+                _CACHE.write(self._name(signature, result.codegen), _dumps(result._reduce()))
         except Exception as error:
             _CACHE.warn(f"not kept: {type(error).__name__}: {error}")
+        finally:
+            _CACHE.end()
 
     def enable(self) -> None: ...
 

@@ -2,6 +2,7 @@
 
 They are code: what another user may have put there is never read. And they only save time:
 whatever is wrong with the folder or a file in it, loops are compiled again, with a line of warning.
+Of processes that begin together one compiles a loop, and the others wait for what it keeps.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
+from filelock import FileLock, Timeout
 from platformdirs import user_cache_dir
 
 from sweeper.atomic_write import atomic_write
@@ -21,6 +23,8 @@ from sweeper.settings import LOOPS_VARIABLE
 
 _log = logging.getLogger("sweeper.loops")
 ENDING = ".nbc"
+LONGEST_WAIT = 60.0
+"""Seconds after which a loop is compiled although another process has not finished with it."""
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -54,6 +58,15 @@ def refusal(folder: Path) -> str:
     return "" if os.access(folder, os.W_OK | os.X_OK) else "cannot be written"
 
 
+def any_kept() -> bool:
+    """Tell whether loops of this installation are kept on this machine. Makes nothing."""
+    return any(
+        next(folder.glob(f"*{ENDING}"), None) is not None
+        for folder in folders()
+        if folder.is_dir() and not refusal(folder)
+    )
+
+
 def damaged(folder: Path) -> list[Path]:
     """Return the files in a folder that would not be read. Raises OSError."""
     files = sorted(folder.glob(f"*{ENDING}")) if folder.is_dir() else []
@@ -66,6 +79,7 @@ class LoopCache:
     def __init__(self) -> None:
         self._warned = False
         self._full = False
+        self._lock: FileLock | None = None
 
     @cached_property
     def folder(self) -> Path | None:
@@ -99,6 +113,23 @@ class LoopCache:
         if content is None:
             self.warn(f"compiled again: {path} is damaged; empty {self.folder} if it is said again")
         return content
+
+    def begin(self) -> None:
+        """Wait until no other process compiles, and keep others waiting until `end`.
+
+        One that dies keeps nobody waiting: the system takes its lock back. Calls may be nested.
+        """
+        if self.folder is None or self._full:
+            return
+        if self._lock is None:
+            self._lock = FileLock(self.folder / ".lock", timeout=LONGEST_WAIT, mode=0o600)
+        with suppress(Timeout, OSError):  # only time is lost
+            self._lock.acquire()
+
+    def end(self) -> None:
+        """Let other processes compile."""
+        if self._lock is not None:
+            self._lock.release()
 
     def write(self, name: str, content: bytes) -> None:
         """Keep something under a name, which begins as names of its older versions do."""

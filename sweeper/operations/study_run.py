@@ -17,6 +17,7 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.config import Sweep
 from sweeper.errors import InputError
+from sweeper.kernels.jit_cache import any_kept
 from sweeper.operations.progress_lines import trial_bar
 from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.operations.trial_mirrors import mirror_names, mirrored
@@ -105,6 +106,9 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
             tell = options.on_note or _log.warning
             stack.enter_context(mirrored(store, sweep, mirrors, tell))
         if not status.finished:
+            if sweep.script is None and not any_kept():
+                line = "loops are compiled first, once on a machine: some ten seconds"
+                (options.on_note or _log.info)(f"{sweep.name}: {line}")
             start(
                 sweep.name,
                 store,

@@ -42,10 +42,11 @@ def parse_pack_size(pack: object) -> PackSize:
 
 
 def measure(sweep: Sweep, data: Any, device: str) -> "PackEstimate":
-    """Measure the best size of packs of a sweep. Takes a second or two; loads torch."""
+    """Measure the best size of packs of a sweep. Takes a second or two at most; loads torch."""
     from sweeper.training import largest_pack
 
-    return largest_pack.choose(examples(sweep), data, memory_budget(device))
+    steps = sweep.trials * sweep.steps_in_all
+    return largest_pack.choose(examples(sweep), data, memory_budget(device), steps)
 
 
 def examples(sweep: Sweep) -> list[TrialConfig]:

@@ -4,6 +4,7 @@ A short probe times training steps of packs of growing size. It changes no resul
 CPU those do not depend on the company of a network.
 """
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,12 +28,14 @@ from sweeper.types import TrialConfig
 SIZES = {"cpu": tuple(2**n for n in range(7)), "cuda": tuple(2**n for n in range(13))}
 """Packs that are tried, as far as memory and time go."""
 PROBE_SECONDS = 1.2
-"""Duration of the probe, some steps to warm up apart."""
+"""Duration of the probe at most, some steps to warm up apart."""
+PROBE_SHARE, LEAST_SECONDS = 0.02, 0.1
+"""Duration as a share of that of the training that is to come, and at the least."""
 MIN_ROUNDS, MAX_ROUNDS = 3, 20
 """Turns of each pack: a larger pack is left out if there is no time for three."""
-TURN_SECONDS, MAX_STEPS = 0.02, 32
-"""Seconds of a turn, and its steps at most: of a small pack many, since the one before it has
-emptied the caches."""
+TURN_SHARE, MAX_STEPS = 1 / 60, 32
+"""Duration of a turn as a share of the probe's, and its steps at most: of a small pack many, since
+the one before it has emptied the caches."""
 TIME_TOLERANCE = 1.03
 """Time for a step and network that the smallest pack may take, as a multiple of the least."""
 
@@ -54,10 +57,13 @@ class PackEstimate:
         )
 
 
-def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> PackEstimate:
+def choose(
+    configs: Sequence[TrialConfig], data: Data, room: int, steps: float = math.inf
+) -> PackEstimate:
     """Return the smallest pack that is about as fast as any that fits into `room` bytes.
 
-    `configs` hold one trial of each arm. The first that has a penalty is timed.
+    `configs` hold one trial of each arm. The first that has a penalty is timed, for a time that is
+    short beside `steps` of training.
     """
     timed = next((config for config in configs if config.method.terms), configs[0])
     network = StackedArchitecture.of(timed.recipe, data)
@@ -68,7 +74,7 @@ def choose(configs: Sequence[TrialConfig], data: Data, room: int) -> PackEstimat
         sizes = [
             size for size in SIZES[data.device.type] if size == 1 or held * size * memory <= room
         ]
-        times = step_times(timed, network, data, sizes)
+        times = step_times(timed, network, data, sizes, steps)
     size = fastest(times)
     return PackEstimate(size, times[size], memory)
 
@@ -80,7 +86,11 @@ def fastest(times: dict[int, float]) -> int:
 
 
 def step_times(
-    config: TrialConfig, network: StackedArchitecture, data: Data, sizes: Sequence[int]
+    config: TrialConfig,
+    network: StackedArchitecture,
+    data: Data,
+    sizes: Sequence[int],
+    steps: float = math.inf,
 ) -> dict[int, float]:
     """Return the seconds of a step for each network, by size.
 
@@ -90,18 +100,24 @@ def step_times(
     """
     alone = network.init([config.init_seed], config.recipe, data)
     turns: list[_Turn] = []
+    duration = PROBE_SECONDS
     for size in sizes:
-        if turns and MIN_ROUNDS * (_turn_seconds(turns) + 2 * turns[-1].shortest) > PROBE_SECONDS:
+        if turns and MIN_ROUNDS * (_turn_seconds(turns) + 2 * turns[-1].shortest) > duration:
             break
         try:
-            turns.append(_Turn(_stepper(config, network, alone, data, size), config, data, size))
+            stepper = _stepper(config, network, alone, data, size)
+            turns.append(_Turn(stepper, config, data, size, TURN_SHARE * duration))
+            if len(turns) == 1:
+                work = PROBE_SHARE * steps * turns[0].shortest / size
+                duration = min(PROBE_SECONDS, max(LEAST_SECONDS, work))
+                turns[0].plan(TURN_SHARE * duration)
             continue
         except Exception as error:
             if not turns or not is_out_of_memory(error):
                 raise
         free_memory()  # here, where nothing holds the error any more: its frames hold the pack
         break
-    rounds = int(PROBE_SECONDS / _turn_seconds(turns)) if len(turns) > 1 else 0
+    rounds = int(duration / _turn_seconds(turns)) if len(turns) > 1 else 0
     for _ in range(min(rounds, MAX_ROUNDS)):
         for turn in turns:
             turn.take()
@@ -111,7 +127,10 @@ def step_times(
 class _Turn:
     """A pack in training whose steps are timed, some at a time."""
 
-    def __init__(self, stepper: Stepper, config: TrialConfig, data: Data, size: int) -> None:
+    def __init__(
+        self, stepper: Stepper, config: TrialConfig, data: Data, size: int, seconds: float
+    ) -> None:
+        """`seconds` is the duration that its turns should have."""
         self.size = size
         self._device = data.device
         examples, batch = len(data.train), config.recipe.batch_size
@@ -123,7 +142,11 @@ class _Turn:
             self._step()
         self.shortest = self._step()
         """Seconds of the shortest step."""
-        self._steps = max(1, min(MAX_STEPS, int(TURN_SECONDS / self.shortest)))
+        self.plan(seconds)
+
+    def plan(self, seconds: float) -> None:
+        """Have turns take about so long from now on."""
+        self._steps = max(1, min(MAX_STEPS, int(seconds / self.shortest)))
 
     @property
     def seconds(self) -> float:

@@ -6,6 +6,7 @@ import pickle
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from sweeper import settings
 from sweeper.kernels import (
@@ -257,7 +259,7 @@ def test_a_full_disk_costs_one_warning_and_leaves_nothing(
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     [record] = caplog.records
     assert str(folder) in record.getMessage()
-    assert list(folder.iterdir()) == []
+    assert [file.name for file in folder.iterdir()] == [".lock"]
     assert not was_kept(start())
     assert was_kept(start())
 
@@ -301,6 +303,56 @@ def _program(tmp_path: Path) -> list[str]:
     return [sys.executable, str(program)]
 
 
+def test_a_loop_that_another_process_compiles_is_waited_for(
+    start: Callable[[], Any], folder: Path
+) -> None:
+    assert not jit_cache.any_kept()
+    start()
+    assert jit_cache.any_kept()
+    name = kept(folder)
+    aside = name.rename(folder / "aside")
+    other = FileLock(folder / ".lock", thread_local=False)
+    other.acquire()
+
+    def finish() -> None:
+        aside.rename(name)
+        other.release()
+
+    timer = threading.Timer(0.1, finish)
+    timer.start()
+    assert was_kept(start())
+    timer.join()
+    assert not other.is_locked
+
+
+def test_nobody_waits_for_a_process_that_died_or_never_ends(
+    start: Callable[[], Any], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start()
+    for loop in folder.glob("*.nbc"):
+        loop.unlink()
+    program = (
+        f"import filelock; lock = filelock.FileLock({str(folder / '.lock')!r}); lock.acquire(); "
+        "print(flush=True); input()"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=-1,
+        stdout=-1,
+        text=True,
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    monkeypatch.setattr(jit_cache, "LONGEST_WAIT", 0.01)
+    assert not was_kept(start())
+    kept(folder).unlink()
+    process.kill()
+    process.communicate()
+    monkeypatch.setattr(jit_cache, "LONGEST_WAIT", 1e9)
+    assert not was_kept(start())
+    assert was_kept(start())
+
+
 @pytest.mark.slow
 def test_processes_that_compile_at_once_do_not_disturb_one_another(
     folder: Path, program: list[str]
@@ -308,10 +360,8 @@ def test_processes_that_compile_at_once_do_not_disturb_one_another(
     crew = [subprocess.Popen(program, stdin=-1, stdout=-1, stderr=-1, text=True) for _ in range(3)]
     said = [one.communicate("go\n", timeout=240) for one in crew]
     assert said == [("105\n", "")] * 3
-    assert len(list(folder.iterdir())) == 1
     assert jit_cache.damaged(folder) == []
-    for file in folder.iterdir():
-        os.truncate(file, 100)
+    os.truncate(kept(folder), 100)
     again = subprocess.run(program, input="go\n", capture_output=True, text=True, check=True)
     assert again.stdout == "105\n"
     [line] = again.stderr.splitlines()

@@ -53,6 +53,16 @@ def test_packs_grow_as_long_as_there_is_time(monkeypatch: pytest.MonkeyPatch) ->
         assert all(seconds > 0 for seconds in times.values())
 
 
+def test_measuring_is_short_beside_what_is_to_be_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    data, [one] = small_images(), trials(penalty("l1", "prox"))
+    network = StackedArchitecture.of(one.recipe, data)
+    for name, value in (("MAX_ROUNDS", 1), ("PROBE_SECONDS", 1e9), ("LEAST_SECONDS", 0.0)):
+        monkeypatch.setattr(largest_pack, name, value)
+    for steps, sizes in ((0, [1]), (1e12, [1, 2, 4, 8])):
+        times = largest_pack.step_times(one, network, data, (1, 2, 4, 8), steps)
+        assert list(times) == sizes
+
+
 def test_memory_that_runs_out_for_a_large_pack_leaves_the_times_of_smaller_ones(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
