@@ -9,7 +9,12 @@ from sweeper.config import Sweep
 from sweeper.config.probe_plan import probe_config, probe_key
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.study_warnings import study_warnings
-from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial, training_seconds
+from sweeper.operations.time_estimate import (
+    matmul_rate,
+    seconds_per_trial,
+    start_seconds,
+    training_seconds,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class Plan:
     steps_in_all: int
     probe: ProbePlan
     seconds: float | None
-    """Estimate for probes and trials on this CPU; None for a network that nobody measured."""
+    """For start, probes and trials on this CPU; None for a network that nobody measured."""
     warnings: tuple[str, ...]
 
     @property
@@ -77,7 +82,7 @@ def plan(
     if seconds is not None:
         seconds *= sum(arm.trials for arm in arms)
         each = training_seconds(sweep, flops, probe.steps, network)
-        seconds += probe.probes * probe.networks * each
+        seconds += probe.probes * probe.networks * each + start_seconds()
     parameters = sweep.total_parameters
     if parameters is None and network is not None:
         parameters = network.parameters

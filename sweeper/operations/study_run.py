@@ -108,7 +108,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
         if not status.finished:
             if sweep.script is None and not any_kept():
                 line = "loops are compiled first, once on a machine: some ten seconds"
-                (options.on_note or _log.info)(f"{sweep.name}: {line}")
+                (options.on_wait or _log.info)(f"{sweep.name}: {line}")
             start(
                 sweep.name,
                 store,

@@ -13,6 +13,8 @@ from threadpoolctl import threadpool_limits
 from sweeper.config import Sweep
 from sweeper.config.domains import values
 from sweeper.config.judging_plan import STEP_PASSES, PartSizes, judging_plan, step_cost
+from sweeper.config.registry import LayerSize
+from sweeper.kernels.jit_cache import any_kept
 from sweeper.operations.measured_network import MeasuredNetwork
 
 
@@ -40,12 +42,21 @@ def _cores() -> int:
     return count or 1
 
 
-# What a step costs beside its matrix products, and what each network costs however small it is.
-# Two workers on two cores: right within a factor of two, no better. The multiply-adds of a step,
-# at the rate of a large product, explain 0.75 to 0.9 of the time of LeNet-300-100, ResNet-20 and
-# convnet(32, 64, 128), 0.55 of that of LeNet-5, whose 20 and 50 kernels fill no vectors, and all of
-# that of VGG-16.
-_STEP_FACTOR, _STEP_SECONDS = 1.3, 6e-5
+# What a step costs beside its matrix products, at the rate of a large one, and what each network
+# costs however small it is; measured on two cores of a Zen 5. Kernels of few channels fill no
+# vectors: LeNet-5 and convnet(16, 32) took 1.7 and 2.2 times as long as their products.
+_STEP_FACTOR, _CONVOLUTION_FACTOR, _STEP_SECONDS = 1.3, 1.9, 6e-5
+_BFLOAT16 = 0.7
+"""Duration of a step in bfloat16 beside one in float32, of either kind."""
+_TRIAL_SECONDS = 0.1
+"""Processor time of a trial beside its training: asking, recording, telling, being watched."""
+_START_SECONDS, _COMPILE_SECONDS = 6.0, 10.0
+"""From the command to the first step and from the last one to the report; the first compilation."""
+
+
+def start_seconds() -> float:
+    """Return the estimated seconds of a run in which nothing is trained."""
+    return _START_SECONDS + (0.0 if any_kept() else _COMPILE_SECONDS)
 
 
 def seconds_per_trial(
@@ -59,6 +70,7 @@ def seconds_per_trial(
     layers = sweep.model.layers(sweep.data)
     if layers is not None:
         one_pass = 2 * sum(layer.multiplications for layer in layers) / rate
+        one_pass *= _CONVOLUTION_FACTOR if _convolves(layers) else 1.0
     elif network is not None:
         step = network.step_seconds / _cores()
         one_pass = step / (STEP_PASSES * sweep.training.batch_size)
@@ -74,7 +86,7 @@ def seconds_per_trial(
     training = training_seconds(sweep, rate, _dense_steps(sweep), network)
     further = (sweep.rungs - 1) * (plan.network_passes - plan.finetuning_passes)
     judging = plan.judging_passes + plan.learning_passes + further
-    return sweep.seeds * (training + one_pass * judging)
+    return sweep.seeds * (training + one_pass * judging) + _TRIAL_SECONDS / _cores()
 
 
 def _dense_steps(sweep: Sweep) -> float:
@@ -96,4 +108,11 @@ def training_seconds(
     multiplications = sum(layer.multiplications for layer in layers)
     # Forward, gradient of the weights, gradient of the inputs: the first layer needs no last one.
     step = 2 * sweep.training.batch_size * (3 * multiplications - layers[0].multiplications)
-    return steps * (_STEP_FACTOR * step / rate + _STEP_SECONDS)
+    factor = _CONVOLUTION_FACTOR if _convolves(layers) else _STEP_FACTOR
+    if sweep.training.precision == "bfloat16":
+        factor *= _BFLOAT16
+    return steps * (factor * step / rate + _STEP_SECONDS / _cores())
+
+
+def _convolves(layers: tuple[LayerSize, ...]) -> bool:
+    return any(len(layer.shape) == 4 for layer in layers)

@@ -10,7 +10,6 @@ from sweeper.analysis.strength_range import GRID
 from sweeper.config import Sweep
 from sweeper.config.registry import MODELS
 from sweeper.errors import DeviceLost, SweeperError, TrainingError, typed_line
-from sweeper.kernels.jit_cache import any_kept
 from sweeper.trainers import pack_size
 from sweeper.trainers.devices import activate, fallback_devices, resolve_device, takes_work
 from sweeper.trainers.pack_size import PackSize
@@ -66,8 +65,6 @@ class PackTrainer:
             from sweeper.training.strength_probe import probe_strengths
             from sweeper.training.validate_formulas import try_out
 
-            if not any_kept():
-                on_event("loops are compiled first, once on this machine: some ten seconds")
             try_out(sweep.examples())
             train, probe = train_pack, probe_strengths
             device = resolve_device(device)

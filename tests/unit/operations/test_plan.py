@@ -1,5 +1,6 @@
 """The plan of a study file, as `sweeper check` shows it before anything runs."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,10 +9,11 @@ from support.fakes import small_sweep
 from sweeper.config import Sweep
 from sweeper.config.registry import SAMPLERS
 from sweeper.operations import study_warnings as warnings_of_studies
+from sweeper.operations import time_estimate
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.plan import plan, probe_plan
 from sweeper.operations.study_warnings import study_warnings
-from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial
+from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial, start_seconds
 
 DENSITY = {"density": {"log_uniform": [0.01, 0.2]}}
 EQUAL_ARMS: dict[str, Any] = {
@@ -82,7 +84,32 @@ def test_the_estimate_grows_with_the_trials_and_falls_with_the_rate() -> None:
     assert slow > 5 * fast
     once, twice = (plan(each, rate=lambda: 1e10).seconds for each in (sweep, more))
     assert once is not None
-    assert twice == pytest.approx(2 * once)
+    assert twice is not None
+    assert twice - start_seconds() == pytest.approx(2 * (once - start_seconds()))
+
+
+def test_the_estimate_knows_precision_and_what_is_compiled_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    each = [
+        seconds_per_trial(sweep_with(training={"epochs": 4, "precision": precision}), 1e9) or 0
+        for precision in ("float32", "bfloat16")
+    ]
+    assert 0.6 < each[1] / each[0] < 1
+    starts = []
+    for kept in (True, False):
+        monkeypatch.setattr(time_estimate, "any_kept", partial(bool, kept))
+        starts.append(plan(sweep_with(), rate=lambda: 1e9).seconds or 0)
+    assert starts[1] - starts[0] == pytest.approx(10)
+
+
+def test_convolutions_take_longer_than_their_products() -> None:
+    dense, images = (
+        seconds_per_trial(sweep_with(dataset="mnist", model=model), 1e10) or 0
+        for model in ("lenet-300-100", "lenet-5")
+    )
+    # Multiply-adds of an example: 266,200 and 2,293,000.
+    assert images > 1.3 * 8.6 * dense * 0.8
 
 
 def test_the_estimate_counts_sparse_steps_as_what_they_cost() -> None:
@@ -102,7 +129,10 @@ def test_the_estimate_counts_sparse_steps_as_what_they_cost() -> None:
     assert searched == pytest.approx((sparse + dense) / 2, rel=0.05)
 
 
-def test_a_network_of_ones_own_has_no_estimate_before_it_is_measured() -> None:
+def test_a_network_of_ones_own_has_no_estimate_before_it_is_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time_estimate, "_TRIAL_SECONDS", 0.0)
     own = sweep_with(model="my.nets:tiny")
     found = plan(own, rate=lambda: 1e9)
     assert found.seconds is None
@@ -113,7 +143,8 @@ def test_a_network_of_ones_own_has_no_estimate_before_it_is_measured() -> None:
     )
     assert once.parameters == 1234
     assert once.seconds is not None
-    assert twice.seconds == pytest.approx(2 * once.seconds)
+    assert twice.seconds is not None
+    assert twice.seconds - start_seconds() == pytest.approx(2 * (once.seconds - start_seconds()))
 
 
 def test_the_estimate_of_a_network_of_images_counts_the_layers_that_it_has() -> None:
