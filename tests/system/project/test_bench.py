@@ -185,3 +185,12 @@ def test_a_wrong_option_is_said(
         throughput.parse()
     assert ended.value.code == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_start_and_a_prediction_are_measured() -> None:
+    [one] = measured(program="start.py")
+    assert one["name"] == "quickstart"
+    assert [*one["phases"]][-1] == "first step"
+    assert all(seconds >= 0 for seconds in one["phases"].values())
+    assert min(one[key] for key in ("predicted", "wall", "busy")) > 0

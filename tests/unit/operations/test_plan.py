@@ -13,7 +13,12 @@ from sweeper.operations import time_estimate
 from sweeper.operations.measured_network import MeasuredNetwork
 from sweeper.operations.plan import plan, probe_plan
 from sweeper.operations.study_warnings import study_warnings
-from sweeper.operations.time_estimate import matmul_rate, seconds_per_trial, start_seconds
+from sweeper.operations.time_estimate import (
+    matmul_rate,
+    seconds_per_trial,
+    start_seconds,
+    training_seconds,
+)
 
 DENSITY = {"density": {"log_uniform": [0.01, 0.2]}}
 EQUAL_ARMS: dict[str, Any] = {
@@ -104,12 +109,13 @@ def test_the_estimate_knows_precision_and_what_is_compiled_first(
 
 
 def test_convolutions_take_longer_than_their_products() -> None:
-    dense, images = (
-        seconds_per_trial(sweep_with(dataset="mnist", model=model), 1e10) or 0
-        for model in ("lenet-300-100", "lenet-5")
-    )
-    # Multiply-adds of an example: 266,200 and 2,293,000.
-    assert images > 1.3 * 8.6 * dense * 0.8
+    factors = []
+    for model in ("lenet-300-100", "lenet-5"):
+        sweep = sweep_with(dataset="mnist", model=model, training={"epochs": 1, "batch_size": 128})
+        layers = sweep.model.layers(sweep.data) or ()
+        products = 3 * sum(layer.multiplications for layer in layers) - layers[0].multiplications
+        factors.append(training_seconds(sweep, 1e6, 1) / (2 * 128 * products / 1e6))
+    assert factors == pytest.approx([1.3, 1.9], rel=0.01)
 
 
 def test_the_estimate_counts_sparse_steps_as_what_they_cost() -> None:
