@@ -16,7 +16,7 @@ from typing import Any
 
 from handwritten import RUNGS
 from sweeper import api, settings
-from sweeper.config import registry
+from sweeper.config import Sweep, registry
 from sweeper.store import Store
 from sweeper.types import Evaluation, TrialConfig
 from task import Accuracy, Task, Trial
@@ -25,13 +25,23 @@ from work import USUAL_CURVE, Work
 NAMES = {
     "ours": "sweeper",
     "curve": "sweeper, 20 densities",
+    "rungs": f"sweeper, ladders of {RUNGS}",
     "loop": "hand-written loop",
     "ladder": f"hand-written ladder of {RUNGS}",
     "jax": "stacked JAX loop",
     "optuna": "Optuna + DataLoader",
     "ray": "Ray Tune + loop",
 }
-SHARES = {"ours": 4, "curve": 4, "loop": 1, "ladder": 2, "jax": 2, "optuna": 0.5, "ray": 1}
+SHARES = {
+    "ours": 4,
+    "curve": 4,
+    "rungs": 8,
+    "loop": 1,
+    "ladder": 2,
+    "jax": 2,
+    "optuna": 0.5,
+    "ray": 1,
+}
 """Trials of each as multiples of --trials: slow ones run fewer."""
 TOLERANCE = 0.005
 Say = Callable[[str], None]
@@ -116,7 +126,7 @@ class Contest:
         # Of a ladder the first trials alone are those of others: the rest has their training.
         first = {slot: trial for slot, trial in reference.items() if slot % RUNGS == 0}
         return [
-            rate(name, best[name], first if name == "ladder" else reference)
+            rate(name, best[name], {"ladder": first, "rungs": {}}.get(name, reference))
             if name in best
             else Rate(name, skipped=skipped[name])
             for name in names
@@ -127,7 +137,7 @@ class Contest:
         if self.ours and name in {"ours", "curve", "jax"}:
             return self.ours
         each = max(1, round(SHARES[name] * self.trials / self.processes))
-        if name == "ladder":
+        if name in {"ladder", "rungs"}:
             each = math.ceil(each / RUNGS) * RUNGS
         return each * self.processes
 
@@ -147,10 +157,19 @@ class Contest:
         with tempfile.TemporaryDirectory(prefix="bench-") as folder:
             if name in {"ours", "curve"}:
                 return self._ours(configs, Path(folder), USUAL_CURVE if name == "curve" else ())
+            if name == "rungs":
+                sweep = self.work.sweep(len(configs) // RUNGS, rungs=RUNGS)
+                return self._sweep(sweep, Path(folder))
             return self._rival(name, Task(Path(folder), configs, self.processes, self.device))
 
     def _ours(self, configs: Sequence[TrialConfig], folder: Path, curve: Sequence[float]) -> Run:
         sweep = self.work.sweep(len(configs), curve)
+        return self._sweep(sweep, folder, None if curve else configs)
+
+    def _sweep(
+        self, sweep: Sweep, folder: Path, configs: Sequence[TrialConfig] | None = None
+    ) -> Run:
+        """Run a sweep as anybody would; raise AssertionError if it has other `configs`."""
         url = f"sqlite:///{folder / 'sweeps.db'}"
         options: dict[str, Any] = {} if self.pack is None else {"pack": self.pack}
         data = settings.data_folder().absolute()
@@ -162,17 +181,18 @@ class Contest:
         store = Store(url)
         facts = store.records(sweep.name)
         store.close()
-        if not curve and [fact.config for fact in facts] != list(configs):
+        if configs and [fact.config for fact in facts] != list(configs):
             raise AssertionError("the sweep has trained other trials than its rivals")
-        trials = []
-        for fact in facts:
+        trials, as_trained = list[Trial](), None
+        for number, fact in enumerate(facts):
             result = fact.result
+            as_trained = result.as_trained or as_trained  # the first of a training has it
             assert result.pruned is not None
-            assert result.as_trained is not None
+            assert as_trained is not None
             # A pack begins and ends as one.
-            began_at = fact.recorded_at - result.seconds * result.pack
-            judged = _accuracy(result.pruned), _accuracy(result.as_trained)
-            trials.append(Trial(fact.slot.number, began_at, fact.recorded_at, *judged))
+            began_at = fact.recorded_at - result.seconds * result.pack * sweep.networks_of_slot
+            judged = _accuracy(result.pruned), _accuracy(as_trained)
+            trials.append(Trial(number, began_at, fact.recorded_at, *judged))
         return Run(trials, total, max(fact.result.pack for fact in facts))
 
     def _rival(self, name: str, task: Task) -> Run:

@@ -25,8 +25,11 @@ class Work:
     precision: str = "float32"
     """Of ours; all others multiply in float32."""
 
-    def sweep(self, trials: int, curve: Sequence[float] = ()) -> Sweep:
-        """Return the work as a sweep; its first trials do not depend on their number."""
+    def sweep(self, trials: int, curve: Sequence[float] = (), rungs: int = 0) -> Sweep:
+        """Return the work as a sweep; its first trials do not depend on their number.
+
+        With `rungs`, each training is cut at as many densities.
+        """
         training = {
             "epochs": self.epochs,
             "batch_size": self.batch_size,
@@ -37,7 +40,11 @@ class Work:
             "precision": self.precision,
         }
         sparsification = {
-            "density": {"log_uniform": [0.02, 0.08]},
+            **(
+                {"densities": {"from": 0.08, "to": 0.02, "rungs": rungs}}
+                if rungs
+                else {"density": {"log_uniform": [0.02, 0.08]}}
+            ),
             "finetune_epochs": self.finetune_epochs,
             "finetune_learning_rate_factor": 0.5,
             "floor": 0.0,
