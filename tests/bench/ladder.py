@@ -4,6 +4,9 @@
 and five repeats, and prints the cost of a training, networks an hour, the hypervolume after so many
 trainings, and the core time to what one density reaches after 24. `--quick` is a look of seconds.
 
+One density is not searched again, but taken from the results of that study in this repository,
+unless `--again` says so: the recipe and the ranges are the same.
+
 Cost is CPU time of one thread. "Before" is one density with fine-tuning by dense products, as it
 was before networks were fine-tuned through the weights that are left.
 """
@@ -15,6 +18,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +27,9 @@ from unittest.mock import patch
 import optuna
 
 from searches import Search, advance, train
+from sweeper.analysis.front import hypervolume
 from sweeper.config import Sweep
+from sweeper.operations import export
 from sweeper.search.samplers import ParameterSource
 from sweeper.types import TrialConfig, TrialResult
 
@@ -62,13 +68,11 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Its hypervolumes by arm and number of trainings, and what a training cost."""
+    """Its hypervolumes by arm and number of trainings."""
 
     mode: str
     repeat: int
     volumes: dict[str, list[float]]
-    seconds: float
-    """CPU seconds of a training, with all that it brings."""
 
 
 def study(mode: str, options: dict[str, Any]) -> Sweep:
@@ -103,9 +107,10 @@ def search(job: Job) -> Outcome:
     sweep = study(job.mode, job.options)
     every = [Search(sweep, arm, job.repeat, ParameterSource(sweep)) for arm in sweep.arms]
     _warm(sweep)
-    seconds = sum(advance(every, job.trials) for _ in range(0, job.trials, sweep.search.in_flight))
+    for _ in range(0, job.trials, sweep.search.in_flight):
+        advance(every, job.trials)
     volumes = {s.arm: [s.volume(count + 1) for count in range(job.trials)] for s in every}
-    return Outcome(job.mode, job.repeat, volumes, seconds / (job.trials * len(every)))
+    return Outcome(job.mode, job.repeat, volumes)
 
 
 def _warm(sweep: Sweep) -> None:
@@ -114,30 +119,33 @@ def _warm(sweep: Sweep) -> None:
     train(configs, 1)
 
 
-def cost_before(options: dict[str, Any], trainings: int = 10) -> tuple[float, float]:
-    """Return the CPU seconds of a training with dense fine-tuning, and as it is now."""
+def costs(options: dict[str, Any], trainings: int = 10) -> dict[str, float]:
+    """Return the CPU seconds of a training in each way, in turns in one process."""
     from sweeper.training import fine_tuning
     from sweeper.training.training_loop import fit
 
-    sweep = study("one", options)
-    _warm(sweep)
-    arms = list(sweep.arms)
-    configs = []
-    for slot in range(trainings):
+    configs: dict[str, list[TrialConfig]] = {mode: [] for mode in MODES}
+    networks = {}
+    for mode in MODES:
+        sweep = study(mode, options)
+        _warm(sweep)
+        networks[mode] = sweep.networks_of_slot
         source = ParameterSource(sweep)
-        arm = arms[slot % len(arms)]
-        configs.append(sweep.config(arm, 0, slot, source.params(arm, 0, slot % 4, list)))
-    seconds = {"before": 0.0, "now": 0.0}
+        for slot in range(trainings):
+            arm = list(sweep.arms)[slot % len(sweep.arms)]
+            params = source.params(arm, 0, slot % 4, list)
+            configs[mode] += [sweep.config(arm, 0, slot, params, n) for n in range(networks[mode])]
+    seconds = dict.fromkeys(("before", *MODES), 0.0)
     for _ in range(2):
         for name in seconds:
+            mode = "one" if name == "before" else name
             began = time.process_time()
-            if name == "before":
-                with patch.object(fine_tuning, "fit_pruned", fit):
-                    train(configs, 1)
-            else:
-                train(configs, 1)
+            with (
+                patch.object(fine_tuning, "fit_pruned", fit) if name == "before" else nullcontext()
+            ):
+                train(configs[mode], networks[mode])
             seconds[name] += (time.process_time() - began) / (2 * trainings)
-    return seconds["before"], seconds["now"]
+    return seconds
 
 
 def accuracies_apart(options: dict[str, Any]) -> dict[str, float]:
@@ -178,21 +186,43 @@ def mean_volumes(outcomes: Sequence[Outcome], mode: str) -> list[float]:
     return [statistics.mean(column) for column in zip(*rows, strict=True)]
 
 
+def recorded() -> list[Outcome]:
+    """Return the searches of the study that is on record, as if they had been run here."""
+    folder = Path(__file__).parents[2] / "studies" / "results" / "lenet300-mnist"
+    dump = export.read(folder)
+    corner = (266_610, dump.sweep.reference.error)
+    values: dict[tuple[int, str], list[tuple[float, float] | None]] = {}
+    for row in sorted(dump.facts, key=lambda row: row["slot"]):
+        if row["arm"] in ARMS:
+            is_one = row["state"] == "complete"
+            value = (row["pruned_nonzero"], row["pruned_val_accuracy"]) if is_one else None
+            values.setdefault((row["repeat"], row["arm"]), []).append(value)
+    outcomes = []
+    for repeat in range(dump.sweep.search.repeats):
+        volumes = {
+            arm: [
+                hypervolume([v for v in values[repeat, arm][:count] if v], corner)
+                for count in range(1, TRIALS + 1)
+            ]
+            for arm in ARMS
+        }
+        outcomes.append(Outcome("one", repeat, volumes))
+    return outcomes
+
+
 def measure(options: dict[str, Any], processes: int) -> dict[str, Any]:
     """Run everything; return the figures."""
-    before, now = cost_before(options)
+    seconds = costs(options)
+    modes = MODES if options["again"] else ("ladder",)
     jobs = [
         Job(mode, repeat, TRIALS if mode == "one" else options["ladders"], options)
         for repeat in range(options["repeats"])
-        for mode in MODES
+        for mode in modes
     ]
     with ProcessPoolExecutor(processes) as pool:
         outcomes = list(pool.map(search, jobs))
-    seconds = {
-        mode: statistics.mean(o.seconds for o in outcomes if o.mode == mode) for mode in MODES
-    }
-    # In one process and in turns the old way cost so much more than the new one.
-    seconds["before"] = seconds["one"] * before / now
+    if not options["again"]:
+        outcomes += recorded()
     volumes = {mode: mean_volumes(outcomes, mode) for mode in MODES}
     goal = volumes["one"][-1]
     reached = trainings_to(goal, volumes["ladder"])
@@ -241,6 +271,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--rungs", type=int, default=8)
     parser.add_argument("--ladders", type=int, default=12, help="trainings of a ladder's search")
+    parser.add_argument("--again", action="store_true", help="search one density again, too")
     parser.add_argument("--json", type=Path, help="file for the figures")
     parser.add_argument("--quick", action="store_true")
     given = parser.parse_args()
@@ -250,6 +281,7 @@ def main() -> None:
         "finetune_epochs": 1 if given.quick else 3,
         "floor": 0.1 if given.quick else 0.95,
         "repeats": 1 if given.quick else given.repeats,
+        "again": given.again or given.quick,
         "rungs": given.rungs,
         "ladders": 4 if given.quick else given.ladders,
     }
