@@ -108,6 +108,23 @@ def test_every_method_trains_as_on_a_cpu(device: str, digits: Data, optimizer: s
     assert not differing, "\n".join(differing)
 
 
+@pytest.mark.parametrize("name", ["plain", "gradual_magnitude"])
+def test_networks_of_a_ladder_are_as_on_a_cpu(device: str, digits: Data, name: str) -> None:
+    densities = (0.3, 0.1, 0.03)
+    told = densities[-1] if name == "gradual_magnitude" else densities[0]
+    one = MethodConfig() if name == "plain" else method(name)
+    ladders = [
+        dataclasses.replace(config(k, one, recipe=SHORT), density=d, training_density=told)
+        for k in range(3)
+        for d in densities
+    ]
+    expected = train_pack(ladders, digits)
+    results = train_pack(ladders, moved(digits, device), device)
+    for here, there in zip(expected, results, strict=True):
+        assert there.pack == here.pack == 3
+        assert_alike(here, there, 0.05)
+
+
 @pytest.mark.parametrize("momenta", [(0.9,) * 6, (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)])
 def test_convolutions_train_as_on_a_cpu(device: str, momenta: tuple[float, ...]) -> None:
     data = small_images(256)
