@@ -11,7 +11,7 @@ from sweeper.analysis.front import (
     reference_corner,
     selection_metrics,
 )
-from sweeper.analysis.front_point import FrontPoint, describe_point
+from sweeper.analysis.front_point import FrontPoint, describe_point, network_params
 from sweeper.analysis.interpolation import Curve, CurveValue
 from sweeper.analysis.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
 
@@ -31,6 +31,7 @@ __all__ = [
     "fronts_by_repeat",
     "fronts_to_pandas",
     "mean",
+    "network_params",
     "non_dominated",
     "other_accuracy",
     "paired_ratio",

@@ -21,7 +21,7 @@ def comparability_problems(
     """
     problems = []
     done = Counter(dict.fromkeys(sweep.arms, 0))
-    done.update(record.slot.arm for record in records)
+    done.update(arm for arm, _, _ in {record.slot.place for record in records})
     if len(set(done.values())) > 1:
         counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
         problems.append(f"The arms have unequal numbers of finished trials: {counts}.")

@@ -34,8 +34,8 @@ class ConfirmationResult:
 
     @property
     def done(self) -> int:
-        """Trainings on record."""
-        return len(self.records)
+        """Trainings on record; each may have brought several networks."""
+        return len({record.slot.place for record in self.records})
 
     @property
     def budget(self) -> int:

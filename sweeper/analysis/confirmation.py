@@ -17,6 +17,7 @@ from sweeper.analysis import (
     CurveValue,
     Estimate,
     mean,
+    network_params,
     paired_ratio,
     selection_metrics,
     strength_range,
@@ -39,6 +40,7 @@ class ConfirmedConfig:
     rung: int
     """Of the ladder, 0 without."""
     params: Mapping[str, Scalar]
+    """Searched, with the density of its rung."""
     sizes: tuple[int, ...]
     """The sizes within which the search found it best."""
     records: tuple[TrialRecord, ...]
@@ -162,7 +164,7 @@ def confirmed_configs(
             repeat=config.repeat,
             slot=config.slot,
             rung=config.rung,
-            params=config.params,
+            params=network_params(trained[place][0]),
             sizes=config.sizes,
             records=tuple(sorted(trained[place], key=lambda record: record.slot.number)),
             searched=tuple(sorted(seen[place], key=lambda record: record.network)),

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, overload
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sweeper.analysis.front_point import FrontPoint, describe_point
+from sweeper.analysis.front_point import FrontPoint, describe_point, network_params
 from sweeper.analysis.notebook_table import notebook_table
 from sweeper.config import Sweep
 from sweeper.errors import InputError, shown
-from sweeper.types import Accuracy, Evaluation, Scalar, SizeMeasure, Track, TrialRecord
+from sweeper.types import Accuracy, Evaluation, SizeMeasure, Track, TrialRecord
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -301,7 +301,7 @@ def _point(record: TrialRecord, track: Track) -> FrontPoint | None:
         slot=record.slot.number,
         study=record.slot.study,
         trial=record.trial,
-        params=_searched(record),
+        params=network_params(record),
         nonzero=network.nonzero,
         total=record.result.total,
         effective=network.effective,
@@ -310,13 +310,6 @@ def _point(record: TrialRecord, track: Track) -> FrontPoint | None:
         weights=network.weights,
         biases=network.biases,
     )
-
-
-def _searched(record: TrialRecord) -> Mapping[str, Scalar]:
-    """Return the searched parameters, and the density of a network of a ladder."""
-    if record.config.training_density is None:
-        return record.params
-    return {**record.params, "density": record.config.density}
 
 
 def _over_the_floor(record: TrialRecord, network: Evaluation, track: Track) -> bool:

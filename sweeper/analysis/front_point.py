@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
-from sweeper.types import Accuracy, Scalar, SizeMeasure
+from sweeper.types import Accuracy, Scalar, SizeMeasure, TrialRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +16,7 @@ class FrontPoint:
     study: str
     trial: int
     params: Mapping[str, Scalar]
-    """The searched parameters."""
+    """The searched parameters, and the density of a network of a ladder."""
     nonzero: int
     total: int
     effective: int | None
@@ -45,6 +45,13 @@ class FrontPoint:
         row = asdict(self)
         params = row.pop("params")
         return {**row, **{f"params_{name}": value for name, value in params.items()}}
+
+
+def network_params(record: TrialRecord) -> Mapping[str, Scalar]:
+    """Return the searched parameters, and the density of a network of a ladder."""
+    if record.config.training_density is None:
+        return record.params
+    return {**record.params, "density": record.config.density}
 
 
 def describe_point(params: Mapping[str, Scalar]) -> str:

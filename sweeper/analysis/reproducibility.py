@@ -117,8 +117,8 @@ def platform_problems(
 
     Each platform is compared with the one that most trials come from, `confirmed` ones among them.
     """
-    everything = [*records, *confirmed]
-    counts = Counter(Platform.of(record.provenance) for record in everything)
+    everything = {record.slot: Platform.of(record.provenance) for record in (*records, *confirmed)}
+    counts = Counter(everything.values())
     if len(counts) < 2:
         return ()
     measured = {frozenset((each.first, each.second)): each for each in deviations(records, checks)}

@@ -52,6 +52,7 @@ def check(file: StudyFile, data: DataFolder = None) -> None:
 
 def _print_plan(tried: "TriedStudy") -> None:
     from sweeper.operations.plan import plan
+    from sweeper.plots.labels import networks_text
 
     sweep, terminal = tried.sweep, console()
     planned = plan(sweep, network=tried.network)
@@ -74,7 +75,8 @@ def _print_plan(tried: "TriedStudy") -> None:
         f"{pluralize(search.trials, 'trial')} = {pluralize(planned.trials, 'trial')} "
         f"({search.sampler})"
     )
-    if line := _networks_text(sweep):
+    if brings := networks_text(sweep):
+        line = f"each trial: {brings}; {count(sweep.networks)} networks in all"
         terminal.print(line, soft_wrap=True)
     if planned.probe.ranges:
         probe = planned.probe
@@ -91,19 +93,6 @@ def _print_plan(tried: "TriedStudy") -> None:
         terminal.print(f"time: roughly {duration(planned.seconds)} on this machine's CPU")
     for warning in (*tried.oddities, *planned.warnings):
         warn(warning)
-
-
-def _networks_text(sweep: "Sweep") -> str:
-    """Return what a trial brings where it is more than one network."""
-    if sweep.networks_of_slot == 1:
-        return ""
-    of_trial = []
-    if sweep.seeds > 1:
-        of_trial.append(f"{sweep.seeds} trainings with seeds of their own")
-    if sweep.rungs > 1:
-        densities = ", ".join(f"{density:g}" for density in sweep.sparsification.densities)
-        of_trial.append(f"cut at {sweep.rungs} densities ({densities})")
-    return f"each trial: {', '.join(of_trial)}; {count(sweep.networks)} networks in all"
 
 
 def _facts_text(facts: "DatasetFacts") -> str:

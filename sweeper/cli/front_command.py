@@ -93,13 +93,16 @@ def parse_choice(option: str, word: str, allowed: Mapping[str, T]) -> T:
 def front_table(sweep: "Sweep", front: "Front") -> "Table":
     """Return the networks of one front."""
     counted = [] if sweep.script else [">effective"]
-    networks = table(f">{sweep.size_unit}", *counted, ">val %", ">test %", ">repeat", ">trial")
+    density = [">density"] if sweep.rungs > 1 else []
+    heads = (*counted, ">val %", ">test %", *density, ">repeat", ">trial")
+    networks = table(f">{sweep.size_unit}", *heads)
     for point in front.points:
         networks.add_row(
             count(point.nonzero),
             *([] if sweep.script else [count(point.effective)]),
             percent(point.val_accuracy),
             percent(point.test_accuracy),
+            *([f"{point.params['density']:g}"] if density else []),
             str(point.repeat),
             str(point.trial),
         )

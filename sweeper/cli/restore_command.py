@@ -43,7 +43,9 @@ def restore(
         for dump, (new, all_) in zip(dumps, counts, strict=True):
             name, before = dump.sweep.name, all_ - new
             old = f"; {before} were here already" if before else ""
-            terminal.print(f"{name}: {pluralize(new, 'trial')} restored{old}", soft_wrap=True)
+            terminal.print(
+                f"{name}: {pluralize(new, dump.sweep.record_noun)} restored{old}", soft_wrap=True
+            )
         confirmed = folder / CONFIRMED
         if not (confirmed / export_weights.FILE).exists():
             return

@@ -120,6 +120,11 @@ class Sweep(StudyFile):
         return self.trials * self.networks_of_slot
 
     @property
+    def record_noun(self) -> str:
+        """What stands on record for itself: a trial, or each of the networks that it brings."""
+        return "trial" if self.networks_of_slot == 1 else "network"
+
+    @property
     def is_space_filling(self) -> bool:
         """Whether parameters are a function of the slot alone."""
         return self.confirms is not None or self.search.sampler in SLOT_SAMPLERS

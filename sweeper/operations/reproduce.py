@@ -62,11 +62,12 @@ def _reproduce(
     on_trial: Callable[[int, int], None],
 ) -> ReproducibilityCheck:
     records = store.records(name)
+    noun = f"{store.sweep(name).record_noun}s"
     here = Platform.of(trainer.provenance)
     foreign = [record for record in records if Platform.of(record.provenance) != here]
     if not foreign:
         raise InputError(
-            f"{name}: all {len(records)} trials on record come from a machine like this one "
+            f"{name}: all {len(records)} {noun} on record come from a machine like this one "
             f"({here}): there is nothing to reproduce"
         )
     retrained_places = {
@@ -78,7 +79,7 @@ def _reproduce(
     left = [record for record in foreign if record.place not in retrained_places]
     if not left:
         raise InputError(
-            f"{name}: all {len(foreign)} trials of other machines were trained again on one like "
+            f"{name}: all {len(foreign)} {noun} of other machines were trained again on one like "
             f"this ({here}): nothing more can be measured here"
         )
     # Collapsed ones too: of networks near the floor only the lucky ones lie above it.

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from typing import Protocol
 
+from sweeper.analysis import network_params
 from sweeper.config import Sweep
 from sweeper.config.registry import load
 from sweeper.errors import InputError, SweeperError, choices, typed_line
+from sweeper.plots import whole_curves
 from sweeper.redact import hide, hide_passwords
 from sweeper.settings import MIRRORS_VARIABLE
 from sweeper.store import Store
@@ -46,7 +48,7 @@ class MirroredTrial:
     name: str
     """For people: arm, repeat and number."""
     params: Mapping[str, Scalar]
-    """The searched parameters."""
+    """The searched parameters, and the density of a network of a ladder."""
     metrics: Mapping[str, float]
     """Sizes, qualities in [0, 1], seconds, and as `numbers/...` what a script measured further.
 
@@ -76,7 +78,7 @@ class MirroredTrial:
         return cls(
             key=f"{slot.study}#{record.trial}",
             name=f"{slot.arm}/{slot.repeat}#{record.trial}",
-            params=dict(record.params),
+            params=dict(network_params(record)),
             metrics=metrics,
             curve=tuple((point.epoch, dict(point.values)) for point in result.learning),
             tags={
@@ -193,11 +195,12 @@ def _follow(
         while not is_last:
             is_last = stop.wait(EVERY)
             try:
-                if is_last or mirror_store.status(sweep.name).done != seen:
+                done = mirror_store.status(sweep.name).done
+                if is_last or done != seen:
                     records = mirror_store.records(sweep.name)
                     mirror = mirror or _made(name, sweep)
                     _add_new(mirror, sweep, records)
-                    seen = len(records)
+                    seen = done
             except Exception as error:  # of a tracker or its network: tried again
                 if is_last:
                     tell(_missing(sweep.name, name, _reason(error)))
@@ -206,7 +209,7 @@ def _follow(
 def _add_new(mirror: Mirror, sweep: Sweep, records: Sequence[TrialRecord]) -> int:
     """Add the trials that are not there yet, in the order in which they finished."""
     there = mirror.keys()
-    trials = [MirroredTrial.of(record, sweep) for record in records]
+    trials = [MirroredTrial.of(record, sweep) for record in whole_curves(records)]
     new = sorted(
         (trial for trial in trials if trial.key not in there), key=lambda one: one.finished_at
     )

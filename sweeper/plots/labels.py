@@ -13,6 +13,9 @@ SIZE_NAMES: Mapping[SizeMeasure, str] = {
     "effective": "effective parameters",
 }
 
+MOST_DENSITIES = 8
+"""With more rungs than this a line names the ends of a ladder alone."""
+
 Tick = tuple[int, str]
 """A value on an axis, with its label."""
 
@@ -29,6 +32,16 @@ def capitalised(text: str) -> str:
 def titled(sweep: Sweep, track: Track) -> str:
     """Return the name of a sweep for a title, with the track that its networks are on."""
     return sweep.name if sweep.script else f"{sweep.name}: {TRACK_NAMES[track]}"
+
+
+def networks_text(sweep: Sweep) -> str:
+    """Return what each trial brings where it is more than one network; empty elsewhere."""
+    parts = [f"{sweep.seeds} trainings with seeds of their own"] if sweep.seeds > 1 else []
+    if sweep.rungs > 1:
+        names = [f"{density:g}" for density in sweep.sparsification.densities]
+        listed = ", ".join(names) if len(names) <= MOST_DENSITIES else f"{names[0]} to {names[-1]}"
+        parts.append(f"{'each ' if parts else ''}cut at {sweep.rungs} densities ({listed})")
+    return ", ".join(parts)
 
 
 def percent(accuracy: float) -> float:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweeper.analysis import Front, describe_point
+from sweeper.analysis import Front, describe_point, network_params
 from sweeper.config import Sweep
 from sweeper.plots.arm_styles import highlighted_arms, series_of
 from sweeper.plots.labels import percent
@@ -163,7 +163,7 @@ def _spaced(members: Sequence[TrialRecord], most: int) -> list[TrialRecord]:
 
 def _stroke(quantity: Quantity, record: TrialRecord, link: TrialLink) -> Stroke:
     slot = record.slot
-    label = f"repeat {slot.repeat}, trial {record.trial}: {describe_point(record.params)}"
+    label = f"repeat {slot.repeat}, trial {record.trial}: {describe_point(network_params(record))}"
     return Stroke(quantity.of(record.result.learning), label, link(slot.sweep, slot.place))
 
 

@@ -55,16 +55,16 @@ def table(record: SweepRecord) -> ReportTable | None:
         "training",
         f"trials at {100 * min(sweep.targets.accuracy):.4g} %",
         "strength may vary",
-        "such trials",
+        f"such {sweep.record_noun}s",
     ]
     caption = (
         "Hypervolume of the front of a search's first trials, as a share of the last one, mean "
         "over repeats; below the last one its 95 % t-interval over repeats; training is what one "
         "search took. An arm that has nearly all early is easy to tune; one that still rises had "
         "too small a budget, and one of which few trials reach the lowest target had fewer than "
-        f"others where it counts. On the right: the strengths of trials that lose at most "
-        f"{100 * TOLERANCE:g} points to the best of their arm at their size or below, and how many "
-        "trials those are."
+        f"others where it counts. On the right: the strengths of {sweep.record_noun}s that lose at "
+        f"most {100 * TOLERANCE:g} points to the best of their arm at their size or below, and how "
+        f"many {sweep.record_noun}s those are."
     )
     return ReportTable(head, rows, caption)
 

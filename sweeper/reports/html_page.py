@@ -15,7 +15,7 @@ from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.config.loss import LossChoice
 from sweeper.plots import View
-from sweeper.plots.labels import ACCURACY_NAMES
+from sweeper.plots.labels import ACCURACY_NAMES, networks_text
 from sweeper.plots.svg import draw_svg
 from sweeper.reports import (
     confirmation_section,
@@ -98,7 +98,7 @@ def page(record: SweepRecord) -> str:
         recorded_span=report_tables.recorded_span(all_records),
         failures_table=report_tables.failures_table(record.status),
         study=study_text(sweep),
-        trials=len(record.records),
+        recorded=f"{len(record.records)} {sweep.record_noun}s",
         plotly=plots.packed_javascript(),
         css=plots.page_asset("theme.css") + _asset("page.css"),
         js=plots.page_asset("draw_figure.js") + _asset("page.js"),
@@ -193,9 +193,10 @@ def _progress(sweep: Sweep, status: SweepStatus) -> str:
     search = sweep.search
     repeats = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
     epochs = f"; {sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs"
+    each = f"; each trial: {brings}" if (brings := networks_text(sweep)) else ""
     return (
         f"{status.done} of {status.budget} trials finished; {search.trials} trials × {repeats} "
-        f"for each arm, sampler {search.sampler}{'' if sweep.script else epochs}."
+        f"for each arm, sampler {search.sampler}{'' if sweep.script else epochs}{each}."
     )
 
 

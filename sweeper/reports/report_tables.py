@@ -109,11 +109,10 @@ def accuracy_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTab
     largest = max((row.hypervolume for row in rows), default=0.0)
     body = []
     for row in rows:
-        cells = [
-            _trials(row),
-            Cell(str(row.diverged)),
-            Cell(str(row.collapsed)),
-        ]
+        # A training is cut to its networks, and they failed: not it, of which this track tells.
+        before = sweep.rungs > 1 and row.front.track == "as_trained"
+        failed = [NOTHING] * 2 if before else [Cell(str(row.diverged)), Cell(str(row.collapsed))]
+        cells = [_trials(row, sweep.rungs if before else 1), *failed]
         for point, least in zip(row.at_accuracy, smallest, strict=True):
             best = ranked and point is not None and point.nonzero == least
             cells.append(_size(point, show, best))
@@ -224,12 +223,16 @@ def recorded_span(records: Sequence[TrialRecord]) -> str:
     first, last = (choose(record.recorded_at for record in records) for choose in (min, max))
     hours = sum(record.result.seconds for record in records) / 3600
     span = f"{_time(first)} to {_time(last)}"
-    return f"{span}; {hours:.2f} hours of training in {len(records)} trials"
+    trials = len({(record.slot.sweep, *record.slot.place) for record in records})
+    networks = f" with {len(records)} networks" if len(records) > trials else ""
+    return f"{span}; {hours:.2f} hours of training in {trials} trials{networks}"
 
 
-def _trials(row: ArmSummary) -> Cell:
+def _trials(row: ArmSummary, share: int) -> Cell:
+    """Return the trials of an arm, with their networks, of which `share` are the same here."""
+    networks = row.networks // share
     text = f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"
-    return Cell(text, f"{row.networks} networks" if row.networks > row.done else "")
+    return Cell(text, f"{networks} networks" if networks > row.done else "")
 
 
 def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> Cell:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, case, func, literal_column, select
+from sqlalchemy import Connection, Select, and_, case, func, literal_column, select
 
 from sweeper.store import tables
 from sweeper.store.clock import now
@@ -25,10 +25,15 @@ class TrialCounts:
     budget: int
     claimed: int
     open: int
-    facts: Mapping[str, int]
-    """By state: complete, diverged, collapsed."""
+    networks: Mapping[str, int]
+    """On record by state: complete, diverged, collapsed; a trial may bring several."""
     lost: Mapping[FailureKind, int]
     """Attempts that came to nothing, by class; classes that never came up are left out."""
+
+    @property
+    def recorded(self) -> int:
+        """Number of slots that are on record."""
+        return self.budget - self.left
 
     @property
     def left(self) -> int:
@@ -44,7 +49,7 @@ class SweepCounts:
     workers: Mapping[str, int]
     """Living ones, by device."""
     last_hour: int
-    """Facts of the last hour, by the database's clock."""
+    """Trials recorded within the last hour of the database's clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,7 @@ def census(connection: Connection) -> StorageCounts:
         _counted(connection, worker.sweep, worker.device, where=worker.lease_until > now())
     )
     # Facts are wide: both in one pass.
-    recent = case((fact.recorded_at > hour_ago, 1), else_=0)
+    recent = case((and_(fact.recorded_at > hour_ago, fact.network == 0), 1), else_=0)
     of_facts = _counted(connection, fact.sweep, fact.arm, fact.state, recent)
     facts = _tree(of_facts)
     last_hour: Counter[str] = Counter()
@@ -83,7 +88,7 @@ def census(connection: Connection) -> StorageCounts:
                         budget=sum(states.values()),
                         claimed=states.get("claimed", 0),
                         open=states.get("open", 0),
-                        facts={
+                        networks={
                             state: sum(numbers.values())
                             for state, numbers in facts.get(name, {}).get(arm, {}).items()
                         },

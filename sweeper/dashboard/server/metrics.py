@@ -99,7 +99,12 @@ def _families() -> list[MetricFamily]:
         ),
         GaugeMetricFamily(
             "sweeper_trials",
-            "Trials by state: on record as complete, diverged or collapsed, or claimed, or open.",
+            "Trials by state: recorded, claimed or open.",
+            labels=["sweep", "arm", "state"],
+        ),
+        GaugeMetricFamily(
+            "sweeper_networks",
+            "Networks on record by state: complete, diverged or collapsed.",
             labels=["sweep", "arm", "state"],
         ),
         GaugeMetricFamily(
@@ -128,7 +133,7 @@ def _families() -> list[MetricFamily]:
 
 def _filled(counts: StorageCounts) -> list[MetricFamily]:
     families = _families()
-    latency, trials, budget, left, lost, workers, per_hour = families
+    latency, trials, networks, budget, left, lost, workers, per_hour = families
     latency.add_metric([], counts.latency_seconds)
     for name, sweep in counts.sweeps.items():
         per_hour.add_metric([name], sweep.last_hour)
@@ -136,9 +141,12 @@ def _filled(counts: StorageCounts) -> list[MetricFamily]:
             workers.add_metric([name, device], alive)
         for name_of_arm, arm in sweep.arms.items():
             labels = [name, name_of_arm]
-            states = dict.fromkeys(("complete", "diverged", "collapsed"), 0) | dict(arm.facts)
-            for state, number in {**states, "claimed": arm.claimed, "open": arm.open}.items():
+            slots = {"recorded": arm.recorded, "claimed": arm.claimed, "open": arm.open}
+            for state, number in slots.items():
                 trials.add_metric([*labels, state], number)
+            states = dict.fromkeys(("complete", "diverged", "collapsed"), 0) | dict(arm.networks)
+            for state, number in states.items():
+                networks.add_metric([*labels, state], number)
             budget.add_metric(labels, arm.budget)
             left.add_metric(labels, arm.left)
             for kind, number in arm.lost.items():

@@ -8,7 +8,7 @@ from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, confirmation_name, is_confirmation
 from sweeper.config.registry import family_title
 from sweeper.dashboard.sweeps.trial_links import trial_page
-from sweeper.plots.labels import percent
+from sweeper.plots.labels import networks_text, percent
 from sweeper.types import ArmProgress, RecordedRange, SweepStatus, WorkerStatus
 
 HOUR = 3600.0
@@ -44,7 +44,7 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
         "track": sweep.sparsification.track,
         "script": sweep.script is not None,
         "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
-        f"{sweep.search.repeats} repeats each; {sweep.subject}{_epochs(sweep)}",
+        f"{sweep.search.repeats} repeats each; {sweep.subject}{_epochs(sweep)}{_each(sweep)}",
         **_progress(status),
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [
@@ -63,6 +63,11 @@ def _epochs(sweep: Sweep) -> str:
     if sweep.script is not None:
         return ""
     return f", {sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs"
+
+
+def _each(sweep: Sweep) -> str:
+    brings = networks_text(sweep)
+    return f"; each trial: {brings}" if brings else ""
 
 
 def _progress(status: SweepStatus) -> dict[str, Any]:

@@ -44,14 +44,16 @@ def trial_payload(
         "slot": slot,
         "study": study,
         "trial": trial,
+        "last_trial": records[-1].trial if records else None,
         "optuna": optuna_page(studies[study], trial or 0) if is_ours else None,
         "state": _state(history, records),
         "is_done": record is not None,
         "host": history.host,
         "method": sweep.arms[arm].summary,
-        "values": _values(sweep, arm, record),
-        "sizes": _sizes(sweep, records),
+        "values": _values(sweep, arm, records),
+        "sizes": _sizes(sweep, records, studies.get(study)),
         "layers": _layers(sweep, record),
+        "layers_of": network_name(sweep, record) if record else "",
         "numbers": [] if record is None else [*record.result.numbers],
         "facts": _facts(records),
         "curves": [figure_frame(view) for view in _curves(sweep, place, records, log)],
@@ -60,18 +62,22 @@ def trial_payload(
     }
 
 
-def _values(sweep: Sweep, arm: str, record: TrialRecord | None) -> list[dict[str, Any]]:
+def _values(sweep: Sweep, arm: str, records: Sequence[TrialRecord]) -> list[dict[str, Any]]:
     """Return what the trial was given by name: what was searched first, then what is fixed."""
-    searched = {} if record is None else dict(record.params)
+    searched = dict(records[0].params) if records else {}
     given = {**sweep.shared_domains(), **sweep.arms[arm].parameters}
     fixed = {
         key: value
         for key, value in given.items()
         if key not in searched and not isinstance(value, Domain)
     }
-    if record is not None:
-        config = record.config
-        fixed |= {"seed": config.init_seed, "order_seed": config.recipe.order_seed}
+    if sweep.rungs > 1:
+        fixed["densities"] = ", ".join(f"{density:g}" for density in sweep.sparsification.densities)
+    for number, first in enumerate(records[:: sweep.rungs]):
+        name = f"seed {number}" if sweep.seeds > 1 else "seed"
+        fixed[name] = first.config.init_seed
+    if records:
+        fixed["order_seed"] = records[0].config.recipe.order_seed
     rows = ((searched, True), (fixed, False))
     return [
         {"name": name, "value": value, "searched": was_searched}
@@ -113,35 +119,40 @@ def _curves(
     return plots.trial_curves(curves, sweep, arm, records[0].config.recipe)
 
 
-def _sizes(sweep: Sweep, records: Sequence[TrialRecord]) -> dict[str, Any] | None:
-    """Return the networks of a slot as a table: a script has one, a pack one on each track."""
+def _sizes(
+    sweep: Sweep, records: Sequence[TrialRecord], study: int | None
+) -> dict[str, Any] | None:
+    """Return the networks of a slot as a table: a script has one, a pack one on each track.
+
+    Of several each leads to its own trial in Optuna's dashboard.
+    """
     qualities = [f"{part} {sweep.measure_label} %" for part in ("validation", "test")]
     objective = sweep.sparsification.track
     other: Track = "as_trained" if objective == "pruned" else "pruned"
+    tracks = (objective,) if sweep.script else (objective, other)
     rows: list[list[Any]] = []
-    for record in records:
-        for track in (objective, other):
+    links: list[str | None] = []
+    for track in tracks:
+        for record in records:
             judged = record.result.judged(track)
             if judged is None:
                 continue
             size, *measured = _measured(judged)
-            if sweep.script is not None:
-                rows.append([network_name(sweep, record), size, *measured])
-                break
-            counts = [size, judged.effective, record.result.total]
-            rows.append([_row_name(sweep, record, track), *counts, *measured])
+            counts = [] if sweep.script else [judged.effective, record.result.total]
+            rows.append([_row_name(sweep, record, track), size, *counts, *measured])
+            is_alone = study is None or len(records) == 1
+            links.append(None if is_alone else optuna_page(study or 0, record.trial))
     if not rows:
         return None
-    if sweep.script is not None:
-        return {
-            "head": ["network" if rows[0][0] else "", sweep.size_unit, *qualities],
-            "rows": rows,
-        }
-    return {"head": ["network", "nonzero", "effective", "of", *qualities], "rows": rows}
+    counted = [sweep.size_unit] if sweep.script else ["nonzero", "effective", "of"]
+    name = "network" if rows[0][0] else ""
+    return {"head": [name, *counted, *qualities], "rows": rows, "links": links}
 
 
 def _row_name(sweep: Sweep, record: TrialRecord, track: Track) -> str:
-    """Return the name of a network of a pack: what tells it from others, and its track."""
+    """Return the name of a network: what tells it from others, and its track where it has one."""
+    if sweep.script is not None:
+        return network_name(sweep, record)
     if track == "pruned" and sweep.rungs > 1:
         return network_name(sweep, record)
     seed = f"seed {record.network // sweep.rungs}, " if sweep.seeds > 1 else ""

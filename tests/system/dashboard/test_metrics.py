@@ -80,15 +80,14 @@ def expected(status: SweepStatus) -> Samples:
 
     for arm in status.arms:
         lost = arm.diverged + arm.collapsed
-        states = {
-            "complete": arm.done - lost,
-            "diverged": arm.diverged,
-            "collapsed": arm.collapsed,
-            "claimed": arm.claimed,
-            "open": arm.budget - arm.done - arm.claimed,
-        }
-        for state, number in states.items():
+        left = arm.budget - arm.done
+        trials = {"recorded": arm.done, "claimed": arm.claimed, "open": left - arm.claimed}
+        for state, number in trials.items():
             add("sweeper_trials", number, arm=arm.arm, state=state)
+        complete = arm.networks - lost
+        networks = {"complete": complete, "diverged": arm.diverged, "collapsed": arm.collapsed}
+        for state, number in networks.items():
+            add("sweeper_networks", number, arm=arm.arm, state=state)
         add("sweeper_budget_trials", arm.budget, arm=arm.arm)
         add("sweeper_budget_left_trials", arm.budget - arm.done, arm=arm.arm)
         for kind, number in arm.failures.items():

@@ -59,7 +59,7 @@ function showArms(row) {
     return [
       arm.name,
       arm.family,
-      `${count(arm.done)} / ${count(arm.budget)}`,
+      [`${count(arm.done)} / ${count(arm.budget)}`, arm.networks > arm.done ? many(arm.networks, "network") : null],
       count(arm.claimed),
       count(arm.diverged),
       count(arm.collapsed),

@@ -2,7 +2,7 @@
 
 import { changed, count, fill, make, percent, place, poll, table } from "./common.js";
 import { draw, onThemeChange } from "./draw_figure.js";
-import { capitalised } from "./fronts.js";
+import { capitalised, to } from "./fronts.js";
 
 const here = location.pathname;
 let shown = null;
@@ -24,14 +24,13 @@ function showHead(trial) {
   sweep.textContent = trial.sweep;
   const kinds = { complete: "finished", diverged: "failed", collapsed: "failed", "in work": "open" };
   const at = trial.host && !trial.is_done ? ` on ${trial.host}` : "";
-  const link = trial.optuna
-    ? make("a", { href: trial.optuna }, `trial ${trial.trial} of ${trial.study} in the Optuna dashboard`)
-    : null;
+  const trials = trial.last_trial > trial.trial ? `trials ${trial.trial} to ${trial.last_trial}` : `trial ${trial.trial}`;
+  const link = trial.optuna ? make("a", { href: trial.optuna }, `${trials} of ${trial.study} in the Optuna dashboard`) : null;
   const label = make("span", { class: `state ${kinds[trial.state] ?? ""}` }, `${trial.state}${at}`);
   fill(place("progress"), make("div", { class: "meter" }, label, link));
 }
 
-function showMeasured({ sizes, numbers, layers }) {
+function showMeasured({ sizes, numbers, layers, layers_of: layersOf }) {
   place("sizes-part").hidden = !sizes && !numbers.length;
   if (sizes) {
     const cell = (value, column) => {
@@ -39,7 +38,8 @@ function showMeasured({ sizes, numbers, layers }) {
       return sizes.head[column].endsWith("%") ? percent(value) : typeof value === "number" ? count(value) : value;
     };
     const head = sizes.head[0] ? sizes.head : sizes.head.slice(1);
-    const rows = sizes.rows.map((row) => row.map(cell).slice(sizes.head[0] ? 0 : 1));
+    const linked = (cells, row) => [to(sizes.links[row], cells[0]), ...cells.slice(1)];
+    const rows = sizes.rows.map((row, number) => linked(row.map(cell), number).slice(sizes.head[0] ? 0 : 1));
     fill(place("sizes"), table(head, rows));
   }
   const rows = numbers.map(([name, value]) => [name, number(value)]);
@@ -48,7 +48,7 @@ function showMeasured({ sizes, numbers, layers }) {
   const lines = layers.map((layer) => [
     layer.name, layer.shape, count(layer.weights), count(layer.of), count(layer.biases),
   ]);
-  fill(place("layers"), table(["layer", "shape", "weights", "of", "biases"], lines));
+  fill(place("layers"), table(["layer", "shape", "weights", "of", "biases"], lines, layersOf && `Of the network with ${layersOf}.`));
 }
 
 async function showCurves({ curves }) {
