@@ -7,15 +7,13 @@ API, on every database.
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
-from optuna.distributions import distribution_to_json
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import TrialState
 
 MARK = "sweeper:study"
 """The system attribute that says whose a study is: see `study_owner`."""
@@ -73,107 +71,6 @@ figures and notes come in pieces of 2,045 characters, which JSON writes in at mo
 def cuts(storage: RDBStorage) -> bool:
     """Tell whether no text may be longer than `LONGEST`."""
     return storage.engine.dialect.name in {"mysql", "mariadb"}
-
-
-def create_trials(
-    storage: RDBStorage, study: int, mark: str, templates: Sequence[FrozenTrial]
-) -> int:
-    """Create trials in one transaction; return the number of the first, whom the others follow.
-
-    Raises KeyError as `guard` does.
-    """
-    guard(storage, study, mark)
-    with storage.scoped_session() as session:
-        # Who numbers trials of a study locks it; SQLite is locked by the first that writes.
-        models.StudyModel.find_or_raise_by_id(study, session, for_update=True)
-        trials = [
-            models.TrialModel(study_id=study, number=None, state=template.state)
-            for template in templates
-        ]
-        for trial, template in zip(trials, templates, strict=True):
-            trial.datetime_start = template.datetime_start
-            trial.datetime_complete = template.datetime_complete
-        session.add_all(trials)
-        session.flush()
-        trials.sort(key=lambda trial: int(trial.trial_id))
-        first = int(trials[0].count_past_trials(session))
-        for number, (trial, template) in enumerate(zip(trials, templates, strict=True)):
-            trial.number = first + number
-            session.add_all(_parts(int(trial.trial_id), template))
-        session.commit()
-    return first
-
-
-def _parts(trial: int, template: FrozenTrial) -> list[Any]:
-    """Return the rows of parameters, values and user attributes of a trial."""
-    parameters = [
-        models.TrialParamModel(
-            trial_id=trial,
-            param_name=name,
-            param_value=template.distributions[name].to_internal_repr(value),
-            distribution_json=distribution_to_json(template.distributions[name]),
-        )
-        for name, value in template.params.items()
-    ]
-    return parameters + _outcome_rows(trial, template.values or (), template.user_attrs)
-
-
-def _outcome_rows(trial: int, values: Sequence[float], attributes: Mapping[str, Any]) -> list[Any]:
-    rows: list[Any] = []
-    for objective, value in enumerate(values):
-        stored, kind = models.TrialValueModel.value_to_stored_repr(value)
-        rows.append(
-            models.TrialValueModel(
-                trial_id=trial, objective=objective, value=stored, value_type=kind
-            )
-        )
-    rows += [
-        models.TrialUserAttributeModel(trial_id=trial, key=key, value_json=json.dumps(value))
-        for key, value in attributes.items()
-    ]
-    return rows
-
-
-@dataclass(frozen=True, slots=True)
-class TrialEnd:
-    """End of a trial: its state, the values that go with it, and what else was measured."""
-
-    number: int
-    state: TrialState
-    values: tuple[float, ...] = ()
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-
-
-def finish_trials(storage: RDBStorage, study: int, mark: str, ends: Sequence[TrialEnd]) -> None:
-    """Finish trials in one transaction; finished ones, and those that are gone, are left alone.
-
-    Raises KeyError as `guard` does.
-    """
-    guard(storage, study, mark)
-    trial, attribute = models.TrialModel, models.TrialUserAttributeModel
-    by_number = {end.number: end for end in ends}
-    with storage.scoped_session() as session:
-        rows = session.query(trial).filter(
-            trial.study_id == study,
-            trial.number.in_(sorted(by_number)),
-            trial.state.in_((TrialState.RUNNING, TrialState.WAITING)),
-        )
-        running = {int(row.trial_id): row for row in rows.with_for_update()}
-        written = {
-            (int(row.trial_id), str(row.key)): row
-            for row in session.query(attribute).filter(attribute.trial_id.in_(sorted(running)))
-        }
-        for id_, row in running.items():
-            end = by_number[int(row.number)]
-            new = {}
-            for key, value in end.attributes.items():
-                if (id_, key) in written:
-                    written[id_, key].value_json = json.dumps(value)
-                else:
-                    new[key] = value
-            session.add_all(_outcome_rows(id_, end.values, new))
-            row.state, row.datetime_complete = end.state, datetime.now()
-        session.commit()
 
 
 def studies(

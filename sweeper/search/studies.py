@@ -13,22 +13,22 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.retry import RetryPolicy
-from sweeper.search import optuna_tables
+from sweeper.search import optuna_tables, optuna_trials
 from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
+from sweeper.search.finished_slots import FinishedSlots
 from sweeper.search.lessons import FinishedSlot
 from sweeper.search.note_texts import arm_note
 from sweeper.search.objectives import metric_names, tell_arguments
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_storage import open_optuna_storage
-from sweeper.search.optuna_tables import TrialEnd
+from sweeper.search.optuna_trials import TrialEnd
 from sweeper.search.samplers import ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import StudyOwner
 from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult, TrialTask
 
 T = TypeVar("T")
-_FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
 
 
@@ -67,6 +67,7 @@ class SweepStudies:
         owner = owner or StudyOwner(sweep.name, None)
         self._index = StudyIndex(lambda: self._backend, owner, self._patience)
         self._proposals = ParameterSource(sweep)
+        self._finished: dict[int, FinishedSlots] = {}
         self._artifacts: Any = None
 
     @cached_property
@@ -311,7 +312,7 @@ class SweepStudies:
         """Return what a slot is asked to try."""
         study = self._index.id(slot.study)
         params = self._proposals.params(
-            slot.arm, slot.repeat, slot.number, lambda: self._finished_trials(study)
+            slot.arm, slot.repeat, slot.number, lambda: self._finished_slots(study)
         )
         place = (slot.arm, slot.repeat, slot.number)
         numbers = range(self._sweep.networks_of_slot)
@@ -341,7 +342,7 @@ class SweepStudies:
         mark = self._index.owner.mark(id_)
         with self._index.gone(study):
             return self._retry(
-                lambda: optuna_tables.create_trials(self._backend, id_, mark, templates)
+                lambda: optuna_trials.create_trials(self._backend, id_, mark, templates)
             )
 
     def _retry(self, action: Callable[[], T]) -> T:
@@ -366,24 +367,10 @@ class SweepStudies:
             lambda: self._backend.get_all_trials(study, deepcopy=False, states=_UNFINISHED)
         )
 
-    def _finished_trials(self, study: int) -> list[FinishedSlot]:
+    def _finished_slots(self, study: int) -> list[FinishedSlot]:
         """Return the slots whose networks are all told."""
-        trials: dict[int, list[FrozenTrial]] = {}
-        for trial in self._trials(study):
-            if trial.state in _FINISHED and "slot" in trial.user_attrs:
-                trials.setdefault(trial.user_attrs["slot"], []).append(trial)
-        return [
-            FinishedSlot(
-                slot=slot,
-                params=of_slot[0].params,
-                # In the order of their numbers, which is that of the networks.
-                values=tuple(
-                    (trial.values[0], trial.values[1]) if trial.values else None
-                    for trial in of_slot
-                ),
-            )
-            for slot, of_slot in trials.items()
-        ]
+        slots = self._finished.setdefault(study, FinishedSlots())
+        return self._retry(lambda: slots.read(self._backend, study))
 
     def _finish(self, study: str, ends: Sequence[TrialEnd]) -> None:
         def write() -> None:
@@ -391,7 +378,7 @@ class SweepStudies:
             with suppress(UnknownSweepError), self._index.gone(study):
                 id_ = self._index.id(study)
                 mark = self._index.owner.mark(id_)
-                optuna_tables.finish_trials(self._backend, id_, mark, ends)
+                optuna_trials.finish_trials(self._backend, id_, mark, ends)
 
         if ends:
             self._retry(write)

@@ -46,44 +46,66 @@ FROM = tuple(tables.provenance.c[name].label(f"from_{name}") for name in _PROVEN
 def add(connection: Connection, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
     """Insert records. The caller holds the lock of the sweep and has checked the lease."""
     recorded_at = connection.scalar(select(now()))
-    rows = [
-        {
-            "sweep": outcome.slot.sweep,
-            "arm": outcome.slot.arm,
-            "repeat": outcome.slot.repeat,
-            "slot": outcome.slot.number,
-            "network": outcome.network,
-            "study": outcome.slot.study,
-            "trial": outcome.trial,
-            "worker": worker,
-            "provenance": add_provenance(connection, outcome.slot.sweep, outcome.provenance),
-            "recorded_at": recorded_at,
-            "params": dict(outcome.params),
-            **config_row(outcome.config),
-            **result_row(outcome.result),
-        }
-        for outcome in outcomes
-    ]
+    provenances: dict[tuple[str, Provenance], str] = {}
+    rows: list[dict[str, Any]] = []
+    last: TrialConfig | None = None
+    for outcome in outcomes:
+        slot = outcome.slot
+        known = slot.sweep, outcome.provenance
+        if known not in provenances:
+            provenances[known] = add_provenance(connection, *known)
+        shared = last is not None and last.recipe == outcome.config.recipe
+        recipe = rows[-1]["config"]["recipe"] if shared else recipe_json(outcome.config.recipe)
+        last = outcome.config
+        rows.append(
+            {
+                "sweep": slot.sweep,
+                "arm": slot.arm,
+                "repeat": slot.repeat,
+                "slot": slot.number,
+                "network": outcome.network,
+                "study": slot.study,
+                "trial": outcome.trial,
+                "worker": worker,
+                "provenance": provenances[known],
+                "recorded_at": recorded_at,
+                "params": dict(outcome.params),
+                **config_row(outcome.config, recipe),
+                **result_row(outcome.result),
+            }
+        )
     connection.execute(insert(tables.fact), rows)
 
 
-def config_row(config: TrialConfig) -> dict[str, Any]:
-    """Return the columns that hold a configuration."""
+def config_row(config: TrialConfig, recipe: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return the columns that hold a configuration; `recipe` is its `recipe_json`, if at hand."""
     return {
-        "config": _config_json(config),
+        "config": _config_json(config, recipe or recipe_json(config.recipe)),
         "density": config.density,
         "strength": config.method.strength,
         "learning_rate": config.learning_rate,
     }
 
 
-def _config_json(config: TrialConfig) -> dict[str, Any]:
-    raw = asdict(config)
+def recipe_json(recipe: SharedConfig) -> dict[str, Any]:
+    """Return the settings that trials share, as they stand in the `config` of each."""
+    raw = asdict(recipe)
     # What is on record says the same in the same words.
-    if config.recipe.prune == PruneConfig():
-        del raw["recipe"]["prune"]
+    if recipe.prune == PruneConfig():
+        del raw["prune"]
+    if recipe.script is None:
+        del raw["script"]
+    return raw
+
+
+def _config_json(config: TrialConfig, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    raw = {
+        **{name: getattr(config, name) for name in TrialConfig.__dataclass_fields__},
+        "recipe": recipe,
+        "method": asdict(config.method),
+    }
     if config.recipe.script is None:
-        del raw["recipe"]["script"], raw["values"]
+        del raw["values"]
     if config.training_density is None:
         del raw["training_density"]
     return raw

@@ -153,7 +153,8 @@ def _optuna(url: str, task: Task, workers: int, number: int, start: Callable[[],
         trial = studies[turn].ask(space)
         trial.set_user_attr("device", "cpu")
         closeness = trial.params["strength"] / (trial.params["learning_rate"] + 0.1)
-        studies[turn].tell(trial, (1e5 * trial.params["density"], 0.9 + 0.09 * closeness))
+        size = 1e5 * trial.params.get("density", 0.1)
+        studies[turn].tell(trial, (size, 0.9 + 0.09 * closeness))
     storage.remove_session()
     storage.engine.dispose()
     return counter.report
@@ -180,7 +181,8 @@ def _check_slots(url: str, task: Task) -> None:
     budget = task.studies * (task.each + task.left)
     query = (
         "SELECT count(*), count(f.slot), count(DISTINCT (f.study, f.trial)), "
-        "count(*) FILTER (WHERE s.state = 'told' AND s.trial = f.trial) FROM sweeper_slot s "
+        "count(*) FILTER (WHERE s.state = 'told' AND s.trial + f.network = f.trial) "
+        "FROM sweeper_slot s "
         "LEFT JOIN sweeper_fact f ON (s.arm, s.repeat, s.number) = (f.arm, f.repeat, f.slot)"
     )
     found = execute(url, query)[0]

@@ -36,6 +36,8 @@ class Task:
     arms: int = ARMS
     repeats: int = REPEATS
     in_flight: int = IN_FLIGHT
+    rungs: int = 1
+    """Networks of each training: trials of Optuna, which are those that are counted here."""
 
     @property
     def studies(self) -> int:
@@ -44,26 +46,30 @@ class Task:
     @property
     def each(self) -> int:
         """Finished trials of each study: whole generations."""
-        return -(-self.before // self.studies // self.in_flight) * self.in_flight
+        whole = self.in_flight * self.rungs
+        return -(-self.before // self.studies // whole) * whole
 
     @property
     def left(self) -> int:
         """Trials that are left of each study."""
-        return max(1, self.trials // self.studies)
+        return max(1, self.trials // self.studies // self.rungs) * self.rungs
 
     @property
     def sweep(self) -> Sweep:
         arm = {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}
+        rule: dict[str, Any] = {"density": {"log_uniform": [0.005, 0.2]}}
+        if self.rungs > 1:
+            rule = {"densities": {"from": 0.2, "to": 0.005, "rungs": self.rungs}}
         return Sweep.model_validate(
             {
                 "name": "bench",
                 "dataset": "digits",
                 "model": "mlp(32)",
                 "training": {"epochs": 1, "learning_rate": {"log_uniform": [0.01, 0.12]}},
-                "sparsification": {"density": {"log_uniform": [0.005, 0.2]}},
+                "sparsification": rule,
                 "search": {
                     "sampler": self.sampler,
-                    "trials": self.each + self.left,
+                    "trials": (self.each + self.left) // self.rungs,
                     "repeats": self.repeats,
                     "in_flight": self.in_flight,
                 },
@@ -157,7 +163,7 @@ def fill(url: str, task: Task) -> None:
 
 
 def _fill(connection: psycopg.Connection[Any], task: Task) -> None:
-    """Make the one finished trial that is there into many."""
+    """Make the one finished training that is there into many."""
     execute = connection.execute
     execute("SELECT setseed(0.5)")
     execute("DELETE FROM trial_values")
@@ -185,7 +191,7 @@ def _fill(connection: psycopg.Connection[Any], task: Task) -> None:
         )
     attributes = {
         "arm": "to_json(split_part(study_name, '/', 2))::text",
-        "slot": "number::text",
+        "slot": f"(number / {task.rungs})::text",
         "device": "'\"cpu\"'",
         "strength": "'0.001'",
         "density": "'0.05'",
@@ -201,15 +207,16 @@ def _fill(connection: psycopg.Connection[Any], task: Task) -> None:
             f"SELECT trial_id, '{key}', {value} FROM trials JOIN studies USING (study_id)".encode()
         )
     execute(
-        "UPDATE sweeper_slot SET state = 'told', trial = number, "
+        "UPDATE sweeper_slot SET state = 'told', trial = %s * number, "
         "worker = (SELECT id FROM sweeper_worker) WHERE number < %s",
-        [task.each],
+        [task.rungs, task.each // task.rungs],
     )
     own = ("arm", "repeat", "slot", "study", "trial")
     rest = ", ".join(f'f."{one.name}"' for one in tables.fact.c if one.name not in own)
     execute(
         f"INSERT INTO sweeper_fact ({', '.join(own)}, {rest.replace('f.', '')}) "
-        "SELECT s.arm, s.repeat, s.number, s.sweep || '/' || s.arm || '/' || s.repeat, s.number, "
-        f"{rest} FROM sweeper_slot s, sweeper_fact f WHERE s.state = 'told' AND NOT "
+        "SELECT s.arm, s.repeat, s.number, s.sweep || '/' || s.arm || '/' || s.repeat, "
+        f"s.trial + f.network, {rest} FROM sweeper_slot s, sweeper_fact f "
+        "WHERE s.state = 'told' AND NOT "
         "(s.arm = f.arm AND s.repeat = f.repeat AND s.number = f.slot)".encode()
     )

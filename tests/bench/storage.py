@@ -7,6 +7,7 @@ Parts, each beside plain Optuna's ask, one attribute and tell on the same server
 number of processes, studies, trials and searched parameters, and the same sampler:
 
 - rates: by workers, in 64 studies (16 arms, 4 repeats) that hold 1,024 finished trials;
+- ladders: the same with ladders of eight, each network of which is a trial of Optuna's;
 - before: by finished trials beforehand, in 64 studies, and all of them in a single one;
 - phases: where the time goes.
 
@@ -38,9 +39,12 @@ from prefilled import Server, Task
 from support.postgres import Postgres
 from sweeper.errors import SweeperError
 
-PARTS = ("rates", "before", "phases")
+PARTS = ("rates", "ladders", "before", "phases")
 BEFORE = 1024
 """Finished trials that a task begins with: enough for the sampler to have started."""
+
+RUNGS = 8
+"""Networks of a ladder."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,14 @@ class Bench:
                     found += self.race([OPTUNA], _single(task), workers)
         return found
 
+    def ladders(self) -> list[tables.Run]:
+        measured = []
+        sides = (OPTUNA, *(LOOPS[:2] if self._options.quick else LOOPS))
+        for workers in self._options.workers:
+            task = replace(self._task("tpe", BEFORE, workers), rungs=RUNGS)
+            measured += self.race(sides, replace(task, trials=task.rungs * task.trials), workers)
+        return measured
+
     def before(self) -> list[tables.Run]:
         found = []
         workers = self._options.usual
@@ -106,6 +118,9 @@ class Bench:
         for workers in sorted({self._options.workers[0], self._options.usual}):
             sides = (OPTUNA, *(LOOPS[:2] if self._options.quick else LOOPS))
             found += self.race(sides, self._task("tpe", BEFORE, workers), workers)
+            if not self._options.quick:
+                ladder = replace(self._task("tpe", BEFORE, workers), rungs=RUNGS)
+                found += self.race(LOOPS, replace(ladder, trials=8 * ladder.trials), workers)
         return found
 
     def _task(self, sampler: str, before: int, workers: int) -> Task:
@@ -157,6 +172,7 @@ def described(run: tables.Run) -> dict[str, Any]:
         "whole": run.side.whole,
         "sampler": run.task.sampler,
         "studies": run.task.studies,
+        "rungs": run.task.rungs,
         "before": run.task.each * run.task.studies,
         "workers": run.workers,
         "trials": report.trials,

@@ -21,7 +21,7 @@ from sweeper.config import Choice, Domain, Integer, Sweep, derive_seed
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import StorageError
 from sweeper.retry import RetryPolicy
-from sweeper.search import SweepStudies, grid_sampler, optuna_tables
+from sweeper.search import SweepStudies, grid_sampler, optuna_trials
 from sweeper.search.attributes import changed, figure_chunks, note_chunks
 from sweeper.search.grid_sampler import Grid
 from sweeper.search.lessons import FinishedSlot
@@ -466,7 +466,7 @@ def test_an_error_of_the_database_is_tried_again(
     search: SweepStudies, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     number, _ = ask(search, slot_of(small_sweep(), 0))
-    real, calls = optuna_tables.finish_trials, []
+    real, calls = optuna_trials.finish_trials, []
 
     def flaky(*args: Any) -> None:
         calls.append(args)
@@ -474,7 +474,7 @@ def test_an_error_of_the_database_is_tried_again(
             raise optuna.exceptions.StorageInternalError("locked")
         real(*args)
 
-    monkeypatch.setattr(optuna_tables, "finish_trials", flaky)
+    monkeypatch.setattr(optuna_trials, "finish_trials", flaky)
     search.tell([("tiny/l1/0", number, result())])
     assert search.running("tiny/l1/0") == ()
     assert len(calls) == 2

@@ -67,7 +67,7 @@ def test_a_sweep_of_more_than_64_kb_is_registered_searched_and_read(
             search.tell([(slot.study, found.trial, claimer.RESULT)])
         # The next generation learns from what Optuna keeps of the first.
         study = slots[0].study
-        told = search._finished_trials(search._index.id(study))
+        told = search._finished_slots(search._index.id(study))
         assert {one.slot: one.params["strength"] for one in told} == asked
     (domain,) = sweep.domains("l1").values()
     assert isinstance(domain, Choice)
