@@ -74,6 +74,9 @@ class Export:
                     slot = _named((arm, config.repeat, config.slot))
                     text = f"no trial of the search is on record of {slot}"
                     raise InputError(f"{self._sheet}: spec: confirms.chosen: {text}")
+                if not 0 <= config.rung < search.sweep.rungs:
+                    text = f"must be < {search.sweep.rungs}, got {config.rung}"
+                    raise InputError(f"{self._sheet}: spec: confirms.chosen: rung: {text}")
 
     def _check_trials(self) -> None:
         ready = {arm: not self._drawn.auto_parameters(arm) for arm in self.sweep.arms}

@@ -107,6 +107,7 @@ def make_fact(
     arm: str = "l1",
     repeat: int = 0,
     slot: int = 0,
+    network: int = 0,
     nonzero: int = 4000,
     val: float = 0.97,
     test: float | None = None,
@@ -122,6 +123,8 @@ def make_fact(
     """Return one trial on record; `as_trained` is (nonzero, val, test), dense unless given."""
     sweep = sweep or SWEEP
     usual: dict[str, Scalar] = {"strength": 0.003, "density": 0.02}
+    if sweep.rungs > 1:
+        del usual["density"]
     given = usual if params is None else dict(params)
     searched: dict[str, Scalar] = {**usual, "learning_rate": 0.05, **given}
     diverged = state == "diverged"
@@ -130,7 +133,7 @@ def make_fact(
         state=state,
         total=TOTAL,
         pruned=None if diverged else make_judged(nonzero, val, test),
-        as_trained=None if diverged else make_judged(*dense),
+        as_trained=None if diverged or network % sweep.rungs else make_judged(*dense),
         curve=() if diverged else tuple(curve),
         steps=780,
         seconds=seconds,
@@ -140,9 +143,10 @@ def make_fact(
     )
     return TrialRecord(
         slot=Slot(sweep.name, arm, repeat, slot, sweep.study(arm, repeat)),
-        trial=slot,
+        network=network,
+        trial=slot * sweep.networks_of_slot + network,
         params=given,
-        config=sweep.config(arm, repeat, slot, searched),
+        config=sweep.config(arm, repeat, slot, searched, network),
         result=result,
         provenance=provenance or make_provenance(),
         recorded_at=1_800_000_000.0 + slot,

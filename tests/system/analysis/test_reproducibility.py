@@ -12,7 +12,7 @@ import pytest
 
 from support.databases import on_sqlite
 from support.factories import make_fact, make_provenance, make_record, make_sweep
-from support.fakes import fake_train, small_sweep
+from support.fakes import fake_train, ladder_sweep, small_sweep
 from support.html_text import readable
 from support.scripts import left_behind, registered_script, script_folder, script_sweep
 from sweeper import lifecycle
@@ -185,9 +185,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Any:
     return begin
 
 
+@pytest.mark.parametrize("sweep", [small_sweep(), ladder_sweep(search={"trials": 3})])
 @on_sqlite
-def test_trials_are_trained_again_and_put_on_record(store: Store, elsewhere: Any) -> None:
-    lifecycle.register(store, small_sweep())
+def test_trials_are_trained_again_and_put_on_record(
+    store: Store, elsewhere: Any, sweep: Sweep
+) -> None:
+    lifecycle.register(store, sweep)
     work("tiny", store, pack=4, train=fake_train)
     elsewhere()
     seen: list[TrialConfig] = []

@@ -18,7 +18,7 @@ from sqlalchemy import Engine, event
 
 from support.dashboard_server import running
 from support.database_edits import execute, expire
-from support.fakes import fake_train, small_sweep
+from support.fakes import fake_train, ladder_sweep, small_sweep
 from support.http_client import PAGE, RIGHT, TOKEN, WRONG, ask, cookie, log_in
 from support.metrics_text import Samples, families, scraped, value
 from support.postgres import Postgres
@@ -45,7 +45,7 @@ def log_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[dict[str, Any]]
 @pytest.fixture
 def busy(store: Store) -> Store:
     """Two sweeps: one of a past with all that may befall trials, one that nobody works on."""
-    first = small_sweep("first")
+    first = ladder_sweep("first", search={"seeds": 1})
     lifecycle.register(store, first)
     lifecycle.register(store, small_sweep("second"))
     work("first", store, train=fake_train, data=None, pack=3)

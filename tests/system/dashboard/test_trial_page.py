@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from support.browsers import chromium, needs_chromium
 from support.dashboard_server import running
-from support.fakes import optuna_storage, small_sweep
+from support.fakes import fake_train, ladder_sweep, optuna_storage, small_sweep
 from support.pages import get, searched
 from support.script_records import flops_sweep, searched_flops
 from sweeper import lifecycle
@@ -19,6 +19,7 @@ from sweeper.store import Store
 from sweeper.trainers.attempt_mark import AttemptMark
 from sweeper.trainers.trial_folder import TrialFolder
 from sweeper.types import TrialRecord
+from sweeper.worker.worker_loop import work
 
 SECONDS = 240_000  # of a busy machine, in ms
 EVIL = "<img src=x onerror=alert(1)>"
@@ -30,6 +31,8 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     store = Store(f"sqlite:///{tmp_path_factory.mktemp('trials')}/sweeps.db")
     store.upgrade()
     searched_flops(store, seeds=2)
+    lifecycle.register(store, ladder_sweep(search={"trials": 2}))
+    work("tiny", store, pack=4, train=fake_train)
     yield store
     store.close()
 
@@ -96,6 +99,28 @@ def test_a_network_of_a_pack_has_both_tracks_and_its_layers(store: Store) -> Non
     names = {row["name"] for row in trial["values"]}
     assert {"learning_rate", "momentum"} <= names
     assert sweep.subject == trial["subject"] == "mlp(32) on digits"
+
+
+def test_a_slot_shows_all_of_its_networks_each_with_its_trial_in_optuna(
+    shown: Store, app: Any
+) -> None:
+    records = [r for r in shown.records("tiny") if r.slot.place == ("l1", 0, 1)]
+    trial = get(app, f"{path_of(records[0])}.json").json()
+    densities = ["density 0.2", "density 0.1", "density 0.05"]
+    names = [f"seed {seed}, {density}" for seed in (0, 1) for density in densities]
+    trained = ["seed 0, as-trained track", "seed 1, as-trained track"]
+    assert [row[0] for row in trial["sizes"]["rows"]] == names + trained
+    numbers = [int(link.rpartition("=")[2]) for link in trial["sizes"]["links"]]
+    assert numbers == [*(r.trial for r in records), records[0].trial, records[3].trial]
+    assert (trial["trial"], trial["last_trial"]) == (numbers[0], numbers[0] + 5)
+    assert trial["layers_of"] == names[0]
+    values = {row["name"]: row["value"] for row in trial["values"]}
+    assert values["densities"] == "0.2, 0.1, 0.05"
+    seeds = [records[0].config.init_seed, records[3].config.init_seed]
+    assert [values["seed 0"], values["seed 1"]] == seeds
+    status = get(app, "/sweeps/tiny/status.json").json()
+    assert "each trial: 2 trainings with seeds of their own, each cut at 3" in status["question"]
+    assert [(arm["done"], arm["networks"]) for arm in status["arms"]] == [(2, 12)] * 3
 
 
 @pytest.mark.parametrize(
@@ -215,6 +240,21 @@ def test_a_browser_shows_values_curves_and_the_way_to_optuna(
         # What Optuna was told of it: its numbers, and points of its curve.
         expect(page.get_by_text("latency_ms").first).to_be_visible()
         expect(page.get_by_text("learning_curve").first).to_be_visible()
+        assert wrong == []
+        page.context.close()
+
+
+@needs_chromium
+def test_a_browser_leads_from_a_network_of_a_ladder_to_its_trial(
+    browser: Browser, shown: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = next(r for r in shown.records("tiny") if r.network == 4)
+    with running(shown, monkeypatch) as url:
+        page, wrong = opened(browser, url.rstrip("/") + path_of(record))
+        expect(page.get_by_text(re.compile(r"^trials \d+ to \d+ of tiny/"))).to_be_visible()
+        link = page.get_by_role("link", name="seed 1, density 0.1")
+        expect(link).to_have_attribute("href", re.compile(rf"numbers={record.trial}$"))
+        expect(page.locator("#layers")).to_contain_text("Of the network with seed 0, density 0.2.")
         assert wrong == []
         page.context.close()
 

@@ -8,6 +8,7 @@ import pytest
 
 import sweeper
 from support.commands import main_ok
+from support.factories import make_fact, make_learning, make_sweep
 from support.fakes import fake_train, small_sweep
 from support.processes import wait_for
 from support.script_records import flops_sweep, script_records
@@ -73,6 +74,25 @@ def test_each_trial_is_one_run_with_its_numbers(
         assert run.data.metrics["nonzero"] == network.nonzero
         assert run.data.metrics["val_accuracy"] == pytest.approx(network.val_accuracy)
         assert run.data.metrics["test_accuracy"] == pytest.approx(network.test_accuracy)
+
+
+def test_a_network_of_a_ladder_is_a_run_with_its_density_and_its_whole_curve() -> None:
+    sweep = make_sweep(sparsification={"densities": [0.2, 0.1]})
+    curves = make_learning(0.5, 0.9, 0.8), make_learning(0.5, 0.9, 0.7)[2:]
+    records = [make_fact(sweep=sweep, network=n, learning=curve) for n, curve in enumerate(curves)]
+    there: list[MirroredTrial] = []
+
+    class Kept:
+        def keys(self) -> set[str]:
+            return set()
+
+        def add(self, trial: MirroredTrial) -> None:
+            there.append(trial)
+
+    assert trial_mirrors._add_new(Kept(), sweep, records) == 2
+    assert [trial.key for trial in there] == ["toy/l1/0#0", "toy/l1/0#1"]
+    assert [trial.params["density"] for trial in there] == [0.2, 0.1]
+    assert [[epoch for epoch, _ in trial.curve] for trial in there] == [[1, 2, 3]] * 2
 
 
 def test_a_learning_curve_and_further_numbers_are_metrics_of_a_run(tracking: Path) -> None:

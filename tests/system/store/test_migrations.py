@@ -449,6 +449,36 @@ def test_learning_curves_of_packs_go_with_the_tenth_schema(
         assert list(store.records(sweep.name)) == without != facts
 
 
+@pytest.mark.parametrize(
+    ("network", "told", "said"),
+    [(1, None, "several networks of a slot"), (0, 0.3, "networks of a ladder"), (0, None, "")],
+)
+def test_several_networks_of_a_slot_forbid_the_way_back_to_the_tenth_schema(
+    storage_url: str, database: Database, sweep: Sweep, network: int, told: float | None, said: str
+) -> None:
+    def add_to_config(connection: Connection) -> None:
+        facts = tables.fact
+        row = connection.execute(select(facts).limit(1)).mappings().one()
+        config = row["config"] | ({} if told is None else {"training_density": told})
+        values = {"network": network, "config": config}
+        at = facts.c.trial == row["trial"], facts.c.arm == row["arm"]
+        connection.execute(facts.update().where(*at).values(**values))
+
+    with closing(Store(storage_url)) as store:
+        store.upgrade()
+        _recorded(store, sweep)
+        database.write(add_to_config)
+        before = fact_rows(database)
+        if said:
+            with pytest.raises(SchemaError, match=f"schema 0010 cannot hold {said} "):
+                alembic(database, lambda config: command.downgrade(config, "0010"))
+            store.check()
+        else:
+            alembic(database, lambda config: command.downgrade(config, "0010"))
+            store.upgrade()
+        assert fact_rows(database) == before
+
+
 def test_several_processes_may_upgrade_and_register_at_once(storage_url: str, sweep: Sweep) -> None:
     claimer.together("upgrade", 3, storage_url)
     outcomes = claimer.together("register", 3, storage_url, sweep.canonical)

@@ -66,6 +66,25 @@ def test_a_function_trains_the_trials_of_a_sweep(tmp_path: Path, sqlite_url: str
     assert (trials / "l1/0-0/weights").read_text() == "1"
 
 
+def test_seeds_of_a_script_have_folders_and_trials_of_their_own(
+    tmp_path: Path, sqlite_url: str
+) -> None:
+    with script_folder(tmp_path, FUNCTION):
+        store = registered_script(sqlite_url, script_sweep(search={"trials": 1, "seeds": 2}))
+        assert work("tiny", store, device="cpu") == 2
+    records = store.records("tiny")
+    store.close()
+    assert [(r.slot.arm, r.network, r.trial) for r in records] == [
+        (arm, network, network) for arm in ("dense", "l1") for network in (0, 1)
+    ]
+    seeds = [dict(record.result.numbers)["seed"] for record in records]
+    assert seeds == [record.config.init_seed for record in records]
+    assert seeds[:2] == seeds[2:]
+    assert seeds[0] != seeds[1]
+    logs = tmp_path / "sweeps/tiny/trials"
+    assert {p.parent.name for p in logs.glob("l1/*/output.log")} == {"0-0", "0-0-1"}
+
+
 FOLDERS = [("dense", "0-0"), ("dense", "0-1"), ("l1", "0-0"), ("l1", "0-1")]
 
 

@@ -172,3 +172,20 @@ def test_while_a_sweep_runs_arms_are_shown_after_as_many_trials() -> None:
     assert "arm after 2 after 4 after 6 after 8 trials" in text
     shares = " ".join(f"{100 * effort.share(count, 8):.1f} %" for count in (2, 4, 6))
     assert f"l1 {shares} {effort.mean()[7]:.4f} n = 2 {effort.seconds[7]:,.0f} s" in text
+
+
+def test_effort_counts_trainings_however_many_networks_they_bring() -> None:
+    ladder = {"densities": [0.1, 0.05, 0.02]}
+    sweep = make_sweep(search={"trials": 2}, sparsification=ladder, targets={"accuracy": [0.95]})
+    vals = [(0.9, 0.8, 0.7), (0.97, 0.96, 0.5)]
+    facts = [
+        make_fact(sweep=sweep, slot=slot, network=n, nonzero=20_000 // (n + 1), val=val)
+        for slot, networks in enumerate(vals)
+        for n, val in enumerate(networks)
+    ]
+    (effort,) = anytime_fronts(facts, sweep)
+    assert effort.seconds == (30.0, 60.0)
+    assert effort.nonzero[0.95] == ((None,), (10_000,))
+    assert trials_reaching_target(facts, sweep)["l1"] == (1, 2)
+    (width,) = strength_sensitivities(facts, sweep)
+    assert (width.within, width.trials) == (3, 6)

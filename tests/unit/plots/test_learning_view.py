@@ -8,7 +8,7 @@ from support.factories import make_fact, make_learning, make_record, make_sweep
 from support.script_records import flops_sweep, script_records
 from sweeper.config import Sweep
 from sweeper.plots import View, draw_view, front_curves, trial_curves
-from sweeper.plots.learning_view import CUT, MOST, quantities
+from sweeper.plots.learning_view import CUT, MOST, quantities, whole_curves
 from sweeper.plots.svg import draw_svg
 from sweeper.types import LearningPoint, TrialRecord
 
@@ -137,3 +137,24 @@ def test_text_of_a_script_cannot_become_markup() -> None:
     view = front_curves(records, make_record(sweep, records).fronts(), sweep)
     assert view is not None
     assert "<b>size" not in draw_svg(view, "x")
+
+
+def test_networks_of_a_ladder_have_the_curve_of_their_training_before_their_own() -> None:
+    sweep = make_sweep(search={"trials": 1, "seeds": 2}, sparsification={"densities": [0.2, 0.1]})
+
+    def points(*epochs: float, seed: int) -> tuple[LearningPoint, ...]:
+        return tuple(LearningPoint(epoch, (("loss", 10 * seed + epoch),)) for epoch in epochs)
+
+    # The second network of the second seed left its training after its first epoch.
+    learning = [(1, 2, 3), (3,), (1, 2, 3), (2, 3)]
+    records = [
+        make_fact(sweep=sweep, network=n, learning=points(*epochs, seed=n // 2))
+        for n, epochs in enumerate(learning)
+    ]
+    whole = [record.result.learning for record in whole_curves(records)]
+    assert whole == [points(1, 2, 3, seed=n // 2) for n in range(4)]
+    fronts = make_record(sweep, records).fronts()
+    view = front_curves(records, fronts, sweep)
+    assert view is not None
+    labels = [stroke.label for look in view.series for stroke in look.strokes]
+    assert labels == ["repeat 0, trial 0: strength 0.003, density 0.2"]

@@ -409,3 +409,28 @@ def test_a_path_that_cannot_be_written_to_is_the_users_mistake(tmp_path: Path, p
     with pytest.raises(InputError, match=r"cannot be written: "):
         write_report(tmp_path / place, make_record(sweep, facts))
     assert sorted(found.name for found in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def test_a_report_tells_trials_from_the_networks_that_they_bring() -> None:
+    ladder = {"densities": [0.1, 0.05, 0.02]}
+    sweep = make_sweep(search={"trials": 2, "seeds": 2}, sparsification=ladder)
+    facts = [
+        make_fact(sweep=sweep, arm=arm, slot=slot, network=n, nonzero=9000 - 1000 * n)
+        for arm in sweep.arms
+        for slot in range(2)
+        for n in range(6)
+    ]
+    text = readable(written(sweep, facts))
+    brings = "2 trainings with seeds of their own, each cut at 3 densities (0.1, 0.05, 0.02)"
+    assert f"sampler tpe; 2 + 1 epochs; each trial: {brings}." in text
+    assert "0.07 hours of training in 4 trials with 24 networks" in text
+    assert "24 networks on record." in text
+    # On the other track a training is one network, and none of it was cut too far.
+    main, other = text.split("The as-trained track beside")
+    assert "2 12 networks 0 0" in main
+    assert "2 4 networks – –" in other
+    # Arms with equal trials are ranked whatever the networks.
+    assert "unequal numbers" not in text
+    assert "unequal numbers of finished trials: none 2, l1 1" in readable(
+        written(sweep, facts[:-6])
+    )
