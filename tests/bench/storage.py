@@ -99,8 +99,7 @@ class Bench:
         measured = []
         sides = (OPTUNA, *(LOOPS[:2] if self._options.quick else LOOPS))
         for workers in self._options.workers:
-            task = replace(self._task("tpe", BEFORE, workers), rungs=RUNGS)
-            measured += self.race(sides, replace(task, trials=task.rungs * task.trials), workers)
+            measured += self.race(sides, self._ladder(workers), workers)
         return measured
 
     def before(self) -> list[tables.Run]:
@@ -119,8 +118,7 @@ class Bench:
             sides = (OPTUNA, *(LOOPS[:2] if self._options.quick else LOOPS))
             found += self.race(sides, self._task("tpe", BEFORE, workers), workers)
             if not self._options.quick:
-                ladder = replace(self._task("tpe", BEFORE, workers), rungs=RUNGS)
-                found += self.race(LOOPS, replace(ladder, trials=8 * ladder.trials), workers)
+                found += self.race(LOOPS, self._ladder(workers), workers)
         return found
 
     def _task(self, sampler: str, before: int, workers: int) -> Task:
@@ -128,6 +126,11 @@ class Bench:
             return Task(sampler, min(before, 64), self._options.trials, arms=4, repeats=1)
         trials = self._options.trials
         return Task(sampler, before, trials if workers > 1 else trials // 2)
+
+    def _ladder(self, workers: int) -> Task:
+        """Return the task of ladders; two trainings at least are left of each study."""
+        task = replace(self._task("tpe", BEFORE, workers), rungs=RUNGS)
+        return replace(task, trials=max(task.trials, 2 * RUNGS * task.studies))
 
 
 def _single(task: Task) -> Task:

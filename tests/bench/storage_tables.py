@@ -58,6 +58,23 @@ def rates(runs: Sequence[Run]) -> str:
     )
 
 
+def ladders(runs: Sequence[Run]) -> str:
+    """Networks a second by workers, where each training brings a ladder of them."""
+    numbers = sorted({run.workers for run in runs})
+    task = runs[0].task
+    lines = [
+        f"Networks a second, ladders of {task.rungs}, {task.studies} studies of {task.each}",
+        f"{'workers':<26}" + "".join(f"{number:>13}" for number in numbers),
+    ]
+    for side in dict.fromkeys(run.side for run in runs):
+        cells = []
+        for number in numbers:
+            run = next(run for run in runs if (run.side, run.workers) == (side, number))
+            cells.append(f"{1e3 / run.milliseconds:.0f} {run.report.cpu_milliseconds:.1f} ms")
+        lines.append(f"{side!s:<26}" + "".join(f"{cell:>13}" for cell in cells))
+    return "\n".join([*lines, "ms: processor time of workers and server for each."])
+
+
 def summary(runs: Sequence[Run]) -> str:
     """The line that is judged."""
     number = min({run.workers for run in runs}, key=lambda one: abs(one - 16))

@@ -126,6 +126,12 @@ def test_what_the_database_costs_is_measured_beside_plain_optuna() -> None:
         assert (one["workers"], one["trials"]) == (2, 16)
         assert one["milliseconds"] > 0
         assert one["phases"]
+    ladders = measured("--part", "ladders", "--workers", "2", program="storage.py")["ladders"]
+    assert [(one["side"], one["rungs"], one["trials"]) for one in ladders] == [
+        ("plain Optuna", 8, 64),
+        ("ours, packs of 1", 8, 64),
+        ("ours, packs of 4", 8, 64),
+    ]
 
 
 @pytest.mark.slow

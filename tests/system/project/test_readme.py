@@ -116,9 +116,9 @@ def train(study: Path, text: str) -> None:
 def shrunk(text: str, *, trials: int) -> str:
     """Return a study file of few trials and epochs: some commands train for real."""
     for old, new in [
-        ("trials: 24", f"trials: {trials}"),
+        ("trials: 12", f"trials: {trials}"),
         ("epochs: 20", "epochs: 2"),
-        ("finetune_epochs: 10", "finetune_epochs: 1"),
+        ("finetune_epochs: 8", "finetune_epochs: 1"),
     ]:
         assert old in text
         text = text.replace(old, new)
