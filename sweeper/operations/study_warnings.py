@@ -135,6 +135,8 @@ def _command_warnings(sweep: Sweep) -> list[str]:
 def _arm_warnings(sweep: Sweep) -> list[str]:
     warnings = _parameter_warnings(sweep)
     cut = [name for name in sweep.arms if _takes_density(sweep, name)]
+    if sweep.rungs > 1:
+        cut = [name for name in cut if not _passes_densities(sweep, name)]
     if cut and sweep.sparsification.track == "pruned":
         text = "their density while they are trained, so that the pruning afterwards finds nothing "
         text += "more to cut"
@@ -143,6 +145,11 @@ def _arm_warnings(sweep: Sweep) -> list[str]:
             text = f"the first density, {first:g}, while they are trained, and from there to others"
         warnings.append(f"arms: {_names(cut)}: cut to {text}")
     return warnings
+
+
+def _passes_densities(sweep: Sweep, name: str) -> bool:
+    entry = sweep.arms[name].entry
+    return entry is not None and entry.passes_densities
 
 
 def _takes_density(sweep: Sweep, name: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 
 from sweeper.config import Sweep
 from sweeper.errors import SpecError
+from sweeper.operations.study_warnings import study_warnings
 from sweeper.types import by_training
 
 BASE: dict[str, Any] = {
@@ -128,3 +129,8 @@ def test_density_is_no_parameter_of_a_ladder() -> None:
         }
     )
     assert set(made.domains("dense")) == {"learning_rate"}
+
+
+def test_who_is_cut_while_trained_to_the_first_density_alone_is_told_of() -> None:
+    (said,) = [line for line in study_warnings(sweep([0.3, 0.1])) if "first density" in line]
+    assert said.startswith("arms: snip: cut to the first density, 0.3, while")
