@@ -68,7 +68,7 @@ class ProgressDisplay:
 
 def progress_table(status: SweepStatus) -> "Table":
     """Return a table with one line for each arm, at most 80 columns wide."""
-    arms = table("arm", ">done", f">{status.failed_head}", ">best val %", ">smallest", ">left")
+    arms = table("arm", ">done", ">failed", ">best val %", ">smallest", ">left")
     for arm in status.arms:
         arms.add_row(
             arm.arm,

@@ -107,7 +107,7 @@ def arms_table(record: "SweepRecord") -> "Table":
 
     targets = record.sweep.targets.accuracy[-3:]
     heads = (f">at {100 * accuracy:g} %" for accuracy in targets)
-    lines = table("arm", ">done", f">{record.status.failed_head}", ">val %", ">test %", *heads)
+    lines = table("arm", ">done", ">failed", ">val %", ">test %", *heads)
     for row in arm_rows(record, record.sweep.sparsification.track):
         reached = row.at_accuracy[len(row.at_accuracy) - len(targets) :]
         lines.add_row(

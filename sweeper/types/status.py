@@ -100,12 +100,6 @@ class SweepStatus:
         return failures
 
     @property
-    def failed_head(self) -> str:
-        """Head of a column of `ArmProgress.failed_text`."""
-        several = any(arm.networks > arm.done for arm in self.arms)
-        return "networks failed" if several else "failed"
-
-    @property
     def budget(self) -> int:
         return sum(arm.budget for arm in self.arms)
 

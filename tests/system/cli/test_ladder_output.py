@@ -50,11 +50,11 @@ def test_trials_are_told_from_the_networks_that_they_bring(sweeper: Command) -> 
         "(0.2, 0.1, 0.05); 48 networks in all\n"
     ) in plan
     progress = sweeper("status", "tiny")[1]
-    assert re.search(r"^arm +done +networks failed +best val %", progress, re.MULTILINE)
+    assert re.search(r"^arm +done +failed +best val %", progress, re.MULTILINE)
     assert re.search(r"^l1 +4/4 +\d+/24 ", progress, re.MULTILINE)
     assert "8 of 8 trials done" in progress
     summary = sweeper("run", "tiny.yaml")[1]
-    assert re.search(r"^arm +done +networks failed +val %", summary, re.MULTILINE)
+    assert re.search(r"^arm +done +failed +val %", summary, re.MULTILINE)
     assert max(map(len, (progress + summary.partition("report:")[0]).splitlines())) <= 80
 
 
