@@ -38,7 +38,8 @@ def _training_warnings(sweep: Sweep) -> list[str]:
 def _search_warnings(sweep: Sweep) -> list[str]:
     warnings = []
     search = sweep.search
-    start = SAMPLERS[search.sampler]
+    # Each network of a ladder is told.
+    start = -(-SAMPLERS[search.sampler] // sweep.rungs)
     if start and search.trials <= start:
         phase = "its first population" if search.sampler == "nsga2" else "its random start-up"
         warnings.append(

@@ -15,6 +15,7 @@ from support.commands import main_ok
 from support.fakes import fake_train, ladder_sweep
 from support.finished_sweeps import TARGETS, finished, saved
 from sweeper import lifecycle
+from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.operations import export
 from sweeper.store import Store
@@ -97,3 +98,15 @@ def test_a_slot_that_is_not_whole_is_refused_in_one_line(
     with pytest.raises(InputError, match=said) as refused:
         export.read_all(folder)
     assert "\n" not in str(refused.value)
+
+
+def test_a_rung_that_no_ladder_has_is_refused(whole: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(whole, tmp_path / "export"))
+    path = folder / export.CONFIRMED / export.SHEET
+    sheet = json.loads(path.read_text())
+    for chosen in sheet["spec"]["confirms"]["chosen"].values():
+        chosen[0]["rung"] = 3
+    digest = Sweep.model_validate(sheet["spec"]).digest
+    path.write_text(json.dumps({**sheet, "digest": digest}))
+    with pytest.raises(InputError, match=r"rung: must be < 3, got 3"):
+        export.read_all(folder)

@@ -304,3 +304,14 @@ def test_an_arm_that_searches_nothing_is_warned_about() -> None:
         training={"epochs": 1}, arms={"dense": {}}, sparsification={"track": "pruned"}
     )
     assert any(text.startswith("arms: dense search nothing") for text in study_warnings(sweep))
+
+
+def test_samplers_learn_from_each_network_of_a_ladder() -> None:
+    def warned(trials: int, rungs: int) -> list[str]:
+        ladder = {"densities": {"from": 0.1, "to": 0.01, "rungs": rungs}}
+        sweep = sweep_with(search={"trials": trials}, sparsification=ladder)
+        return [line for line in study_warnings(sweep) if line.startswith("search.trials")]
+
+    assert not warned(3, 5)
+    (line,) = warned(2, 5)
+    assert "2 trials do not exceed its random start-up of 2" in line
