@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 from sweeper.config.arm import NAME
+from sweeper.config.ladder import MOST_RUNGS
 from sweeper.config.registry import (
     DATASET_FORMS,
     DATASETS,
@@ -67,6 +68,7 @@ def json_schema() -> dict[str, Any]:
     pruning = parts["Sparsification"]["properties"]
     pruning["granularity"]["pattern"] = f"^({GRANULARITY.pattern})$"
     pruning["prune"]["items"]["pattern"] = r"^!?\s*[^!\s]"
+    pruning["densities"] = _ladder(pruning["densities"]["items"])
     parts["Training"]["properties"]["optimizer"]["enum"] = sorted(OPTIMIZERS)
     parts["Training"]["properties"]["precision"]["enum"] = sorted(PRECISIONS)
     parts["Training"]["properties"]["schedule"]["enum"] = sorted(SCHEDULES)
@@ -85,6 +87,28 @@ def json_schema() -> dict[str, Any]:
     parts["Arm"] = _arm(parts["Arm"], parts.pop("PenaltyKeys")["properties"])
     add_scripts(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _ladder(density: Any) -> dict[str, Any]:
+    """Return what a ladder may be: a list of densities, or its ends."""
+    ends = {
+        "type": "object",
+        "properties": {
+            "from": density,
+            "to": density,
+            "rungs": {"type": "integer", "minimum": 2, "maximum": MOST_RUNGS},
+        },
+        "required": ["from", "to", "rungs"],
+        "additionalProperties": False,
+    }
+    listed = {
+        "type": "array",
+        "items": density,
+        "minItems": 1,
+        "maxItems": MOST_RUNGS,
+        "uniqueItems": True,
+    }
+    return {"anyOf": [listed, ends]}
 
 
 def _dataset(keys: dict[str, Any]) -> dict[str, Any]:

@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
+import jsonschema
 import pytest
 
 from sweeper.config import Sweep
+from sweeper.config.json_schema import json_schema
 from sweeper.errors import SpecError
 from sweeper.operations.study_warnings import study_warnings
 from sweeper.types import by_training
@@ -134,3 +136,20 @@ def test_density_is_no_parameter_of_a_ladder() -> None:
 def test_who_is_cut_while_trained_to_the_first_density_alone_is_told_of() -> None:
     (said,) = [line for line in study_warnings(sweep([0.3, 0.1])) if "first density" in line]
     assert said.startswith("arms: snip: cut to the first density, 0.3, while")
+
+
+@pytest.mark.parametrize(
+    ("ladder", "fits"),
+    [
+        ([0.2, 0.1], True),
+        ({"from": 0.1, "to": 0.01, "rungs": 4}, True),
+        ([], False),
+        ([0.1, 0.1], False),
+        ({"from": 0.1, "to": 0.01}, False),
+        ({"from": 0.1, "to": 0.01, "rungs": 99}, False),
+    ],
+)
+def test_an_editor_knows_what_a_ladder_may_be(ladder: Any, fits: bool) -> None:
+    spec = {**BASE, "sparsification": {"densities": ladder}}
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert (not list(validator.iter_errors(spec))) is fits
