@@ -43,7 +43,7 @@ at a density of 0.0015, 0.13 at 0.04, 0.5 at 0.17, 1 beyond."""
 
 _SPARSE_STEP_START, _SPARSE_STEP_SLOPE, _SPARSE_STEP_MOST = 0.05, 2.1, 0.35
 """Cost of a step of an MLP of few weights, in dense steps, likewise: measured in
-`training/pruned_training.py`, whose bound it is."""
+`training/sparse_fine_tuning.py`, whose bound it is."""
 
 
 @dataclass(frozen=True, slots=True)

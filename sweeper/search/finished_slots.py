@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from optuna.storages import RDBStorage
 
 from sweeper.search import optuna_trials
-from sweeper.search.lessons import FinishedSlot, Values
+from sweeper.search.observations import FinishedSlot, Values
 from sweeper.search.optuna_trials import SlotTrial
 from sweeper.types import Scalar
 

@@ -38,7 +38,7 @@ from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, der
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import InputError
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.lessons import FinishedSlot, Lesson, lesson_of
+from sweeper.search.observations import FinishedSlot, ObservationRule, observation_rule
 from sweeper.types import Scalar
 
 Space = dict[str, BaseDistribution]
@@ -91,10 +91,10 @@ def _distribution(domain: Domain) -> BaseDistribution:
 class ParameterSource:
     """The parameters of every slot of a sweep. Equal on every worker; remembers open batches."""
 
-    def __init__(self, sweep: Sweep, lesson: Lesson | None = None) -> None:
-        """`lesson` is what the sampler is told, if not what is best."""
+    def __init__(self, sweep: Sweep, observing: ObservationRule | None = None) -> None:
+        """`observing` is what the sampler is told, if not what is best."""
         self._sweep = sweep
-        self._lesson = lesson or lesson_of(sweep)
+        self._observing = observing or observation_rule(sweep)
         self._open: dict[tuple[str, int], _Batch] = {}
         self._grids: dict[tuple[str, int], Grid] = {}
 
@@ -115,8 +115,8 @@ class ParameterSource:
         if batch is None or batch.start != start:
             earlier = [slot for slot in finished() if slot.slot < start] if start else []
             sampler = _sampler(self._sweep, arm, repeat, space)
-            history = _history(earlier, space, self._lesson)
-            batch = _Batch(start, space, sampler, history, self._lesson.directions)
+            history = _history(earlier, space, self._observing)
+            batch = _Batch(start, space, sampler, history, self._observing.directions)
             self._open[arm, repeat] = batch
         return batch.params(slot)
 
@@ -153,7 +153,9 @@ class _Batch:
         return dict(self._asked[slot - self.start])
 
 
-def _history(earlier: Sequence[FinishedSlot], space: Space, lesson: Lesson) -> list[FrozenTrial]:
+def _history(
+    earlier: Sequence[FinishedSlot], space: Space, observing: ObservationRule
+) -> list[FrozenTrial]:
     return [
         create_trial(
             state=TrialState.COMPLETE if values else TrialState.PRUNED,
@@ -162,7 +164,7 @@ def _history(earlier: Sequence[FinishedSlot], space: Space, lesson: Lesson) -> l
             distributions=space,
             user_attrs={"slot": slot},
         )
-        for slot, params, values in lesson.trials(earlier)
+        for slot, params, values in observing.of(earlier)
     ]
 
 

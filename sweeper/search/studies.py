@@ -17,9 +17,9 @@ from sweeper.search import optuna_tables, optuna_trials
 from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.finished_slots import FinishedSlots
-from sweeper.search.lessons import FinishedSlot
 from sweeper.search.note_texts import arm_note
 from sweeper.search.objectives import metric_names, tell_arguments
+from sweeper.search.observations import FinishedSlot
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.search.optuna_trials import TrialEnd

@@ -9,7 +9,7 @@ from sweeper.training.cuda_graphs import one_by_one
 from sweeper.training.datasets import DataSplit
 from sweeper.training.learning_looks import Watch
 from sweeper.training.optimizers import OptimizerChoice
-from sweeper.training.pruned_training import PrunedTraining, trains
+from sweeper.training.sparse_fine_tuning import SparseFineTuning, trains
 from sweeper.training.stack import Stack, unflagged_runs
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.training_loop import Schedule, Stepper, fit
@@ -52,7 +52,7 @@ def fit_pruned(
             watch=watch,
         )
     batch, choice = schedule.batch_size, OptimizerChoice(schedule.optimizer, momentum, decay)
-    sparse = PrunedTraining.of(
+    sparse = SparseFineTuning.of(
         network.layers, stack, masks, networks, part, batch, network.loss, choice, rate
     )
     changed = augmenter.gather(part, batch, schedule.order_seed) if augmenter else None

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeper.analysis.front import hypervolume
 from sweeper.config import Sweep
-from sweeper.search.lessons import FinishedSlot
+from sweeper.search.observations import FinishedSlot
 from sweeper.search.samplers import ParameterSource
 from sweeper.settings import data_folder
 from sweeper.types import TrialConfig, TrialResult, nothing

@@ -8,7 +8,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.search import SweepStudies
 from sweeper.search.finished_slots import FinishedSlots
-from sweeper.search.lessons import FinishedSlot
+from sweeper.search.observations import FinishedSlot
 from sweeper.store import Store
 from sweeper.types import Slot
 

@@ -24,7 +24,7 @@ from sweeper.retry import RetryPolicy
 from sweeper.search import SweepStudies, grid_sampler, optuna_trials
 from sweeper.search.attributes import changed, figure_chunks, note_chunks
 from sweeper.search.grid_sampler import Grid
-from sweeper.search.lessons import FinishedSlot
+from sweeper.search.observations import FinishedSlot
 from sweeper.search.samplers import ParameterSource, space_of
 from sweeper.types import Scalar, Slot, TrialResult
 

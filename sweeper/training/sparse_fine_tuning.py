@@ -1,4 +1,4 @@
-"""Pruned training: MLPs trained on a CPU through the weights that are left.
+"""Sparse fine-tuning: MLPs trained on a CPU through the weights that are left.
 
 By the compiled steps of `kernels.sparse_steps`. Up to `MAX_DENSITY` of the weights; beyond it the
 dense products of `separate_mlp` are faster.
@@ -56,7 +56,7 @@ def trains(layers: Layers | None, stack: Stack, masks: Stack, batch_size: int) -
 
 
 @dataclass(slots=True, eq=False)
-class PrunedTraining:
+class SparseFineTuning:
     """Some networks of a stack in training; the stack itself changes by `write` alone."""
 
     layers: Layers
@@ -89,7 +89,7 @@ class PrunedTraining:
         loss: Loss,
         choice: OptimizerChoice,
         rate: Tensor,
-    ) -> "PrunedTraining":
+    ) -> "SparseFineTuning":
         """Begin with the numbered networks of a stack; `choice` and `rate` are of all of it."""
         pixels, nets = _flat(layers, stack, masks, networks)
         places = torch.tensor(networks)

@@ -1,10 +1,10 @@
-"""Lessons: what a sampler is told of a finished slot, which may have brought several networks.
+"""Observations: what a sampler is told of a finished slot, which may have brought several networks.
 
 Seeds of one configuration are told as their mean. The networks of a ladder are told one by one, as
 if each had been a trial of the same parameters. The hypervolume of a training as its only value
-was less good for samplers that learn, see `tests/bench/lessons.py`: of three arms and five repeats
-on digits the mean hypervolume after 24 trainings was 0.6425 against 0.6380 by TPE and 0.6548
-against 0.6370 by GP, with 0.6057 at random.
+was less good for TPE and GP, see `tests/bench/sampler_observations.py`: of three arms and five
+repeats on digits the mean hypervolume after 24 trainings was 0.6469 against 0.6379 by TPE and
+0.6548 against 0.6370 by GP, with 0.6057 at random.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ class ToldTrial(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class ObservationRule:
     """How slots of a sweep are told."""
 
     rungs: int
@@ -55,7 +55,7 @@ class Lesson:
         """Directions of what is told."""
         return DIRECTIONS if self.reference is None else (StudyDirection.MAXIMIZE,)
 
-    def trials(self, slots: Iterable[FinishedSlot]) -> list[ToldTrial]:
+    def of(self, slots: Iterable[FinishedSlot]) -> list[ToldTrial]:
         """Return what is told of slots, in their order."""
         ordered = sorted(slots, key=lambda slot: slot.slot)
         means = {slot.slot: self._means(slot) for slot in ordered}
@@ -77,9 +77,9 @@ class Lesson:
         return [_mean(slot.values[rung :: self.rungs]) for rung in range(self.rungs)]
 
 
-def lesson_of(sweep: Sweep) -> Lesson:
+def observation_rule(sweep: Sweep) -> ObservationRule:
     """Return how slots of a sweep are told."""
-    return Lesson(rungs=sweep.rungs, native=sweep.search.sampler == "tpe")
+    return ObservationRule(rungs=sweep.rungs, native=sweep.search.sampler == "tpe")
 
 
 def _volume(values: Iterable[Values | None], reference: tuple[int, float]) -> float:

@@ -1,7 +1,8 @@
 """What samplers should be told of a ladder: its hypervolume, or its networks one by one.
 
-`python tests/bench/lessons.py` searches with each sampler and each lesson on the same data, all
-of it trained, and prints the hypervolume of the front after some trainings, beside random search.
+`python tests/bench/sampler_observations.py` searches with each sampler and each rule on the same
+data, all of it trained, and prints the hypervolume of the front after some trainings, beside random
+search.
 `--quick` is a look of seconds.
 """
 
@@ -16,7 +17,7 @@ import optuna
 
 from searches import Search, advance, corner
 from sweeper.config import Sweep
-from sweeper.search.lessons import lesson_of
+from sweeper.search.observations import observation_rule
 from sweeper.search.samplers import ParameterSource
 
 SAMPLERS = "tpe,nsga2,gp,random"
@@ -35,7 +36,7 @@ def sweep_of(sampler: str, options: argparse.Namespace) -> Sweep:
     """Return the study of a sampler; all are equal but for it."""
     return Sweep.of_mapping(
         {
-            "name": "lessons",
+            "name": "observations",
             "dataset": options.dataset,
             "model": options.model,
             "training": {
@@ -66,14 +67,14 @@ def searches(options: argparse.Namespace) -> list[Search]:
     all_ = []
     for sampler in options.samplers.split(","):
         sweep = sweep_of(sampler, options)
-        one_by_one = lesson_of(sweep)
-        lessons = {
+        one_by_one = observation_rule(sweep)
+        rules = {
             "hypervolume": replace(one_by_one, reference=corner(sweep)),
             "networks": one_by_one,
         }
-        for name, lesson in lessons.items() if sampler != "random" else [("-", one_by_one)]:
+        for name, rule in rules.items() if sampler != "random" else [("-", one_by_one)]:
             all_ += [
-                Search(sweep, arm, repeat, ParameterSource(sweep, lesson), name)
+                Search(sweep, arm, repeat, ParameterSource(sweep, rule), name)
                 for arm in sweep.arms
                 for repeat in range(options.repeats)
             ]
@@ -90,14 +91,14 @@ def run(options: argparse.Namespace) -> list[Search]:
 
 
 def rows(every: Iterable[Search], marks: Iterable[int]) -> list[list[str]]:
-    """Return of each sampler and lesson the mean hypervolumes, over those of random search."""
+    """Return of each sampler and rule the mean hypervolumes, over those of random search."""
     groups: dict[tuple[str, str], list[Search]] = {}
     for search in every:
         groups.setdefault((search.sweep.search.sampler, search.label), []).append(search)
     made = []
-    for (sampler, lesson), members in groups.items():
+    for (sampler, rule), members in groups.items():
         cells = [f"{statistics.mean(s.volume(mark) for s in members):.4f}" for mark in marks]
-        made.append([sampler, lesson, *cells])
+        made.append([sampler, rule, *cells])
     return made
 
 

@@ -16,14 +16,15 @@ from torch import Tensor, nn
 
 from support.packs import RECIPE, config, facts
 from sweeper.kernels import sparse_products
-from sweeper.training import optimizers, pruned_training
+from sweeper.training import optimizers, sparse_fine_tuning
 from sweeper.training.augmentation import Augmenter
 from sweeper.training.datasets import Data, DataSplit
 from sweeper.training.dead_biases import remove_dead_biases
+from sweeper.training.determinism import deterministic_numerics
 from sweeper.training.losses import Loss
 from sweeper.training.pack import train_pack
 from sweeper.training.pruned_fit import fit_pruned
-from sweeper.training.pruned_training import PrunedTraining
+from sweeper.training.sparse_fine_tuning import SparseFineTuning
 from sweeper.training.stack import Stack, unflagged_runs
 from sweeper.training.stacked_architecture import StackedArchitecture
 from sweeper.training.teacher import Teacher
@@ -67,7 +68,7 @@ def of_a_user(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def traces_that_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     """Have moments forgotten that are large, and often."""
-    for module in (optimizers, pruned_training):
+    for module in (optimizers, sparse_fine_tuning):
         monkeypatch.setattr(module, "FORGET_EVERY", 8)
         monkeypatch.setattr(module, "TRACE", 1e-3)
 
@@ -114,18 +115,19 @@ def fine_tuned(
     """Return some of the networks after two epochs of ten steps."""
     copied = {name: value[some].clone() for name, value in stack.items()}
     pack = len(DENSITIES)
-    steps = run(
-        network,
-        copied,
-        data.train,
-        Schedule(2, batch, optimizer, "cosine", 5),
-        rate=torch.linspace(0.02, 0.05, pack)[some] * (1 if optimizer == "sgd" else 0.1),
-        momentum=torch.tensor([0.9, 0.0, 0.5, 0.9])[some],
-        decay=torch.tensor([0.0, 0.01, 0.02, 0.01])[some],
-        masks={name: mask[some] for name, mask in masks.items()},
-        seeds=range(pack)[some],
-        **{"tick": nothing, **options},
-    )
+    with deterministic_numerics(torch.device("cpu")):  # as all training has it
+        steps = run(
+            network,
+            copied,
+            data.train,
+            Schedule(2, batch, optimizer, "cosine", 5),
+            rate=torch.linspace(0.02, 0.05, pack)[some] * (1 if optimizer == "sgd" else 0.1),
+            momentum=torch.tensor([0.9, 0.0, 0.5, 0.9])[some],
+            decay=torch.tensor([0.0, 0.01, 0.02, 0.01])[some],
+            masks={name: mask[some] for name, mask in masks.items()},
+            seeds=range(pack)[some],
+            **{"tick": nothing, **options},
+        )
     assert steps == 2 * (230 // batch)
     return copied
 
@@ -156,9 +158,9 @@ def test_bits_are_the_same_in_any_pack_and_for_any_steps_at_once(
     kind, data = LOSSES[loss]
     network, stack, masks = pruned(data, PruneConfig(), kind)
     for optimizer in ("sgd", "adam"):
-        monkeypatch.setattr(pruned_training, "WORK_AT_ONCE", 1 << 28)
+        monkeypatch.setattr(sparse_fine_tuning, "WORK_AT_ONCE", 1 << 28)
         together = fine_tuned(fit_pruned, network, stack, masks, data, optimizer)
-        monkeypatch.setattr(pruned_training, "WORK_AT_ONCE", 1)
+        monkeypatch.setattr(sparse_fine_tuning, "WORK_AT_ONCE", 1)
         for k in range(len(DENSITIES)):
             some = slice(k, k + 1)
             alone = fine_tuned(fit_pruned, network, stack, masks, data, optimizer, some=some)
@@ -235,31 +237,31 @@ def test_the_way_of_a_network_is_a_matter_of_its_count_of_weights(
 ) -> None:
     network, stack, masks = pruned(CLASSIFIED, PruneConfig())
     layers, total = network.layers, sum(stack[name][0].numel() for name in network.weights)
-    assert pruned_training.trains(layers, stack, masks, 23) == [True, True, True, False]
+    assert sparse_fine_tuning.trains(layers, stack, masks, 23) == [True, True, True, False]
     counts = sum(masks[name].flatten(1).sum(1) for name in network.weights)
     assert isinstance(counts, Tensor)
-    monkeypatch.setattr(pruned_training, "MAX_DENSITY", int(counts[1]) / total)
-    assert pruned_training.trains(layers, stack, masks, 23) == [True, True, False, False]
-    monkeypatch.setattr(pruned_training, "MAX_DENSITY_LARGE_BATCH", int(counts[0]) / total)
-    assert pruned_training.trains(layers, stack, masks, 256) == [True, True, False, False]
-    assert pruned_training.trains(layers, stack, masks, 257) == [True, False, False, False]
+    monkeypatch.setattr(sparse_fine_tuning, "MAX_DENSITY", int(counts[1]) / total)
+    assert sparse_fine_tuning.trains(layers, stack, masks, 23) == [True, True, False, False]
+    monkeypatch.setattr(sparse_fine_tuning, "MAX_DENSITY_LARGE_BATCH", int(counts[0]) / total)
+    assert sparse_fine_tuning.trains(layers, stack, masks, 256) == [True, True, False, False]
+    assert sparse_fine_tuning.trains(layers, stack, masks, 257) == [True, False, False, False]
     # A layer that is not pruned has all of its weights.
     behind = {name: mask for name, mask in masks.items() if name != "3.weight"}
-    assert not any(pruned_training.trains(layers, stack, behind, 23))
-    assert not any(pruned_training.trains(None, stack, masks, 23))
+    assert not any(sparse_fine_tuning.trains(layers, stack, behind, 23))
+    assert not any(sparse_fine_tuning.trains(None, stack, masks, 23))
     doubled = {name: value.double() for name, value in stack.items()}
-    assert not any(pruned_training.trains(layers, doubled, masks, 23))
+    assert not any(sparse_fine_tuning.trains(layers, doubled, masks, 23))
 
 
 def test_packs_of_trials_take_it(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = []
-    begin = PrunedTraining.of
+    begin = SparseFineTuning.of
 
     def seen(*arguments: Any) -> Any:
         taken.append(arguments[3])
         return begin(*arguments)
 
-    monkeypatch.setattr(PrunedTraining, "of", seen)
+    monkeypatch.setattr(SparseFineTuning, "of", seen)
     recipe = dataclasses.replace(MODEL, batch_size=23, epochs=1, curve=(), finetuned_curve=(0.03,))
     configs = [config(k, recipe=recipe, floor=0.0, density=(0.1, 0.9)[k]) for k in range(2)]
     together = facts(train_pack(configs, CLASSIFIED))
