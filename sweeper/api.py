@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sweeper.analysis.confirmation import ConfirmedConfig
     from sweeper.config import Sweep
+    from sweeper.config.study_changes import StudyChange
     from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
     from sweeper.operations.verify import Verification
     from sweeper.store import Store
@@ -58,15 +59,17 @@ def run(
     pack: "PackSize" = "auto",
     data: str | Path | None = None,
     extend: bool = False,
+    changes: Mapping[str, Any] | None = None,
     progress: bool | None = None,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
 ) -> "SweepFronts":
     """Run a sweep to its end, or on from where it stopped; returns the front of every arm.
 
-    `study` is the path of a study file, its keys as a dict, or a `Sweep`. The budget is exact: what
-    is on record already is not run again. Worker processes are started here and ended here: one for
-    each GPU, else for each core, unless `workers` says how many. Data, formulas and networks of
+    `study` is the path of a study file, its keys as a dict, or a `Sweep`; `changes` are other
+    values of its keys, such as `{"search.trials": 48}`. The budget is exact: what is on record
+    already is not run again. Worker processes are started here and ended here: one for each GPU,
+    else for each core, unless `workers` says how many. Data, formulas and networks of
     your own are tried before anything is registered. A bar shows the `progress`, unless it is False
     or nobody looks. Raises SpecError, InputError, DigestError, StorageError, TrainingError.
 
@@ -88,6 +91,7 @@ def run(
         pack=pack,
         data=data,
         extend=extend,
+        changes=changes,
         progress=progress,
         on_start=on_start,
         on_status=on_status,
@@ -99,6 +103,7 @@ def launch(
     storage: str | None = None,
     *,
     extend: bool = False,
+    changes: "Mapping[str, Any] | Sequence[StudyChange] | None" = None,
     **options: Unpack[LaunchOptions],
 ) -> "SweepFronts":
     """Run a sweep as `run` does, with workers on this machine or `on="ray"`, on a cluster.
@@ -118,7 +123,7 @@ def launch(
     """
     from sweeper.operations.study_run import RunOptions, run_study
 
-    return run_study(study, storage, RunOptions(extend=extend, **options))
+    return run_study(study, storage, RunOptions(extend=extend, changes=changes or (), **options))
 
 
 def confirm(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from sweeper.cli.common import (
+    Changes,
     DataFolder,
     StudyFile,
     console,
@@ -34,13 +35,14 @@ def register(app: typer.Typer) -> None:
     app.command()(check)
 
 
-def check(file: StudyFile, data: DataFolder = None) -> None:
+def check(file: StudyFile, changes: Changes = None, data: DataFolder = None) -> None:
     """Say what a study file would run: arms, trials, steps, time, and what is odd about it."""
     from sweeper.config import Sweep
     from sweeper.config.name_clashes import refuse_alike
+    from sweeper.config.study_changes import parse_changes
     from sweeper.operations.try_out import try_out
 
-    sweep = Sweep.load(file)
+    sweep = Sweep.load(file, parse_changes(changes or ()))
     refuse_alike(sweep, str(file))
     with waiting() as on_wait:
         tried = try_out(sweep, str(file), folder=data, on_wait=on_wait)

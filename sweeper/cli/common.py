@@ -68,6 +68,15 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of a sweep.", sh
 StudyFile = Annotated[
     Path, typer.Argument(metavar="FILE", help="A study file (YAML).", show_default=False)
 ]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value for a key of the file, as in search.trials=48; more by more --set.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda or cuda:1; auto is every GPU, or the CPU.")
 ]

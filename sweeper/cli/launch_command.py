@@ -6,7 +6,16 @@ from typing import Annotated, cast
 import typer
 
 from sweeper.api import On
-from sweeper.cli.common import Artifacts, DataFolder, Device, Pack, Storage, StudyFile, Trials
+from sweeper.cli.common import (
+    Artifacts,
+    Changes,
+    DataFolder,
+    Device,
+    Pack,
+    Storage,
+    StudyFile,
+    Trials,
+)
 from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_command import Extend
 from sweeper.cli.run_output import print_summary, run_with_progress
@@ -57,6 +66,7 @@ def register(app: typer.Typer) -> None:
 
 def launch(
     file: StudyFile,
+    changes: Changes = None,
     on: Place = "local",
     storage: Storage = DEFAULT_STORAGE,
     workers: Workers = None,
@@ -73,6 +83,7 @@ def launch(
 ) -> None:
     """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
     from sweeper import api
+    from sweeper.config.study_changes import parse_changes
     from sweeper.trainers.pack_size import parse_pack_size
 
     train = partial(
@@ -91,6 +102,7 @@ def launch(
         artifacts=artifacts,
         mirrors=named_mirrors(mirror),
         extend=extend,
+        changes=parse_changes(changes or ()),
     )
     name = run_with_progress(train)
     print_summary(name, storage, None, say_how=True)

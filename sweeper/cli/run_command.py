@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import Artifacts, DataFolder, Device, Pack, Storage, StudyFile, Trials
+from sweeper.cli.common import (
+    Artifacts,
+    Changes,
+    DataFolder,
+    Device,
+    Pack,
+    Storage,
+    StudyFile,
+    Trials,
+)
 from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_output import print_summary, run_with_progress
 from sweeper.settings import DEFAULT_STORAGE
@@ -26,6 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def run(
     file: StudyFile,
+    changes: Changes = None,
     storage: Storage = DEFAULT_STORAGE,
     workers: Annotated[
         int | None,
@@ -55,6 +65,7 @@ def run(
 ) -> None:
     """Run a study file to its end; the same command goes on where it stopped."""
     from sweeper import api
+    from sweeper.config.study_changes import parse_changes
     from sweeper.operations.sweep_report import report_path
     from sweeper.trainers.pack_size import parse_pack_size
 
@@ -70,6 +81,7 @@ def run(
         artifacts=artifacts,
         mirrors=named_mirrors(mirror),
         extend=extend,
+        changes=parse_changes(changes or ()),
     )
     name = run_with_progress(train)
     print_summary(name, storage, None if no_report else report or report_path(name))

@@ -1,6 +1,7 @@
 """Parsing of study files: YAML text to a checked value, each problem a line `file: key: fault`."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -103,41 +104,59 @@ def parse(path: Path) -> Any:
 
     All that is refused is refused before the file takes more memory than its text does.
     """
-    text = file_limits.read(path)
+    return parse_text(file_limits.read(path), str(path))
+
+
+def parse_text(text: str, source: str) -> Any:
+    """Read YAML. Raises SpecError as `parse` does; `source` is the place that it names."""
     try:
         file_limits.refuse_too_much(text, _Loader)
         return yaml.load(text, _Loader)  # noqa: S506  # a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise SpecError([f"{path}: {place}{_cut(str(error.problem), 300)}"]) from error
+        raise SpecError([f"{source}: {place}{_cut(str(error.problem), 300)}"]) from error
     except yaml.reader.ReaderError as error:
         place = f"line {text.count(chr(10), 0, error.position) + 1}: "
-        raise SpecError([f"{path}: {place}{str(error).splitlines()[0]}"]) from error
+        raise SpecError([f"{source}: {place}{str(error).splitlines()[0]}"]) from error
     except (yaml.YAMLError, ValueError) as error:  # a ValueError: such as a date that is none
-        raise SpecError([f"{path}: {_cut(str(error).splitlines()[0], 300)}"]) from error
+        raise SpecError([f"{source}: {_cut(str(error).splitlines()[0], 300)}"]) from error
 
 
-def build(model: type[BaseModel], raw: Any, *, place: str) -> BaseModel:
-    """Validate parsed YAML. Raises SpecError with its problems, in the order of the keys."""
+def build(
+    model: type[BaseModel], raw: Any, *, place: str, place_of: Callable[[str], str] | None = None
+) -> BaseModel:
+    """Validate parsed YAML. Raises SpecError with its problems, in the order of the keys.
+
+    `place_of` returns how a line about a key begins, where that is not `place` and the key.
+    """
     if not isinstance(raw, dict):
         raise SpecError([f"{place}: {_NO_MAPPING}, got {'nothing' if raw is None else shown(raw)}"])
     try:
         return model.model_validate(raw)
     except ValidationError as error:
-        raise SpecError(_problems(error, model, raw, place)) from None
+        raise SpecError(_problems(error, model, raw, place, place_of)) from None
 
 
-def _problems(error: ValidationError, model: type[BaseModel], raw: Any, place: str) -> list[str]:
+def _problems(
+    error: ValidationError,
+    model: type[BaseModel],
+    raw: Any,
+    place: str,
+    place_of: Callable[[str], str] | None,
+) -> list[str]:
+    begin = place_of or (lambda key: f"{place}: {key}" if key else place)
     errors = _without_echoes(error.errors(include_url=False))
     lines: dict[str, None] = {}
     for number, item in enumerate(errors):
-        lines |= dict.fromkeys(_lines(item, model, raw))
+        lines |= dict.fromkeys(
+            _cut(f"{begin(key)}: {text}", _LONGEST) for key, text in _faults(item, model, raw)
+        )
         if len(lines) > MOST_PROBLEMS:
             more = len(lines) - MOST_PROBLEMS + len(errors) - number - 1
             first = [*lines][:MOST_PROBLEMS]
-            return [*(f"{place}: {line}" for line in first), f"{place}: and {more:,} more problems"]
-    return [f"{place}: {line}" for line in lines]
+            return [*first, f"{place}: and {more:,} more problems"]
+    return [*lines]
 
 
 def _without_echoes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -154,7 +173,8 @@ class _Place(NamedTuple):
     """Whether it stands in the brackets of a domain."""
 
 
-def _lines(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[str]:
+def _faults(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[tuple[str, str]]:
+    """Return the keys that an error is about, and what is wrong with each."""
     place = _place(error["loc"], raw)
     cause = error.get("ctx", {}).get("error")
     if isinstance(cause, SectionErrors):
@@ -163,8 +183,7 @@ def _lines(error: ErrorDetails, model: type[BaseModel], raw: Any) -> list[str]:
         ]
     else:
         problems = [(place.path, _message(error, place, model))]
-    named = ((".".join(_cut(part, SHOWN) for part in path), text) for path, text in problems)
-    return [_cut(f"{key}: {text}" if key else text, _LONGEST) for key, text in named]
+    return [(".".join(_cut(part, SHOWN) for part in path), text) for path, text in problems]
 
 
 def _place(location: tuple[int | str, ...], raw: Any) -> _Place:

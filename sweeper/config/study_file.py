@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -50,6 +50,7 @@ from sweeper.config.sections import (
     plain_name,
 )
 from sweeper.config.sparsification import Sparsification
+from sweeper.config.study_changes import StudyChange, place_of_key, with_changes
 from sweeper.errors import SpecError
 from sweeper.types import ScriptConfig
 
@@ -88,12 +89,12 @@ class StudyFile(Section):
     """What a script is given by name in every arm, searched or fixed."""
 
     @classmethod
-    def load(cls, path: str | Path) -> Self:
-        """Read a study file. Raises SpecError with every problem of the file."""
-        return cls._of_parts(parse(Path(path)), str(path))
+    def load(cls, path: str | Path, changes: Sequence[StudyChange] = ()) -> Self:
+        """Read a study file, some keys changed. Raises SpecError with every problem of the file."""
+        return cls._of_parts(parse(Path(path)), str(path), changes)
 
     @classmethod
-    def of_mapping(cls, parts: Mapping[str, Any]) -> Self:
+    def of_mapping(cls, parts: Mapping[str, Any], changes: Sequence[StudyChange] = ()) -> Self:
         """Check the keys of a study file, given as a dict. Raises SpecError with every problem.
 
         >>> from sweeper.config import Sweep
@@ -104,15 +105,22 @@ class StudyFile(Section):
         """
         name = parts.get("name")
         place = name if isinstance(name, str) and name else "dict"
-        return cls._of_parts(plain_parts(parts, place), place)
+        return cls._of_parts(plain_parts(parts, place), place, changes)
 
     @classmethod
-    def _of_parts(cls, raw: Any, place: str) -> Self:
+    def _of_parts(cls, said: Any, place: str, changes: Sequence[StudyChange]) -> Self:
+        raw = with_changes(said, changes)
+
+        def begin(key: str) -> str:
+            return place_of_key(key, place, said, changes)
+
         if isinstance(raw, dict) and "confirms" in raw:
-            raise SpecError([f"{place}: confirms: is for `sweeper confirm NAME`, not for files"])
+            text = "is for `sweeper confirm NAME`, not for files"
+            raise SpecError([f"{begin('confirms')}: {text}"])
         if isinstance(raw, dict) and "facts" in raw:
-            raise SpecError([f"{place}: facts: are found out of the dataset, not said by files"])
-        return cast(Self, build(cls, raw, place=place))
+            text = "are found out of the dataset, not said by files"
+            raise SpecError([f"{begin('facts')}: {text}"])
+        return cast(Self, build(cls, raw, place=place, place_of=begin))
 
     @classmethod
     def from_json(cls, text: str) -> Self:

@@ -16,6 +16,7 @@ from sweeper.analysis.confirmation import (
     continued_confirmation,
 )
 from sweeper.config import Sweep
+from sweeper.config.study_changes import StudyChange, changes_of_mapping
 from sweeper.errors import InputError
 from sweeper.kernels.jit_cache import any_kept
 from sweeper.operations.progress_lines import trial_bar
@@ -51,6 +52,7 @@ class RunOptions:
     pack: PackSize = "auto"
     data: str | Path | None = None
     extend: bool = False
+    changes: Mapping[str, Any] | Sequence[StudyChange] = ()
     trials: str | Path | None = None
     artifacts: str | None = None
     progress: bool | None = None
@@ -68,7 +70,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
     """
     pack = parse_pack_size(options.pack)
     mirrors = mirror_names(options.mirrors)
-    sweep, place = _checked(study)
+    sweep, place = _checked(study, options.changes)
     keeps = sweep.confirms is not None or sweep.script is not None
     artifacts = _absolute(options.artifacts) if keeps else None
     trials = options.trials
@@ -161,14 +163,18 @@ def opened(
         store.close()
 
 
-def _checked(study: Study) -> tuple[Sweep, str]:
+def _checked(study: Study, changes: Mapping[str, Any] | Sequence[StudyChange]) -> tuple[Sweep, str]:
     """Return a study as a sweep, and the place that its errors name. Raises SpecError."""
+    parsed = changes_of_mapping(changes) if isinstance(changes, Mapping) else tuple(changes)
     if isinstance(study, Sweep):
+        if parsed:
+            text = "are for a study file or a dict; a Sweep is checked already"
+            raise InputError(f"changes: {text}, got {study.name}")
         return study, study.name
     if isinstance(study, Mapping):
-        sweep = Sweep.of_mapping(study)
+        sweep = Sweep.of_mapping(study, parsed)
         return sweep, sweep.name
-    return Sweep.load(study), str(study)
+    return Sweep.load(study, parsed), str(study)
 
 
 def _absolute(place: str | None) -> str | None:

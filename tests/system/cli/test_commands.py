@@ -220,7 +220,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(sweeper: Command) -> None:
 def test_a_bug_is_one_line_and_says_how_to_see_more(
     sweeper: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(path: Path) -> Sweep:
+    def broken(path: Path, changes: object) -> Sweep:
         raise ZeroDivisionError("one\ntwo")
 
     monkeypatch.setattr(Sweep, "load", broken)
@@ -292,6 +292,26 @@ def test_run_ends_with_table_report_and_dashboard(
     assert max(map(len, out.splitlines())) <= 80
     [asked] = quick_workers
     assert asked["devices"] == Machine.here().devices("auto")
+
+
+def test_a_changed_key_is_part_of_the_sweep_and_of_the_command_that_goes_on(
+    sweeper: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(name: str, store: Store, **options: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", interrupted)
+    command = ("run", "tiny.yaml", "--set", "search.trials=8", "--set", "targets.accuracy=[0.5]")
+    code, out, _ = sweeper(*command)
+    assert code == 130
+    assert "tiny: new sweep, 2 arms, 16 trials" in out
+    assert out.endswith(
+        "goes on: sweeper run tiny.yaml --set search.trials=8 --set 'targets.accuracy=[0.5]'\n"
+    )
+    assert "tiny: goes on: 0 of 16 done" in sweeper(*command)[1]
+    code, _, error = sweeper("run", "tiny.yaml")
+    assert code == 2
+    assert "search.trials: registered 8, now 6" in error
 
 
 def test_a_finished_sweep_is_left_as_it_is(
