@@ -91,6 +91,8 @@ def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
         for study in sweep.studies():
             on_study(study)
             search.recreate(study, [record for record in records if record.slot.study == study])
+        on_study(sweep.name)
+        search.pool(sweep.with_ranges(ranges), records)
     store.finish_restore(dump)
     return len(records)
 
@@ -202,11 +204,12 @@ def publish(
 
 
 def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> None:
-    """Write the figures and the note of a search into its own study."""
+    """Bring the networks of a search into its own study, with the figures and the note."""
     from sweeper.reports import optuna_note
 
     sweep, confirmation = record.sweep, record.confirmation
     owner = _owner(store, sweep.name)
+    search.pool(record.ranged_sweep, record.records, owner)
     studies = search.ids([sweep.name, *sweep.studies()], owner)
     if confirmation:
         studies |= _study_ids(store, search, confirmation.sweep.name)
@@ -215,7 +218,7 @@ def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> 
 
 
 def _publish_confirmation(store: Store, search: SweepStudies, record: SweepRecord) -> None:
-    """Write the figure and the note of a confirmation into its own study."""
+    """Bring the networks of a confirmation into its own study, with the figure and the note."""
     from sweeper.reports import optuna_note
 
     confirmation = record.confirmation
@@ -223,6 +226,7 @@ def _publish_confirmation(store: Store, search: SweepStudies, record: SweepRecor
         return  # deleted since
     sweep = confirmation.sweep
     owner = _owner(store, sweep.name)
+    search.pool(sweep, confirmation.records, owner)
     studies = search.ids([sweep.name, *sweep.studies()], owner)
     studies |= _study_ids(store, search, record.sweep.name)
     figures: optuna_note.Figures = {

@@ -101,8 +101,9 @@ def _values(sweep: Sweep) -> str:
     if sweep.script is not None:
         counts = f"**{sweep.size_key}** is the size ({visible(sweep.size_label)}) that it measured"
     return (
-        f"{counts}. {chosen}. A PRUNED trial diverged, or collapsed under "
-        f"{floor:.4g} of {sweep.measure_label} (`outcome`): it is on no front."
+        f"{counts}. {chosen}. A trial that diverged, or collapsed "
+        f"under {floor:.4g} of {sweep.measure_label}, is told as failed, with an `outcome`: it is "
+        "on no front."
     )
 
 

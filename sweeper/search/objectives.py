@@ -14,10 +14,15 @@ CURVE = "learning_curve"
 POINTS = 10
 """Points of a learning curve that are told: the dashboard sends all attributes of a study again at
 each poll. Ours has all of them."""
+OUTCOME = "outcome"
+"""The attribute that says of a trial without a network to judge why: `collapsed`, `diverged`.
+
+Optuna has no word for it: such a trial is told FAIL, as is an attempt that came to nothing, which
+has no outcome. (It was told PRUNED once, the word for networks that are cut, and on every page.)"""
 MEASURED = "measured_"
 """Before the name of a further number that an attribute of ours has already."""
 OURS = frozenset(
-    {"arm", "repeat", "slot", "device", "strength", "density", "outcome", "seconds", CURVE}
+    {"arm", "repeat", "slot", "device", "strength", "density", OUTCOME, "seconds", CURVE}
 )
 Attributes = dict[str, object]
 """User attributes of a trial: what JSON holds."""
@@ -65,7 +70,7 @@ def _judged(
     judged = result.judged(track)
     seconds = round(result.seconds, 3)
     if result.state != "complete" or judged is None:
-        return TrialState.PRUNED, None, {"outcome": result.state, "seconds": seconds}
+        return TrialState.FAIL, None, {OUTCOME: result.state, "seconds": seconds}
     second, beside = judged.val_accuracy, judged.test_accuracy
     key = sweep.measure_key
     name = f"test_{key}"

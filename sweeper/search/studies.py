@@ -23,6 +23,7 @@ from sweeper.search.observations import FinishedSlot
 from sweeper.search.optuna_retry import retry
 from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.search.optuna_trials import TrialEnd
+from sweeper.search.pooled_study import PooledStudy
 from sweeper.search.samplers import ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import StudyOwner
@@ -68,6 +69,7 @@ class SweepStudies:
         self._index = StudyIndex(lambda: self._backend, owner, self._patience)
         self._proposals = ParameterSource(sweep)
         self._finished: dict[int, FinishedSlots] = {}
+        self._pooled = PooledStudy()
         self._artifacts: Any = None
 
     @cached_property
@@ -270,6 +272,19 @@ class SweepStudies:
         with self._index.gone(owner.sweep):
             self._retry(write)
 
+    def pool(
+        self, sweep: Sweep, records: Sequence[TrialRecord], owner: StudyOwner | None = None
+    ) -> None:
+        """Bring the records that are not there yet into the sweep's own study.
+
+        `sweep` has ranges in place of `auto`. `owner` is it, if it is another than this one.
+        """
+        owner = owner or self._index.owner
+        id_ = self._index.id(owner.sweep, owner)
+        mark, space = owner.mark(id_), partial(self._space, sweep=sweep)
+        with self._index.gone(owner.sweep):
+            self._retry(lambda: self._pooled.fill(self._backend, id_, mark, sweep, records, space))
+
     def delete(self) -> tuple[str, ...]:
         """Delete every study of the sweep, its trials and figures with it.
 
@@ -283,9 +298,9 @@ class SweepStudies:
             self._backend.remove_session()
             self._backend.engine.dispose()
 
-    def _space(self, arm: str) -> Space:
+    def _space(self, arm: str, sweep: Sweep | None = None) -> Space:
         """Return the searched parameters of an arm as they are kept."""
-        space = space_of(self._sweep, arm)
+        space = space_of(sweep or self._sweep, arm)
         return brief(space, optuna_tables.LONGEST) if optuna_tables.cuts(self._backend) else space
 
     def _attributes(

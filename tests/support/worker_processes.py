@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
@@ -121,9 +122,30 @@ def facts(store: Store) -> list[tuple[Any, ...]]:
 
 
 def states(store: Store, arm: str = "l1") -> dict[str, int]:
+    """How many trials of an arm's first repeat have each state.
+
+    TOLD are those with a result, whether or not it left a network to judge; FAIL those without.
+    """
     study = optuna_study(store.url, f"tiny/{arm}/0")
-    found = [trial.state.name for trial in study.trials]
+    found = [
+        "TOLD"
+        if trial.state.name == "COMPLETE" or "outcome" in trial.user_attrs
+        else trial.state.name
+        for trial in study.trials
+    ]
     return {state: found.count(state) for state in set(found)}
+
+
+def assert_pooled(store: Store, sweep: Sweep) -> None:
+    """Every network on record is a trial of the sweep's own study, once."""
+    there = Counter(
+        (*trial.user_attrs["network"].split("/"), trial.params["arm"])
+        for trial in optuna_study(store.url, sweep.name).trials
+    )
+    assert there == {
+        (arm, str(repeat), str(slot), *([str(network)] if network else []), arm): 1
+        for arm, repeat, slot, network in (record.place for record in store.records(sweep.name))
+    }
 
 
 def assert_exact(store: Store, sweep: Sweep) -> None:
@@ -144,7 +166,7 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
     for arm in sweep.arms:
         counts = states(store, arm)
         assert counts.get("RUNNING", 0) == 0
-        assert counts.get("COMPLETE", 0) + counts.get("PRUNED", 0) == sweep.search.trials * many
+        assert counts.get("TOLD", 0) == sweep.search.trials * many
     for one in store.records("tiny"):
         study = optuna_study(store.url, one.slot.study)
         told = study.trials[one.trial]
@@ -154,6 +176,7 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
         assert told.params == one.params
         judged = one.result.pruned if one.result.state == "complete" else None
         assert told.values == ([judged.nonzero, judged.val_accuracy] if judged else None)
+    assert_pooled(store, sweep)
 
 
 def ended(processes: list[WorkerProcess], seconds: float = LONG) -> list[str]:

@@ -76,7 +76,7 @@ def test_notes_and_pages_speak_of_it_too(sqlite_store: Store, searched: Sweep) -
         assert "FLOPs" in json.dumps(payload["figure"]["data"])
         assert foreign(payload["title"] + payload["subtitle"]) == []
     assert {"flops", "val_f1", "test_f1"} <= {*fronts["arms"][0]["points"][0]}
-    words = " ".join([note, *arms, status["question"]]).replace("PRUNED", "")  # a state of Optuna's
+    words = " ".join([note, *arms, status["question"]])
     assert foreign(words) == []
     assert record.confirmation.other_track is None
 

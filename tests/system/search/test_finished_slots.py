@@ -16,7 +16,7 @@ STUDY = "tiny/l1/0"
 
 
 def sweep_of(*, rate: list[float] | None = None) -> Sweep:
-    # Some rates diverge and some collapse: those trials are PRUNED.
+    # Some rates diverge and some collapse: those trials have an outcome.
     training = {"epochs": 1, "learning_rate": {"log_uniform": rate or [0.05, 0.25]}}
     return ladder_sweep(search={"trials": 9, "in_flight": 3}, training=training)
 
@@ -40,7 +40,8 @@ def by_optuna(url: str) -> list[FinishedSlot]:
     """Oracle: the trials of the study by Optuna's own API, read afresh."""
     of_slot: dict[int, list[optuna.trial.FrozenTrial]] = {}
     for trial in optuna_study(url, STUDY).trials:
-        if trial.state in (TrialState.COMPLETE, TrialState.PRUNED) and "slot" in trial.user_attrs:
+        is_told = trial.state == TrialState.COMPLETE or "outcome" in trial.user_attrs
+        if is_told and "slot" in trial.user_attrs:
             of_slot.setdefault(trial.user_attrs["slot"], []).append(trial)
     return [
         FinishedSlot(

@@ -333,7 +333,7 @@ def test_attributes_and_the_end_of_a_trial_are_one_transaction(
     search.close()
     # Oracle: what any user of Optuna reads.
     first, second, third = optuna_study(url, "tiny/l1/0").trials
-    assert [one.state.name for one in (first, second, third)] == ["COMPLETE", "COMPLETE", "PRUNED"]
+    assert [one.state.name for one in (first, second, third)] == ["COMPLETE", "COMPLETE", "FAIL"]
     assert first.user_attrs["seconds"] == second.user_attrs["seconds"] == 0.5
     assert first.user_attrs.keys() == second.user_attrs.keys() > {"test_accuracy", "strength"}
     assert third.user_attrs["outcome"] == "collapsed"
@@ -354,7 +354,7 @@ def test_a_sweep_that_selects_on_test_says_so(opened: Opened, url: str) -> None:
 
 
 @pytest.mark.parametrize("state", ["diverged", "collapsed"])
-def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
+def test_a_trial_without_a_network_to_judge_has_an_outcome_and_is_on_no_front(
     search: SweepStudies, url: str, state: str
 ) -> None:
     good, _ = ask(search, slot_of(small_sweep(), 0))
@@ -362,7 +362,7 @@ def test_a_trial_without_a_network_to_judge_is_pruned_and_on_no_front(
     search.tell([("tiny/l1/0", good, result())])
     search.tell([("tiny/l1/0", bad, result(state))])
     study = optuna_study(url, "tiny/l1/0")
-    assert study.trials[bad].state.name == "PRUNED"
+    assert study.trials[bad].state.name == "FAIL"
     assert study.trials[bad].user_attrs["outcome"] == state
     assert [trial.number for trial in study.best_trials] == [good]
 

@@ -154,7 +154,7 @@ def test_a_pack_is_recorded_and_the_next_but_one_claimed_while_one_trains(
 
     def look(number: int, tick: Callable[[], None]) -> None:
         found = sum((Counter(states(store, arm)) for arm in free().arms), Counter[str]())
-        assert found["COMPLETE"] + found["PRUNED"] == 2 * (number - 1) == store.status("tiny").done
+        assert found["TOLD"] == 2 * (number - 1) == store.status("tiny").done
 
     assert work("tiny", store, pack=2, train=Paced(log, beside, look)) == 8
     assert_exact(store, free())

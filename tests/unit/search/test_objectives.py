@@ -71,5 +71,5 @@ def test_a_pack_tells_its_curve_and_what_it_told_before() -> None:
         make_fact(sweep=SWEEP, state="diverged").result, learning=learning
     )
     state, values, told = tell_arguments(SWEEP, diverged)
-    assert (state, values) == (TrialState.PRUNED, None)
+    assert (state, values) == (TrialState.FAIL, None)
     assert told.keys() == {"outcome", "seconds", "learning_curve"}

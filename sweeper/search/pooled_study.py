@@ -1,0 +1,109 @@
+"""Pooled study: all networks of a sweep in its own study, where the arm is a parameter.
+
+There Optuna's plots set the arms side by side. Samplers never read it: each arm and repeat has a
+study of its own, from which this one is filled. What counts is on record, and says what is lacking
+here: so it is whole again after a crash, a restore or an extension.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+
+from optuna.distributions import CategoricalDistribution
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, create_trial
+
+from sweeper.config import Sweep
+from sweeper.search.objectives import tell_arguments
+from sweeper.search.optuna_pooled import ARM, NETWORK, PooledNetworks, look, pool_trials
+from sweeper.search.samplers import Space
+from sweeper.types import TrialRecord
+
+AT_ONCE = 256
+"""Networks in one transaction: the study is locked meanwhile."""
+_ELSEWHERE = ("learning_curve", "seconds", "arm")
+"""Attributes that the trial in its arm's study has: the dashboard sends all of these at each poll.
+The bar of a timeline says how long it took."""
+
+
+class PooledStudy:
+    """The own study of a sweep, as one process fills it. It remembers what is there."""
+
+    def __init__(self) -> None:
+        self._present: dict[str, PooledNetworks] = {}
+
+    def fill(
+        self,
+        storage: RDBStorage,
+        study: int,
+        mark: str,
+        sweep: Sweep,
+        records: Sequence[TrialRecord],
+        space: Callable[[str], Space],
+    ) -> int:
+        """Create trials of the records that a study lacks, oldest first; return their number.
+
+        `space` is that of an arm, with ranges in place of `auto`. Raises KeyError as `guard` does.
+        """
+        present = self._present.setdefault(mark, PooledNetworks())
+        look(storage, study, present)
+        lacking = [record for record in records if network_name(record) not in present.names]
+        lacking.sort(key=lambda record: (record.recorded_at, record.place))
+        spaces = {arm: space(arm) for arm in {record.slot.arm for record in lacking}}
+        created = 0
+        for start in range(0, len(lacking), AT_ONCE):
+            some = {network_name(record): record for record in lacking[start : start + AT_ONCE]}
+
+            def templates(
+                names: Collection[str],
+                arms: tuple[str, ...],
+                some: Mapping[str, TrialRecord] = some,
+            ) -> list[FrozenTrial]:
+                return [_template(sweep, some[name], arms, spaces) for name in names]
+
+            created += pool_trials(
+                storage, study, mark, present, [*some], list(sweep.arms), templates
+            )
+        return created
+
+
+def network_name(record: TrialRecord) -> str:
+    """Return the name of a network within its sweep, as pages have it: `l1/0/17`.
+
+    Of several of a slot all but the first have their number behind it: `l1/0/17/3`.
+    """
+    arm, repeat, slot, network = record.place
+    return f"{arm}/{repeat}/{slot}" + (f"/{network}" if network else "")
+
+
+def _template(
+    sweep: Sweep, record: TrialRecord, arms: tuple[str, ...], spaces: Mapping[str, Space]
+) -> FrozenTrial:
+    arm = record.slot.arm
+    shared = sweep.shared_domains().keys() - sweep.arms[arm].parameters.keys()
+    # A strength of one arm is not a strength of another: Optuna would draw them on one axis.
+    names = {name: name if name in shared else f"{arm}.{name}" for name in record.params}
+    state, values, measured = tell_arguments(sweep, record.result)
+    where: dict[str, object] = {
+        NETWORK: network_name(record),
+        "repeat": record.slot.repeat,
+        "slot": record.slot.number,
+    }
+    if sweep.script is None:
+        where["density"] = record.config.density
+        where["strength"] = record.config.method.strength
+    attributes = {key: value for key, value in measured.items() if key not in _ELSEWHERE}
+    trial = create_trial(
+        state=state,
+        values=values,
+        params={ARM: arm, **{names[name]: value for name, value in record.params.items()}},
+        distributions={
+            ARM: CategoricalDistribution(arms),
+            **{names[name]: spaces[arm][name] for name in record.params},
+        },
+        user_attrs={**where, **attributes},
+    )
+    result = record.result
+    seconds = result.seconds * result.pack * (sweep.rungs if sweep.script is None else 1)
+    trial.datetime_start = datetime.fromtimestamp(record.recorded_at - seconds)
+    trial.datetime_complete = datetime.fromtimestamp(record.recorded_at)
+    return trial
