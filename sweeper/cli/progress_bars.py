@@ -5,8 +5,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from sweeper.cli.common import console, count, duration, percent, pluralize, table
+from sweeper.operations.progress_lines import paused_text
 from sweeper.operations.remaining_time import seconds_left
-from sweeper.types import SweepStatus
+from sweeper.types import ArmProgress, SweepStatus
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -35,6 +36,8 @@ class ProgressDisplay:
         )
         self._last_line: tuple[int, float] = (-1, float("-inf"))
         """Ranges and trials that were done at the last plain line, and its time."""
+        self._paused = ""
+        """What the last plain line said of paused arms."""
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
@@ -61,8 +64,9 @@ class ProgressDisplay:
             due = has_advanced
         else:
             due = now - shown_at >= (QUIET_SECONDS if has_advanced else IDLE_SECONDS)
-        if due:
+        if due or paused_text(status) != self._paused:
             self._last_line = (status.probed + status.done, now)
+            self._paused = paused_text(status)
             self.console.print(progress_line(status), soft_wrap=True)
 
 
@@ -76,9 +80,15 @@ def progress_table(status: SweepStatus) -> "Table":
             arm.failed_text,
             percent(arm.best_accuracy),
             count(arm.smallest_nonzero),
-            duration(seconds_left(status, arm)) if arm.done < arm.budget else "-",
+            _left(status, arm),
         )
     return arms
+
+
+def _left(status: SweepStatus, arm: ArmProgress) -> str:
+    if arm.arm in status.paused:
+        return "paused"
+    return duration(seconds_left(status, arm)) if arm.done < arm.budget else "-"
 
 
 def progress_view(status: SweepStatus) -> "Group":
@@ -99,6 +109,8 @@ def progress_line(status: SweepStatus) -> str:
     left = max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0)
     if left and not status.finished:
         parts.append(f"about {duration(left)} left")
+    if text := paused_text(status):
+        parts.append(text)
     if status.state != "open" and not status.finished:
         parts.append(status.state)
     lost = sum(status.failures.values())

@@ -58,6 +58,8 @@ def state_text(status: SweepStatus) -> str:
         return f"failed: {status.error}"
     if status.state == "stopped":
         return "stopped"
+    if status.waits:
+        return "paused"
     return "running" if any(worker.alive for worker in status.workers) else "waiting for workers"
 
 

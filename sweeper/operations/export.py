@@ -1,6 +1,6 @@
 """Export of a sweep: files to keep, to publish, and to go on with in another database.
 
-    sweep.json      the sweep, its ranges, provenance and lost attempts
+    sweep.json      the sweep, its ranges, provenance, lost attempts, and what was done by hand
     facts.parquet   one row for each trial, as it is on record
     facts.csv       the same without configuration, curves and layers: for people and spreadsheets
     fronts.csv      the networks on each arm's front
@@ -45,6 +45,8 @@ _LATER = {"normalisation": None}
 """Columns of sweep.json that exports from before do not have."""
 _LATER_OF_FACTS = {"network": 0, "finetuned": None, "learning": None, "numbers": None}
 """Columns of facts.parquet that exports from before do not have."""
+BY_HAND = ("paused", "dropped", "enqueued")
+"""Tables of sweep.json that are left out where they are empty."""
 _KINDS = ("string", "int64", "double", "bool", "null")
 _LONGEST = 200
 
@@ -57,6 +59,8 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
     """
     _refuse_others(folder, dump.sweep.name)
     rows = {name: getattr(dump, name) for name in ("provenance", "brackets", "failures", "drifts")}
+    # Files of sweeps that nobody had a hand on are as they always were.
+    rows |= {name: table for name in BY_HAND if (table := getattr(dump, name))}
     sheet = {
         "format": export_values.FORMAT,
         "name": dump.sweep.name,
@@ -159,6 +163,7 @@ def _read(folder: Path) -> Export:
             facts=tuple(rows),
             failures=tuple(raw["failures"]),
             drifts=tuple(raw["drifts"]),
+            **{name: tuple(raw.get(name, ())) for name in BY_HAND},
         ),
         str(path),
         str(table),

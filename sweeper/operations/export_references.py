@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sweeper.config import Choice, Integer, LogUniform, Uniform
+from sweeper.config.given_params import given_params, moved_into_ranges
 from sweeper.errors import InputError, shown
 from sweeper.store import Dump, trial_records
 
@@ -28,8 +29,9 @@ class Export:
             (arm, repeat, slot) for arm in self.sweep.arms for repeat, slot in self.sweep.slots(arm)
         }
         self._many = self.sweep.networks_of_slot
+        self._given = {_slot_of(row): row["params"] for row in dump.enqueued}
         self._origins = {row["digest"] for row in dump.provenance}
-        self.places = {(row["arm"], row["repeat"], row["slot"]) for row in dump.facts}
+        self.places = {_slot_of(row) for row in dump.facts}
 
     def check(self) -> None:
         """Check that a row that is referred to is there, once. Raises InputError."""
@@ -42,6 +44,7 @@ class Export:
         self._once("provenance", lambda row: row["digest"])
         self._once("drifts", lambda row: row["id"])
         self._once("brackets", lambda row: (row["arm"], row["parameter"]))
+        self._check_interventions()
         for number, row in enumerate(self.dump.brackets):
             place = f"{self._sheet}: brackets: {number}"
             self._among(row["arm"], self.sweep.arms, f"{place}: arm")
@@ -61,6 +64,29 @@ class Export:
                     place = f"{self._sheet}: drifts: {number}: redone"
                     raise InputError(f"{place}: no trial is on record of {_named(slot)}")
         self._check_trials()
+
+    def _check_interventions(self) -> None:
+        """Check what was paused, dropped and enqueued by hand."""
+        for name in ("paused", "dropped", "enqueued"):
+            for number, row in enumerate(getattr(self.dump, name)):
+                place = f"{self._sheet}: {name}: {number}"
+                self._same(row["sweep"], self.sweep.name, f"{place}: sweep")
+                self._among(row["arm"], self.sweep.arms, f"{place}: arm")
+                slot = (row["arm"], row.get("repeat"), row.get("slot"))
+                if name != "paused" and slot not in self._slots:
+                    raise InputError(f"{place}: the sweep has no slot {_named(slot)}")
+                if name == "dropped" and (slot not in self.places or self._beyond(row["network"])):
+                    raise InputError(f"{place}: no trial is on record of {_named(slot)}")
+                if name == "enqueued":
+                    _, problems = given_params(self.sweep, row["arm"], row["params"])
+                    if problems:
+                        raise InputError(f"{place}: params: {problems[0]}")
+        self._once("paused", lambda row: row["arm"])
+        self._once("dropped", lambda row: row["id"])
+        self._once("enqueued", lambda row: (row["arm"], row["repeat"], row["slot"]))
+
+    def _beyond(self, network: int | None) -> bool:
+        return network is not None and network >= self._many
 
     def confirms(self, search: "Export") -> None:
         """Check that this confirms what is on record of a search. Raises InputError."""
@@ -156,6 +182,9 @@ class Export:
         if params.keys() != domains.keys():
             text = f"must be {', '.join(domains) or 'none'}, got {shown(list(params))}"
             raise InputError(f"{place}: params: {text}")
+        given = self._given.get(_slot_of(row), {})
+        for key, value in moved_into_ranges(self._drawn, row["arm"], given).items():
+            self._same(params[key], value, f"{place}: params: {key}, which is enqueued")
         for key, domain in domains.items():
             value = params[key]
             if isinstance(domain, Choice):
@@ -211,6 +240,10 @@ class Export:
 
 def _twice(values: Iterable[Any]) -> Iterator[Any]:
     return (value for value, count in Counter(values).items() if count > 1)
+
+
+def _slot_of(row: Mapping[str, Any]) -> tuple[str, int, int]:
+    return row["arm"], row["repeat"], row["slot"]
 
 
 def _named(slot: Sequence[object]) -> str:

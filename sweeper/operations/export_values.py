@@ -256,6 +256,34 @@ class _ReproducibilityRow(_Cells):
     recorded_at: Time
 
 
+class _PausedRow(_Cells):
+    sweep: str
+    arm: str
+    at: Time
+
+
+class _DroppedRow(_Cells):
+    sweep: str
+    id: Id
+    arm: str
+    repeat: Int32
+    slot: Int32
+    network: Int32 | None
+    why: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
+    at: Time
+    undone: bool
+
+
+class _EnqueuedRow(_Cells):
+    sweep: str
+    arm: str
+    repeat: Int32
+    slot: Int32
+    params: dict[str, Scalar]
+    source: Text
+    at: Time
+
+
 class Sheet(_Cells):
     """The content of sweep.json."""
 
@@ -271,6 +299,9 @@ class Sheet(_Cells):
     brackets: list[_RangeRow]
     failures: list[_FailureRow]
     drifts: list[_ReproducibilityRow]
+    paused: list[_PausedRow] = []
+    dropped: list[_DroppedRow] = []
+    enqueued: list[_EnqueuedRow] = []
 
 
 M = TypeVar("M", bound=BaseModel)

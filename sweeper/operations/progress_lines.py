@@ -58,9 +58,22 @@ def status_text(status: SweepStatus) -> str:
     parts.append(f"{alive} worker{'' if alive == 1 else 's'}")
     if left := max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0):
         parts.append(f"{tqdm.format_interval(left)} left")
+    if text := paused_text(status):
+        parts.append(text)
     if lost := sum(status.failures.values()):
         parts.append(f"{lost} lost and tried again")
     return ", ".join(parts)
+
+
+def paused_text(status: SweepStatus) -> str:
+    """Return the arms that are paused in a few words, and the command that goes on."""
+    if not status.paused or status.state != "open":
+        return ""
+    command = f"sweeper resume {status.name} goes on"
+    if status.waits:
+        return f"paused: {command}"
+    many = len(status.paused)
+    return f"{many} arm{'' if many == 1 else 's'} paused: {command}"
 
 
 def is_watched() -> bool:

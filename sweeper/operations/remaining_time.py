@@ -6,8 +6,11 @@ from sweeper.types import ArmProgress, SweepStatus
 def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:
     """Return the estimated time until an arm is done; None before its first trial's end.
 
-    Slots are claimed in turn, so that until then every arm gets as many trials as this one.
+    Slots are claimed in turn, so that until then every arm gets as many trials as this one. None
+    of one that is paused, for which the others do not wait.
     """
+    if arm.paused:
+        return None
     alive = sum(worker.alive for worker in status.workers)
     if not status.done or (not alive and arm.done < arm.budget):
         return None
@@ -16,6 +19,7 @@ def seconds_left(status: SweepStatus, arm: ArmProgress) -> float | None:
     work = sum(
         min(other.budget - other.done, left) * duration
         for other, duration in zip(status.arms, seconds, strict=True)
+        if not other.paused
     )
     return work / max(alive, 1)
 

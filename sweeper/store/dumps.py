@@ -4,7 +4,7 @@ Leases and turns stay behind: they belong to workers of the old place. What a wo
 moment of the copy is open in it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Table, and_, insert, select, update
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.store import registered_sweeps, tables
-from sweeper.types import NetworkPlace, SweepState
+from sweeper.types import NetworkPlace, Place, SweepState
 
 Row = Mapping[str, Any]
 _COPIED: tuple[Table, ...] = (
@@ -22,6 +22,9 @@ _COPIED: tuple[Table, ...] = (
     tables.fact,
     tables.failure,
     tables.drift,
+    tables.paused,
+    tables.dropped,
+    tables.enqueued,
 )
 _SLOT = ("arm", "repeat", "slot")
 _KEY = (*_SLOT, "network")
@@ -29,7 +32,7 @@ _KEY = (*_SLOT, "network")
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    """A sweep with its ranges, records and failed attempts: rows of tables, in a fixed order."""
+    """A sweep with all that is on record of it: rows of tables, in a fixed order."""
 
     spec: str
     """The sweep as JSON, in the order of its file."""
@@ -41,6 +44,9 @@ class Dump:
     facts: tuple[Row, ...]
     failures: tuple[Row, ...]
     drifts: tuple[Row, ...]
+    paused: tuple[Row, ...] = ()
+    dropped: tuple[Row, ...] = ()
+    enqueued: tuple[Row, ...] = ()
 
     @property
     def sweep(self) -> Sweep:
@@ -64,6 +70,9 @@ def dump(connection: Connection, name: str) -> Dump:
         ),
         facts=rows_of[tables.fact.name],
         drifts=rows_of[tables.drift.name],
+        paused=rows_of[tables.paused.name],
+        dropped=rows_of[tables.dropped.name],
+        enqueued=rows_of[tables.enqueued.name],
         # Their numbers are the database's own.
         failures=tuple(
             {key: value for key, value in row.items() if key != "id"}
@@ -76,8 +85,9 @@ def load(connection: Connection, dumped: Dump) -> int:
     """Insert what is missing of a sweep, and return the number of records added. May be repeated.
 
     The sweep gives out no slots until `finish_restore`. Raises DigestError if another sweep has its
-    name, InputError if a slot has another result here, or a worker is at it, or if a strength has
-    another range here and trials that were drawn from it.
+    name, InputError if a slot has another result here, or a worker is at it, if other parameters
+    were enqueued for it, or if a strength has another range here and trials that were drawn from
+    it.
     """
     sweep = dumped.sweep
     if registered_sweeps.register(connection, sweep, extend=True, restoring=True) == "new":
@@ -86,9 +96,12 @@ def load(connection: Connection, dumped: Dump) -> int:
     registered_sweeps.lock(connection, sweep.name)
     registered_sweeps.stop(connection, sweep.name, registered_sweeps.IN_PART)
     missing = _missing(connection, sweep.name, dumped.facts)
+    _take_enqueued(connection, dumped, {_place_of(row) for row in missing})
     _add_missing(connection, tables.provenance, dumped.provenance, ("digest",))
     _add_missing(connection, tables.failure, dumped.failures, ("attempt", *_SLOT))
     _add_missing(connection, tables.drift, dumped.drifts, ("id",))
+    _add_missing(connection, tables.paused, dumped.paused, ("arm",))
+    _add_missing(connection, tables.dropped, dumped.dropped, ("id",))
     _take_ranges(connection, sweep.name, dumped.brackets)
     slot = tables.slot.c
     for row in (row for row in missing if not row["network"]):
@@ -160,6 +173,27 @@ def _take_ranges(connection: Connection, name: str, wanted: Sequence[Row]) -> No
         connection.execute(update(tables.bracket).where(*at).values(**row))
 
 
+def _take_enqueued(connection: Connection, dumped: Dump, missing: Collection[Place]) -> None:
+    """Have the parameters that a dump gives to slots; `missing` are those whose records it brings.
+
+    Raises InputError where a slot has others here, or was tried without.
+    """
+    name = dumped.sweep.name
+    here = {_place_of(row): row for row in _rows(connection, tables.enqueued, name)}
+    wanted = {_place_of(row): row for row in dumped.enqueued}
+    recorded = {_place_of(row) for row in dumped.facts}
+    query = select(tables.slot.c.arm, tables.slot.c.repeat, tables.slot.c.number).where(
+        tables.slot.c.sweep == name, tables.slot.c.state != "open"
+    )
+    begun = {tuple(row) for row in connection.execute(query)} - recorded
+    for place in sorted(wanted.keys() | (here.keys() & missing)):
+        old, new = here.get(place), wanted.get(place)
+        if (old and new and old["params"] == new["params"]) or (not old and place not in begun):
+            continue
+        raise InputError(f"{_named(name, place)}: other parameters are enqueued for it here")
+    _add_missing(connection, tables.enqueued, dumped.enqueued, _SLOT)
+
+
 def _ends(row: Row) -> str:
     return f"{row['low']:.4g} to {row['high']:.4g}"
 
@@ -181,6 +215,15 @@ def _key(row: Row) -> NetworkPlace:
     return cast(NetworkPlace, tuple(row[name] for name in _KEY))
 
 
+def _place_of(row: Row) -> Place:
+    return row["arm"], row["repeat"], row["slot"]
+
+
 def _place(name: str, row: Row) -> str:
     network = f", network {row['network']}" if row["network"] else ""
-    return f"{name}: slot {row['slot']} of {row['arm']}, repeat {row['repeat']}{network}"
+    return _named(name, _place_of(row)) + network
+
+
+def _named(name: str, place: Place) -> str:
+    arm, repeat, number = place
+    return f"{name}: slot {number} of {arm}, repeat {repeat}"

@@ -13,7 +13,7 @@ from sweeper.store.tables import VERSION_TABLE
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0011"
+HEAD = "0012"
 """The newest version in db/versions; versions are numbers of four digits that only grow."""
 
 _OPTUNAS = {"studies": "study_name", "trials": "trial_id", "version_info": "library_version"}

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, or_, select, update
 
 from sweeper.errors import LeaseLost
-from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
+from sweeper.store import failures, leases, paused_arms, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
 from sweeper.types import ProbePoint, ProbeTask, Provenance, RecordedRange, StrengthRange
 
@@ -22,12 +22,16 @@ def claimable(connection: Connection, worker: str) -> bool:
     name = connection.scalar(living)
     if name is None:
         return True
-    left = select(_bracket.arm).where(_bracket.sweep == name, _bracket.state != "done")
+    left = select(_bracket.arm).where(
+        _bracket.sweep == name,
+        _bracket.state != "done",
+        or_(_bracket.worker == worker, _bracket.arm.not_in(paused_arms.query(name))),
+    )
     return connection.execute(left.limit(1)).first() is not None
 
 
 def claim(connection: Connection, worker: str) -> ProbeTask | None:
-    """Claim one probe, first in the order of the file. Raises LeaseLost.
+    """Claim one probe of an arm that is not paused, first in the file. Raises LeaseLost.
 
     A worker holds one at a time: tried again after a lost answer, it returns the same.
     """
@@ -45,8 +49,9 @@ def claim(connection: Connection, worker: str) -> ProbeTask | None:
             return _task(probe)
     if row.state != "open":
         return None
+    paused = set(connection.scalars(paused_arms.query(name)))
     for place in _order(row.spec):
-        if place not in left or left[place].state != "open":
+        if place not in left or left[place].state != "open" or place[0] in paused:
             continue
         task = _task(left[place])
         equal = connection.execute(

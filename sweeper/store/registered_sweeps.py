@@ -186,6 +186,9 @@ def remove(connection: Connection, name: str) -> None:
     table = tables.sweep
     connection.execute(select(table.c.name).where(table.c.name == name).with_for_update())
     for child in (
+        tables.enqueued,
+        tables.dropped,
+        tables.paused,
         tables.fact,
         tables.bracket,
         tables.drift,

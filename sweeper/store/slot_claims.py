@@ -20,7 +20,7 @@ from sqlalchemy import (
 
 from sweeper.config import Sweep
 from sweeper.errors import LeaseLost
-from sweeper.store import failures, leases, registered_sweeps, tables, trial_records
+from sweeper.store import failures, leases, paused_arms, registered_sweeps, tables, trial_records
 from sweeper.store.clock import now
 from sweeper.types import FailureKind, NetworkPlace, Place, Slot, TrialOutcome, TrialRecord
 
@@ -35,7 +35,7 @@ def claim(
 ) -> tuple[Slot, ...]:
     """Claim up to `limit` slots, no more than a fair share. Raises LeaseLost.
 
-    An arm gives out none before all its probes are done.
+    An arm gives out none before all its probes are done, nor while it is paused.
     `ahead`: for later; none are given out while another living worker has nothing to do.
     `ticket` names the call: tried again after a lost answer, it returns the same slots.
     """
@@ -79,7 +79,12 @@ def _take(
                 _slot.generation == waited_for.c.generation,
             ),
         )
-        .where(_slot.sweep == name, _slot.state == "open", _slot.arm.not_in(unprobed))
+        .where(
+            _slot.sweep == name,
+            _slot.state == "open",
+            _slot.arm.not_in(unprobed),
+            _slot.arm.not_in(paused_arms.query(name)),
+        )
         .order_by(*order)
     )
     living = select(func.count()).where(_worker.sweep == name, _worker.lease_until > now())

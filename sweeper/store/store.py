@@ -30,6 +30,7 @@ from sweeper.store.counts import StorageCounts
 from sweeper.store.database import Database, engine_options
 from sweeper.store.diagnostics import StorageDiagnostics
 from sweeper.store.dumps import Dump
+from sweeper.store.interventions import Interventions
 from sweeper.store.registered_sweeps import SweepVersion
 from sweeper.store.storage_url import parse_storage_url
 from sweeper.types import (
@@ -126,6 +127,11 @@ class Store:
         """Raise SchemaError unless the schema is this program's."""
         filesystem.refuse_network(self._database.url.file)
         migrations.check(self._database)
+
+    @property
+    def interventions(self) -> Interventions:
+        """What a person changes of a sweep that runs: pauses, for one."""
+        return Interventions(self._database)
 
     def health(self) -> StorageDiagnostics:
         """Return the diagnostics of the database itself."""

@@ -1,12 +1,13 @@
 """Progress of a sweep: the numbers behind `run`, `status` and the dashboard."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, case, func, select
 
 from sweeper.config import Sweep
-from sweeper.store import failures, registered_sweeps, tables
+from sweeper.store import failures, paused_arms, registered_sweeps, tables
 from sweeper.store.clock import now
 from sweeper.types import ArmProgress, FailureKind, LastError, SweepStatus, WorkerStatus
 
@@ -74,8 +75,12 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
     outcomes = {row.arm: row for row in facts}
     failed = failures.counts(connection, sweep.name)
     errors = failures.last_errors(connection, sweep.name) if failed else {}
+    paused = set(connection.scalars(paused_arms.query(sweep.name)))
     return tuple(
-        _arm(sweep, arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm))
+        replace(
+            _arm(sweep, arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm)),
+            paused=arm in paused,
+        )
         for arm in sweep.arms
     )
 

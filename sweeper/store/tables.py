@@ -3,7 +3,7 @@
     sweep ──< slot ──o fact >── provenance
       ├──< bracket >── provenance
       ├──< drift >── provenance
-      └──< worker, failure, turn
+      └──< worker, failure, turn, paused, dropped, enqueued
 
 Types and lengths are those that SQLite, PostgreSQL and MySQL share, and `KeyText` and
 `MessageText` hold every text to them, for SQLite would not. Times are seconds since 1970 by the
@@ -293,6 +293,56 @@ drift = Table(
     Column("redone", JSON, nullable=False),
     Column("recorded_at", Double, nullable=False),
     ForeignKeyConstraint(["sweep", "provenance"], [provenance.c.sweep, provenance.c.digest]),
+    **_OPTIONS,
+)
+
+# Arms of which no slot and no probe is claimed.
+paused = Table(
+    "sweeper_paused",
+    metadata,
+    Column("sweep", KeyText(64), ForeignKey(sweep.c.name), primary_key=True),
+    Column("arm", KeyText(64), primary_key=True),
+    Column("at", Double, nullable=False),
+    **_OPTIONS,
+)
+
+# Trials left out of fronts, and taken back: see `dropped_trials`. Rows are never updated.
+dropped = Table(
+    "sweeper_dropped",
+    metadata,
+    Column("sweep", KeyText(64), primary_key=True),
+    Column("id", KeyText(32), primary_key=True),
+    Column("arm", KeyText(64), nullable=False),
+    Column("repeat", Integer, nullable=False),
+    Column("slot", Integer, nullable=False),
+    # NULL: all networks of the slot.
+    Column("network", Integer, nullable=True),
+    Column("why", MessageText(500), nullable=False),
+    # Greater than that of all rows of the sweep before it.
+    Column("at", Double, nullable=False),
+    Column("undone", Boolean, nullable=False),
+    ForeignKeyConstraint(
+        ["sweep", "arm", "repeat", "slot"],
+        [slot.c.sweep, slot.c.arm, slot.c.repeat, slot.c.number],
+    ),
+    **_OPTIONS,
+)
+
+# Parameters that a slot is given: written before it is claimed for the first time, never updated.
+enqueued = Table(
+    "sweeper_enqueued",
+    metadata,
+    Column("sweep", KeyText(64), primary_key=True),
+    Column("arm", KeyText(64), primary_key=True),
+    Column("repeat", Integer, primary_key=True, autoincrement=False),
+    Column("slot", Integer, primary_key=True, autoincrement=False),
+    Column("params", JSON, nullable=False),
+    Column("source", MessageText(255), nullable=False),
+    Column("at", Double, nullable=False),
+    ForeignKeyConstraint(
+        ["sweep", "arm", "repeat", "slot"],
+        [slot.c.sweep, slot.c.arm, slot.c.repeat, slot.c.number],
+    ),
     **_OPTIONS,
 )
 

@@ -48,6 +48,8 @@ class ArmProgress:
     """Sum of the seconds of its trials."""
     pace: float | None
     """Mean over the trials of workers that are alive: it may have begun on another machine."""
+    paused: bool = False
+    """Whether it is to wait: no more of it is claimed until somebody resumes it."""
 
     @property
     def failed_text(self) -> str:
@@ -110,3 +112,13 @@ class SweepStatus:
     @property
     def finished(self) -> bool:
         return self.done == self.budget
+
+    @property
+    def paused(self) -> tuple[str, ...]:
+        """Arms that are paused and not finished."""
+        return tuple(arm.arm for arm in self.arms if arm.paused and arm.done < arm.budget)
+
+    @property
+    def waits(self) -> bool:
+        """Whether all that is left is paused: it goes on when somebody resumes it."""
+        return bool(self.paused) and all(arm.paused or arm.done == arm.budget for arm in self.arms)

@@ -233,15 +233,30 @@ class _Worker:
             elif claim is not None:
                 self._train(claim, packs, trainer, lease)  # recorded and told while the next trains
             elif self.is_work_left():
-                # Others hold the generation that must be told first.
-                if time.monotonic() - self._recovered_at > self._store.lease_seconds / 4:
-                    self.recover()
+                # Others hold the generation that must be told first, or all that is left is paused.
+                self._recover_when_due()
+                self._await_resume(lease)
                 self._stop.wait(pause)
                 pause = min(LONGEST_PAUSE, pause * 1.5)
                 continue
             else:
                 return
             pause = FIRST_PAUSE
+
+    def _recover_when_due(self) -> None:
+        if time.monotonic() - self._recovered_at > self._store.lease_seconds / 4:
+            self.recover()
+
+    def _await_resume(self, lease: Lease) -> None:
+        """Wait while all that is left is paused: by one look a second, which locks nothing."""
+        waits = False
+        while self._store.interventions.is_held_up(self._name):
+            if not waits:
+                self._on_event(f"paused: sweeper resume {self._name} goes on")
+            waits = True
+            self._recover_when_due()
+            self._stop.wait(LONGEST_PAUSE)
+            lease.check()
 
     def _train(self, pack: Pack, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
         """Train a pack, one recipe after the other; submit the results of each at once."""

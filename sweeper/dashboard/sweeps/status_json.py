@@ -73,7 +73,8 @@ def _each(sweep: Sweep) -> str:
 def _progress(status: SweepStatus) -> dict[str, Any]:
     alive = [worker for worker in status.workers if worker.alive]
     rate = sum(_rate(worker, status.now) for worker in alive)
-    left = status.budget - status.done
+    # Nobody knows when a paused arm goes on.
+    left = sum(arm.budget - arm.done for arm in status.arms if not arm.paused)
     return {
         "state": "finished" if status.finished else status.state,
         "error": status.error,
@@ -85,6 +86,8 @@ def _progress(status: SweepStatus) -> dict[str, Any]:
         "trials_per_hour": round(rate, 1),
         "seconds_left": round(HOUR * left / rate) if rate and left else None,
         "lost": sum(status.failures.values()),
+        "paused": status.paused,
+        "waits": status.waits,
     }
 
 
@@ -100,6 +103,7 @@ def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
         "family": family_title(sweep.arms[arm.arm].family_name),
         "done": arm.done,
         "budget": arm.budget,
+        "paused": arm.paused and arm.done < arm.budget,
         "claimed": arm.claimed,
         "networks": arm.networks,
         "diverged": arm.diverged,

@@ -30,7 +30,8 @@ export function many(number, what) {
 }
 
 export function state(row) {
-  const words = { open: row.workers_alive ? "running" : "waiting for workers" };
+  const open = row.waits ? "paused" : row.workers_alive ? "running" : "waiting for workers";
+  const words = { open };
   return make("span", { class: `state ${row.state}` }, words[row.state] ?? row.state);
 }
 

@@ -32,6 +32,7 @@ function showProgress(row) {
   if (row.workers_alive) {
     parts.push(`${many(row.workers_alive, "worker")}, ${count(row.trials_per_hour)} trials / h${left}`);
   }
+  if (row.paused.length && !row.waits) parts.push(`${many(row.paused.length, "arm")} paused`);
   if (row.lost) parts.push(`${many(row.lost, "attempt")} lost and tried again`);
   const bar = make("progress", { max: row.budget, value: row.done, "aria-label": parts[0] });
   fill(place("progress"), make("div", { class: "meter" }, state(row), bar, parts.join(" · ")));
@@ -57,7 +58,7 @@ function showArms(row) {
     const kinds = Object.entries(arm.failures).map(([kind, times]) => `${times} ${kind}`);
     const lost = Object.values(arm.failures).reduce((sum, times) => sum + times, 0);
     return [
-      arm.name,
+      [arm.name, arm.paused ? "paused" : null],
       arm.family,
       [`${count(arm.done)} / ${count(arm.budget)}`, arm.networks > arm.done ? many(arm.networks, "network") : null],
       count(arm.claimed),
