@@ -59,3 +59,37 @@ def test_without_scripts_the_sketches_show_the_same_fronts(tmp_path: Path) -> No
         assert tab.locator(".sketch svg >> visible=true").count() == 2
         # Four members, and a mark in the legend for each arm.
         assert tab.locator("figure").first.locator(".mark").count() == 4 + 2
+
+
+CLIPPED = """
+() => [...document.querySelectorAll("body *")]
+  .filter((part) => part.getClientRects().length && !part.closest("svg"))
+  .filter((part) => getComputedStyle(part).display !== "inline")
+  .filter((part) => part.scrollWidth > part.clientWidth + 1 ||
+    part.scrollHeight > part.clientHeight + 1)
+  .map((part) => `${part.tagName} ${part.className}: ${part.textContent.trim().slice(0, 40)}`)
+"""
+
+
+@needs_chromium
+def test_on_paper_nothing_is_cut_or_wider_than_the_page(tmp_path: Path) -> None:
+    names = ["a_name_that_says_which_penalty_this_is", *(f"l1_of_number_{n}" for n in range(12))]
+    penalty = {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}
+    accuracies = [0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99]
+    sweep = make_sweep(
+        search={"trials": 12}, arms=dict.fromkeys(names, penalty), targets={"accuracy": accuracies}
+    )
+    path = write_report(tmp_path / "toy.html", make_record(sweep, make_facts(sweep)))
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": 688, "height": 1000})  # A4 less its margins
+        page.set_default_timeout(240_000)
+        page.goto(path.as_uri())
+        page.wait_for_selector("figure.live .main-svg")
+        assert page.evaluate(CLIPPED) != []  # a screen scrolls
+        page.emulate_media(media="print")
+        assert page.evaluate(CLIPPED) == []
+        assert page.locator("pre").inner_text().rstrip().endswith("compare: {}")
+        # Ink: dark on white, whatever theme the screen has.
+        page.emulate_media(media="print", color_scheme="dark")
+        colour = page.evaluate("getComputedStyle(document.body).color")
+    assert colour == "rgb(29, 31, 35)"
