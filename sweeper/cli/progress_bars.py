@@ -113,9 +113,9 @@ def progress_line(status: SweepStatus) -> str:
         parts.append(text)
     if status.state != "open" and not status.finished:
         parts.append(status.state)
-    lost = sum(status.failures.values())
+    lost = sum(status.lost.values())
     if lost:
-        kinds = ", ".join(f"{number} {kind}" for kind, number in status.failures.items())
+        kinds = ", ".join(f"{number} {kind}" for kind, number in status.lost.items())
         parts.append(f"{pluralize(lost, 'attempt')} lost and tried again ({kinds})")
     return ", ".join(parts)
 

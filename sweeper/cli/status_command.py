@@ -93,13 +93,13 @@ def _show(status: SweepStatus) -> None:
 
 def _show_failures(status: SweepStatus) -> None:
     """Show the attempts that were lost, by arm and class, and the last error of each arm."""
-    if not status.failures:
+    if not status.lost:
         return
     terminal = console()
-    kinds = list(status.failures)
+    kinds = list(status.lost)
     failures = table("attempts lost", *(f">{kind}" for kind in kinds))
-    for arm in (arm for arm in status.arms if arm.failures):
-        failures.add_row(arm.arm, *(str(arm.failures.get(kind, 0)) for kind in kinds))
+    for arm in (arm for arm in status.arms if arm.lost):
+        failures.add_row(arm.arm, *(str(arm.lost.get(kind, 0)) for kind in kinds))
     terminal.print(failures)
     for arm in status.arms:
         if arm.last_error:

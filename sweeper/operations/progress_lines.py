@@ -60,7 +60,7 @@ def status_text(status: SweepStatus) -> str:
         parts.append(f"{tqdm.format_interval(left)} left")
     if text := paused_text(status):
         parts.append(text)
-    if lost := sum(status.failures.values()):
+    if lost := sum(status.lost.values()):
         parts.append(f"{lost} lost and tried again")
     return ", ".join(parts)
 

@@ -39,6 +39,7 @@ def worker_starter(
             few = places[: store.most_workers]
             options["devices"] = tuple(place.device for place in few)
             options["variables"] = tuple(place.variables for place in few)
+            options["on_note"] = on_note or (lambda line: None)
             local_workers.run_workers(name, store, logs=logs_folder(name), **options)
 
         return start

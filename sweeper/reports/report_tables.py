@@ -191,12 +191,12 @@ def arms_table(sweep: Sweep, view: View) -> list[ArmRow]:
 
 def failures_table(status: SweepStatus) -> ReportTable | None:
     """Return the attempts that were lost and tried again, by arm and class; None without any."""
-    kinds = tuple(status.failures)
+    kinds = tuple(status.lost)
     if not kinds:
         return None
     body = []
-    for arm in (arm for arm in status.arms if arm.failures):
-        cells = [Cell(str(arm.failures.get(kind, 0))) for kind in kinds]
+    for arm in (arm for arm in status.arms if arm.lost):
+        cells = [Cell(str(arm.lost.get(kind, 0))) for kind in kinds]
         body.append(Row(arm.arm, cells, arm.last_error.text if arm.last_error else ""))
     caption = (
         "Attempts that came to nothing, each tried again; below an arm's name the last error that "

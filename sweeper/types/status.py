@@ -52,6 +52,11 @@ class ArmProgress:
     """Whether it is to wait: no more of it is claimed until somebody resumes it."""
 
     @property
+    def lost(self) -> dict[FailureKind, int]:
+        """Attempts that were lost: not those that a worker gave back, for it was asked to stop."""
+        return {kind: number for kind, number in self.failures.items() if kind != "given back"}
+
+    @property
     def failed_text(self) -> str:
         """Networks that diverged or collapsed, of how many where a trial has several."""
         failed = self.diverged + self.collapsed
@@ -100,6 +105,11 @@ class SweepStatus:
             for kind, number in arm.failures.items():
                 failures[kind] = failures.get(kind, 0) + number
         return failures
+
+    @property
+    def lost(self) -> dict[FailureKind, int]:
+        """Attempts of all arms that were lost: not those that a worker gave back."""
+        return {kind: number for kind, number in self.failures.items() if kind != "given back"}
 
     @property
     def budget(self) -> int:

@@ -85,7 +85,7 @@ def _progress(status: SweepStatus) -> dict[str, Any]:
         "workers_alive": len(alive),
         "trials_per_hour": round(rate, 1),
         "seconds_left": round(HOUR * left / rate) if rate and left else None,
-        "lost": sum(status.failures.values()),
+        "lost": sum(status.lost.values()),
         "paused": status.paused,
         "waits": status.waits,
     }
@@ -108,7 +108,7 @@ def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
         "networks": arm.networks,
         "diverged": arm.diverged,
         "collapsed": arm.collapsed,
-        "failures": dict(arm.failures),
+        "failures": arm.lost,
         "last_error": arm.last_error.text if arm.last_error else "",
         "last_error_link": _place_of(sweep.name, arm),
         "best_accuracy": None if arm.best_accuracy is None else percent(arm.best_accuracy),

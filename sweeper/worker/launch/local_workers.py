@@ -30,6 +30,7 @@ from sweeper.worker.stop_signals import handle_signals, stoppable_policy
 _log = logging.getLogger("sweeper.launch")
 GRACE = 10.0
 """Seconds that a worker has after SIGTERM to give its slots back."""
+LEAVING_NOTE = f"stopping: workers give back what they hold, in at most {GRACE:.0f} seconds"
 LAST_LINES = 5
 """Lines of its log that are shown of a worker that ended without an error."""
 DEATHS = 3
@@ -48,6 +49,7 @@ def run_workers(
     artifacts: str | None = None,
     logs: Path,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
+    on_note: Callable[[str], None] = lambda line: None,
     every: float = 0.5,
     # -P: a file of the user's, such as token.py, must not take the place of a library's.
     command: Sequence[str] = (sys.executable, "-P", "-m", "sweeper", "worker"),
@@ -109,6 +111,8 @@ def run_workers(
                 stop.check()
                 stop.wait(every)
         finally:
+            if stop.is_set:
+                on_note(LEAVING_NOTE)
             if _end(workers):
                 with suppress(StorageError, Interrupted):
                     launch_store.reap(name)

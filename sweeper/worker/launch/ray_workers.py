@@ -128,6 +128,8 @@ def run_on_ray(
                 stop.check()
                 stop.wait(every)
         finally:
+            if stop.is_set:
+                on_note(local_workers.LEAVING_NOTE)
             running.end()
             with suppress(StorageError, Interrupted):
                 launch_store.reap(name)

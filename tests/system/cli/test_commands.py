@@ -417,9 +417,44 @@ def test_db_upgrade_makes_what_db_check_asks_for(sweeper: Command, folder: Path)
 def test_stop_keeps_the_results_and_says_how_to_go_on(sweeper: Command, folder: Path) -> None:
     store = Store(settings.DEFAULT_STORAGE)
     lifecycle.register(store, small_sweep())
-    assert sweeper("stop", "tiny")[:2] == (0, "tiny: stopped; sweeper run FILE goes on\n")
+    goes_on = "no worker was at work; sweeper run FILE goes on\n"
+    assert sweeper("stop", "tiny")[:2] == (0, f"tiny: stopped; {goes_on}")
+    assert sweeper("stop", "tiny")[:2] == (0, f"tiny: is stopped already; {goes_on}")
     assert store.state("tiny") == "stopped"
     assert "tiny: stopped" in sweeper("status", "tiny")[1]
+    store.close()
+
+
+def test_a_finished_sweep_is_not_stopped(sweeper: Command, finished: Path) -> None:
+    said = "tiny: is finished: 12 of 12 trials are on record\n"
+    assert sweeper("stop", "tiny")[:2] == (0, said)
+    assert "tiny: finished" in sweeper("status", "tiny")[1]
+    assert "did you mean 'tiny'?" in sweeper("stop", "tny")[2]
+
+
+def test_a_failed_sweep_says_so_when_it_is_stopped(sweeper: Command, folder: Path) -> None:
+    store = Store(settings.DEFAULT_STORAGE)
+    lifecycle.register(store, small_sweep())
+    for _ in range(3):
+        worker = store.join("tiny", device="cpu")
+        store.release(worker, store.claim(worker, 1), error="ValueError: no")
+    assert store.state("tiny") == "failed"
+    store.close()
+    assert sweeper("stop", "tiny")[1].startswith("tiny: has failed already, and nobody works on it")
+
+
+def test_what_workers_gave_back_is_not_called_lost(sweeper: Command, folder: Path) -> None:
+    store = Store(settings.DEFAULT_STORAGE)
+    lifecycle.register(store, small_sweep())
+    worker = store.join("tiny", device="cpu")
+    store.release(worker, store.claim(worker, 2))
+    status = store.status("tiny")
+    assert status.failures == {"given back": 2}
+    assert "lost" not in progress_line(status)
+    assert "lost" not in sweeper("status", "tiny")[1]
+    store.release(worker, store.claim(worker, 1), error="ValueError: no")
+    assert "1 attempt lost and tried again (1 error)" in progress_line(store.status("tiny"))
+    assert re.search(r"^attempts lost +error *$", sweeper("status", "tiny")[1], re.MULTILINE)
     store.close()
 
 

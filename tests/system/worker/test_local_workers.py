@@ -97,10 +97,13 @@ def test_ctrl_c_ends_the_workers_and_gives_their_slots_back(store: Store, tmp_pa
         if claimed(status):
             os.kill(os.getpid(), signal.SIGINT)
 
+    notes: list[str] = []
     with pytest.raises(Interrupted, match="SIGINT"):
-        run(store, tmp_path, "--delay", "600", on_status=interrupt)
-    assert claimed(store.status("tiny")) == 0
-    assert store.status("tiny").done == 0
+        run(store, tmp_path, "--delay", "600", on_status=interrupt, on_note=notes.append)
+    status = store.status("tiny")
+    assert (claimed(status), status.done, status.lost) == (0, 0, {})
+    assert set(status.failures) == {"given back"}
+    assert notes == ["stopping: workers give back what they hold, in at most 10 seconds"]
 
 
 def test_ctrl_c_that_a_library_has_swallowed_is_heard(store: Store, tmp_path: Path) -> None:
