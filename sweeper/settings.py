@@ -6,6 +6,7 @@ An account need not have a home folder, as in a container with any user's number
 import os
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sweeper.errors import InputError
 
@@ -32,6 +33,8 @@ PARENT_VARIABLE = "SWEEPER_PARENT"
 LOOPS_VARIABLE = "NUMBA_CACHE_DIR"
 """Folder of compiled loops, in which each user has one of their own."""
 
+DASHBOARD_HOST, DASHBOARD_PORT = "127.0.0.1", 8080
+"""Where the dashboard listens unless told otherwise."""
 DASHBOARD_URL_VARIABLE = "SWEEPER_DASHBOARD_URL"
 """Address by which people reach the dashboard."""
 TOKEN_VARIABLE = "SWEEPER_DASHBOARD_TOKEN"  # noqa: S105  # its name, not its value
@@ -46,6 +49,30 @@ PROXIES_VARIABLE = "SWEEPER_DASHBOARD_PROXIES"
 """Number of proxies before the dashboard."""
 ACCESS_LOG_VARIABLE = "SWEEPER_DASHBOARD_ACCESS_LOG"
 """1: a line of JSON for each request and event."""
+
+
+def dashboard_url(given: str | None = None) -> str | None:
+    """Return the address by which people reach the dashboard: `given`, else SWEEPER_DASHBOARD_URL.
+
+    It ends with a slash. A process in a container, or behind a proxy, cannot know it: None without
+    both. Raises InputError.
+    """
+    url = (os.environ.get(DASHBOARD_URL_VARIABLE, "") if given is None else given).strip()
+    if not url:
+        return None
+    if "@" in url:
+        raise InputError(f"{DASHBOARD_URL_VARIABLE}: must hold no name and no password")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or not url.isprintable():
+        raise InputError(
+            f"{DASHBOARD_URL_VARIABLE}: must be an address such as http://127.0.0.1:8080/, "
+            f"got {url!r}"
+        )
+    return url if url.endswith("/") else f"{url}/"
 
 
 def expand_home(path: str | Path, what: str) -> Path:

@@ -9,7 +9,6 @@ from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
-from urllib.parse import urlsplit
 
 import typer
 
@@ -17,7 +16,6 @@ from sweeper.errors import InputError
 from sweeper.redact import VisibleStream, hide_passwords, holds_password, visible
 from sweeper.settings import (
     ARTIFACTS_VARIABLE,
-    DASHBOARD_URL_VARIABLE,
     DATA_VARIABLE,
     DEFAULT_STORAGE,
     PASSWORD_FILE_VARIABLE,
@@ -222,29 +220,6 @@ def dashboard_command(store: "Store", storage: str) -> str:
     if not holds_password(storage):
         return shlex.join(["sweeper", "dashboard", "--storage", storage])
     return f"{STORAGE_VARIABLE}={shlex.quote(store.safe_url)} sweeper dashboard"
-
-
-def dashboard_url() -> str | None:
-    """Return the address by which people reach the dashboard, if the environment says one.
-
-    A process in a container, or behind a proxy, cannot know it. Raises InputError.
-    """
-    url = os.environ.get(DASHBOARD_URL_VARIABLE, "").strip()
-    if not url:
-        return None
-    if "@" in url:
-        raise InputError(f"{DASHBOARD_URL_VARIABLE}: must hold no name and no password")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable or not url.isprintable():
-        raise InputError(
-            f"{DASHBOARD_URL_VARIABLE}: must be an address such as http://127.0.0.1:8080/, "
-            f"got {url!r}"
-        )
-    return url if url.endswith("/") else f"{url}/"
 
 
 def percent(accuracy: float | None) -> str:

@@ -2,18 +2,26 @@
 
 import signal
 import sys
+from functools import partial
 from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
 
-from sweeper.cli.common import Artifacts, Storage, dashboard_url, open_store
+from sweeper.cli.common import Artifacts, Storage, open_store
 from sweeper.settings import (
+    DASHBOARD_HOST,
+    DASHBOARD_PORT,
+    DASHBOARD_URL_VARIABLE,
     DEFAULT_STORAGE,
     PROXIES_VARIABLE,
     TOKEN_FILE_VARIABLE,
     TOKEN_VARIABLE,
+    dashboard_url,
 )
+
+EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104  # it is read here, not listened on
+"""Hosts that are all addresses of a machine."""
 
 
 def register(app: typer.Typer) -> None:
@@ -29,8 +37,8 @@ def dashboard(
             help="Address to listen on. One that others can reach needs a token, in the variable "
             f"{TOKEN_VARIABLE} or in the file that {TOKEN_FILE_VARIABLE} names."
         ),
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = 8080,
+    ] = DASHBOARD_HOST,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0: any free one.")] = DASHBOARD_PORT,
     allow_edit: Annotated[
         bool,
         typer.Option("--allow-edit", help="Let notes, studies and trials be changed and deleted."),
@@ -46,6 +54,13 @@ def dashboard(
             "X-Forwarded-For names at this place from the right; with 0 the header is not read.",
         ),
     ] = 0,
+    public_url: Annotated[
+        str,
+        typer.Option(
+            envvar=DASHBOARD_URL_VARIABLE,
+            help="Address by which people reach it: through a proxy, or a container's port.",
+        ),
+    ] = "",
     access_log: Annotated[
         bool,
         typer.Option(
@@ -53,12 +68,12 @@ def dashboard(
         ),
     ] = False,
 ) -> None:
-    """Serve the Optuna dashboard with the fronts of all sweeps, until Ctrl-C; read-only."""
+    """Serve the fronts of all sweeps, and the Optuna dashboard, until Ctrl-C; read-only."""
     signal.signal(signal.SIGTERM, _end)  # how containers are stopped
     from sweeper.dashboard import serve, token_from_environment
 
     token = token_from_environment()
-    dashboard_url()  # a wrong one ends it before it serves
+    outside = dashboard_url(public_url)  # a wrong one ends it before it serves
     with open_store(storage, new=storage == DEFAULT_STORAGE) as store:
         serve(
             store,
@@ -69,7 +84,7 @@ def dashboard(
             artifacts=artifacts,
             proxies=proxies,
             access_log=access_log,
-            announce=_announce,
+            announce=partial(_announce, outside),
         )
 
 
@@ -78,9 +93,10 @@ def _end(*_: object) -> None:
     sys.exit(0)
 
 
-def _announce(url: str) -> None:
-    outside = dashboard_url()
-    listens = f"listens on {urlsplit(url).netloc}; " if outside else ""
-    url = outside or url
-    typer.echo(f"dashboard: {url} ({listens}Ctrl-C ends it)")
-    typer.echo(f"fronts:    {url}sweeps/")
+def _announce(outside: str | None, url: str) -> None:
+    """Say where it is: at the address `outside` if one is known, else at that of its socket."""
+    place = urlsplit(url)
+    is_everywhere = place.hostname in EVERYWHERE  # which is no address to go to
+    listens = f"listens on {place.netloc}; " if outside or is_everywhere else ""
+    here = f"http://localhost:{place.port}/" if is_everywhere else url
+    typer.echo(f"dashboard: {outside or here} ({listens}Ctrl-C ends it)")

@@ -9,7 +9,6 @@ from sweeper.cli.common import (
     console,
     count,
     dashboard_command,
-    dashboard_url,
     open_store,
     percent,
     pluralize,
@@ -17,6 +16,7 @@ from sweeper.cli.common import (
     table,
 )
 from sweeper.errors import Interrupted
+from sweeper.settings import DASHBOARD_HOST, DASHBOARD_PORT, dashboard_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,9 +72,10 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
 
 
 def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
-    """Print the arms and the address of the dashboard; write a report, or print its command."""
+    """Print the arms and the address of their live fronts; write a report, or print its command."""
     from sweeper.lifecycle import load_record
     from sweeper.reports import write_report
+    from sweeper.search.note_texts import fronts_page
 
     terminal = console()
     with open_store(storage, waits=True) as store:
@@ -93,7 +94,10 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
         if say_how:
             command = dashboard.replace("sweeper dashboard", f"sweeper report {name}", 1)
             terminal.print(f"report:    {command}", soft_wrap=True)
-        terminal.print(f"dashboard: {dashboard_url() or dashboard}", soft_wrap=True)
+        page, outside = fronts_page(record.sweep), dashboard_url()
+        usual = f"http://{DASHBOARD_HOST}:{DASHBOARD_PORT}/"
+        terminal.print(f"dashboard: {outside or dashboard}", soft_wrap=True)
+        terminal.print(f"fronts:    {(outside or usual).rstrip('/')}{page}", soft_wrap=True)
         if not status.finished:
             raise typer.Exit(1)
 

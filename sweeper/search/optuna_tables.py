@@ -175,6 +175,15 @@ def study_ids(storage: RDBStorage, names: Collection[str]) -> dict[str, int]:
     return ids
 
 
+def study_name(storage: RDBStorage, study: int) -> str | None:
+    """Return the name of a study by its id; None if there is none."""
+    model = models.StudyModel
+    with storage.scoped_session() as session:
+        name = session.query(model.study_name).filter(model.study_id == study).scalar()
+        session.commit()
+    return None if name is None else str(name)
+
+
 def replace(storage: RDBStorage, study: int, mark: str, attributes: Mapping[str, Any]) -> None:
     """Write system attributes of a study in one transaction; None takes one away.
 

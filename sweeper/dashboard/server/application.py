@@ -8,6 +8,7 @@ import bottle
 import optuna
 
 from sweeper.dashboard.server.downloads import Downloads
+from sweeper.dashboard.server.optuna_page import OptunaPage
 from sweeper.dashboard.sweeps import PageSources, is_sweep_path, sweep_app
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
@@ -23,13 +24,15 @@ PATIENCE = 2.0
 
 
 class Application:
-    """The pages of sweeps under /sweeps, and the Optuna dashboard elsewhere.
+    """The pages of sweeps at / and under /sweeps, and the Optuna dashboard elsewhere.
 
     `sweep_app` and `optuna_app` are the two of them, Bottle applications with their routes.
     """
 
-    def __init__(self, store: Store, artifacts: str | None = None) -> None:
-        """Create Optuna's tables if absent.
+    def __init__(
+        self, store: Store, artifacts: str | None = None, *, read_only: bool = True
+    ) -> None:
+        """Create Optuna's tables if absent. `read_only` is how Optuna's pages show themselves.
 
         `artifacts` is the place of the files of trials, which people may download. Raises
         StorageError if the database cannot be reached or is of another Optuna's schema.
@@ -46,6 +49,7 @@ class Application:
             raise StorageError(f"{store.safe_url}: {str(error).splitlines()[0]}") from error
         self.optuna_app: bottle.Bottle = wsgi(self._storage, artifact_store=files)
         self.optuna_app.install(Downloads())
+        self.optuna_app.install(OptunaPage(read_only=read_only))
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.
         self._store = store.reconnect(replace(store.patience, seconds=PATIENCE))
         self.sweep_app = sweep_app(PageSources(self._store, self._storage, artifacts))

@@ -21,6 +21,8 @@ from sweeper.dashboard.server.tokens import (
 )
 from sweeper.errors import InputError
 from sweeper.settings import (
+    DASHBOARD_HOST,
+    DASHBOARD_PORT,
     PROXIES_VARIABLE,
     TOKEN_FILE_VARIABLE,
     TOKEN_VARIABLE,
@@ -69,7 +71,7 @@ def site(
         closing(store),
         closing(brief),
         reap_periodically(store, telemetry),
-        closing(Application(store, artifacts)) as both,
+        closing(Application(store, artifacts, read_only=not allow_edit)) as both,
     ):
         app = metrics.middleware(CoalescingMiddleware(both), telemetry.observed(count))
         check = telemetry.observed(brief.check)
@@ -80,8 +82,8 @@ def site(
 
 def serve(
     store: Store,
-    host: str = "127.0.0.1",
-    port: int = 8080,
+    host: str = DASHBOARD_HOST,
+    port: int = DASHBOARD_PORT,
     *,
     token: bytes | None = None,
     allow_edit: bool = False,

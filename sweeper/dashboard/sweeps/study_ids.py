@@ -6,7 +6,7 @@ from optuna.storages import RDBStorage
 
 from sweeper.retry import RetryPolicy
 from sweeper.search.optuna_retry import retry
-from sweeper.search.optuna_tables import study_ids
+from sweeper.search.optuna_tables import study_ids, study_name
 
 
 def ids_of_studies(
@@ -17,3 +17,8 @@ def ids_of_studies(
     Asked for anew each time, with one query: a study may be deleted, and made again.
     """
     return retry(lambda: study_ids(storage, names), patience)
+
+
+def study_of(storage: RDBStorage, number: int, patience: RetryPolicy) -> str | None:
+    """Return the name of a study by its id; None if there is none."""
+    return retry(lambda: study_name(storage, number), patience)

@@ -14,17 +14,18 @@ from sweeper import lifecycle, plots
 from sweeper.analysis import fronts
 from sweeper.analysis.sweep_comparability import refuse_wrong_number
 from sweeper.analysis.sweep_record import SweepRecord
-from sweeper.config import confirmation_name
+from sweeper.config import Sweep, confirmation_name
 from sweeper.dashboard.cache import Cache
 from sweeper.dashboard.sweeps import fronts_json, status_json, trial_json
 from sweeper.dashboard.sweeps.response_body import ResponseBody
-from sweeper.dashboard.sweeps.study_ids import ids_of_studies
+from sweeper.dashboard.sweeps.study_ids import ids_of_studies, study_of
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
 from sweeper.errors import UnknownSweepError, UnreadableError
 from sweeper.operations import export
 from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.reports import html_page
 from sweeper.search.artifacts import NETWORK
+from sweeper.search.note_texts import fronts_page, study_page
 from sweeper.store import Store
 from sweeper.trainers.trial_log import read_trial_log
 from sweeper.types import Place, SizeMeasure, Slot, Track
@@ -85,7 +86,10 @@ class SweepPages:
             payload = status_json.status_payload(self._record(snapshot, confirmation))
             finished = self._store.finished(confirmation_name(name)) if confirmation else None
             has_networks = confirmation is not None and self._artifacts is not None
-            return to_json({**payload, "confirmed": finished, "networks": has_networks})
+            study = ids_of_studies(self._storage, {name}, self._store.patience).get(name)
+            optuna = None if study is None else study_page(study)
+            more = {"confirmed": finished, "networks": has_networks, "optuna": optuna}
+            return to_json({**payload, **more})
 
         return self._recent(f"status {name}", FRESH, content)
 
@@ -130,6 +134,15 @@ class SweepPages:
             )
 
         return self._recent(f"trial {name} {place}", FRESH, content)
+
+    def study(self, number: int) -> ResponseBody:
+        """Return the sweep that a study of Optuna's is of; none for somebody else's."""
+        study = study_of(self._storage, number, self._store.patience)
+        sweep = None if study is None else self._sweep_of(study)
+        page = fronts_page(sweep) if sweep else None
+        return ResponseBody.of(
+            to_json({"study": study, "sweep": sweep.name if sweep else None, "page": page})
+        )
 
     def comparison(
         self, names: Sequence[str], arms: Sequence[str], track: Track | None, size: SizeMeasure
@@ -247,6 +260,17 @@ class SweepPages:
         if confirmation is None:
             return record
         return record.with_confirmation(confirmation.sweep, confirmation.records)
+
+    def _sweep_of(self, study: str) -> Sweep | None:
+        name = study.partition("/")[0]
+        try:
+            sweep = self._store.sweep(name)
+            if study == name or study in sweep.studies():
+                return sweep
+            confirmation = self._store.sweep(confirmation_name(name))
+        except (UnknownSweepError, UnreadableError):
+            return None
+        return sweep if study in {confirmation.name, *confirmation.studies()} else None
 
     def _confirmation(self, name: str) -> SweepSnapshot:
         confirmation = self._sweeps.confirmation(name)

@@ -42,6 +42,9 @@ ASSETS = frozenset(
         "compare.js",
         "fronts.js",
         "index.js",
+        "optuna_page.css",
+        "optuna_page.js",
+        "read_only.css",
         "sweep.js",
         "trial.js",
         "icon.svg",
@@ -56,7 +59,7 @@ _NAME = "<name:re:[A-Za-z0-9][A-Za-z0-9._-]*>"
 
 def is_sweep_path(path: str) -> bool:
     """Tell if a path belongs to these pages."""
-    return path.startswith(ROOT) or path == ROOT.rstrip("/")
+    return path.startswith(ROOT) or path in {"", "/", ROOT.rstrip("/")}
 
 
 def sweep_app(sources: PageSources) -> bottle.Bottle:
@@ -69,10 +72,13 @@ def sweep_app(sources: PageSources) -> bottle.Bottle:
 
     route("", lambda: _send(pages.asset("index.html"), "html"))
     app.route(ROOT.rstrip("/"), ["GET"], lambda: _redirect(ROOT))
+    # Not for good, as a browser would remember: another program may listen there tomorrow.
+    app.route("/", ["GET"], lambda: _redirect(ROOT, status=302))
     route("index.json", lambda: _send(pages.index(), "json"))
     # Names of sweeps begin with a letter or a digit: none is in the way.
     route("_compare", lambda: _send(pages.asset("compare.html"), "html"))
     route("_compare.json", lambda: _send(_comparison(pages), "json"))
+    route("_study/<study:re:[0-9]{1,9}>.json", lambda study: _send(pages.study(int(study)), "json"))
     route("_assets/<file>", lambda file: _asset(pages, file))
     route(_NAME, lambda name: _redirect(f"{ROOT}{name}/"))
     route(f"{_NAME}/", lambda name: _page(pages, name))
@@ -177,9 +183,9 @@ def _send(body: ResponseBody, suffix: str) -> bytes:
     return body.plain
 
 
-def _redirect(location: str) -> bytes:
+def _redirect(location: str, status: int = 301) -> bytes:
     query = bottle.request.query_string
-    bottle.response.status = 301
+    bottle.response.status = status
     bottle.response.set_header("Location", f"{location}?{query}" if query else location)
     return b""
 

@@ -22,7 +22,7 @@ from support.study_text import TINY
 from sweeper import __version__, api, lifecycle, settings
 from sweeper.analysis import strength_range
 from sweeper.analysis.confirmation import confirmation_sweep
-from sweeper.cli.common import dashboard_command, dashboard_url, duration
+from sweeper.cli.common import dashboard_command, duration
 from sweeper.cli.init_command import template
 from sweeper.cli.progress_bars import ProgressDisplay, progress_line, progress_table
 from sweeper.config import Sweep
@@ -288,7 +288,9 @@ def test_run_ends_with_table_report_and_dashboard(
     assert re.search(r"^ *dense +6/6 ", out, re.MULTILINE)
     assert "report:    sweeps/tiny/report.html" in out
     assert (folder / "sweeps" / "tiny" / "report.html").stat().st_size > 1000
-    assert out.endswith("dashboard: sweeper dashboard\n")
+    assert out.endswith(
+        "dashboard: sweeper dashboard\nfronts:    http://127.0.0.1:8080/sweeps/tiny/\n"
+    )
     assert max(map(len, out.splitlines())) <= 80
     [asked] = quick_workers
     assert asked["devices"] == Machine.here().devices("auto")
@@ -598,17 +600,19 @@ def test_the_address_of_the_dashboard_is_the_one_that_people_reach_it_by(
 ) -> None:
     variable = "SWEEPER_DASHBOARD_URL"
     monkeypatch.delenv(variable, raising=False)
-    assert dashboard_url() is None
+    assert settings.dashboard_url() is None
     for given in ("https://sweeps.example/lab", "http://[::1]:8080/"):
         monkeypatch.setenv(variable, given)
-        assert dashboard_url() == given.rstrip("/") + "/"
+        assert settings.dashboard_url() == given.rstrip("/") + "/"
     for wrong in ("sweeps.example", "ftp://it/", "http://it:0/", "http://it:x/", "http://a\nb/"):
         monkeypatch.setenv(variable, wrong)
         with pytest.raises(InputError, match=f"^{variable}: must be an address such as"):
-            dashboard_url()
+            settings.dashboard_url()
+    monkeypatch.setenv(variable, "https://sweeps.example")
+    assert settings.dashboard_url("http://it:9090") == "http://it:9090/"
     monkeypatch.setenv(variable, "http://me:geheim@it/")
     with pytest.raises(InputError, match=r"must hold no name and no password$"):
-        dashboard_url()
+        settings.dashboard_url()
 
 
 def test_a_database_that_does_not_answer_is_one_line_without_the_password(
@@ -758,11 +762,39 @@ def test_the_dashboard_is_served_and_ends_with_the_signal(finished: Path) -> Non
             with urlopen(f"{found[1]}api/studies", timeout=240) as answer:
                 names = {study["study_name"] for study in json.load(answer)["study_summaries"]}
             assert names == {"tiny", "tiny/dense/0", "tiny/l1/0"}
-            assert server.stdout.readline() == f"fronts:    {found[1]}sweeps/\n"
+            with urlopen(found[1], timeout=240) as answer:
+                assert answer.url == f"{found[1]}sweeps/"
             with urlopen(f"{found[1]}sweeps/index.json", timeout=240) as answer:
                 assert [sweep["name"] for sweep in json.load(answer)["sweeps"]] == ["tiny"]
         finally:
             server.terminate()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ((), r"dashboard: http://127\.0\.0\.1:\d+/ \(Ctrl-C ends it\)\n"),
+        (
+            ("--host", "0.0.0.0"),
+            r"dashboard: http://localhost:(\d+)/ \(listens on 0\.0\.0\.0:\1; Ctrl-C ends it\)\n",
+        ),
+        (
+            ("--public-url", "https://sweeps.example"),
+            r"dashboard: https://sweeps\.example/ \(listens on 127\.0\.0\.1:\d+; Ctrl-C .*\)\n",
+        ),
+    ],
+)
+def test_the_dashboard_says_an_address_that_a_browser_can_open(
+    finished: Path, options: tuple[str, ...], said: str
+) -> None:
+    command = [sys.executable, "-m", "sweeper", "dashboard", "--port", "0", *options]
+    token = {"SWEEPER_DASHBOARD_TOKEN": "correct-horse-battery"}
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1", **token}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stdout is not None
+        line = server.stdout.readline()
+        server.terminate()
+    assert re.fullmatch(said, line), line
 
 
 def test_an_error_with_brackets_is_shown_as_it_is(sweeper: Command, folder: Path) -> None:

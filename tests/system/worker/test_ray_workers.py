@@ -40,6 +40,7 @@ pytestmark = [
 ]
 FAKES = [sys.executable, str(SUPPORT / "fakes.py")]
 PASSWORD = "correct-horse-battery"
+FRONTS = "fronts:    http://127.0.0.1:8080/sweeps/tiny/\n"
 NODE: dict[str, Any] = {
     "node_ip_address": "127.0.0.1",
     "include_dashboard": False,
@@ -331,7 +332,7 @@ def test_a_ray_of_our_own_trains_for_real_on_loopback_and_is_gone_afterwards(
     check_budget(store, "tiny", 8)
     store.close()
     assert "8 of 8 trials done" in out
-    assert out.endswith("report:    sweeper report tiny\ndashboard: sweeper dashboard\n")
+    assert out.endswith("report:    sweeper report tiny\ndashboard: sweeper dashboard\n" + FRONTS)
     assert not (tmp_path / "sweeps" / "tiny" / "report.html").exists()
     assert not (tmp_path / "ran").exists()
     assert len(started) > 5
@@ -343,7 +344,7 @@ def test_launch_on_this_machine_trains_for_real(tmp_path: Path) -> None:
     study = write_study(tmp_path, trials=2, model="mlp(8)")
     out = finish(sweeper(tmp_path, "launch", str(study), "--on", "local", "--workers", "1"))
     assert "4 of 4 trials done" in out
-    assert out.endswith("report:    sweeper report tiny\ndashboard: sweeper dashboard\n")
+    assert out.endswith("report:    sweeper report tiny\ndashboard: sweeper dashboard\n" + FRONTS)
     again = finish(sweeper(tmp_path, "launch", str(study), "--cpus", "1"))
     assert "nothing to do" in again
 

@@ -37,6 +37,7 @@ function showProgress(row) {
   const bar = make("progress", { max: row.budget, value: row.done, "aria-label": parts[0] });
   fill(place("progress"), make("div", { class: "meter" }, state(row), bar, parts.join(" · ")));
   place("question").textContent = row.question;
+  place("optuna").href = row.optuna ?? "/dashboard"; // its study, where its figures and notes are
   const warnings = [...(row.error ? [row.error] : []), ...row.warnings];
   for (const part of controls.querySelectorAll(".packs")) part.hidden = row.script;
   fill(place("warnings"), ...warnings.map((text) => make("li", {}, text)));

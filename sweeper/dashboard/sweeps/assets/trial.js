@@ -27,6 +27,7 @@ function showHead(trial) {
   const trials = trial.last_trial > trial.trial ? `trials ${trial.trial} to ${trial.last_trial}` : `trial ${trial.trial}`;
   const link = trial.optuna ? make("a", { href: trial.optuna }, `${trials} of ${trial.study} in the Optuna dashboard`) : null;
   const label = make("span", { class: `state ${kinds[trial.state] ?? ""}` }, `${trial.state}${at}`);
+  place("optuna").href = trial.optuna ?? "/dashboard";
   fill(place("progress"), make("div", { class: "meter" }, label, link));
 }
 
