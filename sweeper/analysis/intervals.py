@@ -27,8 +27,10 @@ class Estimate:
         return len(self.values)
 
 
-def mean(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate | None:
-    """Return the mean with Student's interval, which is None under five values; None for none.
+def mean(
+    values: Sequence[float], *, confidence: float = CONFIDENCE, fewest: int = FEWEST
+) -> Estimate | None:
+    """Return the mean with Student's interval, None under `fewest` values; None for no value.
 
     center -+ t(n - 1) s / sqrt(n), with s over n - 1.
     """
@@ -36,7 +38,7 @@ def mean(values: Sequence[float], *, confidence: float = CONFIDENCE) -> Estimate
     if not sample.size:
         return None
     center = float(sample.mean())
-    if sample.size < FEWEST:
+    if sample.size < fewest:
         return Estimate(center, None, None, tuple(sample.tolist()))
     from scipy.stats import t
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from sweeper.config import Sweep
 from sweeper.plots.arm_styles import Looks, is_plain, series_of
 from sweeper.plots.labels import ACCURACY_NAMES, SIZE_NAMES
 from sweeper.plots.published_points import Published, published_points
-from sweeper.plots.views import Dot, View
+from sweeper.plots.views import Dot, KeyEntry, View
 from sweeper.types import SizeMeasure
 
 Line = tuple[tuple[float, float], ...]
@@ -31,13 +32,17 @@ def accuracy_view(
     lines: Mapping[str, Line] | None = None,
     bands: Mapping[str, Band] | None = None,
     reason: str = "of largest hypervolume",
-    looks: Looks = series_of,
+    key: tuple[KeyEntry, ...] = (),
+    looks: Looks | None = None,
 ) -> View:
     """Return the view of the dots of each arm, the `highlighted` arms in colour for a `reason`.
 
-    `lines` and `bands` are those of arms whose line does not go through their dots.
+    `lines` and `bands` are those of arms whose line does not go through their dots. `looks` are
+    those of the arms of the sweep's file, unless others are given.
     """
     selected, other = selection_metrics(sweep)
+    looks = looks or partial(series_of, file=list(sweep.arms))
+    beside = f"{ACCURACY_NAMES[selected]} (line) and {ACCURACY_NAMES[other]} (markers)"
     series = tuple(
         replace(
             look,
@@ -49,6 +54,7 @@ def accuracy_view(
     )
     all_dots = [dot for of_arm in dots.values() for dot in of_arm]
     heights = [y for dot in all_dots for y in (dot.selected_accuracy, dot.other_accuracy)]
+    heights += [end for dot in all_dots if dot.interval for end in dot.interval]
     low, high = _zoom(heights, sweep)
     markers = [dot.other_accuracy for name in highlighted for dot in dots[name]]
     hidden = sum(not low <= height <= high for height in markers)
@@ -65,7 +71,9 @@ def accuracy_view(
         series=series,
         selected_name=ACCURACY_NAMES[selected],
         other_name=ACCURACY_NAMES[other],
-        y_name=f"{sweep.measure_label} (%)",
+        y_name=f"{beside} {sweep.measure_label}, %",
+        y_short=f"{sweep.measure_label} (%)",
+        key=key,
         stairs=stairs,
         x_range=(100.0, 1_000_000.0),
         y_range=(low, high),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sweeper.analysis import Front, selection_metrics
 from sweeper.config import Sweep
@@ -50,7 +51,7 @@ def comparison_view(
         f"{choice_text(first)}",
         subtitle=subtitle,
         link=link,
-        looks=series_of_sweeps,
+        looks=partial(series_of_sweeps, sweeps=sweeps),
     )
     same_network = all(sweep.model == first.model for sweep in sweeps)
     return view if same_network else replace(view, published=())

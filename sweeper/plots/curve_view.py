@@ -1,12 +1,13 @@
 """View of density curves: at each density the trial that is best on the selected accuracy."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from sweeper.analysis import describe_point, fronts, selection_metrics
 from sweeper.config import Sweep
 from sweeper.plots.accuracy_view import accuracy_view
 from sweeper.plots.arm_styles import highlighted_arms
+from sweeper.plots.front_view import front_key
 from sweeper.plots.labels import ACCURACY_NAMES, percent
 from sweeper.plots.views import Dot, View
 from sweeper.types import Accuracy, CurvePoint, TrialRecord
@@ -15,13 +16,26 @@ Best = tuple[CurvePoint, TrialRecord]
 """A point of a curve, and its trial."""
 
 
-def curve_view(records: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool = False) -> View:
+def curve_view(
+    records: Iterable[TrialRecord],
+    sweep: Sweep,
+    *,
+    finetuned: bool = False,
+    arms: Sequence[str] = (),
+) -> View:
     """Return the density curves: at each density the trial that is best on validation.
 
-    Pruned without fine-tuning, or at the densities at which all were fine-tuned.
+    Pruned without fine-tuning, or at the densities at which all were fine-tuned. Of all arms,
+    unless some are named.
     """
+    arms = arms or list(sweep.arms)
     selected, other = selection_metrics(sweep)
-    complete = [record for record in records if record.result.state == "complete"]
+    complete = [
+        record
+        for record in records
+        if record.result.state == "complete" and record.slot.arm in arms
+    ]
+    of_arms = fronts(complete, sweep)
     dots = {
         arm: [
             _dot(best, selected, other)
@@ -29,19 +43,20 @@ def curve_view(records: Iterable[TrialRecord], sweep: Sweep, *, finetuned: bool 
                 (record for record in complete if record.slot.arm == arm), selected, finetuned
             )
         ]
-        for arm in sweep.arms
+        for arm in arms
     }
     points = [point for record in complete for point in _points(record, finetuned)]
     view = accuracy_view(
         dots,
         sweep,
-        highlighted_arms(fronts(complete, sweep), sweep),
+        highlighted_arms({arm: of_arms[arm] for arm in arms}, sweep),
         title=f"{sweep.name}: density curves, pruned {'and' if finetuned else 'without'} "
         f"fine-tun{'ed' if finetuned else 'ing'}",
         subtitle=f"at each density the trial that is best on {ACCURACY_NAMES[selected]} "
         f"{sweep.measure_label} "
         f"(line) · markers: its {ACCURACY_NAMES[other]} {sweep.measure_label}{_examples(points)}",
         stairs=False,
+        key=front_key(ACCURACY_NAMES[selected], ACCURACY_NAMES[other], repeated=False),
     )
     # Published networks are finished ones, fine-tuned by means of their own.
     return replace(view, published=())

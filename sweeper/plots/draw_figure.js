@@ -1,6 +1,6 @@
 // Draws a Plotly figure in the colours and the width of its page: for reports and for the dashboard.
 
-const NARROW = 640; // px: the legend goes below, and every other tick is left out
+const NARROW = 640; // px: the legend goes below, and of many ticks every other one is left out
 const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
 // A copy in which each colour that has a name in theme.css is the one that the page has now.
@@ -15,7 +15,8 @@ function fitted(layout, narrow) {
   const { title, meta, ...rest } = layout; // the caption says the title, and wraps
   const { margin, legend, xaxis } = rest;
   if (!narrow) return { ...rest, margin: { ...margin, t: 34 } };
-  const everyOther = (list) => list.filter((_, index) => index % 2 === 0);
+  const most = 8; // labels that have room
+  const everyOther = (list) => (list.length > most ? list.filter((_, index) => index % 2 === 0) : list);
   return {
     ...rest,
     margin: { l: 46, r: 8, t: 8, b: 46 },

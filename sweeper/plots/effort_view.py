@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from sweeper.analysis.tuning_effort import AnytimeFront
+from sweeper.config import Sweep
 from sweeper.plots.arm_styles import series_of
-from sweeper.plots.views import View
+from sweeper.plots.labels import FEWEST_TICKS
+from sweeper.plots.views import KeyEntry, View
 
 
-def effort_view(efforts: Sequence[AnytimeFront], highlighted: Sequence[str], name: str) -> View:
+def effort_view(efforts: Sequence[AnytimeFront], highlighted: Sequence[str], sweep: Sweep) -> View:
     """Return mean hypervolume against trials, the `highlighted` arms in colour.
 
-    Where an arm has several repeats, a band from the worst to the best of them. `name` is the
-    sweep's.
+    Where an arm has several repeats, a band from the worst to the best of them.
     """
-    looks = series_of([effort.arm for effort in efforts], list(highlighted))
+    looks = series_of([effort.arm for effort in efforts], list(highlighted), list(sweep.arms))
     series = []
     heights = [0.0]
     for effort in efforts:
@@ -33,19 +34,22 @@ def effort_view(efforts: Sequence[AnytimeFront], highlighted: Sequence[str], nam
             )
         )
     trials = max((len(effort.seconds) for effort in efforts), default=1)
+    key = (KeyEntry("line", "mean of repeats"), KeyEntry("band", "worst to best repeat"))
     return View(
-        title=f"{name}: effort of tuning",
+        title=f"{sweep.name}: effort of tuning",
         subtitle="hypervolume of the front of a search's first trials, mean over repeats · bands: "
         "worst to best repeat",
         series=tuple(sorted(series, key=lambda arm: not arm.grey)),
         selected_name="hypervolume",
         other_name="",
         stairs=True,
-        x_range=(0.5, trials + 0.5),
+        x_range=(0.5, max(trials, FEWEST_TICKS) + 0.5),
         y_range=(0.0, max(heights) * 1.05 or 1.0),
         hidden=0,
         x_name="trials of one search",
         y_name="hypervolume",
+        y_short="hypervolume",
+        key=key if any(arm.band for arm in series) else (),
         logarithmic=False,
     )
 

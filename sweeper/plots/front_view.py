@@ -13,9 +13,9 @@ from sweeper.analysis import (
 )
 from sweeper.config import Sweep
 from sweeper.plots.accuracy_view import Band, Line, accuracy_view
-from sweeper.plots.arm_styles import Looks, highlighted_arms, series_of
+from sweeper.plots.arm_styles import Looks, highlighted_arms
 from sweeper.plots.labels import ACCURACY_NAMES, percent, titled
-from sweeper.plots.views import Dot, TrialLink, View, no_link
+from sweeper.plots.views import Dot, KeyEntry, TrialLink, View, no_link
 from sweeper.types import Accuracy, SizeMeasure
 
 
@@ -52,6 +52,13 @@ def front_view(
     )
 
 
+def front_key(selected: str, other: str, *, repeated: bool) -> tuple[KeyEntry, ...]:
+    """Return what lines and markers of fronts show, by the names of the two accuracies."""
+    line = KeyEntry("line", f"{selected} (selected on){', median' if repeated else ''}")
+    marker = KeyEntry("marker", other)
+    return (line, KeyEntry("band", "25 to 75 % of repeats"), marker) if repeated else (line, marker)
+
+
 def choice_text(sweep: Sweep) -> str:
     """Return what decides who is on a front, and what stands beside, in words."""
     selected, other = selection_metrics(sweep)
@@ -68,12 +75,12 @@ def drawn_fronts(
     title: str,
     subtitle: str,
     link: TrialLink = no_link,
-    looks: Looks = series_of,
+    looks: Looks | None = None,
 ) -> View:
     """Return the view of fronts, each with the line and the band that its repeats attain.
 
-    Those without `repeated` fronts have a line through their networks. `looks` gives each its
-    colour, marker and dashes.
+    Those without `repeated` fronts have a line through their networks. `looks` are those of the
+    arms of the sweep's file, unless others are given.
     """
     selected, other = selection_metrics(sweep)
     size: SizeMeasure = next((front.size for front in fronts.values()), "nonzero")
@@ -93,6 +100,7 @@ def drawn_fronts(
         size=size,
         lines={name: _line(half) for name, (_, half, _) in surfaces.items()},
         bands={name: _band(most, few) for name, (few, _, most) in surfaces.items()},
+        key=front_key(ACCURACY_NAMES[selected], ACCURACY_NAMES[other], repeated=bool(repeated)),
         looks=looks,
     )
 

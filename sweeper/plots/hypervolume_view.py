@@ -11,6 +11,7 @@ from sweeper.config import Sweep
 from sweeper.plots.arm_styles import series_of
 from sweeper.plots.palette import GREY
 from sweeper.plots.plotly_figures import axis, frame
+from sweeper.plots.views import Series
 
 ROWS = 16
 """Arms that fit, the best of them."""
@@ -21,7 +22,8 @@ class HypervolumeRow:
     """One arm."""
 
     name: str
-    color: str
+    look: Series
+    """Its colour and marker."""
     values: tuple[float, ...]
     """Hypervolume by repeat."""
 
@@ -57,10 +59,10 @@ def hypervolume_view(
     `begun` are the arms and repeats that have a trial: one whose trials all collapsed is worth 0,
     one without any yet says nothing and is left out.
     """
-    looks = series_of(list(repeats), list(highlighted))
+    looks = series_of(list(repeats), list(highlighted), list(sweep.arms))
     rows = [
         HypervolumeRow(
-            arm, looks[arm].color, tuple(round(front.hypervolume(corner), 4) for front in fronts)
+            arm, looks[arm], tuple(round(front.hypervolume(corner), 4) for front in fronts)
         )
         for arm, of_arm in repeats.items()
         if (fronts := [front for repeat, front in enumerate(of_arm) if (arm, repeat) in begun])
@@ -95,7 +97,12 @@ def draw_hypervolume(view: HypervolumeView, *, small: bool = False) -> go.Figure
         x=[value for value, _ in dots],
         y=[row.name for _, row in dots],
         mode="markers",
-        marker={"color": [row.color for _, row in dots], "size": 7, "opacity": 0.7},
+        marker={
+            "color": [row.look.color for _, row in dots],
+            "symbol": [row.look.symbol for _, row in dots],
+            "size": 7,
+            "opacity": 0.7,
+        },
         hovertemplate="<b>%{y}</b><br>%{x:.4f}<extra></extra>",
     )
     means = go.Scatter(
@@ -105,7 +112,7 @@ def draw_hypervolume(view: HypervolumeView, *, small: bool = False) -> go.Figure
         marker={
             "symbol": "line-ns-open",
             "size": 13,
-            "color": [row.color for row in rows],
+            "color": [row.look.color for row in rows],
             "line": {"width": 2.5},
         },
         hovertemplate="<b>%{y}</b><br>mean %{x:.4f}<extra></extra>",

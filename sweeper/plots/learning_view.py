@@ -93,7 +93,7 @@ def front_curves(
         subtitle += f", on a fixed share of the validation examples · dotted: {CUT}"
     if left_out:
         subtitle += f" · {len(everybody)} of {len(everybody) + left_out}, evenly spaced in size"
-    looks = series_of(list(chosen), list(chosen))
+    looks = series_of(list(chosen), list(chosen), list(sweep.arms))
     series = [
         replace(looks[arm], strokes=tuple(_stroke(known[0], one, link) for one in of_arm))
         for arm, of_arm in chosen.items()
@@ -104,13 +104,18 @@ def front_curves(
 
 
 def trial_curves(
-    curves: Mapping[str, Sequence[LearningPoint]], sweep: Sweep, arm: str, recipe: SharedConfig
+    curves: Mapping[str, Sequence[LearningPoint]],
+    sweep: Sweep,
+    arm: str,
+    recipe: SharedConfig,
+    file: Sequence[str],
 ) -> tuple[View, ...]:
     """Return the learning curves of a trial's networks, a view for each thing that was measured.
 
-    `curves` are by what tells one network from another, empty for the only one.
+    `curves` are by what tells one network from another, empty for the only one. `file` are the arms
+    of the study file.
     """
-    look = series_of([arm], [arm])[arm]
+    look = series_of([arm], [arm], file)[arm]
     return tuple(
         _view(
             quantity,
@@ -192,6 +197,7 @@ def _view(
         x_name="epoch",
         unit="%" if quantity.is_quality else "",
         y_name=quantity.label,
+        y_short=quantity.label,
         logarithmic=False,
         cut=_cut(recipes),
         cut_name=CUT,

@@ -1,7 +1,7 @@
 """Palette and font of all figures: the colours of arms, and those of a light page.
 
-Okabe and Ito (2008), told apart with any colour vision; their yellow is left out, since a thin line
-of it cannot be seen on white.
+Okabe and Ito (2008), told apart with any colour vision. Their yellow is left out, since a thin line
+of it cannot be seen on white; the purple in its place is of Paul Tol's bright scheme.
 """
 
 import re
@@ -9,8 +9,15 @@ from collections.abc import Mapping
 from importlib.resources import files
 
 BLACK = "#000000"
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", BLACK)
-"""Colours of arms; BLACK is the ink of the page, and white on a dark one."""
+COLORS = ("#0072B2", "#E69F00", "#D55E00", "#56B4E9", "#AA3377", "#009E73", BLACK, "#CC79A7")
+"""Colours of arms, so that neighbours differ in lightness too, for a printer without colours.
+
+BLACK is the ink of the page, and white on a dark one.
+"""
+MORE_COLORS = (
+    "#4A30F2", "#66BF00", "#BF0033", "#A0A653", "#006B73", "#9979F2", "#8C5631", "#F200E2",
+)  # fmt: skip
+"""Colours of the next arms: the farthest from all before that show on white and on dark."""
 BAND_OPACITY = 0.15
 FONT = "Helvetica Neue, Helvetica, Arial, Liberation Sans, sans-serif"
 

@@ -1,13 +1,19 @@
 """Published points: results of papers on the same network and data, drawn beside, never re-run."""
 
 import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 from sweeper.config import Sweep
 
-LEGEND = "published: reported, not re-run"
+BIASES: Mapping[str, str] = {
+    "no": "weights only",
+    "yes": "with biases",
+    "unknown": "biases unknown",
+}
+"""Parameters that papers count, by the word in the tables."""
 _FILES = {"lenet-300-100": "published_lenet300.csv", "lenet-5": "published_lenet5.csv"}
 """Tables of published networks, on MNIST, by the model's name."""
 
@@ -17,6 +23,8 @@ class Published:
     """One published network. Most papers count weights alone."""
 
     method: str
+    first_author: str
+    """Or unknown, where a table's source names none."""
     year: int
     nonzero: int
     biases: str
@@ -29,10 +37,18 @@ class Published:
     @property
     def label(self) -> str:
         """Method, year, count and source, in a line."""
-        counted = {"yes": "biases included", "no": "weights only"}.get(
-            self.biases, "biases unknown"
-        )
-        return f"{self.method}, {self.year}; {counted}; {self.source}; {self.note}"
+        return f"{self.method}, {self.year}; {self.counted}; {self.source}; {self.note}"
+
+    @property
+    def counted(self) -> str:
+        """The parameters that are counted, in words."""
+        return BIASES.get(self.biases, BIASES["unknown"])
+
+    @property
+    def short_name(self) -> str:
+        """First author, or else the method, and year: beside the marker."""
+        author = self.method if self.first_author == "unknown" else self.first_author
+        return f"{author} {self.year}"
 
 
 def published_points(sweep: Sweep) -> tuple[Published, ...]:
@@ -41,12 +57,22 @@ def published_points(sweep: Sweep) -> tuple[Published, ...]:
     return _table(file) if file else ()
 
 
+def by_count(points: Sequence[Published]) -> dict[str, tuple[Published, ...]]:
+    """Return published networks by what they count, each under its entry of the legend."""
+    return {
+        f"published ({counted})": of_kind
+        for counted in BIASES.values()
+        if (of_kind := tuple(point for point in points if point.counted == counted))
+    }
+
+
 @cache
 def _table(file: str) -> tuple[Published, ...]:
     text = files("sweeper.plots").joinpath(file).read_text(encoding="utf-8")
     return tuple(
         Published(
             method=row["method"],
+            first_author=row["first_author"],
             year=int(row["year"]),
             nonzero=int(row["nonzero_parameters"]),
             biases=row["biases_included"],

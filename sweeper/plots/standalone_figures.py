@@ -27,7 +27,7 @@ def notebook_figure(view: View) -> go.Figure:
     figure = draw_view(view)
     lines = view.subtitle.split(" · ")
     subtitle = "<br>".join(lines)
-    entries = len(view.coloured) + bool(view.grey) + bool(view.published)
+    entries = len(view.coloured) + bool(view.grey) + len(view.key) + bool(view.published)
     below = {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top"}
     return figure.update_layout(
         title_subtitle_text=subtitle,

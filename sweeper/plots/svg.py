@@ -1,234 +1,257 @@
-"""SVG of a view: seen without scripts, before they have run, and on paper."""
+"""SVG of a view: seen without scripts, before they have run, on paper and in papers."""
 
-import math
 import re
+from dataclasses import dataclass
 from html import escape
 
-from sweeper.plots.palette import BAND_OPACITY, BLACK, FONT, GRID, INK, LIGHT, PAPER
-from sweeper.plots.published_points import LEGEND
+from sweeper.plots.palette import BAND_OPACITY, FONT, GRID, INK, LIGHT, PAPER
+from sweeper.plots.published_labels import Box, Label, place_labels
+from sweeper.plots.svg_layout import Layout, page_layout, sized_layout
+from sweeper.plots.svg_legend import draw_legend, error_bar, upright
+from sweeper.plots.svg_shapes import dashes, draw_marker, draw_published, ink
 from sweeper.plots.views import Series, View
 
-WIDTH, HEIGHT = 960, 480
-LEFT, RIGHT, TOP, BOTTOM = 62, 760, 12, 424
-LETTERS, MOST_LETTERS = 20, 28
-"""Letters of a name that fit beside the picture at full size, and squeezed."""
-LONGEST, LETTER = 60, 7.2
-"""Letters of a name that make the picture wider, and the pixels of each."""
-_DASHES = {"solid": "", "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
-_SHAPES = {
-    "square": "M-4-4H4V4H-4Z",
-    "diamond": "M0-5.4L5.4 0L0 5.4L-5.4 0Z",
-    "triangle-up": "M0-5L5 4H-5Z",
-    "triangle-down": "M0 5L5-4H-5Z",
-    "cross": "M-1.7-5H1.7V-1.7H5V1.7H1.7V5H-1.7V1.7H-5V-1.7H-1.7Z",
-    "x": "M-4.6-2.6L-2.6-4.6L0-2L2.6-4.6L4.6-2.6L2 0L4.6 2.6L2.6 4.6L0 2L-2.6 4.6L-4.6 2.6L-2 0Z",
-    "star": "M0-5.5L1.5-1.8L5.5-1.6L2.4 .9L3.4 4.7L0 2.5L-3.4 4.7L-2.4 .9L-5.5-1.6L-1.5-1.8Z",
-}
+_LINE = 18
+"""Pixels of a line of words below a picture."""
+_STYLE = (
+    f".grid{{stroke:{GRID};fill:none}}.mark{{stroke:{PAPER};stroke-width:1}}"
+    f".open{{fill:{PAPER};stroke-width:1.7}}.halo{{stroke:{PAPER};stroke-width:2.5;"
+    "stroke-opacity:.85;paint-order:stroke;stroke-linejoin:round}"
+)
+_TICK, _MINOR = 5.0, 2.5
+"""Lengths of ticks, in pixels of a picture on a page."""
 
 
 def draw_svg(view: View, name: str) -> str:
     """Return an SVG element; `name` makes its ids unique within a page."""
-    parts = [_axes(view), f'<clipPath id="{name}-clip">', _box(), "</clipPath>"]
-    parts.append(f'<g clip-path="url(#{name}-clip)">')
-    parts += [_band(view, series) for series in view.coloured if series.band]
-    parts += [
-        _open(_across(view, point.nonzero), _down(view, point.accuracy)) for point in view.published
-    ]
-    if view.cut is not None:
-        parts.append(_upright(_across(view, view.cut), TOP, BOTTOM))
-    parts += [_strokes(view, series) or _line(view, series) for series in view.series]
-    parts += [_marks(view, series) for series in view.coloured]
-    parts.append("</g>")
-    parts.append(_legend(view))
-    if view.empty:
-        parts.append(_text((LEFT + RIGHT) / 2, 220, "no complete trial yet", "middle"))
+    layout = page_layout(view)
     title = escape(f"{view.title}. {view.subtitle}")
     return (
-        f'<svg viewBox="0 0 {_width(view)} {HEIGHT}" role="img" aria-label="{title}" '
-        f'font-size="13" fill="currentColor">{"".join(parts)}</svg>'
+        f'<svg viewBox="0 0 {layout.width:g} {layout.height:g}" role="img" aria-label="{title}" '
+        f'font-size="{layout.font:g}" fill="currentColor">{_Picture(view, layout).draw(name)}</svg>'
     )
 
 
 def standalone_svg(view: View) -> str:
     """Return a picture as an SVG file, with its title and its words below, on white."""
+    layout = page_layout(view)
     words = [view.title, *view.subtitle.split(" · ")]
     weights = ["bold", *("normal" for _ in words[1:])]
     lines = "".join(
-        f'<text x="{LEFT}" y="{HEIGHT + 26 + 18 * number}" font-weight="{weight}">{escape(line)}'
-        "</text>"
+        f'<text x="{layout.left:g}" y="{layout.height + 26 + _LINE * number:g}" '
+        f'font-weight="{weight}">{escape(line)}</text>'
         for number, (line, weight) in enumerate(zip(words, weights, strict=True))
     )
-    width, height = _width(view), HEIGHT + 26 + 18 * len(words)
-    inner = draw_svg(view, "figure").partition(">")[2].removesuffix("</svg>")
-    inner = re.sub(r"var\((--[a-z-]+)\)", lambda name: LIGHT[name[1]], inner)
+    height = layout.height + 26 + _LINE * len(words)
+    size = f'width="{layout.width:g}" height="{height:g}"'
+    return _file(view, layout, size, (layout.width, height), lines)
+
+
+def sized_svg(view: View, width: float, height: float, unit: str, pixels: float) -> str:
+    """Return a picture of a given size as an SVG file, without words: a paper has captions.
+
+    `pixels` are those of a `unit`, such as 96 of an inch. Raises InputError where it is too small.
+    """
+    layout = sized_layout(view, width * pixels, height * pixels)
+    size = f'width="{width:g}{unit}" height="{height:g}{unit}"'
+    return _file(view, layout, size, (layout.width, layout.height), "")
+
+
+def _file(view: View, layout: Layout, size: str, box: tuple[float, float], words: str) -> str:
+    title = escape(f"{view.title}. {view.subtitle}")
+    drawn = _Picture(view, layout).draw("figure") + words
+    drawn = re.sub(r"var\((--[a-z-]+)\)", lambda name: LIGHT[name[1]], drawn)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
-        f'width="{width}" height="{height}" font-size="13" fill="{INK}" color="{INK}" '
-        f'font-family="{FONT}">'
-        f"<style>.grid{{stroke:{GRID};fill:none}}.mark{{stroke:{PAPER};stroke-width:1}}</style>"
-        f'<rect width="{width}" height="{height}" fill="{PAPER}"/>{inner}{lines}</svg>\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {box[0]:g} {box[1]:g}" {size} '
+        f'font-size="{layout.font:g}" fill="{INK}" color="{INK}" font-family="{FONT}" role="img">'
+        f"<title>{title}</title><style>{_STYLE}</style>"
+        f'<rect width="{box[0]:g}" height="{box[1]:g}" fill="{PAPER}"/>{drawn}</svg>\n'
     )
 
 
-def _across(view: View, size: float) -> float:
-    (low, high), at = view.x_range, size
-    if view.logarithmic:
-        low, high, at = math.log(low), math.log(high), math.log(max(size, 1))
-    return round(LEFT + (at - low) / (high - low) * (RIGHT - LEFT), 1)
+@dataclass(frozen=True, slots=True)
+class _Picture:
+    """A view at its layout: values become pixels."""
 
+    view: View
+    layout: Layout
 
-def _down(view: View, accuracy: float) -> float:
-    low, high = view.y_range
-    return round(BOTTOM - (accuracy - low) / (high - low) * (BOTTOM - TOP), 1)
-
-
-def _axes(view: View) -> str:
-    parts = []
-    for value, label in view.ticks():
-        x = _across(view, value)
-        parts.append(f'<path class="grid" d="M{x} {TOP}V{BOTTOM}"/>')
-        parts.append(_text(x, BOTTOM + 20, label, "middle"))
-    for height, label in _heights(view):
-        y = _down(view, height)
-        parts.append(f'<path class="grid" d="M{LEFT} {y}H{RIGHT}"/>')
-        parts.append(_text(LEFT - 8, y + 4, label, "end"))
-    middle = (TOP + BOTTOM) / 2
-    parts.append(_text((LEFT + RIGHT) / 2, BOTTOM + 46, view.x_name, "middle"))
-    parts.append(f'<g transform="rotate(-90 14 {middle})">')
-    parts.append(_text(14, middle, view.y_name, "middle") + "</g>")
-    parts.append(f'<g fill="none" stroke="currentColor">{_box()}</g>')
-    return "".join(parts)
-
-
-def _heights(view: View) -> list[tuple[float, str]]:
-    low, high = view.y_range
-    raw = (high - low) / 7
-    power = 10.0 ** math.floor(math.log10(raw))
-    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw)
-    ticks = range(math.ceil(low / step), math.floor(high / step) + 1)
-    return [(tick * step, f"{tick * step:.6g}") for tick in ticks]
-
-
-def _line(view: View, series: Series) -> str:
-    corners = [(_across(view, x), _down(view, y)) for x, y in view.line_of(series)]
-    if not corners:
-        return ""
-    (x, y), *rest = corners
-    path = f"M{x} {y}" + "".join(f"H{x}V{y}" if view.stairs else f"L{x} {y}" for x, y in rest)
-    dash = _DASHES[series.dash]
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    width = 1 if series.grey else 2
-    return f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="{width}"{dashes}/>'
-
-
-def _strokes(view: View, series: Series) -> str:
-    """Return all lines of an arm as one path; empty where it has but one."""
-    path = ""
-    for stroke in series.strokes:
-        corners = (f"{_across(view, x)} {_down(view, y)}" for x, y in stroke.points)
-        path += f"M{'L'.join(corners)}"
-    return (
-        f'<path d="{path}" fill="none" stroke="{_ink(series)}" stroke-width="1.5"/>' if path else ""
-    )
-
-
-def _upright(x: float, top: float, bottom: float) -> str:
-    return f'<path d="M{x} {top}V{bottom}" stroke="var(--faint)" stroke-dasharray="2 4"/>'
-
-
-def _band(view: View, series: Series) -> str:
-    """Return the area between two staircases, to the right edge of the picture."""
-    right = _across(view, view.x_range[1])
-    places = [
-        (_across(view, x), _down(view, low), _down(view, high)) for x, low, high in series.band
-    ]
-    ends = [x for x, _, _ in places[1:]] + [right]
-    (left, bottom, _), *_ = places
-    up = "".join(f"V{high}H{end}" for (_, _, high), end in zip(places, ends, strict=True))
-    starts = [x for x, _, _ in places]
-    down = "".join(
-        f"V{low}H{start}" for (_, low, _), start in zip(places[::-1], starts[::-1], strict=True)
-    )
-    paint = f'fill="{_ink(series)}" fill-opacity="{BAND_OPACITY}"'
-    return f'<path d="M{left} {bottom}{up}{down}Z" {paint}/>'
-
-
-def _open(x: float, y: float) -> str:
-    return (
-        f'<circle cx="{x}" cy="{y}" r="4.6" fill="none" stroke="var(--faint)" stroke-width="1.5"/>'
-    )
-
-
-def _marks(view: View, series: Series) -> str:
-    return "".join(
-        _mark(series, _across(view, view.x_of(dot)), _down(view, dot.other_accuracy))
-        for dot in series.dots
-    )
-
-
-def _mark(series: Series, x: float, y: float) -> str:
-    if series.symbol == "circle":
-        return f'<circle class="mark" cx="{x}" cy="{y}" r="4.4" fill="{_ink(series)}"/>'
-    shape = _SHAPES[series.symbol]
-    move = f"translate({x} {y})"
-    return f'<path class="mark" d="{shape}" transform="{move}" fill="{_ink(series)}"/>'
-
-
-def _width(view: View) -> int:
-    """Return the width of a picture: more than usual where a name would be squeezed too hard."""
-    longest = max((len(series.name) for series in view.coloured), default=0)
-    if longest <= MOST_LETTERS:
-        return WIDTH
-    return max(WIDTH, math.ceil(RIGHT + 54 + LETTER * min(longest, LONGEST)))
-
-
-def _legend(view: View) -> str:
-    parts = []
-    for index, series in enumerate(view.coloured):
-        y = TOP + 12 + 22 * index
-        dash = f' stroke-dasharray="{_DASHES[series.dash]}"' if _DASHES[series.dash] else ""
-        ink = _ink(series)
-        parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{ink}" stroke-width="2"{dash}/>')
-        if not series.strokes:
-            parts.append(_mark(series, RIGHT + 31, y))
-        parts.append(_name(RIGHT + 54, y + 4, series.name, _width(view) - RIGHT - 54))
-    if view.grey:
-        y = TOP + 12 + 22 * len(view.coloured)
-        parts.append(f'<path d="M{RIGHT + 16} {y}h30" stroke="{_ink(view.grey[0])}"/>')
-        parts.append(_text(RIGHT + 54, y + 4, view.others, "start"))
-    if view.cut is not None:
-        y = TOP + 12 + 22 * len(view.coloured)
-        parts.append(_upright(RIGHT + 31, y - 8, y + 8))
-        parts.append(_name(RIGHT + 54, y + 4, view.cut_name, _width(view) - RIGHT - 54))
-    if view.published:
-        y = TOP + 12 + 22 * (len(view.coloured) + bool(view.grey))
-        parts.append(_open(RIGHT + 31, y))
+    def draw(self, name: str) -> str:
+        """Return all elements; `name` makes ids unique."""
+        view, layout = self.view, self.layout
+        labels = self._labels()
+        parts = [self._axes(), f'<clipPath id="{name}-clip">', self._box(), "</clipPath>"]
+        parts.append(f'<g clip-path="url(#{name}-clip)">')
+        parts += [self._band(series) for series in view.coloured if series.band]
+        if view.cut is not None:
+            parts.append(upright(self._across(view.cut), layout.top, layout.bottom, layout.scale))
+        parts += [self._strokes(series) or self._line(series) for series in view.series]
+        parts += [self._bars(series) for series in view.coloured]
+        parts += [self._marks(series) for series in view.coloured]
         parts += [
-            _text(RIGHT + 54, y + 4 + 16 * n, line, "start")
-            for n, line in enumerate(LEGEND.split(": "))
+            draw_published(
+                point.biases,
+                self._across(point.nonzero),
+                self._down(point.accuracy),
+                layout.scale,
+            )
+            for point in view.published
         ]
-    return "".join(parts)
+        parts += [self._label(label) for label in labels]
+        parts.append("</g>")
+        parts.append(draw_legend(layout.entries, layout.places, layout.legend_size))
+        if view.empty:
+            middle = (layout.left + layout.right) / 2, (layout.top + layout.bottom) / 2
+            parts.append(_text(*middle, "no complete trial yet", "middle"))
+        return "".join(parts)
+
+    def _across(self, size: float) -> float:
+        layout = self.layout
+        return round(layout.left + self.view.share(size) * (layout.right - layout.left), 1)
+
+    def _down(self, accuracy: float) -> float:
+        (low, high), layout = self.view.y_range, self.layout
+        share = (accuracy - low) / (high - low)
+        return round(layout.bottom - share * (layout.bottom - layout.top), 1)
+
+    def _axes(self) -> str:
+        layout, font = self.layout, self.layout.label_font
+        grid, parts = [], []
+        for value, label in layout.ticks:
+            x = self._across(value)
+            grid.append(f"M{x:g} {layout.top:g}V{layout.bottom:g}")
+            parts.append(_text(x, layout.bottom + 1.35 * font + 2, label, "middle", font))
+        for height, label in layout.heights:
+            y = self._down(height)
+            grid.append(f"M{layout.left:g} {y:g}H{layout.right:g}")
+            parts.append(_text(layout.left - 0.6 * font, y + 0.35 * font, label, "end", font))
+        parts.append(f'<path class="grid" d="{"".join(grid)}" stroke-width="{layout.scale:.3g}"/>')
+        parts.append(self._ticks())
+        across, down = (layout.left + layout.right) / 2, (layout.top + layout.bottom) / 2
+        below = layout.bottom + 1.35 * font + 1.55 * layout.font
+        parts.append(_text(across, below, layout.x_name, "middle"))
+        beside = 1.05 * layout.font
+        parts.append(f'<g transform="rotate(-90 {beside:.4g} {down:.4g})">')
+        parts.append(_text(beside, down, layout.y_name, "middle") + "</g>")
+        parts.append(
+            f'<g fill="none" stroke="currentColor" stroke-width="{layout.scale:.3g}">'
+            f"{self._box()}</g>"
+        )
+        return "".join(parts)
+
+    def _ticks(self) -> str:
+        layout, labelled = self.layout, {value for value, _ in self.layout.ticks}
+        lengths = dict.fromkeys(layout.minor, _MINOR) | dict.fromkeys(labelled, _TICK)
+        path = "".join(
+            f"M{self._across(value):g} {layout.bottom:g}v{length * layout.scale:.3g}"
+            for value, length in sorted(lengths.items())
+        )
+        return f'<path d="{path}" stroke="currentColor" stroke-width="{layout.scale:.3g}"/>'
+
+    def _box(self) -> str:
+        layout = self.layout
+        width, height = layout.right - layout.left, layout.bottom - layout.top
+        place = f'x="{layout.left:g}" y="{layout.top:g}"'
+        return f'<rect {place} width="{width:.5g}" height="{height:.5g}"/>'
+
+    def _line(self, series: Series) -> str:
+        corners = [(self._across(x), self._down(y)) for x, y in self.view.line_of(series)]
+        if not corners:
+            return ""
+        (x, y), *rest = corners
+        stairs = self.view.stairs
+        path = f"M{x:g} {y:g}" + "".join(
+            f"H{x:g}V{y:g}" if stairs else f"L{x:g} {y:g}" for x, y in rest
+        )
+        scale = self.layout.scale
+        width = (1 if series.grey else 2) * scale
+        return (
+            f'<path d="{path}" fill="none" stroke="{ink(series)}" '
+            f'stroke-width="{width:.3g}"{dashes(series, scale)}/>'
+        )
+
+    def _strokes(self, series: Series) -> str:
+        """Return all lines of an arm as one path; empty where it has but one."""
+        path = ""
+        for stroke in series.strokes:
+            corners = (f"{self._across(x):g} {self._down(y):g}" for x, y in stroke.points)
+            path += f"M{'L'.join(corners)}"
+        width = 1.5 * self.layout.scale
+        return (
+            f'<path d="{path}" fill="none" stroke="{ink(series)}" stroke-width="{width:.3g}"/>'
+            if path
+            else ""
+        )
+
+    def _band(self, series: Series) -> str:
+        """Return the area between two lines; that of staircases goes on to the right edge."""
+        places = [
+            (self._across(x), self._down(low), self._down(high)) for x, low, high in series.band
+        ]
+        paint = f'fill="{ink(series)}" fill-opacity="{BAND_OPACITY}"'
+        if not self.view.stairs:
+            up = "L".join(f"{x:g} {high:g}" for x, _, high in places)
+            down = "L".join(f"{x:g} {low:g}" for x, low, _ in reversed(places))
+            return f'<path d="M{up}L{down}Z" {paint}/>'
+        right = self._across(self.view.x_range[1])
+        starts = [x for x, _, _ in places]
+        ends = [*starts[1:], right]
+        (left, bottom, _), *_ = places
+        up = "".join(f"V{high:g}H{end:g}" for (_, _, high), end in zip(places, ends, strict=True))
+        down = "".join(
+            f"V{low:g}H{start:g}"
+            for (_, low, _), start in zip(places[::-1], starts[::-1], strict=True)
+        )
+        return f'<path d="M{left:g} {bottom:g}{up}{down}Z" {paint}/>'
+
+    def _bars(self, series: Series) -> str:
+        return "".join(
+            error_bar(
+                self._across(self.view.x_of(dot)),
+                self._down(dot.interval[1]),
+                self._down(dot.interval[0]),
+                ink(series),
+                self.layout.scale,
+            )
+            for dot in series.dots
+            if dot.interval
+        )
+
+    def _marks(self, series: Series) -> str:
+        places = [(float(self.view.x_of(dot)), dot.other_accuracy) for dot in series.dots]
+        return "".join(
+            draw_marker(series, self._across(x), self._down(y), self.layout.scale)
+            for x, y in (*places, *series.knots)
+        )
+
+    def _labels(self) -> list[Label]:
+        view, layout = self.view, self.layout
+        if not view.published:
+            return []
+        markers = [(self._across(p.nonzero), self._down(p.accuracy)) for p in view.published]
+        arms = [
+            (self._across(view.x_of(dot)), self._down(dot.other_accuracy))
+            for series in view.coloured
+            for dot in series.dots
+        ]
+        frame = Box(layout.left + 1, layout.top + 1, layout.right - 1, layout.bottom - 1)
+        texts = [point.short_name for point in view.published]
+        return place_labels(markers, texts, arms, frame, layout.name_font)
+
+    def _label(self, label: Label) -> str:
+        line = ""
+        if label.leader:
+            (x, y), (end_x, end_y) = label.leader
+            line = (
+                f'<path d="M{x:g} {y:g}L{end_x:g} {end_y:g}" stroke="var(--soft)" '
+                'stroke-width="0.6"/>'
+            )
+        return line + (
+            f'<text class="halo" x="{label.x:g}" y="{label.y:g}" text-anchor="{label.anchor}" '
+            f'font-size="{self.layout.name_font:g}" fill="var(--soft)">{escape(label.text)}</text>'
+        )
 
 
-def _name(x: float, y: float, name: str, room: int) -> str:
-    """Return an entry of the legend; a long one is squeezed into the room that is left."""
-    shown = name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
-    if len(shown) <= LETTERS or len(shown) * LETTER <= room:
-        return _text(x, y, shown, "start")
-    squeezed = f'textLength="{room}" lengthAdjust="spacingAndGlyphs"'
-    return f'<text x="{x}" y="{y}" {squeezed}>{escape(shown)}</text>'
-
-
-def _ink(series: Series) -> str:
-    """Black is the paper's ink: white on a dark page. Grey is darker there."""
-    if series.grey:
-        return "var(--faint)"
-    return "currentColor" if series.color == BLACK else series.color
-
-
-def _box() -> str:
-    return f'<rect x="{LEFT}" y="{TOP}" width="{RIGHT - LEFT}" height="{BOTTOM - TOP}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x}" y="{y}" text-anchor="{anchor}">{escape(text)}</text>'
+def _text(x: float, y: float, text: str, anchor: str, size: float | None = None) -> str:
+    font = "" if size is None else f' font-size="{size:.4g}"'
+    return f'<text x="{x:.5g}" y="{y:.5g}" text-anchor="{anchor}"{font}>{escape(text)}</text>'

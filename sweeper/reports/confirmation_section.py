@@ -13,8 +13,9 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import family_title
-from sweeper.plots.labels import capitalised
+from sweeper.plots.labels import capitalised, layer_names
 from sweeper.reports.report_tables import NOTHING, Cell, ReportTable, Row, sized
+from sweeper.types import LayerCount
 
 
 def headline_caveat(confirmation: ConfirmationResult) -> str:
@@ -147,7 +148,7 @@ def gaps_table(confirmation: ConfirmationResult) -> ReportTable | None:
 
 def layers_table(confirmation: ConfirmationResult, size: int) -> ReportTable | None:
     """Return the share of each layer's weights that is left, in networks within a size."""
-    names: dict[str, int] = {}
+    names: dict[str, LayerCount] = {}
     body = []
     for arm in confirmation.sweep.arms:
         layers = [
@@ -163,12 +164,14 @@ def layers_table(confirmation: ConfirmationResult, size: int) -> ReportTable | N
         cells = []
         for name in dict.fromkeys(layer.name for layer in layers):
             same = [layer for layer in layers if layer.name == name]
-            names[name] = same[0].total_weights
+            names[name] = same[0]
             share = sum(layer.weights / layer.total_weights for layer in same) / len(same)
             mean = sum(layer.weights for layer in same) / len(same)
             cells.append(Cell(f"{100 * share:.2f} %", f"{mean:,.0f}"))
         body.append(Row(arm, cells))
-    head = ["arm", *(f"{name} ({total:,})" for name, total in names.items())]
+    counted = list(names.values())
+    titles = zip(layer_names(counted), counted, strict=True)
+    head = ["arm", *(f"{title} ({layer.total_weights:,})" for title, layer in titles)]
     caption = (
         f"Weights that are left in each layer of the networks within {size:,} "
         f"{confirmation.sweep.size_label}, mean over seeds and repeats."

@@ -140,12 +140,12 @@ def figures(record: SweepRecord) -> dict[str, View]:
         views["finetuned"] = plots.curve_view(records, sweep, finetuned=True)
     if record.confirmation:
         confirmation = record.confirmation
-        views["confirmed"] = plots.confirmed_view(confirmation.configs, confirmation.sweep)
+        views["confirmed"] = plots.confirmed_view(confirmation)
     if learning := plots.front_curves(records, record.fronts(), sweep):
         views["learning"] = learning
     if efforts := effort_section.shown_efforts(record):
         highlighted = plots.highlighted_arms(record.fronts(), sweep)
-        views["effort"] = plots.effort_view(efforts, highlighted, sweep.name)
+        views["effort"] = plots.effort_view(efforts, highlighted, sweep)
     return views
 
 

@@ -43,7 +43,7 @@ def figures(record: SweepRecord) -> Figures:
     worth = hypervolume_view(record.fronts_by_repeat, chosen, sweep, record.reference_corner, begun)
     efforts = anytime_fronts(records, sweep)
     grows = not worth.empty and any(len(effort.seconds) > 1 for effort in efforts)
-    effort = draw_view(effort_view(efforts, chosen, sweep.name), small=True) if grows else None
+    effort = draw_view(effort_view(efforts, chosen, sweep), small=True) if grows else None
     return {
         FRONTS: overlay_figure(fronts, sweep, small=True).to_json(),
         HYPERVOLUME: None if worth.empty else draw_hypervolume(worth, small=True).to_json(),
@@ -54,7 +54,7 @@ def figures(record: SweepRecord) -> Figures:
 
 def confirmed_figure(confirmation: ConfirmationResult) -> str | None:
     """Return the confirmed networks as a small figure; None without any."""
-    view = confirmed_view(confirmation.configs, confirmation.sweep)
+    view = confirmed_view(confirmation)
     return None if view.empty else str(draw_view(view, small=True).to_json())
 
 

@@ -10,6 +10,7 @@ from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
 from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES, capitalised
+from sweeper.plots.svg_shapes import swatch
 from sweeper.reports.summary import ArmSummary
 from sweeper.types import Accuracy, Provenance, SweepStatus, TrialRecord
 
@@ -80,10 +81,11 @@ class ReportTable:
 
 @dataclass(frozen=True, slots=True)
 class ArmRow:
-    """One arm of a study file in words, with the colour that its front has."""
+    """One arm of a study file in words, with the marker that its front has."""
 
     name: str
-    color: str
+    swatch: str
+    """An SVG element."""
     cells: tuple[str, str, str]
     """Penalty, how it is applied, searched parameters."""
 
@@ -174,18 +176,14 @@ def sizes_table(record: SweepRecord, rows: Sequence[ArmSummary]) -> ReportTable:
 
 def arms_table(sweep: Sweep, view: View) -> list[ArmRow]:
     """Return a line for each arm: its penalty, how it is applied, and what was searched."""
-    colors = {
-        series.name: "var(--faint)" if series.grey else series.color for series in view.series
-    }
+    swatches = {series.name: swatch(series) for series in view.series}
     rows = []
     for name, arm in sweep.arms.items():
-        color = colors.get(name, "#000000")
         values = {key: _domain(domain) for key, domain in sweep.domains(name).items()}
         fixed = {**sweep.parameters, **arm.parameters}
         values = {key: str(value) for key, value in fixed.items() if key not in values} | values
         searched = ", ".join(f"{key} {text}" for key, text in values.items())
-        ink = "var(--ink)" if color == "#000000" else color
-        rows.append(ArmRow(name, ink, (arm.summary, arm.mode_text, searched or "–")))
+        rows.append(ArmRow(name, swatches[name], (arm.summary, arm.mode_text, searched or "–")))
     return rows
 
 

@@ -26,6 +26,7 @@ from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.plots import Dot, Series, View
 from sweeper.plots.confirmation_view import by_size
 from sweeper.plots.labels import percent
+from sweeper.plots.svg_shapes import SHAPES
 from sweeper.types import SizeMeasure, Track
 
 
@@ -117,7 +118,7 @@ def _uncounted(effective: Mapping[str, Front], nonzero: Mapping[str, Front]) -> 
 def confirmed_payload(result: ConfirmationResult) -> dict[str, Any]:
     """Return the figure of confirmed networks, sizes at accuracies, and the answer."""
     sweep, configs = result.sweep, result.configs
-    view = plots.confirmed_view(configs, sweep, link=trial_page)
+    view = plots.confirmed_view(result, link=trial_page)
     series = {arm.name: arm for arm in view.series}
     curves = confirmation.confirmed_curves(sweep, configs, "test_accuracy")
     return {
@@ -167,9 +168,13 @@ def figure_frame(view: View) -> dict[str, Any]:
         "y_range": view.y_range,
         "ticks": view.ticks(),
         "stairs": view.stairs,
+        "key": [asdict(entry) for entry in view.key],
         "line_name": view.selected_name,
         "mark_name": view.other_name,
-        "published": [{**asdict(point), "label": point.label} for point in view.published],
+        "published": [
+            {**asdict(point), "label": point.label, "short_name": point.short_name}
+            for point in view.published
+        ],
         "figure": plots.draw_view(view).to_plotly_json(),
     }
 
@@ -179,6 +184,8 @@ def _look(view: View, series: Series) -> dict[str, Any]:
         "name": series.name,
         "color": series.color,
         "symbol": series.symbol,
+        "outline": SHAPES[series.symbol],
+        "filling": series.filling,
         "dash": series.dash,
         "grey": series.grey,
         "line": [(round(x, 1), y) for x, y in view.line_of(series)],
@@ -225,6 +232,7 @@ def _confirmed_point(config: ConfirmedConfig, dot: Dot, view: View) -> dict[str,
         "within": config.sizes,
         "seeds": len(config.records),
         "failed": config.failed,
+        "interval": dot.interval,
         "test_accuracies": [percent(value) for value in config.accuracies("test_accuracy")],
         "configuration": describe_point(config.params),
         "links": [trial_page(record.slot.sweep, record.slot.place) for record in config.records],

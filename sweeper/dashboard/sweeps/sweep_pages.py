@@ -125,12 +125,21 @@ class SweepPages:
                 )
             records = [one for one in snapshot.records if one.slot.place == place]
             sweep, study = snapshot.sweep, snapshot.sweep.study(*place[:2])
+            search = self._store.sweep(sweep.confirms.of) if sweep.confirms else sweep
             log = None
             if sweep.script is not None:
                 log = read_trial_log(Slot(name, *place, study), self._store.identity(name))
             studies = ids_of_studies(self._storage, {study}, self._store.patience)
             return to_json(
-                trial_json.trial_payload(sweep, place, history, records, studies=studies, log=log)
+                trial_json.trial_payload(
+                    sweep,
+                    place,
+                    history,
+                    records,
+                    studies=studies,
+                    log=log,
+                    file=list(search.arms),
+                )
             )
 
         return self._recent(f"trial {name} {place}", FRESH, content)

@@ -11,7 +11,7 @@ from sweeper.config import Sweep
 from sweeper.config.domains import Domain
 from sweeper.dashboard.sweeps.fronts_json import figure_frame
 from sweeper.plots import View
-from sweeper.plots.labels import TRACK_NAMES, percent
+from sweeper.plots.labels import TRACK_NAMES, layer_names, percent
 from sweeper.redact import visible
 from sweeper.search.note_texts import trial_page as optuna_page
 from sweeper.trainers.trial_log import TrialLog
@@ -28,8 +28,12 @@ def trial_payload(
     *,
     studies: Mapping[str, int],
     log: TrialLog | None,
+    file: Sequence[str],
 ) -> dict[str, Any]:
-    """Return all that is known of a slot; `records` are its networks, none before it has ended."""
+    """Return all that is known of a slot; `records` are its networks, none before it has ended.
+
+    `file` are the arms of the study file: a confirmation may have but some of them.
+    """
     arm, repeat, slot = place
     record = records[0] if records else None
     study = sweep.study(arm, repeat)
@@ -56,7 +60,7 @@ def trial_payload(
         "layers_of": network_name(sweep, record) if record else "",
         "numbers": [] if record is None else [*record.result.numbers],
         "facts": _facts(records),
-        "curves": [figure_frame(view) for view in _curves(sweep, place, records, log)],
+        "curves": [figure_frame(view) for view in _curves(sweep, place, records, log, file)],
         "attempts": [_attempt(number, lost) for number, lost in enumerate(history.lost, start=1)],
         "log": _log(log) if log and log.text.strip() else None,
     }
@@ -105,18 +109,22 @@ def network_name(sweep: Sweep, record: TrialRecord) -> str:
 
 
 def _curves(
-    sweep: Sweep, place: Place, records: Sequence[TrialRecord], log: TrialLog | None
+    sweep: Sweep,
+    place: Place,
+    records: Sequence[TrialRecord],
+    log: TrialLog | None,
+    file: Sequence[str],
 ) -> tuple[View, ...]:
     """Return what is on record, or before that what a script has reported so far."""
     arm, repeat, _ = place
     if not records:
         running = {"": log.learning if log else ()}
-        return plots.trial_curves(running, sweep, arm, sweep.recipe(repeat))
+        return plots.trial_curves(running, sweep, arm, sweep.recipe(repeat), file)
     curves = {
         network_name(sweep, record): record.result.learning
         for record in plots.whole_curves(records)
     }
-    return plots.trial_curves(curves, sweep, arm, records[0].config.recipe)
+    return plots.trial_curves(curves, sweep, arm, records[0].config.recipe, file)
 
 
 def _sizes(
@@ -166,15 +174,16 @@ def _measured(network: Evaluation) -> list[float]:
 def _layers(sweep: Sweep, record: TrialRecord | None) -> list[dict[str, Any]]:
     """Return the weights that are left in each layer, on the track that is searched for."""
     network = record and record.result.judged(sweep.sparsification.track)
+    layers = network.layers if network else ()
     return [
         {
-            "name": layer.name,
+            "name": name,
             "shape": " x ".join(map(str, layer.shape)),
             "weights": layer.weights,
             "of": layer.total_weights,
             "biases": layer.biases,
         }
-        for layer in (network.layers if network else ())
+        for name, layer in zip(layer_names(layers), layers, strict=True)
     ]
 
 

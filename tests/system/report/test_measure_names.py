@@ -43,7 +43,7 @@ def test_reports_pages_and_notes_call_it_by_its_name(sqlite_store: Store, f1_swe
     assert "test F1" in report
     assert not re.findall(r".{40}accurac.{20}", _without_the_file(report))
     view = front_view(fronts(record.records, f1_sweep), f1_sweep)
-    assert view.y_name == "F1 (%)"
+    assert (view.y_name, view.y_short) == ("validation (line) and test (markers) F1, %", "F1 (%)")
     note = sweep_note(record, studies={})
     assert "Test F1" in note
     assert "accuracy" not in _without_the_file(note)

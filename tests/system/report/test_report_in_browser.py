@@ -30,7 +30,7 @@ def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: 
         tab.wait_for_selector("figure.live .main-svg")
         drawn = tab.locator("figure").first
         members = tab.evaluate(
-            "document.querySelector('.drawn').data.filter((t) => t.mode === 'markers')"
+            "document.querySelector('.drawn').data.filter((t) => t.customdata)"
             ".map((t) => t.x.length)"
         )
         hidden = tab.evaluate("JSON.parse(document.getElementById('fronts-data').textContent)")
@@ -42,7 +42,8 @@ def test_in_a_browser_the_fronts_are_drawn_offline_and_without_errors(tmp_path: 
     assert asked == [path.as_uri()]
     assert hidden["layout"]["xaxis"]["type"] == "log"
     rows = arm_rows(make_record(sweep, facts), "pruned")
-    *members, beside = members
+    beside = sum(members[len(rows) :])
+    members = members[: len(rows)]
     assert members == [len(row.front.points) for row in rows]
     assert 0 < beside <= 13  # published networks
     assert 0 < shown <= sum(members) + beside
@@ -57,8 +58,8 @@ def test_without_scripts_the_sketches_show_the_same_fronts(tmp_path: Path) -> No
         tab.set_default_timeout(240_000)
         tab.goto(path.as_uri())
         assert tab.locator(".sketch svg >> visible=true").count() == 2
-        # Four members, and a mark in the legend for each arm.
-        assert tab.locator("figure").first.locator(".mark").count() == 4 + 2
+        # Four members, and in the legend a mark for each arm and that of the key.
+        assert tab.locator("figure").first.locator(".mark").count() == 4 + 2 + 1
 
 
 CLIPPED = """

@@ -462,7 +462,7 @@ def test_a_search_that_went_on_has_no_answer_before_it_is_confirmed_again() -> N
 def test_the_picture_names_its_accuracies_whatever_the_search_selected_on() -> None:
     _, _, known = confirmed_search()
     chosen = known.sweep.model_dump() | {"select_on": "test"}
-    view = confirmed_view(known.configs, Sweep.model_validate(chosen))
+    view = confirmed_view(replace(known, sweep=Sweep.model_validate(chosen)))
     assert (view.selected_name, view.other_name) == ("validation", "test")
     dot = next(series for series in view.series if series.name == "l1").dots[0]
     one = next(one for one in known.configs if one.arm == "l1" and round(one.nonzero or 0) == 1000)

@@ -115,7 +115,7 @@ def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
     sweep = make_sweep(search={"trials": 12, "repeats": 3})
     facts = make_facts(sweep)
     found = anytime_fronts(facts, sweep)
-    view = effort_view(found, ["l1"], sweep.name)
+    view = effort_view(found, ["l1"], sweep)
     assert (view.x_name, view.y_name, view.logarithmic) == (
         "trials of one search",
         "hypervolume",
@@ -139,8 +139,8 @@ def test_the_picture_has_trials_across_and_a_band_over_repeats() -> None:
     assert axis["type"] == "linear"
     assert axis["range"] == [0.5, 12.5]
     assert list(axis["tickvals"]) == [2, 4, 6, 8, 10, 12]
-    assert not effort_view(found, ["l1"], "x").empty
-    assert effort_view((), (), "x").empty
+    assert not effort_view(found, ["l1"], sweep).empty
+    assert effort_view((), (), sweep).empty
 
 
 def test_the_report_shows_shares_the_last_hypervolume_with_its_interval_and_tolerance() -> None:

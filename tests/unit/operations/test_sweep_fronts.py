@@ -19,6 +19,8 @@ def record(name: str, seed: int = 0) -> SweepRecord:
     return make_record(sweep, make_facts(sweep, seed))
 
 
+KEY = ("validation (selected on)", "test")
+"""What lines and markers are, in the legend."""
 COMPARED = SweepFronts.compared([record("a"), record("b", 1)])
 
 
@@ -33,9 +35,9 @@ def test_the_fronts_of_a_sweep_are_those_of_its_arms_and_can_be_drawn() -> None:
     drawn = json.loads(of_arms["l1"].plot().to_json())
     markers = next(trace for trace in drawn["data"] if trace["mode"] == "markers")
     assert markers["x"] == [point.nonzero for point in of_arms["l1"]]
-    assert {trace["name"] for trace in drawn["data"]} == {"l1"}
+    assert {trace["name"] for trace in drawn["data"]} == {"l1", *KEY}
     every = json.loads(of_arms.plot().to_json())
-    assert {trace["name"] for trace in every["data"]} == {"none", "l1"}
+    assert {trace["name"] for trace in every["data"]} == {"none", "l1", *KEY}
 
 
 def test_every_part_of_a_figure_has_its_line_for_words() -> None:

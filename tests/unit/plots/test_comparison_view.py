@@ -1,12 +1,11 @@
 """View of several sweeps: whose line is whose, and what it says about their questions."""
 
-import itertools
-
 from support.factories import make_fact, make_facts, make_sweep
 from sweeper.analysis import Front, attainment, fronts, fronts_by_repeat
 from sweeper.config import Sweep
 from sweeper.plots import comparison_view, standalone_svg
-from sweeper.plots.arm_styles import series_of_sweeps
+from sweeper.plots.arm_styles import series_of, series_of_sweeps
+from sweeper.plots.views import Series
 
 
 def of_both(*sweeps: Sweep) -> tuple[dict[str, Front], dict[str, tuple[Front, ...]]]:
@@ -21,19 +20,44 @@ def of_both(*sweeps: Sweep) -> tuple[dict[str, Front], dict[str, tuple[Front, ..
     return pooled, apart
 
 
+def looks_of(*sweeps: Sweep) -> dict[str, Series]:
+    names = [f"{sweep.name}/{arm}" for sweep in sweeps for arm in sweep.arms]
+    return series_of_sweeps(names, names, sweeps)
+
+
 def test_no_two_arms_of_any_sweep_look_alike() -> None:
     for many_sweeps, many_arms in ((1, 14), (2, 14), (4, 10), (8, 14)):
-        names = [f"s{s}/a{a}" for s, a in itertools.product(range(many_sweeps), range(many_arms))]
-        looks = series_of_sweeps(names, names).values()
-        assert len({(look.color, look.symbol, look.dash) for look in looks}) == len(names)
+        arms = {f"a{number}": {"penalty": "l1", "strength": 1} for number in range(many_arms)}
+        sweeps = [make_sweep(f"s{number}", arms=arms) for number in range(many_sweeps)]
+        looks = looks_of(*sweeps).values()
+        pairs = {(look.color, look.symbol, look.dash, look.filling) for look in looks}
+        assert len(pairs) == many_sweeps * many_arms
+        # Markers alone tell arms and up to four sweeps apart too.
+        markers = {(look.color, look.symbol, look.filling) for look in looks}
+        assert len(markers) == min(many_sweeps, 4) * many_arms
 
 
-def test_an_arm_has_its_colour_in_every_sweep_and_a_sweep_its_marker() -> None:
-    names = ["a/none", "a/l1", "b/l1", "b/l2"]
-    looks = series_of_sweeps(names, names)
-    assert looks["a/l1"].color == looks["b/l1"].color != looks["a/none"].color
-    assert looks["a/none"].symbol == looks["a/l1"].symbol != looks["b/l1"].symbol
-    assert looks["b/l1"].dash == looks["b/l2"].dash != looks["a/l1"].dash
+def test_an_arm_has_its_colour_and_marker_in_every_sweep_and_a_sweep_its_dashes_and_filling() -> (
+    None
+):
+    looks = looks_of(make_sweep("a"), make_sweep("b"))
+    first, second = looks["a/l1"], looks["b/l1"]
+    assert (first.color, first.symbol) == (second.color, second.symbol)
+    assert (first.dash, first.filling) == ("solid", "filled") != (second.dash, second.filling)
+    assert looks["b/none"].dash == second.dash
+    alone = series_of(["none", "l1"], ["none", "l1"], ["none", "l1"])["l1"]
+    assert (alone.color, alone.symbol) == (first.color, first.symbol)
+
+
+def test_another_arm_at_the_same_place_of_another_sweep_is_not_taken_for_the_first_ones() -> None:
+    penalty = {"penalty": "l1", "strength": 1}
+    one = make_sweep("a", arms={"dense": {}, "l1": penalty})
+    two = make_sweep("b", arms={"dense": {}, "l2": penalty, "l3": penalty})
+    looks = looks_of(one, two)
+    assert looks["a/dense"].color == looks["b/dense"].color
+    assert len({looks[name].color for name in ("a/dense", "a/l1", "b/l2", "b/l3")}) == 4
+    file = [*two.arms]
+    assert looks["b/l3"].color == series_of(file, file, file)["l3"].color  # nobody else's place
 
 
 def test_lines_are_what_the_repeats_of_each_sweep_attain() -> None:

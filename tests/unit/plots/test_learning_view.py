@@ -36,7 +36,9 @@ def pack_study() -> tuple[Sweep, list[TrialRecord]]:
 
 
 def curves_of(record: TrialRecord, sweep: Sweep) -> tuple[View, ...]:
-    return trial_curves({"": record.result.learning}, sweep, record.slot.arm, record.config.recipe)
+    return trial_curves(
+        {"": record.result.learning}, sweep, record.slot.arm, record.config.recipe, [*sweep.arms]
+    )
 
 
 def test_the_curves_are_those_of_the_networks_on_the_fronts_each_with_its_trial() -> None:
@@ -63,13 +65,18 @@ def test_one_trace_of_an_arm_has_gaps_between_its_networks_and_one_entry_of_the_
     assert view is not None
     figure = json.loads(draw_view(view).to_json())
     arms = [trace for trace in figure["data"] if trace["name"] in sweep.arms]
+    ends = [trace for trace in arms if trace["mode"] == "markers"]
+    assert [(end["x"], end["showlegend"]) for end in ends] == [([3.0, 3.0], False)] * 2
+    assert len({end["marker"]["symbol"] for end in ends}) == 2
+    arms = [trace for trace in arms if trace not in ends]
     assert [trace["x"] for trace in arms] == [[1.0, 2.0, 3.0, None, 1.0, 2.0, 3.0, None]] * 2
-    assert [trace["name"] for trace in figure["data"]] == [*sweep.arms, CUT]
+    shown = [trace for trace in figure["data"] if trace not in ends]
+    assert [trace["name"] for trace in shown] == [*sweep.arms, CUT]
     assert len({trace["line"]["color"] for trace in arms}) == 2
     sketch = draw_svg(view, "x")
     assert sketch.count("M") >= 4
     assert CUT in sketch
-    assert 'class="mark"' not in sketch
+    assert sketch.count('class="mark"') == 4 + 2  # the ends of all lines, and the legend
 
 
 def test_there_is_no_figure_without_any_curve() -> None:

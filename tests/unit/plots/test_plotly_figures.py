@@ -16,7 +16,7 @@ from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.plots import curve_view, front_view
 from sweeper.plots.labels import short_count
-from sweeper.plots.palette import COLORS, THEME
+from sweeper.plots.palette import COLORS, INK, MORE_COLORS, THEME
 from sweeper.plots.published_points import published_points
 from sweeper.types import CurvePoint, TrialRecord
 
@@ -65,13 +65,19 @@ def test_the_line_is_the_validation_staircase_and_markers_are_test_accuracies() 
         make_fact(slot=1, nonzero=4000, val=0.98, test=0.983),
         make_fact(slot=2, nonzero=5000, val=0.97, test=0.99),
     ]
-    _, _, _, line, markers, _, published = overlay(facts, make_sweep())["data"]
+    data = overlay(facts, make_sweep())["data"]
+    _, _, _, line, markers, _, *keys, published = data[:-2]
     assert line["line"]["shape"] == "hv"
     assert line["y"] == [96.0, 98.0, 98.0]  # the last step goes on to the edge
     assert line["x"][:2] == [1000, 4000]
     assert (markers["x"], markers["y"]) == ([1000, 4000], [95.5, 98.3])
     assert markers["mode"] == "markers"
-    assert published["name"] == "published: reported, not re-run"
+    assert [(key["mode"], key["name"]) for key in keys] == [
+        ("lines", "validation (selected on)"),
+        ("markers", "test"),
+    ]
+    assert {key["line"]["color"] for key in keys[:1]} == {INK} == {keys[1]["marker"]["color"]}
+    assert published["name"] == "published (weights only)"
 
 
 def test_published_networks_stand_beside_those_of_the_same_network_and_data_alone() -> None:
@@ -134,12 +140,10 @@ def test_the_small_variant_for_eight_arms_stays_under_30_kilobytes() -> None:
 
 
 def test_no_two_arms_look_alike() -> None:
-    found = {f"arm-{index}": Front((), 0) for index in range(8)}
-    series = front_view(found, make_sweep()).series
-    assert len({(one.color, one.dash) for one in series}) == 8
-    assert len({one.symbol for one in series}) == 8
-    assert {one.dash for one in series[: len(COLORS)]} == {"solid"}
-    assert series[len(COLORS)].dash != "solid"
+    found = {arm: Front((), 0) for arm in EIGHT}
+    series = front_view(found, make_sweep(arms=EIGHT)).series
+    assert len({one.color for one in series}) == len({one.symbol for one in series}) == 8
+    assert {one.dash for one in series} == {"solid"}
 
 
 def test_of_more_than_eight_arms_the_best_are_coloured_and_the_others_share_an_entry() -> None:
@@ -150,18 +154,22 @@ def test_of_more_than_eight_arms_the_best_are_coloured_and_the_others_share_an_e
         make_fact(sweep=sweep, arm=arm, nonzero=1000 * (7 * place % 23 + 1))
         for place, arm in enumerate(sweep.arms)
     ]
-    smallest = sorted(arms, key=lambda arm: 7 * list(sweep.arms).index(arm) % 23)[:6]
+    smallest = sorted(arms, key=lambda arm: 7 * list(sweep.arms).index(arm) % 23)[:7]
     view = front_view(fronts(facts, sweep), sweep)
     assert {one.name for one in view.coloured} == {*smallest, "dense"}
-    assert [one.color for one in view.coloured] == list(COLORS)
+    assert [one.name for one in view.coloured] == [
+        a for a in sweep.arms if a in {*smallest, "dense"}
+    ]
     assert view.series[0].grey  # drawn first, and so beneath
     data = json.loads(plots.draw_view(view).to_json())["data"]
     assert [trace["name"] for trace in data if trace.get("showlegend", True)] == [
         *(one.name for one in view.coloured),
-        "14 other arms",
+        "13 other arms",
+        "validation (selected on)",
+        "test",
     ]
-    hidden = [trace for trace in data if trace["legendgroup"] == "14 other arms"]
-    assert len(hidden) == 14 + 1
+    hidden = [trace for trace in data if trace.get("legendgroup") == "13 other arms"]
+    assert len(hidden) == 13 + 1
     assert all(trace["mode"] == "lines" for trace in hidden)
 
 
@@ -290,7 +298,9 @@ def test_fronts_of_effective_parameters_are_counted_and_named_as_such() -> None:
     view = front_view({"l1": front}, sweep, link=lambda name, place: f"/{name}/{place[2]}")
     assert (view.x_name, view.published) == ("effective parameters", ())
     figure = json.loads(plots.draw_view(view).to_json())
-    (markers,) = (trace for trace in figure["data"] if trace["mode"] == "markers")
+    (markers,) = (
+        trace for trace in figure["data"] if trace["mode"] == "markers" and "customdata" in trace
+    )
     assert markers["x"] == [800]
     assert "%{customdata[4]} nonzero, %{x:,} effective" in markers["hovertemplate"]
     assert markers["customdata"][0][4:] == ["2,000", f"/toy/{front.points[0].slot}"]
@@ -311,7 +321,7 @@ def test_a_network_that_is_not_counted_has_a_dash_and_no_place_among_those_that_
     place = table[0].split(",").index("effective")
     assert [line.split(",")[place] for line in table[1:]] == ["900", ""]
     figure = json.loads(plots.draw_view(front_view(of_all, make_sweep())).to_json())
-    marks = [trace for trace in figure["data"] if trace["mode"] == "markers"]
+    marks = [trace for trace in figure["data"] if "customdata" in trace and "meta" not in trace]
     assert [data[4] for trace in marks for data in trace["customdata"]] == ["900", "-"]
 
 
@@ -323,7 +333,7 @@ def test_a_page_knows_each_colour_of_a_figure_that_is_not_an_arms() -> None:
     figure = plots.draw_view(view).to_json()
     colors = set(re.findall(r'"(#[0-9A-Fa-f]{6})"', figure))
     theme = json.loads(figure)["layout"]["meta"]
-    assert colors - {*COLORS} <= theme.keys() == {*THEME}
+    assert colors - {*COLORS, *MORE_COLORS} <= theme.keys() == {*THEME}
     css = plots.page_asset("theme.css")
     light, _, dark = css.partition("@media")
     for name in theme.values():

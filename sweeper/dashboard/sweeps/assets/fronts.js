@@ -18,10 +18,24 @@ export async function drawIn(element, payload, hidden) {
   });
 }
 
+// The marker that an arm has in every picture.
+function swatch(arm, paint) {
+  const [open, dot] = [/open|ringed/.test(arm.filling), { ringed: paint, pierced: "var(--paper)" }[arm.filling]];
+  const part = (tag, attributes) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    return element;
+  };
+  const picture = part("svg", { class: "chip", viewBox: "-7 -7 14 14", "aria-hidden": "true" });
+  const fill = open ? "none" : paint;
+  picture.append(part("path", { d: arm.outline, fill, stroke: paint, "stroke-width": open ? 1.7 : 0 }));
+  if (dot) picture.append(part("circle", { r: 1.7, fill: dot }));
+  return picture;
+}
+
 export const chip = (arm, payload) => {
-  const square = make("span", { class: "chip" });
-  square.style.background = themed(arm.color, payload.figure.layout.meta);
-  return make("span", {}, square, arm.name);
+  const paint = themed(arm.color, payload.figure.layout.meta);
+  return make("span", {}, swatch(arm, paint), arm.name);
 };
 
 export const capitalised = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;

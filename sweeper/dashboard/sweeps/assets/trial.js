@@ -47,9 +47,9 @@ function showMeasured({ sizes, numbers, layers, layers_of: layersOf }) {
   fill(place("numbers"), ...(rows.length ? [table(["further number", "value"], rows)] : []));
   place("layers-part").hidden = !layers.length;
   const lines = layers.map((layer) => [
-    layer.name, layer.shape, count(layer.weights), count(layer.of), count(layer.biases),
+    layer.name, count(layer.weights), count(layer.of), count(layer.biases),
   ]);
-  fill(place("layers"), table(["layer", "shape", "weights", "of", "biases"], lines, layersOf && `Of the network with ${layersOf}.`));
+  fill(place("layers"), table(["layer", "weights", "of", "biases"], lines, layersOf && `Of the network with ${layersOf}.`));
 }
 
 async function showCurves({ curves }) {
