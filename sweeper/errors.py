@@ -142,3 +142,12 @@ def choices(value: object, allowed: Iterable[str]) -> str:
     near = get_close_matches(text, names, n=1) if len(text) <= SHOWN else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"got {shown(value)}; allowed: {', '.join(names)}{hint}"
+
+
+def pluralize(number: int, word: str) -> str:
+    """Return '1 repeat' or '2,000 trials'.
+
+    >>> pluralize(1, "repeat"), pluralize(2000, "trial")
+    ('1 repeat', '2,000 trials')
+    """
+    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

@@ -12,13 +12,15 @@ from sweeper.analysis.front import (
     selection_metrics,
 )
 from sweeper.analysis.front_point import FrontPoint, describe_point, network_params
-from sweeper.analysis.interpolation import Curve, CurveValue
+from sweeper.analysis.interpolation import WIDEST, Bracket, Curve, CurveValue
 from sweeper.analysis.intervals import FEWEST, ONE_SIDED, Estimate, mean, paired_ratio
 
 __all__ = [
     "FEWEST",
     "LEVELS",
     "ONE_SIDED",
+    "WIDEST",
+    "Bracket",
     "Curve",
     "CurveValue",
     "Estimate",

@@ -7,8 +7,10 @@ from functools import cached_property
 from sweeper.analysis import family_comparison, family_sentences
 from sweeper.analysis.confirmation import ConfirmedConfig
 from sweeper.analysis.family_comparison import AccuracyGap, FamilyComparison, OtherTrackComparison
+from sweeper.analysis.missing_evidence import MissingEvidence, missing_evidence
 from sweeper.config import Sweep
 from sweeper.config.comparison_plan import yardsticks
+from sweeper.errors import pluralize
 from sweeper.types import TrialRecord
 
 
@@ -95,6 +97,14 @@ class ConfirmationResult:
             return None
         return family_comparison.other_track(self.search, self.searched, self.comparisons)
 
+    @cached_property
+    def missing(self) -> MissingEvidence | None:
+        """What keeps the answer of comparable arms from quoting a ratio; None if nothing does."""
+        sides = yardsticks(self.sweep)
+        if not self.is_comparable or family_sentences.family_sentence(self.comparisons, "", sides):
+            return None
+        return missing_evidence(self.sweep, self.comparisons, sides[0], self.searched)
+
     @property
     def answer(self) -> str:
         """The answer in a sentence, or the reason for none."""
@@ -103,15 +113,14 @@ class ConfirmationResult:
             return f"No answer. {' '.join(self.problems)}"
         if self.done < self.budget:
             return (
-                f"Of {self.budget} trainings with fresh seeds {self.done} are done: no answer "
-                "before all are."
+                f"Of {pluralize(self.budget, 'training')} with fresh seeds {self.done} are done: "
+                "no answer before all are."
             )
         sides = yardsticks(self.sweep)
         size = self.sweep.size_label
-        sentence = family_sentences.family_sentence(self.comparisons, measure, sides, size) or (
-            f"No family of penalties reaches a target {measure} on fresh seeds in all of its "
-            "repeats together with another one: there is no ratio to quote."
-        )
+        sentence = family_sentences.family_sentence(self.comparisons, measure, sides, size)
+        if missing := self.missing:
+            sentence = missing.sentence
         if self.other_track is None:
             return sentence
         beside = family_sentences.other_track_sentence(

@@ -13,6 +13,7 @@ import numpy as np
 
 from sweeper.analysis import (
     ONE_SIDED,
+    Bracket,
     Curve,
     CurveValue,
     Estimate,
@@ -23,7 +24,7 @@ from sweeper.analysis import (
     strength_range,
 )
 from sweeper.config import ConfirmationPlan, SelectedConfig, Sweep
-from sweeper.errors import InputError
+from sweeper.errors import InputError, pluralize
 from sweeper.types import Accuracy, Evaluation, RecordedRange, Scalar, SweepStatus, TrialRecord
 
 SEEDS = 5
@@ -93,8 +94,8 @@ def confirmation_sweep(
         raise InputError(f"seeds: must be >= 1, got {seeds}")
     if not status.finished:
         raise InputError(
-            f"{sweep.name}: {status.done} of {status.budget} trials are done; the choice is made "
-            "when all are: sweeper run FILE goes on"
+            f"{sweep.name}: {status.done:,} of {pluralize(status.budget, 'trial')} done; the "
+            "choice is made when all are: sweeper run FILE goes on"
         )
     selected = {arm: tuple(_selected_configs(sweep, records, arm)) for arm in sweep.arms}
     arms = {name: arm for name, arm in sweep.arms.items() if selected[name]}
@@ -213,6 +214,12 @@ class SizeAtAccuracy:
     @property
     def repeats(self) -> int:
         return len(self.readings)
+
+    @property
+    def widest(self) -> Bracket | None:
+        """The widest bracket of a repeat; None where no repeat reaches it between two sizes."""
+        brackets = [reading.bracket for reading in self.readings.values() if reading.bracket]
+        return max(brackets, key=lambda bracket: bracket.factor, default=None)
 
     @property
     def reached(self) -> int:

@@ -29,6 +29,7 @@ from sweeper.analysis.confirmation import (
 from sweeper.config import Sweep
 from sweeper.config.comparison_plan import against as opponents
 from sweeper.config.comparison_plan import compared, members
+from sweeper.errors import pluralize
 from sweeper.types import Accuracy, Track, TrialRecord
 
 Curves = Mapping[str, Mapping[int, Curve]]
@@ -79,6 +80,20 @@ class FamilyComparison:
     paired: int
     """Repeats in which both reach it."""
     repeats: int
+    sizes: tuple[SizeAtAccuracy, SizeAtAccuracy]
+    """Of ours and of theirs."""
+
+    @property
+    def quotable(self) -> bool:
+        """Whether an answer may quote it: with an interval, read in close brackets in all repeats.
+
+        A bound has a one-sided interval.
+        """
+        if any(at.widest and not at.widest.close for at in self.sizes):
+            return False
+        if self.ratio:
+            return self.ratio.low is not None
+        return self.bound is not None and self.bound.limit is not None
 
     @property
     def settled(self) -> bool:
@@ -99,7 +114,7 @@ class FamilyComparison:
                 return f"{bound.side} {bound.center:.2f} ({_few(bound.values)})"
             return f"{bound.side} {bound.limit:.2f} (one-sided 95 %, n = {len(bound.values)})"
         if self.ratio is None:
-            return f"both reach it in {self.paired} of {self.repeats} repeats"
+            return f"both reach it in {self.paired} of {pluralize(self.repeats, 'repeat')}"
         shown = f"{self.ratio.center:.2f}"
         if self.ratio.low is None or self.ratio.high is None:
             return f"{shown} ({_few(self.ratio.values)})"
@@ -275,7 +290,16 @@ def _compare(
         ratio = paired_ratio([size for size, _ in pairs], [other for _, other in pairs])
     bound = None if ratio else _bound(first, second)
     return FamilyComparison(
-        accuracy, ours, theirs, family, against, ratio, bound, len(pairs), first.repeats
+        accuracy,
+        ours,
+        theirs,
+        family,
+        against,
+        ratio,
+        bound,
+        len(pairs),
+        first.repeats,
+        (first, second),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from sweeper.analysis.family_comparison import TRACKS, FamilyComparison, OtherTrackComparison
 from sweeper.config.registry import FAMILIES, family_title
+from sweeper.errors import pluralize
 
 LP = ("lp",)
 
@@ -14,17 +15,18 @@ def family_sentence(
     yardsticks: Sequence[str] = LP,
     size: str = "nonzero parameters",
 ) -> str:
-    """Return the answer at the highest accuracy that can be compared; empty if there is none.
+    """Return the answer at the highest accuracy of which one may be quoted; empty if there is none.
 
     `measure` and `size` are what the axes are called. The answer is about the first of the
-    yardsticks, families or arms, that anything is said of.
+    yardsticks, families or arms, that anything is said of. What differs by chance alone is told by
+    the limits of its interval.
     """
     yardstick = _yardstick(rows, yardsticks)
     accuracy = _highest(rows, yardstick)
     parts: list[str] = []
     named: set[str] = set()
     for row in rows:
-        if row.against != yardstick or row.accuracy != accuracy or not (row.ratio or row.bound):
+        if row.against != yardstick or row.accuracy != accuracy or not row.quotable:
             continue
         if row.ours in named:  # the best of all pure entropies sees arrangement
             continue
@@ -98,13 +100,13 @@ def _best_there(row: FamilyComparison) -> str:
 
 def _yardstick(rows: Iterable[FamilyComparison], yardsticks: Sequence[str]) -> str:
     """Return the first of the yardsticks that anything is said of, else the first."""
-    said = {row.against for row in rows if row.ratio or row.bound}
+    said = {row.against for row in rows if row.quotable}
     return next((name for name in yardsticks if name in said), yardsticks[0])
 
 
 def _against(rows: Iterable[FamilyComparison], yardstick: str) -> list[FamilyComparison]:
-    """Return the rows that say something of a yardstick."""
-    return [row for row in rows if row.against == yardstick and (row.ratio or row.bound)]
+    """Return the rows that may be quoted of a yardstick."""
+    return [row for row in rows if row.against == yardstick and row.quotable]
 
 
 def _highest(rows: Iterable[FamilyComparison], yardstick: str) -> float:
@@ -120,20 +122,23 @@ def _percent(accuracy: float) -> str:
 
 
 def _times(row: FamilyComparison) -> str:
-    if row.ratio:
+    """Return the multiple of a row that may be quoted: only its limits where 1 lies between."""
+    if row.ratio and row.settled:
         return f"{row.ratio.center:.2f}"
+    if row.ratio:
+        return f"between {row.ratio.low:.2f} and {row.ratio.high:.2f}"
     if row.bound:
-        return f"{row.bound.side} {row.bound.limit or row.bound.center:.2f}"
+        return f"{row.bound.side} {row.bound.limit:.2f}"
     return row.text
 
 
 def _interval(row: FamilyComparison) -> str:
-    if row.ratio is None:
-        if row.bound is None:
-            return ""
-        side = "one-sided 95 % limit, " if row.bound.limit is not None else "mean of bounds, "
-        return f" ({side}n = {len(row.bound.values)} repeats)"
-    ratio = row.ratio
-    if ratio.low is None or ratio.high is None:
-        return f" (n = {ratio.n} repeat{'s' if ratio.n > 1 else ''})"
-    return f" (95 % interval {ratio.low:.2f} to {ratio.high:.2f}, n = {ratio.n} repeats)"
+    ratio, bound = row.ratio, row.bound
+    if ratio and row.settled:
+        ends = f"{ratio.low:.2f} to {ratio.high:.2f}"
+        return f" (95 % interval {ends}, n = {pluralize(ratio.n, 'repeat')})"
+    if ratio:
+        return f" (95 % interval: no difference is shown, n = {pluralize(ratio.n, 'repeat')})"
+    if bound:
+        return f" (one-sided 95 % limit, n = {pluralize(len(bound.values), 'repeat')})"
+    return ""

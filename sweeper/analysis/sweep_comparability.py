@@ -11,7 +11,7 @@ from sweeper.analysis.reproducibility import Platform
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, is_confirmation
 from sweeper.config.sweep_difference import differences
-from sweeper.errors import InputError
+from sweeper.errors import InputError, pluralize
 
 MOST_SWEEPS = 8
 """In one figure; of more nobody tells the lines apart."""
@@ -76,7 +76,9 @@ def inequalities(records: Sequence[SweepRecord]) -> tuple[str, ...]:
     for record in records:
         status, name = record.status, record.sweep.name
         if not status.finished:
-            sentences.append(f"{name} has {status.done} of {status.budget} trials so far.")
+            sentences.append(
+                f"{name} has {status.done:,} of {pluralize(status.budget, 'trial')} so far."
+            )
         else:
             sentences += [f"{name}: {problem}" for problem in record.problems]
     origins = {trial.provenance for record in records for trial in record.records}

@@ -11,12 +11,12 @@ from sweeper.cli.common import (
     console,
     count,
     duration,
-    pluralize,
     table,
     waiting,
     warn,
 )
 from sweeper.cli.script_plan_output import print_script_plan
+from sweeper.errors import pluralize
 
 if TYPE_CHECKING:
     from rich.table import Table

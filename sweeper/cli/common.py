@@ -248,8 +248,3 @@ def duration(seconds: float | None) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60:02} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
-
-
-def pluralize(number: int, word: str) -> str:
-    """Return '1 arm' or '3 arms'."""
-    return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"

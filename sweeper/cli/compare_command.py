@@ -76,8 +76,18 @@ def compare(
             terminal.print("not ranked, since they are unequal:", soft_wrap=True)
         for note in fronts.notes:
             terminal.print(f"  {note}", soft_wrap=True)
+        terminal.print("No answer: the best networks of a search owe something to luck. For one:")
+        for name in (record.sweep.name for record in records if record.confirmation is None):
+            terminal.print(f"  sweeper confirm {name}", soft_wrap=True)
+        terminal.print(f"  {_table_command(names)}", soft_wrap=True)
     if out:
         typer.echo(f"figure: {fronts.save(out)}", err=as_json)
+
+
+def _table_command(names: list[str]) -> str:
+    """Return the command that sets confirmed networks of these sweeps beside each other."""
+    first, *others = names
+    return " ".join(["sweeper", "table", first, *(f"--with {name}" for name in others)])
 
 
 def comparison_table(fronts: "SweepFronts") -> "Table":

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from sweeper.api import On
+from sweeper.cli.answer import print_answer
 from sweeper.cli.common import (
     Artifacts,
     DataFolder,
@@ -20,6 +21,7 @@ from sweeper.cli.common import (
 from sweeper.cli.launch_command import Address, Cpus, Gpus, Place, Workers
 from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_output import run_with_progress
+from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
 
@@ -76,10 +78,14 @@ def confirm(
     confirmation_name = run_with_progress(train)
     terminal = console()
     with open_store(storage, waits=True) as store:
-        confirmation = load_record(store, name).confirmation
+        record = load_record(store, name)
         status = store.status(confirmation_name)
-    for part in show(confirmation) if confirmation else ():
+    for part in show(record.confirmation) if record.confirmation else ():
         terminal.print(part, soft_wrap=isinstance(part, str))
+    if status.finished:
+        print_answer(record)
     if not status.finished:
-        terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
+        terminal.print(
+            f"stopped at {status.done:,} of {pluralize(status.budget, 'trial')}", soft_wrap=True
+        )
         raise typer.Exit(1)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sweeper.cli.common import count, percent, pluralize, table
+from sweeper.cli.common import count, percent, table
+from sweeper.errors import pluralize
 from sweeper.types import Accuracy
 
 if TYPE_CHECKING:
@@ -17,13 +18,16 @@ TEST: Accuracy = "test_accuracy"
 
 def show(confirmation: "ConfirmationResult") -> "Iterable[str | Table]":
     """Yield the lines and tables that are printed of a confirmation."""
+    from sweeper.analysis import FEWEST
+
     if not confirmation.configs:
         return
     measure = confirmation.sweep.measure_label
     yield f"test {measure} (%) of networks trained again, mean over seeds, then over repeats if all"
     yield f"have one; shrinkage: points of validation {measure} that the search promised too much:"
     yield sizes_table(confirmation)
-    yield f"{confirmation.sweep.size_label} at a test {measure}, between these means:"
+    yield f"{confirmation.sweep.size_label} at a test {measure}, between these means; in brackets"
+    yield f"the 95 % interval, ≤ for a one-sided 95 % limit, both from {FEWEST} repeats on:"
     yield levels_table(confirmation)
 
 
@@ -70,5 +74,7 @@ def _cell(at: "SizeAtAccuracy") -> str:
         ends = (at.estimate.low, at.estimate.high)
         return text if None in ends else f"{text} ({'-'.join(count(round(e or 0)) for e in ends)})"
     if at.most is not None:
-        return f"≤ {count(round(at.most.high or at.most.center))}"
+        if at.most.high is None:
+            return f"≤ {count(round(at.most.center))}, no limit"
+        return f"≤ {count(round(at.most.high))}"
     return f"{at.reached} of {pluralize(at.repeats, 'repeat')}" if at.reached else "not reached"

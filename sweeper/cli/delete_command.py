@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import Name, Storage, open_store, pluralize
+from sweeper.cli.common import Name, Storage, open_store
+from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
 

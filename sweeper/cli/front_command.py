@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from sweeper.cli.answer import print_answer
 from sweeper.cli.common import (
     Name,
     Storage,
@@ -79,6 +80,7 @@ def front(
         goal = f"{images} {record.sweep.measure_label}"
         terminal.print(f"{record.sweep.size_label} of the smallest network at a {goal}:")
         terminal.print(target_table(record.sweep, fronts))
+        print_answer(record)
         if warnings:
             warn(strength_range.summarize_edges(warnings))
 

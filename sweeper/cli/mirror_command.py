@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import Name, Storage, console, open_store, pluralize
+from sweeper.cli.common import Name, Storage, console, open_store
+from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE, MIRRORS_VARIABLE
 
 Mirrors = Annotated[

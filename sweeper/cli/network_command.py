@@ -14,10 +14,9 @@ from sweeper.cli.common import (
     count,
     open_store,
     percent,
-    pluralize,
     warn,
 )
-from sweeper.errors import InputError
+from sweeper.errors import InputError, pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from sweeper.cli.common import console, count, duration, percent, pluralize, table
+from sweeper.cli.common import console, count, duration, percent, table
+from sweeper.errors import pluralize
 from sweeper.operations.progress_lines import paused_text
 from sweeper.operations.remaining_time import seconds_left
 from sweeper.types import ArmProgress, SweepStatus
@@ -101,7 +102,7 @@ def progress_view(status: SweepStatus) -> "Group":
 def progress_line(status: SweepStatus) -> str:
     """Return one line: ranges, trials, workers, time left."""
     alive = sum(worker.alive for worker in status.workers)
-    parts = [f"{status.done} of {status.budget} trials done"]
+    parts = [f"{status.done:,} of {pluralize(status.budget, 'trial')} done"]
     if status.probed < status.probes:
         parts.insert(0, f"{status.probed} of {pluralize(status.probes, 'range')} found")
     if not status.finished:

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import Artifacts, Storage, console, pluralize, progress_bar, warn
+from sweeper.cli.common import Artifacts, Storage, console, progress_bar, warn
+from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
 

@@ -5,17 +5,17 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sweeper.cli.answer import print_answer
 from sweeper.cli.common import (
     console,
     count,
     dashboard_command,
     open_store,
     percent,
-    pluralize,
     resume_command,
     table,
 )
-from sweeper.errors import Interrupted
+from sweeper.errors import Interrupted, pluralize
 from sweeper.settings import DASHBOARD_HOST, DASHBOARD_PORT, dashboard_url
 
 if TYPE_CHECKING:
@@ -86,8 +86,11 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
             f"each arm's best network, and {record.sweep.size_label} at a target {measure}:"
         )
         terminal.print(arms_table(record))
+        print_answer(record)
         if not status.finished:
-            terminal.print(f"stopped at {status.done} of {status.budget} trials", soft_wrap=True)
+            terminal.print(
+                f"stopped at {status.done:,} of {pluralize(status.budget, 'trial')}", soft_wrap=True
+            )
         if report:
             terminal.print(f"report:    {write_report(report, record)}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from sweeper.cli.common import console, duration, pluralize, table, warn
+from sweeper.cli.common import console, duration, table, warn
+from sweeper.errors import pluralize
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -14,8 +14,8 @@ from sweeper.cli.common import (
     Storage,
     Trials,
     open_store,
-    pluralize,
 )
+from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE, PARENT_VARIABLE
 
 

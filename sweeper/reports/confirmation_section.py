@@ -13,6 +13,7 @@ from sweeper.analysis.confirmation import (
 )
 from sweeper.analysis.family_comparison import TRACKS, AccuracyGap, FamilyComparison
 from sweeper.config.registry import family_title
+from sweeper.errors import pluralize
 from sweeper.plots.labels import capitalised, layer_names
 from sweeper.reports.report_tables import NOTHING, Cell, ReportTable, Row, sized
 from sweeper.types import LayerCount
@@ -24,14 +25,17 @@ def headline_caveat(confirmation: ConfirmationResult) -> str:
     split, quoted = "validation", "ratios are taken on test; nothing was selected on test"
     if confirmation.sweep.select_on == "test":
         split, quoted = "TEST (select_on: test)", "and quoted on the same test examples, too good"
-    few = "" if repeats >= FEWEST else f" Under {FEWEST} repeats there are no intervals."
+    if repeats < FEWEST:
+        return _rests_on(
+            confirmation, split, quoted, f" Under {FEWEST} repeats there are no intervals."
+        )
     if confirmation.sweep.script is not None:
-        few += (
+        few = (
             " Intervals are over the repeats of the search: what the script does alike in all of "
             "them, such as reading one set of data, is in none."
         )
         return _rests_on(confirmation, split, quoted, few)
-    few += (
+    few = (
         " Intervals are over the repeats of the search: each held out validation examples of its "
         "own, and all saw one test set, whose own luck is in none."
         if confirmation.sweep.split.by_repeat
@@ -42,12 +46,12 @@ def headline_caveat(confirmation: ConfirmationResult) -> str:
 
 
 def _rests_on(confirmation: ConfirmationResult, split: str, quoted: str, rest: str) -> str:
-    seed = "seed" if confirmation.seeds == 1 else "seeds"
+    repeats = confirmation.sweep.search.repeats
+    searches = "one search" if repeats == 1 else f"each of {repeats} independent searches"
     return (
-        f"Of each of {confirmation.sweep.search.repeats} independent searches the configuration "
-        f"that was best on {split} "
-        f"within each size, trained again with {confirmation.seeds} fresh {seed}. Arms that stand "
-        f"for a family were chosen on validation, {quoted}.{rest}"
+        f"Of {searches} the configuration that was best on {split} within each size, trained again "
+        f"with {pluralize(confirmation.seeds, 'fresh seed')}. Arms that stand for a "
+        f"family were chosen on validation, {quoted}.{rest}"
     )
 
 
@@ -184,7 +188,8 @@ def _level(at: SizeAtAccuracy) -> Cell:
         return Cell(f"{at.estimate.center:,.0f}", _interval(at.estimate, ",.0f"))
     if at.most is not None:
         limit, center = at.most.high, at.most.center
-        return Cell(f"≤ {limit or center:,.0f}", f"{center:,.0f}" if limit else f"n = {at.most.n}")
+        below = f"{center:,.0f}" if limit else f"n = {at.most.n}, no limit"
+        return Cell(f"≤ {limit or center:,.0f}", below)
     return Cell("–", f"reached in {at.reached} of {at.repeats}" if at.reached else "")
 
 
@@ -213,7 +218,7 @@ def _ratio(row: FamilyComparison | None) -> Cell:
     arms = f"{row.ours} /\n{row.theirs}"
     if row.ratio is None and row.bound:
         limit, center = row.bound.limit, row.bound.center
-        beside = f"{center:.2f}" if limit else f"n = {len(row.bound.values)}"
+        beside = f"{center:.2f}" if limit else f"n = {len(row.bound.values)}, no limit"
         return Cell(f"{row.bound.sign} {limit or center:.2f}", f"{beside}\n{arms}", row.settled)
     if row.ratio is None:
         return Cell("–", f"{row.text}\n{arms}")

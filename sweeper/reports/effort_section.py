@@ -11,6 +11,7 @@ from sweeper.analysis.tuning_effort import (
     strength_sensitivities,
     trials_reaching_target,
 )
+from sweeper.errors import pluralize
 from sweeper.reports.report_tables import NOTHING, Cell, ReportTable, Row
 
 SHARES = (0.25, 0.5, 0.75)
@@ -51,7 +52,7 @@ def table(record: SweepRecord) -> ReportTable | None:
     head = [
         "arm",
         *(f"after {count}" for count in counts),
-        f"after {total} trials",
+        f"after {pluralize(total, 'trial')}",
         "training",
         f"trials at {100 * min(sweep.targets.accuracy):.4g} %",
         "strength may vary",

@@ -8,12 +8,13 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from sweeper import plots
-from sweeper.analysis import selection_metrics
+from sweeper.analysis import FEWEST, WIDEST, selection_metrics
 from sweeper.analysis.strength_range import GRID, range_caveats, summarize_edges
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.config.loss import LossChoice
+from sweeper.errors import pluralize
 from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES, networks_text
 from sweeper.plots.svg import draw_svg
@@ -24,7 +25,7 @@ from sweeper.reports import (
     ranges_section,
     report_tables,
 )
-from sweeper.reports.summary import arm_rows, headline
+from sweeper.reports.summary import arm_rows, headline, standing
 from sweeper.types import SweepStatus, Track
 
 _TITLES: dict[Track, str] = {
@@ -57,7 +58,6 @@ def page(record: SweepRecord) -> str:
     sweep, rule, confirmation = record.sweep, record.sweep.sparsification, record.confirmation
     other: Track = "as_trained" if rule.track == "pruned" else "pruned"
     rows, views = arm_rows(record, rule.track), figures(record)
-    sentence, caveat = _headline(record)
     edges = summarize_edges(record.edge_warnings)
     all_records = [*record.records, *record.confirmed_records]
     template = _templates().get_template("page.html")
@@ -70,8 +70,8 @@ def page(record: SweepRecord) -> str:
         progress=_progress(sweep, record.status),
         problems=record.problems,
         caveats=(*record.caveats, *([edges] if edges else ()), *range_caveats(record.ranges)),
-        headline=sentence,
-        headline_caveat=caveat,
+        headline=headline(record),
+        headline_caveat=_rests_on(record),
         views=views,
         sketches={name: draw_svg(view, f"{name}-data") for name, view in views.items()},
         figures_json={
@@ -98,7 +98,9 @@ def page(record: SweepRecord) -> str:
         recorded_span=report_tables.recorded_span(all_records),
         failures_table=report_tables.failures_table(record.status),
         study=study_text(sweep),
-        recorded=f"{len(record.records)} {sweep.record_noun}s",
+        recorded=pluralize(len(record.records), sweep.record_noun),
+        widest=WIDEST,
+        fewest=FEWEST,
         plotly=plots.packed_javascript(),
         css=plots.page_asset("theme.css") + _asset("page.css"),
         js=plots.page_asset("draw_figure.js") + _asset("page.js"),
@@ -120,12 +122,11 @@ def _templates() -> Environment:
     return templates
 
 
-def _headline(record: SweepRecord) -> tuple[str, str]:
-    """Return the answer, or the standing while there is none, and what it rests on."""
+def _rests_on(record: SweepRecord) -> str:
+    """Return what an answer rests on, or the standing of a search without one."""
     if record.confirmation and not record.problems:
-        confirmation = record.confirmation
-        return confirmation.answer, confirmation_section.headline_caveat(confirmation)
-    return headline(record), _standing_caveat(record.sweep)
+        return confirmation_section.headline_caveat(record.confirmation)
+    return standing(record)
 
 
 def figures(record: SweepRecord) -> dict[str, View]:
@@ -191,21 +192,13 @@ def _objective(sweep: Sweep) -> str:
 
 def _progress(sweep: Sweep, status: SweepStatus) -> str:
     search = sweep.search
-    repeats = f"{search.repeats} repeat{'s' if search.repeats > 1 else ''}"
+    repeats = pluralize(search.repeats, "repeat")
     epochs = f"; {sweep.training.epochs} + {sweep.sparsification.finetune_epochs} epochs"
     each = f"; each trial: {brings}" if (brings := networks_text(sweep)) else ""
     return (
-        f"{status.done} of {status.budget} trials finished; {search.trials} trials × {repeats} "
-        f"for each arm, sampler {search.sampler}{'' if sweep.script else epochs}{each}."
-    )
-
-
-def _standing_caveat(sweep: Sweep) -> str:
-    repeats = sweep.search.repeats
-    searches = "one search" if repeats == 1 else f"{repeats} searches"
-    return (
-        f"A standing, not a verdict: {searches} per arm, every network trained once, the best "
-        f"ones not confirmed with fresh seeds: sweeper confirm {sweep.name} does so."
+        f"{status.done:,} of {pluralize(status.budget, 'trial')} finished; "
+        f"{pluralize(search.trials, 'trial')} × {repeats} for each arm, sampler "
+        f"{search.sampler}{'' if sweep.script else epochs}{each}."
     )
 
 

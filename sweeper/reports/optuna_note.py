@@ -8,6 +8,7 @@ from sweeper.analysis.confirmation import accuracy_at_size
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.analysis.tuning_effort import anytime_fronts
 from sweeper.config import Sweep
+from sweeper.errors import pluralize
 from sweeper.plots import (
     confirmed_view,
     draw_hypervolume,
@@ -18,6 +19,7 @@ from sweeper.plots import (
     overlay_figure,
 )
 from sweeper.plots.labels import capitalised
+from sweeper.reports.summary import headline
 from sweeper.search.note_texts import fronts_page, study_page
 from sweeper.types import ArmProgress
 
@@ -95,7 +97,9 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
         counted = capitalised(sweep.size_label)
     parts = [
         f"## {sweep.name}",
-        f"[Live fronts]({fronts_page(sweep)}). {status.done} of {status.budget} trials are done.",
+        f"[Live fronts]({fronts_page(sweep)}). {status.done:,} of "
+        f"{pluralize(status.budget, 'trial')} done.",
+        "" if record.confirmation else f"**{headline(record)}**",
         _table(head, rows),
         f"{counted}: the smallest network of at least "
         f"that {by}, over all repeats. Networks were selected on {by}.",
@@ -133,8 +137,8 @@ def _confirmed(confirmation: ConfirmationResult) -> list[str]:
     return [
         f"**{confirmation.answer}**",
         _table(["arm", *(f"within {size:,}" for size in sizes)], rows),
-        f"Test {sweep.measure_label} of networks trained again with {confirmation.seeds} fresh "
-        f"{'seed' if confirmation.seeds == 1 else 'seeds'} each, mean over repeats if all have "
+        f"Test {sweep.measure_label} of networks trained again with "
+        f"{pluralize(confirmation.seeds, 'fresh seed')} each, mean over repeats if all have "
         f"one. Chosen by the search on validation {sweep.measure_label}, the best within each "
         f"number of {sweep.size_label}; nothing was chosen on test.",
     ]

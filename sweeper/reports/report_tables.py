@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from sweeper.analysis import FrontPoint, selection_metrics
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, Uniform
+from sweeper.errors import pluralize
 from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES, capitalised
 from sweeper.plots.svg_shapes import swatch
@@ -222,15 +223,15 @@ def recorded_span(records: Sequence[TrialRecord]) -> str:
     hours = sum(record.result.seconds for record in records) / 3600
     span = f"{_time(first)} to {_time(last)}"
     trials = len({(record.slot.sweep, *record.slot.place) for record in records})
-    networks = f" with {len(records)} networks" if len(records) > trials else ""
-    return f"{span}; {hours:.2f} hours of training in {trials} trials{networks}"
+    networks = f" with {pluralize(len(records), 'network')}" if len(records) > trials else ""
+    return f"{span}; {hours:.2f} hours of training in {pluralize(trials, 'trial')}{networks}"
 
 
 def _trials(row: ArmSummary, share: int) -> Cell:
     """Return the trials of an arm, with their networks, of which `share` are the same here."""
     networks = row.networks // share
     text = f"{row.done}" if row.done == row.budget else f"{row.done} of {row.budget}"
-    return Cell(text, f"{networks} networks" if networks > row.done else "")
+    return Cell(text, pluralize(networks, "network") if networks > row.done else "")
 
 
 def _size(point: FrontPoint | None, show: Accuracy, best: bool) -> Cell:

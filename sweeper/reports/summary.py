@@ -1,12 +1,14 @@
-"""Summary of a sweep: a row for each arm, and the headline of its report."""
+"""Summary of a sweep: a row for each arm, the headline of its report, and the standing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sweeper.analysis import Front, FrontPoint, selection_metrics
 from sweeper.analysis.family_comparison import TRACKS
+from sweeper.analysis.missing_evidence import missing_confirmation
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
+from sweeper.errors import pluralize
 from sweeper.types import Track
 
 _NAMED = 3
@@ -61,25 +63,37 @@ def arm_rows(record: SweepRecord, track: Track) -> tuple[ArmSummary, ...]:
 
 
 def headline(record: SweepRecord) -> str:
-    """Return the result so far on both tracks, the objective's first, or the reason for none.
+    """Return the answer of a confirmation; without one what it takes, and by which commands."""
+    if record.problems:
+        return "The arms are not ranked, for the reasons given above."
+    if record.confirmation:
+        return record.confirmation.answer
+    return missing_confirmation(record.sweep, record.status).sentence
 
-    A penalty that makes zeros by itself can lead on one track and be far behind on the other.
+
+def standing(record: SweepRecord) -> str:
+    """Return the smallest networks of the search on both tracks, the objective's first.
+
+    A penalty that makes zeros by itself can lead on one track and be far behind on the other. No
+    multiples are told: every network may be a lucky one. Empty where arms are not ranked.
     """
     sweep, status, rule = record.sweep, record.status, record.sweep.sparsification
     other: Track = "as_trained" if rule.track == "pruned" else "pruned"
     rows, beside = arm_rows(record, rule.track), arm_rows(record, other)
-    if not any(row.front.points for row in rows):
-        return "No finished trial is on record yet."
     if record.problems:
-        return "The arms are not ranked, for the reasons given above."
-    so_far = "" if status.finished else f"After {status.done} of {status.budget} trials: "
-    text = f"{so_far}{_smallest(sweep, rows)}"
+        return ""
+    if not any(row.front.points for row in rows):
+        return "No network that counts is on record yet."
+    done = f"after {status.done:,} of {pluralize(status.budget, 'trial')}"
+    so_far = "" if status.finished else f", {done}"
+    searches = pluralize(sweep.search.repeats, "repeat")
+    text = f"Of the search alone ({searches}{so_far}): {_smallest(sweep, rows)}"
     if sweep.script is not None or not any(point for row in beside for point in row.at_accuracy):
         return text
     on = TRACKS["as_trained"]
     if rule.track == "as_trained":
         on = TRACKS["pruned"] if rule.finetune_epochs else "Pruned"
-    return f"{text} {on}: {_smallest(sweep, beside).replace('At', 'at', 1)}"
+    return f"{text} {on}: {_smallest(sweep, beside)}"
 
 
 def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
@@ -93,7 +107,7 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     split = "validation" if selection_metrics(sweep)[0] == "val_accuracy" else "test"
     if not reached:
         lowest = min(sweep.targets.accuracy)
-        return f"No arm reaches {100 * lowest:.4g} % {split} {measure}, the lowest target."
+        return f"no arm reaches {100 * lowest:.4g} % {split} {measure}, the lowest target."
     # The highest target at which there is something to compare, else the highest one reached.
     shared = [level for level in reached if level[0] > 1] or reached
     _, accuracy, points = max(shared, key=lambda level: level[1])
@@ -101,14 +115,13 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     show = selection_metrics(sweep)[1]
     beside = "test" if show == "test_accuracy" else "validation"
     text = (
-        f"At {100 * accuracy:.4g} % {split} {measure} the smallest network is "
+        f"at {100 * accuracy:.4g} % {split} {measure} the smallest network is "
         f"{first.arm}'s with {_counted(sweep, first)} "
         f"({beside} {100 * first.accuracy(show):.2f} %)"
     )
     if not others:
         return f"{text}; no other arm reaches that {measure}."
     second = others[0]
-    ratio = second.nonzero / max(first.nonzero, 1)
     alike = [point.arm for point in others if point.nonzero == first.nonzero]
     if len(alike) > 1:
         names = f"{', '.join(alike[:-1])} and {alike[-1]}"
@@ -117,8 +130,8 @@ def _smallest(sweep: Sweep, rows: Sequence[ArmSummary]) -> str:
     if alike:
         return f"{text}; {second.arm}'s is as small."
     return (
-        f"{text}, {ratio:.2f} times fewer than the next arm, {second.arm} "
-        f"({second.nonzero:,}; {beside} {100 * second.accuracy(show):.2f} %)."
+        f"{text}, then {second.arm}'s with {second.nonzero:,} "
+        f"({beside} {100 * second.accuracy(show):.2f} %)."
     )
 
 

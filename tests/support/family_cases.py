@@ -26,7 +26,7 @@ ARMS: Mapping[str, Any] = {
     "control": {"penalty": "l1_marginal_entropy", "strength": AUTO, "shuffle": True},
     "gradual": {"method": "gradual_magnitude"},
 }
-SIZES = (1000, 10_000)
+SIZES = (1900, 7600)
 Middle = Callable[[str, int], tuple[float, float]]
 
 
@@ -34,12 +34,9 @@ def search(
     repeats: int, arms: Mapping[str, Any] = ARMS, **changes: Any
 ) -> tuple[Sweep, list[TrialRecord]]:
     """Each repeat of each arm has one network at each size."""
-    sweep = make_sweep(
-        arms=arms,
-        search={"trials": 2, "repeats": repeats},
-        targets={"nonzero": list(SIZES), "accuracy": [0.95, 0.97, 0.99]},
-        **changes,
-    )
+    targets = {"nonzero": list(SIZES), "accuracy": [0.95, 0.97, 0.99]}
+    changes = {"targets": targets, **changes}
+    sweep = make_sweep(arms=arms, search={"trials": 2, "repeats": repeats}, **changes)
     make = partial(make_fact, sweep=sweep)
     return sweep, [
         make(arm=arm, repeat=repeat, slot=slot, nonzero=size, val=0.95 + 0.02 * slot)
@@ -82,7 +79,7 @@ def _shift(place: int, size: float) -> float:
     """Return how far from 97 % a network lies, so that the line between the two crosses there."""
     import math
 
-    at = math.log10(size) - 3  # 0 at 1,000 and 1 at 10,000
+    at = math.log(size / SIZES[0]) / math.log(SIZES[1] / SIZES[0])  # 0 and 1 at the sizes
     return -at if place == 0 else 1 - at
 
 

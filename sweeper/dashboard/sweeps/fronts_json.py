@@ -249,6 +249,7 @@ def _level(level: confirmation.SizeAtAccuracy) -> dict[str, Any]:
     return {
         **_estimate(level.estimate),
         "at_most": _at_most(level.most),
+        "limited": level.most is not None and level.most.high is not None,
         "reached": level.reached,
         "repeats": level.repeats,
     }

@@ -8,6 +8,7 @@ from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, confirmation_name, is_confirmation
 from sweeper.config.registry import family_title
 from sweeper.dashboard.sweeps.trial_links import trial_page
+from sweeper.errors import pluralize
 from sweeper.plots.labels import networks_text, percent
 from sweeper.types import ArmProgress, RecordedRange, SweepStatus, WorkerStatus
 
@@ -43,8 +44,10 @@ def status_payload(record: SweepRecord) -> dict[str, Any]:
         "name": sweep.name,
         "track": sweep.sparsification.track,
         "script": sweep.script is not None,
-        "question": f"{len(sweep.arms)} arms, {sweep.search.trials} trials × "
-        f"{sweep.search.repeats} repeats each; {sweep.subject}{_epochs(sweep)}{_each(sweep)}",
+        "question": f"{pluralize(len(sweep.arms), 'arm')}, "
+        f"{pluralize(sweep.search.trials, 'trial')} × "
+        f"{pluralize(sweep.search.repeats, 'repeat')} each; "
+        f"{sweep.subject}{_epochs(sweep)}{_each(sweep)}",
         **_progress(status),
         # While it runs, arms are unequal by a few trials: the counts show it.
         "warnings": [

@@ -154,7 +154,7 @@ def test_ranges_that_a_probe_found_are_written_out() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("unfinished", "toy: 7 of 8 trials are done; the choice is made when all are"),
+        ("unfinished", "toy: 7 of 8 trials done; the choice is made when all are"),
         ("large", r"toy: no arm has a network within 100 nonzero parameters"),
         ("seeds", "seeds: must be >= 1, got 0"),
         ("again", "toy/confirmed: is a confirmation itself: sweeper confirm toy"),

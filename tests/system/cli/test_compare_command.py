@@ -44,7 +44,13 @@ def test_the_table_fits_a_terminal_and_says_what_is_unequal(sweeper: Command) ->
     assert max(map(len, table.splitlines())) <= 80
     lines = [line.split()[0] for line in table.splitlines()[3:]]
     assert lines == ["tiny", "dense", "l1", "longer", "dense", "l1"]
-    assert notes == "  training.epochs is 1 in tiny, 2 in longer.\n"
+    assert notes == (
+        "  training.epochs is 1 in tiny, 2 in longer.\n"
+        "No answer: the best networks of a search owe something to luck. For one:\n"
+        "  sweeper confirm tiny\n"
+        "  sweeper confirm longer\n"
+        "  sweeper table tiny --with longer\n"
+    )
 
 
 def test_json_holds_what_python_has(sweeper: Command) -> None:

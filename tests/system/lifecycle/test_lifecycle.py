@@ -85,7 +85,7 @@ def test_workers_publish_the_figure_and_the_note(store: Store) -> None:
     assert figure_chunks(optuna_note.FRONTS, figure).items() <= published.items()
     assert len(json.loads(figure)["data"]) > 0
     note = str(published["dashboard:note_str:0"]).replace("\N{NO-BREAK SPACE}", "")
-    assert "18 of 18 trials are done" in note
+    assert "18 of 18 trials done" in note
     row = next(line for line in note.splitlines() if line.startswith("| l1 |"))
     best = max(point.val_accuracy for point in found["l1"].points)
     assert row.startswith("| l1 | 6 / 6 |")

@@ -82,4 +82,4 @@ def test_a_report_has_them_where_networks_are_kept() -> None:
     text = readable(report(2, networks={"l1": network(torch.ones(4, 784))}))
     assert "Which pixels survive" in text
     assert "784 of 784 pixels, 3,136 weights" in text
-    assert "within 10,000 nonzero parameters, the first repeat" in text
+    assert "within 7,600 nonzero parameters, the first repeat" in text

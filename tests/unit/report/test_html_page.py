@@ -25,13 +25,13 @@ from sweeper.config import Sweep
 from sweeper.errors import InputError, SweeperError
 from sweeper.reports import write_report
 from sweeper.reports.html_page import page, study_text
-from sweeper.reports.summary import headline
+from sweeper.reports.summary import headline, standing
 from sweeper.types import LastError, RecordedRange, TrialRecord
 
 
 def sentence(sweep: Sweep, facts: list[TrialRecord]) -> str:
-    """Return the part of the headline that is about the objective's track."""
-    return headline(make_record(sweep, facts)).partition(" As trained")[0]
+    """Return the part of the standing that is about the objective's track."""
+    return standing(make_record(sweep, facts)).partition(" As trained")[0]
 
 
 def written(sweep: Sweep, facts: list[TrialRecord], found: Sequence[RecordedRange] = ()) -> str:
@@ -40,9 +40,9 @@ def written(sweep: Sweep, facts: list[TrialRecord], found: Sequence[RecordedRang
 
 def test_the_standing_compares_at_the_highest_target_that_two_arms_reach() -> None:
     assert sentence(*small_study()) == (
-        "At 98 % validation accuracy the smallest network is l1's with 8,000 of 266,610 "
-        "parameters nonzero (test 98.20 %), 2.50 times fewer than the next arm, none "
-        "(20,000; test 97.90 %)."
+        "Of the search alone (1 repeat): at 98 % validation accuracy the smallest network is l1's "
+        "with 8,000 of 266,610 parameters nonzero (test 98.20 %), then none's with 20,000 (test "
+        "97.90 %)."
     )
 
 
@@ -89,14 +89,18 @@ def test_an_arm_whose_front_is_worth_nothing_has_no_share_of_it() -> None:
 
 def test_the_standing_of_an_unfinished_sweep_says_how_far_it_is() -> None:
     sweep, facts = small_study()
-    assert sentence(sweep, [facts[0], facts[3]]).startswith("After 2 of 4 trials: At 98 % ")
-    assert sentence(sweep, []) == "No finished trial is on record yet."
+    some = [facts[0], facts[3]]
+    assert "(1 repeat, after 2 of 4 trials): at 98 % " in sentence(sweep, some)
+    assert sentence(sweep, []) == "No network that counts is on record yet."
+    said = headline(make_record(sweep, some))
+    assert said == "No answer yet: 2 of 4 trials done. For one: sweeper run FILE."
 
 
 def test_targets_that_nobody_reaches_are_not_reached() -> None:
     sweep = make_sweep(search={"trials": 1})
     facts = [make_fact(sweep=sweep, arm=arm, val=0.9) for arm in sweep.arms]
-    assert sentence(sweep, facts) == ("No arm reaches 97 % validation accuracy, the lowest target.")
+    said = "no arm reaches 97 % validation accuracy, the lowest target."
+    assert sentence(sweep, facts) == f"Of the search alone (1 repeat): {said}"
 
 
 def one_less(facts: list[TrialRecord]) -> list[TrialRecord]:
@@ -131,7 +135,7 @@ def test_arms_are_not_ranked_if_they_cannot_be_compared(change: Any, reason: str
     text = written(sweep, change(facts))
     assert reason in readable(text)
     assert "These arms are not ranked." in readable(text)
-    assert "times fewer" not in readable(text)
+    assert "the smallest network is" not in readable(text)
     assert "class=best" not in text
     assert "class=best" in written(sweep, facts)
 
@@ -141,7 +145,7 @@ def test_drifting_commits_are_remarked_on_but_do_not_forbid_ranking() -> None:
     odd = make_fact(arm="l1", slot=1, val=0.981, provenance=make_provenance(git_commit="f" * 40))
     text = readable(written(sweep, [*facts[:-1], odd]))
     assert f"different commits: 0123456789abcdef0123456789abcdef01234567, {'f' * 40}." in text
-    assert "times fewer" in text
+    assert "the smallest network is" in text
 
 
 def test_a_study_that_selects_on_test_says_so_on_top_and_in_its_tables() -> None:

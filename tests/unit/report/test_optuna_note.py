@@ -173,7 +173,7 @@ def test_the_answer_of_a_confirmation_stands_in_both_notes(
 ) -> None:
     sweep, facts = large
     studies = {"toy": 1, "toy/confirmed": 77, "toy/arm-0/confirmed": 78}
-    for undone, said in ((1, "no answer before all are"), (0, "there is no ratio to quote")):
+    for undone, said in ((1, "no answer before all are"), (0, "No ratio is quoted: ")):
         known = again(sweep, facts, undone=undone)
         for text in (
             note(sweep, facts, again=known, studies=studies),

@@ -152,9 +152,10 @@ async function showConfirmed() {
   const head = ["arm", { text: "kind" }, ...picture.accuracies.map((target) => `at ${+target.toFixed(2)} %`)];
   const level = (size) => {
     if (size === null) return "–";
-    const { center, low, high, at_most: atMost, reached, repeats } = size;
+    const { center, low, high, at_most: atMost, limited, reached, repeats } = size;
     if (low !== null) return [count(center), `${count(low)} to ${count(high)}`];
-    if (atMost !== null) return [center === null ? `≤ ${count(atMost)}` : count(center), `n = ${repeats}`];
+    if (center !== null) return [count(center), `n = ${repeats}, no interval`];
+    if (atMost !== null) return [`≤ ${count(atMost)}`, limited ? "one-sided 95 % limit" : `n = ${repeats}, no limit`];
     return ["–", reached ? `in ${reached} of ${many(repeats, "repeat")}` : "not reached"];
   };
   const lines = picture.arms.map((arm) => [chip(arm, picture), arm.family, ...arm.levels.map(level)]);
