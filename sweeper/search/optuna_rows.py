@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from optuna.distributions import distribution_to_json
+from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.trial import FrozenTrial
-from sqlalchemy import Table, func, insert, inspect, select, update
+from sqlalchemy import Table, delete, func, insert, inspect, select, update
 from sqlalchemy.orm import Session
 
 from sweeper.search.optuna_tables import MARK
@@ -21,6 +22,14 @@ TRIALS: Table = models.TrialModel.__table__
 PARAMETERS: Table = models.TrialParamModel.__table__
 VALUES: Table = models.TrialValueModel.__table__
 ATTRIBUTES: Table = models.TrialUserAttributeModel.__table__
+_PARTS = (
+    models.TrialParamModel,
+    models.TrialValueModel,
+    models.TrialUserAttributeModel,
+    models.TrialSystemAttributeModel,
+    models.TrialIntermediateValueModel,
+    models.TrialHeartbeatModel,
+)
 _TRIAL_COLUMNS = tuple(
     (name.key, name.columns[0])
     for name in inspect(models.TrialModel).column_attrs
@@ -61,6 +70,22 @@ def insert_trials(
         session, [(id_, trial.values or (), trial.user_attrs) for id_, trial in numbered]
     )
     return first, [id_ for id_, _ in numbered]
+
+
+def delete_trials(storage: RDBStorage, study: int, mark: str) -> None:
+    """Delete the trials of a study, in one transaction. Raises KeyError as `lock_study` does.
+
+    Optuna deletes them one by one, as objects: 20,000 trials took it 210 s of a busy machine.
+    """
+    of_study = select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study)
+    session = storage.scoped_session()
+    session.close()  # as `guard` does
+    with session:
+        lock_study(session, study, mark)
+        for model in _PARTS:
+            session.execute(delete(model.__table__).where(model.trial_id.in_(of_study)))
+        session.execute(delete(TRIALS).where(TRIALS.c.study_id == study))
+        session.commit()
 
 
 def insert_outcomes(

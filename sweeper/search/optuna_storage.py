@@ -1,12 +1,15 @@
 """Optuna's view of a storage, opened with patience; what could not be opened is closed again."""
 
-from collections.abc import Mapping
+import copy
+from collections.abc import Container, Mapping
 from typing import Any
 
 from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
 
 from sweeper.retry import RetryPolicy
 from sweeper.search.optuna_retry import retry
+from sweeper.search.optuna_trial_reader import read_trials
 
 
 def open_optuna_storage(
@@ -35,3 +38,15 @@ class _Storage(RDBStorage):
             if hasattr(self, "engine"):
                 self.engine.dispose()
             raise
+
+    def get_all_trials(
+        self,
+        study_id: int,
+        deepcopy: bool = True,
+        states: Container[TrialState] | None = None,
+    ) -> list[FrozenTrial]:
+        """Return the trials of a study; all of them by a reader of our own."""
+        if states is not None:
+            return super().get_all_trials(study_id, deepcopy=deepcopy, states=states)
+        trials = read_trials(self, study_id)
+        return copy.deepcopy(trials) if deepcopy else trials

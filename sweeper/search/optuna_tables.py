@@ -146,7 +146,7 @@ def contents(storage: RDBStorage, study: int) -> StudyContents:
         user = models.StudyUserAttributeModel.where_study_id(study, session)
         trials = session.query(trial).filter(trial.study_id == study)
         slot = session.query(attribute).filter(
-            attribute.trial_id == trial.trial_id, attribute.key == "slot"
+            attribute.trial_id == trial.trial_id, attribute.key.in_(("slot", "network"))
         )
         others = trials.filter(trial.state != TrialState.FAIL, ~slot.exists())
         contents = StudyContents(

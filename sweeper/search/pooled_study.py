@@ -13,16 +13,16 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, create_trial
 
 from sweeper.config import Sweep
-from sweeper.search.objectives import tell_arguments
+from sweeper.search.objectives import OUTCOME, tell_arguments
 from sweeper.search.optuna_pooled import ARM, NETWORK, PooledNetworks, look, pool_trials
 from sweeper.search.samplers import Space
 from sweeper.types import TrialRecord
 
 AT_ONCE = 256
 """Networks in one transaction: the study is locked meanwhile."""
-_ELSEWHERE = ("learning_curve", "seconds", "arm")
-"""Attributes that the trial in its arm's study has: the dashboard sends all of these at each poll.
-The bar of a timeline says how long it took."""
+_ATTRIBUTES = ("effective_nonzero", OUTCOME)
+"""What is told of a network here, beside its test measure. The dashboard sends all attributes of
+all trials, and the trial in the study of its arm has the others."""
 
 
 class PooledStudy:
@@ -83,15 +83,15 @@ def _template(
     # A strength of one arm is not a strength of another: Optuna would draw them on one axis.
     names = {name: name if name in shared else f"{arm}.{name}" for name in record.params}
     state, values, measured = tell_arguments(sweep, record.result)
-    where: dict[str, object] = {
-        NETWORK: network_name(record),
-        "repeat": record.slot.repeat,
-        "slot": record.slot.number,
+    attributes: dict[str, object] = {NETWORK: network_name(record)}
+    if sweep.rungs > 1:
+        attributes["density"] = record.config.density
+    quality = f"_{sweep.measure_key}"
+    attributes |= {
+        key: value
+        for key, value in measured.items()
+        if key in _ATTRIBUTES or key in (f"test{quality}", f"val{quality}")
     }
-    if sweep.script is None:
-        where["density"] = record.config.density
-        where["strength"] = record.config.method.strength
-    attributes = {key: value for key, value in measured.items() if key not in _ELSEWHERE}
     trial = create_trial(
         state=state,
         values=values,
@@ -100,7 +100,7 @@ def _template(
             ARM: CategoricalDistribution(arms),
             **{names[name]: spaces[arm][name] for name in record.params},
         },
-        user_attrs={**where, **attributes},
+        user_attrs=attributes,
     )
     result = record.result
     seconds = result.seconds * result.pack * (sweep.rungs if sweep.script is None else 1)

@@ -13,6 +13,7 @@ from sweeper.search import optuna_tables
 from sweeper.search.attributes import METRIC_NAMES, NOTE_VERSION
 from sweeper.search.objectives import DIRECTIONS
 from sweeper.search.optuna_retry import is_a_duplicate, retry
+from sweeper.search.optuna_rows import delete_trials
 from sweeper.search.optuna_tables import MARK, StudyRow
 from sweeper.search.study_owner import StudyOwner
 
@@ -144,7 +145,9 @@ class StudyIndex:
         backend = self._backend()
         try:
             self.owner.adopt(backend, row)
-            optuna_tables.guard(backend, row.id, self.owner.mark(row.id))
+            mark = self.owner.mark(row.id)
+            delete_trials(backend, row.id, mark)
+            optuna_tables.guard(backend, row.id, mark)
             backend.delete_study(row.id)
         except KeyError:
             pass  # somebody else was faster

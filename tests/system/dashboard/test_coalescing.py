@@ -112,6 +112,30 @@ def test_one_that_takes_long_is_not_waited_for_by_later_ones(
     assert answers.get(timeout=240) == "1"
 
 
+def test_what_took_long_is_given_for_ten_times_as_long_but_for_a_minute_at_most(
+    server: Server, clock: Clock
+) -> None:
+    took = [0.5]
+
+    def slow(environ: Any, start: Any) -> list[bytes]:
+        clock.now += took[0]
+        return server(environ, start)
+
+    shared = CoalescingMiddleware(slow, clock)
+    assert get(shared) == "1"
+    clock.now += 4.0  # four and a half since it was begun
+    assert get(shared) == "1"
+    clock.now += 0.5
+    took[0] = 30.0
+    assert get(shared) == "2"
+    clock.now += 29.9
+    assert get(shared) == "2"
+    clock.now += 0.1
+    assert get(shared) == "3"
+    get(shared, "/api/studies/1/note", method="PUT")
+    assert get(shared) == "4"
+
+
 @pytest.mark.parametrize("method", ["PUT", "POST", "DELETE", "PATCH"])
 def test_after_a_change_nobody_gets_what_was_begun_before(
     shared: CoalescingMiddleware, server: Server, method: str
@@ -134,12 +158,11 @@ def test_after_a_change_nobody_gets_what_was_begun_before(
 
 
 def test_other_questions_have_other_answers(shared: CoalescingMiddleware, server: Server) -> None:
-    for path in (POLL, "/api/studies/2", "/api/studies"):
+    for path in (POLL, f"{POLL}/param_importances", "/api/studies/2", "/api/studies"):
         get(shared, path)
         get(shared, path, "after=5")
         assert server.asked["GET", path] == 2
     for path in (
-        "/api/studies/1/param_importances",
         "/csv/1",
         "/sweeps/a/fronts.json",
         "/api/meta",
@@ -184,4 +207,5 @@ def test_over_http_an_edit_is_seen_at_once_and_a_trial_within_a_second(
         study.set_user_attr("seen", 1)
         assert shown()["user_attrs"] == []
         monkeypatch.setattr(coalescing, "FRESH", 0.0)
+        monkeypatch.setattr(coalescing, "SHARE", 0.0)
         assert [one["key"] for one in shown()["user_attrs"]] == ["seen"]
