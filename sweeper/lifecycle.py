@@ -209,7 +209,7 @@ def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> 
 
     sweep, confirmation = record.sweep, record.confirmation
     owner = _owner(store, sweep.name)
-    search.pool(record.ranged_sweep, record.records, owner)
+    search.pool(record.ranged_sweep, record.all_records, owner)
     studies = search.ids([sweep.name, *sweep.studies()], owner)
     if confirmation:
         studies |= _study_ids(store, search, confirmation.sweep.name)
@@ -226,7 +226,7 @@ def _publish_confirmation(store: Store, search: SweepStudies, record: SweepRecor
         return  # deleted since
     sweep = confirmation.sweep
     owner = _owner(store, sweep.name)
-    search.pool(sweep, confirmation.records, owner)
+    search.pool(sweep, confirmation.all_records, owner)
     studies = search.ids([sweep.name, *sweep.studies()], owner)
     studies |= _study_ids(store, search, record.sweep.name)
     figures: optuna_note.Figures = {

@@ -13,15 +13,17 @@ def comparability_problems(
     records: Sequence[TrialRecord],
     checks: Sequence[ReproducibilityCheck] = (),
     confirmed: Sequence[TrialRecord] = (),
+    *,
+    dropped: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return the reasons why these arms must not be ranked, as sentences.
 
     `checks` are the trials of other machines that were trained again, `confirmed` are the records
-    of the confirmation.
+    of the confirmation. What was `dropped` was searched as all else: arms had equal budgets.
     """
     problems = []
     done = Counter(dict.fromkeys(sweep.arms, 0))
-    done.update(arm for arm, _, _ in {record.slot.place for record in records})
+    done.update(arm for arm, _, _ in {record.slot.place for record in [*records, *dropped]})
     if len(set(done.values())) > 1:
         counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
         problems.append(f"The arms have unequal numbers of finished trials: {counts}.")

@@ -11,7 +11,7 @@ from sweeper.analysis.missing_evidence import MissingEvidence, missing_evidence
 from sweeper.config import Sweep
 from sweeper.config.comparison_plan import yardsticks
 from sweeper.errors import pluralize
-from sweeper.types import TrialRecord
+from sweeper.types import DroppedTrial, TrialRecord
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,17 @@ class ConfirmationResult:
     """The sweep that was searched."""
     searched: tuple[TrialRecord, ...] = ()
     """The records of the search."""
+    dropped: tuple[DroppedTrial, ...] = ()
+    """Trainings that somebody left out."""
+    all_records: tuple[TrialRecord, ...] = ()
+    """With those of what was dropped."""
     networks: Mapping[str, bytes] = field(default_factory=dict)
     """By arm: the kept network that `pictured_records` names."""
 
     @property
     def done(self) -> int:
         """Trainings on record; each may have brought several networks."""
-        return len({record.slot.place for record in self.records})
+        return len({record.slot.place for record in self.all_records or self.records})
 
     @property
     def budget(self) -> int:

@@ -131,8 +131,8 @@ def continued_confirmation(registered: Sweep, wanted: Sweep) -> Sweep:
     ]
     if others or before.sizes != now.sizes:
         raise InputError(
-            f"{now.of}: the search went on or got other targets since it was confirmed, "
-            "and chooses others now"
+            f"{now.of}: the search went on, got other targets or had trials dropped since it was "
+            "confirmed, and chooses others now"
             + (f" of {', '.join(others)}" if others else "")
             + f": sweeper delete {now.name}, then confirm it again"
         )

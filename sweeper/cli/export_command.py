@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.common import Artifacts, Name, Storage, console, open_store, progress_bar
-from sweeper.errors import InputError
+from sweeper.cli.common import (
+    Artifacts,
+    Name,
+    Storage,
+    console,
+    open_store,
+    progress_bar,
+)
+from sweeper.errors import InputError, pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
 if TYPE_CHECKING:
@@ -70,8 +77,13 @@ def _save_sweep(store: "Store", name: str, folder: Path) -> list[Path]:
     from sweeper.analysis import fronts
     from sweeper.operations.export import save
 
-    dump = store.dump(name)
-    return save(folder, dump, fronts(store.records(name), dump.sweep))
+    dump, dropped = store.dump(name), store.interventions.dropped(name)
+    if dropped:
+        left_out = f"{pluralize(len(dropped), 'dropped trial')} in no front"
+        console().print(f"{name}: {left_out}; facts.csv says why", soft_wrap=True)
+    return save(
+        folder, dump, fronts(store.interventions.counted_records(name), dump.sweep), dropped
+    )
 
 
 def _save_networks(

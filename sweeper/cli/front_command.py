@@ -80,6 +80,8 @@ def front(
         goal = f"{images} {record.sweep.measure_label}"
         terminal.print(f"{record.sweep.size_label} of the smallest network at a {goal}:")
         terminal.print(target_table(record.sweep, fronts))
+        if record.dropped_sentence:
+            terminal.print(record.dropped_sentence, soft_wrap=True)
         print_answer(record)
         if warnings:
             warn(strength_range.summarize_edges(warnings))
@@ -125,6 +127,8 @@ def target_table(sweep: "Sweep", fronts: "Mapping[str, Front]") -> "Table":
 def _fronts_json(
     record: "SweepRecord", fronts: "Mapping[str, Front]", warnings: Sequence[str]
 ) -> dict[str, Any]:
+    from dataclasses import asdict
+
     from sweeper.config.column_names import column_name
 
     sweep = record.sweep
@@ -135,6 +139,7 @@ def _fronts_json(
         "done": record.status.done,
         "budget": record.status.budget,
         "warnings": list(warnings),
+        "dropped": [asdict(trial) for trial in record.dropped],
         "fronts": {
             arm: {
                 **({} if sweep.script else {"track": front.track}),

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from sweeper.cli.common import Name, Storage, console, open_store, table
-from sweeper.errors import InputError, StorageError
+from sweeper.errors import InputError, StorageError, pluralize
 from sweeper.settings import DEFAULT_STORAGE
 from sweeper.types import SweepStatus
 
@@ -89,6 +89,9 @@ def _show(status: SweepStatus) -> None:
             )
         terminal.print(workers)
     _show_failures(status)
+    if many := sum(arm.dropped for arm in status.arms):
+        text = f"{pluralize(many, 'trial')} dropped: sweeper drop {status.name} says which and why"
+        terminal.print(text, soft_wrap=True)
 
 
 def _show_failures(status: SweepStatus) -> None:

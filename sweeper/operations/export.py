@@ -25,6 +25,7 @@ from sweeper.errors import InputError, first_line, shown
 from sweeper.operations import export_values
 from sweeper.operations.export_references import Export
 from sweeper.store import IN_PART, Dump
+from sweeper.types import DroppedTrial
 
 SHEET, FACTS, FLAT, FRONTS, CONFIRMED = (
     "sweep.json",
@@ -51,8 +52,15 @@ _KINDS = ("string", "int64", "double", "bool", "null")
 _LONGEST = 200
 
 
-def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
+def save(
+    folder: Path,
+    dump: Dump,
+    fronts: Mapping[str, Front],
+    dropped: Sequence[DroppedTrial] = (),
+) -> list[Path]:
     """Write a sweep into a folder and return the files. Raises InputError, SweeperError.
+
+    `dropped` are trials that are in none of its fronts: facts.csv says why.
 
     Each file is the old one or the new one, whole; sweep.json, which is read first, comes last.
     A folder that holds something else under these names is refused.
@@ -74,7 +82,7 @@ def save(folder: Path, dump: Dump, fronts: Mapping[str, Front]) -> list[Path]:
     }
     contents = {
         FACTS: _parquet(dump.facts),
-        FLAT: facts_csv(dump.facts).encode(),
+        FLAT: facts_csv(dump.facts, dropped).encode(),
         FRONTS: fronts_csv(fronts, dump.sweep).encode(),
         SHEET: (json.dumps(sheet, indent=1) + "\n").encode(),
     }
@@ -265,14 +273,20 @@ def _short_line(error: Exception) -> str:
     return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
 
 
-def facts_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """Return the columns that are numbers and words, and the searched parameters."""
+def facts_csv(rows: Iterable[Mapping[str, Any]], dropped: Iterable[DroppedTrial] = ()) -> str:
+    """Return the columns that are numbers and words, and the searched parameters.
+
+    Where trials were dropped, a column says why.
+    """
     table = []
+    reasons = {place: trial.why for trial in dropped for place in trial.places}
     for row in rows:
         plain = {key: value for key, value in row.items() if key not in export_values.IN_JSON}
         searched = {f"params_{key}": value for key, value in row["params"].items()}
         measured = {f"numbers_{key}": value for key, value in (row["numbers"] or {}).items()}
-        table.append(plain | searched | measured)
+        network = (row["arm"], row["repeat"], row["slot"], row["network"])
+        why = {"dropped": reasons.get(network)} if reasons else {}
+        table.append(plain | searched | measured | why)
     names = list(dict.fromkeys(key for row in table for key in row))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, names, lineterminator="\n")

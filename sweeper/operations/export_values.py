@@ -269,7 +269,7 @@ class _DroppedRow(_Cells):
     repeat: Int32
     slot: Int32
     network: Int32 | None
-    why: Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
+    why: Annotated[str, Field(max_length=500), AfterValidator(_printable)]
     at: Time
     undone: bool
 

@@ -117,7 +117,9 @@ def find_network(
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     if arm and arm not in sweep.arms:
         raise InputError(f"{name}: no such arm: {choices(arm, sweep.arms)}")
-    records = store.records(sweep.name)
+    records = (
+        store.records(sweep.name) if trial else store.interventions.counted_records(sweep.name)
+    )
     wanted = _of_trial(name, records, trial) if trial else _by_choice(sweep, records, arm, at)
     preferred = 0
     with lifecycle.open_studies(store, sweep) as search:

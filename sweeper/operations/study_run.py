@@ -123,7 +123,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
             show(store.status(sweep.name))
         lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
         lifecycle.publish(store, sweep.name, force=True)
-        return SweepFronts.of(store.records(sweep.name), sweep)
+        return SweepFronts.of(store.interventions.counted_records(sweep.name), sweep)
 
 
 def confirm_sweep(
@@ -132,7 +132,7 @@ def confirm_sweep(
     """Train the best configurations of a finished sweep again, as `sweeper.confirm` says."""
     with opened(storage, options.on_note) as store:
         store.check()
-        searched = store.records(name)
+        searched = store.interventions.counted_records(name)
         wanted = confirmation_sweep(
             store.sweep(name),
             store.status(name),
@@ -143,7 +143,7 @@ def confirm_sweep(
         if wanted.name in store.names():
             wanted = continued_confirmation(store.sweep(wanted.name), wanted)
         run_study(wanted, storage, replace(options, extend=True))
-        return confirmed_configs(wanted, store.records(wanted.name), searched)
+        return confirmed_configs(wanted, store.interventions.counted_records(wanted.name), searched)
 
 
 @contextmanager

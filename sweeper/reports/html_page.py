@@ -26,7 +26,7 @@ from sweeper.reports import (
     report_tables,
 )
 from sweeper.reports.summary import arm_rows, headline, standing
-from sweeper.types import SweepStatus, Track
+from sweeper.types import SweepStatus, Track, dropped_lines
 
 _TITLES: dict[Track, str] = {
     "pruned": "The pruned track beside",
@@ -41,6 +41,8 @@ _UNTUNED = (" and fine-tuned", "")
 """Replacement in a note where pruned networks are not trained on."""
 
 
+MOST_DROPPED = 10
+"""Dropped trials that have a line each."""
 MOST_NAMES = 8
 """With more arms than this the question does not list them."""
 
@@ -59,7 +61,7 @@ def page(record: SweepRecord) -> str:
     other: Track = "as_trained" if rule.track == "pruned" else "pruned"
     rows, views = arm_rows(record, rule.track), figures(record)
     edges = summarize_edges(record.edge_warnings)
-    all_records = [*record.records, *record.confirmed_records]
+    all_records = [*record.all_records, *record.confirmed_records]
     template = _templates().get_template("page.html")
     return template.render(
         sweep=sweep,
@@ -98,7 +100,10 @@ def page(record: SweepRecord) -> str:
         recorded_span=report_tables.recorded_span(all_records),
         failures_table=report_tables.failures_table(record.status),
         study=study_text(sweep),
-        recorded=pluralize(len(record.records), sweep.record_noun),
+        recorded=pluralize(len(record.all_records), sweep.record_noun),
+        dropped=dropped_lines(
+            [*record.dropped, *(confirmation.dropped if confirmation else ())], MOST_DROPPED
+        ),
         widest=WIDEST,
         fewest=FEWEST,
         plotly=plots.packed_javascript(),

@@ -104,6 +104,7 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
         f"{counted}: the smallest network of at least "
         f"that {by}, over all repeats. Networks were selected on {by}.",
         strength_range.summarize_edges(record.edge_warnings),
+        record.dropped_sentence,
     ]
     if confirmation := record.confirmation:
         home = _link(confirmation.sweep.name, studies)

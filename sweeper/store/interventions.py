@@ -1,9 +1,14 @@
 """Interventions: what a person changes of a sweep that runs, one transaction a call."""
 
 from collections.abc import Sequence
+from uuid import uuid4
 
-from sweeper.store import paused_arms
+from sqlalchemy import Connection
+
+from sweeper.store import dropped_trials, paused_arms, registered_sweeps, trial_records
 from sweeper.store.database import Database
+from sweeper.store.dropped_trials import NamedTrial
+from sweeper.types import DroppedTrial, NetworkPlace, TrialRecord, without_dropped
 
 
 class Interventions:
@@ -33,3 +38,38 @@ class Interventions:
     def is_held_up(self, name: str) -> bool:
         """Tell whether nothing can be claimed until paused arms are resumed."""
         return self._database.read(lambda c: paused_arms.holds_up(c, name))
+
+    def drop(self, name: str, trials: Sequence[NamedTrial], why: str) -> tuple[NamedTrial, ...]:
+        """Leave trials out of fronts and tables; return those that were not left out before.
+
+        Raises UnknownSweepError, InputError for one that is not on record.
+        """
+        ids = _ids(trials)
+        return self._database.write(lambda c: dropped_trials.drop(c, name, trials, why, ids))
+
+    def take_back(self, name: str, trials: Sequence[NamedTrial]) -> tuple[NamedTrial, ...]:
+        """Have dropped trials count again; return those that were left out. Raises as `drop`."""
+        ids = _ids(trials)
+        return self._database.write(lambda c: dropped_trials.take_back(c, name, trials, ids))
+
+    def dropped(self, name: str) -> tuple[DroppedTrial, ...]:
+        """Return the dropped trials, by place. Raises UnknownSweepError."""
+        return self._database.read(lambda c: dropped_trials.find(c, name))
+
+    def counted_records(self, name: str) -> tuple[TrialRecord, ...]:
+        """Return the records of a sweep that were not dropped: those of fronts and tables."""
+
+        def work(connection: Connection) -> tuple[TrialRecord, ...]:
+            sweep = registered_sweeps.parsed(registered_sweeps.get(connection, name).spec)
+            records = trial_records.sorted_by_place(connection, sweep)
+            return without_dropped(records, dropped_trials.find(connection, name))
+
+        return self._database.read(work)
+
+    def place_of(self, name: str, study: str, trial: int) -> NetworkPlace | None:
+        """Return the place of a trial of Optuna's; None if it is not on record."""
+        return self._database.read(lambda c: dropped_trials.place_of(c, name, study, trial))
+
+
+def _ids(trials: Sequence[NamedTrial]) -> list[str]:
+    return [uuid4().hex for trial in trials for _ in trial.rows]

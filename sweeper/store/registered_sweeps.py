@@ -32,7 +32,7 @@ IN_PART = "it is restored in part only: the same `sweeper restore` goes on"
 
 @dataclass(frozen=True, slots=True)
 class SweepVersion:
-    """Version of a sweep: it changes whenever its records do, which are only ever added."""
+    """Version of a sweep: it changes whenever what is on record does, which is only ever added."""
 
     name: str
     digest: str
@@ -40,6 +40,8 @@ class SweepVersion:
     created_at: float
     facts: int
     """Number of records."""
+    dropped: int = 0
+    """How often trials were dropped, or dropped ones taken back."""
 
 
 def lock(connection: Connection, name: str) -> Row[Any]:
@@ -82,8 +84,15 @@ def versions(connection: Connection, name: str | None = None) -> tuple[SweepVers
     """Return the marks of all sweeps, oldest first, or of the one of that name."""
     sweep, fact = tables.sweep.c, tables.fact.c
     counted = select(func.count()).where(fact.sweep == sweep.name).scalar_subquery()
+    dropped = tables.dropped.c
+    drops = select(func.count()).where(dropped.sweep == sweep.name).scalar_subquery()
     query = select(
-        sweep.name, sweep.digest, sweep.state, sweep.created_at, counted.label("facts")
+        sweep.name,
+        sweep.digest,
+        sweep.state,
+        sweep.created_at,
+        counted.label("facts"),
+        drops.label("dropped"),
     ).order_by(sweep.created_at, sweep.name)
     if name is not None:
         query = query.where(sweep.name == name)

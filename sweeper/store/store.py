@@ -130,7 +130,7 @@ class Store:
 
     @property
     def interventions(self) -> Interventions:
-        """What a person changes of a sweep that runs: pauses, for one."""
+        """What a person changes of a sweep: pauses it, drops trials."""
         return Interventions(self._database)
 
     def health(self) -> StorageDiagnostics:

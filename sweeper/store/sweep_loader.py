@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.errors import UnknownSweepError
 from sweeper.store import (
+    dropped_trials,
     recorded_ranges,
     registered_sweeps,
     reproducibility_checks,
@@ -27,10 +28,11 @@ def sweep_record(connection: Connection, name: str) -> SweepRecord:
         records=trial_records.sorted_by_place(connection, sweep),
         ranges=recorded_ranges.find(connection, name),
         reproducibility_checks=reproducibility_checks.find(connection, name),
-    )
+    ).with_dropped(dropped_trials.find(connection, name))
     with suppress(UnknownSweepError):
         row = registered_sweeps.get(connection, sweep.confirmation_name)
         confirmation = registered_sweeps.parsed(row.spec)
         confirmed = trial_records.sorted_by_place(connection, confirmation)
-        return record.with_confirmation(confirmation, confirmed)
+        dropped = dropped_trials.find(connection, confirmation.name)
+        return record.with_confirmation(confirmation, confirmed, dropped)
     return record

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, case, func, select
+from sqlalchemy import Connection, case, func, select, tuple_
 
 from sweeper.config import Sweep
-from sweeper.store import failures, paused_arms, registered_sweeps, tables
+from sweeper.store import dropped_trials, failures, paused_arms, registered_sweeps, tables
 from sweeper.store.clock import now
 from sweeper.types import ArmProgress, FailureKind, LastError, SweepStatus, WorkerStatus
 
@@ -41,8 +41,13 @@ def _probes(connection: Connection, name: str) -> tuple[int, int]:
 def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
     slot, fact, worker = tables.slot.c, tables.fact.c, tables.worker.c
     alive = select(worker.id).where(worker.sweep == sweep.name, worker.lease_until > now())
-    accuracy = fact[f"{sweep.sparsification.track}_val_accuracy"]
-    nonzero = fact[f"{sweep.sparsification.track}_nonzero"]
+    accuracy: Any = fact[f"{sweep.sparsification.track}_val_accuracy"]
+    nonzero: Any = fact[f"{sweep.sparsification.track}_nonzero"]
+    dropped = dropped_trials.find(connection, sweep.name)
+    if dropped:
+        gone = [place for trial in dropped for place in trial.places]
+        counts = tuple_(fact.arm, fact.repeat, fact.slot, fact.network).not_in(gone)
+        accuracy, nonzero = case((counts, accuracy)), case((counts, nonzero))
 
     def count(condition: Any) -> Any:
         return func.coalesce(func.sum(case((condition, 1), else_=0)), 0)
@@ -80,6 +85,7 @@ def _arms(connection: Connection, sweep: Sweep) -> tuple[ArmProgress, ...]:
         replace(
             _arm(sweep, arm, budgets[arm], outcomes.get(arm), failed.get(arm, {}), errors.get(arm)),
             paused=arm in paused,
+            dropped=len({trial.place for trial in dropped if trial.arm == arm}),
         )
         for arm in sweep.arms
     )

@@ -6,6 +6,7 @@ seconds, counts are whole numbers of parameters.
 """
 
 from sweeper.types.array_dataset import Dataset
+from sweeper.types.dropped_trial import DroppedTrial, dropped_lines, without_dropped
 from sweeper.types.normalisation import Normalisation
 from sweeper.types.probe import ProbePoint, ProbeTask, RecordedRange, StrengthRange
 from sweeper.types.slot_history import LostAttempt, SlotHistory
@@ -65,6 +66,7 @@ __all__ = [
     "ArmProgress",
     "CurvePoint",
     "Dataset",
+    "DroppedTrial",
     "Evaluation",
     "FailureKind",
     "LastError",
@@ -107,6 +109,8 @@ __all__ = [
     "TrialTask",
     "WorkerStatus",
     "by_training",
+    "dropped_lines",
     "nothing",
     "tick_of_part",
+    "without_dropped",
 ]

@@ -50,6 +50,8 @@ class ArmProgress:
     """Mean over the trials of workers that are alive: it may have begun on another machine."""
     paused: bool = False
     """Whether it is to wait: no more of it is claimed until somebody resumes it."""
+    dropped: int = 0
+    """Trials on record of which somebody left out networks; the best and smallest are others'."""
 
     @property
     def lost(self) -> dict[FailureKind, int]:

@@ -107,6 +107,7 @@ def _arm(sweep: Sweep, arm: ArmProgress) -> dict[str, Any]:
         "done": arm.done,
         "budget": arm.budget,
         "paused": arm.paused and arm.done < arm.budget,
+        "dropped": arm.dropped,
         "claimed": arm.claimed,
         "networks": arm.networks,
         "diverged": arm.diverged,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sweeper.config import Sweep, confirmation_name
 from sweeper.dashboard.cache import Cache
 from sweeper.store import Store, SweepVersion
-from sweeper.types import TrialRecord
+from sweeper.types import DroppedTrial, TrialRecord, without_dropped
 
 MOST = 32
 """Sweeps whose records are cached; a record takes some 10 kB."""
@@ -24,12 +24,19 @@ class SweepSnapshot:
     mark: SweepVersion
     sweep: Sweep
     records: tuple[TrialRecord, ...]
-    """By arm in the order of the file, repeat and slot."""
+    """By arm in the order of the file, repeat and slot; those of dropped trials too."""
+    dropped: tuple[DroppedTrial, ...] = ()
 
     @property
     def version(self) -> str:
         """Equal for equal records of the same sweep."""
-        return f"{self.mark.digest[:16]}-{self.mark.created_at!r}-{len(self.records)}"
+        counts = f"{len(self.records)}-{self.mark.dropped}"
+        return f"{self.mark.digest[:16]}-{self.mark.created_at!r}-{counts}"
+
+    @property
+    def counted(self) -> tuple[TrialRecord, ...]:
+        """The records of trials that were not dropped."""
+        return without_dropped(self.records, self.dropped)
 
 
 class SweepCache:
@@ -62,7 +69,8 @@ class SweepCache:
         by_place = sorted(
             of_arms, key=lambda record: (order[record.slot.arm], *record.slot.place[1:])
         )
-        return SweepSnapshot(mark, sweep, tuple(by_place))
+        dropped = self._store.interventions.dropped(mark.name) if mark.dropped else ()
+        return SweepSnapshot(mark, sweep, tuple(by_place), dropped)
 
     def _with_new(
         self, before: SweepSnapshot | None, mark: SweepVersion

@@ -130,17 +130,17 @@ class SweepPages:
             if sweep.script is not None:
                 log = read_trial_log(Slot(name, *place, study), self._store.identity(name))
             studies = ids_of_studies(self._storage, {study}, self._store.patience)
-            return to_json(
-                trial_json.trial_payload(
-                    sweep,
-                    place,
-                    history,
-                    records,
-                    studies=studies,
-                    log=log,
-                    file=list(search.arms),
-                )
+            payload = trial_json.trial_payload(
+                sweep,
+                place,
+                history,
+                records,
+                studies=studies,
+                log=log,
+                file=list(search.arms),
             )
+            dropped = [str(trial) for trial in snapshot.dropped if trial.place == place]
+            return to_json({**payload, "dropped": dropped})
 
         return self._recent(f"trial {name} {place}", FRESH, content)
 
@@ -204,7 +204,9 @@ class SweepPages:
         return self._versioned(
             f"trials table {name}",
             self._sweeps.snapshot(name).version,
-            lambda: export.facts_csv(self._store.dump(name).facts).encode(),
+            lambda: export.facts_csv(
+                self._store.dump(name).facts, self._store.interventions.dropped(name)
+            ).encode(),
         )
 
     def fronts_table(self, name: str) -> ResponseBody:
@@ -214,7 +216,7 @@ class SweepPages:
             f"fronts table {name}",
             snapshot.version,
             lambda: export.fronts_csv(
-                fronts(snapshot.records, snapshot.sweep), snapshot.sweep
+                fronts(snapshot.counted, snapshot.sweep), snapshot.sweep
             ).encode(),
         )
 
@@ -265,10 +267,12 @@ class SweepPages:
             records=snapshot.records,
             ranges=self._store.strength_ranges(name),  # recorded while there is no new trial
             reproducibility_checks=self._store.reproducibility_checks(name),
-        )
+        ).with_dropped(snapshot.dropped)
         if confirmation is None:
             return record
-        return record.with_confirmation(confirmation.sweep, confirmation.records)
+        return record.with_confirmation(
+            confirmation.sweep, confirmation.records, confirmation.dropped
+        )
 
     def _sweep_of(self, study: str) -> Sweep | None:
         name = study.partition("/")[0]

@@ -1,15 +1,17 @@
-"""Commands that have a hand on a sweep: pause, resume."""
+"""Commands that have a hand on a sweep: pause, resume, drop."""
 
+import csv
 import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from support.commands import Command, command_here
-from support.fakes import fake_train, small_sweep
+from support.fakes import fake_train, ladder_sweep, small_sweep
 from sweeper import lifecycle, settings
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
@@ -71,3 +73,114 @@ def test_status_says_which_arms_are_paused(sweeper: Command, store: Store) -> No
     assert max(map(len, out.splitlines())) <= 80
     told = json.loads(sweeper("status", "tiny", "--json")[1])
     assert [arm["paused"] for arm in told["arms"]] == [True, True, True]
+
+
+@pytest.fixture
+def finished(store: Store) -> Store:
+    """The store with the sweep finished: three arms of six trials."""
+    work("tiny", store, pack=8, train=fake_train)
+    return store
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    with table.open() as file:
+        return list(csv.DictReader(file))
+
+
+def best(sweeper: Command, arm: str) -> dict[str, Any]:
+    points = json.loads(sweeper("front", "tiny", "--json")[1])["fronts"][arm]["points"]
+    return dict(points[-1])
+
+
+def test_drop_leaves_a_trial_out_of_everything_but_the_record(
+    sweeper: Command, finished: Store, tmp_path: Path
+) -> None:
+    point = best(sweeper, "l1")
+    name = f"l1/0/{point['slot']}"
+    code, out, err = sweeper("drop", "tiny", "--trial", name, "--why", "it was too warm")
+    assert (code, err) == (0, "")
+    assert out == f"tiny: {name}: dropped\ntiny: 1 trial is dropped; all stay on record\n"
+    assert best(sweeper, "l1")["slot"] != point["slot"]
+    assert "it was too warm" in sweeper("front", "tiny")[1]
+    assert "1 trial dropped: sweeper drop tiny says which" in sweeper("status", "tiny")[1]
+    listed = sweeper("drop", "tiny")[1]
+    assert re.search(rf"^ *{name} +20..-..-.. +it was too warm", listed, re.MULTILINE)
+    assert sweeper("report", "tiny", "--out", "report.html")[0] == 0
+    assert "it was too warm" in (tmp_path / "report.html").read_text()
+    out = sweeper("export", "tiny", "--out", "files")[1]
+    assert "tiny: 1 dropped trial in no front; facts.csv says why" in out
+    assert out.count("too warm") == 0
+    rows = rows_of(tmp_path / "files/facts.csv")
+    assert [row["slot"] for row in rows if row["dropped"]] == [str(point["slot"])]
+    assert len(rows) == 18
+    fronts = rows_of(tmp_path / "files/fronts.csv")
+    assert str(point["slot"]) not in [row["slot"] for row in fronts if row["arm"] == "l1"]
+    assert sweeper("restore", "files", "--storage", "sqlite:///other.db")[0] == 0
+    with closing(Store("sqlite:///other.db")) as other:
+        assert other.interventions.dropped("tiny") == finished.interventions.dropped("tiny")
+        assert other.records("tiny") == finished.records("tiny")
+    assert "was dropped already" in sweeper("drop", "tiny", "--trial", name, "--why", "again")[1]
+    code, out, _ = sweeper("drop", "tiny", "--trial", name, "--undo")
+    assert out == f"tiny: {name}: counts again\ntiny: 0 trials are dropped; all stay on record\n"
+    assert best(sweeper, "l1") == point
+    assert sweeper("drop", "tiny")[1] == "tiny: nothing is dropped\n"
+
+
+def test_a_trial_may_be_named_by_its_number_in_optuna(sweeper: Command, finished: Store) -> None:
+    record = finished.records("tiny")[-1]
+    words = ("--trial", str(record.trial), "--arm", "mix", "--why", "no reason")
+    assert f"mix/0/{record.slot.number}: dropped" in sweeper("drop", "tiny", *words)[1]
+
+
+WHY = ("--why", "no reason")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("--trial", "l1/0/2"), '--why: say why, such as --why "the machine overheated"'),
+        (("--trial", "l1/0/2", "--why", "a\nb"), "--why: must be one line of at most 500"),
+        (("--trial", "l1/0/2", "--undo", *WHY), "--undo, --why: give one of them, not both"),
+        (("--why", "no reason"), "--trial: say which trial, such as l1/0/17"),
+        (("--trial", "l1/0", *WHY), "--trial: must be arm/repeat/slot, such as l1/0/17, got"),
+        (("--trial", "l2/0/1", *WHY), "tiny: no such arm: got 'l2'; allowed: dense, l1, mix"),
+        (("--trial", "l1/0/6", *WHY), "--trial: tiny has no slot 6 of l1, repeat 0"),
+        (("--trial", "3", *WHY), "--trial 3: say of which --arm: dense, l1, mix"),
+        (("--trial", "99", "--arm", "l1", *WHY), "--trial: trial 99 of tiny/l1/0 is not on record"),
+        (("--trial", "x", *WHY), "--trial: must be arm/repeat/slot, such as l1/0/17, or a number"),
+        (
+            ("--trial", "1", "--arm", "l1", "--repeat", "1", *WHY),
+            "--repeat: must be 0 to 0, got 1",
+        ),
+        (("--trial", "l1/0/2", "--density", "0.1", *WHY), "--density: is for ladders: a trial of"),
+    ],
+)
+def test_a_trial_that_cannot_be_dropped_is_one_line(
+    sweeper: Command, finished: Store, words: tuple[str, ...], line: str
+) -> None:
+    code, out, err = sweeper("drop", "tiny", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"error: {line}")
+    assert len(err.splitlines()) == 1
+    assert finished.interventions.dropped("tiny") == ()
+
+
+def test_one_density_of_a_ladder_is_dropped_with_all_of_its_seeds(
+    sweeper: Command, tmp_path: Path
+) -> None:
+    with closing(Store(settings.DEFAULT_STORAGE)) as store:
+        lifecycle.register(store, ladder_sweep())
+        work("tiny", store, pack=12, train=fake_train)
+        words = ("--trial", "l1/0/2", "--density", "0.1", *WHY)
+        assert "l1/0/2, density 0.1: dropped" in sweeper("drop", "tiny", *words)[1]
+        (trial,) = store.interventions.dropped("tiny")
+        assert trial.networks == (1, 4)
+        counted = store.interventions.counted_records("tiny")
+        gone = [record for record in store.records("tiny") if record not in counted]
+        assert {record.config.density for record in gone} == {0.1}
+        assert len(gone) == 2
+        line = "error: --density: must be one of 0.2, 0.1, 0.05, got 0.3\n"
+        words = ("--trial", "l1/0/2", "--density", "0.3", *WHY)
+        assert sweeper("drop", "tiny", *words)[2] == line
+        assert sweeper("drop", "tiny", "--trial", "l1/0/2", "--undo")[0] == 0
+        assert store.interventions.dropped("tiny") == ()

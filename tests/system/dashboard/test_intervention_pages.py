@@ -1,16 +1,18 @@
 """Pages of sweeps that somebody had a hand on, in a real browser."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from support.browsers import chromium, needs_chromium, tab
 from support.dashboard_server import running
 from support.fakes import small_sweep
-from support.pages import TARGETS
+from support.pages import TARGETS, searched
 from sweeper import lifecycle
-from sweeper.store import Store
+from sweeper.analysis import fronts
+from sweeper.store import NamedTrial, Store
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +38,33 @@ def test_the_page_of_a_sweep_says_which_arms_are_paused(
         sqlite_store.interventions.resume("tiny")
         expect(page.locator("#progress .state")).to_have_text("waiting for workers")
         expect(page.locator("#arms")).not_to_contain_text("paused")
+
+
+@needs_chromium
+def test_a_dropped_trial_leaves_the_fronts_of_the_page_and_its_own_page_says_why(
+    browser: Browser, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = searched(sqlite_store)
+    front = fronts(sqlite_store.records("tiny"), sweep)["l1"]
+    place = ("l1", front[-1].repeat, front[-1].slot)
+    name = "/".join(map(str, place))
+    with running(sqlite_store, monkeypatch) as url, tab(browser, url) as page:
+        before = get_json(page, f"{url}sweeps/tiny/fronts.json")
+        sqlite_store.interventions.drop("tiny", [NamedTrial(place)], "<i>it</i> was too warm")
+        after = get_json(page, f"{url}sweeps/tiny/fronts.json")
+        assert before["trials"] - after["trials"] == 1
+        slots = [(p["repeat"], p["slot"]) for arm in after["arms"][1:2] for p in arm["points"]]
+        assert place[1:] not in slots
+        page.goto(f"{url}sweeps/tiny/")
+        expect(page.locator("#warnings")).to_contain_text(f"{name} on ")
+        expect(page.locator("#warnings")).to_contain_text("<i>it</i> was too warm")
+        expect(page.locator("#arms tbody tr").nth(1)).to_contain_text("1 dropped")
+        page.goto(f"{url}sweeps/tiny/{name}")
+        expect(page.locator("#progress")).to_contain_text("<i>it</i> was too warm")
+        sqlite_store.interventions.take_back("tiny", [NamedTrial(place)])
+        expect(page.locator("#progress")).not_to_contain_text("too warm")
+        assert get_json(page, f"{url}sweeps/tiny/fronts.json") == before
+
+
+def get_json(page: Page, address: str) -> Any:
+    return page.request.get(address).json()

@@ -50,6 +50,11 @@ function failures(kinds, arm) {
   return make("span", {}, kinds.join(", "), error && kinds.length ? ", " : "", error);
 }
 
+// What somebody did to an arm.
+function notes(arm) {
+  return [arm.paused ? "paused" : "", arm.dropped ? `${arm.dropped} dropped` : ""].filter(Boolean).join(", ") || null;
+}
+
 function showArms(row) {
   const head = [
     "arm", { text: "kind" }, "trials", "in work", "diverged", "collapsed", "lost", "smallest",
@@ -59,7 +64,7 @@ function showArms(row) {
     const kinds = Object.entries(arm.failures).map(([kind, times]) => `${times} ${kind}`);
     const lost = Object.values(arm.failures).reduce((sum, times) => sum + times, 0);
     return [
-      [arm.name, arm.paused ? "paused" : null],
+      [arm.name, notes(arm)],
       arm.family,
       [`${count(arm.done)} / ${count(arm.budget)}`, arm.networks > arm.done ? many(arm.networks, "network") : null],
       count(arm.claimed),

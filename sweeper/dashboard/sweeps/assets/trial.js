@@ -28,7 +28,8 @@ function showHead(trial) {
   const link = trial.optuna ? make("a", { href: trial.optuna }, `${trials} of ${trial.study} in the Optuna dashboard`) : null;
   const label = make("span", { class: `state ${kinds[trial.state] ?? ""}` }, `${trial.state}${at}`);
   place("optuna").href = trial.optuna ?? "/dashboard";
-  fill(place("progress"), make("div", { class: "meter" }, label, link));
+  const dropped = trial.dropped.map((text) => make("p", {}, `Dropped, and in no front, table or comparison: ${text}.`));
+  fill(place("progress"), make("div", { class: "meter" }, label, link), ...dropped);
 }
 
 function showMeasured({ sizes, numbers, layers, layers_of: layersOf }) {
