@@ -1,6 +1,8 @@
 """All trials of a study, read at once, are those that Optuna's own reading gives."""
 
 import math
+import time
+from collections.abc import Iterator
 
 import optuna
 import pytest
@@ -24,6 +26,17 @@ SPACE = {
 }
 
 
+@pytest.fixture
+def far_from_greenwich(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Times are stored in UTC and given without a zone."""
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "XXX-5:30")
+        time.tzset()
+        yield
+    time.tzset()
+
+
+@pytest.mark.usefixtures("far_from_greenwich")
 def test_trials_are_those_that_optuna_reads(everywhere: Store) -> None:
     theirs = optuna_storage(everywhere.url)
     study = optuna.create_study(study_name="odd", storage=theirs, directions=["minimize"] * 2)

@@ -2,9 +2,11 @@
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
@@ -25,7 +27,8 @@ from support.worker_processes import assert_pooled, facts
 from sweeper import lifecycle
 from sweeper.analysis.confirmation import confirmation_sweep
 from sweeper.config import Sweep
-from sweeper.search import SweepStudies, pooled_study
+from sweeper.search import SweepStudies, optuna_pooled, pooled_study
+from sweeper.search.optuna_rows import insert_trials
 from sweeper.search.pooled_study import network_name
 from sweeper.store import Store
 from sweeper.types import TrialRecord
@@ -201,6 +204,12 @@ def test_several_that_fill_it_at_once_bring_each_network_once(
     monkeypatch.undo()
     monkeypatch.setattr(pooled_study, "AT_ONCE", 3)
     records, start = store.records("tiny"), threading.Barrier(4)
+
+    def slowly(*arguments: Any) -> Any:
+        time.sleep(0.05)  # what was read as lacking would be brought by another meanwhile
+        return insert_trials(*arguments)
+
+    monkeypatch.setattr(optuna_pooled, "insert_trials", slowly)
 
     def fill(some: Sequence[TrialRecord]) -> None:
         with lifecycle.open_studies(store, sweep) as search:
