@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import (
     Changes,
     DataFolder,
@@ -12,7 +13,6 @@ from sweeper.cli.common import (
     count,
     duration,
     table,
-    waiting,
     warn,
 )
 from sweeper.cli.script_plan_output import print_script_plan
@@ -44,7 +44,7 @@ def check(file: StudyFile, changes: Changes = None, data: DataFolder = None) -> 
 
     sweep = Sweep.load(file, parse_changes(changes or ()))
     refuse_alike(sweep, str(file))
-    with waiting() as on_wait:
+    with activity(f"{sweep.name}: trying out what the study file names") as on_wait:
         tried = try_out(sweep, str(file), folder=data, on_wait=on_wait)
     if tried.sweep.script is None:
         _print_plan(tried)

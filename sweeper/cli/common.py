@@ -3,8 +3,8 @@
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 
 import typer
 
+from sweeper.cli.activity import shown_on
 from sweeper.errors import InputError
 from sweeper.redact import VisibleStream, hide_passwords, holds_password, visible
 from sweeper.settings import (
@@ -150,6 +151,8 @@ def console() -> "Console":
     """Return the terminal, which shows all text as it is; 80 columns where there is none."""
     from sweeper.cli.terminal import Terminal
 
+    if (shown := shown_on()) is not None and sys.stdout.isatty():
+        return shown
     # No markup: what is printed has brackets of its own, such as errors and names of files.
     plain = partial(Terminal, highlight=False, markup=False, emoji=False)
     terminal = plain()
@@ -169,30 +172,6 @@ def warn(text: str) -> None:
     from rich.text import Text
 
     console().print(Text.assemble(("warning:", "yellow"), f" {text}"), soft_wrap=True)
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar in a `with` block, on a terminal; yield its `update(done, all_)`."""
-    from rich.progress import Progress
-
-    terminal = console()
-    with Progress(console=terminal, transient=True, disable=not terminal.is_terminal) as progress:
-        task = progress.add_task(label, total=None)
-        yield lambda done, all_: progress.update(task, completed=done, total=all_)
-
-
-@contextmanager
-def waiting() -> Iterator[Callable[[str], None]]:
-    """Show a line while a `with` block waits, on a terminal; yield the function that sets it."""
-    terminal = console()
-    with ExitStack() as stack:
-
-        def tell(line: str) -> None:
-            if terminal.is_terminal:
-                stack.enter_context(terminal.status(line))
-
-        yield tell
 
 
 def table(*columns: str) -> "Table":

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import Storage, console, count, open_store, percent, table
 from sweeper.cli.front_command import TRACKS, parse_choice
 from sweeper.settings import DEFAULT_STORAGE
@@ -63,8 +64,11 @@ def compare(
     chosen_track = None if track is None else parse_choice("--track", track, TRACKS)
     chosen_size = parse_choice("--size", size, SIZES)
     named = [arm.strip() for arm in (arms or "").split(",") if arm.strip()]
-    with open_store(storage) as store:
-        records = [store.sweep_record(name) for name in names]
+    with open_store(storage) as store, activity("reading all trials") as doing:
+        records = []
+        for number, name in enumerate(names):
+            doing.count(number, len(names))
+            records.append(store.sweep_record(name))
     fronts = SweepFronts.compared(records, arms=named, track=chosen_track, size=chosen_size)
     if as_json:
         typer.echo(json.dumps(_rows(fronts), indent=2))

@@ -6,6 +6,7 @@ from typing import Annotated, cast
 import typer
 
 from sweeper.api import On
+from sweeper.cli.activity import activity
 from sweeper.cli.answer import print_answer
 from sweeper.cli.common import (
     Artifacts,
@@ -77,7 +78,7 @@ def confirm(
     )
     confirmation_name = run_with_progress(train)
     terminal = console()
-    with open_store(storage, waits=True) as store:
+    with open_store(storage, waits=True) as store, activity(f"{name}: reading what was confirmed"):
         record = load_record(store, name)
         status = store.status(confirmation_name)
     for part in show(record.confirmation) if record.confirmation else ():

@@ -2,6 +2,7 @@
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import Storage, open_store
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -20,7 +21,8 @@ def upgrade(storage: Storage = DEFAULT_STORAGE) -> None:
 
     store = Store(storage)
     try:
-        store.upgrade()
+        with activity(f"{store.safe_url}: the tables are brought up to date"):
+            store.upgrade()
         typer.echo(f"{store.safe_url}: up to date")
     finally:
         store.close()

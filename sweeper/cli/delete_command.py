@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import Name, Storage, open_store
 from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE
@@ -30,7 +31,8 @@ def delete(
             content += f" and its confirmation with {store.status(confirmation).done}"
         if not yes:
             typer.confirm(f"{name}: delete it with {content}?", abort=True)
-        foreign_studies = lifecycle.delete(store, name)
+        with activity(f"{name}: its workers leave, then its trials are deleted"):
+            foreign_studies = lifecycle.delete(store, name)
     typer.echo(f"{name}: deleted")
     for study in foreign_studies:
         typer.echo(f"{study}: stays, for sweeper did not make this study")

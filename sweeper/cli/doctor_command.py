@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import DataFolder, Storage, console, table
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -26,12 +27,12 @@ def doctor(
     from sweeper.operations.doctor import examine_machine, examine_storage
     from sweeper.worker.launch.machine import Machine, cores, visible_gpus
 
-    findings = [
-        *examine_storage(storage),
-        *examine_machine(
+    with activity("looking at the storage") as doing:
+        findings = [*examine_storage(storage)]
+        doing("looking at the machine and the data")
+        findings += examine_machine(
             data, cores=cores, gpus=lambda: len(visible_gpus()), usable=lambda: Machine.here().gpus
-        ),
-    ]
+        )
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:

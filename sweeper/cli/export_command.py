@@ -5,14 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.common import (
-    Artifacts,
-    Name,
-    Storage,
-    console,
-    open_store,
-    progress_bar,
-)
+from sweeper.cli.activity import Activity, activity
+from sweeper.cli.common import Artifacts, Name, Storage, console, open_store
 from sweeper.errors import InputError, pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -53,6 +47,7 @@ def export(
     """
     from sweeper.config import confirmation_name
     from sweeper.operations.export import CONFIRMED
+    from sweeper.operations.export_weights import save as save_networks
 
     if seeds is not None and artifacts is None:
         raise InputError(
@@ -60,42 +55,47 @@ def export(
         )
     folder = out or Path("sweeps") / name / "export"
     terminal = console()
-    with open_store(storage, waits=True) as store:
-        files = _save_sweep(store, name, folder)
+    with open_store(storage, waits=True) as store, activity(f"{name}: reading all trials") as doing:
+        files, notes = _save_sweep(store, name, folder, doing)
         confirmation = confirmation_name(name)
         if confirmation in store.names():
-            files += _save_sweep(store, confirmation, folder / CONFIRMED)
+            confirmed = _save_sweep(store, confirmation, folder / CONFIRMED, doing)
+            files, notes = files + confirmed[0], notes + confirmed[1]
             if artifacts is not None:
-                files += _save_networks(store, confirmation, folder / CONFIRMED, artifacts, seeds)
+                doing(f"{confirmation}: writing networks")
+                networks = save_networks(
+                    folder / CONFIRMED,
+                    store,
+                    confirmation,
+                    artifacts,
+                    seeds=seeds,
+                    on_network=doing.count,
+                )
+                files += [networks] if networks else []
+                notes += [] if networks else [f"{confirmation}: no networks at {artifacts}"]
+        doing(f"{name}: drawing figures")
         files += _save_figures(store, name, folder)
+    for note in notes:
+        terminal.print(note, soft_wrap=True)
     for file in files:
         size = file.stat().st_size
         terminal.print(f"{file}  {size / 1000:,.0f} kB", soft_wrap=True, highlight=False)
 
 
-def _save_sweep(store: "Store", name: str, folder: Path) -> list[Path]:
+def _save_sweep(
+    store: "Store", name: str, folder: Path, doing: Activity
+) -> tuple[list[Path], list[str]]:
+    """Write a sweep; return its files, and what is to be said of them."""
     from sweeper.analysis import fronts
     from sweeper.operations.export import save
 
+    doing(f"{name}: reading all trials")
     dump, dropped = store.dump(name), store.interventions.dropped(name)
-    if dropped:
-        left_out = f"{pluralize(len(dropped), 'dropped trial')} in no front"
-        console().print(f"{name}: {left_out}; facts.csv says why", soft_wrap=True)
-    return save(
-        folder, dump, fronts(store.interventions.counted_records(name), dump.sweep), dropped
-    )
-
-
-def _save_networks(
-    store: "Store", name: str, folder: Path, artifacts: str, seeds: int | None
-) -> list[Path]:
-    from sweeper.operations.export_weights import save
-
-    with progress_bar("networks") as on_network:
-        file = save(folder, store, name, artifacts, seeds=seeds, on_network=on_network)
-    if file is None:
-        console().print(f"{name}: no networks at {artifacts}", soft_wrap=True)
-    return [file] if file else []
+    points = fronts(store.interventions.counted_records(name), dump.sweep)
+    doing(f"{name}: writing {len(dump.facts):,} trials")
+    left_out = f"{pluralize(len(dropped), 'dropped trial')} in no front"
+    notes = [f"{name}: {left_out}; facts.csv says why"] if dropped else []
+    return save(folder, dump, points, dropped), notes
 
 
 def _save_figures(store: "Store", name: str, folder: Path) -> list[Path]:

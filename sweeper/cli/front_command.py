@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.answer import print_answer
 from sweeper.cli.common import (
     Name,
@@ -61,10 +62,10 @@ def front(
         raise InputError("--json and --csv: choose one")
     selected_track = None if track is None else parse_choice("--track", track, TRACKS)
     selected_by = None if by is None else parse_choice("--by", by, BY)
-    with open_store(storage) as store:
+    with open_store(storage) as store, activity(f"{name}: reading all trials"):
         record = load_record(store, name)
-    fronts = record.fronts(selected_track, selected_by)
-    warnings = strength_range.edge_warnings(record.ranged_sweep, fronts)
+        fronts = record.fronts(selected_track, selected_by)
+        warnings = strength_range.edge_warnings(record.ranged_sweep, fronts)
     if as_json:
         typer.echo(json.dumps(_fronts_json(record, fronts, warnings), indent=2))
     elif as_csv:

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import Storage, console, open_store, table
 from sweeper.cli.status_command import state_text, status_json
 from sweeper.settings import DEFAULT_STORAGE
@@ -20,7 +21,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """List the sweeps of a storage."""
-    with open_store(storage) as store:
+    with open_store(storage) as store, activity("reading the sweeps"):
         statuses = [store.status(name) for name in store.names()]
     if as_json:
         typer.echo(json.dumps([status_json(status) for status in statuses], indent=2))

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import (
     Artifacts,
     DataFolder,
@@ -69,7 +70,7 @@ def network(
             f"--raw: a {out.suffix} file holds weights, and the numbers beside them: "
             "sweeper.load_network(FILE, normalise=True) puts them first"
         )
-    with open_store(storage, waits=True) as store:
+    with open_store(storage, waits=True) as store, activity(f"{name}: looking for the network"):
         chosen = find_network(store, name, artifacts, arm=arm, at=at, trial=trial)
     from sweeper.training.network_files import write_network
 

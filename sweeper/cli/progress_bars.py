@@ -1,9 +1,11 @@
 """Progress display of a sweep: a table that renews itself on a terminal, plain lines elsewhere."""
 
 import time
+from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import console, count, duration, percent, table
 from sweeper.errors import pluralize
 from sweeper.operations.progress_lines import paused_text
@@ -35,6 +37,9 @@ class ProgressDisplay:
             redirect_stdout=False,
             redirect_stderr=False,
         )
+        self._is_open = self._is_ending = False
+        self._end = ExitStack()
+        """Of the activity that follows the last trial: its workers leave, fronts are drawn."""
         self._last_line: tuple[int, float] = (-1, float("-inf"))
         """Ranges and trials that were done at the last plain line, and its time."""
         self._paused = ""
@@ -43,6 +48,7 @@ class ProgressDisplay:
     def __enter__(self) -> Self:
         if self.console.is_terminal:
             self._live.start()
+        self._is_open = True
         return self
 
     def __exit__(
@@ -52,12 +58,23 @@ class ProgressDisplay:
         trace: TracebackType | None,
     ) -> None:
         self._live.stop()
+        self._end.close()
 
     def update(self, status: SweepStatus) -> None:
         """Show the present progress of the sweep."""
+        if self._is_ending:
+            return
         if self.console.is_terminal:
             self._live.update(progress_view(status), refresh=True)
-            return
+        else:
+            self._print(status)
+        if status.finished and self._is_open:
+            self._is_ending = True
+            self._live.stop()
+            self._end.enter_context(activity(f"{status.name}: putting what it brought in order"))
+
+    def _print(self, status: SweepStatus) -> None:
+        """Print a plain line, if one is due."""
         done, shown_at = self._last_line
         now = time.monotonic()
         has_advanced = status.probed + status.done != done

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli import formula_page
+from sweeper.cli.activity import activity
 from sweeper.cli.common import console, table
 from sweeper.config.registry import (
     APPLY_MODES,
@@ -41,7 +42,8 @@ def regularizers(
 ) -> None:
     """List formulas and methods, or say all about one of them."""
     if name is not None:
-        facts = described(name)
+        with activity(f"{name}: trying it"):
+            facts = described(name)
         typer.echo(json.dumps(facts, indent=2) if as_json else formula_page.page(facts))
         return
     if as_json:

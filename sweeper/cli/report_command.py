@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import Artifacts, Name, Storage, open_store
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -31,12 +32,17 @@ def report(
     from sweeper.operations.sweep_report import report_path, reported_record
     from sweeper.reports import write_report
 
-    with open_store(storage) as store:
-        record = reported_record(store, name, artifacts)
-    if figure:
-        from sweeper.plots import overlay_figure, save_figure
+    lines = []
+    with activity(f"{name}: reading all trials") as doing:
+        with open_store(storage) as store:
+            record = reported_record(store, name, artifacts)
+        doing(f"{name}: drawing its fronts")
+        if figure:
+            from sweeper.plots import overlay_figure, save_figure
 
-        overlay = overlay_figure(record.fronts(), record.sweep)
-        typer.echo(f"figure: {save_figure(overlay, figure)}")
-    if out or not figure:
-        typer.echo(f"report: {write_report(out or report_path(name), record)}")
+            overlay = overlay_figure(record.fronts(), record.sweep)
+            lines.append(f"figure: {save_figure(overlay, figure)}")
+        if out or not figure:
+            lines.append(f"report: {write_report(out or report_path(name), record)}")
+    for line in lines:
+        typer.echo(line)

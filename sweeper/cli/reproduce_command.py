@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import (
     DataFolder,
     Device,
@@ -11,7 +12,6 @@ from sweeper.cli.common import (
     Storage,
     console,
     open_store,
-    progress_bar,
 )
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -37,9 +37,12 @@ def reproduce(
     from sweeper.operations.reproduce import reproduce as retrain
 
     terminal = console()
-    with open_store(storage, waits=True) as store:
-        with progress_bar("trials") as on_trial:
-            retrain(name, store, trials=trials, device=device, folder=data, on_trial=on_trial)
+    with (
+        open_store(storage, waits=True) as store,
+        activity(f"{name}: trials trained again") as doing,
+    ):
+        retrain(name, store, trials=trials, device=device, folder=data, on_trial=doing.count)
+        doing(f"{name}: comparing all trials")
         differences = deviations(store.records(name), store.reproducibility_checks(name))
     for difference in differences:
         verdict = "small enough to rank" if difference.small else "not known to be small"

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import Artifacts, Storage, console, progress_bar, warn
+from sweeper.cli.activity import activity
+from sweeper.cli.common import Artifacts, Storage, console, warn
 from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -33,14 +34,21 @@ def restore(
     from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
     from sweeper.store import Store
 
-    dumps = read_all(folder)
-    if (folder / CONFIRMED / export_weights.FILE).exists():
-        export_weights.check(folder / CONFIRMED, dumps[-1])
+    with activity(f"{folder}: reading and checking"):
+        dumps = read_all(folder)
+        if (folder / CONFIRMED / export_weights.FILE).exists():
+            export_weights.check(folder / CONFIRMED, dumps[-1])
     store = Store(storage, patience=RetryPolicy(SERVICE, throttled_notice(warn)))
     terminal = console()
     try:
-        with terminal.status(f"{dumps[0].sweep.name}: facts") as spinner:
-            counts = lifecycle.restore_all(store, dumps, lambda study: spinner.update(f"{study}"))
+        studies = [study for dump in dumps for study in (*dump.sweep.studies(), dump.sweep.name)]
+        with activity(f"{dumps[0].sweep.name}: trials go into the tables") as doing:
+
+            def on_study(study: str) -> None:
+                doing(f"{dumps[0].sweep.name}: Optuna's studies")
+                doing.count(studies.index(study), len(studies))
+
+            counts = lifecycle.restore_all(store, dumps, on_study)
         for dump, (new, all_) in zip(dumps, counts, strict=True):
             name, before = dump.sweep.name, all_ - new
             old = f"; {before} were here already" if before else ""
@@ -53,9 +61,9 @@ def restore(
         if artifacts is None:
             text = "there are networks too: --artifacts says where they are to be kept"
         else:
-            with progress_bar("networks") as on_network:
+            with activity(f"{name}: networks") as restored:
                 count = export_weights.restore(
-                    confirmed, store, name, artifacts, on_network=on_network
+                    confirmed, store, name, artifacts, on_network=restored.count
                 )
             text = f"{pluralize(count, 'network')} restored to {artifacts}"
         terminal.print(f"{name}: {text}", soft_wrap=True)

@@ -1,10 +1,12 @@
 """Output of a run: its progress, and a summary of the arms at its end."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
+from sweeper.cli.activity import activity, shown_on
 from sweeper.cli.answer import print_answer
 from sweeper.cli.common import (
     console,
@@ -35,23 +37,28 @@ def run_with_progress(train: "Callable[..., object]") -> str:
     """
     from sweeper.cli.progress_bars import ProgressDisplay
 
-    terminal = console()
+    terminal, progress = console(), ProgressDisplay()
     name = ""
 
     def on_start(outcome: "Outcome", status: "SweepStatus") -> None:
         nonlocal name
         name = status.name
+        silent.close()
         terminal.print(_beginning(outcome, status), soft_wrap=True)
+        shown.enter_context(progress)
 
     def on_note(line: str) -> None:
-        progress.console.print(line, soft_wrap=True)
+        (console() if shown_on() else progress.console).print(line, soft_wrap=True)
 
     def on_wait(line: str) -> None:
-        if terminal.is_terminal:  # how long it takes says nothing about the sweep
+        if not name:
+            beginning(line)
+        elif terminal.is_terminal:  # how long it takes says nothing about the sweep
             on_note(line)
 
     try:
-        with ProgressDisplay() as progress:
+        with ExitStack() as shown, ExitStack() as silent:
+            beginning = silent.enter_context(activity("reading the study file"))
             train(on_start=on_start, on_status=progress.update, on_note=on_note, on_wait=on_wait)
     except (KeyboardInterrupt, Interrupted):
         text = "stopped; what is done is on record, and the same command goes on"
@@ -79,20 +86,24 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
 
     terminal = console()
     with open_store(storage, waits=True) as store:
-        record = load_record(store, name)
+        with activity(f"{name}: reading all trials") as doing:
+            record = load_record(store, name)
+            arms = arms_table(record)
+            doing(f"{name}: writing the report")
+            written = write_report(report, record) if report else None
         status = record.status
         measure = record.sweep.measure_label
         terminal.print(
             f"each arm's best network, and {record.sweep.size_label} at a target {measure}:"
         )
-        terminal.print(arms_table(record))
+        terminal.print(arms)
         print_answer(record)
         if not status.finished:
             terminal.print(
                 f"stopped at {status.done:,} of {pluralize(status.budget, 'trial')}", soft_wrap=True
             )
-        if report:
-            terminal.print(f"report:    {write_report(report, record)}", soft_wrap=True)
+        if written:
+            terminal.print(f"report:    {written}", soft_wrap=True)
         dashboard = dashboard_command(store, storage)
         if say_how:
             command = dashboard.replace("sweeper dashboard", f"sweeper report {name}", 1)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import (
     Artifacts,
     DataFolder,
@@ -11,7 +12,6 @@ from sweeper.cli.common import (
     Storage,
     console,
     open_store,
-    progress_bar,
     table,
 )
 from sweeper.errors import InputError
@@ -43,9 +43,9 @@ def verify(
     if artifacts is None:
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     terminal = console()
-    with open_store(storage, waits=True) as store, progress_bar("networks") as on_network:
+    with open_store(storage, waits=True) as store, activity(f"{name}: networks") as judged:
         verification = verify_weights(
-            name, store, artifacts, folder=data, device=device, on_network=on_network
+            name, store, artifacts, folder=data, device=device, on_network=judged.count
         )
     if verification.differing:
         lines = table("study", ">trial", "what differs")

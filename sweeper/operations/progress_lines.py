@@ -17,20 +17,31 @@ from sweeper.types import SweepStatus
 _FORMAT = "{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt}{postfix}"
 
 
+class TrialBar:
+    """The bar of a sweep: shows each status that it is called with."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+
+    def __call__(self, status: SweepStatus) -> None:
+        """Show a status."""
+        self._bar.total, self._bar.n = status.budget, status.done
+        self.tell(status_text(status))
+
+    def tell(self, text: str) -> None:
+        """Show what goes on while no trial does."""
+        self._bar.set_postfix_str(visible(text), refresh=False)
+        self._bar.refresh()
+
+
 @contextmanager
-def trial_bar(label: str, wanted: bool | None) -> Iterator[Callable[[SweepStatus], None]]:
-    """Show the trials of a sweep in a `with` block; yield the function that shows a status.
+def trial_bar(label: str, wanted: bool | None) -> Iterator[TrialBar]:
+    """Show the trials of a sweep in a `with` block; yield the bar that shows a status.
 
     `wanted` is True or False, or None for: where somebody looks.
     """
     with _bar(label, wanted, "trials") as bar:
-
-        def show(status: SweepStatus) -> None:
-            bar.total, bar.n = status.budget, status.done
-            bar.set_postfix_str(status_text(status), refresh=False)
-            bar.refresh()
-
-        yield show
+        yield TrialBar(bar)
 
 
 @contextmanager
@@ -55,7 +66,7 @@ def status_text(status: SweepStatus) -> str:
     if status.probed < status.probes:
         parts.append(f"{status.probed} of {status.probes} ranges")
     alive = sum(worker.alive for worker in status.workers)
-    parts.append(f"{alive} worker{'' if alive == 1 else 's'}")
+    parts.append(f"{alive} worker{'' if alive == 1 else 's'}" if alive else "workers start")
     if left := max((seconds_left(status, arm) or 0.0 for arm in status.arms), default=0.0):
         parts.append(f"{tqdm.format_interval(left)} left")
     if text := paused_text(status):

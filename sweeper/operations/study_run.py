@@ -87,7 +87,9 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
     wanted = False if options.on_status else options.progress
     with ExitStack() as stack:
         show = stack.enter_context(trial_bar(sweep.name, wanted))
-        tried = try_out(sweep, place, folder=options.data, on_wait=options.on_wait or _ignore)
+        on_wait = options.on_wait or show.tell
+        show.tell("trying out what the study names")
+        tried = try_out(sweep, place, folder=options.data, on_wait=on_wait)
         sweep = tried.sweep
         for note in tried.data_notes:
             (options.on_note or _log.info)(f"{sweep.name}: dataset: {note}")
@@ -110,7 +112,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
         if not status.finished:
             if sweep.script is None and not any_kept():
                 line = "loops are compiled first, once on a machine: some ten seconds"
-                (options.on_wait or _log.info)(f"{sweep.name}: {line}")
+                on_wait(f"{sweep.name}: {line}")
             start(
                 sweep.name,
                 store,
@@ -120,10 +122,12 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
                 artifacts=artifacts,
                 on_status=options.on_status or show,
             )
-            show(store.status(sweep.name))
+        show.tell("putting what it brought in order")
         lifecycle.recover(store, sweep.name)  # a worker may have died with its last fact untold
         lifecycle.publish(store, sweep.name, force=True)
-        return SweepFronts.of(store.interventions.counted_records(sweep.name), sweep)
+        fronts = SweepFronts.of(store.interventions.counted_records(sweep.name), sweep)
+        show(store.status(sweep.name))
+        return fronts
 
 
 def confirm_sweep(
@@ -183,7 +187,3 @@ def _absolute(place: str | None) -> str | None:
         return None
     artifact_store(place, writes=True)  # a mistake is told here, not by a worker
     return place if "://" in place else str(Path(place).absolute())
-
-
-def _ignore(told: object) -> None:
-    pass

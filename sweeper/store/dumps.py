@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from sqlalchemy import Connection, Table, and_, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, insert, select, update
 
 from sweeper.config import Sweep
 from sweeper.errors import InputError
@@ -103,21 +103,43 @@ def load(connection: Connection, dumped: Dump) -> int:
     _add_missing(connection, tables.paused, dumped.paused, ("arm",))
     _add_missing(connection, tables.dropped, dumped.dropped, ("id",))
     _take_ranges(connection, sweep.name, dumped.brackets)
-    slot = tables.slot.c
-    for row in (row for row in missing if not row["network"]):
-        at = and_(
-            slot.sweep == sweep.name,
-            slot.arm == row["arm"],
-            slot.repeat == row["repeat"],
-            slot.number == row["slot"],
-        )
-        done = update(tables.slot).where(at, slot.state == "open")
-        changed = connection.execute(done.values(state="told", trial=row["trial"]))
-        if changed.rowcount != 1:
-            raise InputError(f"{_place(sweep.name, row)}: a worker is at it: sweeper stop first")
+    _mark_told(connection, sweep.name, [row for row in missing if not row["network"]])
     if missing:
         connection.execute(insert(tables.fact), [dict(row) for row in missing])
     return len(missing)
+
+
+def _mark_told(connection: Connection, name: str, rows: Sequence[Row]) -> None:
+    """Mark the slots of first networks as told. The caller holds the lock.
+
+    Raises InputError where a worker holds one.
+    """
+    slot = tables.slot.c
+    free = select(slot.arm, slot.repeat, slot.number).where(
+        slot.sweep == name, slot.state == "open"
+    )
+    open_places = {tuple(place) for place in connection.execute(free)}
+    for row in rows:
+        if _place_of(row) not in open_places:
+            raise InputError(f"{_place(name, row)}: a worker is at it: sweeper stop first")
+    at = and_(
+        slot.sweep == name,
+        slot.arm == bindparam("its_arm"),
+        slot.repeat == bindparam("its_repeat"),
+        slot.number == bindparam("its_number"),
+    )
+    told = update(tables.slot).where(at).values(state="told", trial=bindparam("its_trial"))
+    places = [
+        {
+            "its_arm": row["arm"],
+            "its_repeat": row["repeat"],
+            "its_number": row["slot"],
+            "its_trial": row["trial"],
+        }
+        for row in rows
+    ]
+    if places:
+        connection.execute(told, places)
 
 
 def finish_restore(connection: Connection, dumped: Dump) -> None:

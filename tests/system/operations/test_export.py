@@ -177,6 +177,21 @@ def test_what_is_here_already_stays_and_what_is_missing_is_added(
     assert facts(other) == facts(store)
 
 
+def test_a_slot_that_a_worker_holds_is_refused_and_nothing_changes(
+    store: Store, other: Store
+) -> None:
+    sweep = small_sweep()
+    some(store, sweep, 18)
+    lifecycle.register(other, sweep)
+    worker = other.join("tiny", device="cpu")
+    (held,) = other.claim(worker, 1)
+    with pytest.raises(InputError, match="a worker is at it: sweeper stop first"):
+        lifecycle.restore(other, store.dump("tiny"))
+    assert other.records("tiny") == ()
+    other.release(worker, [held])
+    assert lifecycle.restore(other, store.dump("tiny")) == (18, 18)
+
+
 def test_another_result_of_a_slot_is_refused_and_nothing_changes(
     store: Store, other: Store
 ) -> None:

@@ -50,6 +50,14 @@ def test_a_bar_shows_trials_that_are_done_of_all(shown: Shown) -> None:
     assert "mine\\x1b[2J" in last  # a name does nothing to a terminal
 
 
+def test_a_bar_says_what_goes_on_before_there_is_a_trial(shown: Shown) -> None:
+    with trial_bar("mine", True) as show:
+        show.tell("trying data\x1b[2J")
+        assert "trying data\\x1b[2J" in shown()
+        show(running(0, workers=0))
+        assert "0/20, trials, workers start" in shown()
+
+
 def test_networks_are_counted(shown: Shown) -> None:
     with counting_bar("mine", True) as update:
         update(1, 4)
