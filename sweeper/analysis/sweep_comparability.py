@@ -11,7 +11,7 @@ from sweeper.analysis.reproducibility import Platform
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep, is_confirmation
 from sweeper.config.sweep_difference import differences
-from sweeper.errors import InputError, pluralize
+from sweeper.errors import InputError, choices, pluralize
 
 MOST_SWEEPS = 8
 """In one figure; of more nobody tells the lines apart."""
@@ -48,6 +48,19 @@ def refuse_other_questions(sweeps: Sequence[Sweep]) -> None:
             raise InputError(
                 f"{', '.join(names)}: {key}: must be the same in one figure, got {values}"
             )
+
+
+def named_arms(sweeps: Sequence[Sweep], arms: Sequence[str]) -> frozenset[str]:
+    """Return the arms that are named, as `sweep/arm`; all without any name."""
+    everything = [f"{sweep.name}/{arm}" for sweep in sweeps for arm in sweep.arms]
+    chosen: set[str] = set()
+    for arm in arms:
+        named = {name for name in everything if arm in (name, name.partition("/")[2])}
+        if not named:
+            known = everything if "/" in arm else {name.partition("/")[2] for name in everything}
+            raise InputError(f"arms: no such arm: {choices(arm, known)}")
+        chosen |= named
+    return frozenset(chosen or everything)
 
 
 def unequal_keys(sweeps: Sequence[Sweep]) -> dict[str, dict[str, str]]:

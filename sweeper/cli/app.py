@@ -40,6 +40,7 @@ from sweeper.cli import (
     schema_command,
     status_command,
     stop_command,
+    table_command,
     verify_command,
     worker_command,
 )
@@ -70,6 +71,7 @@ for module in (  # in the order of the help
     regularizers_command,
     front_command,
     compare_command,
+    table_command,
     report_command,
     network_command,
     export_command,

@@ -18,6 +18,7 @@ from sweeper.analysis import (
 from sweeper.analysis.notebook_table import notebook_table
 from sweeper.analysis.sweep_comparability import (
     inequalities,
+    named_arms,
     refuse_other_questions,
     unequal_keys,
 )
@@ -141,7 +142,7 @@ class SweepFronts(Mapping[str, SweepFront]):
         """
         sweeps = tuple(record.sweep for record in records)
         refuse_other_questions(sweeps)
-        chosen = _named_arms(sweeps, arms)
+        chosen = named_arms(sweeps, arms)
         track = track or sweeps[0].sparsification.track
         of_arms: dict[str, SweepFront] = {}
         repeats: dict[str, tuple[Front, ...]] = {}
@@ -240,16 +241,3 @@ class SweepFronts(Mapping[str, SweepFront]):
 
 def _shown(size: int | None) -> str:
     return "-" if size is None else f"{size:,}"
-
-
-def _named_arms(sweeps: Sequence[Sweep], arms: Sequence[str]) -> frozenset[str]:
-    """Return the arms that are named, as `sweep/arm`; all without any name."""
-    everything = [f"{sweep.name}/{arm}" for sweep in sweeps for arm in sweep.arms]
-    chosen: set[str] = set()
-    for arm in arms:
-        named = {name for name in everything if arm in (name, name.partition("/")[2])}
-        if not named:
-            known = everything if "/" in arm else {name.partition("/")[2] for name in everything}
-            raise InputError(f"arms: no such arm: {choices(arm, known)}")
-        chosen |= named
-    return frozenset(chosen or everything)

@@ -14,5 +14,5 @@ def test_a_command_stands_in_the_file_of_its_name() -> None:
         for command in group.typer_instance.registered_commands:
             assert command.callback is not None
             modules[str(group.name)] = command.callback.__module__
-    assert len(modules) == 25
+    assert len(modules) >= 25
     assert modules == {name: f"sweeper.cli.{name}_command" for name in modules}
