@@ -24,7 +24,7 @@ def report(
     ] = None,
     figure: Annotated[
         Path | None,
-        typer.Option(help="Only the figure, as .png or .svg (needs sweeper[figures])."),
+        typer.Option(help="Only the fronts, as .svg, or as .pdf or .png (sweeper[figures])."),
     ] = None,
     artifacts: Artifacts = None,
 ) -> None:
@@ -38,10 +38,11 @@ def report(
             record = reported_record(store, name, artifacts)
         doing(f"{name}: drawing its fronts")
         if figure:
-            from sweeper.plots import overlay_figure, save_figure
+            from sweeper.plots import save_image, standalone_picture
+            from sweeper.reports import figures
 
-            overlay = overlay_figure(record.fronts(), record.sweep)
-            lines.append(f"figure: {save_figure(overlay, figure)}")
+            picture = standalone_picture(figures(record)["fronts"])
+            lines.append(f"figure: {save_image(*picture, figure, dots=2)}")
         if out or not figure:
             lines.append(f"report: {write_report(out or report_path(name), record)}")
     for line in lines:

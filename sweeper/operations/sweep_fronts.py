@@ -196,8 +196,6 @@ class SweepFronts(Mapping[str, SweepFront]):
         """
         path = Path(path)
         ending = path.suffix.lstrip(".").lower()
-        if ending == "svg":
-            return atomic_write(path, plots.standalone_svg(self.view()).encode())
         if ending == "html":
             return atomic_write(
                 path, plots.standalone_html(self.view(), self._repr_html_()).encode()
@@ -208,7 +206,7 @@ class SweepFronts(Mapping[str, SweepFront]):
         if ending not in FORMATS:
             allowed = choices(ending, {*FORMATS, "html", "csv"})
             raise InputError(f"{path}: not a kind of figure: {allowed}")
-        return plots.save_figure(self.plot(), path)
+        return plots.save_image(*plots.standalone_picture(self.view()), path, dots=2)
 
     @property
     def targets(self) -> tuple[float, ...]:

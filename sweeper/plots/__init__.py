@@ -6,10 +6,12 @@ from sweeper.plots.confirmation_view import confirmed_view
 from sweeper.plots.curve_view import curve_view
 from sweeper.plots.effort_view import effort_view
 from sweeper.plots.front_view import front_view
+from sweeper.plots.hypervolume_svg import hypervolume_svg
 from sweeper.plots.hypervolume_view import HypervolumeView, draw_hypervolume, hypervolume_view
-from sweeper.plots.images import save_figure
+from sweeper.plots.images import save_image
 from sweeper.plots.labels import ACCURACY_NAMES
 from sweeper.plots.learning_view import front_curves, trial_curves, whole_curves
+from sweeper.plots.picture_size import PictureSize, parse_size
 from sweeper.plots.plotly_figures import (
     density_curves,
     draw_view,
@@ -19,13 +21,14 @@ from sweeper.plots.plotly_figures import (
     page_asset,
 )
 from sweeper.plots.standalone_figures import notebook_figure, standalone_html
-from sweeper.plots.svg import standalone_svg
+from sweeper.plots.svg import sized_svg, standalone_picture, standalone_svg
 from sweeper.plots.views import Dot, Series, View
 
 __all__ = [
     "ACCURACY_NAMES",
     "Dot",
     "HypervolumeView",
+    "PictureSize",
     "Series",
     "View",
     "comparison_view",
@@ -38,14 +41,18 @@ __all__ = [
     "front_curves",
     "front_view",
     "highlighted_arms",
+    "hypervolume_svg",
     "hypervolume_view",
     "javascript",
     "notebook_figure",
     "overlay_figure",
     "packed_javascript",
     "page_asset",
-    "save_figure",
+    "parse_size",
+    "save_image",
+    "sized_svg",
     "standalone_html",
+    "standalone_picture",
     "standalone_svg",
     "trial_curves",
     "whole_curves",

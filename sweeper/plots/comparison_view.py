@@ -53,6 +53,7 @@ def comparison_view(
         link=link,
         looks=partial(series_of_sweeps, sweeps=sweeps),
     )
+    view = replace(view, sweeps=tuple(sweep.name for sweep in sweeps))
     same_network = all(sweep.model == first.model for sweep in sweeps)
     return view if same_network else replace(view, published=())
 

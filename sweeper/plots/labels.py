@@ -55,7 +55,7 @@ def percent(accuracy: float) -> float:
     return round(100 * accuracy, 3)
 
 
-def short_count(value: int) -> str:
+def short_count(value: float) -> str:
     """Return 1000 as 1k and 2000000 as 2M.
 
     >>> [short_count(value) for value in (500, 1000, 20_000, 3_000_000, 2_000_000_000)]
@@ -64,7 +64,7 @@ def short_count(value: int) -> str:
     for size, letter in ((10**12, "T"), (10**9, "G"), (10**6, "M"), (1000, "k")):
         if value >= size:
             return f"{value / size:g}{letter}"
-    return str(value)
+    return f"{value:g}"
 
 
 def linear_ticks(low: float, high: float, most: int) -> tuple[Tick, ...]:
@@ -117,8 +117,7 @@ def logarithmic_ticks(low: float, high: float, most: int) -> tuple[Tick, ...]:
             break
     if len(inside) < FEWEST_TICKS:
         return tuple(
-            (round(value), short_count(round(value)))
-            for value, _ in linear_ticks(low, high, min(most, 6))
+            (value, short_count(value)) for value, _ in linear_ticks(low, high, min(most, 6))
         )
     inside = inside[:: math.ceil(len(inside) / most)]
     return tuple((value, short_count(value)) for value in inside)

@@ -20,39 +20,14 @@ from sweeper.analysis import Front
 from sweeper.config import Sweep
 from sweeper.plots.curve_view import curve_view
 from sweeper.plots.front_view import front_view
-from sweeper.plots.palette import (
-    BAND_OPACITY,
-    FONT,
-    GREY,
-    GRID,
-    INK,
-    PAPER,
-    SOFT,
-    THEME,
-    pale,
-)
-from sweeper.plots.published_labels import Box, place_labels
-from sweeper.plots.published_points import Published, by_count
-from sweeper.plots.views import Dot, Filling, KeyEntry, Series, View
+from sweeper.plots.palette import FONT, GREY, GRID, INK, PAPER, SOFT, THEME, pale
+from sweeper.plots.plotly_markers import error_bars, key_trace, knots_trace, plotly_marker
+from sweeper.plots.plotly_published import published_traces
+from sweeper.plots.views import Dot, Series, View
 from sweeper.types import TrialRecord
 
-BANDS, PUBLISHED = "bands", "published"
-"""`meta` of traces that pages can hide."""
-OUTLINES = {"no": "circle", "yes": "square", "unknown": "diamond"}
-"""Markers of published networks, by what their tables say of biases."""
-_FILLINGS: Mapping[Filling, str] = {
-    "filled": "",
-    "open": "-open",
-    "ringed": "-open-dot",
-    "pierced": "-dot",
-}
-_NOMINAL = (700.0, 410.0)
-"""Width and height of a frame of usual size, in pixels."""
-_SIDES = {
-    (across, down): f"{vertical} {horizontal}"
-    for across, horizontal in ((-1, "left"), (0, "center"), (1, "right"))
-    for down, vertical in ((-1, "top"), (0, "middle"), (1, "bottom"))
-}
+BANDS = "bands"
+"""`meta` of traces that pages can hide; that of published networks is one more."""
 _MINOR = {"ticks": "outside", "ticklen": 3, "tickcolor": INK, "tickmode": "array"}
 
 
@@ -78,13 +53,13 @@ def draw_view(view: View, *, small: bool = False) -> go.Figure:
     traces += [_grey_line(view, series) for series in view.grey]
     for series in view.coloured:
         traces += [_strokes(view, series)] if series.strokes else _traces(view, series, small)
-        traces += [_knots(series)] if series.knots else []
+        traces += [knots_trace(series)] if series.knots else []
     if view.cut is not None:
         traces.append(_cut(view))
     if view.grey:
         traces.append(_entry_of_others(view))
-    traces += [_key(entry) for entry in view.key]
-    traces += _published(view)
+    traces += [key_trace(entry) for entry in view.key]
+    traces += published_traces(view)
     figure = go.Figure(data=traces, layout=_layout(view, small))
     if view.empty:
         figure.add_annotation(
@@ -111,7 +86,7 @@ def page_asset(name: str) -> str:
 
 def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     line = {"color": series.color, "dash": series.dash, "width": 2}
-    marker = _marker(series, small)
+    marker = plotly_marker(series, small=small)
     corners = view.line_of(series)
     shared = {"legendgroup": series.name, "name": series.name}
     step = {"shape": "hv"} if view.stairs else {}
@@ -129,7 +104,7 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
         y=[dot.other_accuracy for dot in series.dots],
         mode="markers",
         marker=marker,
-        **_error_bars(series),
+        **error_bars(series),
         customdata=[_hover_data(view, dot, small) for dot in series.dots],
         hovertemplate=_hover_template(view, series, small),
         showlegend=False,
@@ -137,67 +112,6 @@ def _traces(view: View, series: Series, small: bool) -> list[go.Scatter]:
     )
     entry = go.Scatter(x=[None], y=[None], mode="lines+markers", line=line, marker=marker, **shared)
     return [stairs, markers, entry]
-
-
-def _marker(series: Series, small: bool) -> dict[str, Any]:
-    is_open = series.filling in {"open", "ringed"}
-    return {
-        "color": series.color,
-        "symbol": f"{series.symbol}{_FILLINGS[series.filling]}",
-        "size": (7 if small else 8) + 2 * series.symbol.startswith("triangle"),
-        "line": {"width": 1.7} if is_open else {"color": PAPER, "width": 1},
-    }
-
-
-def _knots(series: Series) -> go.Scatter:
-    """Return the markers on a line that no network gives any."""
-    return go.Scatter(
-        x=[x for x, _ in series.knots],
-        y=[y for _, y in series.knots],
-        mode="markers",
-        marker=_marker(series, small=True),
-        hoverinfo="skip",
-        showlegend=False,
-        legendgroup=series.name,
-        name=series.name,
-    )
-
-
-def _error_bars(series: Series) -> dict[str, Any]:
-    """Return the bars at markers: their upper and lower parts, since an interval may be uneven."""
-    if not any(dot.interval for dot in series.dots):
-        return {}
-    parts = [
-        (round(high - dot.other_accuracy, 3), round(dot.other_accuracy - low, 3))
-        for dot in series.dots
-        for low, high in [dot.interval or (dot.other_accuracy, dot.other_accuracy)]
-    ]
-    return {
-        "error_y": {
-            "type": "data",
-            "array": [up for up, _ in parts],
-            "arrayminus": [down for _, down in parts],
-            "symmetric": False,
-            "thickness": 1,
-            "width": 0,
-            "color": series.color,
-        }
-    }
-
-
-def _key(entry: KeyEntry) -> go.Scatter:
-    """Return an entry of the legend without anything in the picture."""
-    marker: dict[str, Any] = {"color": INK, "size": 8}
-    looks: dict[str, dict[str, Any]] = {
-        "line": {"mode": "lines", "line": {"color": INK, "width": 2}},
-        "marker": {"mode": "markers", "marker": marker},
-        "bar": {"mode": "markers", "marker": {**marker, "symbol": "line-ns-open", "size": 12}},
-        "band": {"mode": "markers", "marker": {**marker, "symbol": "square", "size": 12}},
-    }
-    look = looks[entry.shape]
-    if entry.shape == "band":
-        look["marker"]["opacity"] = BAND_OPACITY
-    return go.Scatter(x=[None], y=[None], hoverinfo="skip", name=entry.text, **look)
 
 
 def _strokes(view: View, series: Series) -> go.Scatter:
@@ -259,54 +173,6 @@ def _hover_template(view: View, series: Series, small: bool) -> str:
         + ("" if small else "<br>%{customdata[3]}")
         + "<extra></extra>"
     )
-
-
-def _published(view: View) -> list[go.Scatter]:
-    """Return published networks by what they count, with names where they do not meet."""
-    sides = _label_sides(view)
-    return [
-        go.Scatter(
-            x=[point.nonzero for point in points],
-            y=[point.accuracy for point in points],
-            mode="markers+text",
-            marker={
-                "color": SOFT,
-                "symbol": f"{OUTLINES[points[0].biases]}-open",
-                "size": 9,
-                "line": {"width": 1.5},
-            },
-            text=[point.short_name if point in sides else "" for point in points],
-            textposition=[sides.get(point, "middle right") for point in points],
-            textfont={"size": 10, "color": SOFT},
-            customdata=[point.label for point in points],
-            hovertemplate="%{customdata}<br>%{x:,} nonzero, test %{y:.2f} %<extra></extra>",
-            name=name,
-            meta=PUBLISHED,
-        )
-        for name, points in by_count(view.published).items()
-    ]
-
-
-def _label_sides(view: View) -> dict[Published, str]:
-    """Return on which side each name stands, as in the picture of usual size."""
-    width, height = _NOMINAL
-    (low, high), frame = view.y_range, Box(0, 0, width, height)
-    markers = [
-        (view.share(point.nonzero) * width, (high - point.accuracy) / (high - low) * height)
-        for point in view.published
-    ]
-    arms = [
-        (view.share(view.x_of(dot)) * width, (high - dot.other_accuracy) / (high - low) * height)
-        for series in view.coloured
-        for dot in series.dots
-    ]
-    texts = [point.short_name for point in view.published]
-    by_marker = dict(zip(zip(markers, texts, strict=True), view.published, strict=True))
-    return {
-        by_marker[label.marker, label.text]: _SIDES[label.direction]
-        for label in place_labels(markers, texts, arms, frame, 10)
-        if label.leader is None
-    }
 
 
 def _band(view: View, series: Series) -> list[go.Scatter]:

@@ -14,6 +14,8 @@ BIASES: Mapping[str, str] = {
     "unknown": "biases unknown",
 }
 """Parameters that papers count, by the word in the tables."""
+MARKERS: Mapping[str, str] = {"no": "circle", "yes": "square", "unknown": "diamond"}
+"""Outlines of their markers, by the same."""
 _FILES = {"lenet-300-100": "published_lenet300.csv", "lenet-5": "published_lenet5.csv"}
 """Tables of published networks, on MNIST, by the model's name."""
 
@@ -55,6 +57,13 @@ def published_points(sweep: Sweep) -> tuple[Published, ...]:
     """Return the networks published for the sweep's model and data; for most there are none."""
     file = _FILES.get(sweep.model.name) if sweep.dataset.name == "mnist" else None
     return _table(file) if file else ()
+
+
+def published_numbers(points: Sequence[Published]) -> dict[str, int]:
+    """Return numbers of published networks by their short names, from the smallest one on."""
+    ordered = sorted(points, key=lambda point: point.nonzero)
+    names = dict.fromkeys(point.short_name for point in ordered)
+    return {name: number for number, name in enumerate(names, start=1)}
 
 
 def by_count(points: Sequence[Published]) -> dict[str, tuple[Published, ...]]:

@@ -1,11 +1,12 @@
 """SVG of a view: seen without scripts, before they have run, on paper and in papers."""
 
-import re
 from dataclasses import dataclass
 from html import escape
 
-from sweeper.plots.palette import BAND_OPACITY, FONT, GRID, INK, LIGHT, PAPER
+from sweeper.plots.palette import BAND_OPACITY
+from sweeper.plots.picture_size import PictureSize
 from sweeper.plots.published_labels import Box, Label, place_labels
+from sweeper.plots.svg_document import svg_document, svg_text
 from sweeper.plots.svg_layout import Layout, page_layout, sized_layout
 from sweeper.plots.svg_legend import draw_legend, error_bar, upright
 from sweeper.plots.svg_shapes import dashes, draw_marker, draw_published, ink
@@ -13,11 +14,6 @@ from sweeper.plots.views import Series, View
 
 _LINE = 18
 """Pixels of a line of words below a picture."""
-_STYLE = (
-    f".grid{{stroke:{GRID};fill:none}}.mark{{stroke:{PAPER};stroke-width:1}}"
-    f".open{{fill:{PAPER};stroke-width:1.7}}.halo{{stroke:{PAPER};stroke-width:2.5;"
-    "stroke-opacity:.85;paint-order:stroke;stroke-linejoin:round}"
-)
 _TICK, _MINOR = 5.0, 2.5
 """Lengths of ticks, in pixels of a picture on a page."""
 
@@ -34,6 +30,11 @@ def draw_svg(view: View, name: str) -> str:
 
 def standalone_svg(view: View) -> str:
     """Return a picture as an SVG file, with its title and its words below, on white."""
+    return standalone_picture(view)[0]
+
+
+def standalone_picture(view: View) -> tuple[str, PictureSize]:
+    """Return a picture as an SVG file with its title and words, and its size."""
     layout = page_layout(view)
     words = [view.title, *view.subtitle.split(" · ")]
     weights = ["bold", *("normal" for _ in words[1:])]
@@ -43,30 +44,19 @@ def standalone_svg(view: View) -> str:
         for number, (line, weight) in enumerate(zip(words, weights, strict=True))
     )
     height = layout.height + 26 + _LINE * len(words)
-    size = f'width="{layout.width:g}" height="{height:g}"'
-    return _file(view, layout, size, (layout.width, height), lines)
+    size = PictureSize(layout.width, height, "px")
+    drawn = _Picture(view, layout).draw("figure") + lines
+    return svg_document(drawn, f"{view.title}. {view.subtitle}", size, layout.font), size
 
 
-def sized_svg(view: View, width: float, height: float, unit: str, pixels: float) -> str:
+def sized_svg(view: View, size: PictureSize) -> str:
     """Return a picture of a given size as an SVG file, without words: a paper has captions.
 
-    `pixels` are those of a `unit`, such as 96 of an inch. Raises InputError where it is too small.
+    Raises InputError where it is too small.
     """
-    layout = sized_layout(view, width * pixels, height * pixels)
-    size = f'width="{width:g}{unit}" height="{height:g}{unit}"'
-    return _file(view, layout, size, (layout.width, layout.height), "")
-
-
-def _file(view: View, layout: Layout, size: str, box: tuple[float, float], words: str) -> str:
-    title = escape(f"{view.title}. {view.subtitle}")
-    drawn = _Picture(view, layout).draw("figure") + words
-    drawn = re.sub(r"var\((--[a-z-]+)\)", lambda name: LIGHT[name[1]], drawn)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {box[0]:g} {box[1]:g}" {size} '
-        f'font-size="{layout.font:g}" fill="{INK}" color="{INK}" font-family="{FONT}" role="img">'
-        f"<title>{title}</title><style>{_STYLE}</style>"
-        f'<rect width="{box[0]:g}" height="{box[1]:g}" fill="{PAPER}"/>{drawn}</svg>\n'
-    )
+    layout = sized_layout(view, *size.pixels)
+    drawn = _Picture(view, layout).draw("figure")
+    return svg_document(drawn, f"{view.title}. {view.subtitle}", size, layout.font)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +92,7 @@ class _Picture:
         parts.append(draw_legend(layout.entries, layout.places, layout.legend_size))
         if view.empty:
             middle = (layout.left + layout.right) / 2, (layout.top + layout.bottom) / 2
-            parts.append(_text(*middle, "no complete trial yet", "middle"))
+            parts.append(svg_text(*middle, "no complete trial yet", "middle"))
         return "".join(parts)
 
     def _across(self, size: float) -> float:
@@ -120,19 +110,19 @@ class _Picture:
         for value, label in layout.ticks:
             x = self._across(value)
             grid.append(f"M{x:g} {layout.top:g}V{layout.bottom:g}")
-            parts.append(_text(x, layout.bottom + 1.35 * font + 2, label, "middle", font))
+            parts.append(svg_text(x, layout.bottom + 1.35 * font + 2, label, "middle", font))
         for height, label in layout.heights:
             y = self._down(height)
             grid.append(f"M{layout.left:g} {y:g}H{layout.right:g}")
-            parts.append(_text(layout.left - 0.6 * font, y + 0.35 * font, label, "end", font))
+            parts.append(svg_text(layout.left - 0.6 * font, y + 0.35 * font, label, "end", font))
         parts.append(f'<path class="grid" d="{"".join(grid)}" stroke-width="{layout.scale:.3g}"/>')
         parts.append(self._ticks())
-        across, down = (layout.left + layout.right) / 2, (layout.top + layout.bottom) / 2
+        across, down = (layout.left + layout.right) / 2, layout.y_middle
         below = layout.bottom + 1.35 * font + 1.55 * layout.font
-        parts.append(_text(across, below, layout.x_name, "middle"))
+        parts.append(svg_text(across, below, layout.x_name, "middle"))
         beside = 1.05 * layout.font
         parts.append(f'<g transform="rotate(-90 {beside:.4g} {down:.4g})">')
-        parts.append(_text(beside, down, layout.y_name, "middle") + "</g>")
+        parts.append(svg_text(beside, down, layout.y_name, "middle") + "</g>")
         parts.append(
             f'<g fill="none" stroke="currentColor" stroke-width="{layout.scale:.3g}">'
             f"{self._box()}</g>"
@@ -235,7 +225,8 @@ class _Picture:
             for dot in series.dots
         ]
         frame = Box(layout.left + 1, layout.top + 1, layout.right - 1, layout.bottom - 1)
-        texts = [point.short_name for point in view.published]
+        names = [point.short_name for point in view.published]
+        texts = [str(layout.numbers.get(name, name)) for name in names]
         return place_labels(markers, texts, arms, frame, layout.name_font)
 
     def _label(self, label: Label) -> str:
@@ -250,8 +241,3 @@ class _Picture:
             f'<text class="halo" x="{label.x:g}" y="{label.y:g}" text-anchor="{label.anchor}" '
             f'font-size="{self.layout.name_font:g}" fill="var(--soft)">{escape(label.text)}</text>'
         )
-
-
-def _text(x: float, y: float, text: str, anchor: str, size: float | None = None) -> str:
-    font = "" if size is None else f' font-size="{size:.4g}"'
-    return f'<text x="{x:.5g}" y="{y:.5g}" text-anchor="{anchor}"{font}>{escape(text)}</text>'

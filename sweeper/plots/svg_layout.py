@@ -1,11 +1,12 @@
 """Layout of an SVG picture: where its frame, ticks and legend stand at a size."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from sweeper.errors import InputError
 from sweeper.plots.labels import Tick, height_ticks
+from sweeper.plots.published_points import published_numbers
 from sweeper.plots.svg_legend import LegendEntry, LegendPlace, LegendSize, legend_entries
 from sweeper.plots.text_width import shortened, text_width
 from sweeper.plots.views import View
@@ -48,8 +49,12 @@ class Layout:
     heights: tuple[Tick, ...]
     x_name: str
     y_name: str
+    y_middle: float
+    """Of the name of the vertical axis; beside its frame, unless that is too low."""
     entries: tuple[LegendEntry, ...] = ()
     places: tuple[LegendPlace, ...] = ()
+    numbers: Mapping[str, int] = field(default_factory=dict)
+    """What stands at published networks by their names, where there is no room for those."""
 
     @property
     def legend_size(self) -> LegendSize:
@@ -85,6 +90,7 @@ def page_layout(view: View) -> Layout:
         heights=height_ticks(*view.y_range, 10),
         x_name=view.x_name,
         y_name=_fitting(view.y_name, view.y_short, FONT, 412),
+        y_middle=218,
         entries=entries,
         places=places,
     )
@@ -95,13 +101,12 @@ def sized_layout(view: View, width: float, height: float) -> Layout:
 
     Raises InputError where the frame would be too small to see anything in it.
     """
-    font = min(FONT, max(SMALLEST_FONT, width * FONT / WIDTH))
-    label_font = max(LABEL_FONT, 0.9 * font)
-    scale = min(1.0, max(0.55, math.sqrt(width * height / (WIDTH * HEIGHT))))
+    font, label_font, scale = lengths(width, height)
     size = LegendSize(label_font, 30 * max(scale, 0.6), scale)
-    entries = legend_entries(view)
-    margin = top = 0.7 * label_font
-    axis = 1.35 * label_font + 1.6 * font
+    numbers = published_numbers(view.published) if width < _WIDE else {}
+    entries = legend_entries(view, numbers, brief=bool(view.sweeps))
+    margin, top = 1.4 * label_font, 0.7 * label_font  # half a label stands out on the right
+    axis = 1.35 * label_font + 1.9 * font
     needed = max((size.width(entry) for entry in entries), default=0)
     line = 1.35 * label_font
     beside = (
@@ -122,6 +127,8 @@ def sized_layout(view: View, width: float, height: float) -> Layout:
         places = [LegendPlace(place.x, round(down + place.y, 1), place.room) for place in places]
     heights = height_ticks(*view.y_range, max(3, int((bottom - top) / (2.2 * label_font))))
     left = 1.5 * font + max(text_width(label, label_font) for _, label in heights) + 5
+    fits = text_width(view.y_short, font) <= bottom - top
+    room = bottom - top if fits else bottom + axis - 4
     _refuse_narrow(view, (right - left, bottom - top), (width, height))
     return Layout(
         width=width,
@@ -138,10 +145,19 @@ def sized_layout(view: View, width: float, height: float) -> Layout:
         minor=view.minor_ticks(),
         heights=heights,
         x_name=shortened(view.x_name, font, right - left),
-        y_name=_fitting(view.y_name, view.y_short, font, bottom - top),
+        y_name=_fitting(view.y_name, view.y_short, font, room),
+        y_middle=round((top + bottom) / 2 if fits else (bottom + axis) / 2, 1),
         entries=entries,
         places=tuple(places),
+        numbers=numbers,
     )
+
+
+def lengths(width: float, height: float) -> tuple[float, float, float]:
+    """Return the size of words, that of ticks and names, and the scale of markers and lines."""
+    font = min(FONT, max(SMALLEST_FONT, width * FONT / WIDTH))
+    scale = min(1.0, max(0.55, math.sqrt(width * height / (WIDTH * HEIGHT))))
+    return font, max(LABEL_FONT, 0.9 * font), scale
 
 
 def _below(
@@ -149,7 +165,7 @@ def _below(
 ) -> tuple[int, list[LegendPlace]]:
     """Return the rows of a legend and the places in it, from 0 on: columns, or closer without."""
     most, gap = (width - size.font) / 2, size.font
-    widths = [min(size.width(entry), most) for entry in entries]
+    widths = [min(size.width(entry), most if entry.shape == "arm" else width) for entry in entries]
     rows = _flowing(widths, gap, width)
     for count in range(min(len(entries), 8), 0, -1):
         columns = [max(widths[column::count]) for column in range(count)]
@@ -157,14 +173,14 @@ def _below(
         if is_short and sum(columns) + gap * (count - 1) <= width:
             rows = [columns[: len(entries) - first] for first in range(0, len(entries), count)]
             break
-    line = 1.3 * size.font
+    line, firsts = 1.3 * size.font, [sum(map(len, rows[:number])) for number in range(len(rows))]
     return len(rows), [
         LegendPlace(
             round(2 + sum(row[:column]) + gap * column, 1),
             round(line * (number + 0.45), 1),
-            row[column] - size.indent + 0.1,
+            row[column] - size.indent_of(entries[first + column]) + 0.1,
         )
-        for number, row in enumerate(rows)
+        for number, (first, row) in enumerate(zip(firsts, rows, strict=True))
         for column in range(len(row))
     ]
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from sweeper.plots.palette import BLACK
+from sweeper.plots.published_points import MARKERS
 from sweeper.plots.views import Series
 
 SHAPES: Mapping[str, str] = {
@@ -16,8 +17,6 @@ SHAPES: Mapping[str, str] = {
     "star": "M0-5.5L1.5-1.8L5.5-1.6L2.4 .9L3.4 4.7L0 2.5L-3.4 4.7L-2.4 .9L-5.5-1.6L-1.5-1.8Z",
 }
 """Outlines of markers around their middle, some ten pixels wide, by plotly's names."""
-PUBLISHED: Mapping[str, str] = {"no": "circle", "yes": "square", "unknown": "diamond"}
-"""Markers of published networks, by what their tables say of biases."""
 DASHES = {"solid": "", "dash": "8 5", "dot": "2 4", "dashdot": "8 4 2 4"}
 _INSIDE = {"ringed": 1.6, "pierced": 1.7}
 """Radius of the dot or hole within a marker."""
@@ -46,7 +45,7 @@ def draw_marker(series: Series, x: float, y: float, scale: float = 1.0) -> str:
 
 def draw_published(biases: str, x: float, y: float, scale: float = 1.0) -> str:
     """Return the open marker of a published network."""
-    shape = SHAPES[PUBLISHED.get(biases, PUBLISHED["unknown"])]
+    shape = SHAPES[MARKERS[biases]]
     return (
         f'<path d="{shape}" {_place(x, y, scale)} fill="none" stroke="var(--soft)" '
         'stroke-width="1.5"/>'

@@ -128,6 +128,8 @@ class View:
     """What lines, markers, bands and bars show."""
     logarithmic: bool = True
     """The axis of `x_range`."""
+    sweeps: tuple[str, ...] = ()
+    """Names of the sweeps, if there are several: its series are `sweep/arm` then."""
     cut: float | None = None
     """Where a dotted line stands upright."""
     cut_name: str = ""

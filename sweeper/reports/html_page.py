@@ -15,7 +15,6 @@ from sweeper.atomic_write import atomic_write
 from sweeper.config import Sweep
 from sweeper.config.loss import LossChoice
 from sweeper.errors import pluralize
-from sweeper.plots import View
 from sweeper.plots.labels import ACCURACY_NAMES, networks_text
 from sweeper.plots.svg import draw_svg
 from sweeper.reports import (
@@ -26,6 +25,7 @@ from sweeper.reports import (
     report_tables,
 )
 from sweeper.reports.summary import arm_rows, headline, standing
+from sweeper.reports.sweep_figures import figures
 from sweeper.types import SweepStatus, Track, dropped_lines
 
 _TITLES: dict[Track, str] = {
@@ -132,27 +132,6 @@ def _rests_on(record: SweepRecord) -> str:
     if record.confirmation and not record.problems:
         return confirmation_section.headline_caveat(record.confirmation)
     return standing(record)
-
-
-def figures(record: SweepRecord) -> dict[str, View]:
-    """Return every figure of the report that has something to show, by a short name."""
-    sweep, records = record.sweep, record.records
-    views = {
-        "fronts": plots.front_view(record.fronts(), sweep, record.fronts_by_repeat),
-    }
-    if sweep.script is None:
-        views["curves"] = plots.curve_view(records, sweep)
-    if sweep.sparsification.finetuned_curve:
-        views["finetuned"] = plots.curve_view(records, sweep, finetuned=True)
-    if record.confirmation:
-        confirmation = record.confirmation
-        views["confirmed"] = plots.confirmed_view(confirmation)
-    if learning := plots.front_curves(records, record.fronts(), sweep):
-        views["learning"] = learning
-    if efforts := effort_section.shown_efforts(record):
-        highlighted = plots.highlighted_arms(record.fronts(), sweep)
-        views["effort"] = plots.effort_view(efforts, highlighted, sweep)
-    return views
 
 
 def study_text(sweep: Sweep) -> str:

@@ -134,8 +134,15 @@ def register(
     )
     _add_slots(connection, sweep, (tuple(slot) for slot in existing))
     _add_probes(connection, sweep)
-    _open(connection, sweep.name, spec=_text(sweep), digest=sweep.digest)
+    ordered = _with_arms_in_place(sweep, parsed(row.spec))
+    _open(connection, sweep.name, spec=_text(ordered), digest=sweep.digest)
     return "extended"
+
+
+def _with_arms_in_place(sweep: Sweep, registered: Sweep) -> Sweep:
+    """Return a sweep with new arms last: the place of an arm decides on its look in pictures."""
+    names = dict.fromkeys([*registered.arms, *sweep.arms])
+    return sweep.model_copy(update={"arms": {name: sweep.arms[name] for name in names}})
 
 
 def _compared(row: Row[Any], sweep: Sweep, *, extend: bool, restoring: bool = False) -> Outcome:

@@ -120,11 +120,11 @@ mount -t tmpfs -o size=64k tmpfs "$1" && cd "$1" && cat /dev/zero > filler 2> /d
 "$2" -c '
 from pathlib import Path
 from sweeper.errors import SweeperError
-from plotly.graph_objects import Figure
 from sweeper.plots import images
-images._render = lambda figure, options: b"x" * 5000
+from sweeper.plots.picture_size import parse_size
+images._rendered = lambda *options: b"x" * 5000
 try:
-    images.save_figure(Figure(), "figure.png")
+    images.save_image("", parse_size("column"), "figure.png")
 except SweeperError as error:
     print(error)
 '

@@ -153,6 +153,20 @@ def test_extending_appends_slots_and_keeps_what_is_done(store: Store, sweep: Swe
         store.register(sweep)
 
 
+def test_an_arm_that_is_added_comes_last_wherever_the_file_has_it(
+    store: Store, sweep: Sweep
+) -> None:
+    # Its place decides on its colour and marker, and no other arm may lose its own.
+    store.register(sweep)
+    values = changed(sweep, arms={"l2": {"penalty": "l2", "strength": 0.1}}).model_dump()
+    values["arms"] = {name: values["arms"][name] for name in ("l2", "l1", "none")}
+    longer = Sweep.model_validate(values)
+    assert store.register(longer, extend=True) == "extended"
+    assert [*store.sweep(sweep.name).arms] == ["none", "l1", "l2"]
+    assert store.sweep(sweep.name).digest == longer.digest
+    assert store.register(longer) == "resumed"
+
+
 def test_other_targets_change_nothing_but_where_fronts_are_read_off(
     store: Store, sweep: Sweep
 ) -> None:

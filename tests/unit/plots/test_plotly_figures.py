@@ -246,31 +246,36 @@ def test_finetuned_curves_are_a_view_of_their_own() -> None:
     assert all("pruned" in title for title in seen)
 
 
+def save(path: Path) -> None:
+    plots.save_image(*plots.standalone_picture(front_view({}, make_sweep())), path)
+
+
 def test_without_a_browser_one_line_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from choreographer.browsers.chromium import Chromium
 
     monkeypatch.setattr(Chromium, "find_browser", lambda **_: None)
-    with pytest.raises(InputError, match=r"^images need a browser: install Chrom.*$"):
-        plots.save_figure(plots.overlay_figure({}, make_sweep()), tmp_path / "a.png")
+    words = r"^images other than SVG need a browser: install Chrom.*$"
+    with pytest.raises(InputError, match=words):
+        save(tmp_path / "a.png")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_browser_that_fails_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import kaleido
+    import choreographer
 
     def fail(*_: object, **__: object) -> bytes:
         raise RuntimeError("it went\naway")
 
-    monkeypatch.setattr(kaleido, "calc_fig_sync", fail)
-    with pytest.raises(SweeperError, match=r"^the browser could not draw the figure: it went$"):
-        plots.save_figure(plots.overlay_figure({}, make_sweep()), tmp_path / "a.png")
+    monkeypatch.setattr(choreographer, "Browser", fail)
+    with pytest.raises(SweeperError, match=r"^the browser could not draw the picture: it went$"):
+        save(tmp_path / "a.png")
 
 
 def test_another_ending_of_an_image_is_refused_with_those_that_are_known(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.pgn: not a kind of image: .*did you mean 'png'"):
-        plots.save_figure(None, tmp_path / "a.pgn")
+        save(tmp_path / "a.pgn")
 
 
 def test_accuracies_are_percentages_and_sizes_span_the_facts() -> None:
