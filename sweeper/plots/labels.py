@@ -119,7 +119,7 @@ def logarithmic_ticks(low: float, high: float, most: int) -> tuple[Tick, ...]:
         return tuple(
             (value, short_count(value)) for value, _ in linear_ticks(low, high, min(most, 6))
         )
-    inside = inside[:: math.ceil(len(inside) / most)]
+    inside = inside[:: min(math.ceil(len(inside) / most), (len(inside) - 1) // 2)]
     return tuple((value, short_count(value)) for value in inside)
 
 
