@@ -92,7 +92,8 @@ def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
             on_study(study)
             search.recreate(study, [record for record in records if record.slot.study == study])
         on_study(sweep.name)
-        search.pool(sweep.with_ranges(ranges), records)
+        dropped = store.interventions.dropped(sweep.name)
+        search.pool(sweep.with_ranges(ranges), records, dropped)
     store.finish_restore(dump)
     return len(records)
 
@@ -209,7 +210,7 @@ def _publish_search(store: Store, search: SweepStudies, record: SweepRecord) -> 
 
     sweep, confirmation = record.sweep, record.confirmation
     owner = _owner(store, sweep.name)
-    search.pool(record.ranged_sweep, record.all_records, owner)
+    search.pool(record.ranged_sweep, record.all_records, record.dropped, owner)
     studies = search.ids([sweep.name, *sweep.studies()], owner)
     if confirmation:
         studies |= _study_ids(store, search, confirmation.sweep.name)
@@ -226,7 +227,7 @@ def _publish_confirmation(store: Store, search: SweepStudies, record: SweepRecor
         return  # deleted since
     sweep = confirmation.sweep
     owner = _owner(store, sweep.name)
-    search.pool(sweep, confirmation.all_records, owner)
+    search.pool(sweep, confirmation.all_records, confirmation.dropped, owner)
     studies = search.ids([sweep.name, *sweep.studies()], owner)
     studies |= _study_ids(store, search, record.sweep.name)
     figures: optuna_note.Figures = {

@@ -1,21 +1,31 @@
 """Pooled trials in Optuna's tables: which networks a study holds, and those that it lacks."""
 
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from optuna.distributions import CategoricalDistribution, distribution_to_json
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial
-from sqlalchemy import Select, func, select, update
+from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from sweeper.search.optuna_rows import ATTRIBUTES, PARAMETERS, TRIALS, insert_trials, lock_study
+from sweeper.search.optuna_rows import (
+    ATTRIBUTES,
+    PARAMETERS,
+    TRIALS,
+    VALUES,
+    insert_outcomes,
+    insert_trials,
+    lock_study,
+)
 
 ARM = "arm"
 """The parameter that says of which arm a network is."""
 NETWORK = "network"
 """The attribute that tells a network from the others of its sweep."""
+DROPPED = "dropped"
+"""The attribute that says why a network was dropped, if it was."""
 
 
 @dataclass(slots=True)
@@ -116,3 +126,45 @@ def _known_arms(session: Session, study: int, arms: Sequence[str]) -> tuple[str,
 
 def _trials_of(study: int) -> Select[tuple[int]]:
     return select(TRIALS.c.trial_id).where(TRIALS.c.study_id == study)
+
+
+Outcome = tuple[TrialState, Sequence[float]]
+"""State and values of a trial."""
+
+
+def mark_dropped(
+    storage: RDBStorage,
+    study: int,
+    mark: str,
+    dropped: Mapping[str, str],
+    outcome: Callable[[str], Outcome],
+) -> None:
+    """Have trials say that their networks were dropped, with the reasons, and no others.
+
+    A dropped one is a failed trial without values: neither a best trial nor in a plot. One that
+    counts again has its `outcome`, by its network. Raises KeyError as `guard` does.
+    """
+    session = storage.scoped_session()
+    session.close()  # as `guard` does
+    with session:
+        lock_study(session, study, mark)
+        present = _texts(session, study, DROPPED)
+        names = _texts(session, study, NETWORK) if present or dropped else {}
+        for trial, name in names.items():
+            if (why := dropped.get(name)) == present.get(trial):
+                continue
+            state, values = (TrialState.FAIL, ()) if why is not None else outcome(name)
+            attribute = (ATTRIBUTES.c.trial_id == trial, ATTRIBUTES.c.key == DROPPED)
+            session.execute(delete(VALUES).where(VALUES.c.trial_id == trial))
+            session.execute(delete(ATTRIBUTES).where(*attribute))
+            insert_outcomes(session, [(trial, values, {} if why is None else {DROPPED: why})])
+            session.execute(update(TRIALS).where(TRIALS.c.trial_id == trial).values(state=state))
+        session.commit()
+
+
+def _texts(session: Session, study: int, key: str) -> dict[int, str]:
+    """Return an attribute of the trials of a study, by their ids."""
+    query = select(TRIALS.c.trial_id, ATTRIBUTES.c.value_json)
+    query = query.join(ATTRIBUTES, ATTRIBUTES.c.trial_id == TRIALS.c.trial_id)
+    query = query.where(TRIALS.c.study_id == study, ATTRIBUTES.c.key == key)
+    return {int(id_): str(json.loads(text)) for id_, text in session.execute(query)}

@@ -10,13 +10,20 @@ from datetime import datetime
 
 from optuna.distributions import CategoricalDistribution
 from optuna.storages import RDBStorage
-from optuna.trial import FrozenTrial, create_trial
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.config import Sweep
 from sweeper.search.objectives import OUTCOME, tell_arguments
-from sweeper.search.optuna_pooled import ARM, NETWORK, PooledNetworks, look, pool_trials
+from sweeper.search.optuna_pooled import (
+    ARM,
+    NETWORK,
+    PooledNetworks,
+    look,
+    mark_dropped,
+    pool_trials,
+)
 from sweeper.search.samplers import Space
-from sweeper.types import TrialRecord
+from sweeper.types import DroppedTrial, TrialRecord
 
 AT_ONCE = 256
 """Networks in one transaction: the study is locked meanwhile."""
@@ -30,6 +37,8 @@ class PooledStudy:
 
     def __init__(self) -> None:
         self._present: dict[str, PooledNetworks] = {}
+        self._dropped: dict[str, Mapping[str, str]] = {}
+        """What trials were last made to say, by the marks of studies."""
 
     def fill(
         self,
@@ -38,18 +47,19 @@ class PooledStudy:
         mark: str,
         sweep: Sweep,
         records: Sequence[TrialRecord],
+        dropped: Sequence[DroppedTrial],
         space: Callable[[str], Space],
-    ) -> int:
-        """Create trials of the records that a study lacks, oldest first; return their number.
+    ) -> None:
+        """Create trials of the records that a study lacks, oldest first.
 
-        `space` is that of an arm, with ranges in place of `auto`. Raises KeyError as `guard` does.
+        `records` are all, those that were `dropped` among them, which say so. `space` is that of
+        an arm, with ranges in place of `auto`. Raises KeyError as `guard` does.
         """
         present = self._present.setdefault(mark, PooledNetworks())
         look(storage, study, present)
         lacking = [record for record in records if network_name(record) not in present.names]
         lacking.sort(key=lambda record: (record.recorded_at, record.place))
         spaces = {arm: space(arm) for arm in {record.slot.arm for record in lacking}}
-        created = 0
         for start in range(0, len(lacking), AT_ONCE):
             some = {network_name(record): record for record in lacking[start : start + AT_ONCE]}
 
@@ -60,10 +70,18 @@ class PooledStudy:
             ) -> list[FrozenTrial]:
                 return [_template(sweep, some[name], arms, spaces) for name in names]
 
-            created += pool_trials(
-                storage, study, mark, present, [*some], list(sweep.arms), templates
-            )
-        return created
+            pool_trials(storage, study, mark, present, [*some], list(sweep.arms), templates)
+        reasons = {_name(*place): trial.why for trial in dropped for place in trial.places}
+        # Looked for once where nothing is dropped: another process may have taken it back.
+        if reasons or self._dropped.get(mark) != reasons:
+            by_name = {network_name(record): record for record in records}
+
+            def outcome(name: str) -> tuple[TrialState, tuple[float, ...]]:
+                state, values, _ = tell_arguments(sweep, by_name[name].result)
+                return state, values or ()
+
+            mark_dropped(storage, study, mark, reasons, outcome)
+            self._dropped[mark] = reasons
 
 
 def network_name(record: TrialRecord) -> str:
@@ -71,7 +89,10 @@ def network_name(record: TrialRecord) -> str:
 
     Of several of a slot all but the first have their number behind it: `l1/0/17/3`.
     """
-    arm, repeat, slot, network = record.place
+    return _name(*record.place)
+
+
+def _name(arm: str, repeat: int, slot: int, network: int) -> str:
     return f"{arm}/{repeat}/{slot}" + (f"/{network}" if network else "")
 
 

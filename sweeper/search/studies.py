@@ -27,7 +27,15 @@ from sweeper.search.pooled_study import PooledStudy
 from sweeper.search.samplers import ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import StudyOwner
-from sweeper.types import Scalar, Slot, TrialConfig, TrialRecord, TrialResult, TrialTask
+from sweeper.types import (
+    DroppedTrial,
+    Scalar,
+    Slot,
+    TrialConfig,
+    TrialRecord,
+    TrialResult,
+    TrialTask,
+)
 
 T = TypeVar("T")
 _UNFINISHED = (TrialState.RUNNING, TrialState.WAITING)
@@ -273,17 +281,24 @@ class SweepStudies:
             self._retry(write)
 
     def pool(
-        self, sweep: Sweep, records: Sequence[TrialRecord], owner: StudyOwner | None = None
+        self,
+        sweep: Sweep,
+        records: Sequence[TrialRecord],
+        dropped: Sequence[DroppedTrial] = (),
+        owner: StudyOwner | None = None,
     ) -> None:
         """Bring the records that are not there yet into the sweep's own study.
 
-        `sweep` has ranges in place of `auto`. `owner` is it, if it is another than this one.
+        `records` are all, those of `dropped` trials too. `sweep` has ranges in place of `auto`.
+        `owner` is it, if it is another than this one.
         """
         owner = owner or self._index.owner
         id_ = self._index.id(owner.sweep, owner)
         mark, space = owner.mark(id_), partial(self._space, sweep=sweep)
         with self._index.gone(owner.sweep):
-            self._retry(lambda: self._pooled.fill(self._backend, id_, mark, sweep, records, space))
+            self._retry(
+                lambda: self._pooled.fill(self._backend, id_, mark, sweep, records, dropped, space)
+            )
 
     def delete(self) -> tuple[str, ...]:
         """Delete every study of the sweep, its trials and figures with it.

@@ -30,7 +30,7 @@ from sweeper.config import Sweep
 from sweeper.search import SweepStudies, optuna_pooled, pooled_study
 from sweeper.search.optuna_rows import insert_trials
 from sweeper.search.pooled_study import network_name
-from sweeper.store import Store
+from sweeper.store import NamedTrial, Store
 from sweeper.types import TrialRecord
 from sweeper.worker.worker_loop import work
 
@@ -253,3 +253,29 @@ def test_trials_that_an_older_version_told_pruned_are_observed_as_ever(store: St
     engine.dispose()
     with lifecycle.open_studies(store, sweep) as search:
         assert search._finished_slots(study) == now
+
+
+def test_a_dropped_network_is_in_no_plot_until_it_counts_again(
+    store: Store, other_store: Store
+) -> None:
+    worked(store, ladder_sweep())
+    best = optuna_study(store.url, "tiny").best_trials[0]
+    name = best.user_attrs["network"]
+    arm, repeat, slot, *network = name.split("/")
+    named = NamedTrial((arm, int(repeat), int(slot)), (int(*network or ["0"]),))
+    before = trials(store)
+    store.interventions.drop("tiny", [named], "its data were mislabelled")
+    lifecycle.publish(store, "tiny", force=True)
+    assert_pooled(store, ladder_sweep())
+    dropped = trials(store)[best.number]
+    assert (dropped.state, dropped.values) == (TrialState.FAIL, None)
+    assert dropped.user_attrs["dropped"] == "its data were mislabelled"
+    others = [trial for trial in trials(store) if trial.number != best.number]
+    assert others == [trial for trial in before if trial.number != best.number]
+    # A restored sweep says it, too.
+    lifecycle.restore(other_store, store.dump("tiny"))
+    reasons = [trial.user_attrs.get("dropped") for trial in trials(other_store)]
+    assert [reason for reason in reasons if reason] == ["its data were mislabelled"]
+    store.interventions.take_back("tiny", [named])
+    lifecycle.publish(store, "tiny", force=True)
+    assert trials(store) == before
