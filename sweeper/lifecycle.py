@@ -160,9 +160,9 @@ def load_record(
     if confirmation is None or artifacts is None:
         return record
     with open_studies(store, confirmation.sweep) as search:
-        search.use_artifact_store(artifacts, may_come=may_come)
+        search.artifacts.use(artifacts, may_come=may_come)
         networks = {
-            arm: search.load_artifact(pictured.slot.study, pictured.trial, NETWORK)
+            arm: search.artifacts.load(pictured.slot.study, pictured.trial, NETWORK)
             for arm, pictured in confirmation.pictured_records().items()
         }
     return record.with_networks(

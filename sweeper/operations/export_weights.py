@@ -71,12 +71,12 @@ def save(
         record for record in store.records(name) if seeds is None or _seed(sweep, record) < seeds
     ]
     with lifecycle.open_studies(store, sweep) as search:
-        search.use_artifact_store(artifacts)
+        search.artifacts.use(artifacts)
 
         def stored() -> Iterator[tuple[str, int, Artifact]]:
             for number, record in enumerate(records):
                 on_network(number, len(records))
-                artifact = search.load_artifact(record.slot.study, record.trial, NETWORK)
+                artifact = search.artifacts.load(record.slot.study, record.trial, NETWORK)
                 if artifact is not None and artifact.content is not None:
                     yield record.slot.study, record.trial, artifact
 
@@ -106,10 +106,10 @@ def restore(
     _check(path, name, trials)
     done = 0
     with lifecycle.open_studies(store, sweep) as search:
-        search.use_artifact_store(artifacts)
+        search.artifacts.use(artifacts)
         for all_, study, trial, artifact in _read(path):
             on_network(done, all_)
-            search.restore_artifact(study, trial, artifact)
+            search.artifacts.restore(study, trial, artifact)
             done += 1
     return done
 

@@ -123,10 +123,10 @@ def find_network(
     wanted = _of_trial(name, records, trial) if trial else _by_choice(sweep, records, arm, at)
     preferred = 0
     with lifecycle.open_studies(store, sweep) as search:
-        search.use_artifact_store(artifacts)
+        search.artifacts.use(artifacts)
         for record in wanted:
             evaluation = record.result.judged(sweep.sparsification.track)
-            artifact = search.load_artifact(record.slot.study, record.trial, NETWORK)
+            artifact = search.artifacts.load(record.slot.study, record.trial, NETWORK)
             if evaluation and artifact and artifact.content is not None:
                 return StoredNetwork(sweep, record, evaluation, artifact.content, preferred)
             preferred += 1

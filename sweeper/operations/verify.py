@@ -115,13 +115,13 @@ def verify(
     records = store.records(confirmation)
     verified = []
     with lifecycle.open_studies(store, sweep) as search:
-        search.use_artifact_store(artifacts)
+        search.artifacts.use(artifacts)
         for number, record in enumerate(records):
             on_network(number, len(records))
             recorded = record.result.judged(sweep.sparsification.track)
             if recorded is None:
                 continue
-            artifact = search.load_artifact(record.slot.study, record.trial, NETWORK)
+            artifact = search.artifacts.load(record.slot.study, record.trial, NETWORK)
             evaluated = None
             if artifact and artifact.content is not None:
                 place = f"{record.slot.study}, trial {record.trial}"

@@ -6,7 +6,6 @@ from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 
 import optuna
-from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, RDBStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
@@ -14,7 +13,6 @@ from sweeper.config import Sweep
 from sweeper.errors import LeaseLost, SchemaError, StorageError, UnknownSweepError
 from sweeper.retry import RetryPolicy
 from sweeper.search import optuna_tables, optuna_trials
-from sweeper.search.artifacts import Artifact, artifact_store, find, put, upload
 from sweeper.search.attributes import METRIC_NAMES, changed, figure_chunks, new_note, note_chunks
 from sweeper.search.finished_slots import FinishedSlots
 from sweeper.search.note_texts import arm_note
@@ -27,6 +25,7 @@ from sweeper.search.pooled_study import PooledStudy
 from sweeper.search.samplers import ParameterSource, Params, Space, brief, space_of
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import StudyOwner
+from sweeper.search.trial_artifacts import TrialArtifacts
 from sweeper.types import (
     DroppedTrial,
     Scalar,
@@ -56,7 +55,7 @@ class SweepStudies:
     """Ask and tell of one sweep. Raises StorageError if the database stays away.
 
     It writes to studies of its own alone, `owner`'s: see `study_owner`. Raises UnknownSweepError
-    where one is gone, or another's has its name.
+    where one is gone, or another's has its name. Its `artifacts` are the files beside its trials.
     """
 
     def __init__(
@@ -78,7 +77,9 @@ class SweepStudies:
         self._proposals = ParameterSource(sweep)
         self._finished: dict[int, FinishedSlots] = {}
         self._pooled = PooledStudy()
-        self._artifacts: Any = None
+        self.artifacts = TrialArtifacts(
+            self._index, lambda: self._backend, lambda: self._storage, self._patience
+        )
 
     @cached_property
     def _backend(self) -> RDBStorage:
@@ -193,53 +194,6 @@ class SweepStudies:
                 **attributes,
             },
         )
-
-    def use_artifact_store(
-        self, place: str, *, writes: bool = False, may_come: bool = False
-    ) -> None:
-        """Keep the files of trials at a place, as of `artifact_store`. Raises InputError."""
-        self._artifacts = artifact_store(place, writes=writes, may_come=may_come)
-
-    def save_artifact(self, study: str, trial: int, name: str, content: bytes) -> None:
-        """Keep a file of a running trial; nothing happens if it is finished or gone."""
-        id_ = self._trial_id(study, trial)
-        if id_ is None:
-            return
-
-        def read() -> FrozenTrial:
-            self._index.guard(study, id_)
-            return self._backend.get_trial(id_)
-
-        with suppress(UpdateFinishedTrialError), self._index.gone(study):
-            frozen = self._retry(read)
-            path = f"{study}/{name}"
-            self._retry(lambda: upload(self._artifacts, self._storage, frozen, path, content))
-
-    def load_artifact(self, study: str, trial: int, ending: str) -> Artifact | None:
-        """Return the file of a trial with that ending; None if it has none, or is gone itself."""
-        try:
-            id_ = self._trial_id(study, trial, adopt=False)
-        except UnknownSweepError:
-            return None
-        if id_ is None:
-            return None
-        frozen = self._retry(lambda: self._storage.get_trial(id_))
-        return self._retry(lambda: find(self._artifacts, self._storage, frozen, ending))
-
-    def restore_artifact(self, study: str, trial: int, artifact: Artifact) -> None:
-        """Put a file beside a trial, which may be finished; again, it is written again."""
-        id_ = self._trial_id(study, trial)
-        if id_ is None:
-            return
-        path = f"{study}/{artifact.name}"
-        key, value = self._retry(lambda: put(self._artifacts, artifact, path))
-
-        def write() -> None:
-            self._index.guard(study, id_)
-            optuna_tables.attach(self._backend, id_, key, value)
-
-        with self._index.gone(study):
-            self._retry(write)
 
     def fail(self, study: str, trials: Iterable[int]) -> None:
         """Tell trials FAIL: nobody trains them any more. Finished ones are left as they are."""
@@ -377,16 +331,6 @@ class SweepStudies:
 
     def _retry(self, action: Callable[[], T]) -> T:
         return retry(action, self._patience)
-
-    def _trial_id(self, study: str, trial: int, *, adopt: bool = True) -> int | None:
-        """Return the id of a trial, without asking for those created here; None if deleted."""
-        id_ = self._index.id(study, adopt=adopt)
-        try:
-            return self._retry(
-                lambda: self._storage.get_trial_id_from_study_id_trial_number(id_, trial)
-            )
-        except KeyError:
-            return None
 
     def _trials(self, study: int) -> list[FrozenTrial]:
         return self._retry(lambda: self._storage.get_all_trials(study, deepcopy=False))

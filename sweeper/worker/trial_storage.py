@@ -58,7 +58,7 @@ class TrialStorage:
         try:
             with lifecycle.open_studies(store, sweep) as search:
                 if artifacts:
-                    search.use_artifact_store(artifacts, writes=True)
+                    search.artifacts.use(artifacts, writes=True)
                 yield cls(store, search, sweep, leaving)
         finally:
             store.close()
@@ -163,7 +163,7 @@ class TrialStorage:
         for place, content in (networks or {}).items():
             task = pack[place]
             name = _file_name(task, results[place])
-            self._search.save_artifact(task.slot.study, task.trial, name, content)
+            self._search.artifacts.save(task.slot.study, task.trial, name, content)
         self._store.record(
             worker_id,
             [

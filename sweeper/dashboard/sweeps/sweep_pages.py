@@ -230,9 +230,9 @@ class SweepPages:
             zipfile.ZipFile(buffer, "w") as archive,  # they are dense numbers: nothing to compress
             lifecycle.open_studies(self._store, confirmation.sweep) as studies,
         ):
-            studies.use_artifact_store(self._artifacts, may_come=True)
+            studies.artifacts.use(self._artifacts, may_come=True)
             for record in confirmation.records:
-                file = studies.load_artifact(record.slot.study, record.trial, NETWORK)
+                file = studies.artifacts.load(record.slot.study, record.trial, NETWORK)
                 if file and file.content is not None:
                     arm, repeat, number = record.slot.place
                     archive.writestr(f"{arm}/{repeat}-{number}{NETWORK}", file.content)

@@ -38,11 +38,11 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
     lifecycle.register(store, sweep)
     work(sweep.name, store, pack=8, train=fake_train)
     with lifecycle.open_studies(store, sweep) as search:
-        search.use_artifact_store(str(tmp_path / "kept"))
+        search.artifacts.use(str(tmp_path / "kept"))
         for fact in store.records(sweep.name):
             content = tensors(fact.trial)
             name = f"{fact.slot.arm}-{fact.trial}{NETWORK}"
-            search.restore_artifact(
+            search.artifacts.restore(
                 fact.slot.study, fact.trial, Artifact(str(uuid.uuid4()), name, PLAIN, content)
             )
     return sweep
@@ -50,9 +50,9 @@ def sweep(store: Store, tmp_path: Path) -> Sweep:
 
 def kept(store: Store, sweep: Sweep, place: Path) -> dict[tuple[str, int], Artifact | None]:
     with lifecycle.open_studies(store, sweep) as search:
-        search.use_artifact_store(str(place))
+        search.artifacts.use(str(place))
         return {
-            (fact.slot.study, fact.trial): search.load_artifact(
+            (fact.slot.study, fact.trial): search.artifacts.load(
                 fact.slot.study, fact.trial, NETWORK
             )
             for fact in store.records(sweep.name)

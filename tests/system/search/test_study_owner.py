@@ -126,7 +126,7 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
     lifecycle.register(everywhere, sweep)
     slots = [Slot("tiny", "l1", 0, number, "tiny/l1/0") for number in range(4)]
     with lifecycle.open_studies(everywhere, sweep) as search:
-        search.use_artifact_store(str(tmp_path))
+        search.artifacts.use(str(tmp_path))
         if known:  # in this process, as in one that has worked on it for long
             search.ask(slots[:3])
             search.ids(["tiny"])
@@ -138,8 +138,8 @@ def test_nothing_is_written_to_a_study_that_took_the_place_of_ours(
         uses: list[Callable[[], object]] = [
             lambda: search.tell([("tiny/l1/0", 2, result)]),
             lambda: search.fail("tiny/l1/0", [2]),
-            lambda: search.save_artifact("tiny/l1/0", 2, "a.safetensors", b"x"),
-            lambda: search.restore_artifact(
+            lambda: search.artifacts.save("tiny/l1/0", 2, "a.safetensors", b"x"),
+            lambda: search.artifacts.restore(
                 "tiny/l1/0", 2, Artifact("an-id", "a.safetensors", "x/y", b"x")
             ),
             lambda: search.recreate("tiny/l1/0", []),
