@@ -23,7 +23,8 @@ def comparability_problems(
     """
     problems = []
     done = Counter(dict.fromkeys(sweep.arms, 0))
-    done.update(arm for arm, _, _ in {record.slot.place for record in [*records, *dropped]})
+    every = (*records, *dropped)
+    done.update(record.slot.arm for record in every if record.network == 0)  # each slot's first
     if len(set(done.values())) > 1:
         counts = ", ".join(f"{arm} {count}" for arm, count in done.items())
         problems.append(f"The arms have unequal numbers of finished trials: {counts}.")
@@ -63,4 +64,4 @@ def comparability_caveats(
 
 def _distinct(records: Iterable[TrialRecord], value: Callable[[Provenance], str]) -> list[str]:
     """Return the different values that the provenance of records has, in order."""
-    return sorted({value(record.provenance) for record in records})
+    return sorted({value(origin) for origin in reproducibility.origins(records)})

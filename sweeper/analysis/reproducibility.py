@@ -107,6 +107,11 @@ def _ends(estimate: Estimate) -> str:
     return f"{100 * estimate.low:+z.2f} to {100 * estimate.high:+z.2f}, n = {estimate.n}"
 
 
+def origins(records: Iterable[TrialRecord]) -> list[Provenance]:
+    """Return the provenances of records, few of many: records of one origin mostly share it."""
+    return list({id(record.provenance): record.provenance for record in records}.values())
+
+
 def platform_problems(
     records: Sequence[TrialRecord],
     checks: Iterable[ReproducibilityCheck],
@@ -117,10 +122,10 @@ def platform_problems(
 
     Each platform is compared with the one that most trials come from, `confirmed` ones among them.
     """
+    if len({Platform.of(origin) for origin in origins((*records, *confirmed))}) < 2:
+        return ()
     everything = {record.slot: Platform.of(record.provenance) for record in (*records, *confirmed)}
     counts = Counter(everything.values())
-    if len(counts) < 2:
-        return ()
     measured = {frozenset((each.first, each.second)): each for each in deviations(records, checks)}
     (usual, _), *others = counts.most_common()
     problems = []
@@ -146,7 +151,10 @@ def deviation_caveats(
     confirmed: Sequence[TrialRecord] = (),
 ) -> tuple[str, ...]:
     """Return the deviations that are harmless, as sentences; `checks` are of `records`."""
-    present = {Platform.of(record.provenance) for record in (*records, *confirmed)}
+    checks = tuple(checks)
+    if not checks:
+        return ()
+    present = {Platform.of(origin) for origin in origins((*records, *confirmed))}
     return tuple(
         f"Trials come from {deviation.first} and from {deviation.second}; trained again, they "
         f"differ by {deviation.text}."

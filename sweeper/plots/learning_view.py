@@ -73,9 +73,11 @@ def front_curves(
 
     Of many the same number of each arm, evenly spaced in size.
     """
-    records = whole_curves(records)
-    by_trial = {(record.slot.study, record.trial): record for record in records}
+    records = tuple(records)
     highlighted = highlighted_arms(fronts, sweep)
+    on_fronts = {(point.study, point.slot) for arm in highlighted for point in fronts[arm]}
+    members_slots = (r for r in records if (r.slot.study, r.slot.number) in on_fronts)
+    by_trial = {(r.slot.study, r.trial): r for r in whole_curves(members_slots)}
     most = max(1, MOST // max(len(highlighted), 1))
     chosen: dict[str, list[TrialRecord]] = {}
     left_out = 0

@@ -221,7 +221,8 @@ def find(connection: Connection, condition: ColumnElement[bool]) -> tuple[TrialR
         )
         .where(condition)
     )
-    return tuple(_record(row) for row in connection.execute(query))
+    origins: dict[str, Provenance] = {}  # shared by the records of a machine
+    return tuple(_record(row, origins) for row in connection.execute(query))
 
 
 def sorted_by_place(connection: Connection, sweep: Sweep) -> tuple[TrialRecord, ...]:
@@ -258,8 +259,10 @@ def provenance_of(row: Mapping[Any, Any]) -> Provenance:
     return Provenance(**values)
 
 
-def _record(joined: Row[Any]) -> TrialRecord:
+def _record(joined: Row[Any], origins: dict[str, Provenance]) -> TrialRecord:
     row = joined._mapping
+    if (digest := row["provenance"]) not in origins:
+        origins[digest] = provenance_of(row)
     return TrialRecord(
         slot=Slot(row["sweep"], row["arm"], row["repeat"], row["slot"], row["study"]),
         network=row["network"],
@@ -267,7 +270,7 @@ def _record(joined: Row[Any]) -> TrialRecord:
         params=row["params"],
         config=config_of(row["config"]),
         result=result_of(dict(row)),
-        provenance=provenance_of(row),
+        provenance=origins[digest],
         recorded_at=row["recorded_at"],
     )
 

@@ -61,5 +61,7 @@ def without_dropped(
     records: Iterable[TrialRecord], dropped: Collection[DroppedTrial]
 ) -> tuple[TrialRecord, ...]:
     """Return the records that are not of dropped networks."""
+    if not dropped:
+        return tuple(records)
     gone = {place for trial in dropped for place in trial.places}
     return tuple(record for record in records if record.place not in gone)

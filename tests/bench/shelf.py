@@ -14,6 +14,7 @@ from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.store import Dump, Store
 from sweeper.trainers.provenance import gather_provenance
+from sweeper.types import CurvePoint, LearningPoint, TrialResult
 from sweeper.worker.trial_storage import TrialStorage
 
 PACK = 16
@@ -27,7 +28,8 @@ class Shelf:
 
     sweeps: int
     trials: int
-    """Finished ones of each sweep, which has one arm and one search."""
+    """Finished ones of each sweep, in all its arms together, each of which has one search."""
+    arms: int = 1
 
     def name(self, number: int) -> str:
         return f"bench-{number:02}"
@@ -39,7 +41,7 @@ class Shelf:
 
     @property
     def study(self) -> str:
-        return f"{self.looked_at}/l1/0"
+        return f"{self.looked_at}/l1-0/0"
 
     def sweep(self) -> Sweep:
         return Sweep.model_validate(
@@ -49,8 +51,11 @@ class Shelf:
                 "model": "mlp(32)",
                 "training": {"epochs": 1, "learning_rate": {"log_uniform": [0.01, 0.12]}},
                 "sparsification": {"density": {"log_uniform": [0.005, 0.2]}},
-                "search": {"sampler": "random", "trials": self.trials},
-                "arms": {"l1": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}},
+                "search": {"sampler": "random", "trials": self.trials // self.arms},
+                "arms": {
+                    f"l1-{number}": {"penalty": "l1", "strength": {"log_uniform": [1e-4, 1e-1]}}
+                    for number in range(self.arms)
+                },
             }
         )
 
@@ -68,7 +73,7 @@ def fill(url: str, shelf: Shelf) -> None:
         for number in range(1, shelf.sweeps):
             lifecycle.restore(store, _renamed(dump, shelf.name(number)))
             lifecycle.publish(store, shelf.name(number), force=True)
-        search = sweep.search.model_copy(update={"trials": shelf.trials + LEFT})
+        search = sweep.search.model_copy(update={"trials": (shelf.trials + LEFT) // shelf.arms})
         lifecycle.register(store, sweep.model_copy(update={"search": search}), extend=True)
     if url.startswith("postgresql"):
         execute(url, "VACUUM ANALYZE")  # as its own vacuum has done in a database of some age
@@ -128,10 +133,29 @@ def _work(trials: TrialStorage, worker: str, limit: int) -> int:
     pack = trials.claim(worker, limit, "cpu", lambda: None)
     if not isinstance(pack, tuple):
         return 0
-    results = fake_train([one.config for one in pack])
+    results = [_lifelike(result) for result in fake_train([one.config for one in pack])]
     found = gather_provenance(device="cpu", processor="", threads=1, data_hash="")
     trials.record(worker, pack, results, found)
     return len(pack)
+
+
+def _lifelike(result: TrialResult) -> TrialResult:
+    """Return a result with curves and layers of the usual length."""
+    if result.pruned is None:
+        return result
+    accuracy = result.pruned.val_accuracy
+    layers = result.pruned.layers * 3
+    learning = tuple(
+        LearningPoint(float(epoch), (("loss", 1 / epoch), ("val_accuracy", accuracy - 0.1 / epoch)))
+        for epoch in range(1, 11)
+    )
+    curve = tuple(
+        CurvePoint(0.01 * step, 2000 * step, accuracy - 0.1 / step, accuracy - 0.11 / step)
+        for step in range(1, 10)
+    )
+    return replace(
+        result, learning=learning, curve=curve, pruned=replace(result.pruned, layers=layers)
+    )
 
 
 def _write(url: str, name: str, rate: float, over: Any, ready: Any, count: Any) -> None:

@@ -9,7 +9,7 @@ import optuna
 
 from sweeper.dashboard.server.downloads import Downloads
 from sweeper.dashboard.server.optuna_page import OptunaPage
-from sweeper.dashboard.sweeps import PageSources, is_sweep_path, sweep_app
+from sweeper.dashboard.sweeps import PageSources, is_sweep_path, refuse_unrouted, sweep_app
 from sweeper.errors import StorageError
 from sweeper.search.artifacts import artifact_store
 from sweeper.search.optuna_storage import open_optuna_storage
@@ -50,6 +50,7 @@ class Application:
         self.optuna_app: bottle.Bottle = wsgi(self._storage, artifact_store=files)
         self.optuna_app.install(Downloads())
         self.optuna_app.install(OptunaPage(read_only=read_only))
+        self.optuna_app.default_error_handler = refuse_unrouted  # of addresses of nobody
         # Not the patience of a command: viewers ask again, and hold a thread while they wait.
         self._store = store.reconnect(replace(store.patience, seconds=PATIENCE))
         self.sweep_app = sweep_app(PageSources(self._store, self._storage, artifacts))

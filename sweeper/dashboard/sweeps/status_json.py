@@ -37,9 +37,12 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
     return {"sweeps": sorted(searches, key=lambda row: (-row["created_at"], row["name"]))}
 
 
-def status_payload(record: SweepRecord) -> dict[str, Any]:
-    """Return progress, arms, workers and ranges of a sweep, and problems that forbid to rank."""
-    sweep, status = record.sweep, record.status
+def status_payload(record: SweepRecord, status: SweepStatus) -> dict[str, Any]:
+    """Return progress, arms, workers and ranges of a sweep, and problems that forbid to rank.
+
+    `status` may be newer than the record.
+    """
+    sweep = record.sweep
     return {
         "name": sweep.name,
         "track": sweep.sparsification.track,

@@ -20,7 +20,7 @@ from sweeper.dashboard.sweeps import fronts_json, status_json, trial_json
 from sweeper.dashboard.sweeps.response_body import ResponseBody
 from sweeper.dashboard.sweeps.study_ids import ids_of_studies, study_of
 from sweeper.dashboard.sweeps.sweep_cache import SweepCache, SweepSnapshot
-from sweeper.errors import UnknownSweepError, UnreadableError
+from sweeper.errors import UnknownSweepError, UnreadableError, choices
 from sweeper.operations import export
 from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.reports import html_page
@@ -28,7 +28,7 @@ from sweeper.search.artifacts import NETWORK
 from sweeper.search.note_texts import fronts_page, study_page
 from sweeper.store import Store
 from sweeper.trainers.trial_log import read_trial_log
-from sweeper.types import Place, SizeMeasure, Slot, Track
+from sweeper.types import Place, SizeMeasure, Slot, SweepStatus, Track
 
 FRESH = 1.0
 """Seconds for which progress is not read again."""
@@ -36,6 +36,8 @@ MOST = 512
 """Answers that are stored."""
 ROOM = 128 * 1024 * 1024
 """Bytes of them."""
+RECORDS = 16
+"""Sweeps of which fronts and problems are stored until there is a new trial."""
 PLOTLY = "plotly.js"
 SHARED_WITH_REPORTS = ("draw_figure.js", "theme.css")
 
@@ -58,6 +60,7 @@ class SweepPages:
         self._store, self._artifacts = sources.store, sources.artifacts
         self._storage = sources.storage
         self._sweeps = SweepCache(sources.store)
+        self._records: Cache[str, SweepRecord] = Cache(most=RECORDS)
         self._answers: Cache[str, ResponseBody] = Cache(
             most=MOST, room=ROOM, size=lambda body: body.size
         )
@@ -78,12 +81,19 @@ class SweepPages:
 
         return self._recent("index", FRESH, content)
 
+    def require(self, name: str) -> None:
+        """Raise UnknownSweepError unless there is a sweep of that name."""
+        if self._store.version(name) is None:
+            self._store.sweep(name)
+
     def status(self, name: str) -> ResponseBody:
         """Return the progress of a sweep, its workers, and what forbids to rank its arms."""
 
         def content() -> bytes:
             snapshot, confirmation = self._sweeps.snapshot(name), self._sweeps.confirmation(name)
-            payload = status_json.status_payload(self._record(snapshot, confirmation))
+            status = self._store.status(name)
+            record = self._record(snapshot, confirmation, status)
+            payload = status_json.status_payload(record, status)
             finished = self._store.finished(confirmation_name(name)) if confirmation else None
             has_networks = confirmation is not None and self._artifacts is not None
             study = ids_of_studies(self._storage, {name}, self._store.patience).get(name)
@@ -119,10 +129,7 @@ class SweepPages:
             snapshot = self._sweeps.snapshot(name)
             history = self._store.slot_history(name, place)
             if history is None or place[0] not in snapshot.sweep.arms:
-                arm, repeat, slot = place
-                raise UnknownSweepError(
-                    f"{name}: no such trial: arm {arm}, repeat {repeat}, slot {slot}"
-                )
+                raise UnknownSweepError(f"{name}: no such trial: {_wrong(snapshot.sweep, place)}")
             records = [one for one in snapshot.records if one.slot.place == place]
             sweep, study = snapshot.sweep, snapshot.sweep.study(*place[:2])
             search = self._store.sweep(sweep.confirms.of) if sweep.confirms else sweep
@@ -257,22 +264,34 @@ class SweepPages:
         return self._answers.versioned(key, version, lambda: ResponseBody.of(content()))
 
     def _record(
-        self, snapshot: SweepSnapshot, confirmation: SweepSnapshot | None = None
+        self,
+        snapshot: SweepSnapshot,
+        confirmation: SweepSnapshot | None = None,
+        status: SweepStatus | None = None,
     ) -> SweepRecord:
-        """Return the record of a sweep: trials of its snapshot, and all else as of now."""
+        """Return the record of a sweep: trials of its snapshot, and all else as of now.
+
+        It is the same one while nothing is recorded, with all that was computed of it; its status
+        is the only part that may be older than the call.
+        """
         name = snapshot.sweep.name
-        record = SweepRecord(
-            sweep=snapshot.sweep,
-            status=self._store.status(name),
-            records=snapshot.records,
-            ranges=self._store.strength_ranges(name),  # recorded while there is no new trial
-            reproducibility_checks=self._store.reproducibility_checks(name),
-        ).with_dropped(snapshot.dropped)
-        if confirmation is None:
-            return record
-        return record.with_confirmation(
-            confirmation.sweep, confirmation.records, confirmation.dropped
-        )
+        ranges = self._store.strength_ranges(name)  # recorded while there is no new trial
+        checks = self._store.reproducibility_checks(name)
+
+        def compute() -> SweepRecord:
+            known = status or self._store.status(name)
+            record = SweepRecord(
+                snapshot.sweep, known, snapshot.records, ranges, checks
+            ).with_dropped(snapshot.dropped)
+            if confirmation is None:
+                return record
+            return record.with_confirmation(
+                confirmation.sweep, confirmation.records, confirmation.dropped
+            )
+
+        of_confirmation = confirmation.version if confirmation else ""
+        version = f"{snapshot.version} {of_confirmation} {len(checks)} {ranges}"
+        return self._records.versioned(f"{name} {bool(confirmation)}", version, compute)
 
     def _sweep_of(self, study: str) -> Sweep | None:
         name = study.partition("/")[0]
@@ -290,6 +309,18 @@ class SweepPages:
         if confirmation is None:
             raise UnknownSweepError(f"{name}: nothing is confirmed yet: sweeper confirm {name}")
         return confirmation
+
+
+def _wrong(sweep: Sweep, place: Place) -> str:
+    """Return what is wrong with the place of a trial that a sweep has not."""
+    arm, repeat, slot = place
+    if arm not in sweep.arms:
+        return f"arm: {choices(arm, sweep.arms)}"
+    if repeat >= sweep.search.repeats and not sweep.confirms:
+        return f"repeat: got {repeat}; allowed: 0 to {sweep.search.repeats - 1}"
+    if sweep.confirms:
+        return f"repeat {repeat}, slot {slot}"
+    return f"slot: got {slot}; allowed: 0 to {sweep.search.trials - 1}"
 
 
 def to_json(payload: Any) -> bytes:

@@ -7,6 +7,7 @@ from typing import Any, get_args
 import bottle
 
 from sweeper.config import confirmation_name
+from sweeper.dashboard.sweeps.refusal_page import refusal_page
 from sweeper.dashboard.sweeps.response_body import ResponseBody
 from sweeper.dashboard.sweeps.sweep_pages import (
     PLOTLY,
@@ -65,7 +66,7 @@ def is_sweep_path(path: str) -> bool:
 def sweep_app(sources: PageSources) -> bottle.Bottle:
     """Return the pages as a WSGI application; every route only reads."""
     pages, app = SweepPages(sources), bottle.Bottle()
-    app.default_error_handler = _error
+    app.default_error_handler = refuse_unrouted
 
     def route(path: str, answer: Callable[..., Any]) -> None:
         app.route(ROOT + path, ["GET"], _with_errors(answer))
@@ -132,19 +133,26 @@ def _listed(key: str) -> list[str]:
 
 
 def _page(pages: SweepPages, name: str) -> Any:
-    try:
-        pages.status(name)
-    except UnknownSweepError:  # the page says so, to people
-        bottle.response.status = 404
-    return _send(pages.asset("sweep.html"), "html")
+    return _for_people(pages, "sweep.html", lambda: pages.require(name))
 
 
 def _trial_page(pages: SweepPages, name: str, place: Place) -> Any:
+    return _for_people(pages, "trial.html", lambda: pages.trial(name, place))
+
+
+def _for_people(pages: SweepPages, asset: str, check: Callable[[], object]) -> bytes:
+    """Answer with a page in any case: it says what is wrong, and goes on when that ends."""
+    page = pages.asset(asset)
     try:
-        pages.trial(name, place)
-    except UnknownSweepError:  # the page says so, to people
+        check()
+    except UnknownSweepError:
         bottle.response.status = 404
-    return _send(pages.asset("trial.html"), "html")
+    except StorageError:
+        bottle.response.status = 503
+    else:
+        return _send(page, "html")
+    bottle.response.content_type = _MEDIA_TYPES["html"]
+    return page.plain  # without a tag: to the same page a browser would get an empty answer
 
 
 def _asset(pages: SweepPages, file: str) -> Any:
@@ -222,12 +230,21 @@ def _checked(key: str, value: str, allowed: tuple[Any, ...]) -> Any:
 
 
 def _refuse(status: int, reason: str) -> bytes:
+    """Answer with a reason: a page to who asks for one, else JSON, of one shape everywhere."""
     bottle.response.status = status
+    if _asks_for_a_page():
+        bottle.response.content_type = _MEDIA_TYPES["html"]
+        return refusal_page(status, reason)
     bottle.response.content_type = _MEDIA_TYPES["json"]
     return to_json({"reason": reason})
 
 
-def _error(error: bottle.HTTPError) -> bytes:
+def _asks_for_a_page() -> bool:
+    last = bottle.request.path.rpartition("/")[2]
+    return "." not in last and "text/html" in bottle.request.get_header("Accept", "")
+
+
+def refuse_unrouted(error: bottle.HTTPError) -> bytes:
     """Answer a request that no route takes, in one line as well."""
     reason = {404: "there is no such page", 405: "this only reads: GET"}.get(
         error.status_code, "this went wrong here; the server's log has more"

@@ -46,7 +46,7 @@ def test_several_requests_are_answered_at_once(
     both = threading.Barrier(2, timeout=240)
 
     class Slow:
-        def __init__(self, *_: object) -> None:
+        def __init__(self, *_: object, **__: object) -> None:
             """Read nothing."""
 
         def __call__(self, environ: object, start: Any) -> list[bytes]:

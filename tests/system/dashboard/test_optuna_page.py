@@ -240,7 +240,7 @@ def test_no_button_that_is_seen_is_refused(
                 pressed.append(name)
                 page.evaluate(CONTROLS, not path)
                 page.evaluate(PRESS, name)
-                page.wait_for_timeout(200)
+                page.wait_for_timeout(300)
                 page.evaluate(FILL)
                 page.wait_for_timeout(50)
             return list(page.evaluate(CONTROLS, not path))

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any, get_args
@@ -21,7 +21,7 @@ from support.factories import (
     make_status,
     make_sweep,
 )
-from support.fakes import auto_sweep, fake_result, fake_train, small_sweep
+from support.fakes import auto_sweep, fake_result, fake_train, ladder_sweep, small_sweep
 from support.pages import confirmed, get, searched
 from support.processes import wait_for
 from sweeper import lifecycle
@@ -34,7 +34,15 @@ from sweeper.dashboard.sweeps.sweep_cache import SweepCache
 from sweeper.search.artifacts import NETWORK
 from sweeper.store import Store
 from sweeper.training.checkpoint import from_safetensors
-from sweeper.types import Scalar, SizeMeasure, Track, TrialOutcome, TrialRecord
+from sweeper.types import (
+    Scalar,
+    SizeMeasure,
+    Track,
+    TrialConfig,
+    TrialOutcome,
+    TrialRecord,
+    TrialResult,
+)
 from sweeper.worker.worker_loop import work
 
 ORIGIN = make_provenance()
@@ -314,6 +322,32 @@ def test_facts_read_bit_by_bit_are_all_facts_also_late_ones(store: Store) -> Non
     engine.dispose()
     assert reader.snapshot("tiny").records == store.records("tiny")
     assert len(reader.snapshot("tiny").records) == 13
+
+
+@on_sqlite
+def test_of_a_ladder_new_networks_alone_are_read(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = ladder_sweep()
+    lifecycle.register(store, sweep)
+
+    def one_pack(configs: Sequence[TrialConfig], *_: Any, **options: Any) -> list[TrialResult]:
+        store.stop("tiny")
+        return fake_train(configs, **options)
+
+    work("tiny", store, pack=6, train=one_pack)
+    reader = SweepCache(store)
+    before = reader.snapshot("tiny").records
+    assert before == store.records("tiny")
+    lifecycle.register(store, sweep)
+    work("tiny", store, pack=6, train=fake_train)
+    whole = store.records("tiny")
+    monkeypatch.setattr(Store, "records", lambda *_: pytest.fail("all are read again"))
+    again = reader.snapshot("tiny")
+    assert again.records == whole
+    assert 0 < len(before) < len(whole)
+    assert again.places == {record.place for record in whole}
+    assert again.newest == max(record.recorded_at for record in whole)
 
 
 def test_a_sweep_that_was_deleted_and_made_again_is_another_one(

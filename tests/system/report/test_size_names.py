@@ -68,7 +68,7 @@ def test_notes_and_pages_speak_of_it_too(sqlite_store: Store, searched: Sweep) -
     assert all("Trained by `my_training:train`" in text for text in arms)
     fronts = fronts_payload(record, "pruned", "nonzero")
     confirmed = confirmed_payload(record.confirmation)
-    status = status_payload(record)
+    status = status_payload(record, record.status)
     index = index_payload([(searched, record.status)])["sweeps"][0]
     assert index["subject"] in status["question"]
     for payload in (fronts, confirmed):

@@ -25,6 +25,9 @@ export function duration(seconds) {
   return `${Math.floor(seconds / hour)} h ${String(minutes).padStart(2, "0")} min`;
 }
 
+const clock = (moment) => new Date(moment).toLocaleTimeString();
+const sentence = (text) => `${text[0].toUpperCase()}${text.slice(1)}.`.replace(/\.\.$/, ".");
+
 export function many(number, what) {
   return `${count(number)} ${what}${number === 1 ? "" : "s"}`;
 }
@@ -47,7 +50,7 @@ export function table(head, rows, caption = "") {
   const lines = rows.map((row) =>
     make(
       "tr",
-      {},
+      { "data-arm": [row[0]].flat()[0]?.dataset?.arm },
       ...row.map((value, index) => {
         const best = value !== null && typeof value === "object" && value.best;
         const content = best ? value.best : value;
@@ -68,16 +71,51 @@ export function table(head, rows, caption = "") {
 // Replace what an element holds, unless it is the same: a selection or a focus in it stays.
 export function fill(element, ...content) {
   const fresh = make(element.tagName, {}, ...content);
+  hideRows(fresh);
   if (fresh.innerHTML !== element.innerHTML) {
     const focused = element.contains(document.activeElement) && document.activeElement;
     const link = focused && focused.getAttribute("href");
-    const alike = () =>
+    const twins = () =>
       [...element.querySelectorAll("a")].filter((a) => a.getAttribute("href") === link);
-    const which = link ? alike().indexOf(focused) : -1;
+    const which = link ? twins().indexOf(focused) : -1;
     element.replaceChildren(...fresh.childNodes);
-    if (which >= 0) alike()[which]?.focus({ preventScroll: true });
+    if (which >= 0) twins()[which]?.focus({ preventScroll: true });
+    reach(element);
   }
   element.removeAttribute("aria-busy");
+}
+
+const TALL = 24; // rows: a longer table scrolls within its own box, under its head
+
+// Let a box with a table that does not fit be scrolled by keys.
+function reach(box) {
+  if (!box.classList.contains("wide")) return;
+  box.classList.toggle("tall", box.querySelectorAll("tbody tr:not([hidden])").length > TALL);
+  const scrolls = box.scrollWidth > box.clientWidth || box.scrollHeight > box.clientHeight;
+  if (scrolls) box.tabIndex = 0;
+  else box.removeAttribute("tabindex");
+}
+const reachAll = () => document.querySelectorAll(".wide").forEach(reach);
+window.addEventListener("resize", reachAll);
+document.addEventListener("toggle", reachAll, true); // details that open
+
+let wanted = ""; // part of the names of the arms that are shown
+export const isWanted = (arm) => arm.toLowerCase().includes(wanted);
+
+const hideRows = (within) => {
+  for (const row of within.querySelectorAll("tr[data-arm]")) row.hidden = !isWanted(row.dataset.arm);
+};
+
+// Show only the rows of arms whose names hold a text, in all tables whose first column is the arm.
+export function filterRows(text) {
+  wanted = text.trim().toLowerCase();
+  hideRows(document);
+  reachAll();
+}
+
+// Say to who listens to the page how far it is; the same text is said once.
+export function announce(text) {
+  if (place("said").textContent !== text) place("said").textContent = text;
 }
 
 const tags = new Map();
@@ -90,7 +128,7 @@ export async function changed(address) {
     const signal = AbortSignal.timeout(30_000);
     answer = await fetch(address, { headers, cache: "no-store", signal });
   } catch {
-    throw new Error("The server does not answer; trying on.");
+    throw new Error("the server does not answer");
   }
   if (answer.status === 304) return null;
   if (!answer.ok) {
@@ -100,18 +138,51 @@ export async function changed(address) {
     throw error;
   }
   const payload = await answer.json();
+  place("main").classList.remove("waiting"); // before drawing: a hidden box has no width
   tags.set(address, answer.headers.get("ETag") ?? "");
   return payload;
 }
 
+// Tell that what an address said is what another one says.
+export const alike = (address, other) => tags.set(other, tags.get(address) ?? "");
+
 // Have the next `changed` of an address return what it says in any case.
 export const forget = (address) => tags.delete(address);
 
-// Call `look` over and over; it returns the seconds until the next time.
+// Say that a page is not there, and lead on: to what was probably meant, and to all sweeps.
+function showMissing(reason) {
+  const main = place("main");
+  const near = reason.match(/got '([^']*)'.*did you mean '([^']*)'/);
+  const [said] = reason.split("; allowed");
+  const links = [make("a", { href: "/sweeps/" }, "All sweeps")];
+  if (near) {
+    const path = location.pathname.replace(encodeURIComponent(near[1]), encodeURIComponent(near[2]));
+    links.unshift(make("span", {}, "Did you mean ", make("a", { href: path }, near[2]), "?"));
+  }
+  main.classList.add("missing");
+  main.classList.remove("waiting");
+  fill(place("problem"), make("span", {}, `${said[0].toUpperCase()}${said.slice(1)}.`));
+  fill(place("leads"), ...links.flatMap((link) => [link, " "]));
+}
+
+// Call `look` over and over; it returns the seconds until the next time. While it fails, what was
+// shown last stays, with a line that says of when it is.
 export function poll(look) {
   let timer;
   let last = 0;
+  let seen = null; // the moment of what is shown
   const problem = place("problem");
+  const stale = make("p", { class: "stale", hidden: true });
+  stale.append(make("span", { role: "status" }), make("span", {}));
+  const said = make("p", { class: "unseen", id: "said", role: "status" });
+  place("main").prepend(stale, said);
+  const tell = (message) => {
+    const [text, age] = stale.children;
+    stale.hidden = message === "";
+    if (text.textContent !== message) text.textContent = message;
+    const since = duration((Date.now() - seen) / 1000);
+    age.textContent = message && ` Shown is what it was at ${clock(seen)}, ${since} ago.`;
+  };
   const lookNow = async () => {
     const turn = ++last; // of several that overlap the last one goes on
     clearTimeout(timer);
@@ -119,12 +190,18 @@ export function poll(look) {
     let seconds = 5;
     try {
       seconds = await look();
+      if (place("main").classList.contains("missing")) location.reload(); // it is there now
       problem.hidden = true;
-      place("at").textContent = `As of ${new Date().toLocaleTimeString()}.`;
+      seen = Date.now();
+      tell("");
+      place("at").textContent = `As of ${clock(seen)}.`;
     } catch (error) {
       if (error.status === 401) location.reload(); // the session is over: the login page asks
-      problem.textContent = error.message;
-      problem.hidden = false;
+      const passes = !(error.status < 500); // what was asked for is not wrong
+      if (error.status === 404) showMissing(error.message);
+      else if (passes && seen !== null) tell(sentence(error.message));
+      else problem.textContent = sentence(error.message) + (passes ? " Trying on." : "");
+      problem.hidden = passes && seen !== null;
     }
     if (turn === last) timer = setTimeout(lookNow, 1000 * seconds);
   };

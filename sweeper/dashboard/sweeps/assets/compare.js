@@ -35,12 +35,12 @@ async function show() {
   const picture = last.drawn;
   if (!picture) return;
   const hidden = ["bands", "published"].filter((name) => !controls[name].checked);
-  await drawIn(place("fronts"), picture, hidden);
   caption(place("fronts-caption"), picture);
   fill(place("notes"), ...picture.notes.map((note) => make("li", {}, note)));
   place("notes-part").hidden = !picture.notes.length;
   fill(place("levels"), levelsTable(picture, { rank: !picture.notes.length, hypervolume: false }));
   fill(place("points"), pointsTable(picture));
+  await drawIn(place("fronts"), picture, hidden);
 }
 
 async function look() {
@@ -65,7 +65,7 @@ place("names").replaceChildren(
     make("a", { href: `/sweeps/${encodeURIComponent(name)}/` }, name),
   ]),
 );
-window.addEventListener("load", () => {
+{
   const lookNow = poll(look);
   controls.addEventListener("submit", (event) => event.preventDefault());
   controls.addEventListener("change", ({ target }) => {
@@ -83,4 +83,4 @@ window.addEventListener("load", () => {
     lookNow();
   });
   onThemeChange(show);
-});
+}

@@ -1,11 +1,21 @@
 // Figures of fronts and the tables below them, for the page of a sweep and that of several.
 
-import { count, make, percent, table } from "./common.js";
+import { count, isWanted, make, percent, table } from "./common.js";
 import { draw, themed } from "./draw_figure.js";
 
-// Draw the figure of a payload without traces of hidden kinds; a click on a marker or a curve opens its trial.
+export const ready = new Promise((done) => {
+  if (document.readyState === "complete") done();
+  else window.addEventListener("load", done);
+});
+
+// Draw the figure of a payload without traces of hidden kinds, and of arms that are filtered out; a click on a marker or a curve opens its trial.
 export async function drawIn(element, payload, hidden) {
-  const data = payload.figure.data.filter((trace) => !hidden.includes(trace.meta));
+  const arms = new Set((payload.arms ?? []).map((arm) => arm.name));
+  const isShown = (name) => !arms.has(name) || isWanted(name);
+  const data = payload.figure.data.filter(
+    ({ meta, name, legendgroup }) => !hidden.includes(meta) && isShown(legendgroup ?? name) && isShown(name),
+  );
+  await ready; // Plotly is larger than all else, and tables need not wait for it
   // Zoom and legend stay while it grows.
   const uirevision = `${payload.track ?? ""} ${payload.size ?? ""}`;
   const first = !element.dataset.clicks;
@@ -35,7 +45,7 @@ function swatch(arm, paint) {
 
 export const chip = (arm, payload) => {
   const paint = themed(arm.color, payload.figure.layout.meta);
-  return make("span", {}, swatch(arm, paint), arm.name);
+  return make("span", { "data-arm": arm.name }, swatch(arm, paint), arm.name);
 };
 
 export const capitalised = (text) => `${text[0].toUpperCase()}${text.slice(1)}`;
@@ -90,6 +100,6 @@ export function pointsTable(picture) {
 
 export function caption(element, payload) {
   const text = payload.subtitle.replaceAll(" · ", "; ");
-  const tail = "Click on a marker to open its trial; double-click shows everything.";
+  const tail = "Click on a marker to open its trial; double-click shows everything. The tables below have the same.";
   element.textContent = `${capitalised(text)}. ${tail}`;
 }

@@ -44,6 +44,17 @@ function line(row, first) {
   ];
 }
 
+// What to do where there is no sweep yet; the next look shows the first.
+function beginning() {
+  const command = (text) => make("li", {}, make("code", {}, text));
+  return make(
+    "div",
+    { class: "empty" },
+    make("p", {}, "No sweep is in this database yet. These commands make one; it appears here by itself:"),
+    make("ul", { class: "commands" }, command("sweeper init my-study"), command("sweeper run my-study/study.yaml")),
+  );
+}
+
 poll(async () => {
   const index = await changed("/sweeps/index.json");
   if (index !== null) {
@@ -67,7 +78,7 @@ poll(async () => {
       place("sweeps"),
       rows.length
         ? table(head, rows)
-        : make("p", { class: "empty" }, "No sweep is registered yet: sweeper run FILE"),
+        : beginning(),
       unreadable,
     );
     place("compare").hidden = !several;

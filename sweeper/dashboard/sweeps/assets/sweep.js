@@ -1,5 +1,5 @@
 import {
-  changed, count, duration, fill, forget, make, many, percent, place, poll, state, table,
+  alike, announce, changed, count, duration, fill, filterRows, forget, make, many, percent, place, poll, state, table,
 } from "./common.js";
 import { onThemeChange } from "./draw_figure.js";
 import { caption, capitalised, chip, drawIn, levelsTable, pointsTable, to } from "./fronts.js";
@@ -20,12 +20,15 @@ function choose(key, ...values) {
 choose("size", linked.get("size"), "nonzero");
 const choice = () => {
   const { track, size } = Object.fromEntries(new FormData(controls));
-  return new URLSearchParams({ track, size });
+  return new URLSearchParams({ ...(track && { track }), size }); // none before it is known
 };
 
+const MANY = 12; // arms: more are easier to find by a part of their names
 const hidden = () => ["bands", "published"].filter((name) => !controls[name].checked);
 
 function showProgress(row) {
+  const tenths = Math.floor((10 * row.done) / row.budget);
+  announce(`${row.state}, ${10 * tenths} % of the trials are done`);
   const left = row.state === "finished" ? "" : `, about ${duration(row.seconds_left)} left`;
   const parts = [`${count(row.done)} of ${many(row.budget, "trial")}`];
   if (row.probed < row.probes) parts.push(`${row.probed} of ${many(row.probes, "range")} found`);
@@ -40,6 +43,7 @@ function showProgress(row) {
   place("optuna").href = row.optuna ?? "/dashboard"; // its study, where its figures and notes are
   const warnings = [...(row.error ? [row.error] : []), ...row.warnings];
   for (const part of controls.querySelectorAll(".packs")) part.hidden = row.script;
+  place("filter-part").hidden = row.arms.length < MANY;
   fill(place("warnings"), ...warnings.map((text) => make("li", {}, text)));
   place("warnings").hidden = !warnings.length;
 }
@@ -64,7 +68,7 @@ function showArms(row) {
     const kinds = Object.entries(arm.failures).map(([kind, times]) => `${times} ${kind}`);
     const lost = Object.values(arm.failures).reduce((sum, times) => sum + times, 0);
     return [
-      [arm.name, notes(arm)],
+      [make("span", { "data-arm": arm.name }, arm.name), notes(arm)],
       arm.family,
       [`${count(arm.done)} / ${count(arm.budget)}`, arm.networks > arm.done ? many(arm.networks, "network") : null],
       count(arm.claimed),
@@ -82,7 +86,8 @@ function showArms(row) {
 function showWorkers(row) {
   const left = row.workers_gone ? `${many(row.workers_gone, "worker")} left or died.` : "";
   if (!row.workers.length) {
-    fill(place("workers"), make("p", { class: "soft" }, `No worker is alive. ${left}`));
+    const starts = row.state === "open" ? [make("code", {}, `sweeper worker ${name}`), " starts one."] : [];
+    fill(place("workers"), make("p", { class: "soft" }, `No worker is alive. ${left} `, ...starts));
     return;
   }
   const head = ["worker", "device", "pack", "slots", "done", "trials / h", "for"];
@@ -104,7 +109,7 @@ function showWorkers(row) {
 function showRanges(row) {
   place("ranges-part").hidden = !row.ranges.length;
   const lines = row.ranges.map((range) => [
-    range.arm,
+    make("span", { "data-arm": range.arm }, range.arm),
     range.parameter,
     range.low.toPrecision(3),
     range.high.toPrecision(3),
@@ -129,11 +134,11 @@ function showDownloads(row) {
 async function showFronts() {
   const picture = last.drawn;
   if (!picture) return;
-  await drawIn(place("fronts"), picture, hidden());
   caption(place("fronts-caption"), picture);
   fill(place("levels"), levelsTable(picture, { rank: true, hypervolume: true }));
   fill(place("points"), pointsTable(picture));
   place("edges").textContent = picture.edges;
+  await drawIn(place("fronts"), picture, hidden());
 }
 
 async function showLearning() {
@@ -182,7 +187,11 @@ async function showConfirmed() {
 }
 
 async function look() {
-  const status = await changed(`${here}status.json`);
+  // Asked for at the same time: who opens the page waits once.
+  let query = String(choice());
+  const asked = [`${here}status.json`, `${here}fronts.json?${query}`, `${here}learning.json`].map(changed);
+  for (const answer of asked) answer.catch(() => {}); // told where it is waited for
+  const status = await asked[0];
   if (status !== null) {
     if (!last.status) choose("track", linked.get("track"), status.track); // the study's objective
     last.status = status;
@@ -192,8 +201,12 @@ async function look() {
     showRanges(status);
     showDownloads(status);
   }
-  const query = String(choice());
-  const fronts = await changed(`${here}fronts.json?${query}`);
+  const fronts = await asked[1];
+  if (fronts !== null && !query.includes("track=")) {
+    const first = `${here}fronts.json?${query}`;
+    query = String(new URLSearchParams({ track: fronts.track, size: fronts.size }));
+    alike(first, `${here}fronts.json?${query}`);
+  }
   if (fronts !== null) last.fronts[query] = fronts;
   // Another choice may have been made meanwhile: whoever asked for that one draws it.
   if (query === String(choice()) && (fronts !== null || last.choice !== query)) {
@@ -201,7 +214,7 @@ async function look() {
     await showFronts();
     last.choice = query; // after it was drawn: what failed is tried again
   }
-  const learning = await changed(`${here}learning.json`);
+  const learning = await asked[2];
   if (learning !== null) last.learning = learning;
   if (last.learning !== last.learningDrawn) {
     await showLearning();
@@ -226,21 +239,30 @@ async function look() {
   return running ? 3 : 15;
 }
 
-window.addEventListener("load", () => {
+const redraw = () => {
+  showFronts();
+  showConfirmed();
+};
+
+{
   const lookNow = poll(look);
   controls.addEventListener("submit", (event) => event.preventDefault());
+  controls.addEventListener("input", ({ target }) => {
+    if (target.name !== "filter") return;
+    filterRows(target.value);
+    redraw();
+  });
   controls.addEventListener("change", (event) => {
+    if (event.target.name === "filter") return;
     if (event.target.type === "checkbox") {
-      showFronts();
-      showConfirmed();
+      redraw();
       return;
     }
     history.replaceState(null, "", `?${choice()}`);
     lookNow();
   });
   onThemeChange(() => {
-    showFronts();
+    redraw();
     showLearning();
-    showConfirmed();
   });
-});
+}

@@ -2,7 +2,7 @@
 
 import { changed, count, fill, make, percent, place, poll, table } from "./common.js";
 import { draw, onThemeChange } from "./draw_figure.js";
-import { capitalised, to } from "./fronts.js";
+import { capitalised, ready, to } from "./fronts.js";
 
 const here = location.pathname;
 let shown = null;
@@ -22,6 +22,7 @@ function showHead(trial) {
   const sweep = place("sweep");
   sweep.href = `/sweeps/${encodeURIComponent(trial.sweep)}/`;
   sweep.textContent = trial.sweep;
+  sweep.hidden = false;
   const kinds = { complete: "finished", diverged: "failed", collapsed: "failed", "in work": "open" };
   const at = trial.host && !trial.is_done ? ` on ${trial.host}` : "";
   const trials = trial.last_trial > trial.trial ? `trials ${trial.trial} to ${trial.last_trial}` : `trial ${trial.trial}`;
@@ -59,7 +60,7 @@ async function showCurves({ curves }) {
   while (box.children.length > curves.length) box.lastChild.remove();
   while (box.children.length < curves.length) {
     // All of them before one is drawn: each takes the width that is left.
-    const plot = make("div", { class: "plot", role: "img" });
+    const plot = make("div", { class: "plot", role: "group" });
     box.append(make("figure", {}, plot, make("figcaption", {})));
   }
   for (const [index, curve] of curves.entries()) {
@@ -67,6 +68,7 @@ async function showCurves({ curves }) {
     const cut = curve.cut === null ? "" : `; dotted: ${curve.cut_name}`;
     caption.textContent = `${capitalised(curve.y_name)}${cut}`;
     plot.setAttribute("aria-label", `learning curve: ${curve.y_name}`);
+    await ready;
     await draw(plot, curve.figure, { showlegend: false });
   }
 }
@@ -122,7 +124,5 @@ async function look() {
   return shown.is_done ? 30 : 3;
 }
 
-window.addEventListener("load", () => {
-  poll(look);
-  onThemeChange(() => shown && showCurves(shown));
-});
+poll(look);
+onThemeChange(() => shown && showCurves(shown));
