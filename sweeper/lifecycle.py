@@ -88,6 +88,7 @@ def _recreate(store: Store, dump: Dump, on_study: Callable[[str], None]) -> int:
     records = store.records(sweep.name)
     with open_studies(store, sweep.with_ranges(ranges)) as search:
         search.create()
+        search.give(store.interventions.enqueued(sweep.name))
         for study in sweep.studies():
             on_study(study)
             search.recreate(study, [record for record in records if record.slot.study == study])

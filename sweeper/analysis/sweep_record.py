@@ -17,6 +17,7 @@ from sweeper.config import Sweep
 from sweeper.types import (
     Accuracy,
     DroppedTrial,
+    EnqueuedConfig,
     RecordedRange,
     ReproducibilityCheck,
     SweepStatus,
@@ -54,6 +55,8 @@ class SweepRecord:
     """Trials that somebody left out, by place."""
     dropped_records: tuple[TrialRecord, ...] = ()
     """What is on record of them."""
+    enqueued: tuple[EnqueuedConfig, ...] = ()
+    """Configurations that slots were given, by place."""
 
     def with_dropped(self, dropped: Sequence[DroppedTrial]) -> "SweepRecord":
         """Return this record without trials that were dropped, and with what is known of these."""

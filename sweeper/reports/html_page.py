@@ -1,5 +1,6 @@
 """HTML page of the report: one file, with its tables, figures and plotly's own code inside."""
 
+from collections import Counter
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -101,6 +102,7 @@ def page(record: SweepRecord) -> str:
         failures_table=report_tables.failures_table(record.status),
         study=study_text(sweep),
         recorded=pluralize(len(record.all_records), sweep.record_noun),
+        enqueued=_enqueued_lines(record),
         dropped=dropped_lines(
             [*record.dropped, *(confirmation.dropped if confirmation else ())], MOST_DROPPED
         ),
@@ -184,6 +186,22 @@ def _progress(sweep: Sweep, status: SweepStatus) -> str:
         f"{pluralize(search.trials, 'trial')} × {repeats} for each arm, sampler "
         f"{search.sampler}{'' if sweep.script else epochs}{each}."
     )
+
+
+def _enqueued_lines(record: SweepRecord) -> list[str]:
+    """Return which arms were given configurations, how many in each repeat, and by whom."""
+    counts = Counter((one.source, one.arm, one.repeat) for one in record.enqueued)
+    by_arm: dict[tuple[str, str], dict[int, int]] = {}
+    for (source, arm, repeat), count in counts.items():
+        by_arm.setdefault((source, arm), {})[repeat] = count
+    repeats = range(record.sweep.search.repeats)
+    lines = []
+    for (source, arm), of_arm in by_arm.items():
+        texts = [str(of_arm.get(repeat, 0)) for repeat in repeats]
+        number = texts[0] if len(set(texts)) == 1 else f"{', '.join(texts)} by repeat"
+        each = " in each repeat" if len(repeats) > 1 and len(set(texts)) == 1 else ""
+        lines.append(f"{arm}: {number}{each}, {source}")
+    return lines
 
 
 def _sentence(text: str) -> str:

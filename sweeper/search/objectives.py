@@ -19,10 +19,13 @@ OUTCOME = "outcome"
 
 Optuna has no word for it: such a trial is told FAIL, as is an attempt that came to nothing, which
 has no outcome. (It was told PRUNED once, the word for networks that are cut, and on every page.)"""
+ENQUEUED = "enqueued"
+"""Says who gave a trial its parameters, where the sampler alone did not."""
 MEASURED = "measured_"
 """Before the name of a further number that an attribute of ours has already."""
 OURS = frozenset(
-    {"arm", "repeat", "slot", "device", "strength", "density", OUTCOME, "seconds", CURVE}
+    {"arm", "repeat", "slot", "device", "strength", "density", "seconds"}
+    | {OUTCOME, CURVE, ENQUEUED}
 )
 Attributes = dict[str, object]
 """User attributes of a trial: what JSON holds."""

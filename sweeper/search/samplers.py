@@ -11,7 +11,7 @@ needs no sampler: see `grid_sampler`.
 
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import optuna
@@ -35,6 +35,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from sweeper.config import Auto, Choice, Domain, Integer, LogUniform, Sweep, derive_seed
+from sweeper.config.given_params import moved_into_ranges
 from sweeper.config.registry import SAMPLERS
 from sweeper.errors import InputError
 from sweeper.search.grid_sampler import Grid
@@ -97,6 +98,25 @@ class ParameterSource:
         self._observing = observing or observation_rule(sweep)
         self._open: dict[tuple[str, int], _Batch] = {}
         self._grids: dict[tuple[str, int], Grid] = {}
+
+    def params_beside(
+        self,
+        given: Mapping[str, Scalar],
+        arm: str,
+        repeat: int,
+        slot: int,
+        finished: Callable[[], Iterable[FinishedSlot]],
+    ) -> Params:
+        """Return the parameters of a slot some of which are given, as `params` has the others.
+
+        What the sampler proposes for the slots after it is the same as without.
+        """
+        if not given:
+            return self.params(arm, repeat, slot, finished)
+        fixed = moved_into_ranges(self._sweep, arm, given)
+        names = self._sweep.domains(arm)
+        others = {} if fixed.keys() == names.keys() else self.params(arm, repeat, slot, finished)
+        return {name: fixed[name] if name in fixed else others[name] for name in names}
 
     def params(
         self, arm: str, repeat: int, slot: int, finished: Callable[[], Iterable[FinishedSlot]]

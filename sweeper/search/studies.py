@@ -23,12 +23,14 @@ from sweeper.search.optuna_storage import open_optuna_storage
 from sweeper.search.optuna_trials import TrialEnd
 from sweeper.search.pooled_study import PooledStudy
 from sweeper.search.samplers import ParameterSource, Params, Space, brief, space_of
+from sweeper.search.slot_attributes import slot_attributes
 from sweeper.search.study_index import StudyIndex
 from sweeper.search.study_owner import StudyOwner
 from sweeper.search.trial_artifacts import TrialArtifacts
 from sweeper.types import (
     DroppedTrial,
-    Scalar,
+    EnqueuedConfig,
+    Place,
     Slot,
     TrialConfig,
     TrialRecord,
@@ -80,6 +82,7 @@ class SweepStudies:
         self.artifacts = TrialArtifacts(
             self._index, lambda: self._backend, lambda: self._storage, self._patience
         )
+        self._given: dict[Place, EnqueuedConfig] = {}
 
     @cached_property
     def _backend(self) -> RDBStorage:
@@ -121,6 +124,10 @@ class SweepStudies:
         """Raise InputError if a study that is not the sweep's has one of its names."""
         self._index.owned(self._names())
 
+    def give(self, configs: Iterable[EnqueuedConfig]) -> None:
+        """Have slots ask for what they are given, once and for all."""
+        self._given |= {config.place: config for config in configs}
+
     def ask(
         self,
         slots: Sequence[Slot],
@@ -130,7 +137,7 @@ class SweepStudies:
         """Create the trials of each slot, one for each of its networks, in the order of these.
 
         None is left RUNNING if `check`, called between, raises. The parameters are a function of
-        the sweep, the slot and the finished earlier generations.
+        the sweep, the slot, what it is given and the finished earlier generations.
         """
         asked: dict[Slot, _Asked] = {}
         for slot in slots:
@@ -188,8 +195,13 @@ class SweepStudies:
             params=dict(record.params),
             distributions=self._space(record.slot.arm),
             user_attrs={
-                **self._attributes(
-                    record.slot, record.network, record.config, record.provenance.device
+                **slot_attributes(
+                    self._sweep,
+                    self._given,
+                    record.slot,
+                    record.network,
+                    record.config,
+                    record.provenance.device,
                 ),
                 **attributes,
             },
@@ -272,33 +284,16 @@ class SweepStudies:
         space = space_of(sweep or self._sweep, arm)
         return brief(space, optuna_tables.LONGEST) if optuna_tables.cuts(self._backend) else space
 
-    def _attributes(
-        self, slot: Slot, network: int, config: TrialConfig, device: str
-    ) -> dict[str, Scalar]:
-        # A study of confirmed networks holds all repeats; elsewhere its name says which.
-        repeat = {"repeat": slot.repeat} if self._sweep.confirms else {}
-        where: dict[str, Scalar] = {
-            "arm": slot.arm,
-            **repeat,
-            "slot": slot.number,
-            "device": device,
-        }
-        if self._sweep.seeds > 1:
-            where["seed"] = network // self._sweep.rungs
-        if config.recipe.script is None:
-            return {**where, "strength": config.method.strength, "density": config.density}
-        return where | ({"strength": config.method.strength} if config.method.terms else {})
-
     def _names(self) -> list[str]:
         return [self._sweep.name, *self._sweep.studies()]
 
     def _asked(self, slot: Slot) -> _Asked:
         """Return what a slot is asked to try."""
         study = self._index.id(slot.study)
-        params = self._proposals.params(
-            slot.arm, slot.repeat, slot.number, lambda: self._finished_slots(study)
+        given, place = self._given.get(slot.place), slot.place
+        params = self._proposals.params_beside(
+            given.params if given else {}, *place, lambda: self._finished_slots(study)
         )
-        place = (slot.arm, slot.repeat, slot.number)
         numbers = range(self._sweep.networks_of_slot)
         configs = tuple(self._sweep.config(*place, params, number) for number in numbers)
         return _Asked(params, configs)
@@ -312,7 +307,7 @@ class SweepStudies:
                 state=TrialState.RUNNING,
                 params=asked[slot].params,
                 distributions=self._space(slot.arm),
-                user_attrs=self._attributes(slot, network, config, device),
+                user_attrs=slot_attributes(self._sweep, self._given, slot, network, config, device),
             )
             for slot in slots
             for network, config in enumerate(asked[slot].configs)

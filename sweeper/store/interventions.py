@@ -3,12 +3,27 @@
 from collections.abc import Sequence
 from uuid import uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
-from sweeper.store import dropped_trials, paused_arms, registered_sweeps, trial_records
+from sweeper.store import (
+    dropped_trials,
+    enqueued_configs,
+    paused_arms,
+    registered_sweeps,
+    trial_records,
+)
+from sweeper.store.clock import now
 from sweeper.store.database import Database
 from sweeper.store.dropped_trials import NamedTrial
-from sweeper.types import DroppedTrial, NetworkPlace, TrialRecord, without_dropped
+from sweeper.store.enqueued_configs import Searches
+from sweeper.types import (
+    DroppedTrial,
+    EnqueuedConfig,
+    NetworkPlace,
+    Slot,
+    TrialRecord,
+    without_dropped,
+)
 
 
 class Interventions:
@@ -65,6 +80,22 @@ class Interventions:
             return without_dropped(records, dropped_trials.find(connection, name))
 
         return self._database.read(work)
+
+    def enqueue(self, name: str, wanted: Searches, source: str) -> tuple[EnqueuedConfig, ...]:
+        """Give configurations to the next slots that were never claimed; return which got them.
+
+        Raises UnknownSweepError, InputError where there are more of them than such slots.
+        """
+        at = self._database.read(lambda c: float(c.scalar(select(now())) or 0.0))
+        return self._database.write(lambda c: enqueued_configs.enqueue(c, name, wanted, source, at))
+
+    def enqueued(self, name: str) -> tuple[EnqueuedConfig, ...]:
+        """Return what slots of a sweep were given, by place. Raises UnknownSweepError."""
+        return self._database.read(lambda c: enqueued_configs.find(c, name))
+
+    def given(self, slots: Sequence[Slot]) -> dict[Slot, EnqueuedConfig]:
+        """Return what claimed slots were given; those that were given nothing are left out."""
+        return self._database.read(lambda c: enqueued_configs.of_slots(c, slots))
 
     def place_of(self, name: str, study: str, trial: int) -> NetworkPlace | None:
         """Return the place of a trial of Optuna's; None if it is not on record."""

@@ -8,6 +8,7 @@ from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.errors import UnknownSweepError
 from sweeper.store import (
     dropped_trials,
+    enqueued_configs,
     recorded_ranges,
     registered_sweeps,
     reproducibility_checks,
@@ -28,6 +29,7 @@ def sweep_record(connection: Connection, name: str) -> SweepRecord:
         records=trial_records.sorted_by_place(connection, sweep),
         ranges=recorded_ranges.find(connection, name),
         reproducibility_checks=reproducibility_checks.find(connection, name),
+        enqueued=enqueued_configs.find(connection, name),
     ).with_dropped(dropped_trials.find(connection, name))
     with suppress(UnknownSweepError):
         row = registered_sweeps.get(connection, sweep.confirmation_name)

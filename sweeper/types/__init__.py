@@ -7,6 +7,7 @@ seconds, counts are whole numbers of parameters.
 
 from sweeper.types.array_dataset import Dataset
 from sweeper.types.dropped_trial import DroppedTrial, dropped_lines, without_dropped
+from sweeper.types.enqueued_config import EnqueuedConfig
 from sweeper.types.normalisation import Normalisation
 from sweeper.types.probe import ProbePoint, ProbeTask, RecordedRange, StrengthRange
 from sweeper.types.slot_history import LostAttempt, SlotHistory
@@ -67,6 +68,7 @@ __all__ = [
     "CurvePoint",
     "Dataset",
     "DroppedTrial",
+    "EnqueuedConfig",
     "Evaluation",
     "FailureKind",
     "LastError",

@@ -131,6 +131,7 @@ class TrialStorage:
             ranges = strength_range.ranges(self._store.strength_ranges(self._sweep.name))
             self._sweep = self._store.sweep(self._sweep.name).with_ranges(ranges)
             self._search.extend(self._sweep)
+        self._search.give(self._store.interventions.given(slots).values())
         asked = self._search.ask(slots, device, check)
         while taken := self._store.trials_taken(
             self._sweep.name,

@@ -147,7 +147,9 @@ class SweepPages:
                 file=list(search.arms),
             )
             dropped = [str(trial) for trial in snapshot.dropped if trial.place == place]
-            return to_json({**payload, "dropped": dropped})
+            given = self._store.interventions.given([Slot(name, *place, study)])
+            enqueued = [{"source": one.source, "names": [*one.params]} for one in given.values()]
+            return to_json({**payload, "dropped": dropped, "enqueued": enqueued})
 
         return self._recent(f"trial {name} {place}", FRESH, content)
 

@@ -1,4 +1,4 @@
-"""Commands that have a hand on a sweep: pause, resume, drop."""
+"""Commands that have a hand on a sweep: pause, resume, drop, enqueue."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from support.commands import Command, command_here
-from support.fakes import fake_train, ladder_sweep, small_sweep
+from support.fakes import fake_probe, fake_train, ladder_sweep, small_sweep
 from sweeper import lifecycle, settings
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
@@ -184,3 +184,117 @@ def test_one_density_of_a_ladder_is_dropped_with_all_of_its_seeds(
         assert sweeper("drop", "tiny", *words)[2] == line
         assert sweeper("drop", "tiny", "--trial", "l1/0/2", "--undo")[0] == 0
         assert store.interventions.dropped("tiny") == ()
+
+
+ENQUEUED = """
+name: mine
+dataset: digits
+model: mlp(8)
+training: {epochs: 1, learning_rate: {log_uniform: [0.01, 0.2]}}
+sparsification: {density: 0.1}
+search: {sampler: qmc, trials: 3, repeats: 2}
+arms:
+  l1: {penalty: l1, strength: auto}
+  dense: {}
+"""
+
+
+@pytest.fixture
+def study(sweeper: Command, tmp_path: Path) -> str:
+    """A study file that nobody has registered."""
+    (tmp_path / "mine.yaml").write_text(ENQUEUED)
+    return "mine.yaml"
+
+
+def test_enqueue_registers_the_sweep_and_its_configurations_come_first(
+    sweeper: Command, study: str, tmp_path: Path
+) -> None:
+    (tmp_path / "more.json").write_text('[{"strength": 0.002}, {"learning_rate": 0.1}]')
+    words = ("--params", "strength=1e-3,learning_rate=0.1", "--params", "@more.json")
+    code, out, err = sweeper("enqueue", study, "--arm", "l1", *words, "--repeat", "1")
+    assert (code, err) == (0, "")
+    assert out == (
+        "mine: 3 configurations enqueued: l1, repeat 1, slots 0, 1, 2\n"
+        "mine: the range of strength of l1 is not known yet: a value outside of it will move to "
+        "its nearest end\n"
+        "mine: registered; sweeper run mine.yaml starts it\n"
+    )
+    code, out, err = sweeper("enqueue", study, "--arm", "dense", "--params", "learning_rate=0.05")
+    assert out == (
+        "mine: 1 configuration enqueued: dense, repeat 0, slot 0\n"
+        "mine: 1 configuration enqueued: dense, repeat 1, slot 0\n"
+    )
+    line = "error: mine: l1, repeat 1: has 0 slots that nobody has begun, got 1 configuration\n"
+    assert sweeper("enqueue", study, "--arm", "l1", "--params", "strength=1") == (2, "", line)
+    with closing(Store(settings.DEFAULT_STORAGE)) as store:
+        work("mine", store, pack=8, train=fake_train, probe=fake_probe)
+        params = {record.slot.place: record.params for record in store.records("mine")}
+        assert params["l1", 1, 0] == {"strength": 1e-3, "learning_rate": 0.1}
+        assert params["l1", 1, 1]["strength"] == 0.002
+        assert params["l1", 1, 2]["learning_rate"] == 0.1
+        assert params["dense", 0, 0] == params["dense", 1, 0] == {"learning_rate": 0.05}
+        dumped = store.dump("mine")
+    assert sweeper("report", "mine", "--out", "report.html")[0] == 0
+    page = (tmp_path / "report.html").read_text()
+    assert "<li>l1: 0, 3 by repeat, enqueued by hand</li>" in page
+    assert "<li>dense: 1 in each repeat, enqueued by hand</li>" in page
+    assert sweeper("export", "mine", "--out", "files")[0] == 0
+    assert sweeper("restore", "files", "--storage", "sqlite:///other.db")[0] == 0
+    with closing(Store("sqlite:///other.db")) as other:
+        assert other.dump("mine") == dumped
+    sheet = json.loads((tmp_path / "files/sweep.json").read_text())
+    sheet["enqueued"][0]["params"]["learning_rate"] = 0.15
+    (tmp_path / "files/sweep.json").write_text(json.dumps(sheet))
+    code, _, err = sweeper("restore", "files", "--storage", "sqlite:///third.db")
+    assert code == 2
+    assert "learning_rate, which is enqueued: must be 0.15, got" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        (
+            ("--arm", "l1", "--params", "strenth=1,learning_rate=3"),
+            [
+                "--params: strenth: l1 does not search it: got 'strenth'; allowed: "
+                "learning_rate, strength; did you mean 'strength'?",
+                "--params: learning_rate: must be a number from 0.01 to 0.2, got 3",
+            ],
+        ),
+        (
+            ("--arm", "l1", "--params", "strength=-1"),
+            ["--params: strength: must be a number > 0, got -1"],
+        ),
+        (
+            ("--arm", "l1", "--params", "strength"),
+            ["--params: must be NAME=VALUE,... with each name once, or @FILE, got 'strength'"],
+        ),
+        (
+            ("--arm", "l2", "--params", "strength=1"),
+            ["mine: no such arm: got 'l2'; allowed: dense, l1"],
+        ),
+        (
+            ("--arm", "l1", "--params", "strength=1", "--repeat", "2"),
+            ["--repeat: must be 0 to 1, got 2"],
+        ),
+        (
+            ("--arm", "l1", *("--params", "strength=1") * 4),
+            ["--params: l1 has 3 trials in each repeat, got 4 configurations"],
+        ),
+    ],
+)
+def test_a_configuration_that_cannot_be_tried_is_one_line(
+    sweeper: Command, study: str, words: tuple[str, ...], lines: list[str]
+) -> None:
+    code, out, err = sweeper("enqueue", study, *words)
+    assert (code, out) == (2, "")
+    assert err.splitlines() == [f"error: {line}" for line in lines]
+    assert "no sweeps yet" in sweeper("list")[1]
+
+
+def test_a_file_that_changed_since_is_refused(sweeper: Command, study: str) -> None:
+    words = ("enqueue", study, "--arm", "l1", "--params", "strength=1")
+    assert sweeper(*words)[0] == 0
+    code, _, err = sweeper(*words, "--set", "seed=3")
+    assert code == 2
+    assert "seed: registered 0, now 3" in err

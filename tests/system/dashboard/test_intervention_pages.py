@@ -8,11 +8,12 @@ from playwright.sync_api import Browser, Page, expect
 
 from support.browsers import chromium, needs_chromium, tab
 from support.dashboard_server import running
-from support.fakes import small_sweep
+from support.fakes import fake_train, small_sweep
 from support.pages import TARGETS, searched
 from sweeper import lifecycle
 from sweeper.analysis import fronts
 from sweeper.store import NamedTrial, Store
+from sweeper.worker.worker_loop import work
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,21 @@ def test_a_dropped_trial_leaves_the_fronts_of_the_page_and_its_own_page_says_why
         sqlite_store.interventions.take_back("tiny", [NamedTrial(place)])
         expect(page.locator("#progress")).not_to_contain_text("too warm")
         assert get_json(page, f"{url}sweeps/tiny/fronts.json") == before
+
+
+@needs_chromium
+def test_the_page_of_a_trial_says_which_of_its_values_were_enqueued(
+    browser: Browser, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lifecycle.register(sqlite_store, small_sweep(targets=TARGETS))
+    given = {("l1", 0): [{"strength": 0.005}]}
+    sqlite_store.interventions.enqueue("tiny", given, "enqueued by hand")
+    work("tiny", sqlite_store, pack=8, train=fake_train)
+    with running(sqlite_store, monkeypatch) as url, tab(browser, url) as page:
+        page.goto(f"{url}sweeps/tiny/l1/0/0")
+        rows = page.locator("#values tbody tr")
+        expect(rows.filter(has_text="strength")).to_contain_text("enqueued by hand")
+        expect(rows.filter(has_text="learning_rate").first).to_contain_text("searched")
 
 
 def get_json(page: Page, address: str) -> Any:

@@ -73,8 +73,10 @@ async function showCurves({ curves }) {
   }
 }
 
-function showGiven({ values }) {
-  const rows = values.map(({ name, value, searched }) => [name, number(value), searched ? "searched" : "fixed"]);
+function showGiven({ values, enqueued }) {
+  const source = (name) => enqueued.find(({ names }) => names.includes(name))?.source;
+  const kind = ({ name, searched }) => source(name) ?? (searched ? "searched" : "fixed");
+  const rows = values.map((given) => [given.name, number(given.value), kind(given)]);
   fill(
     place("values"),
     rows.length
