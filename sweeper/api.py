@@ -14,6 +14,8 @@ from sweeper.errors import InputError, choices
 from sweeper.settings import ARTIFACTS_VARIABLE
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from torch import nn
 
     from sweeper.analysis.confirmation import ConfirmedConfig
@@ -43,6 +45,7 @@ class LaunchOptions(TypedDict, total=False):
     trials: str | Path | None
     artifacts: str | None
     progress: bool | None
+    until: "datetime | str | None"
     mirrors: Sequence[str] | None
     on_start: "Callable[[Outcome, SweepStatus], None] | None"
     on_status: "Callable[[SweepStatus], None] | None"
@@ -60,6 +63,7 @@ def run(
     data: str | Path | None = None,
     extend: bool = False,
     changes: Mapping[str, Any] | None = None,
+    until: "datetime | str | None" = None,
     progress: bool | None = None,
     on_start: "Callable[[Outcome, SweepStatus], None] | None" = None,
     on_status: "Callable[[SweepStatus], None] | None" = None,
@@ -69,9 +73,10 @@ def run(
     `study` is the path of a study file, its keys as a dict, or a `Sweep`; `changes` are other
     values of its keys, such as `{"search.trials": 48}`. The budget is exact: what is on record
     already is not run again. Worker processes are started here and ended here: one for each GPU,
-    else for each core, unless `workers` says how many. Data, formulas and networks of
-    your own are tried before anything is registered. A bar shows the `progress`, unless it is False
-    or nobody looks. Raises SpecError, InputError, DigestError, StorageError, TrainingError.
+    else for each core, unless `workers` says how many; before `until`, a datetime or a time such as
+    "18:00", they leave, and the next call goes on. Data, formulas and networks of your own are
+    tried before anything is registered. A bar shows the `progress`, unless it is False or nobody
+    looks. Raises SpecError, InputError, DigestError, StorageError, TrainingError.
 
     >>> fronts = run("study.yaml")  # all of its trials are on record here
     >>> fronts
@@ -92,6 +97,7 @@ def run(
         data=data,
         extend=extend,
         changes=changes,
+        until=until,
         progress=progress,
         on_start=on_start,
         on_status=on_status,

@@ -21,7 +21,8 @@ from sweeper.cli.common import (
 )
 from sweeper.cli.launch_command import Address, Cpus, Gpus, Place, Workers
 from sweeper.cli.mirror_command import Mirrors, named_mirrors
-from sweeper.cli.run_output import run_with_progress
+from sweeper.cli.run_output import run_with_progress, said_time_is_over
+from sweeper.cli.time_options import For, Until, end_of_time
 from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -48,6 +49,8 @@ def confirm(
     trials: Trials = None,
     artifacts: Artifacts = None,
     mirror: Mirrors = None,
+    until: Until = None,
+    for_: For = None,
 ) -> None:
     """Train the best configurations of a finished sweep again, with fresh seeds.
 
@@ -59,6 +62,7 @@ def confirm(
     from sweeper.lifecycle import load_record
     from sweeper.trainers.pack_size import parse_pack_size
 
+    end = end_of_time(until, for_)
     train = partial(
         api.confirm,
         name,
@@ -75,6 +79,7 @@ def confirm(
         trials=trials,
         artifacts=artifacts,
         mirrors=named_mirrors(mirror),
+        until=end,
     )
     confirmation_name = run_with_progress(train)
     terminal = console()
@@ -85,6 +90,8 @@ def confirm(
         terminal.print(part, soft_wrap=isinstance(part, str))
     if status.finished:
         print_answer(record)
+    if not status.finished and said_time_is_over(status, end):
+        return
     if not status.finished:
         terminal.print(
             f"stopped at {status.done:,} of {pluralize(status.budget, 'trial')}", soft_wrap=True

@@ -19,6 +19,7 @@ from sweeper.cli.common import (
 from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_command import Extend
 from sweeper.cli.run_output import print_summary, run_with_progress
+from sweeper.cli.time_options import For, Until, end_of_time
 from sweeper.settings import DEFAULT_STORAGE
 
 Place = Annotated[
@@ -79,6 +80,8 @@ def launch(
     trials: Trials = None,
     artifacts: Artifacts = None,
     mirror: Mirrors = None,
+    until: Until = None,
+    for_: For = None,
     extend: Extend = False,
 ) -> None:
     """Run a study file with workers on Ray, or on this machine; goes on where it stopped."""
@@ -86,6 +89,7 @@ def launch(
     from sweeper.config.study_changes import parse_changes
     from sweeper.trainers.pack_size import parse_pack_size
 
+    end = end_of_time(until, for_)
     train = partial(
         api.launch,
         file,
@@ -101,8 +105,9 @@ def launch(
         trials=trials,
         artifacts=artifacts,
         mirrors=named_mirrors(mirror),
+        until=end,
         extend=extend,
         changes=parse_changes(changes or ()),
     )
     name = run_with_progress(train)
-    print_summary(name, storage, None, say_how=True)
+    print_summary(name, storage, None, say_how=True, until=end)

@@ -18,6 +18,7 @@ from sweeper.cli.common import (
 )
 from sweeper.cli.mirror_command import Mirrors, named_mirrors
 from sweeper.cli.run_output import print_summary, run_with_progress
+from sweeper.cli.time_options import For, Until, end_of_time
 from sweeper.settings import DEFAULT_STORAGE
 
 Extend = Annotated[
@@ -52,6 +53,8 @@ def run(
     trials: Trials = None,
     artifacts: Artifacts = None,
     mirror: Mirrors = None,
+    until: Until = None,
+    for_: For = None,
     extend: Extend = False,
     report: Annotated[
         Path | None,
@@ -69,6 +72,7 @@ def run(
     from sweeper.operations.sweep_report import report_path
     from sweeper.trainers.pack_size import parse_pack_size
 
+    end = end_of_time(until, for_)
     train = partial(
         api.launch,
         file,
@@ -80,8 +84,9 @@ def run(
         trials=trials,
         artifacts=artifacts,
         mirrors=named_mirrors(mirror),
+        until=end,
         extend=extend,
         changes=parse_changes(changes or ()),
     )
     name = run_with_progress(train)
-    print_summary(name, storage, None if no_report else report or report_path(name))
+    print_summary(name, storage, None if no_report else report or report_path(name), until=end)

@@ -22,6 +22,7 @@ from sweeper.settings import DASHBOARD_HOST, DASHBOARD_PORT, dashboard_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from rich.table import Table
 
@@ -78,7 +79,14 @@ def _beginning(outcome: "Outcome", status: "SweepStatus") -> str:
     return f"{status.name}: new sweep, {size}"
 
 
-def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool = False) -> None:
+def print_summary(
+    name: str,
+    storage: str,
+    report: Path | None,
+    *,
+    say_how: bool = False,
+    until: "datetime | None" = None,
+) -> None:
     """Print the arms and the address of their live fronts; write a report, or print its command."""
     from sweeper.lifecycle import load_record
     from sweeper.reports import write_report
@@ -98,7 +106,8 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
         )
         terminal.print(arms)
         print_answer(record)
-        if not status.finished:
+        time_is_over = said_time_is_over(status, until)
+        if not status.finished and not time_is_over:
             terminal.print(
                 f"stopped at {status.done:,} of {pluralize(status.budget, 'trial')}", soft_wrap=True
             )
@@ -112,8 +121,20 @@ def print_summary(name: str, storage: str, report: Path | None, *, say_how: bool
         usual = f"http://{DASHBOARD_HOST}:{DASHBOARD_PORT}/"
         terminal.print(f"dashboard: {outside or dashboard}", soft_wrap=True)
         terminal.print(f"fronts:    {(outside or usual).rstrip('/')}{page}", soft_wrap=True)
-        if not status.finished:
+        if not status.finished and not time_is_over:
             raise typer.Exit(1)
+
+
+def said_time_is_over(status: "SweepStatus", until: "datetime | None") -> bool:
+    """Say that a sweep is not finished since its time is over, if that is so, and how to go on."""
+    from sweeper.worker.time_budget import moment_text
+
+    if until is None or status.finished or status.state != "open":
+        return False
+    done = f"{status.done:,} of {pluralize(status.budget, 'trial')} done"
+    text = f"until {moment_text(until.timestamp())}: {done}; the same command goes on"
+    console().print(f"{text}: {resume_command()}", soft_wrap=True)
+    return True
 
 
 def arms_table(record: "SweepRecord") -> "Table":

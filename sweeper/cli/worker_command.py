@@ -15,6 +15,7 @@ from sweeper.cli.common import (
     Trials,
     open_store,
 )
+from sweeper.cli.time_options import For, Until, end_of_time
 from sweeper.errors import pluralize
 from sweeper.settings import DEFAULT_STORAGE, PARENT_VARIABLE
 
@@ -32,6 +33,8 @@ def worker(
     data: DataFolder = None,
     trials: Trials = None,
     artifacts: Artifacts = None,
+    until: Until = None,
+    for_: For = None,
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
     from sweeper.trainers import devices, pack_size
@@ -39,8 +42,9 @@ def worker(
 
     devices.parse_device(device)
     size = pack_size.parse_pack_size(pack)
-    # The launcher has just found the database from this machine: if it is away now, it comes back.
     launched = PARENT_VARIABLE in os.environ
+    end = end_of_time(until, for_, launched=launched)
+    # The launcher has just found the database from this machine: if it is away now, it comes back.
     with open_store(storage, waits=launched, reached=launched) as store:
         done = work(
             name,
@@ -50,6 +54,7 @@ def worker(
             folder=data,
             trials=trials,
             artifacts=artifacts,
+            until=None if end is None else end.timestamp(),
             on_event=_print,
             alone=True,
         )

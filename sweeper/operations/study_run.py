@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,6 +31,7 @@ from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, expand_home
 from sweeper.store import Store
 from sweeper.trainers.pack_size import PackSize, parse_pack_size
 from sweeper.types import SweepStatus
+from sweeper.worker.time_budget import budget_end
 
 _log = logging.getLogger("sweeper.launch")
 
@@ -56,6 +58,7 @@ class RunOptions:
     trials: str | Path | None = None
     artifacts: str | None = None
     progress: bool | None = None
+    until: datetime | str | None = None
     mirrors: Sequence[str] | None = None
     on_start: Callable[[Outcome, SweepStatus], None] | None = None
     on_status: Callable[[SweepStatus], None] | None = None
@@ -68,7 +71,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
 
     Raises SpecError, InputError, DigestError, StorageError, TrainingError.
     """
-    pack = parse_pack_size(options.pack)
+    pack, until = parse_pack_size(options.pack), budget_end(options.until)
     mirrors = mirror_names(options.mirrors)
     sweep, place = _checked(study, options.changes)
     keeps = sweep.confirms is not None or sweep.script is not None
@@ -120,6 +123,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
                 folder=None if options.data is None else Path(options.data),
                 trials=None if trials is None else expand_home(trials, "trials folder").absolute(),
                 artifacts=artifacts,
+                until=until,
                 on_status=options.on_status or show,
             )
         show.tell("putting what it brought in order")

@@ -31,12 +31,19 @@ _KEY = (_slot.arm, _slot.repeat, _slot.number)
 
 
 def claim(
-    connection: Connection, worker: str, limit: int, ticket: str, *, ahead: bool = False
+    connection: Connection,
+    worker: str,
+    limit: int,
+    ticket: str,
+    *,
+    ahead: bool = False,
+    without: Collection[str] = (),
 ) -> tuple[Slot, ...]:
     """Claim up to `limit` slots, no more than a fair share. Raises LeaseLost.
 
     An arm gives out none before all its probes are done, nor while it is paused.
     `ahead`: for later; none are given out while another living worker has nothing to do.
+    `without`: arms of which none is wanted.
     `ticket` names the call: tried again after a lost answer, it returns the same slots.
     """
     name = leases.lock(connection, worker)
@@ -46,14 +53,19 @@ def claim(
     free = not ahead or not _another_waits(connection, name, worker)
     sweep = registered_sweeps.parsed(row.spec)
     if not keys and row.state == "open" and free:
-        keys = _take(connection, sweep, worker, limit, ticket)
+        keys = _take(connection, sweep, worker, limit, ticket, without)
     return tuple(
         Slot(name, arm, repeat, number, sweep.study(arm, repeat)) for arm, repeat, number in keys
     )
 
 
 def _take(
-    connection: Connection, sweep: Sweep, worker: str, limit: int, ticket: str
+    connection: Connection,
+    sweep: Sweep,
+    worker: str,
+    limit: int,
+    ticket: str,
+    without: Collection[str],
 ) -> Sequence[Any]:
     name = sweep.name
     order: tuple[Column[Any], ...] = (_slot.repeat, _slot.number, _slot.arm)
@@ -84,6 +96,7 @@ def _take(
             _slot.state == "open",
             _slot.arm.not_in(unprobed),
             _slot.arm.not_in(paused_arms.query(name)),
+            _slot.arm.not_in(list(without)),
         )
         .order_by(*order)
     )

@@ -226,14 +226,16 @@ class Store:
         """End a lease and give back its claimed slots and probe; may be called twice."""
         self._database.write(lambda c: leases.leave(c, worker))
 
-    def claim(self, worker: str, limit: int, *, ahead: bool = False) -> tuple[Slot, ...]:
+    def claim(
+        self, worker: str, limit: int, *, ahead: bool = False, without: Collection[str] = ()
+    ) -> tuple[Slot, ...]:
         """Claim slots: () if none can be claimed now or the sweep is stopped. Raises LeaseLost.
 
-        `ahead`: for later; () also while another living worker has nothing to do.
+        `ahead`: for later; () also while another living worker has nothing to do. `without`: arms.
         """
         ticket = uuid4().hex
         return self._database.write(
-            lambda c: slot_claims.claim(c, worker, limit, ticket, ahead=ahead)
+            lambda c: slot_claims.claim(c, worker, limit, ticket, ahead=ahead, without=without)
         )
 
     def link(self, worker: str, trials: Mapping[Slot, int]) -> None:

@@ -78,6 +78,8 @@ class PackTrainer:
         self._train, self._probe = train, probe
         self.pack = pack_size.DEFAULT if pack == "auto" else pack
         """Most trials that are trained together; fewer once memory has run out."""
+        self.trial_seconds: float | None = None
+        """Expected of a trial within a pack; None unless its size was measured."""
         self._use("cpu" if device == "auto" else device)
         if is_measured and sweep.model.name not in MODELS:
             from sweeper.training.plain_pytorch import compare_with_plain
@@ -203,6 +205,7 @@ class PackTrainer:
             self._on_event(f"packs of {self.pack}: no other size could be measured: {error}")
         else:
             self.pack = estimate.pack
+            self.trial_seconds = estimate.seconds * sweep.steps_in_all * sweep.seeds
             self._on_event(str(estimate))
         free_memory()
 

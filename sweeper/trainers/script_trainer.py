@@ -83,6 +83,8 @@ class ScriptTrainer:
         self._session: ScriptSession | None = None
         self._checkpoints: dict[NetworkPlace, TrialCheckpoints] = {}
         """Of trials that have any, until they are on record."""
+        self.trial_seconds: float | None = None
+        """Unknown before one was trained."""
         self._typical = 0.0
         """Seconds that the last trial took."""
         self.provenance = gather_provenance(

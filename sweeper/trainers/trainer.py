@@ -21,6 +21,8 @@ class Trainer(Protocol):
 
     pack: int
     """Most trials that are trained together."""
+    trial_seconds: float | None
+    """Expected of a trial within a pack, where it was measured before any was trained."""
     device: str
     provenance: Provenance
     """Of all that it trains from now on."""

@@ -24,6 +24,7 @@ from sweeper.types import (
     TrialResult,
     TrialTask,
 )
+from sweeper.worker.time_budget import TimeBudget
 
 _TOLD_AT_ONCE = 64
 """Networks between two notes of what was told: others wait for a generation that is."""
@@ -39,27 +40,39 @@ class TrialStorage:
     """Claims, asks, records, tells and gives back, in the database and in Optuna's studies."""
 
     def __init__(
-        self, store: Store, search: SweepStudies, sweep: Sweep, leaving: threading.Event
+        self,
+        store: Store,
+        search: SweepStudies,
+        sweep: Sweep,
+        leaving: threading.Event,
+        budget: TimeBudget | None = None,
     ) -> None:
         self._store, self._search, self._sweep = store, search, sweep
+        self._budget = budget
         self._leaving = leaving
 
     @classmethod
     @contextmanager
     def open(
-        cls, store: Store, sweep: Sweep, leaving: threading.Event, artifacts: str | None = None
+        cls,
+        store: Store,
+        sweep: Sweep,
+        leaving: threading.Event,
+        artifacts: str | None = None,
+        budget: TimeBudget | None = None,
     ) -> Iterator["TrialStorage"]:
         """Open connections of its own to a storage in a `with` block.
 
         `leaving` is set when there is no time left to tell: others do, from what is on record.
-        `artifacts` is the folder or bucket in which networks are stored.
+        `artifacts` is the folder or bucket in which networks are stored. Nothing is claimed that
+        would end after the `budget`.
         """
         store = store.reconnect()
         try:
             with lifecycle.open_studies(store, sweep) as search:
                 if artifacts:
                     search.artifacts.use(artifacts, writes=True)
-                yield cls(store, search, sweep, leaving)
+                yield cls(store, search, sweep, leaving, budget)
         finally:
             store.close()
 
@@ -94,10 +107,16 @@ class TrialStorage:
         Raises LeaseLost, StorageError and the errors of `check`. Nothing is held after that, but
         for an error of the database: then the end of the lease frees it, and others recover it.
         """
+        most = max(1, limit // self._sweep.seeds)
+        late: set[str] = set()
+        if self._budget:
+            status = self._store.status(self._sweep.name)
+            if self._budget.is_spent(status, most):
+                return None
+            late = self._budget.late_arms(status, most)
         if (probe := self._store.claim_probe(worker_id)) is not None:
             return probe
-        most = max(1, limit // self._sweep.seeds)
-        slots = self._store.claim(worker_id, most, ahead=ahead)
+        slots = self._store.claim(worker_id, most, ahead=ahead, without=late)
         if not slots:
             return None
         try:

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Unpack
@@ -31,31 +30,15 @@ from sweeper.worker.stop_signals import (
     stop_if_orphaned,
     stoppable_policy,
 )
+from sweeper.worker.time_budget import TimeBudget, moment_text
 from sweeper.worker.trial_storage import Pack, TrialStorage, slots_of
+from sweeper.worker.worker_timings import WorkerTimings
 
 _log = logging.getLogger("sweeper.worker")
 ATTEMPTS = 3
 """Leases lost in a row, without a result, after which a worker gives up."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.05, 1.0
 """Seconds between two looks for a claim, while other workers hold all that could be claimed."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkerTimings:
-    """Sums over all that one worker did, in seconds."""
-
-    training: float
-    """Wall time of packs and probes."""
-    waiting: float
-    """Wall time in which nothing was trained because the database was waited for."""
-    bookkeeping: float
-    """CPU time of the thread that works beside training: claims, asks, records, tells, draws."""
-
-    def __str__(self) -> str:
-        return (
-            f"trained for {self.training:.1f} s; waited {self.waiting:.1f} s for the database; "
-            f"{self.bookkeeping:.1f} s of CPU for it beside training"
-        )
 
 
 def work(
@@ -67,6 +50,7 @@ def work(
     on_event: Callable[[str], None] | None = None,
     on_spent: Callable[[WorkerTimings], None] | None = None,
     alone: bool = False,
+    until: float | None = None,
     **options: Unpack[TrainerOptions],
 ) -> int:
     """Work until the sweep is finished or stopped; return the number of trials recorded here.
@@ -76,18 +60,20 @@ def work(
     what the time went into. The networks of a confirmation and the checkpoints of scripts are
     stored in `artifacts`, a folder or a bucket, all files of scripts in `trials`. `alone`: the
     process is this worker's alone, and is ended where it does not stop within ten seconds of being
-    asked to. Raises Interrupted after a signal, TrainingError, StorageError, UnknownSweepError, and
-    the errors of loading the data.
+    asked to. `until`, in seconds since 1970, is the end of its time: it begins nothing that would
+    end later. Raises Interrupted after a signal, TrainingError, StorageError, UnknownSweepError,
+    and the errors of loading the data.
     """
     on_event = on_event or _log.info
     sweep = store.sweep(name)
     leaving = threading.Event()
+    budget = None if until is None else TimeBudget(until)
     networks = artifacts if sweep.confirms and sweep.script is None else None
     with (
         handle_signals() as stop,
         closing(store.reconnect(stoppable_policy(stop, on_event))) as worker_store,
         BackgroundThread(
-            partial(TrialStorage.open, worker_store, sweep, leaving, networks)
+            partial(TrialStorage.open, worker_store, sweep, leaving, networks, budget)
         ) as background,
         ExitStack() as stack,
     ):
@@ -99,6 +85,7 @@ def work(
             stop,
             on_event,
             stores_networks=networks is not None,
+            budget=budget,
         )
         if alone:
             stack.enter_context(exit_in_time(stop, worker_store, lambda: worker.id))
@@ -106,7 +93,7 @@ def work(
         stop.check()
         background.wait(background.submit(TrialStorage.create), stop.check)
         worker.recover()
-        if worker.is_work_left():
+        if worker.is_work_left() and not worker.has_no_time(1):
             with stop.at_once():  # torch, the data and a first look at packs take their time
                 trainer = open_trainer(
                     sweep,
@@ -134,11 +121,13 @@ class _Worker:
         on_event: Callable[[str], None],
         *,
         stores_networks: bool,
+        budget: TimeBudget | None,
     ) -> None:
         self.done = 0
         """Trials recorded."""
         self.id = ""
         """The id of the present lease, in whose name slots are held."""
+        self._budget = budget
         self._stores_networks = stores_networks
         self._name, self._store = name, store
         self._background, self._leaving = background, leaving
@@ -186,7 +175,10 @@ class _Worker:
 
     def run(self, trainer: Trainer) -> None:
         """Hold one lease after another until no work is left."""
-        while self.is_work_left():
+        most = max(1, trainer.pack // self._sweep.seeds)
+        if self._budget:
+            self._budget.expected = trainer.trial_seconds
+        while self.is_work_left() and not self.has_no_time(most):
             try:
                 with Lease(self._store, self._name, trainer.device, self._stop) as lease:
                     self.id = lease.worker_id
@@ -200,7 +192,7 @@ class _Worker:
                         partial(self._on_record, trainer),
                     )
                     try:
-                        self._loop(packs, trainer, lease)
+                        self._loop(packs, trainer, lease, most)
                     except BaseException as error:
                         packs.drain(error)
                         raise
@@ -222,8 +214,16 @@ class _Worker:
                 f"{self._name} was deleted and registered anew; start this worker again"
             )
 
-    def _loop(self, packs: PackPipeline, trainer: Trainer, lease: Lease) -> None:
-        """Claim and ask, train, record and tell, until no work is left."""
+    def has_no_time(self, most: int) -> bool:
+        """Tell whether no pack, of `most` trials, would end within the time budget; say so."""
+        if self._budget is None or not self._budget.is_spent(self._store.status(self._name), most):
+            return False
+        until = moment_text(self._budget.until)
+        self._on_event(f"until {until}: nothing that is left would end before it")
+        return True
+
+    def _loop(self, packs: PackPipeline, trainer: Trainer, lease: Lease, most: int) -> None:
+        """Claim and ask, train, record and tell, until no work is left, or no time for it."""
         pause = FIRST_PAUSE
         while True:
             lease.check()
@@ -232,6 +232,8 @@ class _Worker:
                 self._probe(claim, packs, trainer, lease)
             elif claim is not None:
                 self._train(claim, packs, trainer, lease)  # recorded and told while the next trains
+            elif self._budget and self._budget.is_spent(self._store.status(self._name), most):
+                return
             elif self.is_work_left():
                 # Others hold the generation that must be told first, or all that is left is paused.
                 self._recover_when_due()
@@ -251,6 +253,8 @@ class _Worker:
         """Wait while all that is left is paused: by one look a second, which locks nothing."""
         waits = False
         while self._store.interventions.is_held_up(self._name):
+            if self._budget and self._budget.is_over:
+                return
             if not waits:
                 self._on_event(f"paused: sweeper resume {self._name} goes on")
             waits = True
@@ -283,6 +287,8 @@ class _Worker:
                     self.is_work_left()  # raises if that was once too often
             else:
                 seconds = time.monotonic() - began
+                if self._budget:
+                    self._budget.note(slots_of(part), seconds)
                 files = self._network_files(part, trainer, networks)
                 packs.submit_results(part, results, seconds, files)
             finally:

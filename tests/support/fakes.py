@@ -35,6 +35,7 @@ from sweeper.types import (
     TrialResult,
     TrialState,
 )
+from sweeper.worker.time_budget import parse_until
 from sweeper.worker.worker_loop import work
 
 TOTAL = 266_610
@@ -218,7 +219,8 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("name")
     parser.add_argument("--delay", default="0", help="seconds of each pack, by comma")
-    parser.add_argument("--until", default="", help="file before which no training ends")
+    parser.add_argument("--hold", default="", help="file before which no training ends")
+    parser.add_argument("--until", type=parse_until, help="end of its time")
     parser.add_argument("--tell", type=float, default=0.0, help="seconds to tell one trial")
     parser.add_argument("--pack", type=int, default=2)
     parser.add_argument("--lease", type=float, default=60.0)
@@ -230,7 +232,7 @@ def main() -> None:
     parser.add_argument("--artifacts", help="place of checkpoints")
     parser.add_argument("--clock", type=float, default=0.0, help="seconds that its clock is off")
     options = parser.parse_args()
-    until = Path(options.until)  # this folder, unless told otherwise
+    held = Path(options.hold)  # this folder, unless told otherwise
     delays = [float(delay) for delay in options.delay.split(",")]
 
     def train(
@@ -243,7 +245,7 @@ def main() -> None:
                 raise DataError("mnist: files are missing")
             case "kill":
                 os.kill(os.getpid(), signal.SIGKILL)
-        while not until.exists():
+        while not held.exists():
             time.sleep(0.02)
             tick()
         delay = delays.pop(0) if len(delays) > 1 else delays[0]
@@ -275,6 +277,7 @@ def main() -> None:
             artifacts=options.artifacts,
             on_event=print,
             alone=True,
+            until=options.until and options.until.timestamp(),
         )
     except SweeperError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -26,6 +26,7 @@ from sweeper.store import Store
 from sweeper.trainers.pack_size import PackSize
 from sweeper.types import SweepStatus
 from sweeper.worker.stop_signals import handle_signals, stoppable_policy
+from sweeper.worker.time_budget import moment
 
 _log = logging.getLogger("sweeper.launch")
 GRACE = 10.0
@@ -47,6 +48,7 @@ def run_workers(
     folder: Path | None = None,
     trials: Path | None = None,
     artifacts: str | None = None,
+    until: float | None = None,
     logs: Path,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
     on_note: Callable[[str], None] = lambda line: None,
@@ -56,6 +58,7 @@ def run_workers(
 ) -> None:
     """Run a worker on each of `devices` until the sweep is finished or stopped, or all have left.
 
+    `until` is the end of their time, in seconds since 1970: they leave before it, mostly.
     `variables` are further ones for the environment of each, in the same order.
     No process is left behind, however this ends: when this one is killed, its workers give their
     slots back by themselves. Raises Interrupted after a signal, InputError and TrainingError with
@@ -76,10 +79,11 @@ def run_workers(
         logs.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{logs}: cannot be written: {error.strerror}") from error
+    time_options = [] if until is None else ["--until", moment(until).isoformat()]
     workers_on = Counter(devices)
     workers = [
         _WorkerProcess(
-            [*command, name, "--device", device, "--pack", str(pack)],
+            [*command, name, "--device", device, "--pack", str(pack), *time_options],
             {**environment, SHARED_BY_VARIABLE: str(workers_on[device]), **further},
             logs / f"worker-{number}.log",
         )

@@ -48,6 +48,7 @@ class RayTask:
     data: Path | None
     trials: Path | None
     artifacts: str | None
+    until: float | None
     folder: Path
     """In which workers run where a node has it: modules of the user's own are found there."""
     every: float
@@ -68,6 +69,7 @@ def run_on_ray(
     folder: Path | None = None,
     trials: Path | None = None,
     artifacts: str | None = None,
+    until: float | None = None,
     on_status: Callable[[SweepStatus], None] = lambda status: None,
     on_note: Callable[[str], None] = lambda line: None,
     every: float = 0.5,
@@ -101,6 +103,7 @@ def run_on_ray(
             data=None if folder is None else folder.absolute(),
             trials=trials,
             artifacts=artifacts,
+            until=until,
             folder=Path.cwd(),
             every=every,
             command=None if command is None else tuple(command),
@@ -261,7 +264,8 @@ def work_on_node(task: RayTask) -> tuple[str, str]:
     try:
         store = Store(task.url)
         try:
-            if store.finished(task.name) or store.state(task.name) != "open":
+            is_late = task.until is not None and time.time() >= task.until
+            if is_late or store.finished(task.name) or store.state(task.name) != "open":
                 return "", ""  # its place came free when the others left
             local_workers.run_workers(
                 task.name,
@@ -272,6 +276,7 @@ def work_on_node(task: RayTask) -> tuple[str, str]:
                 folder=task.data,
                 trials=task.trials,
                 artifacts=task.artifacts,
+                until=task.until,
                 logs=_logs(ray, task.name),
                 every=task.every,
                 command=[*environment(ray, task), *(task.command or COMMAND)],

@@ -10,6 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -314,6 +315,34 @@ def test_a_changed_key_is_part_of_the_sweep_and_of_the_command_that_goes_on(
     code, _, error = sweeper("run", "tiny.yaml")
     assert code == 2
     assert "search.trials: registered 8, now 6" in error
+
+
+def test_a_run_whose_time_is_over_says_how_far_it_is_and_goes_on(
+    sweeper: Command, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def run_workers(name: str, store: Store, **options: Any) -> None:
+        asked.append(options)
+        until = time.time() - 1 if len(asked) == 1 else options["until"]
+        work(name, store, pack=2, train=fake_train, data=None, until=until)
+
+    monkeypatch.setattr("sweeper.worker.launch.local_workers.run_workers", run_workers)
+    code, out, err = sweeper("run", "tiny.yaml", "--for", "2h", "--no-report")
+    assert (code, err) == (0, "")
+    assert 7100 < asked[0]["until"] - time.time() <= 7200
+    assert re.search(r"^until .*: 0 of 12 trials done; the same command goes on: ", out, re.M)
+    assert "goes on: sweeper run tiny.yaml --for 2h --no-report\n" in out
+    assert sweeper("run", "tiny.yaml", "--for", "2h", "--no-report")[0] == 0
+    for words, line in (
+        (("--for", "2x"), "--for: must be a duration such as 90s, 2h or 1h30m, got '2x'"),
+        (("--until", "noon"), "--until: must be a time such as 18:00, or a date with one such"),
+        (("--until", "2020-01-01T10:00"), "--until: is past, got '2020-01-01T10:00'"),
+        (("--until", "18:00", "--for", "1h"), "--until, --for: give one of them, not both"),
+    ):
+        code, out, err = sweeper("run", "tiny.yaml", *words)
+        assert (code, out, len(err.splitlines())) == (2, "", 1)
+        assert err.startswith(f"error: {line}")
 
 
 def test_a_finished_sweep_is_left_as_it_is(

@@ -183,7 +183,7 @@ def test_a_sweep_is_finished_though_a_node_dies(
     ray_cluster: Any, third: Any, store: Store, name: str, tmp_path: Path
 ) -> None:
     resume = tmp_path / "resume"  # Two workers alone would be done before Ray sees that it died.
-    with driving(name, store, ray_cluster, "--until", str(resume), workers=3) as driver:
+    with driving(name, store, ray_cluster, "--hold", str(resume), workers=3) as driver:
         ray_cluster.remove_node(third, allow_graceful=False)
         wait_for(lambda: len(store.status(name).workers) == 4)  # it works again on another node
         resume.touch()
