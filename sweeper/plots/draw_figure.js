@@ -20,18 +20,27 @@ function fitted(layout, narrow) {
   return {
     ...rest,
     margin: { l: 46, r: 8, t: 8, b: 46 },
-    legend: { ...legend, orientation: "h", x: 0, y: -0.2, yanchor: "top", font: { size: 11 } },
+    legend: {
+      ...legend, orientation: "h", font: { size: 11 }, maxheight: 0.6,
+      x: 0, y: -0.22, yanchor: "top",
+    },
     xaxis: { ...xaxis, tickvals: everyOther(xaxis.tickvals), ticktext: everyOther(xaxis.ticktext) },
   };
+}
+
+// Traces without the names of published networks, which hovering tells: they would lie on each other.
+function nameless(traces) {
+  return traces.map((trace) => (trace.mode === "markers+text" ? { ...trace, mode: "markers" } : trace));
 }
 
 // Draw, or draw again, what Python made; `layout` adds to its layout.
 export function draw(element, figure, layout = {}) {
   const theme = figure.layout.meta;
+  const narrow = element.clientWidth < NARROW;
   return globalThis.Plotly.react(
     element,
-    themed(figure.data, theme),
-    { ...themed(fitted(figure.layout, element.clientWidth < NARROW), theme), ...layout },
+    themed(narrow ? nameless(figure.data) : figure.data, theme),
+    { ...themed(fitted(figure.layout, narrow), theme), ...layout },
     { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] },
   );
 }

@@ -59,7 +59,7 @@ def draw_view(view: View, *, small: bool = False) -> go.Figure:
     if view.grey:
         traces.append(_entry_of_others(view))
     traces += [key_trace(entry) for entry in view.key]
-    traces += published_traces(view)
+    traces += published_traces(view, small=small)
     figure = go.Figure(data=traces, layout=_layout(view, small))
     if view.empty:
         figure.add_annotation(
@@ -273,7 +273,7 @@ def _layout(view: View, small: bool) -> dict[str, Any]:
     ticks = view.ticks(9 if small else 14)
     # In a small box a legend does not fit beside the picture.
     beside = {"x": 1.01, "xanchor": "left", "y": 1, "yanchor": "top", "tracegroupgap": 2}
-    below = {"orientation": "h", "x": 0, "y": -0.22, "yanchor": "top", "font": {"size": 11}}
+    below = {"orientation": "h", "x": 0, "y": -0.34, "yanchor": "top", "font": {"size": 10}}
     return {
         **frame(view.title, view.subtitle, small=small),
         "xaxis": {

@@ -18,14 +18,17 @@ _SIDES = {
 }
 
 
-def published_traces(view: View) -> list[go.Scatter]:
-    """Return published networks by what they count, with names where they do not meet."""
-    sides = _label_sides(view)
+def published_traces(view: View, *, small: bool) -> list[go.Scatter]:
+    """Return published networks by what they count, with names where these do not meet.
+
+    A `small` figure has no room for names: hovering tells them.
+    """
+    sides = {} if small else _label_sides(view)
     return [
         go.Scatter(
             x=[point.nonzero for point in points],
             y=[point.accuracy for point in points],
-            mode="markers+text",
+            mode="markers" if small else "markers+text",
             marker={
                 "color": SOFT,
                 "symbol": f"{MARKERS[points[0].biases]}-open",
