@@ -1,5 +1,6 @@
 """The command `figure`: one picture of a sweep for a paper, of a given size."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -46,6 +47,12 @@ def figure(
             show_default=False,
         ),
     ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published/--no-published", help="Published networks beside those of a sweep."
+        ),
+    ] = True,
     beside: Annotated[
         list[str] | None,
         typer.Option(
@@ -74,10 +81,13 @@ def figure(
             from sweeper.plots import sized_svg
 
             records = [store.sweep_record(sweep) for sweep in dict.fromkeys([name, *beside])]
-            drawn = sized_svg(SweepFronts.compared(records, arms=named).view(), dimensions)
+            view = SweepFronts.compared(records, arms=named).view()
+            drawn = sized_svg(view if published else replace(view, published=()), dimensions)
         else:
             from sweeper.lifecycle import load_record
             from sweeper.reports.sweep_figures import sized_figure
 
-            drawn = sized_figure(load_record(store, name), kind, dimensions, named)
+            drawn = sized_figure(
+                load_record(store, name), kind, dimensions, named, published=published
+            )
     typer.echo(f"figure: {save_image(drawn, dimensions, out)}")

@@ -1,6 +1,7 @@
 """Figures of a sweep by kind: those of its report, and pictures of a size for papers."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sweeper import plots
 from sweeper.analysis.sweep_record import SweepRecord
@@ -47,9 +48,16 @@ def figures(record: SweepRecord, arms: Sequence[str] = ()) -> dict[str, View]:
 
 
 def sized_figure(
-    record: SweepRecord, kind: str, size: PictureSize, arms: Sequence[str] = ()
+    record: SweepRecord,
+    kind: str,
+    size: PictureSize,
+    arms: Sequence[str] = (),
+    *,
+    published: bool = True,
 ) -> str:
     """Return a figure of a size as an SVG file, of all arms or of those named.
+
+    Published networks stand beside those of a front or a confirmation, unless they are not wanted.
 
     Raises InputError for another kind or arm, where there is nothing to show, and for a size in
     which nothing could be read.
@@ -67,7 +75,7 @@ def sized_figure(
     else:
         known = figures(record, arms).get(kind)
         if known is not None and not known.empty:
-            return plots.sized_svg(known, size)
+            return plots.sized_svg(known if published else replace(known, published=()), size)
     raise InputError(f"{name}: no figure of {kind}: {_REASONS[kind](record)}")
 
 

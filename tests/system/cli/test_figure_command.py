@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from support.commands import Command, command_here
+from support.factories import make_facts, make_record, make_sweep
 from support.fakes import fake_train
 from support.study_text import TINY
 from sweeper import lifecycle
 from sweeper.config import Sweep
-from sweeper.reports.sweep_figures import KINDS
+from sweeper.plots import parse_size
+from sweeper.reports.sweep_figures import KINDS, sized_figure
 from sweeper.store import Store
 from sweeper.worker.worker_loop import work
 
@@ -58,6 +60,19 @@ def test_named_arms_alone_are_drawn_as_they_are_among_all(sweeper: Command) -> N
     [color] = {*re.findall(r'stroke="(#[0-9A-F]{6})"', l1)}
     assert f'stroke="{color}"' in every
     assert len({*re.findall(r'stroke="(#[0-9A-F]{6})"', every)}) == 2
+
+
+def test_published_networks_can_be_left_out() -> None:
+    sweep = make_sweep()
+    record = make_record(sweep, make_facts(sweep))
+    size = parse_size("column")
+    beside, alone = (
+        sized_figure(record, "fronts", size, published=published) for published in (True, False)
+    )
+    assert "published (weights only)" in beside
+    assert "Evci 2020" in beside
+    assert "published" not in alone
+    assert "Evci" not in alone
 
 
 def test_sweeps_side_by_side_share_the_colours_of_arms(sweeper: Command) -> None:
