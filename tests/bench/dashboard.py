@@ -1,13 +1,15 @@
 """The cost of looking: pages and polls of our dashboard beside Optuna's own, on the same storage.
 
     python tests/bench/dashboard.py [--sqlite] [--gunicorn] [--sweeps 20] [--trials 500]
-        [--viewers 10] [--rounds 20] [--url URL] [--json] [--quick]
+        [--arms 1] [--viewers 10] [--rounds 20] [--url URL] [--json] [--quick]
 
 Each server is a process of its own, on a copy of the same storage of finished sweeps. Measured are:
 
 - first: each request of a first visit, one after another, by a server that was asked nothing yet;
 - poll: what open pages ask again, by many viewers at the same moment, while a writer records
   trials at a modest rate;
+- first of a version: a sweep's fronts and progress asked for once after each new trial, by nobody
+  else, so that nothing of them is stored; with `--sweeps 1 --trials 10000 --arms 20` a large one;
 - writer: how fast trials are recorded, by one process, with nobody and with many looking.
 
 PostgreSQL, a server of its own unless `--url` names a database of another (whose user may create
@@ -130,10 +132,23 @@ def visit(server: str, url: str, options: Options) -> Visit:
             for name, paths in asked.items():
                 say(f"{server}: {options.viewers} viewers ask for {name}")
                 polls[name] = client.at_once(paths, options.viewers, options.rounds, PAUSE)
+        if server.startswith("ours"):
+            polls[tables.NEW] = _after_new_trials(client, url, options, live)
         rates = _writer(client, url, options, {"Optuna's poll": [poll]})
         if server.startswith("ours"):
             rates |= _writer(client, url, options, {"fronts.json + status.json": live})
     return Visit(server, _by_route(first, study), _by_route(polls, study), rates)
+
+
+def _after_new_trials(client: Client, url: str, options: Options, paths: list[str]) -> Times:
+    """Return the times of a viewer who asks once in a while, after a trial was recorded."""
+    times = Times()
+    with writing(url, options.shelf, MODEST):
+        for _ in range(options.rounds):
+            time.sleep(PAUSE)
+            for path in paths:
+                client.get(path, times)
+    return times
 
 
 def _writer(
@@ -197,6 +212,7 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
     parser.add_argument("--gunicorn", action="store_true", help="both under gunicorn as well")
     parser.add_argument("--sweeps", type=int, default=20)
     parser.add_argument("--trials", type=int, default=500, help="finished ones of each sweep")
+    parser.add_argument("--arms", type=int, default=1, help="of each sweep")
     parser.add_argument("--viewers", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=20, help="times that all viewers ask")
     parser.add_argument("--url", default="", help="a PostgreSQL database of another server")
@@ -205,7 +221,7 @@ def parse(arguments: list[str] | None = None) -> tuple[Options, bool]:
     given = parser.parse_args(arguments)
     quick = given.quick
     return Options(
-        Shelf(2, 20) if quick else Shelf(given.sweeps, given.trials),
+        Shelf(2, 20) if quick else Shelf(given.sweeps, given.trials, given.arms),
         SERVERS if given.gunicorn else SERVERS[:2],
         2 if quick else given.viewers,
         2 if quick else given.rounds,

@@ -9,6 +9,7 @@ from shelf import Shelf
 from visits import Times
 
 START = "start to first answer"
+NEW = "the same, first of a version"
 
 
 @dataclass(frozen=True)

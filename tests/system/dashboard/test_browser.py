@@ -277,5 +277,5 @@ def test_a_sweep_that_is_not_there_says_so(browser: Browser, shown: tuple[Store,
     answer = page.goto(f"{url}sweeps/nobody/")
     assert answer is not None
     assert answer.status == 404
-    expect(page.get_by_role("alert")).to_contain_text("no such sweep: got 'nobody'")
+    expect(page.get_by_role("alert")).to_contain_text("No such sweep: got 'nobody'")
     context.close()
