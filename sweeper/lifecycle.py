@@ -10,12 +10,14 @@ from typing import Literal
 from uuid import uuid4
 
 from sweeper.analysis import strength_range
+from sweeper.analysis.best_configs import warm_start_configs
 from sweeper.analysis.sweep_record import SweepRecord
 from sweeper.config import Sweep
 from sweeper.errors import InputError, UnknownSweepError
 from sweeper.search import StudyOwner, SweepStudies
 from sweeper.search.artifacts import NETWORK
-from sweeper.store import Dump, Store
+from sweeper.store import Dump, Searches, Store
+from sweeper.types import Scalar
 
 LEAVING_SECONDS = 15.0
 """Seconds for which `delete` waits for workers that were told to stop."""
@@ -30,17 +32,46 @@ def register(
     """
     store.upgrade()
     # Another study file is refused before any study is touched.
-    if store.would_register(sweep, extend=extend) == "extended":
+    outcome = store.would_register(sweep, extend=extend)
+    first = {} if outcome == "resumed" else _tried_first(store, sweep, is_new=outcome == "new")
+    if outcome == "extended":
         # Of an extension the studies come first, for workers may be waiting for its slots; else
         # the sweep does, so that no study is without one.
         with open_studies(store, sweep) as search:
             search.create()
-            return store.register(sweep, extend=extend)
+            return store.register(sweep, extend=extend, first=first)
     _refuse_others(store, sweep)
-    outcome = store.register(sweep, extend=extend)
+    outcome = store.register(sweep, extend=extend, first=first)
     with open_studies(store, sweep) as search:
         search.create()
     return outcome
+
+
+def _tried_first(store: Store, sweep: Sweep, *, is_new: bool) -> Searches:
+    """Return what a warm start has the arms and repeats that are new try first.
+
+    It is resolved once: further repeats of an arm begin as the first did, whatever became of the
+    old sweep. Raises InputError where that is not there, or has nothing for an arm.
+    """
+    start = sweep.warm_start
+    if start is None:
+        return {}
+    before = () if is_new else store.interventions.enqueued(sweep.name)
+    given = [config for config in before if config.source == start.mark]
+    old_arms = () if is_new else store.sweep(sweep.name).arms
+    configs: dict[str, list[dict[str, Scalar]]] = {
+        arm: [dict(config.params) for config in given if (config.arm, config.repeat) == (arm, 0)]
+        for arm in old_arms
+    }
+    if new_arms := [arm for arm in sweep.arms if arm not in old_arms]:
+        try:
+            old = store.sweep_record(start.source)
+        except UnknownSweepError as error:
+            raise InputError(f"{sweep.name}: warm_start.from: {error}") from None
+        configs |= warm_start_configs(sweep, old, new_arms)
+    begun = {(config.arm, config.repeat) for config in given}
+    places = [(arm, repeat) for arm in configs for repeat in range(sweep.search.repeats)]
+    return {place: configs[place[0]] for place in places if place not in begun}
 
 
 def _refuse_others(store: Store, sweep: Sweep) -> None:

@@ -114,6 +114,7 @@ def confirmation_sweep(
         chosen={name: selected[name] for name in arms},
     )
     values = ranged.model_dump() | {"name": plan.name, "confirms": plan.model_dump()}
+    values.pop("warm_start", None)
     values["arms"] = {name: ranged.arms[name].model_dump() for name in arms}
     return Sweep.model_validate(values)
 

@@ -80,6 +80,8 @@ def _print_plan(tried: "TriedStudy") -> None:
     if brings := networks_text(sweep):
         line = f"each trial: {brings}; {count(sweep.networks)} networks in all"
         terminal.print(line, soft_wrap=True)
+    if sweep.warm_start:
+        terminal.print(sweep.warm_start.text, soft_wrap=True)
     if planned.probe.ranges:
         probe = planned.probe
         terminal.print(

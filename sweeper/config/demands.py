@@ -37,6 +37,12 @@ def of_sweep(sweep: "Sweep") -> list[Problem]:
         problems.append((key, f"{text}, got {shown(sweep.networks)}"))
     elif sweep.search.sampler == "grid":
         problems += of_grid(sweep)
+    if (start := sweep.warm_start) is not None:
+        if start.source == sweep.name:
+            problems.append(("warm_start.from", f"must be another sweep, got {shown(sweep.name)}"))
+        if start.top > (most := sweep.search.trials):
+            text = f"must be <= {most}, the trials of an arm and repeat, got {start.top}"
+            problems.append(("warm_start.top", text))
     for name, arm in sweep.arms.items():
         problems += [
             (f"arms.{name}.{key}" if key else f"arms.{name}", text)

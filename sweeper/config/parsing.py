@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -269,7 +269,9 @@ def _keys_beside(path: list[str], model: type[BaseModel]) -> list[str]:
     for part in path[:-1]:
         field = current.model_fields.get(part)
         inner = field.annotation if field else None
+        if len(parts := [part for part in get_args(inner) if part is not type(None)]) == 1:
+            inner = parts[0]  # of a section that may be left out
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
             break
         current = inner
-    return [name for name, field in current.model_fields.items() if field.repr]
+    return [field.alias or name for name, field in current.model_fields.items() if field.repr]

@@ -51,6 +51,7 @@ from sweeper.config.sections import (
 )
 from sweeper.config.sparsification import Sparsification
 from sweeper.config.study_changes import StudyChange, place_of_key, with_changes
+from sweeper.config.warm_start import WarmStart
 from sweeper.errors import SpecError
 from sweeper.types import ScriptConfig
 
@@ -73,6 +74,8 @@ class StudyFile(Section):
     select_on: Literal["validation", "test"] = "validation"
     arms: Annotated[dict[Name, Arm], Field(min_length=1)]
     compare: Comparison = Comparison()
+    warm_start: WarmStart | None = None
+    """What its arms try first."""
     confirms: Annotated[ConfirmationPlan | None, Field(repr=False)] = None
     """Set by `sweeper confirm`, never by a study file."""
     facts: Annotated[DatasetFacts | None, Field(repr=False)] = None
@@ -146,6 +149,7 @@ class StudyFile(Section):
             split={},
             measure="accuracy",
             compare=Comparison().model_dump(),
+            warm_start=None,
             trial=None,
             command=None,
             time_limit=None,

@@ -195,8 +195,11 @@ def _enqueued_lines(record: SweepRecord) -> list[str]:
     for (source, arm, repeat), count in counts.items():
         by_arm.setdefault((source, arm), {})[repeat] = count
     repeats = range(record.sweep.search.repeats)
-    lines = []
+    start = record.sweep.warm_start
+    lines = [start.text.replace("begins", "began")] if start else []
     for (source, arm), of_arm in by_arm.items():
+        if start and source == start.mark:
+            continue
         texts = [str(of_arm.get(repeat, 0)) for repeat in repeats]
         number = texts[0] if len(set(texts)) == 1 else f"{', '.join(texts)} by repeat"
         each = " in each repeat" if len(repeats) > 1 and len(set(texts)) == 1 else ""

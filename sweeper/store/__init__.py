@@ -7,7 +7,8 @@ open transaction each.
 from sweeper.store.counts import StorageCounts
 from sweeper.store.dropped_trials import NamedTrial
 from sweeper.store.dumps import Dump
+from sweeper.store.enqueued_configs import Searches
 from sweeper.store.registered_sweeps import IN_PART, SweepVersion
 from sweeper.store.store import Store
 
-__all__ = ["IN_PART", "Dump", "NamedTrial", "StorageCounts", "Store", "SweepVersion"]
+__all__ = ["IN_PART", "Dump", "NamedTrial", "Searches", "StorageCounts", "Store", "SweepVersion"]

@@ -12,12 +12,24 @@ from sqlalchemy import Connection, and_, insert, select
 from sweeper.config import Sweep
 from sweeper.errors import InputError, pluralize
 from sweeper.store import registered_sweeps, tables
+from sweeper.store.clock import now
 from sweeper.types import EnqueuedConfig, Scalar, Slot
 
 _enqueued = tables.enqueued.c
 _slot = tables.slot.c
 Searches = Mapping[tuple[str, int], Sequence[Mapping[str, Scalar]]]
 """(arm, repeat) -> the parameters of its next slots, in their order."""
+
+
+def register(
+    connection: Connection, sweep: Sweep, first: Searches, *, extend: bool
+) -> registered_sweeps.Outcome:
+    """Register a sweep, as `registered_sweeps` does, with what its new slots try first."""
+    outcome = registered_sweeps.register(connection, sweep, extend=extend)
+    if outcome != "resumed" and first and sweep.warm_start:
+        at = float(connection.scalar(select(now())) or 0.0)
+        enqueue(connection, sweep.name, first, sweep.warm_start.mark, at)
+    return outcome
 
 
 def enqueue(

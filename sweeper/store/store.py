@@ -11,6 +11,7 @@ from sweeper.retry import RetryPolicy
 from sweeper.store import (
     counts,
     dumps,
+    enqueued_configs,
     failures,
     filesystem,
     leases,
@@ -30,6 +31,7 @@ from sweeper.store.counts import StorageCounts
 from sweeper.store.database import Database, engine_options
 from sweeper.store.diagnostics import StorageDiagnostics
 from sweeper.store.dumps import Dump
+from sweeper.store.enqueued_configs import Searches
 from sweeper.store.interventions import Interventions
 from sweeper.store.registered_sweeps import SweepVersion
 from sweeper.store.storage_url import parse_storage_url
@@ -138,13 +140,15 @@ class Store:
         return StorageDiagnostics(self._database)
 
     def register(
-        self, sweep: Sweep, *, extend: bool = False
+        self, sweep: Sweep, *, extend: bool = False, first: Searches | None = None
     ) -> Literal["new", "resumed", "extended"]:
-        """Register a sweep or open it again.
+        """Register a sweep or open it again; `first` is what its new slots try first.
 
         Raises DigestError, which prints what differs, and InputError if it is restored in part.
         """
-        return self._database.write(lambda c: registered_sweeps.register(c, sweep, extend=extend))
+        return self._database.write(
+            lambda c: enqueued_configs.register(c, sweep, first or {}, extend=extend)
+        )
 
     def would_register(
         self, sweep: Sweep, *, extend: bool = False

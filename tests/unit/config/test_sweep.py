@@ -355,8 +355,8 @@ RULE = "sparsification: {density: {log_uniform: [0.01, 0.2]}}"
 ONE_MISTAKE = {
     "unknown key": ("seed", "sede: 1", "sede: unknown key: got 'sede'; allowed: arms, command, "
         "compare, dataset, measure, model, name, objectives, parameters, reference, resources, "
-        "search, seed, select_on, sparsification, split, targets, time_limit, training, trial; "
-        "did you mean 'seed'?"),
+        "search, seed, select_on, sparsification, split, targets, time_limit, training, trial, "
+        "warm_start; did you mean 'seed'?"),
     "unknown key in a part": ("epochs: 4", "epochs: 4, epoch: 3",
         "training.epoch: unknown key: got 'epoch'; allowed: augment, batch_size, epochs, "
         "learning_rate, loss, momentum, optimizer, precision, schedule, teacher, weight_decay; "
