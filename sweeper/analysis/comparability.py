@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from sweeper.analysis import reproducibility
+from sweeper.analysis.diverging_rates import diverging_rates
 from sweeper.config import Sweep
 from sweeper.types import Provenance, ReproducibilityCheck, TrialRecord
 
@@ -54,6 +55,8 @@ def comparability_caveats(
             "literature do: its figures are too good, since the best were picked on the very "
             "examples that they are quoted on."
         )
+    if rates := diverging_rates(sweep, records):
+        caveats.append(rates)
     # Most commits change nothing of a trial: said, but no reason not to rank.
     commits = _distinct([*records, *confirmed], lambda origin: origin.git_commit)
     if len(commits) > 1:

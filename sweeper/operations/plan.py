@@ -8,6 +8,7 @@ from sweeper.analysis import strength_range
 from sweeper.config import Sweep
 from sweeper.config.probe_plan import probe_config, probe_key
 from sweeper.operations.measured_network import MeasuredNetwork
+from sweeper.operations.reachability import unreachable
 from sweeper.operations.study_warnings import study_warnings
 from sweeper.operations.time_estimate import (
     matmul_rate,
@@ -97,7 +98,7 @@ def plan(
         steps_in_all=sweep.steps_in_all,
         probe=probe,
         seconds=seconds,
-        warnings=tuple(study_warnings(sweep)),
+        warnings=(*study_warnings(sweep), *unreachable(sweep, network)),
     )
 
 

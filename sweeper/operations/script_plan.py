@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sweeper.config import Domain, Sweep
 from sweeper.errors import InputError
 from sweeper.operations.plan import ArmPlan, arm_plans
+from sweeper.operations.reachability import unreachable
 from sweeper.operations.study_warnings import script_warnings
 from sweeper.types import Scalar
 from sweeper.worker.launch.machine import Machine, WorkerResources
@@ -40,7 +41,7 @@ class ScriptPlan:
 
 def script_plan(sweep: Sweep, machine: Machine) -> ScriptPlan:
     """Return the plan of a sweep of a script on a machine."""
-    share, warnings = worker_share(sweep), script_warnings(sweep)
+    share, warnings = worker_share(sweep), [*script_warnings(sweep), *unreachable(sweep)]
     try:
         workers = len(script_places(machine, share, most=sweep.trials))
     except InputError as error:

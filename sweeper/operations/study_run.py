@@ -21,6 +21,7 @@ from sweeper.config.study_changes import StudyChange, changes_of_mapping
 from sweeper.errors import InputError
 from sweeper.kernels.jit_cache import any_kept
 from sweeper.operations.progress_lines import trial_bar
+from sweeper.operations.reachability import unreachable
 from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.operations.trial_mirrors import mirror_names, mirrored
 from sweeper.operations.try_out import try_out
@@ -96,6 +97,8 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
         sweep = tried.sweep
         for note in tried.data_notes:
             (options.on_note or _log.info)(f"{sweep.name}: dataset: {note}")
+        for line in () if sweep.confirms else unreachable(sweep, tried.network):
+            (options.on_note or _log.warning)(f"warning: {line}")
         store = stack.enter_context(opened(storage, options.on_note))
         most = store.most_workers
         if options.workers is not None and most is not None and options.workers > most:
