@@ -1,7 +1,7 @@
 """The command `worker`: one more worker for a registered sweep."""
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import typer
 
@@ -38,6 +38,7 @@ def worker(
 ) -> None:
     """Work on a registered sweep until it is finished or stopped; start as many as you like."""
     from sweeper.trainers import devices, pack_size
+    from sweeper.worker import webhook
     from sweeper.worker.worker_loop import work
 
     devices.parse_device(device)
@@ -45,7 +46,11 @@ def worker(
     launched = PARENT_VARIABLE in os.environ
     end = end_of_time(until, for_, launched=launched)
     # The launcher has just found the database from this machine: if it is away now, it comes back.
-    with open_store(storage, waits=launched, reached=launched) as store:
+    with open_store(storage, waits=launched, reached=launched) as store, ExitStack() as stack:
+        if not launched:  # whoever has launched it tells
+            webhook.webhook_url()
+            anew = not store.finished(name)
+            stack.callback(webhook.tell_end, store, name, _print, anew=anew)
         done = work(
             name,
             store,

@@ -32,6 +32,7 @@ from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, expand_home
 from sweeper.store import Store
 from sweeper.trainers.pack_size import PackSize, parse_pack_size
 from sweeper.types import SweepStatus
+from sweeper.worker import webhook
 from sweeper.worker.time_budget import budget_end
 
 _log = logging.getLogger("sweeper.launch")
@@ -74,6 +75,7 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
     """
     pack, until = parse_pack_size(options.pack), budget_end(options.until)
     mirrors = mirror_names(options.mirrors)
+    webhook.webhook_url()  # a mistake in it is told now
     sweep, place = _checked(study, options.changes)
     keeps = sweep.confirms is not None or sweep.script is not None
     artifacts = _absolute(options.artifacts) if keeps else None
@@ -115,6 +117,9 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
         if mirrors:
             tell = options.on_note or _log.warning
             stack.enter_context(mirrored(store, sweep, mirrors, tell))
+        stack.callback(
+            webhook.tell_end, store, sweep.name, options.on_note, anew=not status.finished
+        )
         if not status.finished:
             if sweep.script is None and not any_kept():
                 line = "loops are compiled first, once on a machine: some ten seconds"

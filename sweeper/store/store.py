@@ -393,11 +393,15 @@ class Store:
         """Put a loaded sweep into the state that it had."""
         self._database.write(lambda c: dumps.finish_restore(c, dump))
 
+    def is_due(self, name: str, what: str, every: float) -> bool:
+        """Tell whether `try_throttle` would return True now."""
+        return self._database.read(lambda c: throttle.is_due(c, name, what, every))
+
     def try_throttle(self, name: str, what: str, every: float) -> bool:
         """Return True to at most one caller in `every` seconds of the database's time."""
         if every <= 0:
             return True
-        if not self._database.read(lambda c: throttle.is_due(c, name, what, every)):
+        if not self.is_due(name, what, every):
             return False
         return self._database.write(lambda c: throttle.try_throttle(c, name, what, every))
 

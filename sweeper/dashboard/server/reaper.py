@@ -8,6 +8,7 @@ from dataclasses import replace
 from sweeper.dashboard.server.telemetry import Telemetry
 from sweeper.errors import StorageError, UnknownSweepError
 from sweeper.store import Store
+from sweeper.worker.stall_watch import StallWatch
 
 EVERY = 15.0
 """Seconds between two looks."""
@@ -30,6 +31,7 @@ def reap_periodically(store: Store, telemetry: Telemetry, every: float = EVERY) 
 
 def _reap(store: Store, telemetry: Telemetry, every: float, stop: threading.Event) -> None:
     brief = store.reconnect(replace(store.patience, seconds=BRIEF))
+    watch = StallWatch()
     sweep_names = telemetry.observed(brief.names)
     try:
         while not stop.wait(every):
@@ -37,5 +39,6 @@ def _reap(store: Store, telemetry: Telemetry, every: float, stop: threading.Even
             with suppress(StorageError, UnknownSweepError):
                 for name in sweep_names():
                     telemetry.reaped(name, brief.reap(name))
+                    watch.look(brief, name)
     finally:
         brief.close()

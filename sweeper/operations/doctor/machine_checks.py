@@ -3,9 +3,11 @@
 import os
 import platform
 import shlex
+import socket
 from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sweeper import __version__
 from sweeper.config import registry
@@ -13,11 +15,15 @@ from sweeper.config.registry import dataset_files
 from sweeper.errors import InputError
 from sweeper.kernels import jit_cache
 from sweeper.operations.doctor.findings import GIB, Check, Finding, findings, refusal
-from sweeper.settings import DATA_VARIABLE, LOOPS_VARIABLE, data_folder
+from sweeper.settings import DATA_VARIABLE, LOOPS_VARIABLE, WEBHOOK_VARIABLE, data_folder
 from sweeper.trainers import cgroups
+from sweeper.worker.webhook import webhook_url
 
 LEAST_MEMORY = GIB
 """Bytes under which a worker may find no room."""
+
+WEBHOOK_TODO = f"put an address that this machine reaches into {WEBHOOK_VARIABLE}, or none"
+_CONNECT_SECONDS = 5.0
 
 OTHER = f"give another: --data FOLDER, or {DATA_VARIABLE}"
 
@@ -40,9 +46,26 @@ def examine_machine(
         ("data folder", OTHER, lambda: _folder(data_folder(data))),
         ("datasets", "", lambda: _datasets(data)),
         ("compiled loops", "", _loops),
+        ("webhook", WEBHOOK_TODO, _webhook),
         ("versions", "pip install sweeper", _versions),
     ]
     return findings(checks)
+
+
+def _webhook() -> Finding:
+    """Return the finding on the webhook: its host alone is shown, for the rest may be secret."""
+    url = webhook_url()
+    if url is None:
+        return Finding("webhook", "ok", "not set")
+    parts = urlsplit(url)
+    host = f"{parts.scheme}://{parts.hostname}"
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((str(parts.hostname), port), timeout=_CONNECT_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        return Finding("webhook", "warning", f"{host} cannot be reached: {reason}", WEBHOOK_TODO)
+    return Finding("webhook", "ok", f"{host} can be reached")
 
 
 def _memory() -> Finding:
