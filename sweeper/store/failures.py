@@ -88,6 +88,15 @@ def note(
         connection.execute(insert(tables.failure).values(**row))
 
 
+def note_out_of_memory(
+    connection: Connection, worker: str, attempt: str, slots: Sequence[Slot], message: str
+) -> None:
+    """Note that the pack of slots of one sweep did not fit into memory. Once per attempt."""
+    arms = list(dict.fromkeys(slot.arm for slot in slots))
+    for name in {slot.sweep for slot in slots}:
+        note(connection, name, worker, attempt, arms, "memory", message)
+
+
 def give_up(connection: Connection, name: str, arms: Sequence[str]) -> bool:
     """End the sweep if one of its arms or slots has failed too often; tell whether it was ended.
 

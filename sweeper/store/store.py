@@ -260,13 +260,9 @@ class Store:
     def record_out_of_memory(self, worker: str, slots: Sequence[Slot], message: str) -> None:
         """Note that the pack of these slots did not fit into memory."""
         attempt = uuid4().hex
-        for name in {slot.sweep for slot in slots}:
-            arms = list(dict.fromkeys(slot.arm for slot in slots if slot.sweep == name))
-            self._database.write(
-                lambda c, name=name, arms=arms: failures.note(  # type: ignore[misc]
-                    c, name, worker, attempt, arms, "memory", message
-                )
-            )
+        self._database.write(
+            lambda c: failures.note_out_of_memory(c, worker, attempt, slots, message)
+        )
 
     def record(self, worker: str, outcomes: Sequence[TrialOutcome]) -> None:
         """Record results: all, or none. Rows are never updated or deleted. Raises LeaseLost."""
