@@ -48,13 +48,14 @@ class RayTask:
     data: Path | None
     trials: Path | None
     artifacts: str | None
-    until: float | None
     folder: Path
     """In which workers run where a node has it: modules of the user's own are found there."""
     every: float
     command: tuple[str, ...] | None
     variables: Mapping[str, str] = field(default_factory=dict)
     """Further ones for the environment of its worker."""
+    until: float | None = None
+    """End of its time, in seconds since 1970."""
 
 
 def run_on_ray(
