@@ -125,6 +125,16 @@ def _template(
     )
     result = record.result
     seconds = result.seconds * result.pack * (sweep.rungs if sweep.script is None else 1)
-    trial.datetime_start = datetime.fromtimestamp(record.recorded_at - seconds)
-    trial.datetime_complete = datetime.fromtimestamp(record.recorded_at)
+    trial.datetime_start = _local_time(record.recorded_at - seconds)
+    trial.datetime_complete = _local_time(record.recorded_at)
     return trial
+
+
+def _local_time(seconds: float) -> datetime | None:
+    """Return a time as Optuna has it; None for one that no calendar has, as an export may hold."""
+    try:
+        time = datetime.fromtimestamp(seconds)
+    except (OSError, OverflowError, ValueError):
+        return None
+    # The database keeps it in UTC, which must be within the calendar too.
+    return time if 1 < time.year < 9999 else None
