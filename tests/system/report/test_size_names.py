@@ -16,8 +16,9 @@ from sweeper.dashboard.sweeps.fronts_json import confirmed_payload, fronts_paylo
 from sweeper.dashboard.sweeps.status_json import index_payload, status_payload
 from sweeper.operations import export
 from sweeper.operations.sweep_fronts import SweepFront, SweepFronts
-from sweeper.reports.html_page import figures, page
+from sweeper.reports.html_page import page
 from sweeper.reports.optuna_note import note as sweep_note
+from sweeper.reports.sweep_figures import figures
 from sweeper.search.note_texts import arm_note
 from sweeper.store import Store
 

@@ -50,7 +50,7 @@ def test_more_than_there_are_slots_is_refused_with_the_number(
     everywhere.register(sweep)
     worker = everywhere.join("tiny", device="cpu")
     everywhere.claim(worker, 2)
-    wanted = {("l1", 0): [A] * 5, ("none", 0): [{}]}
+    wanted: Searches = {("l1", 0): [A] * 5, ("none", 0): [{}]}
     with pytest.raises(InputError) as refused:
         everywhere.interventions.enqueue("tiny", wanted, "by hand")
     line = "tiny: l1, repeat 0: has 4 slots that nobody has begun, got 5 configurations"
