@@ -139,7 +139,7 @@ def open_store(
         reached=reached,
     )
     try:
-        if new and not store.is_there:
+        if new and not store.health().is_there:
             store.upgrade()
         store.check()
         yield store

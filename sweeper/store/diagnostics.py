@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, column, delete, inspect, select, table, text
 
-from sweeper.store import leases, migrations, permissions, registered_sweeps, sqlite, tables
+from sweeper.store import counts, leases, migrations, permissions, registered_sweeps, sqlite, tables
 from sweeper.store.clock import now
+from sweeper.store.counts import StorageCounts
 from sweeper.store.database import Database
 from sweeper.store.loopback import is_loopback
 from sweeper.store.server_sessions import is_pooled
@@ -51,6 +52,15 @@ class StorageDiagnostics:
     def unwritable(self) -> str:
         """Path that keeps this account from writing a SQLite file; '' if none does."""
         return sqlite.unwritable(self.file) if self.file is not None else ""
+
+    @property
+    def is_there(self) -> bool:
+        """Whether a SQLite file is there; a server is not asked. Raises StorageError."""
+        return self.file is None or sqlite.is_there(self.file)
+
+    def census(self) -> StorageCounts:
+        """Return the counts of slots, trials and failures of all sweeps, as of one moment."""
+        return self._database.read(counts.census)
 
     def redact(self, text: str) -> str:
         """Return a text without any password."""

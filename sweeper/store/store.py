@@ -9,7 +9,6 @@ from sqlalchemy import Connection, and_
 from sweeper.config import Sweep
 from sweeper.retry import RetryPolicy
 from sweeper.store import (
-    counts,
     dumps,
     enqueued_configs,
     failures,
@@ -21,13 +20,11 @@ from sweeper.store import (
     registered_sweeps,
     reproducibility_checks,
     slot_claims,
-    sqlite,
     sweep_progress,
     tables,
     throttle,
     trial_records,
 )
-from sweeper.store.counts import StorageCounts
 from sweeper.store.database import Database, engine_options
 from sweeper.store.diagnostics import StorageDiagnostics
 from sweeper.store.dumps import Dump
@@ -109,12 +106,6 @@ class Store:
         """Number of workers that may share it; None for any."""
         self._database = Database(parsed, self.patience, reached=reached)
 
-    @property
-    def is_there(self) -> bool:
-        """Whether a SQLite file is there; a server is not asked. Raises StorageError."""
-        file = self._database.url.file
-        return file is None or sqlite.is_there(file)
-
     def reconnect(self, patience: RetryPolicy | None = None) -> "Store":
         """Return the same storage with connections of its own."""
         patience = patience or self.patience
@@ -189,10 +180,6 @@ class Store:
     def status(self, name: str) -> SweepStatus:
         """Return the progress of a sweep, as of one moment. Raises UnknownSweepError."""
         return self._database.read(lambda c: sweep_progress.status(c, name))
-
-    def census(self) -> StorageCounts:
-        """Return the counts of slots, trials and failures of all sweeps, as of one moment."""
-        return self._database.read(counts.census)
 
     def state(self, name: str) -> SweepState:
         """Return the state, which says if slots are given out. Raises UnknownSweepError."""

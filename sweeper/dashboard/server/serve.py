@@ -65,7 +65,7 @@ def site(
 
     def count() -> StorageCounts:
         brief.check()
-        return brief.census()
+        return brief.health().census()
 
     with (
         closing(store),

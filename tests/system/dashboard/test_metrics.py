@@ -128,12 +128,12 @@ def test_a_look_asks_no_more_of_the_database_for_many_sweeps(light: Store) -> No
     try:
         light.register(small_sweep("first"))
         statements.clear()
-        light.census()
+        light.health().census()
         single = len(statements)
         for number in range(5):
             light.register(small_sweep(f"further-{number}"))
         statements.clear()
-        assert len(light.census().sweeps) == 6
+        assert len(light.health().census().sweeps) == 6
         assert len(statements) == single < 10
     finally:
         event.remove(Engine, "before_cursor_execute", count)

@@ -10,6 +10,7 @@ from support import claimer
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.store import Store
+from sweeper.store.enqueued_configs import Searches
 
 A, B = {"strength": 0.1 + 0.2}, {"strength": 1e-3}
 
