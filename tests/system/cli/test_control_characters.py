@@ -70,7 +70,9 @@ def on_a_terminal(*command: str, storage: str = "", folder: Path) -> str:
 
 def harmless(written: str) -> str:
     """Return what is seen of it; raises AssertionError for anything that a terminal obeys."""
-    seen = re.sub(r"\x1b\[[0-9;]*m", "", written).replace("\r\n", "\n")  # colours are rich's
+    # Colours are rich's, and so is the line that renews itself while a command takes its time.
+    seen = re.sub(r"\x1b\[([0-9;]*m|\?25[lh]|2K|1A|1G)|\r(?!\n)", "", written)
+    seen = seen.replace("\r\n", "\n")
     left = sorted({sign for sign in seen if sign != "\n" and not sign.isprintable()})
     assert left == []
     assert not re.search(r"^(error: all is lost|error: b)", seen, re.M)
