@@ -3,6 +3,7 @@
 Both go to stderr, so that what is printed stays data. Nothing is shown of what ends soon.
 """
 
+import os
 import sys
 import threading
 import time
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sweeper.redact import visible
+from sweeper.settings import PROGRESS_VARIABLE
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -58,8 +60,14 @@ def shown_on() -> "Console | None":
 
 @contextmanager
 def activity(text: str) -> Iterator[Activity]:
-    """Show what goes on in a `with` block in which nothing is printed, once it takes seconds."""
+    """Show what goes on in a `with` block in which nothing is printed, once it takes seconds.
+
+    Nothing is shown where SWEEPER_PROGRESS is 0.
+    """
     told, ended = Activity(text), threading.Event()
+    if os.environ.get(PROGRESS_VARIABLE) == "0":
+        yield told
+        return
     show = _renew_line if sys.stderr.isatty() else _print_lines
     thread = threading.Thread(target=show, args=(told, ended), name="sweeper-activity", daemon=True)
     thread.start()

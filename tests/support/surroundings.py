@@ -49,6 +49,8 @@ def set_usual_surroundings() -> None:
         if known and name not in KEPT:
             del os.environ[name]
     os.environ["LC_ALL"] = "C.UTF-8"
+    # On a busy machine any command takes so long that it says what it does.
+    os.environ["SWEEPER_PROGRESS"] = "0"
     # Tests run side by side, and OpenMP's threads wait for each other in a loop: with two in each
     # process, trainings of tests took 84 s of the CPUs and 131 on the clock, with one 50 and 38.
     os.environ["OMP_NUM_THREADS"] = "1"

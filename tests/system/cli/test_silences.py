@@ -11,6 +11,7 @@ import pytest
 
 from support.commands import Command, command_here
 from sweeper.cli import activity
+from sweeper.settings import PROGRESS_VARIABLE
 
 COMMANDS = [
     (("front", "tiny"), "tiny: reading all trials"),
@@ -23,6 +24,12 @@ COMMANDS = [
     (("reproduce", "tiny"), "tiny: trials trained again"),
     (("delete", "tiny", "--yes"), "tiny: its workers leave"),
 ]
+
+
+@pytest.fixture(autouse=True)
+def usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests have nothing said on stderr."""
+    monkeypatch.delenv(PROGRESS_VARIABLE)
 
 
 @pytest.fixture

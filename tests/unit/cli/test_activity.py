@@ -8,6 +8,13 @@ import pytest
 from support.processes import wait_for
 from sweeper.cli import activity as shown
 from sweeper.cli.activity import activity
+from sweeper.settings import PROGRESS_VARIABLE
+
+
+@pytest.fixture(autouse=True)
+def usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests have nothing said on stderr."""
+    monkeypatch.delenv(PROGRESS_VARIABLE)
 
 
 @pytest.fixture
@@ -28,6 +35,17 @@ def test_nothing_is_said_of_what_ends_soon(
 ) -> None:
     monkeypatch.setattr(shown, "FIRST_SECONDS", 1e9)
     with activity("tiny: reading"):
+        time.sleep(0.3)
+    assert err() == []
+
+
+def test_nothing_is_said_where_that_is_asked(
+    err: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shown, "FIRST_SECONDS", 0.0)
+    monkeypatch.setenv(PROGRESS_VARIABLE, "0")
+    with activity("tiny: reading") as doing:
+        doing.count(1, 2)
         time.sleep(0.3)
     assert err() == []
 

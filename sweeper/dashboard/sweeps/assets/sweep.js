@@ -29,7 +29,7 @@ const hidden = () => ["bands", "published"].filter((name) => !controls[name].che
 function showProgress(row) {
   const tenths = Math.floor((10 * row.done) / row.budget);
   announce(`${row.state}, ${10 * tenths} % of the trials are done`);
-  const left = row.state === "finished" ? "" : `, about ${duration(row.seconds_left)} left`;
+  const left = row.seconds_left ? `, about ${duration(row.seconds_left)} left` : "";
   const parts = [`${count(row.done)} of ${many(row.budget, "trial")}`];
   if (row.probed < row.probes) parts.push(`${row.probed} of ${many(row.probes, "range")} found`);
   if (row.workers_alive) {
