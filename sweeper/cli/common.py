@@ -76,6 +76,14 @@ Changes = Annotated[
         show_default=False,
     ),
 ]
+ArmNames = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ARM,...",
+        help="Only these: l1 of every sweep, SWEEP/l1 of one.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str, typer.Option(help="auto, cpu, cuda or cuda:1; auto is every GPU, or the CPU.")
 ]
@@ -227,3 +235,12 @@ def duration(seconds: float | None) -> str:
     if whole < 86_400:
         return f"{whole // 3600} h {whole % 3600 // 60:02} min"
     return f"{whole // 86_400} d {whole % 86_400 // 3600:02} h"
+
+
+def listed(words: str | None) -> list[str]:
+    """Return the words between commas.
+
+    >>> listed("l1, dense,")
+    ['l1', 'dense']
+    """
+    return [word.strip() for word in (words or "").split(",") if word.strip()]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sweeper.cli.activity import activity
-from sweeper.cli.common import Storage, console, count, open_store, percent, table
+from sweeper.cli.common import ArmNames, Storage, console, count, listed, open_store, percent, table
 from sweeper.cli.front_command import TRACKS, parse_choice
 from sweeper.settings import DEFAULT_STORAGE
 from sweeper.types import SizeMeasure
@@ -32,14 +32,7 @@ def compare(
         list[str], typer.Argument(metavar="NAME...", help="Names of sweeps.", show_default=False)
     ],
     storage: Storage = DEFAULT_STORAGE,
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARM,...",
-            help="Only these: l1 of every sweep, SWEEP/l1 of one.",
-            show_default=False,
-        ),
-    ] = None,
+    arms: ArmNames = None,
     track: Annotated[
         str | None,
         typer.Option(help="pruned or as_trained.  [default: the first sweep's objective]"),
@@ -63,7 +56,7 @@ def compare(
 
     chosen_track = None if track is None else parse_choice("--track", track, TRACKS)
     chosen_size = parse_choice("--size", size, SIZES)
-    named = [arm.strip() for arm in (arms or "").split(",") if arm.strip()]
+    named = listed(arms)
     with open_store(storage) as store, activity("reading all trials") as doing:
         records = []
         for number, name in enumerate(names):

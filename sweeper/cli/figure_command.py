@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sweeper.cli.common import Name, Storage, open_store
+from sweeper.cli.common import ArmNames, Name, Storage, listed, open_store
 from sweeper.errors import InputError
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -39,14 +39,7 @@ def figure(
         str,
         typer.Option(metavar="SIZE", help="As 84x60mm, in in, cm, mm or px; or column, or page."),
     ] = "3.3x2.4in",
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARM,...",
-            help="Only these: l1 of every sweep, SWEEP/l1 of one.",
-            show_default=False,
-        ),
-    ] = None,
+    arms: ArmNames = None,
     published: Annotated[
         bool,
         typer.Option(
@@ -72,7 +65,7 @@ def figure(
 
     image_format(out)
     dimensions = parse_size(size)
-    named = [arm.strip() for arm in (arms or "").split(",") if arm.strip()]
+    named = listed(arms)
     if beside and kind != "fronts":
         raise InputError(f"--with: only fronts of several sweeps stand in one picture, not {kind}")
     with open_store(storage) as store:

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeper.cli.common import Name, Storage, data_stream, open_store, resume_command
+from sweeper.cli.common import (
+    ArmNames,
+    Name,
+    Storage,
+    data_stream,
+    listed,
+    open_store,
+    resume_command,
+)
 from sweeper.cli.front_command import TRACKS, parse_choice
 from sweeper.errors import InputError, choices, shown
 from sweeper.redact import visible
@@ -52,14 +60,7 @@ def table(
         str | None,
         typer.Option(metavar="2000,...", help="Accuracies within these sizes.", show_default=False),
     ] = None,
-    arms: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ARM,...",
-            help="Only these: l1 of every sweep, SWEEP/l1 of one.",
-            show_default=False,
-        ),
-    ] = None,
+    arms: ArmNames = None,
     track: Annotated[
         str | None, typer.Option(help="pruned or as_trained.  [default: the file's objective]")
     ] = None,
@@ -85,7 +86,7 @@ def table(
     chosen_track = None if track is None else parse_choice("--track", track, TRACKS)
     with open_store(storage) as store:
         records = [load_record(store, each) for each in (name, *(others or ()))]
-    made = paper_table(records, columns, arms=_listed(arms), track=chosen_track)
+    made = paper_table(records, columns, arms=listed(arms), track=chosen_track)
     if form == "csv":
         text = csv_text(made)
     elif form == "latex":
@@ -118,13 +119,13 @@ def _columns(at: str | None, size: str | None) -> "list[Column]":
     from sweeper.analysis.table_cells import Column
 
     columns = []
-    for word in _listed(at):
+    for word in listed(at):
         number = _number("--at", word, "a share from 0 to 1, such as 0.95")
         if not 0 < number < 1:
             meant = f"; did you mean {number / 100:.10g}?" if 1 <= number < 100 else ""
             raise InputError(f"--at: must be a share > 0 and < 1, got {shown(word)}{meant}")
         columns.append(Column(accuracy=number))
-    for word in _listed(size):
+    for word in listed(size):
         number = _number("--size", word, "a whole number of parameters, such as 2000")
         if number < 1 or not number.is_integer():
             raise InputError(f"--size: must be a whole number >= 1, got {shown(word)}")
@@ -133,10 +134,6 @@ def _columns(at: str | None, size: str | None) -> "list[Column]":
         option = "--size" if twice[0].accuracy is None else "--at"
         raise InputError(f"{option}: {twice[0].accuracy or twice[0].size} is named twice")
     return columns
-
-
-def _listed(words: str | None) -> list[str]:
-    return [word.strip() for word in (words or "").split(",") if word.strip()]
 
 
 def _number(option: str, word: str, wanted: str) -> float:
