@@ -60,7 +60,7 @@ def figure(
 
     An arm has its colour and marker in every picture. SVG needs no browser.
     """
-    from sweeper.plots import parse_size, save_image
+    from sweeper.plots import parse_size, save_image, svg_title
     from sweeper.plots.images import image_format
 
     image_format(out)
@@ -84,3 +84,4 @@ def figure(
                 load_record(store, name), kind, dimensions, named, published=published
             )
     typer.echo(f"figure: {save_image(drawn, dimensions, out)}")
+    typer.echo(f"caption: {svg_title(drawn)}")

@@ -22,6 +22,7 @@ from sweeper.plots.plotly_figures import (
 )
 from sweeper.plots.standalone_figures import notebook_figure, standalone_html
 from sweeper.plots.svg import sized_svg, standalone_picture, standalone_svg
+from sweeper.plots.svg_document import svg_title
 from sweeper.plots.views import Dot, Series, View
 
 __all__ = [
@@ -54,6 +55,7 @@ __all__ = [
     "standalone_html",
     "standalone_picture",
     "standalone_svg",
+    "svg_title",
     "trial_curves",
     "whole_curves",
 ]

@@ -54,7 +54,8 @@ def _rendered(svg: str, size: PictureSize, kind: str, dots: float) -> bytes:
         from choreographer.errors import ChromeNotFoundError
     except ImportError as error:
         raise InputError(
-            "images other than SVG need a browser: pip install 'sweeper[figures]'"
+            "images other than SVG need a browser: pip install 'sweeper[figures]', or in a "
+            "checkout pip install -e '.[figures]'"
         ) from error
     try:
         # In a thread: a notebook has a loop of its own that runs already.

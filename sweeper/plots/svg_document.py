@@ -1,7 +1,7 @@
 """SVG document: a drawing as a file of a size, with the colours of a light page."""
 
 import re
-from html import escape
+from html import escape, unescape
 
 from sweeper.plots.palette import FONT, GRID, INK, LIGHT, PAPER
 from sweeper.plots.picture_size import PictureSize
@@ -31,3 +31,8 @@ def svg_text(x: float, y: float, text: str, anchor: str, size: float | None = No
     """Return a line of text; without a `size` it is the document's."""
     font = "" if size is None else f' font-size="{size:.4g}"'
     return f'<text x="{x:.5g}" y="{y:.5g}" text-anchor="{anchor}"{font}>{escape(text)}</text>'
+
+
+def svg_title(drawn: str) -> str:
+    """Return the title of a picture, in which stands what a caption should say."""
+    return unescape(drawn.partition("<title>")[2].partition("</title>")[0])

@@ -23,6 +23,10 @@ _SPECIALS = {
 }
 
 
+COLUMN_LETTERS = 48
+"""Letters of a row that fit one of two columns; a longer one stands across the page."""
+
+
 def escaped(text: str) -> str:
     r"""Return text as LaTeX prints it, letter by letter.
 
@@ -45,12 +49,14 @@ def latex(table: PaperTable, command: str, version: str) -> str:
         " & ".join([escaped(row_name(table, row)), *map(_cell, row.cells, table.columns)])
         for row in table.rows
     ]
+    environment = "table*" if max(map(len, body)) > COLUMN_LETTERS else "table"
     caption = " ".join([_title(table), *table.captions, *table.notes])
     return "\n".join(
         [
             *(f"% {_one_line(comment)}" for comment in comments),
-            r"\begin{table}",
+            f"\\begin{{{environment}}}",
             r"\centering",
+            r"\setlength{\belowcaptionskip}{6pt}",  # classes leave none above a table
             f"\\caption{{{escaped(_one_line(caption))}}}",
             f"\\begin{{tabular}}{{l{'r' * len(table.columns)}}}",
             r"\toprule",
@@ -59,7 +65,7 @@ def latex(table: PaperTable, command: str, version: str) -> str:
             *(f"{line} \\\\" for line in body),
             r"\bottomrule",
             r"\end{tabular}",
-            r"\end{table}",
+            f"\\end{{{environment}}}",
             "",
         ]
     )

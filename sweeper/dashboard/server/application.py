@@ -1,5 +1,6 @@
 """WSGI application of both dashboards: Optuna's, and the pages of sweeps."""
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
@@ -40,6 +41,8 @@ class Application:
         from optuna_dashboard import wsgi
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
+        # Of the importance of parameters while few networks are there: all are equal then.
+        warnings.filterwarnings("ignore", "Target and region quantiles select the same set")
         files = artifact_store(artifacts, may_come=True) if artifacts else None
         # Not the small pools of workers: many people may look at the same time.
         options = {**store.engine_options, "pool_size": 5, "max_overflow": 20}

@@ -49,6 +49,7 @@ def fronts_payload(record: SweepRecord, track: Track, size: SizeMeasure) -> dict
         "measure": sweep.measure_label,
         "accuracies": [percent(target) for target in sweep.targets.accuracy],
         "trials": len(records),
+        "ranked": not record.problems,
         **figure_frame(view),
         "arms": [
             {

@@ -42,7 +42,10 @@ def sweeper(
 @pytest.mark.parametrize("kind", ["fronts", "hypervolume", "effort"])
 def test_a_picture_is_an_svg_of_the_size_of_a_column(sweeper: Command, kind: str) -> None:
     code, out, err = sweeper("figure", "longer", kind, "--out", "here/a.svg")
-    assert (code, out, err) == (0, "figure: here/a.svg\n", "")
+    assert (code, err) == (0, "")
+    figure, caption = out.splitlines()
+    assert figure == "figure: here/a.svg"
+    assert caption.startswith("caption: longer: ")  # to be pasted below it
     svg = Path("here/a.svg").read_text()
     assert 'width="3.3in" height="2.4in"' in svg
     assert ">dense<" in svg

@@ -114,6 +114,7 @@ def test_what_is_in_order_is_ok_and_nothing_is_left_behind(
     assert [check for check, line in found.items() if not line.startswith("ok")] == []
     common = {"storage", "reach", "version", "tables", "optuna", "rights", "reading", "writing"}
     common |= {"clock", "workers", "sweeps", "processors", "memory", "torch", "data folder"}
+    common.add("webhook")
     kind = {"journal", "file system", "free space", "folder"}
     kind = kind if stored.startswith("sqlite") else {"encryption"}
     assert set(found) == common | kind | {"datasets", "versions", "compiled loops"}

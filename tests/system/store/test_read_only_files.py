@@ -16,6 +16,7 @@ import yaml
 
 from support.fakes import small_sweep
 from support.pages import searched
+from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.config.registry import DATASETS, dataset_files
 from sweeper.errors import StorageError
@@ -96,12 +97,13 @@ def mode(path: Path, bits: int) -> Iterator[None]:
 
 @pytest.fixture
 def shared(tmp_path: Path) -> Path:
-    """A folder with the file of a finished sweep, which is closed."""
+    """A folder with the file of a finished sweep and one that nobody began, which is closed."""
     folder = tmp_path / "shared"
     folder.mkdir()
     with closing(Store(f"sqlite:///{folder}/sweeps.db")) as store:
         store.upgrade()
         searched(store)
+        lifecycle.register(store, small_sweep("open"))
     assert os.listdir(folder) == ["sweeps.db"]  # noqa: PTH208
     return folder
 
@@ -139,7 +141,9 @@ def test_every_command_that_writes_says_that_it_cannot(shared: Path, own: Path) 
     (own / "tiny.yaml").write_text(yaml.safe_dump(small_sweep("other").model_dump(mode="json")))
     writing = [
         ["run", "tiny.yaml"],
-        ["stop", "tiny"],
+        ["pause", "open"],
+        ["drop", "tiny", "--trial", "l1/0/0", "--why", "too warm"],
+        ["stop", "open"],
         ["delete", "tiny", "--yes"],
         ["restore", "all"],
     ]
@@ -149,7 +153,7 @@ def test_every_command_that_writes_says_that_it_cannot(shared: Path, own: Path) 
         "file in a folder that it may write to"
     )
     with mode(shared, 0o555):
-        assert results(writing, url, own) == [(1, line)] * 4
+        assert results(writing, url, own) == [(1, line)] * len(writing)
         new = results([["run", "tiny.yaml"]], f"sqlite:///{shared}/new.db", own)
     assert new == [(1, line.replace("sweeps.db", "new.db"))]
 
@@ -164,7 +168,7 @@ def test_reading_leaves_nothing_beside_a_file_that_only_reads(shared: Path, own:
     url = f"sqlite:///{shared}/sweeps.db"
     with mode(shared / "sweeps.db", 0o444):
         assert results([["list"]], url, own) == [(0, "")]
-        ((code, line),) = results([["stop", "tiny"]], url, own)
+        ((code, line),) = results([["stop", "open"]], url, own)
     assert (code, os.listdir(shared)) == (1, ["sweeps.db"])  # noqa: PTH208
     assert f"{shared}/sweeps.db cannot be written by this account" in line
 

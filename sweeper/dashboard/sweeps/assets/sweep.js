@@ -135,7 +135,7 @@ async function showFronts() {
   const picture = last.drawn;
   if (!picture) return;
   caption(place("fronts-caption"), picture);
-  fill(place("levels"), levelsTable(picture, { rank: true, hypervolume: true }));
+  fill(place("levels"), levelsTable(picture, { rank: picture.ranked, hypervolume: true }));
   fill(place("points"), pointsTable(picture));
   place("edges").textContent = picture.edges;
   await drawIn(place("fronts"), picture, hidden());
