@@ -93,8 +93,9 @@ def _lacks(
     if sweep.search.repeats < FEWEST:
         yield Lack(_few(sweep), f"search.repeats: {FEWEST}")
     if sweep.confirms and len(sweep.confirms.sizes) == 1:
-        reason = "with one size in targets.nonzero no accuracy lies between two"
-        yield Lack(reason, "further sizes in targets.nonzero", changes_sizes=True)
+        sizes = f"targets.{sweep.size_key}"
+        reason = f"with one size in {sizes} no {sweep.measure_label} lies between two"
+        yield Lack(reason, f"further sizes in {sizes}", changes_sizes=True)
     pairs = [
         (family, other)
         for family in compared(sweep)
@@ -109,9 +110,10 @@ def _lacks(
         least = min(sweep.targets.accuracy)
         text = f"{family_title(family)} and {family_title(other)}"
         reason = f"not both {text} have confirmed networks of {_percent(least)}, the lowest target"
-        yield Lack(reason, "a lower one in targets.accuracy")
+        yield Lack(reason, f"a lower one in targets.{sweep.measure_key}")
     else:
-        yield from _of_target(max(rows, key=lambda row: (row.paired, row.accuracy)), searched)
+        nearest = max(rows, key=lambda row: (row.paired, row.accuracy))
+        yield from _of_target(sweep, nearest, searched)
 
 
 def _no_sides(sweep: Sweep) -> Lack:
@@ -128,18 +130,20 @@ def _no_sides(sweep: Sweep) -> Lack:
     )
 
 
-def _of_target(row: FamilyComparison, searched: Iterable[TrialRecord]) -> Iterable[Lack]:
+def _of_target(
+    sweep: Sweep, row: FamilyComparison, searched: Iterable[TrialRecord]
+) -> Iterable[Lack]:
     """Yield the lacks of the comparison that is nearest to an answer, at its accuracy."""
     level = _percent(row.accuracy)
     for arm, at in zip((row.ours, row.theirs), row.sizes, strict=True):
         if at.reached < at.repeats:
             yield Lack(
                 f"{arm} reaches {level} in {at.reached} of {pluralize(at.repeats, 'repeat')}",
-                "a lower accuracy or larger sizes in targets",
+                f"a lower {sweep.measure_label} or larger sizes in targets",
                 changes_sizes=True,
             )
         elif row.ratio is None and row.bound is None:
-            yield from _below(arm, at, level)
+            yield from _below(arm, at, level, sweep.measure_label)
         if at.widest and not at.widest.close:
             low, high = (f"{size:,.0f}" for size in (at.widest.low, at.widest.high))
             between = f"between {low} and {high}"
@@ -152,20 +156,20 @@ def _of_target(row: FamilyComparison, searched: Iterable[TrialRecord]) -> Iterab
             yield Lack(
                 f"{arm} has no confirmed network {between}, which are {at.widest.factor:.1f} times "
                 f"apart, to read a size at {level}",
-                f"sizes {between} in targets.nonzero"
+                f"sizes {between} in targets.{sweep.size_key}"
                 if has_some
                 else f"trials of sizes {between}, by a higher search.trials, and such targets",
                 changes_sizes=True,
             )
 
 
-def _below(arm: str, at: SizeAtAccuracy, level: str) -> Iterable[Lack]:
+def _below(arm: str, at: SizeAtAccuracy, level: str, measure: str) -> Iterable[Lack]:
     better = sum(reading.state == "below" for reading in at.readings.values())
     if better:
         yield Lack(
             f"the smallest networks of {arm} are better than {level} already in {better} of "
             f"{pluralize(at.repeats, 'repeat')}",
-            "a higher accuracy or smaller sizes in targets",
+            f"a higher {measure} or smaller sizes in targets",
             changes_sizes=True,
         )
 

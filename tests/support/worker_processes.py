@@ -176,6 +176,7 @@ def assert_exact(store: Store, sweep: Sweep) -> None:
         assert told.params == one.params
         judged = one.result.pruned if one.result.state == "complete" else None
         assert told.values == ([judged.nonzero, judged.val_accuracy] if judged else None)
+    lifecycle.publish(store, sweep.name, force=True)  # as the next start does, were all killed
     assert_pooled(store, sweep)
 
 

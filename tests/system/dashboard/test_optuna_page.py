@@ -37,6 +37,10 @@ PAGES = (
 )
 
 
+# The server silences it, but the filters of a test are not those in which its server was started.
+pytestmark = pytest.mark.filterwarnings("ignore:Target and region quantiles")
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A confirmed sweep beside three studies of somebody else, with all that can be changed."""

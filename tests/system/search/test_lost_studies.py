@@ -157,7 +157,9 @@ def test_a_bucket_that_refuses_is_an_error_of_the_storage(
     sweep = small_sweep(arms=ONE)
     lifecycle.register(store, sweep)
     worker = store.join("tiny", device="cpu")
-    monkeypatch.setattr("sweeper.search.studies.artifact_store", lambda place, **_: Refusing())
+    monkeypatch.setattr(
+        "sweeper.search.trial_artifacts.artifact_store", lambda place, **_: Refusing()
+    )
     said = r"^artifacts: Denied: An error occurred \(AccessDenied\) when calling PutObject$"
     with TrialStorage.open(store, sweep, threading.Event(), str(tmp_path)) as storage:
         pack = claimed(storage, worker)
