@@ -197,19 +197,19 @@ def test_whoever_reads_sees_what_others_write_meanwhile(
             reader.stdin.flush()
             return reader.stdout.readline().strip()
 
-        assert names() == "tiny"
+        assert names() == "tiny open"
         if os.geteuid() != 0:
             shared.chmod(0o755)
         with closing(Store(url)) as store:
             store.register(sweep.model_copy(update={"name": "second"}))
             if os.geteuid() != 0:
                 shared.chmod(0o555)
-            assert names() == "tiny second"  # from the log, which its writer has open
+            assert names() == "tiny open second"  # from the log, which its writer has open
             store.register(sweep.model_copy(update={"name": "third"}))
-            assert names() == "tiny second third"
+            assert names() == "tiny open second third"
             if os.geteuid() != 0:
                 shared.chmod(0o755)
-        assert names() == "tiny second third"  # from the file, into which the log went
+        assert names() == "tiny open second third"  # from the file, into which the log went
 
 
 def test_a_log_that_cannot_be_read_is_told(shared: Path, own: Path) -> None:
