@@ -15,6 +15,7 @@ def effort_view(efforts: Sequence[AnytimeFront], highlighted: Sequence[str], swe
 
     Where an arm has several repeats, a band from the worst to the best of them.
     """
+    repeated = any(len(at) > 1 for effort in efforts for at in effort.hypervolume)
     looks = series_of([effort.arm for effort in efforts], list(highlighted), list(sweep.arms))
     series = []
     heights = [0.0]
@@ -35,10 +36,10 @@ def effort_view(efforts: Sequence[AnytimeFront], highlighted: Sequence[str], swe
         )
     trials = max((len(effort.seconds) for effort in efforts), default=1)
     key = (KeyEntry("line", "mean of repeats"), KeyEntry("band", "worst to best repeat"))
+    of = "mean over repeats · bands: worst to best repeat" if repeated else "of 1 repeat"
     return View(
         title=f"{sweep.name}: effort of tuning",
-        subtitle="hypervolume of the front of a search's first trials, mean over repeats · bands: "
-        "worst to best repeat",
+        subtitle=f"hypervolume of the front of a search's first trials, {of}",
         series=tuple(sorted(series, key=lambda arm: not arm.grey)),
         selected_name="hypervolume",
         other_name="",

@@ -17,6 +17,7 @@ from support.html_text import readable
 from sweeper.analysis import Front, mean, reference_corner, strength_range
 from sweeper.analysis.tuning_effort import (
     TOLERANCE,
+    AnytimeFront,
     anytime_fronts,
     strength_sensitivities,
     trials_reaching_target,
@@ -61,6 +62,15 @@ def test_a_search_that_is_ahead_counts_as_far_as_all_have_come() -> None:
     assert {len(effort.seconds) for effort in anytime_fronts(facts, sweep)} == {3}
     assert anytime_fronts([], sweep) == ()
     assert math.isnan(anytime_fronts([make_fact(sweep=sweep, val=0.1)], sweep)[0].share(1, 1))
+
+
+def test_one_repeat_has_no_mean_and_no_band() -> None:
+    one = AnytimeFront("l1", (10.0, 20.0), ((0.2,), (0.4,)), {})
+    two = AnytimeFront("none", (10.0, 20.0), ((0.2, 0.3), (0.4, 0.5)), {})
+    sweep = make_sweep()
+    alone, beside = (effort_view(some, ["l1"], sweep).subtitle for some in ([one], [one, two]))
+    assert alone.endswith("first trials, of 1 repeat")
+    assert beside.endswith("mean over repeats · bands: worst to best repeat")
 
 
 def trials(*some: tuple[float, int, float], sweep: Sweep, **changes: Any) -> list[TrialRecord]:
