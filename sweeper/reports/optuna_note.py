@@ -99,6 +99,7 @@ def note(record: SweepRecord, *, studies: Studies) -> str:
         f"## {sweep.name}",
         f"[Live fronts]({fronts_page(sweep)}). {status.done:,} of "
         f"{pluralize(status.budget, 'trial')} done.",
+        "\n".join(f"- {problem}" for problem in record.problems),
         "" if record.confirmation else f"**{headline(record)}**",
         _table(head, rows),
         f"{counted}: the smallest network of at least "

@@ -65,7 +65,7 @@ def arm_rows(record: SweepRecord, track: Track) -> tuple[ArmSummary, ...]:
 def headline(record: SweepRecord) -> str:
     """Return the answer of a confirmation; without one what it takes, and by which commands."""
     if record.problems:
-        return f"The arms are not ranked. {' '.join(record.problems)}"
+        return "The arms are not ranked, for the reasons given above."
     if record.confirmation:
         return record.confirmation.answer
     return missing_confirmation(record.sweep, record.status).sentence

@@ -14,6 +14,7 @@ from support.factories import (
     make_record,
     make_status,
     make_sweep,
+    small_study,
 )
 from sweeper.analysis import fronts_by_repeat, reference_corner
 from sweeper.analysis.conclusion import ConfirmationResult
@@ -156,6 +157,14 @@ def test_the_note_says_which_fronts_end_on_the_edge_of_a_range() -> None:
         text = note(sweep, some, ranges=[make_bracket()])
         line = "\nThe front of l1 ends on the edge of a searched strength: better networks may "
         assert (line in text) == said
+
+
+def test_the_note_names_what_keeps_arms_from_being_ranked_above_its_headline() -> None:
+    sweep, facts = small_study()
+    above, rest, _ = note(sweep, facts[:3]).partition("**The arms are not ranked")
+    assert rest
+    assert "\n- The arms have unequal numbers of finished trials: none 2, l1 1.\n" in above
+    assert "not ranked" not in note(sweep, facts)
 
 
 def test_the_note_links_to_the_live_fronts_and_to_the_studies_that_are_there() -> None:
