@@ -108,6 +108,10 @@ class _Connection(HTTPChannel):  # type: ignore[misc]
         self._bytes += sent
         return sent
 
+    def close(self) -> None:
+        """Close it with what was left to send: a large answer lies in a file."""
+        self.handle_close()
+
     def read_at_once(self) -> None:
         """Read at once: a turn of the server later costs milliseconds while its threads work."""
         try:

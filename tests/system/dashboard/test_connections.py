@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -21,6 +22,9 @@ from support.processes import wait_for
 from sweeper.dashboard.server import connections
 from sweeper.settings import TOKEN_VARIABLE
 from sweeper.store import Store
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
 
 BODY = b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\ntoken="
 
@@ -236,3 +240,30 @@ def test_an_address_of_a_unix_socket_is_none(tmp_path: Path) -> None:
                 assert line.makefile("rb").read().endswith(b"\r\n\r\n<>")
             server.shutdown()
             thread.join()
+
+
+def test_a_server_that_ends_leaves_no_file_of_an_answer_open() -> None:
+    def large(environ: object, start: "StartResponse") -> list[bytes]:
+        start("200 OK", [("Content-Length", str(4 << 20))])
+        return [bytes(4 << 20)]
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        connections.HTTPServer(listening, large) as server,
+    ):
+        turns = threading.Thread(target=server.serve)
+        turns.start()
+        with socket.create_connection(listening.getsockname()) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            client.recv(1000)
+            wait_for(lambda: any(one.outbufs[0].overflowed for one in open_ones(server)))
+            [connection] = open_ones(server)
+            server.shutdown()
+            turns.join()
+            assert not connection.outbufs[0].buf.getfile().closed
+            server.end(1)
+            assert connection.outbufs[0].buf.getfile().closed
+
+
+def open_ones(server: connections.HTTPServer) -> list[Any]:
+    return list(server.active_channels.values())
