@@ -22,7 +22,7 @@ def index_payload(sweeps: Iterable[tuple[Sweep, SweepStatus]]) -> dict[str, Any]
             "name": status.name,
             "dataset": sweep.dataset.text,
             "model": sweep.model.text,
-            "subject": sweep.subject,
+            "subject": f"{sweep.subject}{_epochs(sweep)}",
             "arms": len(sweep.arms),
             "repeats": sweep.search.repeats,
             "created_at": status.created_at,
