@@ -50,7 +50,8 @@ def enqueue(
         if len(configs) > len(free):
             slots = f"{pluralize(len(free), 'slot')} that nobody has begun"
             many = pluralize(len(configs), "configuration")
-            problems.append(f"{name}: {arm}, repeat {repeat}: has {slots}, got {many}")
+            more = "a higher search.trials, taken by `run --extend`, makes more"
+            problems.append(f"{name}: {arm}, repeat {repeat}: has {slots}, got {many}; {more}")
         for number, params in zip(free, configs, strict=False):
             place = {"sweep": name, "arm": arm, "repeat": repeat, "slot": number}
             rows.append({**place, "params": dict(params), "source": source, "at": at})

@@ -224,7 +224,10 @@ def test_enqueue_registers_the_sweep_and_its_configurations_come_first(
         "mine: 1 configuration enqueued: dense, repeat 0, slot 0\n"
         "mine: 1 configuration enqueued: dense, repeat 1, slot 0\n"
     )
-    line = "error: mine: l1, repeat 1: has 0 slots that nobody has begun, got 1 configuration\n"
+    line = (
+        "error: mine: l1, repeat 1: has 0 slots that nobody has begun, got 1 configuration; "
+        "a higher search.trials, taken by `run --extend`, makes more\n"
+    )
     assert sweeper("enqueue", study, "--arm", "l1", "--params", "strength=1") == (2, "", line)
     with closing(Store(settings.DEFAULT_STORAGE)) as store:
         work("mine", store, pack=8, train=fake_train, probe=fake_probe)

@@ -54,7 +54,10 @@ def test_more_than_there_are_slots_is_refused_with_the_number(
     wanted: Searches = {("l1", 0): [A] * 5, ("none", 0): [{}]}
     with pytest.raises(InputError) as refused:
         everywhere.interventions.enqueue("tiny", wanted, "by hand")
-    line = "tiny: l1, repeat 0: has 4 slots that nobody has begun, got 5 configurations"
+    line = (
+        "tiny: l1, repeat 0: has 4 slots that nobody has begun, got 5 configurations; a higher "
+        "search.trials, taken by `run --extend`, makes more"
+    )
     assert str(refused.value) == line
     assert everywhere.interventions.enqueued("tiny") == ()
 
