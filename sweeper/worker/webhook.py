@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -22,7 +23,7 @@ from sweeper import __version__
 from sweeper.errors import InputError, SweeperError
 from sweeper.redact import hide_passwords, visible
 from sweeper.search.note_texts import fronts_page
-from sweeper.settings import DASHBOARD_URL_VARIABLE, WEBHOOK_VARIABLE
+from sweeper.settings import WEBHOOK_VARIABLE, dashboard_url
 from sweeper.store import Store
 from sweeper.types import SweepStatus
 
@@ -118,7 +119,9 @@ def _message(store: Store, status: SweepStatus, event: Event, error: str) -> dic
     record = store.sweep_record(status.name)
     sweep = record.sweep
     rows = arm_rows(record, sweep.sparsification.track)
-    address = os.environ.get(DASHBOARD_URL_VARIABLE, "").strip()
+    address = None
+    with suppress(InputError):  # whoever starts a dashboard is told
+        address = dashboard_url()
     return {
         "event": event,
         "id": f"{store.identity(status.name)} {_turn(status, event)}",
@@ -132,9 +135,7 @@ def _message(store: Store, status: SweepStatus, event: Event, error: str) -> dic
             }
             for row in rows
         },
-        "page": f"{address.rstrip('/')}{fronts_page(sweep)}"
-        if address and "@" not in address
-        else None,
+        "page": f"{address.rstrip('/')}{fronts_page(sweep)}" if address else None,
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "sweeper": __version__,
         "error": visible(hide_passwords(error)) or None,

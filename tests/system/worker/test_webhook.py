@@ -101,6 +101,17 @@ def test_an_end_is_told_once(finished: Store, hook: Hook, monkeypatch: pytest.Mo
 
 
 @on_sqlite
+@pytest.mark.parametrize("address", ["", "sweeps.example.org", "https://me:geheim@example.org/"])
+def test_a_page_without_an_address_is_not_told(
+    finished: Store, hook: Hook, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("SWEEPER_DASHBOARD_URL", address)
+    webhook.tell_end(finished, "tiny")
+    [message] = hook.told
+    assert message["page"] is None
+
+
+@on_sqlite
 def test_a_run_tells_at_its_end_and_a_later_one_does_not(
     storage_url: str, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
