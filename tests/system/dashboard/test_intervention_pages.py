@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from support import claimer
 from support.browsers import chromium, needs_chromium, tab
 from support.dashboard_server import running
 from support.fakes import fake_train, small_sweep
@@ -33,6 +34,7 @@ def test_the_page_of_a_sweep_says_which_arms_are_paused(
         expect(page.locator("#progress")).to_contain_text("1 arm paused")
         rows = page.locator("#arms tbody tr")
         expect(rows.nth(1)).to_contain_text("paused")
+        expect(rows.nth(1).locator("th small")).to_have_css("display", "block")  # below the name
         expect(rows.nth(0)).not_to_contain_text("paused")
         sqlite_store.interventions.pause("tiny")
         expect(page.locator("#progress .state")).to_have_text("paused")
@@ -65,6 +67,25 @@ def test_a_dropped_trial_leaves_the_fronts_of_the_page_and_its_own_page_says_why
         sqlite_store.interventions.take_back("tiny", [NamedTrial(place)])
         expect(page.locator("#progress")).not_to_contain_text("too warm")
         assert get_json(page, f"{url}sweeps/tiny/fronts.json") == before
+
+
+@needs_chromium
+def test_no_network_is_marked_as_best_while_arms_are_unequal(
+    browser: Browser, sqlite_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = searched(sqlite_store, search={"repeats": 1})
+    with running(sqlite_store, monkeypatch) as url, tab(browser, url) as page:
+        page.goto(f"{url}sweeps/tiny/")
+        expect(page.locator("#levels td.best").first).to_be_visible()
+        search = sweep.search.model_copy(update={"trials": 7})
+        more = sweep.model_copy(update={"search": search})
+        lifecycle.register(sqlite_store, more, extend=True)
+        worker = sqlite_store.join("tiny", device="cpu")
+        [slot] = sqlite_store.claim(worker, 1)
+        claimer.record(sqlite_store, worker, slot, more)
+        page.reload()
+        expect(page.locator("#levels tbody tr")).to_have_count(3)
+        expect(page.locator("#levels td.best")).to_have_count(0)
 
 
 @needs_chromium

@@ -3,9 +3,12 @@
 import pytest
 
 from support import claimer
+from support.fakes import fake_probe, fake_train, ladder_sweep
+from sweeper import lifecycle
 from sweeper.config import Sweep
 from sweeper.errors import InputError
 from sweeper.store import NamedTrial, Store
+from sweeper.worker.worker_loop import work
 
 HERE = NamedTrial(("l1", 0, 1))
 
@@ -49,6 +52,17 @@ def test_a_dropped_trial_stays_on_record_and_is_left_out_until_it_is_taken_back(
     version = finished.version("tiny")
     assert version is not None
     assert version.dropped == 4
+
+
+def test_the_first_reason_of_a_network_stays(everywhere: Store) -> None:
+    sweep = ladder_sweep()
+    lifecycle.register(everywhere, sweep)
+    work("tiny", everywhere, pack=8, train=fake_train, probe=fake_probe)
+    hand = everywhere.interventions
+    hand.drop("tiny", [NamedTrial(HERE.place, (2,))], "too warm")
+    hand.drop("tiny", [HERE], "the wrong data")
+    found = {one.networks: one.why for one in hand.dropped("tiny")}
+    assert found == {(2,): "too warm", (0, 1, 3, 4, 5): "the wrong data"}
 
 
 def test_what_is_not_on_record_cannot_be_dropped(everywhere: Store, sweep: Sweep) -> None:

@@ -187,6 +187,13 @@ def test_latex_and_markdown_say_the_same_numbers() -> None:
     assert ",0" not in tex.partition(r"\begin{tabular}")[2]  # numbers are grouped by {,}
 
 
+def test_what_is_wider_than_a_column_stands_across_the_page() -> None:
+    for columns, environment in ((1, "table"), (8, "table*")):
+        tex = latex(paper_table([record()], AT * columns), "", "1")
+        assert f"\\begin{{{environment}}}\n" in tex
+        assert tex.rstrip().endswith(f"\\end{{{environment}}}")
+
+
 def test_csv_holds_all_digits() -> None:
     table = paper_table([record()], (*AT, Column(size=SIZES[1]), Column(accuracy=0.99)))
     lines = list(csv.DictReader(io.StringIO(csv_text(table))))
