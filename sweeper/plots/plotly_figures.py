@@ -80,7 +80,11 @@ def packed_javascript() -> str:
 
 
 def page_asset(name: str) -> str:
-    """Return `draw_figure.js`, a module that exports `draw`, or `theme.css`, its colours."""
+    """Return a file of pages with figures.
+
+    `draw_figure.js` is a module that exports `draw`, `theme.css` has its colours, `sketch.css` is
+    for SVG that stands in a page.
+    """
     return files("sweeper.plots").joinpath(name).read_text(encoding="utf-8")
 
 

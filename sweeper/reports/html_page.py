@@ -109,7 +109,7 @@ def page(record: SweepRecord) -> str:
         widest=WIDEST,
         fewest=FEWEST,
         plotly=plots.packed_javascript(),
-        css=plots.page_asset("theme.css") + _asset("page.css"),
+        css=plots.page_asset("theme.css") + plots.page_asset("sketch.css") + _asset("page.css"),
         js=plots.page_asset("draw_figure.js") + _asset("page.js"),
     )
 

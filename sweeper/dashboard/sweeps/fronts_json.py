@@ -26,6 +26,7 @@ from sweeper.operations.sweep_fronts import SweepFronts
 from sweeper.plots import Dot, Series, View
 from sweeper.plots.confirmation_view import by_size
 from sweeper.plots.labels import percent
+from sweeper.plots.svg import draw_svg
 from sweeper.plots.svg_shapes import SHAPES
 from sweeper.types import SizeMeasure, Track
 
@@ -51,6 +52,7 @@ def fronts_payload(record: SweepRecord, track: Track, size: SizeMeasure) -> dict
         "trials": len(records),
         "ranked": not record.problems,
         **figure_frame(view),
+        "sketch": draw_svg(view, "fronts-sketch"),
         "arms": [
             {
                 **_look(view, series[arm]),
@@ -94,6 +96,7 @@ def comparison_payload(fronts_of_sweeps: SweepFronts, size: SizeMeasure) -> dict
         "script": sweeps[0].script is not None,
         "notes": fronts_of_sweeps.notes,
         **figure_frame(view),
+        "sketch": draw_svg(view, "fronts-sketch"),
         "arms": [
             {
                 **_look(view, series[name]),

@@ -39,7 +39,7 @@ ROOM = 128 * 1024 * 1024
 RECORDS = 16
 """Sweeps of which fronts and problems are stored until there is a new trial."""
 PLOTLY = "plotly.js"
-SHARED_WITH_REPORTS = ("draw_figure.js", "theme.css")
+SHARED_WITH_REPORTS = ("draw_figure.js", "theme.css", "sketch.css")
 
 
 @dataclass(frozen=True, slots=True)

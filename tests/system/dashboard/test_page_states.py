@@ -1,21 +1,26 @@
 """States of our own pages: loading, empty, away, not there, narrow, and for who cannot see them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from support.browsers import chromium, needs_chromium, tab
 from support.dashboard_server import running
-from support.fakes import small_sweep
+from support.fakes import fake_probe, fake_train, small_sweep
 from support.pages import confirmed, get, searched
+from support.processes import wait_for
 from support.proxy import Proxy
 from sweeper import lifecycle
 from sweeper.dashboard import Application
 from sweeper.store import Store
+from sweeper.types import LearningPoint, TrialConfig, TrialResult
+from sweeper.worker.worker_loop import work
 
 LONG = "a-sweep-whose-name-is-as-long-as-a-study-file-allows"
 ARMS = {
@@ -35,6 +40,12 @@ PAGES = {
 }
 
 
+def train_with_curves(configs: Sequence[TrialConfig], *rest: Any, **more: Any) -> list[TrialResult]:
+    """Train as `fake_train` does, and measure what an epoch came to."""
+    curve = tuple(LearningPoint(epoch, (("val_accuracy", 0.8 + epoch / 10),)) for epoch in (0.5, 1))
+    return [replace(trained, learning=curve) for trained in fake_train(configs, *rest, **more)]
+
+
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with closing(Store(f"sqlite:///{tmp_path_factory.mktemp('states')}/sweeps.db")) as store:
@@ -42,6 +53,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         searched(store, LONG)
         searched(store, "arms", arms=ARMS, search={"trials": 2, "repeats": 1})
         lifecycle.register(store, small_sweep("waiting"))
+        lifecycle.register(store, small_sweep("curves"))
+        work("curves", store, pack=8, train=train_with_curves, probe=fake_probe)
         yield store
 
 
@@ -111,6 +124,48 @@ def test_of_many_arms_those_are_shown_whose_names_hold_a_text(browser: Browser, 
         expect(rows).to_have_count(30)
         opened(page, f"{shown}/sweeps/tiny/")
         expect(page.get_by_role("searchbox")).to_be_hidden()
+
+
+@needs_chromium
+@pytest.mark.parametrize("name", ["sweep", "comparison"])
+def test_fronts_are_seen_before_the_code_that_draws_them_has_come(
+    browser: Browser, shown: str, name: str
+) -> None:
+    with tab(browser, shown) as page:
+        held: list[Route] = []
+        page.route("**/plotly.js", lambda route: held.append(route))  # noqa: PLW0108  # Playwright marks it
+        page.goto(f"{shown}{PAGES[name]}")
+        sketch = page.locator("#fronts > svg")
+        expect(sketch).to_be_visible()
+        expect(sketch).to_contain_text("l1")
+        expect(page.locator("#levels table")).to_be_visible()
+        if name == "sweep":
+            expect(page.locator("#answer")).to_contain_text("No ratio is quoted")
+        box = page.locator("#fronts").bounding_box()
+        drawn = sketch.bounding_box()
+        assert box is not None
+        assert drawn is not None
+        assert 0.7 * box["width"] < drawn["width"] <= box["width"]
+        assert drawn["height"] <= box["height"] + 1
+        wait_for(lambda: page.evaluate("1") and len(held) > 1)  # ahead, and to be run
+        page.unroute("**/plotly.js")  # which lets go of those that are held
+        page.locator("#fronts .main-svg").first.wait_for()
+        expect(sketch).to_have_count(0)
+
+
+@needs_chromium
+def test_code_that_did_not_come_is_asked_for_again(browser: Browser, shown: str) -> None:
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.route("**/plotly.js", lambda route: route.abort())
+        page.goto(f"{shown}/sweeps/curves/")
+        expect(page.get_by_role("alert")).to_have_text("The server does not answer. Trying on.")
+        expect(page.locator("#fronts > svg")).to_be_visible()
+        page.unroute("**/plotly.js")
+        for figure in ("fronts", "learning"):
+            page.locator(f"#{figure} .main-svg").first.wait_for()
+        expect(page.get_by_role("alert")).to_be_hidden()
+        page.wait_for_function("document.getElementById('fronts').dataset.clicks === 'yes'")
 
 
 @needs_chromium

@@ -3,19 +3,45 @@
 import { count, isWanted, make, percent, table } from "./common.js";
 import { draw, themed } from "./draw_figure.js";
 
-export const ready = new Promise((done) => {
-  if (document.readyState === "complete") done();
-  else window.addEventListener("load", done);
-});
+// Wait until what stands in the page is painted; a page that nobody sees is not.
+export const painted = () =>
+  new Promise((done) => (document.hidden ? done() : requestAnimationFrame(() => setTimeout(done))));
 
-// Draw the figure of a payload without traces of hidden kinds, and of arms that are filtered out; a click on a marker or a curve opens its trial.
+let plotly = null;
+
+// Have Plotly. It is larger than all else, so whoever needs it first shows what can be seen without.
+export function loaded() {
+  plotly ??= new Promise((done, failed) => {
+    const script = make("script", { src: "/sweeps/_assets/plotly.js" });
+    script.onload = done;
+    script.onerror = () => {
+      plotly = null; // the next look tries again
+      script.remove();
+      failed(new Error("the server does not answer"));
+    };
+    document.head.append(script);
+  });
+  return plotly;
+}
+
+// Draw the figure of a payload without traces of hidden kinds, and of arms that are filtered out; a
+// click on a marker or a curve opens its trial. Until Plotly is there, its sketch is shown if it has one.
 export async function drawIn(element, payload, hidden) {
   const arms = new Set((payload.arms ?? []).map((arm) => arm.name));
   const isShown = (name) => !arms.has(name) || isWanted(name);
   const data = payload.figure.data.filter(
     ({ meta, name, legendgroup }) => !hidden.includes(meta) && isShown(legendgroup ?? name) && isShown(name),
   );
-  await ready; // Plotly is larger than all else, and tables need not wait for it
+  if (payload.sketch && !globalThis.Plotly) {
+    element.classList.add("sketch");
+    element.innerHTML = payload.sketch;
+    await painted();
+  }
+  await loaded();
+  if (element.classList.contains("sketch")) {
+    element.classList.remove("sketch");
+    element.replaceChildren();
+  }
   // Zoom and legend stay while it grows.
   const uirevision = `${payload.track ?? ""} ${payload.size ?? ""}`;
   const first = !element.dataset.clicks;

@@ -151,14 +151,18 @@ async function showLearning() {
   place("learning-caption").textContent = `${capitalised(picture.y_name)} of ${text}. ${tail}`;
 }
 
+function showAnswer() {
+  const answer = last.confirmed?.answer ?? "";
+  place("answer").hidden = !answer;
+  place("answer").textContent = answer;
+}
+
 async function showConfirmed() {
   const picture = last.confirmed;
   if (!picture) return;
   place("confirmed-part").hidden = false; // before drawing: a hidden box has no width
   await drawIn(place("confirmed"), picture, hidden());
   caption(place("confirmed-caption"), picture);
-  place("answer").hidden = !picture.answer;
-  place("answer").textContent = picture.answer;
   const head = ["arm", { text: "kind" }, ...picture.accuracies.map((target) => `at ${+target.toFixed(2)} %`)];
   const level = (size) => {
     if (size === null) return "–";
@@ -190,6 +194,10 @@ async function look() {
   // Asked for at the same time: who opens the page waits once.
   let query = String(choice());
   const asked = [`${here}status.json`, `${here}fronts.json?${query}`, `${here}learning.json`].map(changed);
+  // Kept when it comes: it is not sent again, even if what is drawn before it fails.
+  asked[2] = asked[2].then((learning) => {
+    if (learning !== null) last.learning = learning;
+  });
   for (const answer of asked) answer.catch(() => {}); // told where it is waited for
   const status = await asked[0];
   if (status !== null) {
@@ -201,6 +209,12 @@ async function look() {
     showRanges(status);
     showDownloads(status);
   }
+  // Its answer stands above all figures, and does not wait for them.
+  const answered = last.status.confirmed !== null && changed(`${here}confirmed.json`).then((confirmed) => {
+    if (confirmed !== null) last.confirmed = confirmed;
+    showAnswer();
+  });
+  if (answered) answered.catch(() => {});
   const fronts = await asked[1];
   if (fronts !== null && !query.includes("track=")) {
     const first = `${here}fronts.json?${query}`;
@@ -214,15 +228,13 @@ async function look() {
     await showFronts();
     last.choice = query; // after it was drawn: what failed is tried again
   }
-  const learning = await asked[2];
-  if (learning !== null) last.learning = learning;
+  await asked[2];
   if (last.learning !== last.learningDrawn) {
     await showLearning();
     last.learningDrawn = last.learning;
   }
-  if (last.status.confirmed !== null) {
-    const confirmed = await changed(`${here}confirmed.json`);
-    if (confirmed !== null) last.confirmed = confirmed;
+  if (answered) {
+    await answered;
     if (last.confirmed !== last.confirmedDrawn) {
       await showConfirmed();
       const first = !last.confirmedDrawn; // a link to this part found it hidden
@@ -233,7 +245,8 @@ async function look() {
     // It was deleted, and its answer with it.
     last.confirmed = last.confirmedDrawn = undefined;
     forget(`${here}confirmed.json`);
-    place("confirmed-part").hidden = place("answer").hidden = true;
+    place("confirmed-part").hidden = true;
+    showAnswer();
   }
   const running = last.status.state === "open" || last.status.confirmed === false;
   return running ? 3 : 15;

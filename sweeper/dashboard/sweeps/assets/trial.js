@@ -2,7 +2,7 @@
 
 import { changed, count, fill, make, percent, place, poll, table } from "./common.js";
 import { draw, onThemeChange } from "./draw_figure.js";
-import { capitalised, ready, to } from "./fronts.js";
+import { capitalised, loaded, painted, to } from "./fronts.js";
 
 const here = location.pathname;
 let shown = null;
@@ -63,12 +63,14 @@ async function showCurves({ curves }) {
     const plot = make("div", { class: "plot", role: "group" });
     box.append(make("figure", {}, plot, make("figcaption", {})));
   }
+  if (!curves.length) return;
+  await painted(); // the tables above
+  await loaded();
   for (const [index, curve] of curves.entries()) {
     const [plot, caption] = box.children[index].children;
     const cut = curve.cut === null ? "" : `; dotted: ${curve.cut_name}`;
     caption.textContent = `${capitalised(curve.y_name)}${cut}`;
     plot.setAttribute("aria-label", `learning curve: ${curve.y_name}`);
-    await ready;
     await draw(plot, curve.figure, { showlegend: false });
   }
 }
