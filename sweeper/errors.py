@@ -144,6 +144,17 @@ def choices(value: object, allowed: Iterable[str]) -> str:
     return f"got {shown(value)}; allowed: {', '.join(names)}{hint}"
 
 
+def meant_share(value: object) -> str:
+    """Return `; did you mean 0.97?` for the end of an error line on 97 in place of a share, or ''.
+
+    >>> meant_share(97.5), meant_share(250), meant_share("much")
+    ('; did you mean 0.975?', '', '')
+    """
+    if not isinstance(value, int | float) or not 2 <= value < 100:
+        return ""
+    return f"; did you mean {value / 100:.10g}?"
+
+
 def pluralize(number: int, word: str) -> str:
     """Return '1 repeat' or '2,000 trials'.
 

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 from sweeper.analysis.front_point import FrontPoint, describe_point, network_params
 from sweeper.analysis.notebook_table import notebook_table
 from sweeper.config import Sweep
-from sweeper.errors import InputError, shown
+from sweeper.errors import InputError, meant_share, shown
 from sweeper.types import Accuracy, Evaluation, SizeMeasure, Track, TrialRecord
 
 if TYPE_CHECKING:
@@ -333,8 +333,8 @@ def _over_the_floor(record: TrialRecord, network: Evaluation, track: Track) -> b
 def _share(accuracy: float) -> float:
     """Return an accuracy that is a share. Raises InputError for another, such as 97."""
     if isinstance(accuracy, bool) or not 0.0 <= accuracy <= 1.0:
-        meant = f"; did you mean {accuracy / 100:.10g}?" if 1.0 < accuracy <= 100.0 else ""
-        raise InputError(f"accuracy: must be a share from 0 to 1, got {shown(accuracy)}{meant}")
+        wanted = "must be a share from 0 to 1"
+        raise InputError(f"accuracy: {wanted}, got {shown(accuracy)}{meant_share(accuracy)}")
     return accuracy
 
 

@@ -15,7 +15,7 @@ from sweeper.cli.common import (
     resume_command,
 )
 from sweeper.cli.front_command import TRACKS, parse_choice
-from sweeper.errors import InputError, choices, shown
+from sweeper.errors import InputError, choices, meant_share, shown
 from sweeper.redact import visible
 from sweeper.settings import DEFAULT_STORAGE
 
@@ -122,8 +122,8 @@ def _columns(at: str | None, size: str | None) -> "list[Column]":
     for word in listed(at):
         number = _number("--at", word, "a share from 0 to 1, such as 0.95")
         if not 0 < number < 1:
-            meant = f"; did you mean {number / 100:.10g}?" if 1 <= number < 100 else ""
-            raise InputError(f"--at: must be a share > 0 and < 1, got {shown(word)}{meant}")
+            wanted = "must be a share > 0 and < 1"
+            raise InputError(f"--at: {wanted}, got {shown(word)}{meant_share(number)}")
         columns.append(Column(accuracy=number))
     for word in listed(size):
         number = _number("--size", word, "a whole number of parameters, such as 2000")

@@ -12,7 +12,7 @@ from pydantic_core import ErrorDetails
 from sweeper.config import file_limits
 from sweeper.config.arm import SectionErrors
 from sweeper.config.domains import DOMAIN_KEYS
-from sweeper.errors import SHOWN, SpecError, choices, shown
+from sweeper.errors import SHOWN, SpecError, choices, meant_share, shown
 
 _TAGS = frozenset({"fixed", *DOMAIN_KEYS})
 _SCALARS = frozenset({"bool", "int", "float", "str"})
@@ -222,7 +222,9 @@ def _message(error: ErrorDetails, place: _Place, model: type[BaseModel]) -> str:
         return f"unknown key: {choices(place.path[-1], _keys_beside(place.path, model))}"
     if kind == "value_error":
         return str(error.get("ctx", {}).get("error", error["msg"]))
-    return f"{_wanted(error, place)}, got {shown(place.value)}"
+    is_share = error.get("ctx", {}).get("lt") == 1
+    meant = meant_share(place.value) if is_share else ""
+    return f"{_wanted(error, place)}, got {shown(place.value)}{meant}"
 
 
 def _wanted(error: ErrorDetails, place: _Place) -> str:

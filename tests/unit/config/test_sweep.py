@@ -403,6 +403,8 @@ ONE_MISTAKE = {
     "measure of numbers": ("seed", "measure: r2", "measure: r2 is for numbers, the targets of "
         "digits are labels; allowed: accuracy, balanced_accuracy, f1, auroc, "
         "package.module:function"),
+    "a target in percent": ("epochs: 4}", "epochs: 4}\ntargets: {accuracy: [95]}",
+        "targets.accuracy.0: must be < 1, got 95; did you mean 0.95?"),
     "targets of another measure": ("seed", "measure: f1\ntargets: {accuracy: [0.5]}",
         "targets.accuracy: unknown key: the measure is 'f1', whose targets are targets.f1"),
     "targets of no measure": ("seed", "measure: a.b:top_5\ntargets: {f1: [0.5]}",
