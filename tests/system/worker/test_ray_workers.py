@@ -215,8 +215,12 @@ def test_a_driver_that_is_killed_leaves_no_process(
     with driving(name, store, ray_cluster):
         pass  # it is killed
     wait_for(lambda: not processes(name))
-    store.reap(name)  # Ray may have killed them, before they could give anything back
-    assert claimed(store, name) == 0
+
+    def is_free() -> bool:
+        store.reap(name)  # Ray may have killed them, before they could give anything back
+        return claimed(store, name) == 0
+
+    wait_for(is_free)  # one that is about to be gone has no command line, and lives yet
 
 
 def test_an_error_ends_all_workers_and_is_the_one_line_without_a_password_anywhere(
