@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from support.double_training import (
@@ -17,6 +19,7 @@ from support.double_training import (
 )
 from support.packs import RECIPE, config, facts, method, penalty, setting, stack_of
 from sweeper.config import derive_seed
+from sweeper.training import dynamic_sparsity
 from sweeper.training.datasets import Data, load
 from sweeper.training.dynamic_sparsity import (
     DynamicSparsity,
@@ -35,6 +38,18 @@ EVERY, END = 0.125, 0.75  # of 24 steps: updates after 3, 6, 9, 12 and 15
 FRACTIONS = (0.5, 0.25)
 LENET = {"first": (300, 784), "second": (100, 300), "last": (10, 100)}
 RESNET = {"stem": (16, 3, 3, 3), "inner": (64, 64, 3, 3), "short": (64, 32, 1, 1), "out": (10, 64)}
+
+
+EQUAL = st.sampled_from([-1.0, -0.0, 0.0, 0.5, math.inf, -math.inf, math.nan])
+
+
+@given(values=st.lists(EQUAL | st.floats(-1, 1, width=32), max_size=40), count=st.integers(0, 45))
+def test_the_first_of_equal_values_are_chosen_and_nan_last(values: list[float], count: int) -> None:
+    tensor = torch.tensor(values, dtype=torch.float32)
+    # Oracle: a stable sort.
+    expected = torch.zeros(len(values), dtype=torch.bool)
+    expected[tensor.argsort(stable=True)[:count]] = True
+    assert torch.equal(dynamic_sparsity._first(tensor, count), expected)
 
 
 @pytest.fixture(scope="module")
