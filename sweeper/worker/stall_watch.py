@@ -4,7 +4,7 @@ import threading
 import time
 from contextlib import suppress
 
-from sweeper.errors import InputError, StorageError, UnknownSweepError
+from sweeper.errors import InputError, StorageError, UnknownSweepError, pluralize
 from sweeper.retry import RetryPolicy
 from sweeper.store import Store
 from sweeper.types import SweepStatus
@@ -66,7 +66,7 @@ class StallWatch:
         minutes = f"nothing new for {(now - since) / 60:.0f} minutes"
         if not alive:
             return "stalled", f"no worker is at work: {minutes}"
-        return "stalled", f"{minutes}, though {claimed} trials are in training"
+        return "stalled", f"{minutes}, with {pluralize(claimed, 'trial')} in training"
 
 
 def _send(url: str, status: SweepStatus, event: webhook.Event, why: str) -> None:

@@ -234,7 +234,7 @@ def test_a_sweep_that_stands_still_is_told_once_by_who_watches(
         watch.look(store, "tiny")
     [message] = hook.told
     assert (message["event"], message["done"]) == ("stalled", 0)
-    assert message["error"].endswith("though 2 trials are in training")
+    assert message["error"].endswith("with 2 trials in training")
     store.close()
 
 
