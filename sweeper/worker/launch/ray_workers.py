@@ -79,8 +79,9 @@ def run_on_ray(
     """Run workers as tasks of Ray until the sweep is finished or stopped.
 
     Without an address Ray is started for this, on this machine alone, and ended with it. There are
-    as many workers as there is room for, unless told otherwise. Raises what `run_workers` does,
-    and InputError where there is no Ray, no cluster or no room.
+    as many workers as there is room for, unless told otherwise. `until` is the end of their time,
+    in seconds since 1970. Raises what `run_workers` does, and InputError where there is no Ray, no
+    cluster or no room.
     """
     machine = Machine.here()
     here = (machine.cores, machine.gpus, machine.memory)
@@ -113,7 +114,7 @@ def run_on_ray(
         running = RayWorkers(ray, task)
         launch_store = store.reconnect(stoppable_policy(stop, on_note))
         notice = PlacementNotice(task.workers)
-        until = None
+        all_gone = None  # by when, once there is nothing to do
         try:
             running.start()
             while True:
@@ -122,10 +123,10 @@ def run_on_ray(
                 on_status(status)
                 now = time.monotonic()
                 if status.finished or status.state != "open":
-                    until = until or now + LEAVE_SECONDS
+                    all_gone = all_gone or now + LEAVE_SECONDS
                 elif line := notice.line(status, count, now):
                     on_note(line)
-                if not count or (until and now > until):
+                if not count or (all_gone and now > all_gone):
                     if status.state == "failed":
                         raise TrainingError(status.error)
                     return

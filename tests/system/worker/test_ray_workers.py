@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -191,6 +192,18 @@ def test_a_sweep_is_finished_though_a_node_dies(
     assert (driver.returncode, out) == (0, "")
     check_budget(store, name)
     assert claimed(store, name) == 0
+
+
+def test_workers_leave_before_their_time_is_over_and_another_day_goes_on(
+    ray_cluster: Any, store: Store, name: str
+) -> None:
+    run(name, store, ray_cluster, "--delay", "4", until=time.time() + 20)  # too short for all
+    status = store.status(name)
+    assert not status.finished
+    assert (claimed(store, name), status.failures) == (0, {})
+    assert not [worker for worker in status.workers if worker.alive]
+    run(name, store, ray_cluster)
+    check_budget(store, name)
 
 
 def test_ctrl_c_gives_slots_back_and_leaves_nothing(
