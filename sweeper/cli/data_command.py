@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from sweeper.cli.activity import activity
 from sweeper.cli.common import DataFolder
 from sweeper.config.registry import DATASETS
 
@@ -22,7 +23,8 @@ def data(
 
     if name not in DATASETS:  # said here: loading torch to say it would take seconds
         raise DataError(f"no such dataset: {choices(name, DATASETS)}")
-    from sweeper.training.datasets import fetch
+    with activity(f"{name}: loading PyTorch"):
+        from sweeper.training.datasets import fetch
 
     where = fetch(name, folder)
     typer.echo(f"{name}: ready{f' in {where}' if where else ', for it comes with scikit-learn'}")

@@ -72,13 +72,14 @@ def network(
         )
     with open_store(storage, waits=True) as store, activity(f"{name}: looking for the network"):
         chosen = find_network(store, name, artifacts, arm=arm, at=at, trial=trial)
-    from sweeper.training.network_files import write_network
+    with activity(f"{out}: writing the network"):
+        from sweeper.training.network_files import write_network  # PyTorch takes seconds
 
-    description = chosen.description(data, raw=raw)
-    module = chosen.module(description, raw=raw)
-    if raw:
-        description = description.with_raw_inputs()
-    write_network(out, module, description, chosen.about())
+        description = chosen.description(data, raw=raw)
+        module = chosen.module(description, raw=raw)
+        if raw:
+            description = description.with_raw_inputs()
+        write_network(out, module, description, chosen.about())
     _say(chosen, description, out)
 
 

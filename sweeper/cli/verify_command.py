@@ -38,12 +38,12 @@ def verify(
     Exits with 1 if one differs from what is on record, if one that was kept is missing, or if
     none was kept. Of a restored sweep those were kept that came with it.
     """
-    from sweeper.operations.verify import verify as verify_weights
-
     if artifacts is None:
         raise InputError("--artifacts: say where `sweeper confirm --artifacts PLACE` has put them")
     terminal = console()
     with open_store(storage, waits=True) as store, activity(f"{name}: networks") as judged:
+        from sweeper.operations.verify import verify as verify_weights  # PyTorch takes seconds
+
         verification = verify_weights(
             name, store, artifacts, folder=data, device=device, on_network=judged.count
         )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.commands import Command, command_here
+from support.processes import LONG
 from sweeper.cli import activity
 from sweeper.settings import PROGRESS_VARIABLE
 
@@ -66,6 +67,47 @@ def test_a_restored_sweep_is_told_study_by_study(
     assert "export: reading and checking" in err
     assert "tiny: trials go into the tables" in err
     assert "tiny: Optuna's studies: 1 of 3" in err
+
+
+LOADS = """
+import sys
+import threading
+from sweeper.cli import main
+
+class Watch:
+    def find_spec(self, name, *rest):
+        if name == "torch":
+            print("loads it", *(thread.name for thread in threading.enumerate()))
+            raise SystemExit(0)
+
+sys.meta_path.insert(0, Watch())
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("data", "digits"),
+        ("verify", "tiny", "--artifacts", "kept"),
+        ("reproduce", "tiny"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_who_loads_pytorch_says_what_goes_on(
+    words: tuple[str, ...], tmp_path: Path, finished_database: Path
+) -> None:
+    shutil.copy(finished_database, tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", LOADS, *words],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=LONG,
+        check=False,
+    )
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("loads it")]
+    assert "sweeper-activity" in line
 
 
 TALKATIVE = """
