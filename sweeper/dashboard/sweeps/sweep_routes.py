@@ -45,6 +45,7 @@ ASSETS = frozenset(
         "index.js",
         "optuna_page.css",
         "optuna_page.js",
+        "plotly_loader.js",
         "read_only.css",
         "sweep.js",
         "trial.js",

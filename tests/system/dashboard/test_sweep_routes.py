@@ -247,6 +247,7 @@ def test_progress_is_that_of_the_store(shown: tuple[Store, Sweep, Any]) -> None:
         arm.diverged for arm in status.arms
     )
     (row,) = get(app, "/sweeps/index.json").json()["sweeps"]
+    assert row["subject"] == "mlp(32) on digits, 1 + 1 epochs"
     assert (row["name"], row["done"], row["confirmed"]["done"]) == (
         "tiny",
         status.done,

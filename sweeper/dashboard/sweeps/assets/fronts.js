@@ -2,27 +2,7 @@
 
 import { count, isWanted, make, percent, table } from "./common.js";
 import { draw, themed } from "./draw_figure.js";
-
-// Wait until what stands in the page is painted; a page that nobody sees is not.
-export const painted = () =>
-  new Promise((done) => (document.hidden ? done() : requestAnimationFrame(() => setTimeout(done))));
-
-let plotly = null;
-
-// Have Plotly. It is larger than all else, so whoever needs it first shows what can be seen without.
-export function loaded() {
-  plotly ??= new Promise((done, failed) => {
-    const script = make("script", { src: "/sweeps/_assets/plotly.js" });
-    script.onload = done;
-    script.onerror = () => {
-      plotly = null; // the next look tries again
-      script.remove();
-      failed(new Error("the server does not answer"));
-    };
-    document.head.append(script);
-  });
-  return plotly;
-}
+import { loadPlotly, painted } from "./plotly_loader.js";
 
 // Draw the figure of a payload without traces of hidden kinds, and of arms that are filtered out; a
 // click on a marker or a curve opens its trial. Until Plotly is there, its sketch is shown if it has one.
@@ -37,7 +17,7 @@ export async function drawIn(element, payload, hidden) {
     element.innerHTML = payload.sketch;
     await painted();
   }
-  await loaded();
+  await loadPlotly();
   if (element.classList.contains("sketch")) {
     element.classList.remove("sketch");
     element.replaceChildren();

@@ -2,7 +2,8 @@
 
 import { changed, count, fill, make, percent, place, poll, table } from "./common.js";
 import { draw, onThemeChange } from "./draw_figure.js";
-import { capitalised, loaded, painted, to } from "./fronts.js";
+import { capitalised, to } from "./fronts.js";
+import { loadPlotly, painted } from "./plotly_loader.js";
 
 const here = location.pathname;
 let shown = null;
@@ -65,7 +66,7 @@ async function showCurves({ curves }) {
   }
   if (!curves.length) return;
   await painted(); // the tables above
-  await loaded();
+  await loadPlotly();
   for (const [index, curve] of curves.entries()) {
     const [plot, caption] = box.children[index].children;
     const cut = curve.cut === null ? "" : `; dotted: ${curve.cut_name}`;
