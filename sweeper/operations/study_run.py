@@ -28,7 +28,7 @@ from sweeper.operations.try_out import try_out
 from sweeper.operations.worker_start import worker_starter
 from sweeper.retry import SERVICE, RetryPolicy, throttled_notice
 from sweeper.search.artifacts import artifact_store
-from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, expand_home
+from sweeper.settings import DEFAULT_STORAGE, STORAGE_VARIABLE, dashboard_url, expand_home
 from sweeper.store import Store
 from sweeper.trainers.pack_size import PackSize, parse_pack_size
 from sweeper.types import SweepStatus
@@ -75,7 +75,8 @@ def run_study(study: Study, storage: str | None, options: RunOptions) -> SweepFr
     """
     pack, until = parse_pack_size(options.pack), budget_end(options.until)
     mirrors = mirror_names(options.mirrors)
-    webhook.webhook_url()  # a mistake in it is told now
+    webhook.webhook_url()  # a mistake in it is told now, not at the end
+    dashboard_url()
     sweep, place = _checked(study, options.changes)
     keeps = sweep.confirms is not None or sweep.script is not None
     artifacts = _absolute(options.artifacts) if keeps else None

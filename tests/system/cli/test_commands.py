@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from support.commands import Command, command_here
+from support.commands import Command, command_here, write_study
 from support.fakes import fake_train, small_sweep
 from support.study_text import TINY
 from sweeper import __version__, api, lifecycle, settings
@@ -644,6 +644,19 @@ def test_the_address_of_the_dashboard_is_the_one_that_people_reach_it_by(
     monkeypatch.setenv(variable, "http://me:geheim@it/")
     with pytest.raises(InputError, match=r"must hold no name and no password$"):
         settings.dashboard_url()
+
+
+def test_an_address_that_is_none_ends_a_run_before_it_trains(
+    sweeper: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    study = write_study(tmp_path, trials=1)
+    for variable in ("SWEEPER_DASHBOARD_URL", "SWEEPER_WEBHOOK"):
+        with monkeypatch.context() as patch:
+            patch.setenv(variable, "nonsense")
+            code, out, err = sweeper("run", str(study))
+            assert (code, out, len(err.splitlines())) == (2, "", 1)
+            assert err.startswith(f"error: {variable}: must be an address")
+    assert not Path("sweeper.db").exists()
 
 
 def test_a_database_that_does_not_answer_is_one_line_without_the_password(
